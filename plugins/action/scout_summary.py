@@ -14,11 +14,14 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..plugin_utils.front import module_of, validated  # isort: skip  # first: it serves the others from bytecode
+from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.summary.command import summarize
-from ..plugin_utils import standing, summaries, voice
+from ..plugin_utils import printed, standing, summaries, voice
 
 display = Display()
+
+DRILLS = ("drill", "gameday")
 
 #: Loaded before the controller forks.
 MODULE = module_of("scout_summary")
@@ -54,6 +57,7 @@ class ActionModule(ActionBase):
                 width=display.columns or 0,
                 verbose=display.verbosity > 0,
                 again=standing.same_command(),
+                typed=_typed(params["operation"], task_vars or {}),
             )
         }
         if "event" in result:
@@ -68,6 +72,12 @@ class ActionModule(ActionBase):
             # Ansible would print all of it; the lines say it better, and result_file has it.
             result = {name: result[name] for name in ("failed", "changed", "msg")}
         return result
+
+
+def _typed(operation: str, variables: dict[str, t.Any]) -> Typed:
+    """How a command is typed here; a drill is of no host."""
+    typed = printed.typed(variables.get("groups") or {}, variables.get("inventory_hostname", "localhost"))
+    return typed._replace(target="", host="") if operation in DRILLS else typed
 
 
 def _was_lost(steps: list[dict[str, t.Any]]) -> bool:

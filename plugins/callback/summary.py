@@ -19,6 +19,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
+from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.text import LONGEST, printable
 from ..plugin_utils import summaries, voice
 from .screen import heading
@@ -130,6 +131,7 @@ class CallbackModule(CallbackBase):
             for lines in self._summaries:
                 self._show(["", *lines])
             now, then = self._how_it_stands()
+            then = self._typed("").text(then)
             if self._unfinished.endswith(("scout_drill", "scout_gameday", "scout_proof")):
                 self._save(now, then)
                 what = f"{self._operation.replace('_', ' ')}, interrupted"
@@ -160,8 +162,19 @@ class CallbackModule(CallbackBase):
         )
         undo = [f"ansible-playbook playbooks/undo.yml -e run_id={run_id}"] if run_id else []
         undo += ["ansible-playbook playbooks/resume_ingestion.yml"] if state in ("paused", "pausing") else []
+        undo = self._typed(host).within(undo)
         lines += [f"  {'undo' if not at else '':<7}{command}" for at, command in enumerate(undo)]
         return [*lines, f"  next   {standing.same_command()}", "         run the same command again to finish it"]
+
+    def _typed(self, host: str) -> Typed:
+        """How a command for a host is typed; for no host, one that is for all of them."""
+        from ..plugin_utils import printed
+
+        try:
+            groups = self._play.get_variable_manager()._inventory.get_groups_dict() if self._play else {}
+        except Exception:  # noqa: BLE001 whatever is wrong, what can be said is said
+            groups = {}
+        return printed.typed(groups if host else {"scout": [host]}, host)
 
     def _how_it_stands(self) -> tuple[str, str]:
         """What the task that was broken off leaves behind, and what to do next."""
@@ -182,6 +195,7 @@ class CallbackModule(CallbackBase):
         from ..module_utils.recovery.core.errors import RecoveryError, Stopped
         from ..module_utils.recovery.invoke import failure
         from ..module_utils.recovery.summary import render
+        from ..module_utils.recovery.summary.command import document
 
         try:
             path = load_extra_vars(DataLoader()).get("result_file")
@@ -197,8 +211,9 @@ class CallbackModule(CallbackBase):
                     True,
                     stopped,
                     folder=str(Path.cwd()),
+                    typed=self._typed(host),
                 )
-                render.save(Path(str(path)), render.document(story), run_key(os.getpid()))
+                render.save(Path(str(path)), document(story), run_key(os.getpid()))
         except (RecoveryError, AnsibleError) as e:
             voice.say(self._display, f"  failed {e}")
 

@@ -13,7 +13,7 @@ from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.errors import BadInput
-from ..plugin_utils import extra_vars
+from ..plugin_utils import extra_vars, right_database
 
 DOCUMENTATION = r"""
 name: targets
@@ -25,6 +25,9 @@ description:
   - The pattern is the variable C(target), given with C(-e) or by whoever imports the playbook.
     Without it this is the group C(scout). Where the inventory has no hosts at all it is C(localhost), so that
     the playbooks work without an inventory on the database that C(scout_dsn) or E(SCOUT_DSN) names.
+  - Where that leaves more than one host, each has to say by C(scout_dsn) which database it is, and no two may be the same
+    one, unless C(allow_shared_database) is given with C(-e). Where C(--limit) leaves no host, or a variable of a host is
+    a mistyped name of this collection's, such as C(scout_dns), the run ends as well.
   - Every playbook begins with it, before anything that was typed is used. From then on whatever was given with C(-e), on the
     command line or in a file, is data - nothing in it is a template. A name that only a playbook sets is refused.
 options:
@@ -63,16 +66,23 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError(f"{e}") from e
         groups: dict[str, list[str]] = (variables or {}).get("groups", {})
         given = terms[0] if terms else typed.get("target", (variables or {}).get("target", ""))
-        pattern = str(self._templar.template(given)).strip()
-        if pattern:
+        pattern = self._pattern(str(self._templar.template(given)).strip(), variables or {}, groups)
+        try:
+            right_database.check(pattern, self._templar, variables or {}, typed)
+        except BadInput as e:
+            raise AnsibleLookupError(f"{e}") from e
+        return [pattern]
+
+    def _pattern(self, given: str, variables: dict[str, t.Any], groups: dict[str, list[str]]) -> str:
+        if given:
             matching = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=self._loader)
-            if matching.run([pattern], variables=variables):
-                return [pattern]
-            raise AnsibleLookupError(f"no host matches target {pattern[:80]!r}. Next: name one of {_names(groups)}")
+            if matching.run([given], variables=variables):
+                return given
+            raise AnsibleLookupError(f"no host matches target {given[:80]!r}. Next: name one of {_names(groups)}")
         if groups.get(GROUP):
-            return [GROUP]
+            return GROUP
         if set(groups.get("all", [])) <= {"localhost"}:
-            return ["localhost"]
+            return "localhost"
         raise AnsibleLookupError(
             f"the inventory has no host in group {GROUP}. Next: put the databases there, or name with -e target=… "
             f"one of {_names(groups)}"

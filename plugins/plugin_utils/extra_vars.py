@@ -39,8 +39,10 @@ REGISTERED = re.compile(r"^ *register: (\w+)$", re.MULTILINE)
 KEY = re.compile(r"^( *)(\w+):", re.MULTILINE)
 #: An option of a role that takes what a person sets.
 TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.typed')", re.MULTILINE)
+#: The variable by which two hosts may work on one database.
+ALLOW = "allow_shared_database"
 #: Read by plugins, as they stand; and what AWX hands from one job of a workflow to the next.
-READ_ELSEWHERE = frozenset({"scout_drill_target", "scout_results", "target"}) | task_options.names()
+READ_ELSEWHERE = frozenset({"scout_drill_target", "scout_results", "target", ALLOW}) | task_options.names()
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
 #: What a person may call ours who has not looked it up.
@@ -57,6 +59,8 @@ OTHERWISE = {
 #: What Ansible reads itself, and what AWX adds to every job.
 OF_OTHERS = ("ansible_", "awx_", "tower_")
 SHORTEST_BEGINNING = 5
+#: How the variables begin that an inventory has for this collection.
+PREFIX = "scout_"
 
 
 def read_also(root: Path) -> None:
@@ -90,7 +94,7 @@ def known() -> tuple[frozenset[str], frozenset[str]]:
 def switches() -> frozenset[str]:
     """Names of what is on or off, as the roles' defaults say."""
     texts = (file.read_text(encoding="utf-8") for file in _files("roles/*/defaults/main.yml"))
-    return frozenset(name for text in texts for found in SWITCH.findall(text) for name in found if name)
+    return frozenset(name for text in texts for found in SWITCH.findall(text) for name in found if name) | {ALLOW}
 
 
 def ours(folder: str) -> bool:
@@ -140,6 +144,27 @@ def check(given: Iterable[str]) -> list[str]:
                 advice = "use --check instead: a dry run that writes nothing and shows what would be done"
             raise BadInput(f"{name!r} is not a variable of this toolkit, and would be ignored", next_step=advice)
     return [f"no playbook reads the variable {name!r}" for name in unknown]
+
+
+def refuse_misspelt(names: Iterable[str], host: str) -> None:
+    """Refuses a variable of a host that is nearly one of ours that begin with scout_: nothing would read it, and the host would
+    work on a database that it does not name. One that only goes on where ours ends, scout_dsn_replica, is the inventory's."""
+    ours = sorted(name for name in known()[0] if name.startswith(PREFIX))
+    for name in sorted(names):
+        plain = name.lower().replace("-", "_")
+        if name in ours or not plain.startswith(PREFIX) or any(plain.startswith(f"{each}_") for each in ours):
+            continue
+        if meant := difflib.get_close_matches(plain, ours, 1, 0.8):
+            raise BadInput(
+                f"host {host} has the variable {name}, which nothing reads",
+                next_step=f"did you mean {meant[0]}? Correct it in the inventory, and run the same command again",
+            )
+
+
+def is_yes(value: t.Any) -> bool:
+    """Whether a switch that was typed is on; BadInput where it is neither."""
+    refuse_unclear({ALLOW: value}, [ALLOW])
+    return bool(boolean(value))
 
 
 def refuse_placeholders(given: Mapping[str, t.Any]) -> None:

@@ -27,7 +27,8 @@ from . import preload  # isort: skip  # first: the imports below are then served
 from ..module_utils.recovery import invoke
 from ..module_utils.recovery.core.errors import BadInput, Stopped
 from ..module_utils.recovery.core.progress import Progress
-from . import arguments, extra_vars, given_options, stray_words, task_options, voice
+from ..module_utils.recovery.postgres.dsn import NAMES_A_SERVER
+from . import arguments, extra_vars, given_options, printed, right_database, stray_words, task_options, voice
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,10 +84,15 @@ class ActionModule(ActionBase):
             return {**invoke.failure(e), **({"options_refused": True} if begins else {})}
         module = module_of(self._task.action)
         args = self._task.args | task_options.left_open(module.SPEC, self._task.args, variables, self._templar)
-        if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
-            return self._execute_module(module_args=args, task_vars=variables, wrap_async=bool(self._task.async_val))
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
+        try:
+            self._refuse_nameless(module, args, variables, environment)
+        except BadInput as e:
+            return invoke.failure(e)
+        if self._connection.transport != "local" or self._task.async_val or self._connection.become is not None:
+            made = self._execute_module(module_args=args, task_vars=variables, wrap_async=bool(self._task.async_val))
+            return _as_typed(made, variables)
         os.environ.update(environment)
         try:
             params = validated(module, args)
@@ -114,17 +120,36 @@ class ActionModule(ActionBase):
             result.pop("diff", None)
         if ignored:
             result["warnings"] = [*(result.get("warnings") or []), *ignored]
-        return t.cast("dict[str, t.Any]", remove_values(result, hidden))
+        return _as_typed(t.cast("dict[str, t.Any]", remove_values(result, hidden)), variables)
+
+    def _refuse_nameless(
+        self, module: t.Any, args: Mapping[str, t.Any], variables: Mapping[str, t.Any], environment: Mapping[str, str]
+    ) -> None:
+        """BadInput where several hosts of a play would take the database that the environment of this process names."""
+        hosts: list[str] = variables.get("ansible_play_hosts_all") or []
+        named = args.get("dsn") or environment.keys() & {"SCOUT_DSN", "PGURI", *NAMES_A_SERVER}
+        from_here = "dsn" in module.SPEC and self._connection.transport == "local"
+        if from_here and not named and not self._task.run_once and len(hosts) > 1:
+            raise right_database.no_dsn(variables.get("inventory_hostname", "localhost"), len(hosts))
+
+
+def _as_typed(result: dict[str, t.Any], variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The result, with each command on the screen as it is typed here; a summary sees to what is in the other parts."""
+    if not result.get("failed"):
+        return result
+    typed = printed.typed(variables.get("groups") or {}, variables.get("inventory_hostname", "localhost"))
+    return result | {name: typed.within(result[name]) for name in ("msg", "warnings") if name in result}
 
 
 def mistyped(loader: t.Any, variables: Mapping[str, t.Any]) -> list[str]:
-    """Refuses words outside the quotes, values that are only `…`, switches that are neither on nor off, and names given
-    with -e that are nearly one of ours; what is to be said of others that nothing here reads. What a team's own playbook
-    reads is its affair."""
+    """Refuses a variable of a host that is nearly scout_dsn or the like. For our own playbooks also words outside the quotes,
+    values that are only `…`, switches that are neither on nor off, and names given with -e that are nearly one of ours; what
+    is to be said of others that nothing here reads. What a team's own playbook reads is its affair."""
+    typed = load_extra_vars(loader)
+    extra_vars.refuse_misspelt(variables.keys() - typed.keys(), variables.get("inventory_hostname", "localhost"))
     if not extra_vars.ours(variables.get("playbook_dir", "")):
         return []
     stray_words.refuse(context.CLIARGS.get("extra_vars") or ())
-    typed = load_extra_vars(loader)
     extra_vars.refuse_placeholders(typed)
     extra_vars.refuse_unclear(variables, typed)
     return extra_vars.check(typed)

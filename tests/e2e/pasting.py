@@ -20,6 +20,8 @@ from tests import CHECKOUT
 #: The parts of a summary that say what can be typed.
 TYPED = ("next", "undo")
 LABEL = re.compile(r"^  (.{7})(\S.*)$")
+#: A playbook as it is called from anywhere.
+FULL_NAME = re.compile(r"scout\.recovery\.(\w+)")
 CONTINUED = re.compile(r"^ {9}(.*)$")
 
 
@@ -73,16 +75,21 @@ def accepted(command: str) -> None:
         capture_output=True, text=True, check=True, cwd=CHECKOUT,
     )  # fmt: skip
     playbook, *options = printed.stdout.split("\0")[:-1]
-    assert (CHECKOUT / playbook).is_file(), command
+    file = CHECKOUT / playbook
+    if named := FULL_NAME.fullmatch(playbook):
+        file = CHECKOUT / "playbooks" / f"{named[1]}.yml"
+    assert file.is_file(), command
     assert not re.search(r"[;,.:…`]$|…", command), command
     assert shlex.split(command)[0] == "ansible-playbook"
     while options:
         option = options.pop(0)
         if option == "-e":
             _accept(options.pop(0), command)
+        elif option == "-i":
+            assert options.pop(0), command
         else:
             assert option == "--check", command
-    assert yaml.safe_load((CHECKOUT / playbook).read_text())
+    assert yaml.safe_load(file.read_text())
 
 
 def _accept(value: str, command: str) -> None:

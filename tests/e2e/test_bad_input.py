@@ -57,7 +57,8 @@ def test_hostile_options(healthy: Pipeline, pg_server: Server, stage: Stage) -> 
     for name, (options, _) in HOSTILE.items():
         dsn = pg_server.dsn(options["database"]) if "database" in options else healthy.dsn
         hosts[name] = {"scout_dsn": dsn, **options}
-    played = stage.play("emergency_reset", None, "-i", stage.inventory(hosts), "--forks", "4")
+    inventory = stage.inventory(hosts)
+    played = stage.play("emergency_reset", None, "-i", inventory, "--forks", "4", allow_shared_database=True)
     assert played.rc == 2, played.text
     assert healthy.fingerprint() == before
     assert not stage.evidence.exists()

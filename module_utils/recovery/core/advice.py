@@ -17,10 +17,12 @@ _VALUE: t.Final = r"""(?:"[^"…]*"|'[^'…]*'|[^\s;,.:"'…()`]|[,.:](?=\S))"""
 #: A command of this toolkit, complete with its options.
 #: One whose next option is still to be filled in is none.
 COMMAND: t.Final = re.compile(
-    rf"`?((?>ansible-playbook (?:playbooks/)?[\w./-]*\w(?: --check(?![-\w])| -e (?>{_VALUE}+)(?!…))*))(?! -e )`?"
+    rf"`?((?>ansible-playbook (?:playbooks/)?[\w./-]*\w(?: --check(?![-\w])| -i (?>{_VALUE}+)(?!…)| -e (?>{_VALUE}+)(?!…))*))(?! -e )`?"
 )
 #: A playbook that a text names alone, between the marks by which it becomes a command.
 MARKED: t.Final = re.compile(r"`(\w+\.yml)((?: [^`\n]*)?)`")
+#: A playbook of ours in a command, as the texts of this collection name it.
+OF_CHECKOUT: t.Final = re.compile(r"ansible-playbook playbooks/(\w+)\.yml")
 #: What joins a command to the words before and after it.
 JOINTS: t.Final = " \n;,.:"
 
@@ -30,6 +32,45 @@ class Part(t.NamedTuple):
 
     text: str
     is_command: bool
+
+
+class Typed(t.NamedTuple):
+    """How a command of this collection is typed where a text is read."""
+
+    #: Whether the playbook is called by its full name, because playbooks/ is not there.
+    by_name: bool = False
+    #: What names the inventory, as ` -i hosts.yml`; empty where that goes without saying.
+    inventory: str = ""
+    #: What names the host, as ` -e target=luzon`; empty where it is the only one.
+    target: str = ""
+    #: The host, where it is one of several; empty where there is no other.
+    host: str = ""
+
+    def text(self, text: str) -> str:
+        """The text with each of its commands as it is typed there: its playbook, then the inventory and the host, then the
+        rest of the command. Done once to a text."""
+
+        def typed(found: re.Match[str]) -> str:
+            whole = COMMAND.match(text, found.start())
+            inventory = "" if whole and " -i " in whole[1] else self.inventory
+            playbook = f"scout.recovery.{found[1]}" if self.by_name else f"playbooks/{found[1]}.yml"
+            return f"ansible-playbook {playbook}{inventory}{self.target}"
+
+        return OF_CHECKOUT.sub(typed, text)
+
+    def within(self, made: t.Any) -> t.Any:
+        """The same for every text of lists and dictionaries."""
+        if isinstance(made, str):
+            return self.text(made)
+        if isinstance(made, list):
+            return [self.within(each) for each in t.cast("list[t.Any]", made)]
+        if isinstance(made, dict):
+            return {name: self.within(each) for name, each in t.cast("dict[str, t.Any]", made).items()}
+        return made
+
+
+#: In the checkout, on its only host.
+HERE: t.Final = Typed()
 
 
 def value(text: str) -> str:

@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 from pathlib import Path
 
+from ..core.advice import HERE, Typed
 from ..core.errors import RecoveryError
 from ..core.text import printable, visible, visible_in
 from ..invoke import failure
@@ -61,6 +62,7 @@ def summarize(
     width: int = WIDTH,
     verbose: bool = False,
     again: str = "",
+    typed: Typed = HERE,
 ) -> SummaryResult | FirstLinesResult | NewsResult:
     """The lines and the document of one operation on one host; with `news`, only what people are to be told of it, if anything.
 
@@ -73,13 +75,28 @@ def summarize(
             width=max(WIDTH, width),
             verbose=verbose,
             again=again,
+            typed=typed,
         )
-        made = render.document(story)
+        made = document(story)
         if params.get("first"):
             return {"changed": False, "lines": _lines(render.first_lines(_seen(story)))}
         if params.get("news") and (told := news(made, story.ran))["event"]:
             return {"changed": False, **told}
         return _summary(*_saved(story, made, params, run_key))
+
+
+#: Parts of the document that say what can be typed.
+TYPED: t.Final = (
+    *("undo", "undo_commands", "next", "commands", "advice", "diagnoses"),
+    *("error", "warnings", "gate", "watch", "dashboard"),
+)
+
+
+def document(story: Story) -> render.ResultDocument:
+    """The document of an operation, with its commands as they are typed where it was run."""
+    made: Result = {**render.document(story)}
+    made |= {name: story.typed.within(made[name]) for name in TYPED}
+    return t.cast("render.ResultDocument", made)
 
 
 def _names(params: Params) -> contract.Contract:
@@ -113,7 +130,7 @@ def _saved(
                 save(Path(params[name]), made, run_key)
             except RecoveryError as e:
                 story = dataclasses.replace(story, steps={**story.steps, name: failure(e)})
-                made = render.document(story)
+                made = document(story)
     return story, made
 
 
@@ -163,4 +180,4 @@ def _why(made: render.ResultDocument) -> str:
 def _page(story: Story) -> list[str]:
     """The dashboard, where it was asked for, and an empty line."""
     answered = story.ran.get("dashboard", {})
-    return [*dashboard.page(answered), ""] if answered.get("operation") == "dashboard" else []
+    return [*map(story.typed.text, dashboard.page(answered)), ""] if answered.get("operation") == "dashboard" else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..core.advice import HERE, Typed
 from ..core.errors import BadInput
 from . import drill as summary_drill
 from . import gate as summary_gate
@@ -108,6 +109,14 @@ class Story:
     verbose: bool = False
     #: What they typed, where it is known and can be typed again as it stands.
     again: str = ""
+    #: How they type what they are told to type.
+    typed: Typed = HERE
+
+    @property
+    def title(self) -> str:
+        """What was done to which database, and of which host where there is another."""
+        host = f"{self.typed.host}, " if self.typed.host not in ("", self.database) else ""
+        return f"{self.operation.replace('_', ' ')} of {host}{self.database}"
 
     @property
     def ran(self) -> dict[str, Result]:

@@ -94,7 +94,7 @@ def lines(story: Story) -> list[str]:
     The path of a chart is never broken. A list of runs is as long as it is."""
     if story.drill and story.failure is None:
         return drill.lines(story.drill, story.seconds, check=story.check)
-    title = f"{story.operation.replace('_', ' ')} of {story.database}"
+    title = story.title
     if story.incident != "adhoc":
         title += f", incident {story.incident}"
     if story.seconds is not None:
@@ -130,12 +130,13 @@ def lines(story: Story) -> list[str]:
     near = f"{story.folder}/" if story.folder else ""
     if near:
         parts = {name: text.replace(near, "") for name, text in parts.items()}
+    parts = {name: story.typed.text(text) for name, text in parts.items()}
     room = story.width - layout.INDENT
     bodies = {name: layout.wrapped(text, room) for name, text in parts.items()}
-    way_back = [line for command in _unbroken(story) for line in layout.folded(command, room)]
+    way_back = [line for command in _unbroken(story) for line in layout.folded(story.typed.text(command), room)]
     bodies["undo"] = [*way_back, *bodies["undo"]]
     most = None if story.verbose else layout.PART_LINES + layout.MORE_LINES["causes"]
-    bodies["causes"] = layout.numbered(_causes(story), room, most)
+    bodies["causes"] = layout.numbered([story.typed.text(each) for each in _causes(story)], room, most)
     bodies["chart"] = [path.removeprefix(near) for path in watch.chart(story.watch)]
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     bodies = {name: body for name, body in bodies.items() if body}
@@ -146,8 +147,8 @@ def first_lines(story: Story) -> list[str]:
     """What was wrong and what has been done, said before a run of the scheduler is waited for."""
     room = layout.WIDTH - layout.INDENT
     parts = {"was": _was(story), "did": _did(story), "now": watch.TO_COME}
-    bodies = {name: layout.wrapped(text, room) for name, text in parts.items() if text}
-    return [cut(f"{story.operation.replace('_', ' ')} of {story.database}", layout.WIDTH), *layout.fitted(bodies, 0)]
+    bodies = {name: layout.wrapped(story.typed.text(text), room) for name, text in parts.items() if text}
+    return [cut(story.title, layout.WIDTH), *layout.fitted(bodies, 0)]
 
 
 def _was(story: Story) -> str:

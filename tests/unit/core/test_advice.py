@@ -39,6 +39,30 @@ def test_commands_and_words(text: str, commands: list[str], words: list[str]) ->
     assert advice.words([text]) == words
 
 
+LUZON = " -i 'my hosts' -e target=luzon"
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        (f"wait, then {A}; then {R} -e run_id=7", f"wait, then {A}{LUZON}; then {R}{LUZON} -e run_id=7"),
+        (f"{R} -e \"text='…'\"", f"{R}{LUZON} -e \"text='…'\""),
+        (f"{A} -i other -e x=1", f"{A} -e target=luzon -i other -e x=1"),
+        ("playbooks/assess.yml and ansible-playbook own.yml", "playbooks/assess.yml and ansible-playbook own.yml"),
+    ],
+)
+def test_a_command_as_it_is_typed_for_a_host(text: str, typed: str) -> None:
+    """The inventory and the host follow the playbook, so that what is still to be filled in has them too; it stays one command."""
+    here = advice.Typed(inventory=" -i 'my hosts'", target=" -e target=luzon")
+    assert here.text(text) == typed
+    assert advice.HERE.text(text) == text
+    assert len(advice.commands([typed])) == len(advice.commands([text]))
+    named = here._replace(by_name=True).within({"next": [text]})["next"][0]
+    assert named == typed.replace(A, "ansible-playbook scout.recovery.assess").replace(
+        R, "ansible-playbook scout.recovery.redrive"
+    )
+
+
 def test_an_error_says_both_for_a_machine() -> None:
     made = errors.NotConverged("x", next_step=f"`{A}` shows it; then run the same command again").as_dict()
     assert made["commands"] == [A]

@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nothing begins where a host does not say which database it is, says the same as another, or where no host is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Played, Stage
+from tests.e2e.test_own_plays import PAUSE, own, paused
+
+
+def refused(played: Played, *sentences: str) -> None:
+    """Before any task, in these words."""
+    assert played.rc not in (0, 2), played.text
+    said = " ".join(played.text.split())
+    assert all(sentence in said for sentence in sentences), said
+    assert "TASK [" not in played.text
+    assert "Traceback" not in said
+
+
+def test_a_host_that_names_no_database_among_others(broken: Pipeline, healthy: Pipeline, stage: Stage) -> None:
+    """The environment's would be taken for it; alone it may be."""
+    inventory = stage.inventory({"luzon": {"scout_dsn": healthy.dsn}, "visayas": {}})
+    env = {"SCOUT_DSN": broken.dsn}
+    before = broken.fingerprint()
+    refused(
+        stage.play("emergency_reset", None, "-i", inventory, env=env),
+        "host visayas has no scout_dsn, and is one of 2",
+        "give visayas its scout_dsn in the inventory, or name one host with -e target=HOST",
+    )
+    assert broken.fingerprint() == before
+    assert stage.play("assess", None, "-i", inventory, env=env, target="visayas").rc == 0
+    assert stage.play("assess", None, "-i", inventory, "-l", "visayas", env=env).rc == 0
+
+
+def test_two_hosts_that_are_one_database(healthy: Pipeline, stage: Stage) -> None:
+    """However each of them writes it; with a word of the operator they may be."""
+    parts = conninfo_to_dict(healthy.dsn)
+    other = " ".join(f"{name}={value}" for name, value in parts.items() if name != "dbname")
+    hosts = {
+        "luzon": {"scout_dsn": healthy.dsn},
+        "visayas": {"db": parts["dbname"], "scout_dsn": other + " dbname={{ db }}"},
+    }
+    inventory = stage.inventory(hosts)
+    refused(
+        stage.play("assess", None, "-i", inventory),
+        "hosts luzon and visayas are one database: both lead to database",
+        "-e allow_shared_database=true allows it",
+    )
+    assert stage.play("assess", None, "-i", inventory, allow_shared_database=True).rc == 0
+    refused(stage.play("assess", None, "-i", inventory, allow_shared_database="ture"), "'ture' is not a yes or no")
+    # What is typed goes for all of them.
+    refused(
+        stage.play("assess", healthy.dsn, "-i", stage.inventory({"a": {}, "b": {}})), "hosts a and b are one database"
+    )
+
+
+@pytest.mark.parametrize("name", ["scout_dns", "SCOUT_DSN", "scout_pasword"])
+def test_a_mistyped_variable_of_a_host(name: str, healthy: Pipeline, stage: Stage) -> None:
+    inventory = stage.inventory({"luzon": {name: "postgresql://nobody@127.0.0.1:1/scout", "scout_dsn_of_old": "x"}})
+    meant = "scout_password" if "pas" in name else "scout_dsn"
+    refused(
+        stage.play("assess", None, "-i", inventory, env={"SCOUT_DSN": healthy.dsn}),
+        f"host luzon has the variable {name}, which nothing reads",
+        f"did you mean {meant}?",
+    )
+
+
+def test_a_limit_that_leaves_no_host(healthy: Pipeline, stage: Stage) -> None:
+    """Ansible itself would skip it and report success."""
+    path = stage.home / "more.yml"
+    path.write_text("scout: {hosts: {luzon: {}}}\nweb: {hosts: {www: {}}}\n")
+    played = stage.play("emergency_reset", healthy.dsn, "-i", str(path), "-l", "www")
+    refused(played, "--limit www leaves none of the hosts of scout", "correct --limit (-l)")
+
+
+def test_an_own_play_is_held_to_the_same(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
+    """The host that names a database is worked on, the other one fails with its name, unless a task says where it is."""
+    one, two = another_broken(), another_broken()
+    hosts: dict[str, dict[str, Any]] = {"one": {"scout_dsn": one.dsn}, "two": {"where": two.dsn}}
+    played = own(stage, hosts, PAUSE)
+    assert played.rc == 2, played.text
+    assert "host two has no scout_dsn, and is one of 2" in " ".join(played.text.split())
+    assert (paused(one), paused(two)) == (True, False)
+    task = {"scout.recovery.scout_ingestion": {"state": "paused", "dsn": "{{ where | default(scout_dsn) }}"}}
+    assert own(stage, hosts, task).rc == 0
+    assert paused(two)
+    misspelt = own(stage, {"one": {"scout_dns": one.dsn}}, PAUSE)
+    assert misspelt.rc == 2, misspelt.text
+    assert "did you mean scout_dsn?" in " ".join(misspelt.text.split())
