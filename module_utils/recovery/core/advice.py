@@ -39,7 +39,7 @@ class Typed(t.NamedTuple):
 
     #: Whether the playbook is called by its full name, because playbooks/ is not there.
     by_name: bool = False
-    #: What names the inventory, as ` -i hosts.yml`; empty where that goes without saying.
+    #: What names the inventory, as ` -i production.ini`; empty where that goes without saying.
     inventory: str = ""
     #: What names the host, as ` -e target=luzon`; empty where it is the only one.
     target: str = ""

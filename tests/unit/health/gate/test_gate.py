@@ -22,7 +22,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery import inv
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks, smoke_test
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import verdict as gate_verdict
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
@@ -522,7 +522,7 @@ def test_what_to_do_next() -> None:
 
 
 def test_a_smoke_test_that_a_check_left_out_is_run_without_check() -> None:
-    smoke = gate_verdict.CheckResult("smoke_test", None, "seconds", "inconclusive", "", gate.NOT_IN_CHECK)
+    smoke = gate_verdict.CheckResult("smoke_test", None, "seconds", "inconclusive", "", smoke_test.NOT_IN_CHECK)
     left_out = result_of(judged(seen(), smoke))
     assert left_out["verdict"] == "inconclusive"
     assert gate.what_next(left_out)[0].startswith("run it without --check")
