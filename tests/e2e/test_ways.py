@@ -29,17 +29,14 @@ def test_executed_elsewhere_it_does_the_same(another_broken: Callable[[], Pipeli
     here, there = another_broken(), another_broken()
     hosts = {"here": {"scout_dsn": here.dsn}, "there": {"scout_dsn": there.dsn, **ELSEWHERE}}
     inventory = stage.inventory(hosts)
-    with stage.start("emergency_reset", None, "-i", inventory, env=PLUGIN) as running:
-        # Each module is packed, copied and started.
-        played = running.wait(240)
+    played = stage.play("emergency_reset", None, "-i", inventory, env=PLUGIN)
     assert played.rc == 0, played.text
     assert there.contents() == here.contents()
     results = played.results
     assert results["there"]["outcome"] == results["here"]["outcome"] == "recovered"
     assert [step["name"] for step in results["there"]["steps"]] == [step["name"] for step in results["here"]["steps"]]
     assert played.recap("there") == played.recap("here")
-    with stage.start("emergency_reset", None, "-i", inventory, env=PLUGIN) as running:
-        again = running.wait(240)
+    again = stage.play("emergency_reset", None, "-i", inventory, env=PLUGIN)
     assert again.rc == 0, again.text
     assert (again.recap("there")["changed"], again.recap("here")["changed"]) == (0, 0)
 
