@@ -60,7 +60,9 @@ options:
       - The same words and minutes again, while the promise can still be kept, change nothing.
     type: float
   adopt:
-    description: Runs that were done for no incident and belong to this one, by their ids or by that of their playbook's run.
+    description: >-
+      Runs that were done for no incident and belong to this one, by their ids, the first eight digits of these, or by that of their
+      playbook's run.
     type: list
     elements: str
     default: []

@@ -29,7 +29,7 @@ options:
     description: Only entries made for this incident, or by a run that it adopted since.
     type: str
   run_id:
-    description: Only entries made by this run (a quarantine, a cleanup, or a drain that quarantined poison).
+    description: Only entries made by this run (a quarantine, a cleanup, or a drain that quarantined poison); its first eight digits do.
     type: str
   error_codes:
     description: Only entries with one of these error codes.

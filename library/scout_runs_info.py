@@ -39,7 +39,7 @@ options:
       - gate
       - evidence
   run_id:
-    description: Only this run, or the runs that a playbook's run consisted of.
+    description: Only this run, or the runs that a playbook's run consisted of; its first eight digits do.
     type: str
   limit:
     description: How many at most.

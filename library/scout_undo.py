@@ -21,7 +21,9 @@ description:
     rebuilt from other events, are conflicts.
 options:
   run_id:
-    description: The run to undo, as its result, its dead letters and M(scout.recovery.scout_runs_info) name it.
+    description:
+      - The run to undo, as its result, its dead letters and M(scout.recovery.scout_runs_info) name it.
+      - The first eight digits of it are enough, where no other run begins so. V(last) is the latest run that can be undone.
     type: str
     required: true
   on_conflict:

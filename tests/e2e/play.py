@@ -187,7 +187,7 @@ class Running:
         self._screen.seek(0)
         return _plain(self._screen.read())
 
-    def wait(self, seconds: float = 60) -> Played:
+    def wait(self, seconds: float = 180) -> Played:
         """Waits for its end."""
         self.process.wait(timeout=seconds)
         played = Played(self.process.returncode, self.text, self.stage.results())

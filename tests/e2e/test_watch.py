@@ -195,7 +195,9 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 def test_hostile_options(healthy: Pipeline, stage: Stage) -> None:
     before = healthy.fingerprint()
     hosts = {name: {"scout_dsn": healthy.dsn, **options} for name, (options, _) in HOSTILE.items()}
-    played = stage.play("watch_recovery", None, "-i", stage.inventory(hosts), "--forks", "4")
+    played = stage.play(
+        "watch_recovery", None, "-i", stage.inventory(hosts), "--forks", "4", allow_shared_database=True
+    )
     assert played.rc == 2, played.text
     for name, (_, says) in HOSTILE.items():
         made = played.results[name]
@@ -222,7 +224,15 @@ def test_without_matplotlib_it_says_what_to_install(healthy: Pipeline, stage: St
 def test_several_pipelines_at_once(healthy: Pipeline, stage: Stage) -> None:
     hosts = {name: {"scout_dsn": healthy.dsn} for name in ("one", "two")}
     file = stage.home / "samples.jsonl"
-    played = stage.play("watch_recovery", None, "-i", stage.inventory(hosts), samples_file=str(file), **QUICK)
+    played = stage.play(
+        "watch_recovery",
+        None,
+        "-i",
+        stage.inventory(hosts),
+        samples_file=str(file),
+        allow_shared_database=True,
+        **QUICK,
+    )
     assert played.rc == 0, played.text
     runs = [json.loads(line)["run_id"] for line in file.read_text().splitlines()]
     assert {run: runs.count(run) for run in runs} == {made["watch"]["run_id"]: 3 for made in played.results.values()}

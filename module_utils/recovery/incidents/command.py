@@ -15,7 +15,7 @@ from ..health import thresholds
 from ..health.watch import course
 from ..invoke import known_secrets
 from ..ledger import bootstrap, runs
-from ..ledger.history import as_run_id
+from ..ledger.history import run_named
 from ..ledger.open_incident import ADHOC
 from ..postgres.failures import attempting
 from ..postgres.times import moment
@@ -170,7 +170,11 @@ def _planned(ledger: Ledger, params: Mapping[str, t.Any], want: options.Wanted) 
     if params["adopt_since"]:
         since = moment(session, params["adopt_since"], params["time_zone"], "adopt_since")
     look = incidents_record.look(
-        ledger, want.given, latest=state == "closed", ids=[as_run_id(each) for each in params["adopt"]], since=since
+        ledger,
+        want.given,
+        latest=state == "closed",
+        ids=[run_named(session, each) for each in params["adopt"]],
+        since=since,
     )
     if state == "opened":
         return look, plans.to_open(look, want, session.where)

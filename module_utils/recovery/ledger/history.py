@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import typing as t
 import uuid
 
@@ -48,6 +50,21 @@ WHERE r.action <> 'lease'
 ORDER BY r.started_at DESC LIMIT %(limit)s
 """
 
+#: In place of a run's identifier: the latest one that can be undone.
+LAST: t.Final = "last"
+SHORTEST: t.Final = 8
+SHORT: t.Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f-]{0,27})?")
+LISTED: t.Final = "runs.yml lists the runs with their ids"
+#: A few of what begins with the same digits say enough.
+BEGINS_SO = """
+SELECT run_id::text AS run_id FROM scout_ops.runs WHERE action <> 'lease' AND run_id::text LIKE %(begins)s
+ORDER BY started_at DESC LIMIT 5
+"""
+UNDOABLE_RUNS = """
+SELECT run_id::text AS run_id, action, effects, undone_by::text AS undone_by FROM scout_ops.runs
+WHERE action = ANY(%(actions)s) AND undone_by IS NULL ORDER BY started_at DESC LIMIT 100
+"""
+
 MOVED: t.Final = (
     *("moved", "put_back", "taken", "requeued", "redriven", "already_there", "failed", "parked", "loaded"),
     *("objects", "protected_rows"),
@@ -73,7 +90,7 @@ def list_runs(
     session, found = ledger.session, list["Row"]()
     with attempting("could not read the ledger", on=session.where), session.read():
         if ledger.present:
-            of_run = as_run_id(run_id) if run_id else None
+            of_run = run_named(session, run_id) if run_id else None
             found = read(session, incident=incident, action=action, run_id=of_run, limit=limit)
         elif not off and (problem := bootstrap.hidden(session)):
             raise problem
@@ -82,14 +99,35 @@ def list_runs(
     return {"changed": False, "runs": found, "summary": summary}
 
 
-def as_run_id(text: str) -> str:
-    """A run's identifier as PostgreSQL writes it; raises BadInput for anything else."""
-    try:
-        return str(uuid.UUID(text.strip()))
-    except ValueError as e:
+def run_named(session: Session, text: str) -> str:
+    """The identifier that a text means, as PostgreSQL writes it: a whole one, also of no run; the first eight of its digits or
+    more; or `last` for the latest run that can be undone. Inside a transaction that may read the ledger.
+
+    Raises BadInput for anything else, where no run begins so, and where several do."""
+    given = text.strip().lower()
+    with contextlib.suppress(ValueError):
+        return str(uuid.UUID(given))
+    if given != LAST and not SHORT.fullmatch(given):
         raise BadInput(
-            f"run_id {text[:80]!r} is not a run id", next_step="runs.yml lists the runs with their ids"
-        ) from e
+            f"run_id {text[:80]!r} is not a run id",
+            said=f"nor its first {SHORTEST} digits, nor {LAST}",
+            next_step=LISTED,
+        )
+    if not readable(session):
+        raise BadInput(f"run {given} is unknown", on=session.where, said="there is no ledger here", next_step=LISTED)
+    if given == LAST:
+        latest = session.rows(UNDOABLE_RUNS, actions=list(UNDOABLE))
+        found = [
+            row["run_id"] for row in latest if _why_not(row, row["effects"], row["effects"].get("poison") or []) is None
+        ]
+        if not found:
+            raise BadInput("no run can be undone", on=session.where, next_step=LISTED)
+        return found[0]
+    found = [row["run_id"] for row in session.rows(BEGINS_SO, begins=f"{given}%")]
+    if len(found) != 1:
+        said = f"{len(found)} runs begin so: {', '.join(found)}" if found else "no run begins so"
+        raise BadInput(f"run_id {given!r} names no run", on=session.where, said=said, next_step=LISTED)
+    return found[0]
 
 
 def read(session: Session, *, incident: str | None, action: str | None, run_id: str | None, limit: int) -> list[Row]:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import (
     bootstrap,
     controller,
@@ -248,3 +248,53 @@ def test_which_incident_is_worked_for(
         assert found.warnings == ((OVERDUE,) if found.is_open else ())
         assert session.row("SHOW application_name") == {"application_name": f"scout-recovery/{joined[0]}/drain"}
     assert (found.opened_at is not None) is found.is_open
+
+
+def test_a_run_is_named_by_its_first_digits_or_as_the_last(ledger: Ledger) -> None:
+    older = broken_off(ledger, moved={"events": 1})
+    with operation(ledger, "quarantine", {"second": True}) as newer, ledger.session.write():
+        newer.record(moved={"events": 2})
+    with operation(ledger, "pause", {}), ledger.session.read():
+        pass
+    with ledger.session.read():
+        for text in (older, older[:8], f" {older[:13].upper()} "):
+            assert history.run_named(ledger.session, text) == older
+        assert history.run_named(ledger.session, "last") == newer.run_id
+        # Whether there is such a run, is asked where it is used.
+        assert history.run_named(ledger.session, "0" * 32) == "00000000-0000-0000-0000-000000000000"
+    [found] = history.list_runs(ledger, off=False, incident=None, action=None, run_id=older[:8], limit=5)["runs"]
+    assert found["run_id"] == older
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("yesterday", "run_id 'yesterday' is not a run id: nor its first 8 digits, nor last"),
+        ("0000000", "run_id '0000000' is not a run id"),
+        ("%", "run_id '%' is not a run id"),
+        ("01234567", "run_id '01234567' names no run.*: no run begins so"),
+        ("last", "no run can be undone"),
+    ],
+)
+def test_a_text_that_names_no_run_is_refused(text: str, said: str, ledger: Ledger) -> None:
+    with ledger.session.read(), pytest.raises(BadInput, match=said):
+        history.run_named(ledger.session, text)
+
+
+def test_digits_with_which_two_runs_begin_name_neither(ledger: Ledger, scout_db: str) -> None:
+    with connect(scout_db) as hand:
+        for end in "12":
+            hand.execute(
+                "INSERT INTO scout_ops.runs (run_id, action, incident, actor, controller, parameters) "
+                "VALUES (%s, 'pause', 'INC-1', 'me', '{}', '{}')",
+                [f"aaaaaaaa-0000-0000-0000-00000000000{end}"],
+            )
+    with ledger.session.read(), pytest.raises(BadInput, match="2 runs begin so: aaaaaaaa-0000-0000-0000-00000000000"):
+        history.run_named(ledger.session, "aaaaaaaa")
+
+
+def test_a_short_name_needs_a_ledger(scout_db: str) -> None:
+    with open_session(Settings(scout_db)) as session, session.read():
+        assert history.run_named(session, "0" * 32)
+        with pytest.raises(BadInput, match="there is no ledger here"):
+            history.run_named(session, "last")

@@ -254,12 +254,12 @@ class Letter:
 def ask(session: Session, params: Mapping[str, t.Any]) -> DeadLetterSelection:
     """The selection that options describe; raises BadInput for each value that cannot be used, changing nothing."""
     window = times.window_of(session, params, clock="failed_at", start="failed_from", end="failed_to")
-    run = identifiers([params["run_id"]], "run_id") if params["run_id"] else [None]
+    run = history.run_named(session, params["run_id"]) if params["run_id"] else None
     chosen = DeadLetterSelection(
         window,
         params["of_incident"] or None,
         history.of_incident(session, params["of_incident"]) if params["of_incident"] else (),
-        run[0],
+        run,
         tuple(params["error_codes"] or ()),
         tuple(params["rules"] or ()),
         tuple(identifiers(params["dlq_ids"] or (), "dlq_ids")),

@@ -102,7 +102,7 @@ class Preview:
 
 def find(session: Session, run_id: str) -> Row:
     """The run to undo. Raises BadInput for one that is not known or left nothing that could be undone."""
-    wanted = history.as_run_id(run_id)
+    wanted = history.run_named(session, run_id)
     found = session.rows(RUN, run_id=wanted)
     if not found:
         raise BadInput(

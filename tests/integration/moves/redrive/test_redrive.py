@@ -665,7 +665,7 @@ def test_only_what_is_selected_comes_back(scout_db: str) -> None:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({}, "no selection was given"),
-    "no run id": ({"run_id": "yesterday"}, "run_id: 'yesterday' is not an id"),
+    "no run id": ({"run_id": "yesterday"}, "run_id 'yesterday' is not a run id"),
     "a naive time": ({"failed_from": "2026-11-25T01:00:00"}, "failed_from '2026-11-25T01:00:00' has no offset"),
     "reversed": ({"failed_from": "2026-11-25T01:00:00Z", "failed_to": "2026-11-24T01:00:00Z"}, "ends before it starts"),
     "no canary": ({"error_codes": ["A"], "canary_rows": 0}, "canary_rows 0"),

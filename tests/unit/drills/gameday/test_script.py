@@ -197,6 +197,10 @@ def test_only_what_fails_in_the_same_way_counts_as_smaller(tmp_path: Path) -> No
             'ansible-playbook playbooks/quarantine.yml --check \\\n  -e \'{"stores": ["Ñ 1"]}\' -e \'incident="a b"\'',
             ("quarantine", {"stores": ["Ñ 1"], "incident": "a b"}, True),
         ),
+        (
+            "ansible-playbook scout.recovery.redrive -i '/a b/hosts.yml' -e target=one -e run_id=R",
+            ("redrive", {"target": "one", "run_id": "R"}, False),
+        ),
     ],
 )
 def test_a_printed_command_is_typed_as_a_shell_reads_it(text: str, typed: tuple[str, Any, bool]) -> None:

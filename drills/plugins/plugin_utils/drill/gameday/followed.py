@@ -50,6 +50,9 @@ def command(text: str) -> Typed:
             check = True
         elif option == "-e" and options:
             variables |= _variables(options.pop(0))
+        elif option == "-i" and options:
+            # Whoever types it has the inventory that it names.
+            options.pop(0)
         else:
             raise NotTyped(f"{text!r} has an option that is not known: {option}")
     name = PurePath(words[1]).name
