@@ -46,7 +46,7 @@ ROLES = "preflight_roles"
 PR_SET_PDEATHSIG = 1
 GUARDED_AFTER_SECONDS = 0.2
 #: How long a worker whose controller is gone may take to end by itself; what it has not committed is rolled back either way.
-LEAVE_SECONDS = 5.0
+LEAVE_SECONDS = 10.0
 
 #: Who stops a task by which signal; Ansible sets the alarm for a task with a timeout.
 CALLERS: dict[int, str] = {
