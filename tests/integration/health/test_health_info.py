@@ -74,7 +74,8 @@ def test_a_healthy_pipeline_is_healthy_both_ways(scout_db: str) -> None:
     assert set(statuses(other).items()) == set(statuses(result).items())
     assert other["needs_reset"] == []
     assert other["changed"] is False
-    assert result.keys() <= other.keys()
+    # Ansible leaves out the warnings of an executed module that gives none.
+    assert result.keys() - {"warnings"} <= other.keys()
 
 
 def test_every_value_is_what_plain_sql_says(scout_db: str) -> None:

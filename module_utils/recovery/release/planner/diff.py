@@ -383,7 +383,7 @@ def _loses(found: _Found) -> Iterator[str]:
         if entry.kind == "table" and key not in found.copied:
             yield key
         elif entry.kind == "column" and entry.facts.get("generated") is None:
-            copied = table in found.copied and key in found.wanted
+            copied = table in found.copied and key in found.wanted and found.wanted[key].facts.get("generated") is None
             yield from () if copied or (table in found.dropped and table not in found.copied) else (key,)
     for key in sorted(found.live.keys() & found.wanted.keys()):
         before, after = found.live[key], found.wanted[key]

@@ -105,13 +105,16 @@ def _copied_rows(diff: Diff, kept: Kept, table: Entry) -> _Rows:
     """The rows of the table that goes, with what was kept of the columns that come back."""
     old = f"{table.schema}.{before(table.own)}"
     own = {e.key: e.own for e in diff.columns(table) if e.facts.get("generated") is None}
-    values: dict[str, Piece] = {k: f"r.{each}{_cast(diff, k)}" for k, each in own.items() if k in diff.live}
+    there = {k: f"r.{each}{_cast(diff, k)}" for k, each in own.items() if k in diff.live}
+    # What was computed gives way to what was kept.
+    values: dict[str, Piece] = {}
+    values |= {k: v for k, v in there.items() if not _was_computed(diff, k) or not saved_of(diff, kept, diff.wanted[k])}
     source: Piece = f"{old} AS r"
     takes = None
     found = {key: saved for key in own if key not in values and (saved := saved_of(diff, kept, diff.wanted[key]))}
     for key, saved in found.items():
         other = aside(diff, diff.wanted[key])
-        values[key] = fill_statements.chosen(diff.wanted[key], f"r.{other.own}" if other else "")
+        values[key] = fill_statements.chosen(diff.wanted[key], f"r.{other.own}" if other else there.get(key, ""))
         source = fill_statements.with_kept(old, saved)
         takes = saved.where
     if not values:

@@ -137,8 +137,9 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         here = captures_store.origin(session)
         document = _as_kept(ledger, order)
         exact_order = params["column_order"] == restore_request.EXACT
-        keeps = params["new_partitions"] != restore_request.DROP
         other = _other(ledger, order)
+        # Where nothing says what the rollback has made, whatever was not there before goes again.
+        keeps = params["new_partitions"] != restore_request.DROP and (order.undone is None or other is not None)
         made = frozenset(other["digests"]) if order.undone and other else frozenset[str]()
         target = transaction.Target(document, here.is_that_of(document), order.only, exact_order, keeps, made)
         kept = saved_data.kept(session, document, may_look=ledger.present)

@@ -37,7 +37,8 @@ def test_a_healthy_pipeline_passes_every_check_both_ways(scout_db: str) -> None:
     other = executed(GATE, scout_db, smoke=True)
     assert ended(other) == ("pass", 0)
     assert set(checks(other)) == set(gate_checks.NAMES)
-    assert result.keys() <= other.keys()
+    # Ansible leaves out the warnings of an executed module that gives none.
+    assert result.keys() - {"warnings"} <= other.keys()
 
 
 def test_every_variant_of_the_pipeline_passes(variant_db: str) -> None:

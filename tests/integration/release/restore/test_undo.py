@@ -34,7 +34,7 @@ PARAMETERS: dict[str, Any] = {
     "max_rows": 1000, "plan_file": None, "look": False, "rehearse": False, "rehearse_rows": 0, "pg_dump": None,
     "require_pause": False, "jobs": None, "lease_token": None, "takeover": False,
     "lock_timeout_seconds": 2.0, "statement_timeout_seconds": 60.0,
-    "patience_seconds": 20.0, "column_order": "exact", "new_partitions": "keep", "allow_owners": ["postgres", "release_writer"],
+    "patience_seconds": 20.0, "column_order": "exact", "new_partitions": "drop", "allow_owners": ["postgres", "release_writer"],
 }  # fmt: skip
 NAMED = {"release": "v1", "capture_id": "v1", "captured_at": "2026-11-25T10:00", "protected": []}
 #: Besides the compound ones, those that make or lose data, and some of all others.

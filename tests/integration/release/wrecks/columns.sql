@@ -228,6 +228,13 @@ CREATE TABLE w.t (a int PRIMARY KEY, g int GENERATED ALWAYS AS (b * 2) STORED, b
 ALTER TABLE w.t ALTER g DROP EXPRESSION; UPDATE w.t SET g = 99 WHERE a = 5;
 -- rows: g
 
+-- wreck: a generated column in the middle becomes an ordinary one, and the table is copied
+CREATE TABLE w.t (a int PRIMARY KEY, g int GENERATED ALWAYS AS (b * 2) STORED, b int, c text); INSERT INTO w.t (a, b, c) VALUES (5, 1, 'c'), (6, 2, 'd');
+-- told: column_order=exact
+-- release:
+ALTER TABLE w.t ALTER g DROP EXPRESSION; UPDATE w.t SET g = 99 WHERE a = 5;
+-- rows: g
+
 -- wreck: an ordinary column becomes a generated one
 CREATE TABLE w.t (a int PRIMARY KEY, b int, g int); INSERT INTO w.t VALUES (5, 1, 100), (6, 2, NULL);
 -- release:
