@@ -122,7 +122,8 @@ def test_a_healthy_pipeline_is_left_alone(scout_db: str) -> None:
         call(CLEANUP, scout_db),
         executed(CLEANUP, scout_db),
     ):
-        assert (result["changed"], result["run_id"], result["warnings"]) == (False, None, [])
+        # Ansible leaves them out where an executed module gives none.
+        assert (result["changed"], result["run_id"], result.get("warnings", [])) == (False, None, [])
         assert result["summary"].startswith("no row violates a rule that moves it")
         assert result["report"]["moving"]["transactions"] == 0
     assert fingerprint(scout_db) == before
