@@ -194,9 +194,10 @@ class Round:
         found = oracle.where(stage.sandbox.dsn, stage.written())
         self._keep(measures.no_event_lost(found, stage.load.doubtful, " after the undo"))
         if undone.played.rc != 0:
-            self._hold(
-                "an undo that is refused changes nothing", values.differences(done, values.look(stage.sandbox.dsn))
-            )
+            # One that failed later, over what is still broken, has undone it; no event is lost by that either.
+            if undone.played.changed == 0:
+                same = values.differences(done, values.look(stage.sandbox.dsn))
+                self._hold("an undo that is refused changes nothing", same)
             return
         back = values.look(stage.sandbox.dsn)
         self._hold("the undo puts back what was taken", values.not_back(self._before, done, back))
