@@ -106,12 +106,12 @@ def _copied_rows(diff: Diff, kept: Kept, table: Entry) -> _Rows:
     old = f"{table.schema}.{before(table.own)}"
     own = {e.key: e.own for e in diff.columns(table) if e.facts.get("generated") is None}
     there = {k: f"r.{each}{_cast(diff, k)}" for k, each in own.items() if k in diff.live}
-    # What was computed gives way to what was kept.
-    values: dict[str, Piece] = {}
-    values |= {k: v for k, v in there.items() if not _was_computed(diff, k) or not saved_of(diff, kept, diff.wanted[k])}
+    # What is not there, and what was computed, gives way to what was kept.
+    open_keys = [key for key in own if key not in there or _was_computed(diff, key)]
+    found = {key: saved for key in open_keys if (saved := saved_of(diff, kept, diff.wanted[key]))}
+    values: dict[str, Piece] = {key: value for key, value in there.items() if key not in found}
     source: Piece = f"{old} AS r"
     takes = None
-    found = {key: saved for key in own if key not in values and (saved := saved_of(diff, kept, diff.wanted[key]))}
     for key, saved in found.items():
         other = aside(diff, diff.wanted[key])
         values[key] = fill_statements.chosen(diff.wanted[key], f"r.{other.own}" if other else there.get(key, ""))
