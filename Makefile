@@ -28,6 +28,8 @@ PLAYBOOKS := playbooks roles drills extensions inventories library plugins meta 
 # lines with a + alone; and it runs those for `make -n`, too.
 LIVE := $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,+)
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+# The rest of the tests needs the real pg_cron, and runs after the scenarios of Molecule.
+HERE := 'not docker and not pg_cron'
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
@@ -66,7 +68,7 @@ check: setup ## Run what is quick, before each commit: lint, unit tests, one res
 
 tests: setup
 	$(LIVE)@base=$$(mktemp -d); trap 'rm -rf "$$base"' EXIT; \
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --basetemp "$$base/t" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --basetemp "$$base/t" -m $(HERE) $(ARGS)
 
 quick-tests: setup
 	$(LIVE)@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(QUICK) $(ARGS)
