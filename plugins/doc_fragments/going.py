@@ -24,7 +24,8 @@ options:
     description:
       - What becomes of partitions that were made since the capture, by a scheduler or by the release, of a captured table.
       - V(keep) leaves those that are built like the captured ones where they are, with their rows. That is no difference, and is reported.
-      - V(drop) saves their rows and drops them; the rows leave the table.
+      - V(drop) drops them. Their rows move into the default partition where there is one that can take them. Otherwise the rows are
+        saved and leave the table.
     type: str
     choices: [keep, drop]
     default: keep

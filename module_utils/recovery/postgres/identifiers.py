@@ -12,6 +12,9 @@ PLAIN: t.Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 #: No other keyword of PostgreSQL has an underscore.
 KEYWORDS: t.Final = re.compile(r"(current|session|system|xml)_.*|exclude_.*")
 
+#: What is quoted: a text constant, or an identifier.
+_STRING: t.Final = re.compile(r"E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", re.DOTALL)
+
 
 def identifier(text: str) -> str:
     """An identifier; a single word is quoted, for it may be a keyword."""
@@ -29,3 +32,32 @@ def literal(text: str) -> str:
     """A text constant, whatever standard_conforming_strings says."""
     quoted = "'" + text.replace("'", "''") + "'"
     return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+def closing(text: str, start: int) -> int:
+    """Where the parenthesis that opens at `start` has been closed, outside of quotes; 0 where it is not."""
+    depth, at = 0, start
+    while at < len(text):
+        if quoted := _STRING.match(text, at):
+            at = quoted.end()
+            continue
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        at += 1
+        if not depth:
+            return at
+    return 0
+
+
+def listed(text: str) -> list[str]:
+    """What commas separate, outside of quotes and parentheses."""
+    found, depth, at, start = list[str](), 0, 0, 0
+    while at < len(text):
+        if quoted := _STRING.match(text, at):
+            at = quoted.end()
+            continue
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(text[at], 0)
+        if text[at] == "," and not depth:
+            found.append(text[start:at])
+            start = at + 1
+        at += 1
+    return [each.strip() for each in (*found, text[start:])]

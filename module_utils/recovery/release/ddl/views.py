@@ -239,8 +239,13 @@ def _drop_trigger(entry: Entry) -> list[Statement]:
     """A trigger; that of a partition is switched as its parent's is."""
     if not entry.facts.get("inherited"):
         return [say("DROP TRIGGER {}", entry.name)]
-    texts = {"relation": literal(entry.facts["relation"]), "trigger": literal(entry.own)}
-    return [say("DO {}", literal(sql.SQL(AS_PARENT).format(**texts).as_string()))]
+    return [as_parent(entry.facts["relation"], entry.own)]
+
+
+def as_parent(relation: str, own: str) -> Statement:
+    """A trigger that a partition has from its parent, switched as that one's is."""
+    texts = {"relation": literal(relation), "trigger": literal(own)}
+    return say("DO {}", literal(sql.SQL(AS_PARENT).format(**texts).as_string()))
 
 
 def _alter_trigger(before: Entry, after: Entry) -> list[Statement] | None:

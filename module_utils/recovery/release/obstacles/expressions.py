@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ...postgres.identifiers import closing, listed
 from .definitions import NAME, parts
 
 _CHECK: t.Final = re.compile(r"CHECK (?=\()")
@@ -18,7 +19,6 @@ _EXCLUDE: t.Final = re.compile(rf"EXCLUDE USING {NAME.pattern} (?=\()")
 #: What an element of an index begins with, where it is no expression in parentheses: a column, or a function with arguments.
 _CALLED: t.Final = re.compile(rf"{NAME.pattern}(?:\.{NAME.pattern})*")
 _COLLATION: t.Final = re.compile(rf" COLLATE {NAME.pattern}(?:\.{NAME.pattern})?")
-_STRING: t.Final = re.compile(r"E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", re.DOTALL)
 
 
 class Check(t.NamedTuple):
@@ -108,32 +108,3 @@ def _value(element: str) -> str:
 def column(value: str) -> str:
     """A value as a person calls it: a column by its name, and any other by its expression."""
     return parts(value)[0] if NAME.fullmatch(value) else value
-
-
-def closing(text: str, start: int) -> int:
-    """Where the parenthesis that opens at `start` has been closed, outside of quotes; 0 where it is not."""
-    depth, at = 0, start
-    while at < len(text):
-        if quoted := _STRING.match(text, at):
-            at = quoted.end()
-            continue
-        depth += {"(": 1, ")": -1}.get(text[at], 0)
-        at += 1
-        if not depth:
-            return at
-    return 0
-
-
-def listed(text: str) -> list[str]:
-    """What commas separate, outside of quotes and parentheses."""
-    found, depth, at, start = list[str](), 0, 0, 0
-    while at < len(text):
-        if quoted := _STRING.match(text, at):
-            at = quoted.end()
-            continue
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(text[at], 0)
-        if text[at] == "," and not depth:
-            found.append(text[start:at])
-            start = at + 1
-        at += 1
-    return [each.strip() for each in (*found, text[start:])]

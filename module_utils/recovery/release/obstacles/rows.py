@@ -10,6 +10,8 @@ import typing as t
 
 from ...postgres.driver import sql
 from ...scout.row_images import literal, named
+from ..ddl import partitions
+from ..ddl.statement import printed
 from . import definitions
 from .definitions import NUMBERS, TEXTS, WHOLE, parts
 from .looks import Read, counted, key_of, number, obstacle, sample_of
@@ -37,6 +39,8 @@ def reads(found: Situation, server_version: int) -> Iterator[Read]:
                 yield from _labels(found, entry, there)
             case "column" if there is not None and not found.is_remade(key):
                 yield from _column(found, entry, there, server_version)
+            case "table" if key in found.filled and entry.facts.get("partition_of"):
+                yield from _in_default(found, entry)
             case "constraint" if key in found.keys:
                 yield from _constraint(found, entry, there)
             case _:
@@ -89,6 +93,20 @@ def _column(found: Situation, column: Entry, there: Entry, server_version: int) 
             yield _read(
                 found, column.key, table, wrong, "cast", f"whose value is no {column.facts['type']}",
                 f"change these values of {column.name}",
+            )  # fmt: skip
+
+
+def _in_default(found: Situation, part: Entry) -> Iterator[Read]:
+    """Rows of the default partition that would have to be in one that comes back with its own."""
+    own: dict[str, str] = part.facts["partition_of"]
+    whole = found.wanted.get(f"table:{own['table']}")
+    fits = partitions.fits(str(whole.facts.get("partition_key")), own["bound"]) if whole else None
+    default = {"table": own["table"], "bound": partitions.DEFAULT}
+    for e in found.wanted.values() if fits else ():
+        if e.facts.get("partition_of") == default and found.now(e.key) is not None:
+            yield _read(
+                found, part.key, e.name, printed(fits or ""), "violation", f"for {part.name}, which comes back with its own",
+                f"save these rows elsewhere, and take them out of {e.name}",
             )  # fmt: skip
 
 

@@ -12,10 +12,10 @@ from ..catalog.entries import key_of, kind_of, split_qualified, table_key, table
 from ..ddl import constraints, database_level, views
 from ..ddl import tables as ddl_tables
 from ..ddl import types as ddl_types
-from ..ddl.common import beside, comment, given, grants, parents
+from ..ddl.common import beside, comment, given, grants
 from ..ddl.registry import WRITERS
 from ..ddl.statement import Cost, Effect, Lock, Statement, identifier, literal, phrase, say
-from . import fill_statements
+from . import fill_statements, new_partitions
 from .fill import is_loose
 from .renames import before
 
@@ -29,7 +29,6 @@ if t.TYPE_CHECKING:
 #: What is done, and to which key.
 Action = tuple[str, str]
 type Actions = dict[Action, list[Statement]]
-FOREIGN_KEY: t.Final = "foreign key"
 #: Kinds that stand on a relation and go with it.
 PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics", "publication_table")
 RELATIONS: t.Final = ("table", "view", "materialized_view")
@@ -67,13 +66,20 @@ def _dropped(diff: Diff, entry: Entry, migrations_table: str) -> list[Statement]
         return []
     if entry.kind == "migration":
         return database_level.delete_row(entry, migrations_table)
-    return [*_detached(diff, entry), *WRITERS[entry.kind].drop(entry)] if entry.kind in WRITERS else []
+    if entry.kind not in WRITERS:
+        return []
+    rest = new_partitions.rest(diff, entry) if entry.kind == "table" and entry.key not in diff.wanted else None
+    apart = new_partitions.into_rest(diff, entry, rest) if rest else _detached(diff, entry)
+    return [*apart, *WRITERS[entry.kind].drop(entry)]
 
 
 def falls_with(diff: Diff, entry: Entry) -> bool:
     """Whether its relation, its column, or what it has from a parent goes and takes it along."""
     index: dict[str, t.Any] = entry.facts.get("index") or entry.facts
-    if entry.facts.get("type") == FOREIGN_KEY and (tables_of(entry) - {table_key(entry.table)}) & diff.dropped:
+    if (
+        entry.facts.get("type") == new_partitions.FOREIGN_KEY
+        and (tables_of(entry) - {table_key(entry.table)}) & diff.dropped
+    ):
         # It is on another table that goes: of two that refer to each other none could go first.
         return False
     if any(table_key(entry.table) in _needed(diff.live.get(need)) for need in entry.needs if need in diff.dropped):
@@ -106,15 +112,11 @@ def _goes_by_name(diff: Diff, index: str) -> bool:
 def _detached(diff: Diff, entry: Entry) -> list[Statement]:
     """A partition leaves a table that stays, before it goes, where a foreign key refers to that."""
     part: dict[str, str] = (entry.facts.get("partition_of") or {}) if entry.kind == "table" else {}
-    above = {table_key(each) for each in (part["table"], *_above(diff, part["table"]))} if part else set[str]()
-    referred = any(e.facts.get("type") == FOREIGN_KEY and tables_of(e) & above for e in diff.live.values())
+    above = {table_key(each) for each in new_partitions.above(diff, entry)} if part else set[str]()
+    referred = any(
+        e.facts.get("type") == new_partitions.FOREIGN_KEY and tables_of(e) & above for e in diff.live.values()
+    )
     return [say("ALTER TABLE {} DETACH PARTITION {}", part["table"], entry.name)] if part and referred else []
-
-
-def _above(diff: Diff, table: str) -> Iterator[str]:
-    entry = diff.live.get(table_key(table))
-    for parent in parents(entry) if entry else ():
-        yield from (parent, *_above(diff, parent))
 
 
 # --- created

@@ -13,7 +13,7 @@ from ..catalog.entries import column_key, key_of, table_key
 from ..ddl import constraints
 from ..ddl.common import comment, differing_as_written
 from ..ddl.statement import Cost, Lock, Statement, joined, phrase, say
-from . import fill_statements, type_changes
+from . import fill_statements, new_partitions, type_changes
 from .renames import before
 
 if t.TYPE_CHECKING:
@@ -57,6 +57,12 @@ def fill(diff: Diff, kept: Kept) -> Fills:
         if _is_added(diff, key) or _is_retyped(diff, key)
         if (saved := saved_of(diff, kept, diff.wanted[key]))
     }
+    # Rows that came since into the default partition, where none would come twice.
+    unkept = [diff.wanted[key] for key, rows in made.items() if not rows.statements]
+    split = {e.key: default for e in unkept if (default := new_partitions.rest(diff, e))}
+    made |= {
+        key: _Rows(tuple(new_partitions.out_of_rest(diff, diff.wanted[key], default))) for key, default in split.items()
+    }
     filled = frozenset(values).union(*(rows.filled for rows in made.values()))
     counting = [
         *(each for key in made for each in _counting_in(diff, kept, key, filled)),
@@ -73,7 +79,7 @@ def fill(diff: Diff, kept: Kept) -> Fills:
         stood | {column.key: counter for column in counting if (counter := _counter(column, kept))},
         {e.key: counter for e in sequences if (counter := _past(e.name, _owner(diff, e), kept))},
         filled,
-        tuple(_empty(diff, filled)),
+        tuple(key for key in _empty(diff, filled) if key not in kept.moved & split.keys()),
     )
 
 

@@ -51,6 +51,8 @@ class Kept:
 
     tables: Mapping[str, Saved] = dataclasses.field(default_factory=dict[str, Saved])
     counters: Mapping[str, Counter] = dataclasses.field(default_factory=dict[str, Counter])
+    #: The keys of partitions whose rows went into the default one.
+    moved: frozenset[str] = frozenset()
 
 
 NOTHING: t.Final = Kept()

@@ -15,7 +15,7 @@ import typing as t
 
 from ..catalog.entries import kind_of, table_key
 from ..ddl.statement import Effect
-from . import fill_statements
+from . import fill_statements, new_partitions
 from .diff import diff
 from .fill import fill
 from .order import Step, order
@@ -46,6 +46,8 @@ class Plan:
     #: Tables whose columns stand in another order afterwards, and those that are copied so that they do not.
     reordered: tuple[str, ...] = ()
     copied: tuple[str, ...] = ()
+    #: Partitions that go, and whose rows go into the default one.
+    moved: tuple[str, ...] = ()
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
@@ -72,12 +74,13 @@ def plan(
     there, told = renamed(live.entries, wanted.entries, again)
     renames = tuple(Step("rename", key, tuple(statements)) for key, statements in told)
     found = diff(there, wanted.entries, exact_order=exact_order)
+    moved = new_partitions.moving(found)
     fills = fill(found, kept)
     steps = order(found, fills, migrations_table=migrations_table)
     apart = {step.key for step in steps if _adds_labels(step)} - {step.key for step in renames}
     return Plan(
         (*renames, *(step for step in steps if step.key not in apart)),
-        found.loses,
+        tuple(key for key in found.loses if key not in moved),
         found.impossible,
         tuple(step for step in steps if step.key in apart),
         _names_of_today(live.entries, there),
@@ -85,6 +88,7 @@ def plan(
         fills.empty,
         tuple(key for key in found.disordered if key not in found.copied),
         tuple(sorted(found.copied)),
+        tuple(sorted(moved)),
     )
 
 

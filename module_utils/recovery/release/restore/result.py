@@ -182,6 +182,7 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "warnings": [
             *_about_newer(order, seen),
             *_about_staying(order, seen),
+            *_about_moving(order, seen),
             *_about_made_again(order, seen),
             *seen.way.warnings,
             *seen.found.unread,
@@ -200,7 +201,17 @@ def _about_newer(order: restore_request.Order, seen: Look) -> list[str]:
 def _about_staying(order: restore_request.Order, seen: Look) -> list[str]:
     stays = seen.way.stays
     text = f"made since {order.goal} was captured, and left where they are with their rows"
-    return [f"{text}: {saved_data.readable(stays)}; -e new_partitions=drop saves and drops them"] if stays else []
+    return (
+        [f"{text}: {saved_data.readable(stays)}; -e new_partitions=drop moves or saves their rows, and drops them"]
+        if stays
+        else []
+    )
+
+
+def _about_moving(order: restore_request.Order, seen: Look) -> list[str]:
+    moved = seen.way.plan.moved
+    text = f"made since {order.goal} was captured, and dropped once their rows are in the default partition"
+    return [f"{text}: {saved_data.readable(moved)}"] if moved else []
 
 
 def _about_made_again(order: restore_request.Order, seen: Look) -> list[str]:

@@ -79,6 +79,7 @@ class Hooks:
             "protect": [each["relation"] for each in saved],
             "protected": saved,
             "sequences": saved_data.counters(session, gone),
+            "moved": list(way.plan.moved),
         }
         self.before = captures_document.document(self.there.entries.values(), {**said, **more})
 

@@ -285,7 +285,7 @@ def kept(session: Session, document: Document, *, may_look: bool) -> fill_statem
     there = may_look and bool(document["protected"]) and _is_kept(session, document)
     found = [each for each in document["protected"] if there or (may_look and not each["rows"])]
     tables = {each["relation"]: _saved(document, each) for each in found}
-    return fill_statements.Kept(tables, counters)
+    return fill_statements.Kept(tables, counters, frozenset(document.get("moved", ())))
 
 
 def _is_kept(session: Session, document: Document) -> bool:

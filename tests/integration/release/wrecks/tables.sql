@@ -265,3 +265,39 @@ CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t
 CREATE TABLE w.t (d int PRIMARY KEY, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); INSERT INTO w.t VALUES (1, 'x');
 -- release:
 ALTER TABLE w.t DETACH PARTITION w.t1; CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (0) TO (20); INSERT INTO w.t VALUES (2, 'b');
+
+-- wreck: rows of a new partition go into the default one when told
+CREATE TABLE w.t (d int NOT NULL, a text, g int GENERATED ALWAYS AS (d * 2) STORED) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10);
+CREATE TABLE w.rest PARTITION OF w.t DEFAULT; INSERT INTO w.t VALUES (1, 'x'), (30, 'y'), (12, 'z');
+CREATE FUNCTION w.no() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF tg_op = 'DELETE' THEN RAISE 'no'; END IF; new.a := new.a || '!'; RETURN new; END$$;
+CREATE TRIGGER marks BEFORE INSERT OR DELETE ON w.t FOR EACH ROW EXECUTE FUNCTION w.no();
+-- told: new_partitions=drop
+-- release:
+ALTER TABLE w.t DISABLE TRIGGER USER; ALTER TABLE w.t DETACH PARTITION w.rest; CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES FROM (10) TO (20); INSERT INTO w.t (d, a) SELECT d, a FROM w.rest WHERE d = 12;
+DELETE FROM w.rest WHERE d = 12; ALTER TABLE w.t ATTACH PARTITION w.rest DEFAULT; ALTER TABLE w.t ENABLE TRIGGER USER; INSERT INTO w.t VALUES (11, 'a'), (13, NULL);
+-- moved: w.t
+-- rows:
+
+-- wreck: rows of new partitions of a list go into the default one when told
+CREATE TABLE w.t (d int, a text) PARTITION BY LIST (lower(a)); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES IN ('x'); CREATE TABLE w.rest PARTITION OF w.t DEFAULT;
+-- told: new_partitions=drop
+-- release:
+CREATE TABLE w.t2 PARTITION OF w.t FOR VALUES IN ('y', 'o''k, (no)'); CREATE TABLE w.t3 PARTITION OF w.t FOR VALUES IN ('z'); INSERT INTO w.t VALUES (1, 'Y'), (2, 'O''k, (no)'), (3, 'z'), (4, 'Q');
+-- moved: w.t
+-- rows:
+
+-- wreck: the default partition has got rows of one that was dropped
+CREATE TABLE w.t (d int, a text) PARTITION BY RANGE (d); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0) TO (10); CREATE TABLE w.rest PARTITION OF w.t DEFAULT;
+INSERT INTO w.t VALUES (2, 'y');
+-- release:
+DROP TABLE w.t1; INSERT INTO w.t VALUES (1, 'x'), (30, 'y');
+-- moved: w.t
+-- lossy: table w.t1: would be recreated without its data
+
+-- wreck: the default partition has got rows of one that was dropped and saved
+CREATE TABLE w.t (d int, a text, PRIMARY KEY (d, a)) PARTITION BY RANGE (d, a); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0, MINVALUE) TO (10, MINVALUE); CREATE TABLE w.rest PARTITION OF w.t DEFAULT;
+INSERT INTO w.t VALUES (2, 'y');
+-- protect: w.t1
+-- release:
+DROP TABLE w.t1; INSERT INTO w.t VALUES (9, 'x'), (10, 'y'), (30, 'y');
+-- refused: w.rest: 1 row for w.t1, which

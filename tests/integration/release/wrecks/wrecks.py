@@ -11,6 +11,7 @@ at the end:
 `-- alone: SCHEMA`: captured instead of `w`, never with other wrecks.
 `-- listed: TABLE`: a child that has left its parent, whose columns are its own as well as its parent's afterwards.
 `-- stays: TABLE`: a partition made since the capture, which stays. `-- told: OPTION=VALUE`: what the rollback is told.
+`-- moved: TABLE`: this partitioned table has the rows of the wreck, in whichever partitions.
 `-- exact:` (the default): definitions and rows are those that were captured; undone, those of the wreck.
 `-- rehearsed:`: the same, and the rollback is rehearsed first.
 `-- rows: [COLUMN …]`: definitions as captured; values of what the release wrote into captured columns stay, but for those named.
@@ -29,7 +30,7 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
 KEYWORD = re.compile(
-    r"^-- (wreck|since|protect|alone|listed|stays|told|release|exact|rehearsed|rows|unchanged|refused|lossy|lost): ?(.*)$"
+    r"^-- (wreck|since|protect|alone|listed|stays|told|release|exact|rehearsed|rows|moved|unchanged|refused|lossy|lost): ?(.*)$"
 )
 EXPECTATIONS = ("exact", "rehearsed", "rows", "unchanged", "refused", "lossy", "lost")
 #: The schema of a wreck, and the beginning of whatever name it has in the whole database.
@@ -51,6 +52,8 @@ class Wreck(NamedTuple):
     listed: str = ""
     #: A partition that was made since the capture, and stays.
     stays: str = ""
+    #: A partitioned table that has the rows of the wreck in whichever partitions.
+    moved: str = ""
     #: Options of the rollback.
     told: tuple[tuple[str, str], ...] = ()
     #: The first major version that knows of it.
@@ -70,6 +73,7 @@ class Wreck(NamedTuple):
             schema=schema,
             listed=say(self.listed),
             stays=say(self.stays),
+            moved=say(self.moved),
         )
 
 
@@ -106,5 +110,6 @@ def _row(text: str, group: str) -> Wreck:
         listed=said.get("listed", ""),
         since=int(said.get("since", 0)),
         stays=said.get("stays", ""),
+        moved=said.get("moved", ""),
         told=tuple((name, value) for name, _, value in [said["told"].partition("=")]) if "told" in said else (),
     )
