@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -26,6 +28,9 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server impo
 # They mostly wait for the scheduler; two at a time show only what failed, and one failure does not hide another.
 TOGETHER = ("--workers", "2", "--continue-on-failure")
 NO_TESTS_SELECTED = 5
+#: A task, an action or a scenario that failed, and how much of that is said again.
+FAILURE = re.compile(r"fatal:|FAILED!|ERROR|CRITICAL|failed=[1-9]")
+MOST = 2000
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -42,9 +47,10 @@ def scenarios(names: list[str], words: list[str]) -> int:
     container.stop_all("molecule-")
     chosen = [word for name in names for word in ("--scenario-name", name)] or [*TOGETHER, "--all"]
     command = ["molecule", "test", *chosen, *words]
-    with subprocess.Popen(command, cwd=CHECKOUT, env=environment(), start_new_session=True) as molecule:
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=CHECKOUT, env=environment(), start_new_session=True, **pipe) as molecule:
         try:
-            return molecule.wait()
+            return told(molecule.stdout or (), molecule.wait)
         finally:
             # An interrupted molecule leaves its workers and all that it created; ansible wants to be asked first.
             if molecule.poll() is None:
@@ -53,6 +59,18 @@ def scenarios(names: list[str], words: list[str]) -> int:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(molecule.pid, signal.SIGKILL)
             container.stop_all("molecule-")
+
+
+def told(lines: Iterable[str], end: Callable[[], int]) -> int:
+    """Pass on what it says, and say again what failed where it did: with two at a time that stands far apart."""
+    failed: list[str] = []
+    for line in lines:
+        sys.stdout.write(line)
+        failed += [line[:MOST]] if FAILURE.search(line) else []
+    code = end()
+    if code:
+        sys.stdout.write("".join(["what failed in the scenarios:\n", *failed[-20:]]))
+    return code
 
 
 def marked_tests() -> int:
