@@ -20,7 +20,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from benchmarks import moves, release, rivals, window
+from benchmarks import distance, moves, release, rivals, window
 from benchmarks.timing import ROOT, Case, Line, command, compare, table, until
 
 ANSIBLE = "ansible-playbook"
@@ -261,11 +261,29 @@ def _assert_drained(dsn: str) -> None:
         raise RuntimeError(f"{row} events are still pending")
 
 
+def far(bench: Bench) -> str:
+    """What the distance to the database costs."""
+    dsn = bench.database(events=2000)
+
+    def play(name: str, at: str) -> None:
+        activate(dsn)
+        command(bench.playbook(name, [at]))
+
+    def one_query(at: str) -> None:
+        with psycopg.connect(at, autocommit=True) as connection:
+            connection.execute("SELECT 1")
+
+    names = ("assess", "pause_ingestion", "emergency_reset")
+    plays: dict[str, Callable[[str], None]] = {f"{name}.yml": lambda at, name=name: play(name, at) for name in names}
+    return distance.table(dsn, bench.rounds, {"one session with one query": one_query, **plays})
+
+
 TITLES = {
     "task": "One more task",
     "pause": "From Enter to paused",
     "healthy": "The whole reset where nothing is wrong",
     "broken": "The whole reset with 2,000 events behind three poison events",
+    "far": "Forty milliseconds from the database, nothing wrong",
     "fleet": "Many databases at once, none of them broken",
     "drain": "A backlog of 100,000 events",
     "quarantine": "Half of {events:,} events that were not loaded, moved while a writer goes on",
@@ -285,6 +303,8 @@ def run(name: str, bench: Bench) -> str:
     if name == "fleet":
         parts = [table(lines, f"{size} database{'s' * (size > 1)}") for size, lines in fleet(bench).items()]
         return f"### {TITLES[name]}\n\n" + "\n\n".join(parts)
+    if name == "far":
+        return f"### {TITLES[name]}\n\n{far(bench)}"
     if name == "window":
         sizes = [bench.events] if bench.events else window.SIZES
         return f"### {TITLES[name]}\n\n{window.compare(bench.server, bench.rounds, sizes)}"

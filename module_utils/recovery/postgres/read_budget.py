@@ -12,17 +12,20 @@ import time
 import typing as t
 
 from ..core.errors import RecoveryError
-from .driver import errors, psycopg
-from .session import Session
+from .driver import errors, psycopg, sql
+from .session import Session, answer, milliseconds, with_values
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from .session import Query, Row
+    from .watched import Watched
 
-LIMITS = """
-SELECT set_config('statement_timeout', %(statement)s, true), set_config('lock_timeout', %(lock)s, true)
-"""
+LIMITS: t.Final = "SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}"
+#: What stands around each read, so that it fails alone.
+BEGIN: t.Final = sql.SQL("SAVEPOINT scout_recovery_read")
+KEPT: t.Final = sql.SQL("RELEASE SAVEPOINT scout_recovery_read")
+FAILED: t.Final = sql.SQL("ROLLBACK TO SAVEPOINT scout_recovery_read; RELEASE SAVEPOINT scout_recovery_read")
 
 #: The part of the budget that may be spent waiting for one lock, so that one locked table cannot take it all.
 LOCK_SHARE: t.Final = 0.05
@@ -41,13 +44,31 @@ class Problem:
 
 
 class _DeadlineSession(Session):
-    """The same session, in which each statement gets only the time that is left."""
+    """The same session, in which each statement gets only the time that is left. What begins and ends a read goes with the next
+    query, in one message: far from the server each message takes as long as a query does."""
 
     def __init__(self, session: Session, seconds: float) -> None:
+        #: What is to be sent with the next query.
+        self._unsent: list[sql.SQL | sql.Composed] = []
         super().__init__(session.connection, session.settings, session.facts)
         self.deadline = time.monotonic() + seconds
         self._lock = min(session.settings.lock_timeout_seconds, seconds * LOCK_SHARE)
         self._given = math.inf
+
+    @property
+    def connection(self) -> Watched:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As of any session, once all has been sent that goes before."""
+        self._send()
+        return self._connection
+
+    @connection.setter
+    def connection(self, connection: Watched) -> None:
+        self._connection = connection
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the session is gone."""
+        return self._connection.closed
 
     @property
     def left(self) -> float:
@@ -56,13 +77,12 @@ class _DeadlineSession(Session):
 
     def rows(self, query: Query, **values: t.Any) -> list[Row]:
         """As in any session."""
-        self.hurry()
-        return super().rows(query, **values)
-
-    def row(self, query: Query, **values: t.Any) -> Row:
-        """As in any session."""
-        self.hurry()
-        return super().row(query, **values)
+        self._hurry()
+        if not self._unsent:
+            return super().rows(query, **values)
+        first, self._unsent = self._unsent, []
+        whole = sql.SQL("; ").join([*first, with_values(self._connection, query, values)])
+        return answer(self._connection.execute(whole))
 
     @contextlib.contextmanager
     def savepoint(self) -> Generator[None]:
@@ -74,14 +94,38 @@ class _DeadlineSession(Session):
             self._given = math.inf
             raise
 
-    def hurry(self, *, anew: bool = False) -> None:
+    @contextlib.contextmanager
+    def alone(self) -> Generator[None]:
+        """A read that fails alone."""
+        kept = self._unsent
+        self._unsent, self._given = begun, _ = [*kept, BEGIN], math.inf
+        try:
+            self._hurry()
+            yield
+        except BaseException:
+            self._given = math.inf
+            if self._unsent is begun:
+                # Nothing was asked.
+                self._unsent = kept
+            elif not self._connection.closed:
+                self._unsent = []
+                self._connection.execute(FAILED)
+            raise
+        self._unsent = kept if self._unsent is begun else [*self._unsent, KEPT]
+
+    def _send(self) -> None:
+        if self._unsent and not self._connection.closed and not self._connection.is_idle:
+            first, self._unsent = self._unsent, []
+            self._connection.execute(sql.SQL("; ").join(first))
+
+    def _hurry(self) -> None:
         """Bounds what comes next, or raises QueryCanceled where no time is left."""
         left = self.left
         if left <= 0:
             raise errors.QueryCanceled("the time budget is spent")
-        if anew or left < 0.9 * self._given:
-            values = {"statement": f"{math.ceil(left * 1000)}ms", "lock": f"{math.ceil(self._lock * 1000)}ms"}
-            self.connection.execute(LIMITS, values)
+        if left < 0.9 * self._given:
+            limits = (sql.Literal(milliseconds(math.ceil(each * 1000) / 1000)) for each in (left, self._lock))
+            self._unsent.append(sql.SQL(LIMITS).format(**dict(zip(("statement", "lock"), limits, strict=True))))
             self._given = left
 
 
@@ -108,11 +152,10 @@ class Budget:
         if self._before is not None:
             self._before(name, self._seconds - self.left)
         try:
-            with self._hurried.savepoint():
-                self._hurried.hurry(anew=True)
+            with self._hurried.alone():
                 return query(self._hurried)
         except psycopg.Error as e:
-            if self._hurried.connection.closed:
+            if self._hurried.is_closed:
                 raise
             self.problems[name] = _of_postgresql(e)
         except RecoveryError as e:

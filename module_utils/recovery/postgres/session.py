@@ -35,14 +35,15 @@ POOLED = (
 PREAMBLE = re.compile(r"^connection failed: (?:connection to server (?:at|on socket) .*? failed: )?(?:FATAL:\s+)?")
 INCIDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#@+-]{0,63}")
 
-GUARDS = """
-SELECT set_config('statement_timeout', %(statement_timeout)s, true),
-       set_config('lock_timeout', %(lock_timeout)s, true),
-       set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, true),
-       set_config('client_connection_check_interval', %(check_interval)s, true),
-       set_config('TimeZone', 'UTC', true),
-       set_config('DateStyle', 'ISO', true),
-       set_config('jit', 'off', true)
+#: What bounds every transaction: utilities all of them, sent with its beginning, so that none takes its snapshot.
+BOUNDS = """
+SET LOCAL statement_timeout = {statement};
+SET LOCAL lock_timeout = {lock};
+SET LOCAL idle_in_transaction_session_timeout = '60s';
+SET LOCAL client_connection_check_interval = '2s';
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL DateStyle = 'ISO';
+SET LOCAL jit = off
 """
 
 LIMIT = "SELECT set_config('statement_timeout', %(limit)s, true), set_config('lock_timeout', %(lock)s, true)"
@@ -161,16 +162,15 @@ class Session:
 
     def _alone(self, query: Query, values: dict[str, t.Any]) -> list[Row]:
         """A query and the transaction that it is, as one message."""
-        asked = psycopg.ClientCursor(self.connection).mogrify(query, values)
         limits = (self.settings.statement_timeout_seconds, self.settings.lock_timeout_seconds)
-        begin = sql.SQL(ALONE).format(*(sql.Literal(_milliseconds(seconds)) for seconds in limits))
+        begin = sql.SQL(ALONE).format(*(sql.Literal(milliseconds(seconds)) for seconds in limits))
         try:
-            answers = self.connection.outside(begin + sql.SQL(t.cast("t.LiteralString", asked)) + sql.SQL("; COMMIT"))
+            answers = self.connection.outside(begin + with_values(self.connection, query, values) + sql.SQL("; COMMIT"))
         except psycopg.Error:
             if self.connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.INERROR:
                 self.connection.outside("ROLLBACK")
             raise
-        return _answer(answers)
+        return answer(answers)
 
     @contextlib.contextmanager
     def read(
@@ -179,7 +179,6 @@ class Session:
         """A READ ONLY transaction on one snapshot: PostgreSQL itself refuses any write in it."""
         first = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
         with self._transaction(statement_timeout_seconds, lock_timeout_seconds, first):
-            self._guard(statement_timeout_seconds, lock_timeout_seconds)
             yield self
 
     @contextlib.contextmanager
@@ -194,7 +193,6 @@ class Session:
         or just before it commits. Raises LeaseLost, rolled back, where the lease is no longer ours."""
         first = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
         with self._transaction(statement_timeout_seconds, lock_timeout_seconds, first):
-            self._guard(statement_timeout_seconds, lock_timeout_seconds)
             if self.fence is not None and not fence_last:
                 self.fence()
             yield self
@@ -205,15 +203,16 @@ class Session:
     def move(self, *, closed: Sequence[str], written: Sequence[str] = ()) -> Generator[Session]:
         """A REPEATABLE READ transaction, fenced by the lease, whose one snapshot is taken once nobody else can write the
         tables `closed`, or alter those `written`: what it reads of them stays true until it commits."""
-        limit = sql.Literal(_milliseconds(self.settings.lock_timeout_seconds))
         first = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE"
         # No query before the locks: the first one takes the snapshot.
-        with self._transaction(None, None, first, sql.SQL("SET LOCAL lock_timeout = {}").format(limit)):
-            for tables, mode in ((closed, sql.SQL("SHARE ROW EXCLUSIVE")), (written, sql.SQL("ROW EXCLUSIVE"))):
-                names = sql.SQL(", ").join(sql.Identifier(*table.split(".")) for table in tables)
-                if tables:
-                    self.connection.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(names, mode))
-            self._guard(None, None)
+        locks = [
+            sql.SQL("LOCK TABLE {} IN {} MODE").format(
+                sql.SQL(", ").join(sql.Identifier(*table.split(".")) for table in tables), mode
+            )
+            for tables, mode in ((closed, sql.SQL("SHARE ROW EXCLUSIVE")), (written, sql.SQL("ROW EXCLUSIVE")))
+            if tables
+        ]
+        with self._transaction(None, None, first, *locks):
             self.connection.execute(EXACTLY)
             if self.fence is not None:
                 self.fence()
@@ -221,14 +220,20 @@ class Session:
 
     @contextlib.contextmanager
     def _transaction(
-        self, statement_timeout_seconds: float | None, lock_timeout_seconds: float | None, *first: Query
+        self,
+        statement_timeout_seconds: float | None,
+        lock_timeout_seconds: float | None,
+        characteristics: t.LiteralString,
+        *more: Query,
     ) -> Generator[None]:
-        """A transaction whose connection is given up where a statement takes much longer than PostgreSQL would let it."""
+        """A transaction that is bounded from its beginning, which is one message, and whose connection is given up where a statement
+        takes much longer than PostgreSQL would let it."""
         usual = self.connection.limit_seconds
         longer = (usual, statement_timeout_seconds, self.settings.lock_timeout_seconds, lock_timeout_seconds)
         self.connection.limit_seconds = max(seconds for seconds in longer if seconds is not None)
         try:
-            with self.connection.pinned(*first):
+            bounds = self._bounds(statement_timeout_seconds, lock_timeout_seconds)
+            with self.connection.pinned(bounds, characteristics, *more):
                 yield
         finally:
             self.connection.limit_seconds = usual
@@ -236,7 +241,7 @@ class Session:
     def limit_statements(self, seconds: float, *, lock_timeout_seconds: float | None = None) -> None:
         """Until the transaction ends no statement takes longer, or waits longer for a lock, than these seconds."""
         lock = self.settings.lock_timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
-        self.connection.execute(LIMIT, {"limit": _milliseconds(seconds), "lock": _milliseconds(lock)})
+        self.connection.execute(LIMIT, {"limit": milliseconds(seconds), "lock": milliseconds(lock)})
         self.connection.limit_seconds = max(seconds, lock, self.connection.limit_seconds or 0.0)
 
     @contextlib.contextmanager
@@ -250,23 +255,25 @@ class Session:
         with contextlib.suppress(psycopg.Error):
             self.connection.cancel_safe(timeout=2.0)
 
-    def _guard(self, statement_timeout_seconds: float | None, lock_timeout_seconds: float | None) -> None:
-        statement = (
-            self.settings.statement_timeout_seconds if statement_timeout_seconds is None else statement_timeout_seconds
+    def _bounds(self, statement_timeout_seconds: float | None, lock_timeout_seconds: float | None) -> sql.Composed:
+        statement, lock = (
+            usual if given is None else given
+            for given, usual in (
+                (statement_timeout_seconds, self.settings.statement_timeout_seconds),
+                (lock_timeout_seconds, self.settings.lock_timeout_seconds),
+            )
         )
-        lock = self.settings.lock_timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
-        self.connection.execute(
-            GUARDS,
-            {
-                "statement_timeout": _milliseconds(statement),
-                "lock_timeout": _milliseconds(lock),
-                "idle_timeout": _milliseconds(60),
-                "check_interval": _milliseconds(2),
-            },
+        return sql.SQL(BOUNDS).format(
+            statement=sql.Literal(milliseconds(statement)), lock=sql.Literal(milliseconds(lock))
         )
 
 
-def _answer(answers: psycopg.Cursor[Row]) -> list[Row]:
+def with_values(connection: Watched, query: Query, values: dict[str, t.Any]) -> sql.SQL:
+    """A query with its values in it, which can be part of a message of several statements."""
+    return sql.SQL(t.cast("t.LiteralString", psycopg.ClientCursor(connection).mogrify(query, values)))
+
+
+def answer(answers: psycopg.Cursor[Row]) -> list[Row]:
     """What the one query of a message with several statements returned."""
     while answers.description is None and answers.nextset():
         pass
@@ -278,7 +285,7 @@ def _place(host: str) -> str:
     return "localhost" if not host or host.startswith("/") else host
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
     """A timeout as PostgreSQL takes it; at least 1 ms, because 0 would mean no limit."""
     return f"{max(1, round(seconds * 1000))}ms"
 
@@ -325,7 +332,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         with limits_named(about.user, about.dbname, f"{settings.action} failed", on=describe(parts, source)):
             facts, timeout_seconds = _facts(connection, source, only_read=only_read)
             if 0 < timeout_seconds < settings.statement_timeout_seconds and not facts.pooled:
-                limit = _milliseconds(settings.statement_timeout_seconds)
+                limit = milliseconds(settings.statement_timeout_seconds)
                 with connection.pinned(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(limit))):
                     connection.execute(OWN_TIMEOUT, {"limit": limit})
             yield Session(connection, settings, facts)
@@ -365,7 +372,7 @@ def _writable_again(found: Row) -> str:
 def _facts(connection: Watched, source: str, *, only_read: bool) -> tuple[Facts, float]:
     """What the server says, and the timeout that statements of this session would have."""
     answers = connection.outside(FACTS)
-    [found] = _answer(answers)
+    [found] = answer(answers)
     info = connection.info
     where = f"{found['database']} on {_place(info.host)}:{info.port}"
     if found["in_recovery"] and not only_read:

@@ -56,11 +56,27 @@ class Watched(Base):
 
     @contextlib.contextmanager
     def pinned(self, *first: t.LiteralString | sql.SQL | sql.Composed) -> Generator[None]:
-        """A transaction that begins with the pin and what else is to come before any query, in one message."""
-        made = sql.SQL("; ").join([sql.SQL(PIN), *(sql.SQL(each) if isinstance(each, str) else each for each in first)])
-        with super().transaction():
-            super().execute(made)
+        """A transaction that begins with the pin and what else is to come before any query: one message, one round trip. It is
+        rolled back where the block raises, and psycopg.Rollback ends it in silence."""
+        if not self.is_idle:
+            raise psycopg.ProgrammingError("refused to begin a transaction within another one")
+        pieces = ("BEGIN", PIN, *first)
+        try:
+            super().execute(sql.SQL("; ").join(sql.SQL(e) if isinstance(e, str) else e for e in pieces))
             yield
+        except BaseException as e:
+            self._roll_back()
+            if not isinstance(e, psycopg.Rollback) or e.transaction is not None:
+                raise
+        else:
+            super().execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        """Ends the transaction, if there is still one; what went wrong before is what matters."""
+        if self.closed or self.is_idle:
+            return
+        with contextlib.suppress(psycopg.Error):
+            super().execute("ROLLBACK")
 
     @contextlib.contextmanager
     def transaction(self, *args: t.Any, **options: t.Any) -> Generator[psycopg.Transaction]:

@@ -15,7 +15,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import reading
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import times
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
-    GUARDS,
     Settings,
     open_session,
 )
@@ -60,14 +59,14 @@ CREATE FUNCTION public.current_setting(text) RETURNS text LANGUAGE plpgsql AS $$
 """)
         statement = sql.SQL("ALTER DATABASE {} SET search_path = " + path)  # type: ignore[arg-type]
         connection.execute(statement.format(sql.Identifier(connection.info.dbname)))
-    limits = {str(name): "10s" for name in ("statement_timeout", "lock_timeout", "idle_timeout", "check_interval")}
+    unpinned = "SELECT set_config('statement_timeout', '10s', true)"
     with psycopg.connect(scout_db) as other:
         message = "trapped"
         if path == "public":
-            other.execute(GUARDS, limits)
+            other.execute(unpinned)
         else:
             with pytest.raises(psycopg.errors.RaiseException, match=message):
-                other.execute(GUARDS, limits)
+                other.execute(unpinned)
     with open_session(Settings(scout_db)) as session, transaction(session, kind):
         assert session.row("SELECT count(*) AS n FROM pg_database WHERE datname = current_database()")["n"] == 1
 

@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What it costs to be far from the database: round trips, counted by a proxy that delays what passes it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+#: As from one region of a cloud to a neighbouring one.
+ROUND_TRIP_SECONDS = 0.04
+
+
+class Distant:
+    """A way to a server on which everything takes half a round trip each way."""
+
+    def __init__(self, dsn: str, round_trip_seconds: float = ROUND_TRIP_SECONDS) -> None:
+        self._to = conninfo_to_dict(dsn)
+        self._half = round_trip_seconds / 2
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        #: How many connections there were, and how often a client spoke after the server had.
+        self.sessions = self.round_trips = 0
+        self.dsn = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        server = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._connected, "127.0.0.1", 0), self._loop)
+        port = server.result(10).sockets[0].getsockname()[1]
+        others = {name: value for name, value in self._to.items() if name not in {"host", "port", "hostaddr"}}
+        self.dsn = make_conninfo(**others, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.sessions += 1
+        # The way there and back is gone once before anybody can speak.
+        await asyncio.sleep(2 * self._half)
+        at = f"{self._to['host']}/.s.PGSQL.{self._to['port']}"
+        back, forth = await asyncio.open_unix_connection(at)
+        spoke_last: list[str] = ["server"]
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await asyncio.gather(
+                self._pass_on("client", reader, forth, spoke_last), self._pass_on("server", back, writer, spoke_last)
+            )
+
+    async def _pass_on(
+        self, who: str, source: asyncio.StreamReader, target: asyncio.StreamWriter, spoke_last: list[str]
+    ) -> None:
+        """Everything in its order, each part half a round trip late, however much is on the way."""
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def deliver() -> None:
+            while True:
+                due, part = await queue.get()
+                await asyncio.sleep(max(0.0, due - self._loop.time()))
+                if not part:
+                    target.close()
+                    return
+                target.write(part)
+                await target.drain()
+
+        delivering = self._loop.create_task(deliver())
+        while part := await source.read(1 << 16):
+            if who == "client" and spoke_last[0] == "server":
+                self.round_trips += 1
+            spoke_last[0] = who
+            queue.put_nowait((self._loop.time() + self._half, part))
+        queue.put_nowait((self._loop.time() + self._half, b""))
+        await delivering
+
+
+def table(dsn: str, rounds: int, runs: dict[str, Callable[[str], None]]) -> str:
+    """A Markdown table: what each run asks of the network, and how much longer it takes than beside the server."""
+    made = [
+        "| what | sessions | round trips | here | at 40 ms | at 40 ms, in round trips |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, run in runs.items():
+        run(dsn)
+        with Distant(dsn) as far:
+            here: list[float] = []
+            away: list[float] = []
+            for _ in range(rounds):
+                here.append(_timed(run, dsn))
+                away.append(_timed(run, far.dsn))
+            sessions, trips = far.sessions / rounds, far.round_trips / rounds
+        near, distant = statistics.median(here), statistics.median(away)
+        longer = (distant - near) / ROUND_TRIP_SECONDS
+        made.append(f"| {name} | {sessions:.0f} | {trips:.0f} | {near:.2f} s | {distant:.2f} s | {longer:.0f} more |")
+    return "\n".join(made)
+
+
+def _timed(run: Callable[[str], None], dsn: str) -> float:
+    began = time.monotonic()
+    run(dsn)
+    return time.monotonic() - began
