@@ -33,8 +33,9 @@ class Distant:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        server = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._connected, "127.0.0.1", 0), self._loop)
-        port = server.result(10).sockets[0].getsockname()[1]
+        starting = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._connected, "127.0.0.1", 0), self._loop)
+        self._server = starting.result(10)
+        port = self._server.sockets[0].getsockname()[1]
         others = {name: value for name, value in self._to.items() if name not in {"host", "port", "hostaddr"}}
         self.dsn = make_conninfo(**others, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
         return self
@@ -46,6 +47,7 @@ class Distant:
         self._loop.close()
 
     async def _end(self) -> None:
+        self._server.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -58,10 +60,17 @@ class Distant:
         at = f"{self._to['host']}/.s.PGSQL.{self._to['port']}"
         back, forth = await asyncio.open_unix_connection(at)
         spoke_last: list[str] = ["server"]
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            await asyncio.gather(
-                self._pass_on("client", reader, forth, spoke_last), self._pass_on("server", back, writer, spoke_last)
-            )
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await asyncio.gather(
+                    self._pass_on("client", reader, forth, spoke_last),
+                    self._pass_on("server", back, writer, spoke_last),
+                )
+        finally:
+            for each in (forth, writer):
+                each.close()
+                with contextlib.suppress(ConnectionError):
+                    await each.wait_closed()
 
     async def _pass_on(
         self, who: str, source: asyncio.StreamReader, target: asyncio.StreamWriter, spoke_last: list[str]

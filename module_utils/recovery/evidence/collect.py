@@ -239,6 +239,7 @@ def streamed(session: Session, query: Query, **values: t.Any) -> Iterator[bytes]
     whole = sql.SQL("COPY (SELECT row_to_json(found)::text FROM ({}) AS found) TO STDOUT (ENCODING 'UTF8')")
     inner = query if isinstance(query, sql.Composable) else sql.SQL(query)
     rest = b""
+    session.connection.send()
     # COPY takes no parameters from the protocol, so they are quoted into it here.
     with (
         psycopg.ClientCursor(session.connection) as cursor,

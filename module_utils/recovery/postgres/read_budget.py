@@ -12,20 +12,13 @@ import time
 import typing as t
 
 from ..core.errors import RecoveryError
-from .driver import errors, psycopg, sql
-from .session import Session, answer, milliseconds, with_values
+from .driver import errors, psycopg
+from .session import Session
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from .session import Query, Row
-    from .watched import Watched
-
-LIMITS: t.Final = "SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}"
-#: What stands around each read, so that it fails alone.
-BEGIN: t.Final = sql.SQL("SAVEPOINT scout_recovery_read")
-KEPT: t.Final = sql.SQL("RELEASE SAVEPOINT scout_recovery_read")
-FAILED: t.Final = sql.SQL("ROLLBACK TO SAVEPOINT scout_recovery_read; RELEASE SAVEPOINT scout_recovery_read")
 
 #: The part of the budget that may be spent waiting for one lock, so that one locked table cannot take it all.
 LOCK_SHARE: t.Final = 0.05
@@ -44,31 +37,13 @@ class Problem:
 
 
 class _DeadlineSession(Session):
-    """The same session, in which each statement gets only the time that is left. What begins and ends a read goes with the next
-    query, in one message: far from the server each message takes as long as a query does."""
+    """The same session, in which each statement gets only the time that is left."""
 
     def __init__(self, session: Session, seconds: float) -> None:
-        #: What is to be sent with the next query.
-        self._unsent: list[sql.SQL | sql.Composed] = []
         super().__init__(session.connection, session.settings, session.facts)
         self.deadline = time.monotonic() + seconds
         self._lock = min(session.settings.lock_timeout_seconds, seconds * LOCK_SHARE)
         self._given = math.inf
-
-    @property
-    def connection(self) -> Watched:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As of any session, once all has been sent that goes before."""
-        self._send()
-        return self._connection
-
-    @connection.setter
-    def connection(self, connection: Watched) -> None:
-        self._connection = connection
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the session is gone."""
-        return self._connection.closed
 
     @property
     def left(self) -> float:
@@ -77,12 +52,8 @@ class _DeadlineSession(Session):
 
     def rows(self, query: Query, **values: t.Any) -> list[Row]:
         """As in any session."""
-        self._hurry()
-        if not self._unsent:
-            return super().rows(query, **values)
-        first, self._unsent = self._unsent, []
-        whole = sql.SQL("; ").join([*first, with_values(self._connection, query, values)])
-        return answer(self._connection.execute(whole))
+        self.hurry()
+        return super().rows(query, **values)
 
     @contextlib.contextmanager
     def savepoint(self) -> Generator[None]:
@@ -94,38 +65,15 @@ class _DeadlineSession(Session):
             self._given = math.inf
             raise
 
-    @contextlib.contextmanager
-    def alone(self) -> Generator[None]:
-        """A read that fails alone."""
-        kept = self._unsent
-        self._unsent, self._given = begun, _ = [*kept, BEGIN], math.inf
-        try:
-            self._hurry()
-            yield
-        except BaseException:
-            self._given = math.inf
-            if self._unsent is begun:
-                # Nothing was asked.
-                self._unsent = kept
-            elif not self._connection.closed:
-                self._unsent = []
-                self._connection.execute(FAILED)
-            raise
-        self._unsent = kept if self._unsent is begun else [*self._unsent, KEPT]
-
-    def _send(self) -> None:
-        if self._unsent and not self._connection.closed and not self._connection.is_idle:
-            first, self._unsent = self._unsent, []
-            self._connection.execute(sql.SQL("; ").join(first))
-
-    def _hurry(self) -> None:
+    def hurry(self, *, anew: bool = False) -> None:
         """Bounds what comes next, or raises QueryCanceled where no time is left."""
         left = self.left
         if left <= 0:
             raise errors.QueryCanceled("the time budget is spent")
-        if left < 0.9 * self._given:
-            limits = (sql.Literal(milliseconds(math.ceil(each * 1000) / 1000)) for each in (left, self._lock))
-            self._unsent.append(sql.SQL(LIMITS).format(**dict(zip(("statement", "lock"), limits, strict=True))))
+        if anew or left < 0.9 * self._given:
+            usual = self.connection.limit_seconds
+            self.limit_statements(left, lock_timeout_seconds=self._lock)
+            self.connection.limit_seconds = usual
             self._given = left
 
 
@@ -152,10 +100,11 @@ class Budget:
         if self._before is not None:
             self._before(name, self._seconds - self.left)
         try:
-            with self._hurried.alone():
+            with self._hurried.savepoint():
+                self._hurried.hurry(anew=True)
                 return query(self._hurried)
         except psycopg.Error as e:
-            if self._hurried.is_closed:
+            if self._hurried.connection.closed:
                 raise
             self.problems[name] = _of_postgresql(e)
         except RecoveryError as e:

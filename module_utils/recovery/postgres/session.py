@@ -36,17 +36,15 @@ PREAMBLE = re.compile(r"^connection failed: (?:connection to server (?:at|on soc
 INCIDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#@+-]{0,63}")
 
 #: What bounds every transaction: utilities all of them, sent with its beginning, so that none takes its snapshot.
-BOUNDS = """
-SET LOCAL statement_timeout = {statement};
-SET LOCAL lock_timeout = {lock};
-SET LOCAL idle_in_transaction_session_timeout = '60s';
-SET LOCAL client_connection_check_interval = '2s';
-SET LOCAL TimeZone = 'UTC';
-SET LOCAL DateStyle = 'ISO';
-SET LOCAL jit = off
-"""
-
-LIMIT = "SELECT set_config('statement_timeout', %(limit)s, true), set_config('lock_timeout', %(lock)s, true)"
+BOUNDS = (
+    "SET LOCAL statement_timeout = {statement}",
+    "SET LOCAL lock_timeout = {lock}",
+    "SET LOCAL idle_in_transaction_session_timeout = '60s'",
+    "SET LOCAL client_connection_check_interval = '2s'",
+    "SET LOCAL TimeZone = 'UTC'",
+    "SET LOCAL DateStyle = 'ISO'",
+    "SET LOCAL jit = off",
+)
 
 #: Whatever the database is set to, values are written so that PostgreSQL reads them back exactly; a policy that would hide
 #: rows is an error; and large values are compressed the fast way where the server can.
@@ -162,15 +160,16 @@ class Session:
 
     def _alone(self, query: Query, values: dict[str, t.Any]) -> list[Row]:
         """A query and the transaction that it is, as one message."""
+        asked = psycopg.ClientCursor(self.connection).mogrify(query, values)
         limits = (self.settings.statement_timeout_seconds, self.settings.lock_timeout_seconds)
-        begin = sql.SQL(ALONE).format(*(sql.Literal(milliseconds(seconds)) for seconds in limits))
+        begin = sql.SQL(ALONE).format(*(sql.Literal(_milliseconds(seconds)) for seconds in limits))
         try:
-            answers = self.connection.outside(begin + with_values(self.connection, query, values) + sql.SQL("; COMMIT"))
+            answers = self.connection.outside(begin + sql.SQL(t.cast("t.LiteralString", asked)) + sql.SQL("; COMMIT"))
         except psycopg.Error:
             if self.connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.INERROR:
                 self.connection.outside("ROLLBACK")
             raise
-        return answer(answers)
+        return _answer(answers)
 
     @contextlib.contextmanager
     def read(
@@ -232,16 +231,16 @@ class Session:
         longer = (usual, statement_timeout_seconds, self.settings.lock_timeout_seconds, lock_timeout_seconds)
         self.connection.limit_seconds = max(seconds for seconds in longer if seconds is not None)
         try:
-            bounds = self._bounds(statement_timeout_seconds, lock_timeout_seconds)
-            with self.connection.pinned(bounds, characteristics, *more):
+            bounds = self._bounds(BOUNDS, statement_timeout_seconds, lock_timeout_seconds)
+            with self.connection.pinned(*bounds, characteristics, *more):
                 yield
         finally:
             self.connection.limit_seconds = usual
 
     def limit_statements(self, seconds: float, *, lock_timeout_seconds: float | None = None) -> None:
         """Until the transaction ends no statement takes longer, or waits longer for a lock, than these seconds."""
+        self.connection.later(*self._bounds(BOUNDS[:2], seconds, lock_timeout_seconds))
         lock = self.settings.lock_timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
-        self.connection.execute(LIMIT, {"limit": milliseconds(seconds), "lock": milliseconds(lock)})
         self.connection.limit_seconds = max(seconds, lock, self.connection.limit_seconds or 0.0)
 
     @contextlib.contextmanager
@@ -255,25 +254,20 @@ class Session:
         with contextlib.suppress(psycopg.Error):
             self.connection.cancel_safe(timeout=2.0)
 
-    def _bounds(self, statement_timeout_seconds: float | None, lock_timeout_seconds: float | None) -> sql.Composed:
-        statement, lock = (
-            usual if given is None else given
-            for given, usual in (
-                (statement_timeout_seconds, self.settings.statement_timeout_seconds),
-                (lock_timeout_seconds, self.settings.lock_timeout_seconds),
-            )
-        )
-        return sql.SQL(BOUNDS).format(
-            statement=sql.Literal(milliseconds(statement)), lock=sql.Literal(milliseconds(lock))
-        )
+    def _bounds(
+        self,
+        wanted: Sequence[t.LiteralString],
+        statement_timeout_seconds: float | None,
+        lock_timeout_seconds: float | None,
+    ) -> list[sql.Composed]:
+        usual = (self.settings.statement_timeout_seconds, self.settings.lock_timeout_seconds)
+        given = (statement_timeout_seconds, lock_timeout_seconds)
+        seconds = (always if other is None else other for always, other in zip(usual, given, strict=True))
+        limits = dict(zip(("statement", "lock"), (sql.Literal(_milliseconds(each)) for each in seconds), strict=True))
+        return [sql.SQL(each).format(**limits) for each in wanted]
 
 
-def with_values(connection: Watched, query: Query, values: dict[str, t.Any]) -> sql.SQL:
-    """A query with its values in it, which can be part of a message of several statements."""
-    return sql.SQL(t.cast("t.LiteralString", psycopg.ClientCursor(connection).mogrify(query, values)))
-
-
-def answer(answers: psycopg.Cursor[Row]) -> list[Row]:
+def _answer(answers: psycopg.Cursor[Row]) -> list[Row]:
     """What the one query of a message with several statements returned."""
     while answers.description is None and answers.nextset():
         pass
@@ -285,7 +279,7 @@ def _place(host: str) -> str:
     return "localhost" if not host or host.startswith("/") else host
 
 
-def milliseconds(seconds: float) -> str:
+def _milliseconds(seconds: float) -> str:
     """A timeout as PostgreSQL takes it; at least 1 ms, because 0 would mean no limit."""
     return f"{max(1, round(seconds * 1000))}ms"
 
@@ -332,7 +326,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         with limits_named(about.user, about.dbname, f"{settings.action} failed", on=describe(parts, source)):
             facts, timeout_seconds = _facts(connection, source, only_read=only_read)
             if 0 < timeout_seconds < settings.statement_timeout_seconds and not facts.pooled:
-                limit = milliseconds(settings.statement_timeout_seconds)
+                limit = _milliseconds(settings.statement_timeout_seconds)
                 with connection.pinned(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(limit))):
                     connection.execute(OWN_TIMEOUT, {"limit": limit})
             yield Session(connection, settings, facts)
@@ -372,7 +366,7 @@ def _writable_again(found: Row) -> str:
 def _facts(connection: Watched, source: str, *, only_read: bool) -> tuple[Facts, float]:
     """What the server says, and the timeout that statements of this session would have."""
     answers = connection.outside(FACTS)
-    [found] = answer(answers)
+    [found] = _answer(answers)
     info = connection.info
     where = f"{found['database']} on {_place(info.host)}:{info.port}"
     if found["in_recovery"] and not only_read:

@@ -17,6 +17,7 @@ from .driver import import_error, psycopg, sql
 if t.TYPE_CHECKING:
     from collections.abc import Generator
 
+    Statement = t.LiteralString | sql.SQL | sql.Composed
     Base = psycopg.Connection[dict[str, t.Any]]
 else:
     Base = object if import_error else psycopg.Connection
@@ -45,45 +46,100 @@ class Watched(Base):
     #: Whether nothing may be run but in a transaction whose search path is pinned.
     pinned_only: bool = True
 
-    def execute(self, query: t.Any, params: t.Any = None, **options: t.Any) -> psycopg.Cursor[dict[str, t.Any]]:
-        """As in any connection, but in a transaction alone."""
-        self._require_pin()
-        return super().execute(query, params, **options)
+    #: Statements that go with the next one, in one message.
+    _unsent: tuple[Statement, ...] = ()
+    #: How many savepoints there are, one in the other.
+    _depth: int = 0
 
-    def outside(self, message: t.LiteralString | sql.SQL | sql.Composed) -> psycopg.Cursor[dict[str, t.Any]]:
+    def execute(self, query: t.Any, params: t.Any = None, **options: t.Any) -> psycopg.Cursor[dict[str, t.Any]]:
+        """As in any connection, but in a transaction alone, and with all in the same message that was to go before it."""
+        self._require_pin()
+        if not self._unsent:
+            return super().execute(query, params, **options)
+        first, self._unsent = self._unsent, ()
+        last = query if params is None else psycopg.ClientCursor(self).mogrify(query, params)
+        answers = super().execute(sql.SQL("; ").join(map(_composable, (*first, last))))
+        for _ in first:
+            answers.nextset()
+        return answers
+
+    def later(self, *statements: Statement) -> None:
+        """Utilities that go with the next statement: far from the server, a message takes as long as what it asks. Each is one
+        statement."""
+        self._unsent = (*self._unsent, *statements)
+
+    def send(self) -> None:
+        """Sends what was to go with the next statement: before something else than a statement is sent."""
+        if self._unsent:
+            first, self._unsent = self._unsent, ()
+            super().execute(sql.SQL("; ").join(map(_composable, first)))
+
+    def cursor(self, *args: t.Any, **options: t.Any) -> t.Any:
+        """As in any connection."""
+        self.send()
+        return super().cursor(*args, **options)
+
+    def outside(self, message: Statement) -> psycopg.Cursor[dict[str, t.Any]]:
         """Outside of transactions: a utility such as CREATE DATABASE, or a whole transaction that begins with the pin."""
         return super().execute(message)
 
     @contextlib.contextmanager
-    def pinned(self, *first: t.LiteralString | sql.SQL | sql.Composed) -> Generator[None]:
-        """A transaction that begins with the pin and what else is to come before any query: one message, one round trip. It is
-        rolled back where the block raises, and psycopg.Rollback ends it in silence."""
+    def pinned(self, *first: Statement) -> Generator[None]:
+        """A transaction that begins with the pin and what else is to come before any query, sent with the first one. It is rolled
+        back where the block raises, and psycopg.Rollback ends it in silence."""
         if not self.is_idle:
             raise psycopg.ProgrammingError("refused to begin a transaction within another one")
-        pieces = ("BEGIN", PIN, *first)
+        self._unsent = ("BEGIN", PIN, *first)
         try:
-            super().execute(sql.SQL("; ").join(sql.SQL(e) if isinstance(e, str) else e for e in pieces))
             yield
         except BaseException as e:
-            self._roll_back()
+            self._end("ROLLBACK")
             if not isinstance(e, psycopg.Rollback) or e.transaction is not None:
                 raise
         else:
-            super().execute("COMMIT")
+            self._end("COMMIT")
 
-    def _roll_back(self) -> None:
-        """Ends the transaction, if there is still one; what went wrong before is what matters."""
+    def _end(self, how: t.Literal["COMMIT", "ROLLBACK"]) -> None:
+        """Ends the transaction, if it has come to one; where something has gone wrong before, that is what matters."""
+        self._unsent, self._depth = (), 0
         if self.closed or self.is_idle:
             return
-        with contextlib.suppress(psycopg.Error):
-            super().execute("ROLLBACK")
+        with contextlib.suppress(psycopg.Error) if how == "ROLLBACK" else contextlib.nullcontext():
+            super().execute(how)
 
     @contextlib.contextmanager
-    def transaction(self, *args: t.Any, **options: t.Any) -> Generator[psycopg.Transaction]:
-        """A savepoint, in a transaction alone."""
+    def transaction(self, *args: t.Any, **options: t.Any) -> Generator[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A savepoint, in a transaction alone; begun with its first statement, and released with the one that follows."""
         self._require_pin()
-        with super().transaction(*args, **options) as made:
-            yield made
+        if self.is_idle:
+            with super().transaction(*args, **options):
+                yield
+            return
+        self._depth += 1
+        name = sql.Identifier(f"scout_recovery_{self._depth}")
+        begun = sql.SQL("SAVEPOINT {}").format(name)
+        self._unsent = (*self._unsent, begun)
+        try:
+            yield
+        except BaseException as e:
+            if not self._took_back(begun) and not (self.closed or self.is_idle):
+                self._unsent = ()
+                with contextlib.suppress(psycopg.Error):
+                    super().execute(sql.SQL("ROLLBACK TO SAVEPOINT {0}; RELEASE SAVEPOINT {0}").format(name))
+            if not isinstance(e, psycopg.Rollback) or e.transaction is not None:
+                raise
+        else:
+            if not self._took_back(begun):
+                self._unsent = (*self._unsent, sql.SQL("RELEASE SAVEPOINT {}").format(name))
+        finally:
+            self._depth -= 1
+
+    def _took_back(self, begun: Statement) -> bool:
+        """Whether a savepoint in which nothing was asked has not been sent, and will not be."""
+        at = next((number for number, each in enumerate(self._unsent) if each is begun), None)
+        if at is not None:
+            self._unsent = self._unsent[:at]
+        return at is not None
 
     def opened_with(self, setting: str) -> bool:
         """Whether the connection's own options, or PGOPTIONS, set it."""
@@ -93,7 +149,7 @@ class Watched(Base):
     @property
     def is_idle(self) -> bool:
         """Whether it is outside of transactions."""
-        return self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        return not self._unsent and self.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
     def _require_pin(self) -> None:
         if self.pinned_only and self.is_idle:
@@ -104,6 +160,10 @@ class Watched(Base):
     def wait(self, gen: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
         """As in any connection, but not for ever."""
         return super().wait(_watched(gen, self), *args, **kwargs)
+
+
+def _composable(statement: t.Any) -> sql.Composable:
+    return statement if isinstance(statement, sql.Composable) else sql.SQL(statement)
 
 
 def _watched(gen: t.Any, connection: Watched) -> Generator[t.Any, t.Any, t.Any]:
