@@ -134,7 +134,7 @@ reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; 
 faults: setup ## Break a reference: ARGS="--dsn postgresql://… poison_event kind=bad_ts"; without ARGS: list the faults
 	@$(PYTHON) -m $(PIPELINE).faults.cli $(ARGS)
 
-lock: setup ## Pin requirements*.in, with hashes; ARGS=--upgrade takes the newest
+lock: setup ## Pin requirements/*.in, with hashes; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)
 
 build: setup ## Build the archives of both collections into dist/

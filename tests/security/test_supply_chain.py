@@ -43,7 +43,7 @@ def test_archives_and_bill_of_materials_are_the_same_each_time_and_whole(tmp_pat
         assert {each.mtime for each in members} == {315532800}
     found = json.loads(first["scout-recovery-0.1.0.cdx.json"])
     assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
-    pinned = dict(PIN.findall((CHECKOUT / "requirements.txt").read_text()))
+    pinned = dict(PIN.findall((CHECKOUT / "requirements" / "extras.txt").read_text()))
     assert {each["name"]: each["version"] for each in found["components"]} == pinned
     assert len(pinned) > 10
     for each in found["components"]:
@@ -66,8 +66,9 @@ def test_archives_name_the_address_that_they_are_built_for(tmp_path: Path) -> No
 
 
 def test_every_package_is_pinned_with_its_hashes() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        entries = re.split(r"\n(?=[a-z0-9])", (CHECKOUT / name).read_text(), flags=re.IGNORECASE)
+    for name in ("runtime", "extras", "dev"):
+        text = (CHECKOUT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+        entries = re.split(r"\n(?=[a-z0-9])", text, flags=re.IGNORECASE)
         assert [entry.split()[0] for entry in entries if PIN.match(entry) and "--hash=sha256:" not in entry] == []
 
 
@@ -87,7 +88,7 @@ def test_the_audit_looks_at_what_is_installed() -> None:
     audit = (CHECKOUT / "deploy" / "dependency-audit.yml").read_text(encoding="utf-8")
     command = re.search(r"run: (pipx run pip-audit.*)", audit)
     assert command
-    assert "--require-hashes --requirement requirements.txt" in command[1]
+    assert "--require-hashes --requirement requirements/extras.txt" in command[1]
     assert command[1] in (CHECKOUT / "SECURITY.md").read_text(encoding="utf-8")
     assert "--require-hashes -r" in (CHECKOUT / "deploy" / "Containerfile").read_text(encoding="utf-8")
 
