@@ -41,6 +41,10 @@ def test_archives_and_bill_of_materials_are_the_same_each_time_and_whole(tmp_pat
             members = archive.getmembers()
         assert [each.name for each in members if not each.isfile() and not each.isdir()] == []
         assert {each.mtime for each in members} == {315532800}
+        names = {each.name for each in members}
+        roles = {name for name in names if re.fullmatch(r"roles/\w+", name)}
+        assert roles
+        assert [role for role in roles if f"{role}/README.md" not in names] == []
     found = json.loads(first["scout-recovery-0.1.0.cdx.json"])
     assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
     pinned = dict(PIN.findall((CHECKOUT / "requirements" / "extras.txt").read_text()))
