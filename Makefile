@@ -33,7 +33,7 @@ HERE := 'not docker and not pg_cron'
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: tests quick-tests molecule-where-possible oldest-and-newest lint-code lint-playbooks lint-changed-playbooks
+.PHONY: tests quick-tests molecule-where-possible oldest-and-newest lint-code lint-playbooks lint-archives lint-changed-playbooks
 .PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test check lint format unit integration e2e molecule matrix mutants bench psql reference faults lock build clean distclean
 
 help: ## Show this list
@@ -83,7 +83,7 @@ oldest-and-newest: setup
 matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write README's table [ARGS="'Python 3.12'"]
 	@$(BIN)/python scripts/matrix $(ARGS)
 
-lint: lint-code lint-playbooks ## Check style, types, documentation and playbooks
+lint: lint-code lint-playbooks lint-archives ## Check style, types, documentation, playbooks and archives
 
 lint-code: setup
 	$(BIN)/ruff check .
@@ -93,11 +93,15 @@ lint-code: setup
 	$(BIN)/yamllint --strict .
 	$(BIN)/python scripts/validate-modules
 	$(BIN)/antsibull-changelog lint
+	$(BIN)/zizmor --offline --quiet --no-progress deploy/github-actions.yml deploy/gameday.yml deploy/dependency-audit.yml
 
 lint-playbooks: setup
 	@mkdir -p .cache && touch .cache/ansible-lint.began
 	PYTHONPATH=$(CURDIR)/.collections $(BIN)/python -m tests.door $(BIN)/ansible-lint
 	@mv .cache/ansible-lint.began .cache/ansible-lint.passed
+
+lint-archives: setup
+	@$(BIN)/python scripts/lint-archives
 
 lint-changed-playbooks: setup
 	@[ -e .cache/ansible-lint.passed ] && \
@@ -136,7 +140,7 @@ reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; 
 faults: setup ## Break a reference: ARGS="--dsn postgresql://… poison_event kind=bad_ts"; without ARGS: list the faults
 	@$(PYTHON) -m $(PIPELINE).faults.cli $(ARGS)
 
-lock: setup ## Pin requirements*.in, with hashes; ARGS=--upgrade takes the newest
+lock: setup ## Pin requirements/*.in, with hashes; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)
 
 build: setup ## Build the archives of both collections into dist/

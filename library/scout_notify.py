@@ -87,7 +87,8 @@ options:
       kind:
         description:
           - V(slack) is an incoming webhook of Slack, or of Mattermost and others that understand the same. V(webhook) gets the
-            document for machines. V(pagerduty) is the Events API v2. V(email) is SMTP.
+            document for machines. V(pagerduty) is the Events API v2. V(email) is SMTP. V(apprise) is any other
+            service that apprise knows.
         type: str
       events:
         description: Events that it wants; all by default.
@@ -104,7 +105,9 @@ options:
         description: How often to try; by default O(attempts).
         type: int
       url:
-        description: Address of a V(slack) or V(webhook), or another one of PagerDuty, such as that for Europe.
+        description:
+          - Address of a V(slack) or V(webhook), or another one of PagerDuty, such as that for Europe. For V(apprise) the address of
+            a service as apprise has it, such as V(msteams://…), V(opsgenie://…) or V(tgram://…).
         type: str
       headers:
         description: Headers for a V(webhook).
@@ -170,7 +173,7 @@ attributes:
     support: none
     description: Every run sends it again. PagerDuty groups all notices of an incident into one.
 requirements:
-  - jinja2 on the controller; apprise too, for email
+  - jinja2 on the controller; apprise too, for email and apprise
 author:
   - Scout Recovery contributors (@scout-recovery)
 """

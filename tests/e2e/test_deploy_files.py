@@ -21,7 +21,7 @@ from tests.integration.clones import quiet_git
 
 __all__ = ["quiet_git"]
 
-SETS_UP = {"rm -rf recovery", "git clone --quiet --depth 1 --branch", "recovery/scripts/setup --runtime"}
+SETS_UP = {"rm -rf recovery", "git clone --quiet --depth 1 --branch", "recovery/scripts/setup --extras"}
 
 
 @pytest.fixture

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import yaml
@@ -18,18 +20,34 @@ from tests import CHECKOUT
 PIN = re.compile(r"^([a-z0-9][\w.-]*)(?:\[.*?\])?==(\S+)", re.MULTILINE | re.IGNORECASE)
 
 
-def test_the_bill_of_materials_names_every_package_and_is_the_same_each_time(tmp_path: Path) -> None:
-    texts: list[str] = []
-    for folder in (tmp_path / "one", tmp_path / "two"):
-        build = [sys.executable, str(CHECKOUT / "scripts" / "build"), str(folder)]
-        done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        [bill] = folder.glob("scout-recovery-*.cdx.json")
-        texts.append(bill.read_text())
-    assert texts[0] == texts[1]
-    found = json.loads(texts[0])
+def built(folder: Path, umask: int, *options: str) -> dict[str, bytes]:
+    """Each file that a build leaves, by its name."""
+    build = [sys.executable, str(CHECKOUT / "scripts" / "build"), str(folder), *options]
+    env = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
+    done = subprocess.run(build, cwd=folder.parent, env=env, umask=umask, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_archives_and_bill_of_materials_are_the_same_each_time_and_whole(tmp_path: Path) -> None:
+    """Built later, and by somebody with other habits."""
+    first, second = built(tmp_path / "one", 0o022), built(tmp_path / "two", 0o077)
+    assert sorted(first) == [
+        "scout-drills-0.1.0.tar.gz", "scout-recovery-0.1.0.cdx.json", "scout-recovery-0.1.0.tar.gz",
+    ]  # fmt: skip
+    assert [name for name in first if first[name] != second[name]] == []
+    for name in ("recovery", "drills"):
+        with tarfile.open(tmp_path / "one" / f"scout-{name}-0.1.0.tar.gz") as archive:
+            members = archive.getmembers()
+        assert [each.name for each in members if not each.isfile() and not each.isdir()] == []
+        assert {each.mtime for each in members} == {315532800}
+        names = {each.name for each in members}
+        roles = {name for name in names if re.fullmatch(r"roles/\w+", name)}
+        assert roles
+        assert [role for role in roles if f"{role}/README.md" not in names] == []
+    found = json.loads(first["scout-recovery-0.1.0.cdx.json"])
     assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
-    pinned = dict(PIN.findall((CHECKOUT / "requirements.txt").read_text()))
+    pinned = dict(PIN.findall((CHECKOUT / "requirements" / "extras.txt").read_text()))
     assert {each["name"]: each["version"] for each in found["components"]} == pinned
     assert len(pinned) > 10
     for each in found["components"]:
@@ -39,9 +57,22 @@ def test_the_bill_of_materials_names_every_package_and_is_the_same_each_time(tmp
     assert len({each["bom-ref"] for each in found["components"]}) == len(pinned)
 
 
+def test_archives_name_the_address_that_they_are_built_for(tmp_path: Path) -> None:
+    built(tmp_path / "dist", 0o022, "--repository", "https://git.example.org/ours/scout/")
+    for name in ("recovery", "drills"):
+        with tarfile.open(tmp_path / "dist" / f"scout-{name}-0.1.0.tar.gz") as archive:
+            content = archive.extractfile("MANIFEST.json")
+            assert content
+            about = json.load(content)["collection_info"]
+        assert about["repository"] == about["homepage"] == "https://git.example.org/ours/scout"
+        assert about["issues"] == "https://git.example.org/ours/scout/issues"
+        assert about["documentation"] == "https://git.example.org/ours/scout/tree/main/docs"
+
+
 def test_every_package_is_pinned_with_its_hashes() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        entries = re.split(r"\n(?=[a-z0-9])", (CHECKOUT / name).read_text(), flags=re.IGNORECASE)
+    for name in ("runtime", "extras", "dev"):
+        text = (CHECKOUT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+        entries = re.split(r"\n(?=[a-z0-9])", text, flags=re.IGNORECASE)
         assert [entry.split()[0] for entry in entries if PIN.match(entry) and "--hash=sha256:" not in entry] == []
 
 
@@ -61,7 +92,7 @@ def test_the_audit_looks_at_what_is_installed() -> None:
     audit = (CHECKOUT / "deploy" / "dependency-audit.yml").read_text(encoding="utf-8")
     command = re.search(r"run: (pipx run pip-audit.*)", audit)
     assert command
-    assert "--require-hashes --requirement requirements.txt" in command[1]
+    assert "--require-hashes --requirement requirements/extras.txt" in command[1]
     assert command[1] in (CHECKOUT / "SECURITY.md").read_text(encoding="utf-8")
     assert "--require-hashes -r" in (CHECKOUT / "deploy" / "Containerfile").read_text(encoding="utf-8")
 

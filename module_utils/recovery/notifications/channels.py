@@ -32,6 +32,7 @@ KINDS: t.Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "webhook": (("url",), ("headers", "ca_file")),
     "pagerduty": (("routing_key",), ("url", "actions", "ca_file")),
     "email": (("host", "from", "to"), ("port", "security", "user", "password")),
+    "apprise": (("url",), ()),
 }
 EVERY: t.Final = ("name", "kind", "events", "severities", "timeout_seconds", "attempts")
 #: Settings that stand in no message.
@@ -143,10 +144,13 @@ def hide_within(value: t.Any, hidden: set[str]) -> t.Any:
 
 def for_chat(text: str) -> str:
     """A text that Slack, and what understands its messages, shows as it was written: no mention, link or markup of it acts."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # Mattermost and others heed these in plain text as well.
-    escaped = re.sub(r"@(?=(?:channel|here|all|everyone)\b)", "@\u200b", escaped, flags=re.IGNORECASE)
-    return escaped.replace("](", "]\u200b(")
+    return without_mentions(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+
+
+def without_mentions(text: str) -> str:
+    """A text that calls nobody and links nowhere: services such as Mattermost heed these in plain text as well."""
+    text = re.sub(r"@(?=(?:channel|here|all|everyone)\b)", "@\u200b", text, flags=re.IGNORECASE)
+    return re.sub(r"<(?=[!@#])", "<\u200b", text).replace("](", "]\u200b(")
 
 
 def _slack(_channel: Channel, notice: Notice) -> dict[str, t.Any]:
@@ -228,7 +232,22 @@ def _read_email(given: dict[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-READERS: t.Final = {"slack": _read_http, "webhook": _read_http, "pagerduty": _read_pagerduty, "email": _read_email}
+def _read_apprise(given: dict[str, t.Any]) -> dict[str, t.Any]:
+    url = str(given["url"])
+    if not re.fullmatch(r"[A-Za-z][\w+.-]*://[\x21-\x7e]*", url):
+        raise BadInput(
+            "url is not usable", next_step="give it as apprise has it: msteams://…, opsgenie://…, without blanks"
+        )
+    return {"url": url}
+
+
+READERS: t.Final = {
+    "slack": _read_http,
+    "webhook": _read_http,
+    "pagerduty": _read_pagerduty,
+    "email": _read_email,
+    "apprise": _read_apprise,
+}
 
 
 def _url(value: t.Any) -> str:
@@ -255,6 +274,9 @@ def _parts(url: str) -> set[str]:
     except ValueError:
         return set()
     words = [*parts.path.split("/"), *(value for _, value in urllib.parse.parse_qsl(parts.query))]
+    if parts.scheme not in ("http", "https"):
+        # A service of apprise may have a token where others have a host.
+        words += re.split("[:@]", parts.netloc)
     rest = parts.path + (f"?{parts.query}" if parts.query else "")
     long = {word for word in (*words, rest, parts.path, parts.query) if len(word) >= 8}
     # Words such as services and incoming are in many an address, and in many a text.

@@ -11,9 +11,7 @@ import email.message
 import email.utils
 import http.client
 import json
-import logging
 import random
-import re
 import ssl
 import threading
 import time
@@ -23,6 +21,7 @@ import urllib.request
 
 from ..core.text import printable
 from .channels import hide, posted, secrets
+from .services import Undelivered, mail, notify
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,9 +37,6 @@ ATTEMPT_SECONDS: t.Final = 10.0
 SPARE_SECONDS: t.Final = 0.2
 #: So much of an answer is read.
 ANSWER: t.Final = 500
-SECURITY: t.Final = {"starttls": "starttls", "tls": "ssl", "none": "insecure"}
-#: How apprise quotes what an SMTP server said.
-SMTP_ANSWER: t.Final = re.compile(r"\((\d{3}), b(['\"])(.*?)\2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +48,6 @@ class Delivery:
     attempts: int
     seconds: float
     error: str = ""
-
-
-class _Undelivered(Exception):
-    """An attempt failed; `again` says whether another one makes sense, `after` when at the earliest."""
-
-    def __init__(self, why: str, *, again: bool, after: float | None = None) -> None:
-        super().__init__(why)
-        self.again = again
-        self.after = after
 
 
 @dataclasses.dataclass
@@ -100,7 +87,7 @@ def _go(course: _Course, notice: Notice, first_wait: float) -> None:
     hidden = secrets(channel.settings)
     try:
         _persist(course, _sender(channel, notice), first_wait, hidden)
-    except _Undelivered as e:
+    except Undelivered as e:
         course.error = hide(str(e), hidden)
     except Exception as e:  # noqa: BLE001  # nothing that happens to a message may stop a recovery; its text may hold a secret
         course.error = f"unexpected error: {type(e).__name__}"
@@ -116,7 +103,7 @@ def _persist(course: _Course, send: Callable[[float], None], first_wait: float, 
             send(max(0.1, min(ATTEMPT_SECONDS, deadline - SPARE_SECONDS - time.monotonic())))
             course.error = ""
             return
-        except _Undelivered as e:
+        except Undelivered as e:
             course.error = hide(str(e), hidden)
             if not e.again or course.attempts >= course.channel.attempts:
                 raise
@@ -124,7 +111,7 @@ def _persist(course: _Course, send: Callable[[float], None], first_wait: float, 
             if time.monotonic() + pause >= deadline - SPARE_SECONDS:
                 asked = f", and it asks to wait {e.after:.0f} s" if e.after else ""
                 why = f"{e}{asked}; its {course.channel.timeout_seconds:g} s leave no time for another attempt"
-                raise _Undelivered(why, again=False) from e
+                raise Undelivered(why, again=False) from e
         time.sleep(pause)
 
 
@@ -137,6 +124,8 @@ def _sender(channel: Channel, notice: Notice) -> Callable[[float], None]:
     if channel.kind == "email":
         pending, lost = list(channel.settings["to"]), list[str]()
         return lambda seconds: mail(channel, notice, pending, lost, seconds)
+    if channel.kind == "apprise":
+        return lambda seconds: notify(channel, notice, seconds)
     request = posted(channel, notice)
     return lambda seconds: post(request, seconds)
 
@@ -165,15 +154,15 @@ def post(request: Posted, seconds: float) -> None:
     except (OSError, http.client.HTTPException) as e:
         raise _unreached(e, seconds) from None
     except ValueError:
-        raise _Undelivered("address or headers are not usable", again=False) from None
+        raise Undelivered("address or headers are not usable", again=False) from None
 
 
-def _refused(status: int, headers: email.message.Message, answer: str) -> _Undelivered:
+def _refused(status: int, headers: email.message.Message, answer: str) -> Undelivered:
     """What an answer that is not 2xx comes to."""
     said = f"HTTP {status}" + (f": {answer}" if answer else "")
     if 300 <= status < 400:
-        return _Undelivered(f"HTTP {status}: redirects are not followed", again=False)
-    return _Undelivered(said, again=status == 429 or status >= 500, after=_asked(headers.get("Retry-After")))
+        return Undelivered(f"HTTP {status}: redirects are not followed", again=False)
+    return Undelivered(said, again=status == 429 or status >= 500, after=_asked(headers.get("Retry-After")))
 
 
 def _asked(value: str | None) -> float | None:
@@ -198,88 +187,19 @@ def _answer(answer: t.Any) -> str:
     return " ".join(printable(text).split())[:200]
 
 
-def _unreached(error: Exception, seconds: float) -> _Undelivered:
+def _unreached(error: Exception, seconds: float) -> Undelivered:
     """Why there was no answer, in words without the address, which libraries put into theirs."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return _Undelivered(f"its certificate is not trusted: {reason.verify_message}", again=False)
+        return Undelivered(f"its certificate is not trusted: {reason.verify_message}", again=False)
     if isinstance(reason, TimeoutError):
-        return _Undelivered(f"no response within {seconds:.1f} s", again=True)
+        return Undelivered(f"no response within {seconds:.1f} s", again=True)
     if isinstance(reason, ssl.SSLError):
-        return _Undelivered(f"TLS failed: {reason.reason or type(reason).__name__}", again=True)
+        return Undelivered(f"TLS failed: {reason.reason or type(reason).__name__}", again=True)
     if isinstance(reason, ConnectionError | http.client.HTTPException):
         said = getattr(reason, "strerror", None) or "it closed the connection without a response"
-        return _Undelivered(f"no response: {said}", again=True)
+        return Undelivered(f"no response: {said}", again=True)
     if isinstance(reason, FileNotFoundError | PermissionError):
-        return _Undelivered(f"ca_file cannot be read: {reason.strerror}", again=False)
+        return Undelivered(f"ca_file cannot be read: {reason.strerror}", again=False)
     said = (getattr(reason, "strerror", None) if isinstance(reason, OSError) else None) or type(error).__name__
-    return _Undelivered(f"no connection: {said}", again=True)
-
-
-class _Heard(logging.Handler):
-    """Keeps what apprise says of this thread's message: it tells why only there."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.lines.append(record.getMessage())
-
-
-def mail(channel: Channel, notice: Notice, pending: list[str], lost: list[str], seconds: float) -> None:
-    """Sends to each pending address, and removes it from there. Raises Undelivered if any is left, or lost for good."""
-    # They take longer to load than most tasks last.
-    try:
-        from apprise import AppriseAsset, NotifyFormat
-        from apprise.plugins.email import NotifyEmail
-    except ImportError:
-        why = "this Python has no apprise: python -m pip install apprise for the interpreter that runs ansible-playbook"
-        raise _Undelivered(why, again=False) from None
-    settings = channel.settings
-    logger = logging.getLogger("apprise")
-    # Whoever keeps a log of Ansible keeps no word of a login.
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG)
-    asset = AppriseAsset(app_id="Scout Recovery", app_desc="Scout Recovery", app_url="", async_mode=False)
-    waiting: list[str] = []
-    for address in list(pending):
-        heard = _Heard()
-        logger.addHandler(heard)
-        try:
-            server: t.Any = NotifyEmail(
-                smtp_host=settings["host"],
-                host=settings["host"],
-                port=settings["port"],
-                secure_mode=SECURITY[settings["security"]],
-                secure=settings["security"] != "none",
-                user=settings["user"] or None,
-                password=settings["password"] or None,
-                from_addr=settings["from"],
-                targets=[address],
-                format="text",
-                asset=asset,
-            )
-            server.socket_connect_timeout = seconds
-            told = server.send(body=notice.text or notice.title, title=notice.title, body_format=NotifyFormat.TEXT)
-        finally:
-            logger.removeHandler(heard)
-        failure = None if told else _unmailed(address, heard.lines)
-        if failure is None or not failure.again:
-            pending.remove(address)
-        if failure is not None:
-            (waiting if failure.again else lost).append(str(failure))
-    if waiting or lost:
-        raise _Undelivered("; ".join([*lost, *waiting]), again=bool(waiting))
-
-
-def _unmailed(address: str, lines: list[str]) -> _Undelivered:
-    """Why a message did not go out, from what apprise said."""
-    said = next((line for line in reversed(lines) if line.startswith("Socket Exception: ")), "") or (lines or [""])[-1]
-    said = said.removeprefix("Socket Exception: ")
-    code = SMTP_ANSWER.search(said)
-    why = f"{code[1]} {code[3]}" if code else said
-    final = bool(code and code[1].startswith("5")) or "not supported" in said or "certificate verify failed" in said
-    return _Undelivered(f"{address}: {' '.join(why.split())[:200] or 'not sent'}", again=not final)
+    return Undelivered(f"no connection: {said}", again=True)

@@ -19,7 +19,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.notifications import delivery
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.notifications import channels, delivery
 from ansible_collections.scout.recovery.plugins.modules import scout_notify
 from tests import CHECKOUT
 from tests.integration.clones import executed
@@ -396,9 +396,53 @@ def test_no_mail_server() -> None:
 def test_without_apprise_the_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     with Web() as web:
-        result = tell(letter(free_port()), slack(web))
+        result = tell(letter(free_port()), {**service("opsgenie://x"), "name": "duty"}, slack(web))
     assert result["sent"] == ["team"]
-    assert result["unsent"][0]["error"].startswith("this Python has no apprise: python -m pip install apprise")
+    assert len(result["unsent"]) == 2
+    for each in result["unsent"]:
+        assert each["error"].startswith("this Python has no apprise: python -m pip install apprise")
+
+
+def service(url: str, **more: Any) -> dict[str, Any]:
+    return {"name": "team", "kind": "apprise", "url": url, **more}
+
+
+def test_any_service_that_apprise_knows_is_told() -> None:
+    with Web() as web:
+        result = tell(
+            service(web.url(SECRET).replace("http", "json", 1)), happened="@everyone see [this](https://evil)"
+        )
+    (got,) = web.got
+    assert got.path == SECRET
+    assert got.body["title"] == "CRITICAL: Scout pipeline incident INC-2041: Gold shows yesterday's figures"
+    assert "What happened: @\u200beveryone see [this]\u200b(https://evil)" in got.body["message"]
+    assert got.body["type"] == "failure"
+    assert (result["sent"], result["unsent"]) == (["team"], [])
+
+
+def test_a_service_that_refuses_is_asked_once_and_one_that_is_busy_again() -> None:
+    for status, attempts in ((403, 1), (503, 2)):
+        with Web(Answer(status), Answer(status)) as web:
+            result = tell(service(web.url(SECRET).replace("http", "json", 1), attempts=2))
+        assert f"error={status}" in unsent(result)
+        assert len(web.got) == attempts
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("nobody://R0UTINGKEYR0UTINGKEYR0UTINGKEY00", "apprise cannot use its url, of scheme nobody"),
+        ("json://example.org/xoxSECRETxSECRET", "its url is not encrypted: write it as jsons://…"),
+        ("jsons://example.org/xoxSECRETxSECRET?verify=no", "its url does without a certificate"),
+        ("opsgenie:R0UTINGKEYR0UTINGKEYR0UTINGKEY00", "url is not usable"),
+    ],
+)
+def test_a_service_that_cannot_be_used_says_why_without_its_secret(url: str, says: str) -> None:
+    assert says in unsent(tell(service(url)))
+
+
+def test_a_token_in_place_of_a_host_is_hidden() -> None:
+    assert channels.hide(f"no host {KEY}", channels.secrets(service(f"tgram://{KEY}/12345"))) == "no host ********"
 
 
 def test_a_hostile_title() -> None:

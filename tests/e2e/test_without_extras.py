@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""With ansible-core, psycopg and tzdata alone a pipeline is recovered; what else is missing is said where it is asked for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests import CHECKOUT
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Stage
+
+#: Each package of requirements/extras.in, as it is imported.
+IMPORTED = {
+    "matplotlib": "matplotlib",
+    "apprise": "apprise",
+    "prometheus-client": "prometheus_client",
+    "junitparser": "junitparser",
+    "ansible-runner": "ansible_runner",
+}
+
+
+@pytest.fixture
+def without(tmp_path: Path) -> dict[str, str]:
+    """An environment whose Python has none of them."""
+    folder = tmp_path / "absent"
+    folder.mkdir()
+    for name in IMPORTED.values():
+        (folder / f"{name}.py").write_text(f'raise ModuleNotFoundError("No module named {name!r}", name={name!r})\n')
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_these_are_all_extras_and_the_rest_is_three_packages() -> None:
+    wanted = {
+        name: re.findall(r"^([a-z][\w-]*)", (CHECKOUT / "requirements" / f"{name}.in").read_text(), re.MULTILINE)
+        for name in ("runtime", "extras")
+    }
+    assert wanted == {"runtime": ["ansible-core", "psycopg", "tzdata"], "extras": list(IMPORTED)}
+
+
+def test_a_reset_needs_none_of_them(broken: Pipeline, tmp_path: Path, without: dict[str, str]) -> None:
+    """Someone who cannot be told by mail is no reason to leave a pipeline broken."""
+    channels = [
+        {"name": "lead", "kind": "email", "host": "127.0.0.1", "from": "a@example.org", "to": ["b@example.org"]}
+    ]
+    played = Stage(tmp_path, warm=False).play("emergency_reset", broken.dsn, env=without, notify_channels=channels)
+    assert played.rc == 0, played.text
+    assert played.result["outcome"] == "recovered"
+
+
+@pytest.mark.parametrize(
+    ("playbook", "options", "package"),
+    [
+        ("watch_recovery", {"duration": "2", "interval_seconds": "1"}, "matplotlib"),
+        ("assess", {"metrics_file": "{}/scout.prom"}, "prometheus-client"),
+        ("acceptance_gate", {"junit_file": "{}/gate.xml"}, "junitparser"),
+    ],
+)
+def test_what_is_asked_for_says_what_to_install(
+    playbook: str, options: dict[str, str], package: str, healthy: Pipeline, tmp_path: Path, without: dict[str, str]
+) -> None:
+    given = {name: value.format(tmp_path) for name, value in options.items()}
+    played = Stage(tmp_path, warm=False).play(playbook, healthy.dsn, env=without, **given)
+    assert played.rc == 2, played.text
+    assert f"-m pip install {package}" in played.summary
+    assert "Traceback" not in played.text
