@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
     from .controller import Controller
 
+APPLIED: t.Final = "SELECT count(*) AS applied FROM scout_ops.versions"
 CREATION_LOCK: t.Final = 7226883401  # any number of our own: serialises two first uses
 
 #: ready: all tables are there and ours to use; creatable: whatever is missing may be created by us.
@@ -130,14 +131,14 @@ def _state(session: Session, tables: Sequence[str] = TABLES) -> Row:
 
 def _is_current(session: Session, state: Row) -> bool:
     """Whether the ledger is of this version, and ours to use."""
-    return state["ready"] and _applied(session) >= len(VERSIONS)
+    return state["ready"] and session.row(APPLIED)["applied"] >= len(VERSIONS)
 
 
 def _applied(session: Session) -> int:
     """How many versions of the schema are in place."""
     if not session.row("SELECT to_regclass('scout_ops.versions') IS NOT NULL AS there")["there"]:
         return 0
-    return session.row("SELECT count(*) AS applied FROM scout_ops.versions")["applied"]
+    return session.row(APPLIED)["applied"]
 
 
 def _cannot_use(session: Session, *, present: bool) -> MissingPrivilege:

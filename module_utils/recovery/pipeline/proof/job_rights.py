@@ -116,28 +116,32 @@ def read(session: Session, jobs: Iterable[Job]) -> list[Obstacle]:
     """What keeps the jobs of the pipeline that do its work from doing it; reads the catalog only, inside the caller's
     transaction."""
     found: list[Obstacle] = []
+    known: dict[str, Row | None] = {}
+    asked: set[tuple[str, str]] = set()
     for job in jobs:
-        for obstacle in _of_job(session, job):
-            if all((obstacle.problem, obstacle.statement) != (other.problem, other.statement) for other in found):
-                found.append(obstacle)
+        obstacles: list[tuple[str, str]] = []
+        if job.owner not in known:
+            row = known[job.owner] = next(
+                iter(session.rows(ROLE, role=job.owner, schema=contract.names().schema)), None
+            )
+            obstacles += _of_owner(session, row, job.owner)
+        row = known[job.owner]
+        if row is not None and not row["superuser"]:
+            calls = [key for key in _calls(job.command) if (job.owner, key) not in asked]
+            asked |= {(job.owner, key) for key in calls}
+            obstacles += (each for key in calls for each in _of_function(session, key, job.owner))
+        for problem, statement in obstacles:
+            if all((problem, statement) != (other.problem, other.statement) for other in found):
+                found.append(Obstacle(job.jobname, problem, statement))
     return found
 
 
-def _of_job(session: Session, job: Job) -> Iterator[Obstacle]:
-    schema = contract.names().schema
-    role = sql.Identifier(job.owner).as_string()
-    rows = session.rows(ROLE, role=job.owner, schema=schema)
-    if not rows:
-        yield Obstacle(job.jobname, f"its role {job.owner} does not exist", f"CREATE ROLE {role} LOGIN")
+def _of_owner(session: Session, row: Row | None, owner: str) -> Iterator[tuple[str, str]]:
+    if row is None:
+        yield f"its role {owner} does not exist", f"CREATE ROLE {sql.Identifier(owner).as_string()} LOGIN"
         return
-    for problem, statement in _of_role(session, rows[0], job.owner):
-        yield Obstacle(job.jobname, problem, statement)
-    for problem, statement in _of_settings(session, job.owner):
-        yield Obstacle(job.jobname, problem, statement)
-    if not rows[0]["superuser"]:
-        for key in _calls(job.command):
-            for problem, statement in _of_function(session, key, job.owner):
-                yield Obstacle(job.jobname, problem, statement)
+    yield from _of_role(session, row, owner)
+    yield from _of_settings(session, owner)
 
 
 def _of_role(session: Session, row: Row, owner: str) -> Iterator[tuple[str, str]]:
