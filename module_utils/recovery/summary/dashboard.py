@@ -11,7 +11,7 @@ import re
 import textwrap
 import typing as t
 
-from ..core.text import count, cut, printable
+from ..core.text import count, cut, in_words, printable
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,15 @@ NARROWEST: t.Final = 10
 TALLEST: t.Final = 4
 #: So much is told of why a figure is bad.
 REASON: t.Final = 120
+#: And of the payload of a dead letter.
+PAYLOAD: t.Final = 190
+#: How old dead letters are, in words.
+AGES: t.Final = {
+    "hour": "of the last hour",
+    "day": "of the last day",
+    "week": "of the last week",
+    "older": "older",
+}
 #: Words up to this length, such as identifiers, are not broken while there is room elsewhere.
 WORD: t.Final = 36
 MOMENT: t.Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(?:\+00(?::00)?)?")
@@ -47,6 +56,46 @@ def page(result: Mapping[str, t.Any]) -> list[str]:
             lines += ["", heading.lower()]
         lines += ["", *_query(query, asked[:4])]
     return lines
+
+
+def dead_letters(result: Mapping[str, t.Any]) -> list[str]:
+    """The dead letter queue of scout_dead_letters_info's result: its ages, then each error and source with a sample; nothing where
+    there is none. No line is wider than a terminal."""
+    groups: Sequence[Result] = result.get("groups") or ()
+    if not groups:
+        return []
+    ages: Result = result["ages"]
+    told = ", ".join(f"{ages[name]:,} {words}" for name, words in AGES.items() if ages.get(name))
+    lines = [f"dead letters by age: {told}"]
+    for group in groups:
+        lines += ["", *_entries(group), *_sample(group["sample"] or {})]
+    if result["kinds"] > len(groups):
+        lines += ["", f"  and {count(result['kinds'] - len(groups), 'more kind')}"]
+    return lines
+
+
+def _entries(group: Result) -> list[str]:
+    """How many there are of an error and a source, and how old they are."""
+    source = _printable(group["source_system"]) or "no source"
+    head = f"  {cut(_printable(group['error_code']), 40)} from {cut(source, 30)}"
+    oldest, newest = group["oldest_seconds"], group["newest_seconds"]
+    told = [count(group["entries"], "entry", "entries")]
+    if oldest is not None:
+        told.append(in_words(oldest) + (f" to {in_words(newest)}" if newest < oldest else "") + " old")
+    if group["retried"]:
+        told.append(f"{group['retried']:,} retried")
+    return [head, *_labelled("has", ", ".join(told))]
+
+
+def _sample(sample: Result) -> list[str]:
+    """One entry: what was wrong with it, what it is, and the beginning of its payload."""
+    if not sample:
+        return []
+    kept = [name for name in ("event_id", "run_id", "incident") if sample[name]] or ["dlq_id"]
+    whose = _printable("; ".join(f"{name.removesuffix('_id')} {sample[name]}" for name in kept))
+    payload = cut(_printable(sample["payload"] or f"{sample['bytes']:,} bytes"), PAYLOAD)
+    error = cut(_printable(sample["error_message"]), REASON)
+    return [*_labelled("error", error), *_labelled("sample", whose), *_labelled("", payload)]
 
 
 def _query(query: Result, year: str) -> list[str]:

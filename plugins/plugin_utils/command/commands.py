@@ -43,6 +43,7 @@ COMMANDS: t.Final = (
     _command("window", "window_recovery", "rebuild what silver is missing, or has wrong, of a window", moves=True),
     _command("capture", "capture_release", "capture the current release", "release!"),
     _command("rollback", "rollback", "roll back application and schema to a release", "release", moves=True),
+    _command("dlq", "dead_letters", "the dead letter queue by error, age and source, with a sample of each"),
     _command("runs", "runs", "who did what, and can it be undone?", "run_id"),
     _command("undo", "undo", "undo a run: its id, the first eight digits of it, or last", "run_id!", moves=True),
     _command("gate", "acceptance_gate", "may the pipeline continue? Exit code 0 only if so"),

@@ -54,6 +54,7 @@ TYPED: dict[str, tuple[str, dict[str, Any]]] = {
     "capture v5.2.1": ("capture_release", {"release": "v5.2.1"}),
     "rollback v5.2.1 --allow-lossy": ("rollback", {"release": "v5.2.1", "allow_lossy": True}),
     "rollback --drop-column scout.a.b": ("rollback", {"drop_column": "scout.a.b"}),
+    "dlq --error-codes POISON_EVENT": ("dead_letters", {"error_codes": "POISON_EVENT"}),
     "runs": ("runs", {}),
     "runs 75fac115 --of-action cleanup": ("runs", {"run_id": "75fac115", "of_action": "cleanup"}),
     "undo last": ("undo", {"run_id": "last"}),
