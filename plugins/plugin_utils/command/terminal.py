@@ -22,8 +22,6 @@ if t.TYPE_CHECKING:
 #: The exit code where somebody saw the plan and did not want it.
 DECLINED: t.Final = 1
 MISSING: t.Final = 127
-#: Of a playbook that was interrupted, whichever part of it heard that first.
-INTERRUPTED: t.Final = (99, 128 + signal.SIGINT, -signal.SIGINT)
 
 
 def main(typed: Sequence[str], executable: str) -> int:
@@ -44,8 +42,10 @@ def main(typed: Sequence[str], executable: str) -> int:
             return _refuse("nothing was changed", DECLINED)
     if not asked.command.live:
         run.become(line.words(asked, place))
-    code = run.wait(line.words(asked, place))
-    return 0 if code in INTERRUPTED else code
+    # Loaded for the one command that needs it.
+    from . import live
+
+    return live.repeat(program, asked, place)
 
 
 class _Run(t.NamedTuple):
