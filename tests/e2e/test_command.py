@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -83,6 +84,16 @@ def test_a_reset_shows_the_plan_and_asks(broken: Pipeline, stage: Stage) -> None
     asked.close()
     assert asked.exitstatus == 0, asked.before
     assert broken.pending() == 0
+    undone = at_a_terminal(stage, broken, "undo", "last")
+    undone.expect(r"\[y/N\] ")
+    undone.sendline("y")
+    undone.expect(r"playbooks/undo.yml -e '(\{[^']*\})'")
+    assert json.loads(undone.match[1])["run_id"] == broken.one(
+        "SELECT run_id::text FROM scout_ops.runs WHERE action = 'drain'"
+    )
+    undone.expect(pexpect.EOF)
+    undone.close()
+    assert undone.exitstatus == 0, undone.before
     listed = scout(stage, broken, "runs", "--of-action", "drain")
     assert (listed.returncode, "drain" in listed.stdout) == (0, True), listed.stdout
 

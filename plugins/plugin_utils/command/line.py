@@ -23,7 +23,8 @@ PROGRAM: t.Final = "ansible-playbook"
 PASSWORD: t.Final = re.compile(r"(://[^/@\s:]*:)[^/@\s]*(?=@)|(password\s*=\s*)(?:'[^']*'|\S+)", re.IGNORECASE)
 #: Files that a plan must not replace: what was planned before, and the result of the run itself.
 KEPT: t.Final = ("plan_file", "result_file")
-WITHOUT_FILES: t.Final = json.dumps(dict.fromkeys(KEPT, ""))
+#: In place of a run's id.
+LAST: t.Final = "last"
 #: Where Ansible looks for collections unless it is told.
 USUAL: t.Final = ("~/.ansible/collections", "/usr/share/ansible/collections")
 
@@ -68,10 +69,27 @@ def words(asked: Asked, place: Place) -> list[str]:
     return [*made, *asked.passed, *(["--check"] if asked.check else [])]
 
 
-def plan(asked: Asked, place: Place) -> list[str]:
-    """What shows beforehand what would be done: the same with --check, and without the files that the run itself reads or writes."""
-    given = [] if asked.variables.keys().isdisjoint(KEPT) and "-e" not in asked.passed else ["-e", WITHOUT_FILES]
-    return [*words(asked, place), *given, "--check"]
+def plan(asked: Asked, place: Place, result_file: str = "") -> list[str]:
+    """What shows beforehand what would be done: the same with --check, and without the files that the run itself reads or writes.
+    `result_file` is where its result goes, if anywhere."""
+    given = result_file or not asked.variables.keys().isdisjoint(KEPT) or "-e" in asked.passed
+    files = ["-e", json.dumps({**dict.fromkeys(KEPT, ""), "result_file": result_file})] if given else []
+    return [*words(asked, place), *files, "--check"]
+
+
+def is_last(asked: Asked) -> bool:
+    """Whether the run is the last one, which may be another by the time that somebody has read the plan."""
+    return asked.variables.get("run_id") == LAST
+
+
+def pinned(asked: Asked, result: bytes) -> Asked:
+    """The same for the run that the plan was shown of, where that is the same one on all hosts; `result` is its result file."""
+    try:
+        results: list[dict[str, t.Any]] = json.loads(result)["results"]
+        found = {str(each["move"]["undone"]["run_id"]) for each in results}
+    except (ValueError, LookupError, TypeError):
+        return asked
+    return asked._replace(variables={**asked.variables, "run_id": found.pop()}) if len(found) == 1 else asked
 
 
 def shown(typed: Sequence[str], settings: Mapping[str, str]) -> str:

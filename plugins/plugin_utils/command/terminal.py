@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from . import line, options, parser
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .parser import Asked
 
 #: The exit code where somebody saw the plan and did not want it.
 DECLINED: t.Final = 1
@@ -36,7 +39,8 @@ def main(typed: Sequence[str], executable: str) -> int:
         return _refuse("ansible-playbook is not installed here; in the checkout, . ./activate installs it", MISSING)
     run = _Run(program, place)
     if asked.command.moves and not asked.check and not asked.yes and _at_a_terminal():
-        if code := run.wait(line.plan(asked, place)):
+        code, asked = _planned(run, asked)
+        if code:
             return _refuse("nothing was changed: the plan failed, as said above", code)
         if not confirmed(" ".join(asked.command.words)):
             return _refuse("nothing was changed", DECLINED)
@@ -74,6 +78,16 @@ class _Run(t.NamedTuple):
         sys.stderr.write(f"+ {line.shown(words, settings)}\n")
         sys.stderr.flush()
         return {**os.environ, **settings}
+
+
+def _planned(run: _Run, asked: Asked) -> tuple[int, Asked]:
+    """Shows the plan: its exit code, and what is to be run after it."""
+    if not line.is_last(asked):
+        return run.wait(line.plan(asked, run.place)), asked
+    with tempfile.TemporaryDirectory(prefix="scout-plan-") as folder:
+        made = Path(folder) / "result.json"
+        code = run.wait(line.plan(asked, run.place, str(made)))
+        return code, line.pinned(asked, made.read_bytes()) if made.exists() else asked
 
 
 def _here() -> Path:

@@ -48,7 +48,8 @@ def ask(dsn: str, **options: Any) -> Result:
     return result
 
 
-def test_by_error_age_and_source(scout_db: str) -> None:
+def test_by_error_age_and_source(variant_db: str) -> None:
+    scout_db = variant_db
     add(scout_db, hours=2, times=3, details={"event": {"event_id": "e-1"}, "run_id": "r-1", "incident": "INC-7"})
     add(scout_db, hours=200, times=2, source="web", retried=1, message="not a number")
     add(scout_db, hours=0, code="QUARANTINE", source=None)

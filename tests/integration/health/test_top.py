@@ -54,7 +54,8 @@ def waiting(dsn: str) -> Iterator[tuple[int, int]]:
             pass
 
 
-def test_a_healthy_pipeline(scout_db: str) -> None:
+def test_a_healthy_pipeline(variant_db: str) -> None:
+    scout_db = variant_db
     before = fingerprint(scout_db)
     seen = look(scout_db)
     assert (seen["ingestion"], seen["backlog"]["events"], seen["dead_letters"], seen["lease"]) == (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -190,6 +191,37 @@ def test_the_plan_leaves_files_of_the_run_alone() -> None:
     assert line.plan(plain, HERE) == [*line.words(plain, HERE), "--check"]
     asked = parser.read(["undo", "last", "--plan-file", "p.json"])
     assert line.plan(asked, HERE) == [*line.words(asked, HERE), "-e", '{"plan_file": "", "result_file": ""}', "--check"]
+
+
+def test_the_last_run_is_the_one_of_the_plan() -> None:
+    """Of several hosts it is another on each."""
+    asked = parser.read(["undo", "last", "--on-conflict", "restore"])
+    assert line.is_last(asked)
+    assert line.plan(asked, HERE, "/tmp/r.json")[-3:] == [
+        "-e",
+        '{"plan_file": "", "result_file": "/tmp/r.json"}',
+        "--check",
+    ]
+    one, two = ({"move": {"undone": {"run_id": run_id}}} for run_id in ("75fac115", "a181a5c0"))
+    pinned = line.pinned(asked, json.dumps({"results": [one]}).encode())
+    assert pinned.variables == {"run_id": "75fac115", "on_conflict": "restore"}
+    for results in (b"", b"[]", b"{}", b'{"results": [{"move": null}]}', json.dumps({"results": [one, two]}).encode()):
+        assert line.pinned(asked, results) == asked
+
+
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_on_a_page_can_be_typed(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for typed in {
+        *re.findall(r"`(scout [a-z][^`…]*)`", text),
+        *re.findall(r"^(?:\$ )?(scout (?!on )[a-z].*)$", text, re.MULTILINE),
+    }:
+        words = shlex.split(typed.partition("  #")[0])[1:]
+        if "--help" not in words and not words[-1].endswith("|"):
+            parser.read(words)
 
 
 def test_secrets_are_not_shown() -> None:
