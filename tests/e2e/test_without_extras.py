@@ -20,6 +20,7 @@ IMPORTED = {
     "apprise": "apprise",
     "prometheus-client": "prometheus_client",
     "junitparser": "junitparser",
+    "argcomplete": "argcomplete",
     "ansible-runner": "ansible_runner",
 }
 

@@ -19,6 +19,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "capture_release": ({"max_rows": "many"}, "max_rows 'many' is not a whole number"),
     "gameday": ({"gameday_output_dri": "x"}, "'gameday_output_dri' is not a variable"),
     "drill": ({"drill_histroy_dir": "x"}, "'drill_histroy_dir' is not a variable"),
+    "dead_letters": ({"dead_letters_limit": "few"}, "dead_letters_limit 'few' is not a whole number"),
     "emergency_reset": ({"evidence_budget_seconds": "short"}, "evidence_budget_seconds 'short' is not a number"),
     "evidence": ({"evidence_sample_rows": "few"}, "evidence_sample_rows 'few' is not a whole number"),
     "evidence_verify": ({"evidence_full_seconds": "long"}, "evidence_full_seconds 'long' is not a number"),
@@ -44,6 +45,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"terminate_sessions_max_sessions": "few"},
         "terminate_sessions_max_sessions 'few' is not a whole number",
     ),
+    "top": ({"budget_seconds": "soon"}, "budget_seconds 'soon' is not a number"),
     "watch_recovery": ({"consecutive": "often"}, "consecutive 'often' is not a whole number"),
     "window_recovery": ({"mode": "most"}, "value of mode must be one of: missing, all, got: most"),
 }

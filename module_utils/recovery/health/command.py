@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that say how the pipeline is, from options to a result: assess, the dashboard's queries, metrics."""
+"""The commands that say how the pipeline is, from options to a result: assess, the dashboard, dead letters, top, metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..core.errors import BadInput
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..postgres.failures import attempting
-from . import assessment, dashboard, facts, prometheus, thresholds
+from . import assessment, dashboard, dead_letters, facts, prometheus, thresholds, top
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params, WithoutSession
@@ -57,6 +57,32 @@ class DashboardResult(ModuleResult):
     queries: list[dict[str, t.Any]]
     asked_at: str
     verdict: str
+
+
+class DeadLettersResult(ModuleResult):
+    """What scout_dead_letters_info returns."""
+
+    entries: int
+    limited: bool
+    ages: dict[str, int]
+    groups: list[dict[str, t.Any]]
+    kinds: int
+
+
+class TopResult(ModuleResult):
+    """What scout_top_info returns."""
+
+    at: str | None
+    ingestion: str
+    paused_by: str | None
+    reason: str | None
+    ages: dict[str, t.Any]
+    backlog: dict[str, t.Any]
+    dead_letters: int | None
+    jobs: list[dict[str, t.Any]]
+    blocking: list[dict[str, t.Any]]
+    lease: dict[str, t.Any] | None
+    unread: dict[str, str]
 
 
 class MetricsResult(ModuleResult):
@@ -167,6 +193,46 @@ def answer_queries(call: Call, params: Params) -> DashboardResult:
         "verdict": made.verdict,
         "summary": summary + (f", not {', '.join(failed)}" if failed else ""),
     }
+
+
+def list_dead_letters(call: Call, params: Params) -> DeadLettersResult:
+    """The unresolved entries of the dead letter queue: how many, of which ages (`hour`, `day`, `week`, `older`), and by error and
+    source with one of each, redacted.
+
+    Raises BadInput for a limit that cannot be used, WrongDatabase where there is no queue, MissingPrivilege where it may not be
+    read.
+    """
+    limit = params["limit"]
+    if not 1 <= limit <= dead_letters.MOST_GROUPS:
+        raise BadInput(f"limit {limit} is not usable", next_step=f"give 1 to {dead_letters.MOST_GROUPS}")
+    found = dead_letters.read(
+        call.session, codes=params["error_codes"] or (), sources=params["source_systems"] or (), limit=limit
+    )
+    more = "more than " if found.limited else ""
+    summary = f"{more}{count(found.entries, 'unresolved dead letter')}"
+    summary += f" of {count(found.kinds, 'kind')}" if found.kinds else ""
+    return {
+        "changed": False,
+        "entries": found.entries,
+        "limited": found.limited,
+        "ages": found.ages,
+        "groups": found.groups,
+        "kinds": found.kinds,
+        "summary": summary,
+    }
+
+
+def look(call: Call, params: Params) -> TopResult:
+    """What changes while one looks, once: ages, backlog, jobs, blocking, the lease; what could not be read is in `unread`."""
+    with attempting("could not look at the pipeline", on=call.session.where):
+        found = top.read(
+            call.session, call.look(params["ledger"]), budget_seconds=params["budget_seconds"], jobs=params["jobs"]
+        )
+    waiting = found["backlog"]["events"]
+    summary = f"ingestion is {found['ingestion']}, " + (
+        "backlog unknown" if waiting is None else f"backlog {waiting:,}"
+    )
+    return t.cast("TopResult", {"changed": False, **found, "summary": summary})
 
 
 def export_metrics(_call: WithoutSession, params: Params) -> MetricsResult:

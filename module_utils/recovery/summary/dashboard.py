@@ -11,7 +11,7 @@ import re
 import textwrap
 import typing as t
 
-from ..core.text import count, cut, printable
+from ..core.text import count, cut, in_words, printable
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,31 @@ NARROWEST: t.Final = 10
 TALLEST: t.Final = 4
 #: So much is told of why a figure is bad.
 REASON: t.Final = 120
+#: And of the payload of a dead letter.
+PAYLOAD: t.Final = 190
+#: What a machine is told of one look.
+WHICH_OF_TOP: t.Final = (
+    *(
+        "at",
+        "ingestion",
+        "paused_by",
+        "reason",
+        "ages",
+        "backlog",
+        "dead_letters",
+        "jobs",
+        "blocking",
+        "lease",
+        "unread",
+    ),
+)
+#: How old dead letters are, in words.
+AGES: t.Final = {
+    "hour": "of the last hour",
+    "day": "of the last day",
+    "week": "of the last week",
+    "older": "older",
+}
 #: Words up to this length, such as identifiers, are not broken while there is room elsewhere.
 WORD: t.Final = 36
 MOMENT: t.Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(?:\+00(?::00)?)?")
@@ -47,6 +72,132 @@ def page(result: Mapping[str, t.Any]) -> list[str]:
             lines += ["", heading.lower()]
         lines += ["", *_query(query, asked[:4])]
     return lines
+
+
+def dead_letters(result: Mapping[str, t.Any]) -> list[str]:
+    """The dead letter queue of scout_dead_letters_info's result: its ages, then each error and source with a sample; nothing where
+    there is none. No line is wider than a terminal."""
+    groups: Sequence[Result] = result.get("groups") or ()
+    if not groups:
+        return []
+    ages: Result = result["ages"]
+    told = ", ".join(f"{ages[name]:,} {words}" for name, words in AGES.items() if ages.get(name))
+    lines = [f"dead letters by age: {told}"]
+    for group in groups:
+        lines += ["", *_entries(group), *_sample(group["sample"] or {})]
+    if result["kinds"] > len(groups):
+        lines += ["", f"  and {count(result['kinds'] - len(groups), 'more kind')}"]
+    return lines
+
+
+def _entries(group: Result) -> list[str]:
+    """How many there are of an error and a source, and how old they are."""
+    source = _printable(group["source_system"]) or "no source"
+    head = f"  {cut(_printable(group['error_code']), 40)} from {cut(source, 30)}"
+    oldest, newest = group["oldest_seconds"], group["newest_seconds"]
+    told = [count(group["entries"], "entry", "entries")]
+    if oldest is not None:
+        told.append(in_words(oldest) + (f" to {in_words(newest)}" if newest < oldest else "") + " old")
+    if group["retried"]:
+        told.append(f"{group['retried']:,} retried")
+    return [head, *_labelled("has", ", ".join(told))]
+
+
+def _sample(sample: Result) -> list[str]:
+    """One entry: what was wrong with it, what it is, and the beginning of its payload."""
+    if not sample:
+        return []
+    kept = [name for name in ("event_id", "run_id", "incident") if sample[name]] or ["dlq_id"]
+    whose = _printable("; ".join(f"{name.removesuffix('_id')} {sample[name]}" for name in kept))
+    payload = cut(_printable(sample["payload"] or f"{sample['bytes']:,} bytes"), PAYLOAD)
+    error = cut(_printable(sample["error_message"]), REASON)
+    return [*_labelled("error", error), *_labelled("sample", whose), *_labelled("", payload)]
+
+
+def as_document(result: Mapping[str, t.Any]) -> Result | None:
+    """What scout_top_info saw, for a machine; None where it did not look."""
+    return {name: result[name] for name in WHICH_OF_TOP} if "blocking" in result else None
+
+
+def top(seen: Mapping[str, t.Any], database: str = "") -> list[str]:
+    """The screen of scout_top_info's result, or of what the result file has of it; nothing where there is none."""
+    if "blocking" not in seen:
+        return []
+    moment = f"{str(seen['at'])[11:19]} UTC" if seen["at"] else "at an unknown time"
+    tail = f", {moment}, ingestion is {seen['ingestion']}"
+    lines = [cut(_printable(database or seen.get("database", "")), WIDTH - len(tail)) + tail]
+    if seen["paused_by"]:
+        lines += _named("paused by", f"{seen['paused_by']}{f': {seen["reason"]}' if seen['reason'] else ''}")
+    lines += [*_named("ages", _ages(seen["ages"])), *_named("backlog", _backlog(seen["backlog"]))]
+    letters = seen["dead_letters"]
+    lines += _named("dead letters", "unknown" if letters is None else f"{letters:,} unresolved")
+    lines += _named("lease", _holder(seen["lease"]))
+    for job in seen["jobs"]:
+        lines += _named("job", _job(job))
+    lines += [line for each in seen["blocking"] for line in _blocking(each)]
+    return lines + [line for name, why in seen["unread"].items() for line in _named("unread", f"{name}: {why}")]
+
+
+def _named(name: str, text: str, indent: str = "") -> list[str]:
+    head = f"  {name:<14}{indent}"
+    room = max(WIDTH - len(head), NARROWEST)
+    lines = textwrap.wrap(_printable(text), room, break_on_hyphens=False, max_lines=TALLEST, placeholder=" …")
+    return [f"{head if not place else ' ' * len(head)}{line}" for place, line in enumerate(lines)]
+
+
+def _age(seconds: float | None) -> str:
+    return "unknown" if seconds is None else in_words(max(0.0, seconds))
+
+
+def _ages(ages: Mapping[str, t.Any]) -> str:
+    gold = [
+        f"{each['view'].rpartition('.')[2]} {each['state'] if each['seconds'] is None else _age(each['seconds'])}"
+        for each in ages["gold"]
+    ]
+    return ", ".join([f"bronze {_age(ages['bronze_seconds'])}", f"silver {_age(ages['silver_seconds'])}", *gold])
+
+
+def _backlog(backlog: Mapping[str, t.Any]) -> str:
+    """`1,200 events, oldest 12 min; +35/min (60 arrive, 25 are loaded)`."""
+    if backlog["events"] is None:
+        return "unknown"
+    text = count(backlog["events"], "event")
+    text += f", oldest {_age(backlog['oldest_seconds'])}" if backlog["events"] else ""
+    slope = backlog["slope_per_minute"]
+    if slope is None:
+        return text
+    flow = f"{backlog['arrived_per_minute']:,.0f} arrive, {backlog['loaded_per_minute']:,.0f} are loaded"
+    text += f"; {slope:+,.0f}/min ({flow})"
+    return (
+        f"{text}, empty in about {in_words(60 * backlog['events'] / -slope)}" if slope < 0 < backlog["events"] else text
+    )
+
+
+def _holder(lease: Mapping[str, t.Any] | None) -> str:
+    if lease is None:
+        return "free"
+    step = f"{lease['step']} for {_age(lease['step_seconds'])}" if lease["step"] else "no step yet"
+    return f"{lease['owner']} for {lease['incident']}, since {_age(lease['seconds'])}; {step}"
+
+
+def _job(job: Mapping[str, t.Any]) -> str:
+    parts = [f"{job['job']} {'on' if job['active'] else 'OFF'}"]
+    parts.append(
+        f"{job['last_status']} {_age(job['last_seconds_ago'])} ago" if job["last_status"] else "no run in the last hour"
+    )
+    if job["last_error"] is not None:
+        parts.append(f"last error {_age(job['last_error_seconds_ago'])} ago: {job['last_error'] or 'none is told'}")
+    return "; ".join(parts)
+
+
+def _blocking(each: Mapping[str, t.Any]) -> list[str]:
+    """A session that others wait for, or one that waits, below the one that it waits for."""
+    who = ", ".join(str(each[name]) for name in ("role", "application", "job", "state") if each[name])
+    why = f", waits for pid {', '.join(map(str, each['blocked_by']))}" if each["blocked_by"] else ""
+    keys = f", {', '.join(each['keys'])}" if each["keys"] else ""
+    statement = f": {each['statement']}" if each["statement"] else ""
+    text = f"pid {each['pid']} ({who}) {_age(each['seconds'])}{why}{keys}{statement}"
+    return _named("blocked" if each["blocked_by"] else "blocks", text, "  " * min(each["depth"], 6))
 
 
 def _query(query: Result, year: str) -> list[str]:

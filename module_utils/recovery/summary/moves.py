@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import typing as t
 
@@ -24,6 +25,11 @@ STEPS: t.Final = (*actions.MOVES, *actions.ROLLBACK)
 UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
+#: The step that lists the dead letter queue, and what a machine is told of it.
+QUEUE: t.Final = "dead_letters"
+#: An error code that is one word to everybody.
+SIMPLE: t.Final = re.compile(r"[A-Za-z]\w{0,60}", re.ASCII)
+WHICH_OF_QUEUE: t.Final = ("entries", "limited", "ages", "kinds", "groups")
 #: Moves that put events into the queue, which their own drain then loads, or quarantines.
 REQUEUES: t.Final = ("quality_cleanup", "window_recovery", "undo")
 
@@ -172,6 +178,21 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
         return []
     which = f"of_incident={incident}" if incident != "adhoc" else f"run_id={result['run_id']}"
     return [f"once the cause is fixed, {REDRIVE} -e {which}"]
+
+
+def queue_as_document(result: Mapping[str, t.Any]) -> Result | None:
+    """The dead letter queue, for a machine; None where it was not listed."""
+    return {name: result.get(name) for name in WHICH_OF_QUEUE} if "groups" in result else None
+
+
+def after_listing(ran: Mapping[str, Result]) -> list[str]:
+    """What is left to do after the dead letter queue was listed."""
+    groups = as_list(ran.get(QUEUE, {}).get("groups"))
+    if not groups:
+        return []
+    codes = list(dict.fromkeys(str(each["error_code"]) for each in groups))
+    one = f" -e error_codes={codes[0]}" if len(codes) == 1 and SIMPLE.fullmatch(codes[0]) else ""
+    return [f"once the cause is fixed, ansible-playbook playbooks/redrive.yml{one}"]
 
 
 def ended(operation: str, ran: Mapping[str, Result]) -> str:

@@ -77,6 +77,8 @@ class ResultDocument(t.TypedDict):
     rollback: Result | None
     record: Result | None
     dashboard: list[Result]
+    dead_letters: Result | None
+    top: Result | None
     drill: Result | None
     proof: Result | None
     evidence: str | None
@@ -210,7 +212,7 @@ class Story:
             return "planned"
         if self._judged:
             return self._judged
-        if self.operation in ("runs", "watch_recovery"):
+        if self.operation in ("runs", "watch_recovery", "dead_letters", "top"):
             return "assessed"
         if self.operation != "emergency_reset":
             return "done" if self.changed else "unchanged"

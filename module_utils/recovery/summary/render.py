@@ -14,7 +14,7 @@ from ..core import advice, files
 from ..core.text import count, cut, in_words
 from ..core.values import as_list, loaded
 from ..scout import contract
-from . import drill, gate, incident, layout, moves, rollback, watch
+from . import dashboard, drill, gate, incident, layout, moves, rollback, watch
 from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, ResultDocument, Story, went_wrong
 
 if t.TYPE_CHECKING:
@@ -76,6 +76,8 @@ def document(story: Story) -> ResultDocument:
         "rollback": rollback.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
         "record": incident.as_document(story.record),
         "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
+        "top": dashboard.as_document(story.ran.get("top", {})),
+        "dead_letters": moves.queue_as_document(story.ran.get(moves.QUEUE, {})),
         "drill": drill.as_document(story.drill),
         "proof": watch.proof_as_document(story.ran),
         "evidence": story.ran.get("evidence", {}).get("folder"),
@@ -174,20 +176,7 @@ def _did(story: Story) -> str:
         return ""
     if story.operation == incident.REPORT:
         return incident.written(story.ran, check=story.check)
-    silent = {
-        "preflight",
-        "lease",
-        "assess",
-        "assess_again",
-        "complete_pause",
-        "refresh_lock",
-        "looked_up",
-        "unfinished",
-        "watch",
-        watch.PROOF,
-    } | rollback.SILENT
-    if story.keeps_record:
-        silent.add("gate")
+    silent = watch.SILENT | rollback.SILENT | ({"gate"} if story.keeps_record else set[str]())
     steps = {n: r for n, r in story.ran.items() if n not in silent}
     told = [str(steps["notify"]["summary"])] if steps.get("notify", {}).get("summary") else []
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
@@ -310,7 +299,7 @@ def _next(story: Story) -> list[str]:
     if story.capture or story.keeps_record:
         return rollback.after_capture() if story.capture else incident.what_next(story.operation, story.record)
     causes: list[str] = [d["next_command"] for d in as_list(story.after.get("diagnoses"))]
-    causes = causes or incident.what_next(story.operation, story.record)
+    causes = causes or incident.what_next(story.operation, story.record) or moves.after_listing(story.ran)
     if story.outcome == "left_paused":
         return [*[c for c in causes if not c.startswith((RESUME, RESET))][:1], RESET]
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):

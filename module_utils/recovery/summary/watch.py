@@ -16,6 +16,21 @@ PAUSE: t.Final = "ansible-playbook playbooks/pause_ingestion.yml"
 PROOF: t.Final = "proof"
 #: What is said before the proof, while a run is waited for.
 TO_COME: t.Final = "ingestion is running; that it works by itself is still to be proved"
+#: Steps of which the summary says nothing by themselves: others say what came of them.
+SILENT: t.Final = {
+    *(
+        "preflight",
+        "lease",
+        "assess",
+        "assess_again",
+        "complete_pause",
+        "refresh_lock",
+        "looked_up",
+        "unfinished",
+        "watch",
+        PROOF,
+    )
+}
 UNPROVEN: t.Final = {
     "failed": ", but it does not work by itself",
     "unknown": ", but whether it works by itself cannot be told",

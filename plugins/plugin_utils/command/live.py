@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live screen: a playbook that looks once, run again and again, and what its result file says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+from ...module_utils.recovery.core.text import cut, visible
+from ...module_utils.recovery.summary import dashboard
+from . import line
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .parser import Asked
+
+#: Home, and everything below it cleared: nothing of the terminal is set that would have to be set back.
+CLEAR: t.Final = "\x1b[H\x1b[J"
+#: So many lines of a playbook that failed are shown.
+LAST_LINES: t.Final = 20
+INTERRUPTED: t.Final = 99
+
+
+class Look(t.NamedTuple):
+    """What came of one look."""
+
+    code: int
+    #: The screen of each host, below each other.
+    lines: list[str]
+
+
+def repeat(program: str, asked: Asked, place: line.Place) -> int:
+    """Shows a screen every so many seconds until it is interrupted, which is 0; with `once` one, and the playbook's exit code. A
+    first look that fails ends it as well; of a later one it is said, and the next one tries again."""
+    with tempfile.TemporaryDirectory(prefix="scout-top-") as folder:
+        made = Path(asked.variables.get("result_file") or Path(folder) / "result.json")
+        again = asked._replace(variables={**asked.variables, "result_file": str(made)})
+        typed = line.words(asked, place)
+        sys.stderr.write(f"+ {line.shown(typed, place.settings())}\n")
+        sys.stderr.flush()
+        command = [program, *line.words(again, place)[1:]]
+        environment = {**os.environ, **place.settings()}
+        try:
+            return _shown(command, environment, made, asked)
+        except (KeyboardInterrupt, BrokenPipeError):
+            return 0
+
+
+def _shown(command: list[str], environment: Mapping[str, str], made: Path, asked: Asked) -> int:
+    live = sys.stdout.isatty() and not asked.once
+    first = True
+    while True:
+        began = time.monotonic()
+        seen = look(command, environment, made, asks="-J" in asked.passed)
+        if seen.code == INTERRUPTED:
+            return 0
+        lines = fitted(seen.lines, shutil.get_terminal_size()) if live else seen.lines
+        sys.stdout.write(f"{CLEAR if live else ''}{'\n'.join(lines)}\n")
+        if live:
+            sys.stdout.write(f"\nevery {asked.interval:g} s; Ctrl-C ends\n")
+        sys.stdout.flush()
+        if asked.once or (first and seen.code):
+            return seen.code
+        first = False
+        time.sleep(max(0.1, asked.interval - (time.monotonic() - began)))
+
+
+def look(command: Sequence[str], environment: Mapping[str, str], made: Path, *, asks: bool = False) -> Look:
+    """One run of the playbook, whose result file is `made`: its screen, or the end of what it said where there is none."""
+    made.unlink(missing_ok=True)
+    running = subprocess.Popen(
+        command,
+        env={**environment, "ANSIBLE_NOCOLOR": "1"},
+        # Without a question nobody reads what is typed, and the terminal is left as it is.
+        stdin=None if asks else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        said = running.communicate()[0].decode(errors="replace")
+    except KeyboardInterrupt:
+        # It was interrupted by the same key.
+        running.wait()
+        raise
+    lines = screen(made)
+    if running.returncode and not lines:
+        lines = said.rstrip().splitlines()[-LAST_LINES:]
+    return Look(running.returncode, [visible(each) for each in lines])
+
+
+def screen(made: Path) -> list[str]:
+    """The screens of the hosts in a result file; where one could not be looked at, why. Empty where there is no such file."""
+    try:
+        results: list[dict[str, t.Any]] = json.loads(made.read_bytes())["results"]
+    except (OSError, ValueError, LookupError):
+        return []
+    lines: list[str] = []
+    for result in results:
+        error: dict[str, t.Any] = result.get("error") or {}
+        failed = [f"{result['host']}: {error.get('attempted', 'could not look')}: {error.get('said', '')}"]
+        lines += [*([""] if lines else []), *(dashboard.top(result["top"] or {}, result["database"]) or failed)]
+    return lines
+
+
+def fitted(lines: list[str], size: os.terminal_size) -> list[str]:
+    """As many lines as a terminal has room for, each on one of its own."""
+    return [cut(each, max(20, size.columns - 1)) for each in lines[: max(5, size.lines - 3)]]
