@@ -33,7 +33,7 @@ HERE := 'not docker and not pg_cron'
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: tests quick-tests molecule-where-possible oldest-and-newest lint-code lint-playbooks lint-archives lint-changed-playbooks
+.PHONY: tests quick-tests molecule-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity lint-changed-playbooks
 .PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test check lint format unit integration e2e molecule matrix mutants bench psql reference faults lock build clean distclean
 
 help: ## Show this list
@@ -83,7 +83,7 @@ oldest-and-newest: setup
 matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write README's table [ARGS="'Python 3.12'"]
 	@$(BIN)/python scripts/matrix $(ARGS)
 
-lint: lint-code lint-playbooks lint-archives ## Check style, types, documentation, playbooks and archives
+lint: lint-code lint-playbooks lint-archives sanity ## Check style, types, documentation, playbooks and archives
 
 lint-code: setup
 	$(BIN)/ruff check .
@@ -102,6 +102,9 @@ lint-playbooks: setup
 
 lint-archives: setup
 	@$(BIN)/python scripts/lint-archives
+
+sanity: setup
+	@$(BIN)/python scripts/sanity
 
 lint-changed-playbooks: setup
 	@[ -e .cache/ansible-lint.passed ] && \

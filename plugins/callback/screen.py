@@ -5,22 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import textwrap
-import typing as t
-
-from ansible.playbook.role_include import IncludeRole
-from ansible.playbook.task_include import TaskInclude
-from ansible.plugins.callback.default import CallbackModule as Default
-
-from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
-from ..module_utils.recovery.core.text import visible_in
-from ..plugin_utils import voice
-
-if t.TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
-
 DOCUMENTATION = r"""
 name: screen
 type: stdout
@@ -42,6 +26,23 @@ requirements:
 author:
   - Scout Recovery contributors (@scout-recovery)
 """
+
+import os
+import re
+import textwrap
+import typing as t
+
+from ansible.playbook.role_include import IncludeRole
+from ansible.playbook.task_include import TaskInclude
+from ansible.plugins.callback.default import CallbackModule as Default
+
+from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
+from ..module_utils.recovery.core.text import visible_in
+from ..plugin_utils import voice
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
 
 WIDTH = 79
 COLLECTIONS = ("scout.recovery.", "scout.drills.")

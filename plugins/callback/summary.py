@@ -5,6 +5,20 @@
 
 from __future__ import annotations
 
+DOCUMENTATION = r"""
+name: summary
+type: aggregate
+short_description: Show what the operations did as the last lines on the screen
+version_added: 0.1.0
+description:
+  - Shows the lines of each M(scout.recovery.scout_summary) task after everything else.
+  - Without it, the same lines appear where that task runs.
+requirements:
+  - enable it as C(callbacks_enabled = scout.recovery.summary)
+author:
+  - Scout Recovery contributors (@scout-recovery)
+"""
+
 import atexit
 import os
 import textwrap
@@ -23,21 +37,6 @@ from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.text import LONGEST, printable
 from ..plugin_utils import summaries, voice
 from .screen import heading
-
-DOCUMENTATION = r"""
-name: summary
-type: aggregate
-short_description: Show what the operations did as the last lines on the screen
-version_added: 0.1.0
-description:
-  - Shows the lines of each M(scout.recovery.scout_summary) task after everything else.
-  - Without it, the same lines appear where that task runs.
-requirements:
-  - enable it as C(callbacks_enabled = scout.recovery.summary)
-author:
-  - Scout Recovery contributors (@scout-recovery)
-"""
-
 
 #: What is to be said of an operation, and of a drill, that was broken off.
 OPERATION = (

@@ -5,16 +5,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.loader import lookup_loader
-from ansible.plugins.lookup import LookupBase
-
-from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
-from ..module_utils.recovery.core.errors import BadInput
-from ..plugin_utils import extra_vars, right_database
-
 DOCUMENTATION = r"""
 name: targets
 short_description: The hosts a playbook of this collection is for
@@ -51,6 +41,16 @@ _raw:
   type: list
   elements: str
 """
+
+import typing as t
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.loader import lookup_loader
+from ansible.plugins.lookup import LookupBase
+
+from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
+from ..module_utils.recovery.core.errors import BadInput
+from ..plugin_utils import extra_vars, right_database
 
 GROUP = "scout"
 

@@ -5,12 +5,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible.plugins.loader import lookup_loader
-from ansible.plugins.lookup import LookupBase
-from ansible.utils.vars import load_extra_vars
-
 DOCUMENTATION = r"""
 name: typed
 short_description: A text of the command line, exactly as it was typed
@@ -41,6 +35,12 @@ _raw:
   description: The values.
   type: list
 """
+
+import typing as t
+
+from ansible.plugins.loader import lookup_loader
+from ansible.plugins.lookup import LookupBase
+from ansible.utils.vars import load_extra_vars
 
 
 class LookupModule(LookupBase):

@@ -35,7 +35,7 @@ CAPTURED: t.Final = (
 SCHEMA: t.Final = (
     *("run_id", "release", "goal", "capture_id", "digest", "captured_at", "git_commit", "step_count", "objects", "lock", "hazard"),
     *("loses", "saved", "leaving_rows", "empty", "filled", "impossible", "before"),
-    *( "attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
+    *("attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
     *("newer", "obstacles", "refused", "failed_step", "differs", "reordered", "stays", "copies"),
 )  # fmt: skip
 REVERT: t.Final = (
