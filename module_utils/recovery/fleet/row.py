@@ -92,7 +92,7 @@ def of(made: Mapping[str, t.Any]) -> Row:
         "database": made["database"],
         "standing": standing,
         "verdict": standing if standing in STANDINGS else OF_ONE.get(str(made["outcome"]), standing),
-        "did": _did(made),
+        "did": "nothing" if standing == "not begun" else _did(made),
         "now": "" if made["ingestion"] == "unknown" else made["ingestion"],
         "command": str(commands[0]) if commands else "",
         "in_full": standing in IN_FULL or made["operation"] in ASKED_FOR or bool(made["dashboard"]),
