@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import textwrap
 import time
 import typing as t
@@ -24,7 +25,7 @@ from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the im
 from ..module_utils.recovery.core import errors
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.text import LONGEST, printable
-from ..plugin_utils import fleets, summaries, voice
+from ..plugin_utils import events, fleets, summaries, voice
 from .screen import heading
 
 if t.TYPE_CHECKING:
@@ -131,8 +132,22 @@ class CallbackModule(CallbackBase):
         """Prints what was kept: of a few hosts all of it, of many a table."""
         ours, self._unfinished = bool(self._unfinished), ""
         for play in self._plays.values():
+            if events.wanted():
+                self._emit(play, ours=ours)
+                continue
             for lines in self._blocks(play, ours=ours):
                 self._show([*lines, ""])
+        if ours:
+            _ring()
+
+    def _emit(self, play: fleets.Play, *, ours: bool) -> None:
+        """The summary of each host of a play as an event."""
+        for operation in play.operations() if ours or play.handed else ():
+            missing = play.missing(operation) if play.is_fleet else play.unreachable
+            made = [self._of_missing(play, operation, host) for host in missing]
+            for each in [*play.handed, *made]:
+                if each.row["operation"] == operation:
+                    voice.say(self._display, events.line("summary", **each.row, lines=each.lines))
 
     def _blocks(self, play: fleets.Play, *, ours: bool) -> t.Iterator[list[str]]:
         """What the screen says of a play, block by block. `ours` where a step of this collection ran in any."""
@@ -249,6 +264,9 @@ class CallbackModule(CallbackBase):
         name = str(result._host.get_name())
         if handed := summaries.take(result._task, name):
             self._now.handed.append(handed)
+            if self._now.is_fleet and not events.wanted():
+                done = len({each.row["host"] for each in self._now.handed})
+                voice.say(self._display, f"[{name}] {handed.row['verdict']} ({done} of {len(self._now.hosts)})")
             self._told.add(name)
             self._waiting = [each for each in self._waiting if each != name]
 
@@ -279,6 +297,13 @@ class CallbackModule(CallbackBase):
                 render.save(Path(str(path)), document(story), run_key(os.getpid()))
         except (RecoveryError, AnsibleError) as e:
             voice.say(self._display, f"  failed {e}")
+
+
+def _ring() -> None:
+    """Wakes who sits at a terminal; not with SCOUT_BELL=0."""
+    if sys.stdout.isatty() and os.environ.get("SCOUT_BELL") != "0" and voice.is_ours():
+        sys.stdout.write("\a")
+        sys.stdout.flush()
 
 
 def _colour(part: str, line: str) -> str | None:

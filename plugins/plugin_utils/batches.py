@@ -58,14 +58,20 @@ def watch(given: Mapping[str, t.Any]) -> None:
     if runs is None or most >= rollout.DEFAULTS[rollout.MAX_FAIL] or "run" in vars(runs._tqm):
         return
     manager, run = runs._tqm, runs._tqm.run
+    begun: set[str] = set()
 
     def judged(play: t.Any) -> int:
         batch = {str(host.get_name()) for host in runs._inventory.get_hosts(play.hosts)}
+        begun.update(batch)
         result = int(run(play=play))
         failed = batch & {*manager._failed_hosts, *manager._unreachable_hosts}
         if not rollout.goes_no_further(len(failed), len(batch), most):
             return result
-        voice.say(display, f"{len(failed)} of {len(batch)} failed, more than {most:g} %: no further host is begun")
+        if any(
+            str(host.get_name()) not in begun
+            for host in runs._inventory.get_hosts(play.hosts, ignore_restrictions=True)
+        ):
+            voice.say(display, f"{len(failed)} of {len(batch)} failed, more than {most:g} %: no further host is begun")
         # As its strategy linear does: after a batch of which all count as failed there is no other, nor another play.
         manager._failed_hosts.update(dict.fromkeys(batch, True))
         return result | int(manager.RUN_FAILED_BREAK_PLAY)
