@@ -107,7 +107,7 @@ def _standing(made: Mapping[str, t.Any]) -> str:
         return BY_KIND.get(str(error["kind"]), "failed")
     if not made["ok"]:
         return BY_OUTCOME.get(str(made["outcome"]), "failed")
-    if made["check_mode"]:
+    if made["check_mode"] and made["operation"] not in SILENT:
         return "planned"
     well = WELL.get(str(made["operation"]), "done")
     if made["outcome"] in AS_WANTED:

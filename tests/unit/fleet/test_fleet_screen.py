@@ -66,6 +66,10 @@ def test_an_assessment_is_as_bad_as_its_verdict(verdict: str, standing: str) -> 
     assert found["in_full"] is (standing in ("failing", "cannot tell"))
 
 
+def test_an_assessment_is_the_same_in_check_mode() -> None:
+    assert one("db1", {"assess": assessed("failing")}, "assess", check=True)["standing"] == "failing"
+
+
 def test_what_is_planned_is_neither_good_nor_bad() -> None:
     assert one("db1", {"assess": assessed("failing", needs_reset=[])}, check=True)["standing"] == "planned"
 
