@@ -44,7 +44,7 @@ def widen() -> None:
     """Lets as many processes work as the cores of this machine and the hosts of the run allow, unless somebody gave a number."""
     runs = right_database.executor()
     usual, origin = C.config.get_config_value_and_origin("DEFAULT_FORKS")
-    if runs is None or origin != "default" or runs._tqm._forks != usual:
+    if runs is None or runs._tqm is None or origin != "default" or runs._tqm._forks != usual:
         return
     hosts = list(_hosts(load_extra_vars(runs._loader)))
     runs._tqm._forks = rollout.forks(len(hosts), len(os.sched_getaffinity(0)))
@@ -55,7 +55,7 @@ def watch(given: Mapping[str, t.Any]) -> None:
     Ansible has for that stops hosts in the middle of their steps with its strategy linear, and does nothing with free."""
     runs = right_database.executor()
     most = float(given[rollout.MAX_FAIL])
-    if runs is None or most >= rollout.DEFAULTS[rollout.MAX_FAIL] or "run" in vars(runs._tqm):
+    if runs is None or runs._tqm is None or most >= rollout.DEFAULTS[rollout.MAX_FAIL] or "run" in vars(runs._tqm):
         return
     manager, run = runs._tqm, runs._tqm.run
     begun: set[str] = set()

@@ -104,3 +104,10 @@ def test_a_template_is_never_executed(name: str, healthy: Pipeline, stage: Stage
     assert played.rc != 0
     assert not made.exists()
     assert "bronze-to-silver-etl" in healthy.active_jobs()
+
+
+@pytest.mark.parametrize("option", ["--syntax-check", "--list-tasks", "--list-hosts"])
+def test_what_runs_nothing_reads_the_batches_too(option: str, healthy: Pipeline, stage: Stage) -> None:
+    inventory = stage.inventory(hosts_of(healthy), scout_serial=1, scout_max_fail_percentage=0)
+    played = stage.play("pause_ingestion", None, option, "-i", inventory, **SHARED)
+    assert played.rc == 0, played.text
