@@ -65,6 +65,8 @@ PLACEHOLDERS: t.Final = frozenset({"…", "..."})
 #: Options whose values stand in no message.
 SECRET: t.Final = ("dsn", "password", "token")
 
+#: What an operation says of a database without a pipeline.
+NOT_SCOUT: t.Final = "refused: this is not a Scout database"
 REQUIRE_SCOUT = """
 SELECT string_agg(name, ', ' ORDER BY name) AS missing,
        (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
@@ -258,7 +260,7 @@ def _require_enough(session: Session, missing: str, action: str, source: str) ->
     dropped or renamed one is what a pause, an assessment and a rollback are needed for."""
     if 2 * len(missing.split(", ")) > len(contract.names().required_tables):
         raise WrongDatabase(
-            "refused: this is not a Scout database",
+            NOT_SCOUT,
             on=session.where,
             said=f"missing {missing}",
             next_step=f"point {to_set(source)} at the database that holds schema {contract.names().schema}",

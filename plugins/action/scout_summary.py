@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 from ..plugin_utils.front import module_of, validated  # isort: skip  # first: it serves the others from bytecode
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.errors import BadInput
+from ..module_utils.recovery.fleet import row
 from ..module_utils.recovery.summary.command import summarize
 from ..plugin_utils import printed, standing, summaries, voice
 
@@ -66,7 +67,7 @@ class ActionModule(ActionBase):
         if params["first"]:
             voice.say(display, "\n".join(["", *lines, ""]), self._task)
             return result
-        if not summaries.hand(lines, self._task, host):
+        if not summaries.hand(lines, row.of(result["document"]), self._task, host):
             voice.say(display, "\n".join(["", *lines]), self._task)
         if result.get("failed"):
             # Ansible would print all of it; the lines say it better, and result_file has it.

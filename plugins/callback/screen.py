@@ -15,7 +15,11 @@ description:
   - A step of this collection is called by the phase of its playbook that it belongs to, such as C((6/11) Terminate stuck sessions),
     and what it ensures. The numbers are those of all phases, also where some are skipped. Where a file of ours is included is
     shown with C(-v).
-  - What a step does stands before it is done, and its progress below it. What is skipped is shown with C(-v).
+  - What a step does stands before it is done, with the time since the run began, and its progress below it. What is skipped, and
+    that a step of this collection found nothing to change, is shown with C(-v).
+  - Where a play has more than three hosts, each step is shown when the first of them comes to it, and a line for each host that is at
+    its end.
+  - With E(SCOUT_OUTPUT=json) all of it is lines of JSON, an event each.
   - Where a step of this collection refuses or fails, it shows the sentence for a person, and neither the place in the role nor
     the whole result, which says the same three times. With C(-v) they are shown.
 extends_documentation_fragment:
@@ -38,7 +42,7 @@ from ansible.plugins.callback.default import CallbackModule as Default
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.text import visible_in
-from ..plugin_utils import voice
+from ..plugin_utils import events, fleets, voice
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -91,13 +95,47 @@ class CallbackModule(Default):
         super().__init__()
         self._begun: dict[str, t.Any] = {}
         self._failed_summary = False
+        self._json = events.wanted()
+        self._many = False
+        self._headed: set[str] = set()
         self._process = os.getpid()
         self._plain = self._display.display
 
     def v2_playbook_on_start(self, playbook: t.Any) -> None:
         """From now on what a worker says comes through here."""
+        events.begin()
         self._display.display = self._shown
         super().v2_playbook_on_start(playbook)
+
+    def v2_playbook_on_play_start(self, play: t.Any) -> None:
+        """Sees whether there are many hosts."""
+        found = fleets.Play(play, "")
+        self._many = found.is_fleet
+        if self._json:
+            self._play = play
+            self._emit(events.line("play", name=str(play.get_name()).strip(), hosts=found.hosts))
+            return
+        super().v2_playbook_on_play_start(play)
+
+    def v2_playbook_on_stats(self, stats: t.Any) -> None:
+        """Ansible's recap."""
+        if not self._json:
+            super().v2_playbook_on_stats(stats)
+            return
+        for host in sorted(stats.processed):
+            self._emit(events.line("recap", host=host, **stats.summarize(host)))
+
+    def _emit(self, event: events.Event | None) -> None:
+        if event is not None:
+            self._plain(event)
+
+    def _ended(self, event: str, result: t.Any) -> bool:
+        """Says by an event how a step ended; False where a person reads."""
+        if self._json:
+            task = result._task
+            phase = heading(task) or str(task.get_name()).strip()
+            self._emit(events.of_result(event, str(result._host.get_name()), phase, _seen(result)._result))
+        return self._json
 
     def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:
         """Remembers what may soon have something to say."""
@@ -109,10 +147,18 @@ class CallbackModule(Default):
         if isinstance(msg, voice.Line) and os.getpid() == self._process:
             task = self._begun.get(msg.task)
             if task is not None and self._last_task_banner != task._uuid:
-                self._print_task_banner(task)
+                self._head(task)
             if not msg:
                 return
+        if self._json and not kwargs.get("stderr") and os.getpid() == self._process:
+            self._emit(events.of_text(msg))
+            return
         self._plain(msg, *args, **kwargs)
+
+    def _head(self, task: t.Any) -> None:
+        """The header of a task that begins; of many hosts that come to it, the first has it."""
+        if not self._many or self._display.verbosity or heading(task) not in self._headed:
+            self._print_task_banner(task)
 
     def get_option(self, option: str, hostvars: t.Any = None) -> t.Any:
         """Ansible's options; what is skipped is shown to who asks for more."""
@@ -121,53 +167,94 @@ class CallbackModule(Default):
         return super().get_option(option, *(() if hostvars is None else (hostvars,)))
 
     def _print_task_banner(self, task: t.Any) -> None:
-        cached = self._last_task_name
+        self._headed.add(str(heading(task)))
+        if self._json:
+            self._last_task_banner = task._uuid
+            self._emit(events.line("phase", phase=heading(task) or str(task.get_name()).strip()))
+            return
+        cached, banner = self._last_task_name, self._display.banner
         self._last_task_name = heading(task) or cached
-        super()._print_task_banner(task)
+        if _is_ours(task) and (elapsed := events.elapsed()):
+            self._display.banner = lambda msg, *args, **kwargs: banner(f"{msg} {elapsed}", *args, **kwargs)
+        try:
+            super()._print_task_banner(task)
+        finally:
+            self._display.banner = banner
         self._last_task_name = cached
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
-        """Says nothing of a file of ours that is included: what is in it follows."""
+        """Says nothing of a file of ours that is included: what is in it follows. Nor of a step of ours that changed nothing, or,
+        of many hosts, of one that did: its lines say so."""
         task = result._task
-        if self._display.verbosity or not (isinstance(task, TaskInclude) and _is_ours(task)):
+        changed = bool(result._result.get("changed"))
+        if self._json:
+            if not isinstance(task, TaskInclude):
+                self._ended("changed" if changed else "ok", result)
+            return
+        if (
+            self._display.verbosity
+            or not _is_ours(task)
+            or (changed and not self._many and not isinstance(task, TaskInclude))
+        ):
             super().v2_runner_on_ok(_seen(result))
+        elif not isinstance(task, TaskInclude):
+            self._warn(_seen(result))
+
+    def _warn(self, result: t.Any) -> None:
+        """Shows the warnings of a step that is not shown itself."""
+        if handle := getattr(self, "_handle_warnings_and_exception", None):
+            handle(result)
+        else:
+            self._handle_warnings(result._result)
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """What others wrote is shown as a screen may show it, here and below."""
         self._failed_summary = str(result._task.action).endswith(".scout_summary")
+        if self._ended("ignored" if ignore_errors else "failed", result):
+            return
         super().v2_runner_on_failed(_seen(result), ignore_errors)
 
     def v2_runner_on_skipped(self, result: t.Any) -> None:
         """As it may be shown."""
+        if self._json:
+            if self._display.verbosity:
+                self._ended("skipped", result)
+            return
         super().v2_runner_on_skipped(_seen(result))
 
     def v2_runner_on_unreachable(self, result: t.Any) -> None:
         """As it may be shown."""
-        super().v2_runner_on_unreachable(_seen(result))
+        if not self._ended("unreachable", result):
+            super().v2_runner_on_unreachable(_seen(result))
 
     def v2_runner_item_on_ok(self, result: t.Any) -> None:
         """As it may be shown."""
-        super().v2_runner_item_on_ok(_seen(result))
+        if not self._json:
+            super().v2_runner_item_on_ok(_seen(result))
 
     def v2_runner_item_on_failed(self, result: t.Any) -> None:
         """As it may be shown."""
-        super().v2_runner_item_on_failed(_seen(result))
+        if not self._json:
+            super().v2_runner_item_on_failed(_seen(result))
 
     def v2_runner_item_on_skipped(self, result: t.Any) -> None:
         """As it may be shown."""
-        super().v2_runner_item_on_skipped(_seen(result))
+        if not self._json:
+            super().v2_runner_item_on_skipped(_seen(result))
 
     def v2_runner_retry(self, result: t.Any) -> None:
         """As it may be shown."""
-        super().v2_runner_retry(_seen(result))
+        if not self._json:
+            super().v2_runner_retry(_seen(result))
 
     def v2_on_file_diff(self, result: t.Any) -> None:
         """As it may be shown."""
-        super().v2_on_file_diff(_seen(result))
+        if not self._json:
+            super().v2_on_file_diff(_seen(result))
 
     def v2_playbook_on_include(self, included_file: t.Any) -> None:
         """Nor of where it is."""
-        if self._display.verbosity or not _is_ours(included_file._task):
+        if not self._json and (self._display.verbosity or not _is_ours(included_file._task)):
             super().v2_playbook_on_include(included_file)
 
     def _handle_exception(self, result: MutableMapping[str, t.Any], use_stderr: bool = False) -> None:

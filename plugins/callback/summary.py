@@ -21,8 +21,11 @@ author:
 
 import atexit
 import os
+import sys
 import textwrap
+import time
 import typing as t
+from collections.abc import Mapping
 from pathlib import Path
 
 from ansible import constants as C  # noqa: N812  # its name everywhere
@@ -33,10 +36,14 @@ from ansible.plugins.callback import CallbackBase
 from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
+from ..module_utils.recovery.core import errors
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.text import LONGEST, printable
-from ..plugin_utils import summaries, voice
+from ..plugin_utils import events, fleets, summaries, voice
 from .screen import heading
+
+if t.TYPE_CHECKING:
+    from ..module_utils.recovery.fleet.row import Row
 
 #: What is to be said of an operation, and of a drill, that was broken off.
 OPERATION = (
@@ -51,6 +58,10 @@ DRILL = (
     "the drill's processes are stopped and its sandbox removed; no pipeline was touched",
     "see scorecard.json in the newest folder of drill_output_dir, or run it again",
 )
+#: How a pipeline stands that could not be asked.
+UNKNOWN: t.Final[Mapping[str, t.Any]] = {"state": "unknown", "run_id": None}
+#: For how long the databases of a fleet are asked, one after the other.
+LOOK_UP_SECONDS = 15.0
 
 
 class CallbackModule(CallbackBase):
@@ -64,12 +75,13 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         summaries.offer()
-        self._summaries: list[list[str]] = []
+        self._plays: dict[str, fleets.Play] = {}
         self._unfinished = ""
         self._operation = ""
         self._waiting: list[str] = []
         self._told: set[str] = set()
         self._play: t.Any = None
+        self._now = fleets.Play(None, "")
         self._step = ""
         # After Ctrl-C no other method is called.
         atexit.register(self._interrupted, os.getpid())
@@ -79,12 +91,14 @@ class CallbackModule(CallbackBase):
         self._operation = Path(str(playbook._file_name)).stem
 
     def v2_playbook_on_play_start(self, play: t.Any) -> None:
-        """Remembers where the variables of a host are."""
+        """Remembers where the variables of a host are, and all hosts of all batches."""
         self._play = play
+        self._now = self._plays.setdefault(str(play._uuid), fleets.Play(play, self._operation))
 
     def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:  # noqa: ARG002
         """Remembers a host of which a summary is still to come."""
         name = str(host.get_name())
+        self._now.began(name)
         if name not in self._waiting and name not in self._told:
             self._waiting.append(name)
 
@@ -98,9 +112,11 @@ class CallbackModule(CallbackBase):
         """Keeps the lines of a summary."""
         self._keep(result)
 
-    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
+    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """Keeps the lines of a summary of something that ended badly."""
         self._keep(result)
+        if not ignore_errors:
+            self._now.failed(str(result._host.get_name()), result._result.get("msg"))
 
     def v2_runner_on_unreachable(self, result: t.Any) -> None:
         """Says of a bastion out of reach what no task can say there."""
@@ -109,13 +125,47 @@ class CallbackModule(CallbackBase):
         for name, text in (("failed", why), ("next", "check the connection, then run the same command again")):
             first, *rest = textwrap.wrap(text, 70, break_on_hyphens=False) or [""]
             lines += [f"  {name:<6} {first}", *(f"         {line}" for line in rest[:2])]
-        self._summaries.append(lines)
+        self._now.not_reached(str(result._host.get_name()), why, lines)
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:  # noqa: ARG002
-        """Prints what was kept."""
-        self._unfinished = ""
-        for lines in self._summaries:
-            self._show([*lines, ""])
+        """Prints what was kept: of a few hosts all of it, of many a table."""
+        ours, self._unfinished = bool(self._unfinished), ""
+        for play in self._plays.values():
+            if events.wanted():
+                self._emit(play, ours=ours)
+                continue
+            for lines in self._blocks(play, ours=ours):
+                self._show([*lines, ""])
+        if ours:
+            _ring()
+
+    def _emit(self, play: fleets.Play, *, ours: bool) -> None:
+        """The summary of each host of a play as an event."""
+        for operation in play.operations() if ours or play.handed else ():
+            missing = play.missing(operation) if play.is_fleet else play.unreachable
+            made = [self._of_missing(play, operation, host) for host in missing]
+            for each in [*play.handed, *made]:
+                if each.row["operation"] == operation:
+                    voice.say(self._display, events.line("summary", **each.row, lines=each.lines))
+
+    def _blocks(self, play: fleets.Play, *, ours: bool) -> t.Iterator[list[str]]:
+        """What the screen says of a play, block by block. `ours` where a step of this collection ran in any."""
+        if not play.is_fleet or not (ours or play.handed):
+            for operation in play.operations() if ours or play.handed else ():
+                for host in play.missing(operation):
+                    if host in play.unreachable:
+                        self._of_missing(play, operation, host)
+            yield from (each.lines for each in play.handed)
+            yield from play.unreachable.values()
+            return
+        for operation in play.operations():
+            missing = [self._of_missing(play, operation, host) for host in play.missing(operation)]
+            yield from fleets.screen_of(
+                play, operation, missing, self._display.columns, verbose=self._display.verbosity > 0
+            )
+
+    def _of_missing(self, play: fleets.Play, operation: str, host: str) -> summaries.Handed:
+        return fleets.of_missing(play, operation, host, play.without(host), self._typed(host))
 
     def _show(self, lines: list[str]) -> None:
         """Line by line; how ingestion is, and what failed, in colour where the terminal has colours."""
@@ -127,10 +177,15 @@ class CallbackModule(CallbackBase):
     def _interrupted(self, pid: int) -> None:
         """Says how things stand where no summary could."""
         if self._unfinished and os.getpid() == pid:
-            for lines in self._summaries:
-                self._show(["", *lines])
             now, then = self._how_it_stands()
             then = self._typed("").text(then)
+            for play in self._plays.values():
+                if play is self._now and play.is_fleet:
+                    for lines in self._fleet_broken_off(now, then):
+                        self._show(["", *lines])
+                    return
+                for each in play.handed:
+                    self._show(["", *each.lines])
             if self._unfinished.endswith(("scout_drill", "scout_gameday", "scout_proof")):
                 self._save(now, then)
                 what = f"{self._operation.replace('_', ' ')}, interrupted"
@@ -138,18 +193,41 @@ class CallbackModule(CallbackBase):
                 return
             self._save(now, then)
             for host in self._waiting or [""]:
-                self._show(["", *self._broken_off(host), ""])
+                self._show(["", *self._broken_off(host, self._standing(host)), ""])
 
-    def _broken_off(self, host: str) -> list[str]:
-        """How far it came on a host, how ingestion is now, what finishes it, and what undoes it."""
+    def _fleet_broken_off(self, now: str, then: str) -> t.Iterator[list[str]]:
+        """The table of a fleet whose play was broken off, and a block for each host that was at work."""
+        until = time.monotonic() + LOOK_UP_SECONDS
+        for operation in self._now.operations():
+            missing: list[summaries.Handed] = []
+            for host in self._now.missing(operation):
+                if host not in self._waiting:
+                    missing.append(self._of_missing(self._now, operation, host))
+                    continue
+                error = errors.Stopped("interrupted", said=now, next_step=then)
+                made = fleets.of_missing(self._now, operation, host, error, self._typed(host))
+                found = self._standing(host) if time.monotonic() < until else dict(UNKNOWN)
+                row = t.cast("Row", {**made.row, "now": found["state"], "command": ""})
+                missing.append(summaries.Handed(self._broken_off(host, found), row))
+            yield from fleets.screen_of(
+                self._now, operation, missing, self._display.columns, verbose=self._display.verbosity > 0
+            )
+
+    def _standing(self, host: str) -> dict[str, t.Any]:
+        """How ingestion is on a host now, and which run is unfinished there."""
         from ..plugin_utils import standing
 
         try:
             variables = self._play.get_variable_manager().get_vars(play=self._play) if self._play else {}
             variables = variables.get("hostvars", {}).get(host) or variables
-            found = standing.of(dict(variables))
+            return standing.of(dict(variables))
         except Exception:  # noqa: BLE001 whatever is wrong, what can be said is said
-            found = {"state": "unknown", "run_id": None}
+            return dict(UNKNOWN)
+
+    def _broken_off(self, host: str, found: Mapping[str, t.Any]) -> list[str]:
+        """How far it came on a host, how ingestion is now, what finishes it, and what undoes it."""
+        from ..plugin_utils import standing
+
         state, run_id = found["state"], found["run_id"]
         title = f"{self._operation.replace('_', ' ')} of {host or 'no host'}, interrupted"
         lines = [title, f"  did    came to: {self._step or 'nothing yet'}; what was committed stays"]
@@ -183,8 +261,11 @@ class CallbackModule(CallbackBase):
 
     def _keep(self, result: t.Any) -> None:
         name = str(result._host.get_name())
-        if lines := summaries.take(result._task, name):
-            self._summaries.append(lines)
+        if handed := summaries.take(result._task, name):
+            self._now.handed.append(handed)
+            if self._now.is_fleet and not events.wanted():
+                done = len({each.row["host"] for each in self._now.handed})
+                voice.say(self._display, f"[{name}] {handed.row['verdict']} ({done} of {len(self._now.hosts)})")
             self._told.add(name)
             self._waiting = [each for each in self._waiting if each != name]
 
@@ -215,6 +296,13 @@ class CallbackModule(CallbackBase):
                 render.save(Path(str(path)), document(story), run_key(os.getpid()))
         except (RecoveryError, AnsibleError) as e:
             voice.say(self._display, f"  failed {e}")
+
+
+def _ring() -> None:
+    """Wakes who sits at a terminal; not with SCOUT_BELL=0."""
+    if sys.stdout.isatty() and os.environ.get("SCOUT_BELL") != "0" and voice.is_ours():
+        sys.stdout.write("\a")
+        sys.stdout.flush()
 
 
 def _colour(part: str, line: str) -> str | None:

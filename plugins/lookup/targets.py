@@ -18,6 +18,8 @@ description:
   - Where that leaves more than one host, each has to say by C(scout_dsn) which database it is, and no two may be the same
     one, unless C(allow_shared_database) is given with C(-e). Where C(--limit) leaves no host, or a variable of a host is
     a mistyped name of this collection's, such as C(scout_dns), the run ends as well.
+  - Where C(--tags), C(--skip-tags) or C(--start-at-task) would leave out a part of one of our playbooks that changes something, the
+    run ends as well.
   - Every playbook begins with it, before anything that was typed is used. From then on whatever was given with C(-e), on the
     command line or in a file, is data - nothing in it is a template. A name that only a playbook sets is refused.
 options:
@@ -50,9 +52,7 @@ from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.errors import BadInput
-from ..plugin_utils import extra_vars, right_database
-
-GROUP = "scout"
+from ..plugin_utils import extra_vars, printed, right_database, rollout
 
 
 class LookupModule(LookupBase):
@@ -61,6 +61,8 @@ class LookupModule(LookupBase):
     def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **_options: t.Any) -> list[str]:
         """The pattern itself, the default, or an error that says what can be named."""
         try:
+            for playbook in printed.own_playbooks():
+                rollout.refuse_parts(playbook)
             typed = extra_vars.as_data(self._loader)
         except BadInput as e:
             raise AnsibleLookupError(f"{e}") from e
@@ -79,12 +81,12 @@ class LookupModule(LookupBase):
             if matching.run([given], variables=variables):
                 return given
             raise AnsibleLookupError(f"no host matches target {given[:80]!r}. Next: name one of {_names(groups)}")
-        if groups.get(GROUP):
-            return GROUP
+        if groups.get(right_database.GROUP):
+            return right_database.GROUP
         if set(groups.get("all", [])) <= {"localhost"}:
             return "localhost"
         raise AnsibleLookupError(
-            f"the inventory has no host in group {GROUP}. Next: put the databases there, or name with -e target=… "
+            f"the inventory has no host in group {right_database.GROUP}. Next: put the databases there, or name with -e target=… "
             f"one of {_names(groups)}"
         )
 

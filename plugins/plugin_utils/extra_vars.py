@@ -17,7 +17,7 @@ from ansible.utils.vars import load_extra_vars
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import is_placeholder
-from . import task_options
+from . import rollout, task_options
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -42,7 +42,9 @@ TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.typ
 #: The variable by which two hosts may work on one database.
 ALLOW = "allow_shared_database"
 #: Read by plugins, as they stand; and what AWX hands from one job of a workflow to the next.
-READ_ELSEWHERE = frozenset({"scout_drill_target", "scout_results", "target", ALLOW}) | task_options.names()
+READ_ELSEWHERE = (
+    frozenset({"scout_drill_target", "scout_results", "target", ALLOW}) | task_options.names() | rollout.names()
+)
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
 #: What a person may call ours who has not looked it up.

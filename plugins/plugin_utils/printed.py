@@ -15,6 +15,7 @@ from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible import context
 
 from ..module_utils.recovery.core.advice import Typed
+from . import right_database
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,19 +25,24 @@ PLAYBOOKS: t.Final = Path(__file__).resolve().parents[2] / "playbooks"
 FULL_NAME: t.Final = re.compile(r"\w+\.\w+\.\w+")
 FILES: t.Final = (".yml", ".yaml", ".json")
 INVENTORY: t.Final = ("-i", "--inventory", "--inventory-file")
-#: The hosts that a playbook is for, unless told.
-GROUP: t.Final = "scout"
 
 
 def typed(groups: Mapping[str, Sequence[str]], host: str) -> Typed:
     """For a host of an inventory with these groups, from the command line of this process."""
     inventories = "".join(f" -i {_quoted(each)}" for each in _inventories(sys.argv[1:]))
-    usual = list(groups.get(GROUP) or ())
+    usual = list(groups.get(right_database.GROUP) or ())
     # Without the group and without another host, it is the one that all playbooks are for.
     alone = usual == [host] or (not usual and host == "localhost" and set(groups.get("all") or ()) <= {host})
     if alone:
         return Typed(_by_name(), inventories)
     return Typed(_by_name(), inventories, f" -e target={shlex.quote(host)}", host)
+
+
+def own_playbooks() -> list[str]:
+    """The names of those of this collection that were called, by their file or their full name."""
+    called: Sequence[str] = context.CLIARGS.get("args") or ()
+    found = [each.rpartition(".")[2] for each in called if re.fullmatch(r"scout\.recovery\.\w+", each)]
+    return found + [Path(each).stem for each in called if Path(each).resolve().parent == PLAYBOOKS]
 
 
 def _by_name() -> bool:

@@ -29,6 +29,8 @@ if t.TYPE_CHECKING:
 
 #: Modules of such hosts run here, with the environment of here.
 HERE: t.Final = ("local", "ansible.builtin.local")
+#: The hosts that a playbook is for, unless told.
+GROUP: t.Final = "scout"
 DEFAULT_PORT: t.Final = "5432"
 #: How long names are looked up, all together; where DNS does not answer, they are compared as names.
 LOOK_UP_SECONDS: t.Final = 2.0
@@ -57,18 +59,18 @@ class Endpoint(t.NamedTuple):
 def check(pattern: str, templar: t.Any, variables: Mapping[str, t.Any], typed: Mapping[str, t.Any]) -> None:
     """Raises BadInput where a play on `pattern` would work on no host, on one whose database is not known, on one database
     twice, or where a host has a mistyped variable. `variables` are those of the play, without a host's."""
-    executor = _executor()
-    if executor is None:
+    runs = executor()
+    if runs is None:
         # Nothing is run.
         return
-    found = {str(host.get_name()): host for host in executor._inventory.get_hosts(pattern)}
+    found = {str(host.get_name()): host for host in runs._inventory.get_hosts(pattern)}
     if not found:
         limit = shown(t.cast("str | None", context.CLIARGS.get("subset")) or "")
         raise BadInput(
             f"--limit {limit} leaves none of the hosts of {shown(pattern)}",
             next_step="correct --limit (-l), or name a host with -e target=HOST",
         )
-    manager = executor._variable_manager
+    manager = runs._variable_manager
     hosts: dict[str, Host] = {}
     for name, host in found.items():
         own = {**variables, **manager.get_vars(host=host, include_hostvars=False), **_of_play(variables)}
@@ -103,7 +105,7 @@ def _templated(templar: t.Any, value: t.Any) -> t.Any:
         return "known later"
 
 
-def _executor() -> t.Any:
+def executor() -> t.Any:
     """What runs the playbooks, which has the inventory after --limit; Ansible hands it to no plugin before a play begins."""
     frame = inspect.currentframe()
     while frame is not None:

@@ -18,7 +18,7 @@ from ..module_utils.recovery.ledger import actions
 from ..module_utils.recovery.pipeline import command
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 #: Nobody waits longer for an answer after Ctrl-C.
 SECONDS: t.Final = 5
@@ -65,9 +65,10 @@ def _plain(value: t.Any) -> str | None:
     return str(value) if isinstance(value, str) and value and "{{" not in value else None
 
 
-def same_command() -> str:
-    """What was typed, for a shell in the same folder, without secrets."""
+def same_command(*, limited: bool = True) -> str:
+    """What was typed, for a shell in the same folder, without secrets; without its --limit, where others come."""
     program, *words = sys.argv
+    words = words if limited else list(_without_limit(words))
     here = f"{Path.cwd()}{os.sep}"
     kept: list[str] = []
     for word in (each.removeprefix(here) for each in words):
@@ -77,6 +78,15 @@ def same_command() -> str:
         else:
             kept.append(word)
     return shlex.join([Path(program).name, *kept])
+
+
+def _without_limit(words: Iterable[str]) -> Iterator[str]:
+    left = iter(words)
+    for word in left:
+        if word in ("-l", "--limit"):
+            next(left, None)
+        elif not word.startswith("--limit=") and not re.match(r"-l[^-]", word):
+            yield word
 
 
 def _without_secrets(word: str) -> str:

@@ -18,6 +18,9 @@ import tempfile
 import typing as t
 from pathlib import Path
 
+if t.TYPE_CHECKING:
+    from ..module_utils.recovery.fleet.row import Row
+
 #: Says to the workers of one controller, and to no playbook that they start, where the callback takes summaries.
 PLACE: t.Final = "SCOUT_SUMMARIES"
 
@@ -29,23 +32,30 @@ def offer() -> None:
     atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == pid else None)
 
 
-def hand(lines: list[str], task: t.Any, host: str) -> bool:
-    """In a worker: leaves the lines to the callback; False where there is none."""
+class Handed(t.NamedTuple):
+    """The lines of a summary, and the row that its host has in a table of many."""
+
+    lines: list[str]
+    row: Row
+
+
+def hand(lines: list[str], row: Row, task: t.Any, host: str) -> bool:
+    """In a worker: leaves the summary to the callback; False where there is none."""
     if (folder := _folder(os.getppid())) is None:
         return False
-    (folder / _name(task, host)).write_text(json.dumps(lines), encoding="utf-8")
+    (folder / _name(task, host)).write_text(json.dumps([lines, row]), encoding="utf-8")
     return True
 
 
-def take(task: t.Any, host: str) -> list[str]:
-    """In the controller: the lines of a task for a host, once; none of a task that is no summary."""
+def take(task: t.Any, host: str) -> Handed | None:
+    """In the controller: the summary of a task for a host, once; None of a task that is no summary."""
     folder = _folder(os.getpid())
     file = folder / _name(task, host) if folder else None
     if file is None or not file.exists():
-        return []
-    lines = json.loads(file.read_text(encoding="utf-8"))
+        return None
+    handed = Handed(*json.loads(file.read_text(encoding="utf-8")))
     file.unlink()
-    return lines
+    return handed
 
 
 def _folder(controller: int) -> Path | None:

@@ -49,6 +49,11 @@ def say(display: Display, text: str, task: t.Any = None, color: str | None = Non
     display.display(line, color=color, stderr=_stdout() not in SCREENS)
 
 
+def is_ours() -> bool:
+    """Whether our own screen writes to standard output."""
+    return _stdout() == SCREEN
+
+
 def _stdout() -> str:
     """What writes to standard output; the command `ansible` has its own."""
     if "module_name" in context.CLIARGS:

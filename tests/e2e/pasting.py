@@ -22,6 +22,7 @@ TYPED = ("next", "undo")
 LABEL = re.compile(r"^  (.{7})(\S.*)$")
 #: A playbook as it is called from anywhere.
 FULL_NAME = re.compile(r"scout\.recovery\.(\w+)")
+LIMIT = re.compile(r" --limit \S+$")
 CONTINUED = re.compile(r"^ {9}(.*)$")
 
 
@@ -36,6 +37,9 @@ def assert_accepted(screen: str, results: Iterable[dict[str, Any]]) -> None:
         if ", interrupted\n" in screen:
             # Said where nothing is left that could make a document of it.
             _of_a_shell(command)
+        elif LIMIT.search(command):
+            # For several databases at once, below the table that counts them.
+            accepted(command)
         elif known:
             assert _normal(command) in known, f"no command that can be pasted: {command!r}"
 
@@ -85,10 +89,10 @@ def accepted(command: str) -> None:
         option = options.pop(0)
         if option == "-e":
             _accept(options.pop(0), command)
-        elif option == "-i":
+        elif option in ("-i", "--limit", "--forks"):
             assert options.pop(0), command
         else:
-            assert option == "--check", command
+            assert option in ("--check", "-v"), command
     assert yaml.safe_load(file.read_text())
 
 

@@ -49,11 +49,17 @@ def made(tmp_path: Path) -> Path:
     return folder
 
 
+#: These take what was typed for data themselves, and give numbers, shares and names of strategies only.
+BATCHES = {name: f"{{{{ lookup('scout.recovery.rollout', '{name}') }}}}" for name in ("serial", "strategy")}
+
+
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_every_playbook_takes_what_was_typed_for_data_before_it_reads_any_of_it(playbook: str) -> None:
     for play in yaml.safe_load(PLAYBOOKS[playbook].read_text(encoding="utf-8")):
         assert play["hosts"].startswith("{{ lookup('scout.recovery.targets'"), playbook
-        early = {key: value for key, value in play.items() if key not in ("hosts", "tasks")}
+        early = {
+            key: value for key, value in play.items() if key not in ("hosts", "tasks") and BATCHES.get(key) != value
+        }
         assert "{{" not in json.dumps(early), playbook
 
 

@@ -53,7 +53,7 @@ def folded(command: str, width: int) -> list[str]:
     """A command over as many lines as it takes, each but the last with the mark by which a shell reads on."""
     if len(command) <= width:
         return [command]
-    first, *words = re.split(r" (?=-e )", command)
+    first, *words = re.split(r" (?=-e |--limit )", command)
     lines = [first]
     for word in words:
         if len(f"{lines[-1]} {word} \\") > width:

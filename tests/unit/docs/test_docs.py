@@ -20,7 +20,7 @@ import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import schema as ledger_schema
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
-from ansible_collections.scout.recovery.plugins.plugin_utils import right_database, task_options
+from ansible_collections.scout.recovery.plugins.plugin_utils import right_database, rollout, task_options
 from tests import CHECKOUT
 
 ROOT = CHECKOUT
@@ -63,7 +63,8 @@ def public_variables() -> set[str]:
     sources = [path for root in (ROOT, DRILLS) for path in root.glob("playbooks/*.yml")]
     sources += [path for root in (ROOT, DRILLS) for path in root.glob("roles/*/defaults/main.yml")]
     found = [names for path in sources for names in PUBLIC.findall(path.read_text(encoding="utf-8"))]
-    return {name for names in found for name in names if name} | task_options.names() | {"target", right_database.ALLOW}
+    read_by_plugins = {"target", right_database.ALLOW, *rollout.names()}
+    return {name for names in found for name in names if name} | task_options.names() | read_by_plugins
 
 
 def code(page: Path) -> Iterator[str]:
@@ -183,6 +184,8 @@ def test_ansible_commands_can_be_typed(page: Path) -> None:
                 else:
                     names = json.loads(value) if value.startswith("{") else [value.partition("=")[0]]
                     assert set(names) <= variables, words
+            elif word in ("--limit", "--forks"):
+                assert next(rest), words
             elif word.startswith("-"):
                 assert word in ("--check", "--ask-vault-pass"), words
             elif word.startswith(("scout.recovery.", "scout.drills.")):
@@ -235,7 +238,7 @@ def test_design_shows_every_package() -> None:
     packages = {path.parent.name for path in ROOT.glob("module_utils/recovery/*/__init__.py")} | {"invoke"}
     shown = re.findall(r"^\| \d+ \| `(\w+)(?:/|\.py)` \| [^|]+ \|$", page, re.MULTILINE)
     assert sorted(shown) == sorted(packages)
-    assert len(shown) == 14
+    assert len(shown) == 15
 
 
 def test_the_chains_of_calls_are_as_the_page_says() -> None:

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What terminals of two sizes show at the end of a run, as docs/screens has it.
+
+`SCOUT_WRITE_SCREENS=1` has the test write them instead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.e2e.play import BIN, CHECKOUT, Stage, environment
+
+KEPT = CHECKOUT / "docs" / "screens"
+SIZES = [(80, 24), (120, 40)]
+#: What another run would show otherwise.
+PASSING = (
+    # A header has the time only from the first second on.
+    (re.compile(r"\] \d+ s\b"), "]"),
+    (re.compile(r"\b\d[\d.]*(?: ms| s| min| h)\b(?: \d+ (?:s|min)\b)?"), "SPAN"),
+    (re.compile(r"\b\d+ runs\b"), "N runs"),
+    (re.compile(r"\*{3,}"), "***"),
+)
+PORT = re.compile(r"localhost:\d+(?P<room> {2,})?")
+
+
+def usual(found: re.Match[str]) -> str:
+    """The port that a server has where it is alone, as wide as the other in a table."""
+    return "localhost:5432".ljust(len(found[0]) if found["room"] else 0)
+
+
+def shown(playbook: str, inventory: Path, home: Path, columns: int, rows: int) -> str:
+    """The last lines that fit on a terminal of that size, above the one with the next prompt."""
+    reader, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    env = environment(home, {"TERM": "xterm", "SCOUT_BELL": "0", "ANSIBLE_INVENTORY": str(inventory)})
+    env.pop("COLUMNS")
+    command = [str(BIN / "ansible-playbook"), f"playbooks/{playbook}.yml"]
+    with subprocess.Popen(command, cwd=CHECKOUT, env=env, stdin=writer, stdout=writer, stderr=writer) as running:
+        os.close(writer)
+        said = b""
+        while part := _read(reader):
+            said += part
+        running.wait(timeout=60)
+    os.close(reader)
+    text = said.decode().replace("\r\n", "\n").rstrip("\n")
+    ours = text.partition("PLAY RECAP")[2].partition("\n\n")[2]
+    assert max(map(len, ours.splitlines())) <= columns, ours
+    # Ansible's own recap is wider than a small terminal, which breaks its lines.
+    lines = [line[at : at + columns] for line in text.splitlines() for at in range(0, max(len(line), 1), columns)]
+    return "\n".join(lines[-(rows - 1) :]).strip("\n") + "\n"
+
+
+def _read(reader: int) -> bytes:
+    """What there is to read; nothing at the end, which Linux calls an error."""
+    try:
+        return os.read(reader, 65536)
+    except OSError:
+        return b""
+
+
+def plain(text: str) -> str:
+    """The words, with what passes left out."""
+    for pattern, instead in PASSING:
+        text = pattern.sub(instead, text)
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def fleet(pg_server: Server, scout_template: builder.Template) -> Iterator[dict[str, dict[str, Any]]]:
+    """Nine healthy databases, one whose gold is old, one without Scout, one that cannot be reached."""
+    names = [f"shop_{at:02}" for at in range(1, 12)]
+    found = {name: {"scout_dsn": scout_template.clone(name)} for name in names[:-1]}
+    library.gold_stale(found["shop_04"]["scout_dsn"])
+    found["shop_11"] = {"scout_dsn": pg_server.create_database("shop_11")}
+    found["shop_12"] = {"scout_dsn": "postgresql://oncall@127.0.0.1:1/shop_12"}
+    yield found
+    for name in names:
+        pg_server.drop_database(name)
+
+
+def same(name: str, text: str) -> None:
+    """The screen is the one that is kept."""
+    path = KEPT / f"{name}.txt"
+    text = PORT.sub(usual, text)
+    if os.environ.get("SCOUT_WRITE_SCREENS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert plain(text) == plain(path.read_text(encoding="utf-8")), f"SCOUT_WRITE_SCREENS=1 writes {path.name} again"
+
+
+def test_screens_of_many_and_of_one(fleet: dict[str, dict[str, Any]], stage: Stage) -> None:
+    many = Path(stage.inventory(fleet))
+    for columns, rows in SIZES:
+        same(f"many-{columns}x{rows}", shown("assess", many, stage.home, columns, rows))
+    one = Path(stage.inventory({"shop_04": fleet["shop_04"]}))
+    for columns, rows in SIZES:
+        same(f"one-{columns}x{rows}", shown("assess", one, stage.home, columns, rows))
