@@ -203,7 +203,8 @@ def read(words: Sequence[str], commands: Sequence[Command] = COMMANDS) -> Asked:
         raise Mistyped(
             f"{e}; scout {' '.join(command.words) if command else ''}".rstrip() + " --help lists the options"
         ) from None
-    assert command is not None
+    if command is None:
+        raise Mistyped("scout what? scout --help lists the commands")
     if left:
         raise Mistyped(_left_over(left, command))
     values = vars(given)
