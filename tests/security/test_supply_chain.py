@@ -64,6 +64,11 @@ def test_archives_name_the_address_that_they_are_built_for(tmp_path: Path) -> No
             content = archive.extractfile("MANIFEST.json")
             assert content
             about = json.load(content)["collection_info"]
+            if name == "recovery":
+                alerts = archive.extractfile("monitoring/alerts.yml")
+                assert alerts
+                addresses = set(re.findall(r"https://[^/]+/\w+/\w+", alerts.read().decode()))
+                assert addresses == {"https://git.example.org/ours/scout"}
         assert about["repository"] == about["homepage"] == "https://git.example.org/ours/scout"
         assert about["issues"] == "https://git.example.org/ours/scout/issues"
         assert about["documentation"] == "https://git.example.org/ours/scout/tree/main/docs"

@@ -327,3 +327,10 @@ def test_every_attack_stands_on_the_page_with_its_test() -> None:
     carried_out = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("tests/security/test_*.py"))]
     listed = [cells[-1].strip("`") for cells in tables(ROOT / "docs" / "security.md") if "tests/security/" in cells[-1]]
     assert sorted(listed) == carried_out
+
+
+@by_role
+def test_every_entry_point_is_described(role: Path) -> None:
+    """Without it the pages that are made of a collection have only an error for the role."""
+    entries = load(role / "meta" / "argument_specs.yml")["argument_specs"]
+    assert [name for name, entry in entries.items() if not entry.get("description")] == []

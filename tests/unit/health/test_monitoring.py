@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,14 @@ import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment as health_assessment
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import prometheus
-from tests import CHECKOUT, promtool
+from tests import CHECKOUT, debian, promtool
 from tests.e2e import runbook
 from tests.unit.health.test_prometheus import assessment
 
 ROOT = CHECKOUT
 ALERTS = ROOT / "monitoring" / "alerts.yml"
 CASES = ROOT / "monitoring" / "alerts_test.yml"
+ROUTES = ROOT / "monitoring" / "alertmanager.yml"
 BOARD = ROOT / "monitoring" / "grafana-dashboard.json"
 PAGE = ROOT / "docs" / "monitoring.md"
 
@@ -35,8 +38,12 @@ VALUES = {
 }  # fmt: skip
 
 
-def rules() -> list[dict[str, Any]]:
+def all_rules() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for rule in all_rules() if "alert" in rule]
 
 
 def board() -> dict[str, Any]:
@@ -48,7 +55,7 @@ def board_queries() -> list[str]:
 
 
 def queries() -> list[str]:
-    return [rule["expr"] for rule in rules()] + board_queries()
+    return [rule["expr"] for rule in all_rules()] + board_queries()
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +83,10 @@ def test_every_alert_tells_what_and_what_to_do() -> None:
     assert len({rule["alert"] for rule in found}) == len(found)
     for rule in found:
         assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}, rule["alert"]
-        assert rule["labels"]["severity"] in {"critical", "high", "medium"}
-        assert set(rule["annotations"]) == {"summary", "description", "symptom", "command"}
+        wanted = rule["labels"]["incident_severity"]
+        assert wanted in {"critical", "high", "medium"}
+        assert rule["labels"]["severity"] == ("critical" if wanted == "critical" else "warning"), rule["alert"]
+        assert set(rule["annotations"]) == {"summary", "description", "symptom", "command", "runbook_url"}
         playbook = re.match(r"ansible-playbook (playbooks/\w+\.yml)\b", rule["annotations"]["command"])
         assert playbook, rule["alert"]
         assert (ROOT / playbook[1]).is_file()
@@ -89,11 +98,14 @@ def test_each_alert_stands_in_the_index_of_symptoms() -> None:
     """Whoever is woken looks for the words of the alert, and finds the command that it carries."""
     page = runbook.PAGE.read_text()
     rows = {symptom: command for symptom, _, command in runbook.index(page)}
+    sections = {symptom: section.partition("(#")[2].rstrip(")") for symptom, section, _ in runbook.index(page)}
+    home = yaml.safe_load((ROOT / "galaxy.yml").read_text())["repository"]
     assert len(rows) == len(runbook.index(page)) > 15
     for rule in rules():
         notes = rule["annotations"]
         assert notes["symptom"] in rows, rule["alert"]
         assert PLAYBOOK.findall(rows[notes["symptom"]]) == PLAYBOOK.findall(notes["command"]), rule["alert"]
+        assert notes["runbook_url"] == f"{home}/blob/main/docs/runbook.md#{sections[notes['symptom']]}"
     for words in ("no data for 2 h", "totals are negative", "errors in cron.job_run_details", "disk is filling", "duplicates",
                   "the dead letter queue grows", "lock waits", "someone else is working on it", "a deployment broke the ETL"):  # fmt: skip
         assert [each for each in rows if each.startswith(words)], words
@@ -172,11 +184,27 @@ def test_the_board_shows_every_figure() -> None:
 def test_promtool_takes_the_rules(tool: str) -> None:
     done = promtool.run("check", "rules", "--lint=all", "--lint-fatal", str(ALERTS))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"SUCCESS: {len(rules())} rules found" in done.stdout
+    assert f"SUCCESS: {len(all_rules())} rules found" in done.stdout
 
 
 def test_the_alerts_fire_when_they_should(tool: str) -> None:
     done = promtool.run("test", "rules", str(CASES))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_has_a_route_and_alertmanager_takes_it() -> None:
+    made = yaml.safe_load(ROUTES.read_text())
+    routed = " ".join(text for route in made["route"]["routes"] for text in route["matchers"])
+    assert {rule["labels"]["severity"] for rule in rules()} == set(re.findall(r'severity = "(\w+)"', routed))
+    named = {each["name"] for each in made["receivers"]}
+    assert {made["route"]["receiver"], *(route["receiver"] for route in made["route"]["routes"])} == named
+    try:
+        tool = debian.program("amtool", "prometheus-alertmanager")
+    except debian.Unavailable as e:
+        pytest.skip(f"{e}; structure is checked without it")
+    done = subprocess.run(
+        [tool.path, "check-config", str(ROUTES)], env={**os.environ, **tool.environment}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
