@@ -15,11 +15,11 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.e2e.fleets import NOWHERE, table
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Played, Stage, eventually
+from tests.e2e.play import Stage, eventually
 from tests.e2e.test_screen import SLOW
 
-NOWHERE = "postgresql://scout@127.0.0.1:1/scout"
 MANY = 50
 
 Hosts = dict[str, dict[str, Any]]
@@ -45,13 +45,6 @@ def make(pg_server: Server, scout_template: builder.Template) -> Iterator[Callab
     yield hosts
     for name in made:
         pg_server.drop_database(name)
-
-
-def table(played: Played) -> dict[str, str]:
-    """The lines of the table, by host, in their order."""
-    _, _, below = played.text.partition("\n  database")
-    rows = below.partition("\n\n")[0].splitlines()[1:]
-    return {row.split()[0]: row for row in rows}
 
 
 def test_of_fifty_databases_none_is_forgotten(make: Callable[[int], Hosts], stage: Stage) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.e2e.fleets import table
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -173,7 +175,9 @@ def test_many_databases_each_on_its_own(another_broken: Callable[[], Pipeline], 
     assert played.rc == 2, played.text
     outcomes = {name: made["outcome"] for name, made in played.results.items()}
     assert outcomes == {**dict.fromkeys(pipelines, "recovered"), "db8": "failed", "nowhere": "failed"}
-    assert played.text.count("emergency reset of ") == len(hosts)
+    assert "10 databases: 8 recovered or healthy, 1 failed, 1 unreachable" in played.summary
+    assert table(played).keys() == hosts.keys()
+    assert re.findall(r"^emergency reset of (\w+)", played.text, re.MULTILINE) == ["db8", "nowhere"]
     for name, pipeline in pipelines.items():
         assert (pipeline.active_jobs() >= JOBS) == (name != "db8")
 

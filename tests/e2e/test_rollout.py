@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.e2e.fleets import NOWHERE, table
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
-from tests.e2e.test_fleet import NOWHERE, table
 from tests.e2e.test_right_database import refused
 
 #: One database behind several names.
