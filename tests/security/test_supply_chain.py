@@ -82,7 +82,9 @@ def test_every_package_is_pinned_with_its_hashes() -> None:
 
 
 def test_every_action_of_every_workflow_is_pinned_to_a_commit_and_jobs_have_few_rights() -> None:
-    for path in (CHECKOUT / "deploy").glob("*.yml"):
+    workflows = list((CHECKOUT / ".github" / "workflows").glob("*.yml"))
+    assert workflows
+    for path in [*workflows, *(CHECKOUT / "deploy").glob("*.yml")]:
         text = path.read_text(encoding="utf-8")
         assert all(
             re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v[\d.]+", name) for name in re.findall(r"uses: (.*)", text)
