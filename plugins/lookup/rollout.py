@@ -5,15 +5,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-
-from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
-from ..module_utils.recovery.core.errors import BadInput
-from ..plugin_utils import batches
-
 DOCUMENTATION = r"""
 name: rollout
 short_description: In which batches a playbook of this collection goes over its hosts
@@ -51,6 +42,15 @@ _raw:
   description: The value for the play.
   type: list
 """
+
+import typing as t
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
+from ..module_utils.recovery.core.errors import BadInput
+from ..plugin_utils import batches
 
 
 class LookupModule(LookupBase):
