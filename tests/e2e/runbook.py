@@ -34,6 +34,7 @@ README = CHECKOUT / "README.md"
 BEGINS = datetime(2026, 11, 25, 2, 0, tzinfo=UTC)
 DSN = "postgresql://oncall@db1/scout"
 WHERE = "scout on db1:5432"
+HERE = re.compile(r"\bscout on localhost:\d+")
 APPLICATION = "/srv/deploy/scout"
 INCIDENT = f"INC-{BEGINS:%Y%m%d}-1"
 PERSON = "ana@laptop"
@@ -160,6 +161,7 @@ class Names:
         """A screen from here, as the page shows it."""
         text = UUID.sub(lambda found: self._example(found[0]), screen)
         text = OPENED.sub(self._incident, text).replace(self.application, APPLICATION)
+        text = HERE.sub(WHERE, text)
         text = MOMENT.sub(lambda found: self._back(f"{found[1]} {found[2]}", found[0]), text)
         text = COMPACT.sub(lambda found: self._back(found[1], found[1]) + f".{found[2]}", text)
         for here, there in PROGRAMS.items():
