@@ -81,8 +81,8 @@ RULES: t.Final[tuple[tuple[str, str | Callable[[re.Match[str]], str], tuple[str,
     (r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>/:@]*:(?!\d*\Z)[^\s\"'<>/@]*\Z", rf"\1{HIDDEN}", ("://",)),
     (
         (r"(?:(?<![\w.])(?:host|hostaddr|port|dbname|user|password|passfile|service|options|application_name|sslmode|sslcert"
-        r"|sslkey|sslpassword|sslrootcert|connect_timeout|target_session_attrs)\s*=\s*"
-        r"(?:''(?:[^'\\]|\\.)*''|'(?:[^'\\]|\\.)*(?:'|\Z)|[^\s'\"]{1,256})(?:[ \t]+|(?=['\")])|\Z)){2,}"),
+         r"|sslkey|sslpassword|sslrootcert|connect_timeout|target_session_attrs)\s*=\s*"
+         r"(?:''(?:[^'\\]|\\.)*''|'(?:[^'\\]|\\.)*(?:'|\Z)|[^\s'\"]{1,256})(?:[ \t]+|(?=['\")])|\Z)){2,}"),
         HIDDEN,
         ("=",),
     ),
@@ -90,7 +90,7 @@ RULES: t.Final[tuple[tuple[str, str | Callable[[re.Match[str]], str], tuple[str,
     # Headers; what is not quoted ends with the line.
     (
         (r"((?:authorization|(?:set-)?cookie)[\\\"']*\s*+(?:[:=,]|=>)\s*+)(?:\\*\"[^\"]*(?:\"|\Z)|''[^']*(?:''|\Z)"
-        r"|'[^']*(?:'|\Z)|(?!\*\*\*)[^\n']+)"),
+         r"|'[^']*(?:'|\Z)|(?!\*\*\*)[^\n']+)"),
         rf"\1{HIDDEN}",
         ("authorization", "cookie"),
     ),
@@ -106,7 +106,7 @@ RULES: t.Final[tuple[tuple[str, str | Callable[[re.Match[str]], str], tuple[str,
     # Arguments of functions that take a key.
     (
         (r"(\b(?:pgp_\w+|(?:create|update)_secret|crypt|hmac|encrypt(?:_iv)?|decrypt(?:_iv)?)\s*\()"
-        r"[^()]*(?:\([^()]*\)[^()]*)*"),
+         r"[^()]*(?:\([^()]*\)[^()]*)*"),
         rf"\1{HIDDEN}",
         ("pgp_", "secret", "crypt", "hmac"),
     ),
@@ -114,8 +114,8 @@ RULES: t.Final[tuple[tuple[str, str | Callable[[re.Match[str]], str], tuple[str,
     (rf"(?<![\w-])(--?(?:[\w-]{{0,64}}(?:{WORDS})[\w-]{{0,64}})[= ])(?:{QUOTED}|[^\s'\"]+)", rf"\1{HIDDEN}", SIGNS_OF_WORDS),
     (
         (rf"((?:{WORDS})[\w.-]{{0,64}}[\\\"'\])]{{0,8}}\s{{0,8}}(?:::\s?\w{{1,20}}\s{{0,8}})?"
-        r"(?:=>|:=|[:=,]|\b(?:to|is|as)\s{1,8}(?=['\"]))[\s(]{0,8}(?:bearer\s{1,8})?)"
-        rf"(?:e?(?:{QUOTED})|[^\s'\",;)&}}\]]+)"),
+         r"(?:=>|:=|[:=,]|\b(?:to|is|as)\s{1,8}(?=['\"]))[\s(]{0,8}(?:bearer\s{1,8})?)"
+         rf"(?:e?(?:{QUOTED})|[^\s'\",;)&}}\]]+)"),
         rf"\1{HIDDEN}",
         SIGNS_OF_WORDS,
     ),
