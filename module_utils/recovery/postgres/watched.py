@@ -163,7 +163,10 @@ class Watched(Base):
 
 
 def _composable(statement: t.Any) -> sql.Composable:
-    return statement if isinstance(statement, sql.Composable) else sql.SQL(statement)
+    """A statement as a part of a message; a text, or bytes of UTF-8, is as it stands."""
+    if isinstance(statement, sql.Composable):
+        return statement
+    return sql.SQL(statement.decode() if isinstance(statement, bytes) else statement)
 
 
 def _watched(gen: t.Any, connection: Watched) -> Generator[t.Any, t.Any, t.Any]:

@@ -80,6 +80,15 @@ def test_the_first_statement_of_a_transaction_may_fail_in_a_savepoint(session: S
     assert noted(session) == ["after"]
 
 
+@pytest.mark.parametrize("encoded", [True, False], ids=["bytes", "text"])
+def test_several_statements_may_come_first(session: Session, encoded: bool) -> None:
+    text = "INSERT INTO public.noted VALUES ('100 % {a}'); INSERT INTO public.noted VALUES ('b')"
+    with session.write():
+        session.connection.execute(text.encode() if encoded else text)
+        note(session, "c")
+    assert noted(session) == ["100 % {a}", "b", "c"]
+
+
 def test_savepoints_within_savepoints(session: Session) -> None:
     with session.write():
         with session.savepoint():
