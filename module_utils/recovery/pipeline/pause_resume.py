@@ -196,6 +196,9 @@ def pause(
         if not waited:
             break
         waiting.wait()
+        # A run that fell due meanwhile starts when the one in flight ends, and is waited for as well.
+        _settle(session, todo, progress)
+        waiting.wait()
         everyone = False
     waiting.wait()
     after = read(session, ledger, names)
