@@ -109,7 +109,9 @@ def test_what_is_printed_is_pasted_until_nothing_is_left_to_do(project: Project)
     luzon = project.databases["luzon"]
     events = luzon.events()
     before = {host: each.fingerprint() for host, each in project.databases.items()}
-    screen = project.paste("ansible-playbook scout.recovery.assess -i 'the hosts.yml' -e target=scout")
+    screen = project.paste(
+        "ansible-playbook scout.recovery.assess -i 'the hosts.yml' -e target=scout -e budget_seconds=60"
+    )
     assert {host: each.fingerprint() for host, each in project.databases.items()} == before
     resets = [command for command in on_screen(screen) if "scout.recovery.emergency_reset" in command]
     assert {f"target={host}" for host in HOSTS} == {word for each in resets for word in shlex.split(each)[-1:]}

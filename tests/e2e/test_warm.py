@@ -24,6 +24,8 @@ VARYING = re.compile(
     r"[0-9a-f]{8}-[0-9a-f-]{27}|\b\d{8}T[\d.]+Z-[0-9a-f]{16}|\b\d\d:\d\d(:\d\d[.\d]*)?\b|\b[\d.]+ (s|ms|min|KB)\b|\S*/(warm|cold)\b"
     r"|\bbroken_\d+\b"
 )
+#: How long the run has lasted, in the line before each step, once that is worth a word.
+SINCE = re.compile(r"\] (?:\d.*? )?\*+$")
 #: Said now and then, as time goes by.
 PROGRESS = re.compile(r"\d/s, about ")
 SLEEPING = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
@@ -55,7 +57,8 @@ def masked(told: Any) -> Any:
 def seen(played: Played) -> tuple[int, list[str], Any]:
     """The exit code, the screen and the documents of a run, without what differs between any two."""
     lines = [line for line in played.lines if not PROGRESS.search(line)]
-    return played.rc, [" ".join(VARYING.sub("*", line).split()) for line in lines], masked(played.results)
+    plain = [" ".join(VARYING.sub("*", SINCE.sub("]", line)).split()) for line in lines]
+    return played.rc, plain, masked(played.results)
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,8 @@ def _ages(ages: Mapping[str, t.Any]) -> str:
         f"{each['view'].rpartition('.')[2]} {each['state'] if each['seconds'] is None else _age(each['seconds'])}"
         for each in ages["gold"]
     ]
-    return ", ".join([f"bronze {_age(ages['bronze_seconds'])}", f"silver {_age(ages['silver_seconds'])}", *gold])
+    bronze, silver = (_age(ages[name]) for name in ("bronze_seconds", "silver_seconds"))
+    return ", ".join([f"bronze {bronze}", f"silver {silver}", *gold])
 
 
 def _backlog(backlog: Mapping[str, t.Any]) -> str:

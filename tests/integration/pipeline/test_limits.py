@@ -19,6 +19,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import Result, call, connect, operator
+from tests.integration.staging import until
 
 HEALTH, EVIDENCE = "scout_health_info", "scout_evidence"
 
@@ -128,7 +129,8 @@ def test_a_server_without_a_connection_left() -> None:
                 pids = {row[0] for row in superuser.execute(shown).fetchall()}
             assert {session.info.backend_pid for session in taken} <= pids
             taken[0].close()
-            assert not call(HEALTH, working).get("failed")
+            # Its process takes a moment to end.
+            assert until(lambda: not call(HEALTH, working).get("failed"))
 
 
 @pytest.mark.parametrize(

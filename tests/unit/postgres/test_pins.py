@@ -16,7 +16,7 @@ ROOT = CHECKOUT / "module_utils" / "recovery"
 ALLOWED = {
     r"psycopg\.connect\(|Watched\.connect\(": {"postgres/session.py"},
     r"connection\.transaction\(": {"postgres/session.py"},
-    r"\.cursor\(": set[str](),
+    r"\.cursor\(": {"postgres/watched.py"},
     r"(?i)reset search_path|reset all|discard all": set[str](),
     r"(?i)set (local )?search_path (=|to)(?! pg_catalog, pg_temp)": {"postgres/acting.py"},
     r"set_config\('search_path'": {"postgres/acting.py"},
