@@ -62,12 +62,14 @@ INDEX_ROW = re.compile(r"^\| (.+?) \| (\[.+?\)) \| `(.+?)` \|$")
 PASSING = (
     # Of a dead letter any one may stand for those of its kind.
     (re.compile(r'\{"ts": .*?…'), "{…}"),
+    (re.compile(r"[+-]?\d+/min \(\d+ arrive, \d+ are loaded\)"), "SLOPE"),
     (re.compile(r"\b(evidence|drill-results)/\S+"), r"\1/…"),
     (re.compile(r"; loaded \d+ a min(?: to \d+ a min)?"), ""),
     (re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?:Z|\+00:00)?)?"), "DATE"),
     (re.compile(r"\bDATE(?:, DATE)*(?: and \d+ more)?"), "DATE"),
     (re.compile(r"\b\d\d:\d\d(?::\d\d)?\b"), "CLOCK"),
     (re.compile(r"\b\d[\d,.]*(?: ms| s| min| h| d)\b(?: \d+ (?:s|min|h)\b)?"), "SPAN"),
+    (re.compile(r"\bSPAN to SPAN\b"), "SPAN"),
     (re.compile(r"\bpid \d+"), "pid N"),
     # Whoever waited for a session that is ended may be quick enough to end by itself.
     (

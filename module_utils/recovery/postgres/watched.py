@@ -166,7 +166,7 @@ def _composable(statement: t.Any) -> sql.Composable:
     """A statement as a part of a message; a text, or bytes of UTF-8, is as it stands."""
     if isinstance(statement, sql.Composable):
         return statement
-    return sql.SQL(statement.decode() if isinstance(statement, bytes) else statement)
+    return sql.SQL(t.cast("t.LiteralString", statement.decode() if isinstance(statement, bytes) else statement))
 
 
 def _watched(gen: t.Any, connection: Watched) -> Generator[t.Any, t.Any, t.Any]:

@@ -97,7 +97,7 @@ def _entries(group: Result) -> list[str]:
     oldest, newest = group["oldest_seconds"], group["newest_seconds"]
     told = [count(group["entries"], "entry", "entries")]
     if oldest is not None:
-        told.append(in_words(oldest) + (f" to {in_words(newest)}" if newest < oldest else "") + " old")
+        told.append(f"{' to '.join(dict.fromkeys(map(in_words, (oldest, newest))))} old")
     if group["retried"]:
         told.append(f"{group['retried']:,} retried")
     return [head, *_labelled("has", ", ".join(told))]
