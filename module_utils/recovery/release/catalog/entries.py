@@ -96,6 +96,11 @@ def column_key(table: str, own: str) -> str:
     return key_of("column", f"{table}.{own}")
 
 
+def tables_of(entry: Entry) -> set[str]:
+    """The tables whose columns something needs, by their keys: of a foreign key both of its tables."""
+    return {table_of(need) for need in entry.needs if kind_of(need) == "column"}
+
+
 def kind_of(key: str) -> str:
     """The kind of an entry."""
     return key.partition(":")[0]

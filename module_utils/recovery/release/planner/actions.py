@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..catalog.entries import key_of, kind_of, split_qualified, table_key, table_of
+from ..catalog.entries import key_of, kind_of, split_qualified, table_key, tables_of
 from ..ddl import constraints, database_level, views
 from ..ddl import tables as ddl_tables
 from ..ddl import types as ddl_types
@@ -339,11 +339,6 @@ def sequence_of(column: Entry | None) -> str | None:
     """The sequence of an identity column."""
     identity: dict[str, str] = (column.facts.get("identity") if column and column.kind == "column" else None) or {}
     return identity.get("sequence")
-
-
-def tables_of(key: Entry) -> set[str]:
-    """The tables of a foreign key, which needs columns of both, by their keys."""
-    return {table_of(need) for need in key.needs if kind_of(need) == "column"}
 
 
 # --- settled

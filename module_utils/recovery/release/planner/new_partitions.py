@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..catalog.entries import column_key, kind_of, split_qualified, table_key, table_of
+from ..catalog.entries import column_key, kind_of, split_qualified, table_key, tables_of
 from ..ddl import partitions, views
 from ..ddl.common import parents
 from ..ddl.statement import Cost, Lock, Statement, joined, phrase, say
@@ -104,7 +104,7 @@ def _refers(entry: Entry, family: set[str]) -> bool:
     """Whether it is a foreign key that refers to one of these tables: what leaves them would be missing, or take others along."""
     if entry.facts.get("type") != FOREIGN_KEY:
         return False
-    tables = {table_of(need) for need in entry.needs if kind_of(need) == "column"}
+    tables = tables_of(entry)
     return bool((tables - {table_key(entry.table)} or tables) & family)
 
 
