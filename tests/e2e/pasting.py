@@ -20,6 +20,8 @@ from tests import CHECKOUT
 #: The parts of a summary that say what can be typed.
 TYPED = ("next", "undo")
 LABEL = re.compile(r"^  (.{7})(\S.*)$")
+#: A summary of one host ends with what can be typed, within so many lines.
+BLOCK = 25
 #: A playbook as it is called from anywhere.
 FULL_NAME = re.compile(r"scout\.recovery\.(\w+)")
 LIMIT = re.compile(r" --limit \S+$")
@@ -44,10 +46,13 @@ def assert_accepted(screen: str, results: Iterable[dict[str, Any]]) -> None:
             assert _normal(command) in known, f"no command that can be pasted: {command!r}"
 
 
-def on_screen(screen: str) -> Iterator[str]:
-    """Whatever begins with the name of the program in the last parts that say what to type, over all lines that a shell reads."""
+def on_screen(screen: str, hosts: int = 1) -> Iterator[str]:
+    """Whatever begins with the name of the program in the last parts that say what to type, over all lines that a shell reads.
+
+    So many ``hosts`` have a block of their own there, one below the other.
+    """
     typed, command = False, ""
-    for line in screen.splitlines()[-25:]:
+    for line in screen.splitlines()[-BLOCK * hosts :]:
         label, rest = LABEL.match(line), CONTINUED.match(line)
         if label and label[1].strip():
             typed = label[1].strip() in TYPED

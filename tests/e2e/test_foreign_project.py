@@ -113,7 +113,7 @@ def test_what_is_printed_is_pasted_until_nothing_is_left_to_do(project: Project)
         "ansible-playbook scout.recovery.assess -i 'the hosts.yml' -e target=scout -e budget_seconds=60"
     )
     assert {host: each.fingerprint() for host, each in project.databases.items()} == before
-    resets = [command for command in on_screen(screen) if "scout.recovery.emergency_reset" in command]
+    resets = [command for command in on_screen(screen, len(HOSTS)) if "scout.recovery.emergency_reset" in command]
     assert {f"target={host}" for host in HOSTS} == {word for each in resets for word in shlex.split(each)[-1:]}
 
     [reset] = [command for command in resets if command.endswith("target=luzon")]
