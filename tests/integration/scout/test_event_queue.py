@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import acting
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests.integration.modules import connect, one
 
 
@@ -60,3 +61,23 @@ def test_the_time_zone_of_the_options_is_not_that_of_the_pipeline(
     if "work_mem" in options:
         with open_session(Settings(dsn)) as session, session.read():
             assert session.row("SHOW work_mem")["work_mem"] == "8MB"
+
+
+def test_the_plans_of_foreign_keys_are_cached(scout_db: str) -> None:
+    """With custom plans alone each row that is written would have its foreign keys planned anew; half as much again."""
+    with connect(scout_db) as connection:
+        connection.execute("""
+            CREATE TABLE scout.seen (setting text);
+            CREATE FUNCTION scout.see() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$BEGIN
+                INSERT INTO scout.seen SELECT pg_catalog.current_setting('plan_cache_mode'); RETURN NULL; END$$;
+            CREATE TRIGGER see AFTER INSERT ON scout.etl_processed FOR EACH STATEMENT EXECUTE FUNCTION scout.see()
+        """)
+        connection.execute(
+            "DELETE FROM scout.etl_processed WHERE event_id = (SELECT event_id FROM scout.etl_processed LIMIT 1)"
+        )
+    with open_session(Settings(scout_db)) as session, session.write():
+        pipeline = acting.actor(session, "loader")
+        with event_queue.in_its_time_zone(session, pipeline):
+            assert session.row("SHOW jit")["jit"] == "off"
+        assert event_queue.load(session, 1, pipeline) == 1
+    assert one(scout_db, "SELECT DISTINCT setting FROM scout.seen") == "auto"
