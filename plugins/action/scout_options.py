@@ -32,6 +32,7 @@ class ActionModule(ActionBase):
             ignored = mistyped(self._loader, variables)
             roles: list[str] = validated(MODULE, self._task.args)["roles"]
             given_options.refuse_wrong(roles, variables, self._templar, self._loader)
+            ignored += given_options.unread(roles, variables, self._loader)
         except BadInput as e:
             return failure(e)
         told = {"warnings": ignored} if ignored else {}

@@ -31,9 +31,7 @@ from pathlib import Path
 from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible import context
 from ansible.errors import AnsibleError
-from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.callback import CallbackBase
-from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core import errors
@@ -278,7 +276,7 @@ class CallbackModule(CallbackBase):
         from ..module_utils.recovery.summary.command import document
 
         try:
-            path = load_extra_vars(DataLoader()).get("result_file")
+            path = fleets.typed_result_file()
             stopped = {"interrupted": failure(Stopped("interrupted", said=now, next_step=then))}
             if now == PROOF[0]:
                 stopped = {"resume": {"state": "running", "changed": True}, **stopped}

@@ -17,7 +17,8 @@ from ansible.utils.vars import load_extra_vars
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import is_placeholder
-from . import rollout, task_options
+from . import rollout, settings, task_options
+from .settings import PREFIX
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -26,19 +27,20 @@ if t.TYPE_CHECKING:
 ROOTS = [Path(__file__).resolve().parents[2]]
 #: Where a playbook or a role reads a variable.
 EXPRESSION = re.compile(r"\{\{((?:[^{}]|\{(?!\{)|\}(?!\}))*+)\}\}")
-#: A text of a person, whose name is quoted there.
-TYPED = re.compile(r"lookup\('scout\.recovery\.typed', '(\w+)'\)")
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 NAME = re.compile(r"(?<![\w.])[a-z]\w*")
 #: An option of a role, in its defaults and in its specification.
 OPTION = re.compile(r"^(?:      )?([a-z]\w*):", re.MULTILINE)
-SWITCH = re.compile(r"\b([a-z]\w*) \| default\((?:true|false)\)|^([a-z]\w*): (?:true|false)$", re.MULTILINE)
+SWITCH = re.compile(
+    r"'([a-z]\w*)', default=(?:true|false)\)|\bscout_([a-z]\w*) \| default\((?:true|false)\)|^([a-z]\w*): (?:true|false)$",
+    re.MULTILINE,
+)
 #: What playbooks hand to their roles, or remember: the names in these blocks, and what a task registers.
 BLOCK = re.compile(r"^( *)(?:vars|ansible\.builtin\.set_fact):\n((?:\1  .*\n|\n)+)", re.MULTILINE)
 REGISTERED = re.compile(r"^ *register: (\w+)$", re.MULTILINE)
 KEY = re.compile(r"^( *)(\w+):", re.MULTILINE)
 #: An option of a role that takes what a person sets.
-TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.typed')", re.MULTILINE)
+TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.setting')", re.MULTILINE)
 #: The variable by which two hosts may work on one database.
 ALLOW = "allow_shared_database"
 #: Read by plugins, as they stand; and what AWX hands from one job of a workflow to the next.
@@ -61,15 +63,15 @@ OTHERWISE = {
 #: What Ansible reads itself, and what AWX adds to every job.
 OF_OTHERS = ("ansible_", "awx_", "tower_")
 SHORTEST_BEGINNING = 5
-#: How the variables begin that an inventory has for this collection.
-PREFIX = "scout_"
+#: How alike a variable of an inventory is to one of ours that is meant, without what all of them begin with.
+ALIKE = 0.85
 
 
 def read_also(root: Path) -> None:
     """Counts what the playbooks and roles of another collection read, which depends on this one."""
     if (root := root.resolve()) not in ROOTS:
         ROOTS.append(root)
-        for names in (known, switches, internal):
+        for names in (known, public, switches, internal):
             names.cache_clear()
 
 
@@ -79,12 +81,19 @@ def _files(*patterns: str) -> list[Path]:
 
 
 @functools.cache
+def public() -> frozenset[str]:
+    """The short words: names that a person sets with -e, and in an inventory with scout_ before them."""
+    files = _files("playbooks/*.yml", "roles/*/*/*.yml")
+    read = {name for file in files for name in settings.READ.findall(file.read_text(encoding="utf-8"))}
+    return frozenset(name for name in read | task_options.names() if not name.startswith((PREFIX, "_")))
+
+
+@functools.cache
 def known() -> tuple[frozenset[str], frozenset[str]]:
     """Names that a person sets, some words among them that are no variables, and names of the roles' own options."""
-    read, options = set(READ_ELSEWHERE), set[str]()
+    read, options = {*READ_ELSEWHERE, *public(), *map(settings.long, public())}, set[str]()
     for file in _files("playbooks/*.yml", "roles/*/*/*.yml"):
         text = file.read_text(encoding="utf-8")
-        read.update(TYPED.findall(text))
         for expression in EXPRESSION.findall(text):
             read.update(NAME.findall(QUOTED.sub("", expression)))
         if file.parent.name in ("defaults", "meta"):
@@ -96,7 +105,8 @@ def known() -> tuple[frozenset[str], frozenset[str]]:
 def switches() -> frozenset[str]:
     """Names of what is on or off, as the roles' defaults say."""
     texts = (file.read_text(encoding="utf-8") for file in _files("roles/*/defaults/main.yml"))
-    return frozenset(name for text in texts for found in SWITCH.findall(text) for name in found if name) | {ALLOW}
+    found = {name for text in texts for names in SWITCH.findall(text) for name in names if name}
+    return frozenset(found | {settings.long(name) for name in found & public()} | {ALLOW})
 
 
 def ours(folder: str) -> bool:
@@ -151,12 +161,16 @@ def check(given: Iterable[str]) -> list[str]:
 def refuse_misspelt(names: Iterable[str], host: str) -> None:
     """Refuses a variable of a host that is nearly one of ours that begin with scout_: nothing would read it, and the host would
     work on a database that it does not name. One that only goes on where ours ends, scout_dsn_replica, is the inventory's."""
-    ours = sorted(name for name in known()[0] if name.startswith(PREFIX))
+    ours = {name for name in known()[0] if name.startswith(PREFIX)}
+    # Short words would all be alike with what they begin with.
+    short = public() | rollout.DEFAULTS.keys()
+    own = sorted(ours - set(map(settings.long, short)))
     for name in sorted(names):
         plain = name.lower().replace("-", "_")
         if name in ours or not plain.startswith(PREFIX) or any(plain.startswith(f"{each}_") for each in ours):
             continue
-        if meant := difflib.get_close_matches(plain, ours, 1, 0.8):
+        words = difflib.get_close_matches(plain.removeprefix(PREFIX), sorted(short), 1, ALIKE)
+        if meant := [settings.long(word) for word in words] or difflib.get_close_matches(plain, own, 1, 0.8):
             raise BadInput(
                 f"host {host} has the variable {name}, which nothing reads",
                 next_step=f"did you mean {meant[0]}? Correct it in the inventory, and run the same command again",
@@ -180,8 +194,9 @@ def refuse_placeholders(given: Mapping[str, t.Any]) -> None:
 
 
 def refuse_unclear(variables: Mapping[str, t.Any], typed: Collection[str] = ()) -> None:
-    """Refuses a switch that is neither on nor off: Ansible takes `ture` for no. A template of an inventory is seen later."""
-    for name in sorted(switches() & variables.keys()):
+    """Refuses a switch that is neither on nor off: Ansible takes `ture` for no. A template of an inventory is seen later,
+    and so is a short word of a play; one of an inventory is nobody's affair."""
+    for name in sorted(switches() & variables.keys() - (public() - settings.OF_A_ROLE - set(typed))):
         value = variables[name]
         if isinstance(value, str) and "{{" in value and name not in typed:
             continue

@@ -17,7 +17,7 @@ from ..module_utils.recovery.core import files
 from ..module_utils.recovery.core.advice import HERE, Typed
 from ..module_utils.recovery.core.errors import ConnectionFailed, NotBegun, RecoveryError, Unexpected
 from ..module_utils.recovery.core.text import LONGEST, printable
-from . import standing, summaries
+from . import settings, standing, summaries
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,15 +109,21 @@ def of_missing(play: Play, operation: str, host: str, error: RecoveryError, type
 
 def result_file(play: t.Any, host: str) -> str:
     """The file that documents go to: as it was typed, else as the inventory has it for the host; empty without one."""
-    typed: dict[str, t.Any] = load_extra_vars(DataLoader())
-    if typed.get(RESULT_FILE):
-        return str(typed[RESULT_FILE])
+    if typed := typed_result_file():
+        return typed
     try:
         manager = play.get_variable_manager()
-        found = manager.get_vars(play=play, host=manager._inventory.get_host(host)).get(RESULT_FILE)
+        variables = manager.get_vars(play=play, host=manager._inventory.get_host(host))
+        found = play.get_vars().get(RESULT_FILE) or variables.get(settings.long(RESULT_FILE))
     except Exception:  # noqa: BLE001 whatever is wrong, what can be said is said
         return ""
     return found if isinstance(found, str) and "{{" not in found else ""
+
+
+def typed_result_file() -> str:
+    """The file as it was typed, by either name; empty where it was not."""
+    typed: dict[str, t.Any] = load_extra_vars(DataLoader())
+    return str(typed.get(RESULT_FILE) or typed.get(settings.long(RESULT_FILE)) or "")
 
 
 def screen_of(

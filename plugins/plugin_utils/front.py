@@ -19,7 +19,7 @@ from ansible import context
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import connection_loader, shell_loader
+from ansible.plugins.loader import connection_loader, lookup_loader, shell_loader
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
@@ -28,7 +28,17 @@ from ..module_utils.recovery import invoke
 from ..module_utils.recovery.core.errors import BadInput, Stopped
 from ..module_utils.recovery.core.progress import Progress
 from ..module_utils.recovery.postgres.dsn import NAMES_A_SERVER
-from . import arguments, extra_vars, given_options, printed, right_database, stray_words, task_options, voice
+from . import (
+    arguments,
+    extra_vars,
+    given_options,
+    printed,
+    right_database,
+    role_options,
+    stray_words,
+    task_options,
+    voice,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +49,7 @@ extra_vars.known()
 extra_vars.switches()
 connection_loader.get("local", class_only=True)
 shell_loader.get("sh")
+lookup_loader.get(f"{role_options.COLLECTION}.setting", class_only=True)
 
 #: The variable that names the roles of an operation.
 ROLES = "preflight_roles"
@@ -80,10 +91,13 @@ class ActionModule(ActionBase):
             if begins:
                 roles: list[str] = self._templar.template(variables[ROLES])
                 given_options.refuse_wrong(roles, variables, self._templar, self._loader)
+                ignored += given_options.unread(roles, variables, self._loader)
         except BadInput as e:
             return {**invoke.failure(e), **({"options_refused": True} if begins else {})}
         module = module_of(self._task.action)
-        args = self._task.args | task_options.left_open(module.SPEC, self._task.args, variables, self._templar)
+        args = self._task.args | task_options.left_open(
+            module.SPEC, self._task.args, variables, self._templar, self._loader
+        )
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
         try:

@@ -11,7 +11,7 @@ import typing as t
 import ansible.template
 
 from ..module_utils.recovery.core.errors import BadInput
-from . import arguments, extra_vars, role_options
+from . import arguments, extra_vars, role_options, settings, task_options
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +28,14 @@ def refuse_wrong(roles: Iterable[str], variables: dict[str, t.Any], templar: t.A
         raise BadInput("; ".join(problems), next_step="correct it and run the same command again")
 
 
+def unread(roles: Iterable[str], variables: Mapping[str, t.Any], loader: t.Any) -> list[str]:
+    """The warning of what an inventory has by a short word that these roles, or any task, would take with scout_ before it, if
+    there is one."""
+    words = task_options.names().union(*(role_options.words(role_options.folder(role)) for role in roles))
+    told = settings.unread(words, variables, loader)
+    return [told] if told else []
+
+
 def _problems(role: str, variables: dict[str, t.Any], templar: t.Any, loader: t.Any) -> list[str]:
     """What is wrong with a role's options; BadInput where a variable is none, but looks like one."""
     folder = role_options.folder(role)
@@ -36,7 +44,13 @@ def _problems(role: str, variables: dict[str, t.Any], templar: t.Any, loader: t.
     # Defaults of a role that is included, and not imported, are not among the variables yet.
     defaults = {} if spec.keys() <= variables.keys() else _defaults(folder, loader)
     problems = role_options.wrong(spec, _values(spec, defaults | variables, templar))
-    return [role_options.by_public_name(each, _defaults(folder, loader), variables) for each in problems]
+    if not problems:
+        return []
+    defaults = _defaults(folder, loader)
+    return [
+        role_options.by_public_name(each, defaults, variables, lambda name: settings.find(name, variables, loader))
+        for each in problems
+    ]
 
 
 def _values(spec: Mapping[str, t.Any], variables: dict[str, t.Any], templar: t.Any) -> dict[str, t.Any]:

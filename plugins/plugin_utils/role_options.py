@@ -14,7 +14,7 @@ from pathlib import Path
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load  # pyright: ignore[reportUnknownVariableType]
 
-from . import arguments
+from . import arguments, settings
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -25,7 +25,7 @@ COLLECTION = __name__.partition(".plugins.")[0].removeprefix("ansible_collection
 #: Of an option's specification what a value is checked by; what is required is given where a role is imported.
 CHECKED = ("type", "elements", "choices", "no_log", "options")
 #: The public variable that a default takes.
-PUBLIC = re.compile(r"\{\{ (?:lookup\('scout\.recovery\.typed', ')?(\w+)")
+PUBLIC = re.compile(rf"\{{\{{ {settings.READ.pattern}")
 #: How alike a mistyped variable and an option have to be.
 ALIKE = 0.85
 
@@ -59,12 +59,23 @@ def wrong(spec: Mapping[str, Option], values: Mapping[str, t.Any]) -> list[str]:
     return [arguments.in_plain_words(message, shown) for message in messages]
 
 
-def by_public_name(problem: str, defaults: Mapping[str, t.Any], variables: Mapping[str, t.Any]) -> str:
-    """A problem with each option called as the variable from which its default takes it, unless it was set itself."""
+def words(role: Path) -> frozenset[str]:
+    """The short words that a role reads."""
+    files = (role / part / "main.yml" for part in ("defaults", "vars"))
+    return frozenset(
+        name for file in files if file.exists() for name in settings.READ.findall(file.read_text(encoding="utf-8"))
+    )
+
+
+def by_public_name(
+    problem: str, defaults: Mapping[str, t.Any], variables: Mapping[str, t.Any], set_by: Callable[[str], str | None]
+) -> str:
+    """A problem with each option called as the variable from which its default takes it, unless it was set itself; `set_by`
+    gives that variable's name by its short word, None where it is not set."""
     for name, default in defaults.items():
         public = PUBLIC.match(str(default))
-        if public and public[1] in variables and str(variables.get(name, default)) == str(default):
-            problem = re.sub(rf"\b{name}\b", public[1], problem)
+        if public and str(variables.get(name, default)) == str(default) and (variable := set_by(public[1])):
+            problem = re.sub(rf"\b{name}\b", variable, problem)
     return problem
 
 

@@ -13,9 +13,12 @@ import sys
 import typing as t
 from pathlib import Path
 
+from ansible.parsing.dataloader import DataLoader
+
 from ..module_utils.recovery import invoke
 from ..module_utils.recovery.ledger import actions
 from ..module_utils.recovery.pipeline import command
+from . import settings
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +43,8 @@ def of(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
     params |= {"dsn": _plain(variables.get("scout_dsn")), "password": _plain(variables.get("scout_password"))}
     contract = variables.get("scout_contract")
     params |= {"contract": contract if isinstance(contract, dict) else {}, "connect_timeout_seconds": SECONDS}
-    params |= {name: _yes(variables.get(name)) for name in ("allow_superuser", "require_tls")}
+    for name in ("allow_superuser", "require_tls"):
+        params[name] = _yes(variables.get(settings.find(name, variables, DataLoader()) or ""))
     params |= {"statement_timeout_seconds": float(SECONDS), "state": "paused", "jobs": None, "only_own": False}
     params |= {"leave_stuck_after_seconds": None, "operation": None, "reason": None}
     found = invoke.invoke(_look, "scout_ingestion", params, check=True)

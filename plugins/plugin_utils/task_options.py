@@ -8,11 +8,12 @@ from __future__ import annotations
 import typing as t
 
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC
+from . import settings
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-#: The variable that says it, by option.
+#: The variable that says it, by option, as it is typed: in an inventory the names of all begin with scout_.
 VARIABLES: t.Final = {
     "dsn": "scout_dsn",
     "password": "scout_password",
@@ -31,7 +32,7 @@ def names() -> frozenset[str]:
 
 
 def left_open(
-    spec: Collection[str], given: Collection[str], variables: Mapping[str, t.Any], templar: t.Any
+    spec: Collection[str], given: Collection[str], variables: Mapping[str, t.Any], templar: t.Any, loader: t.Any
 ) -> dict[str, t.Any]:
     """Values for the options of `spec` that are not `given`; one whose variable is not set, or omitted, is not among them.
 
@@ -40,8 +41,8 @@ def left_open(
     open_options = set(spec) - set(given)
     found = {
         option: variables[variable]
-        for option, variable in VARIABLES.items()
-        if option in open_options and variable in variables
+        for option, name in VARIABLES.items()
+        if option in open_options and (variable := settings.find(name, variables, loader))
     }
     token = _lease_token(variables)
     if "lease_token" in open_options and token:

@@ -24,6 +24,7 @@ import ansible_runner
 import jsonschema
 import yaml
 
+from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, settings
 from tests import CHECKOUT, warm
 from tests.e2e.pasting import assert_accepted
 
@@ -64,6 +65,11 @@ class Played:
         found = {name: dict(part.split("=") for part in rest.split()) for name, rest in RECAP.findall(self.text)}
         chosen = found[host] if host else next(iter(found.values()))
         return {name: int(value) for name, value in chosen.items()}
+
+
+def listed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What is typed by short words, as an inventory has it."""
+    return {settings.long(name) if name in extra_vars.public() else name: value for name, value in options.items()}
 
 
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Played, Stage
+from tests.e2e.play import Played, Stage, listed
 
 SECRET = "s3cret/of:the@night%"
 
@@ -33,11 +33,11 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "drain_timeout_negative": ({"drain_timeout_seconds": -5}, "drain_timeout_seconds -5.0 is not usable"),
     "max_poison_words": ({"max_poison": "many"}, "max_poison 'many' is not a whole number"),
     "max_poison_negative": ({"max_poison": -1}, "max_poison -1 is not usable"),
-    "poison_unknown": ({"poison": "kill"}, "value of poison must be one of: quarantine, stop, got: kill"),
+    "poison_unknown": ({"poison": "kill"}, "value of scout_poison must be one of: quarantine, stop, got: kill"),
     "resume_maybe": ({"resume": "maybe"}, "resume 'maybe' is not a yes or no"),
     "takeover_perhaps": ({"takeover": "perhaps"}, "takeover 'perhaps' is not a yes or no"),
     "cancel_perhaps": ({"cancel_running": "perhaps"}, "cancel_running 'perhaps' is not a yes or no"),
-    "ledger_unknown": ({"ledger": "maybe"}, "value of ledger must be one of: required, auto, off, got: maybe"),
+    "ledger_unknown": ({"ledger": "maybe"}, "value of scout_ledger must be one of: required, auto, off, got: maybe"),
     "job_unknown": ({"ingestion_jobs": ["'; DELETE FROM cron.job; --"]}, "no job is named"),
     "jobs_no_list": ({"ingestion_jobs": {"a": 1}}, "is not a list"),
     "dsn_nonsense": ({"scout_dsn": "this is no dsn"}, "neither a libpq URI"),
@@ -56,7 +56,7 @@ def test_hostile_options(healthy: Pipeline, pg_server: Server, stage: Stage) -> 
     hosts: dict[str, dict[str, Any]] = {}
     for name, (options, _) in HOSTILE.items():
         dsn = pg_server.dsn(options["database"]) if "database" in options else healthy.dsn
-        hosts[name] = {"scout_dsn": dsn, **options}
+        hosts[name] = {"scout_dsn": dsn, **listed(options)}
     inventory = stage.inventory(hosts)
     played = stage.play("emergency_reset", None, "-i", inventory, "--forks", "4", allow_shared_database=True)
     assert played.rc == 2, played.text

@@ -230,7 +230,7 @@ def test_a_sandbox_that_cannot_be_made(drills: Drills) -> None:
 def test_the_severities_of_the_inventory_are_the_budget(drills: Drills) -> None:
     drills.add("small", {**SMALL, "severity": "red"})
     severities = {"red": {"response_minutes": 0.001}}
-    inventory = drills.stage.inventory({"local": {"incident_severities": severities}})
+    inventory = drills.stage.inventory({"local": {"scout_incident_severities": severities}})
     played = drills.play("-i", inventory, scenario="small")
     assert played.rc == 2, played.text
     [scenario] = drills.document["scenarios"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Running, Stage, eventually
+from tests.e2e.play import Running, Stage, eventually, listed
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 
@@ -121,7 +121,7 @@ def test_a_failure_of_any_step(another_broken: Callable[[], Pipeline], stage: St
                 found = failure.fault(pipelines[name].dsn)
                 if hasattr(found, "close"):
                     held.callback(found.close)
-        hosts = {name: {"scout_dsn": p.dsn, **FAILURES[name].variables} for name, p in pipelines.items()}
+        hosts = {name: {"scout_dsn": p.dsn, **listed(FAILURES[name].variables)} for name, p in pipelines.items()}
         played = stage.play("emergency_reset", None, "-i", stage.inventory(hosts), "--forks", "4")
     assert played.rc == 2, played.text
     assert "Traceback" not in played.text

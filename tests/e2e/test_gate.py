@@ -138,7 +138,7 @@ def test_several_databases_are_judged_each_by_itself(
         "gone": {"scout_dsn": "postgresql://u@127.0.0.1:1/scout"}, "there": {"scout_dsn": healthy.dsn, **ELSEWHERE},
     }  # fmt: skip
     xml = stage.home / "gate.xml"
-    inventory = stage.inventory(hosts, junit_file=str(xml), smoke=True)
+    inventory = stage.inventory(hosts, scout_junit_file=str(xml), scout_smoke=True)
     played = stage.play("acceptance_gate", None, "-i", inventory, env=PLUGIN)
     assert played.rc == 2
     assert {host: made["outcome"] for host, made in played.results.items()} == {

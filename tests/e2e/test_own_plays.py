@@ -103,10 +103,10 @@ def test_a_whole_reset_and_a_task_after_it(broken: Pipeline, stage: Stage) -> No
 
 
 def test_ledger_and_takeover_come_from_the_host_too(healthy: Pipeline, stage: Stage) -> None:
-    variables = {"scout_dsn": healthy.dsn, "ledger": "off", "incident": "INC-7"}
+    variables = {"scout_dsn": healthy.dsn, "scout_ledger": "off", "scout_incident": "INC-7"}
     played = own(stage, {"one": variables}, PAUSE)
     assert played.rc == 0, played.text
     assert healthy.rows("SELECT to_regclass('scout_ops.runs')") == [(None,)]
-    refused = own(stage, {"one": {**variables, "takeover": "perhaps"}}, PAUSE)
+    refused = own(stage, {"one": {**variables, "scout_takeover": "perhaps"}}, PAUSE)
     assert refused.rc == 2, refused.text
     assert "takeover 'perhaps' is not a yes or no" in " ".join(refused.text.split())

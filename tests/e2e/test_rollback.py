@@ -475,7 +475,10 @@ def test_two_databases_go_back_each_by_itself(
 ) -> None:
     """One of them has no capture, and fails alone."""
     other = another_broken()
-    hosts = {"captured": {"scout_dsn": bad.pipeline.dsn}, "never": {"scout_dsn": other.dsn, "application_dir": ""}}
+    hosts = {
+        "captured": {"scout_dsn": bad.pipeline.dsn},
+        "never": {"scout_dsn": other.dsn, "scout_application_dir": ""},
+    }
     before = other.fingerprint()
     played = bad.stage.play(
         "rollback", None, "-i", bad.stage.inventory(hosts), release="v5.2.1", incident="INC-2041",

@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Running, Stage, eventually
+from tests.e2e.play import Running, Stage, eventually, listed
 from tests.integration.modules import call, operator
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
@@ -194,7 +194,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 
 def test_hostile_options(healthy: Pipeline, stage: Stage) -> None:
     before = healthy.fingerprint()
-    hosts = {name: {"scout_dsn": healthy.dsn, **options} for name, (options, _) in HOSTILE.items()}
+    hosts = {name: {"scout_dsn": healthy.dsn, **listed(options)} for name, (options, _) in HOSTILE.items()}
     played = stage.play(
         "watch_recovery", None, "-i", stage.inventory(hosts), "--forks", "4", allow_shared_database=True
     )

@@ -44,9 +44,9 @@ def test_executed_elsewhere_it_does_the_same(another_broken: Callable[[], Pipeli
 def test_executed_elsewhere_it_fails_as_clearly(broken: Pipeline, stage: Stage) -> None:
     """Bad options, a wrong address and a check are answered in the same words."""
     hosts: dict[str, dict[str, Any]] = {
-        "bad": {"scout_dsn": broken.dsn, "incident": "a b", **ELSEWHERE},
+        "bad": {"scout_dsn": broken.dsn, "scout_incident": "a b", **ELSEWHERE},
         "nowhere": {"scout_dsn": "postgresql://u@127.0.0.1:1/scout", **ELSEWHERE},
-        "no_number": {"scout_dsn": broken.dsn, "max_poison": "many", **ELSEWHERE},
+        "no_number": {"scout_dsn": broken.dsn, "scout_max_poison": "many", **ELSEWHERE},
     }
     before = broken.fingerprint()
     played = stage.play("emergency_reset", None, "-i", stage.inventory(hosts), env=PLUGIN)

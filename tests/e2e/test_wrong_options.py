@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import CHECKOUT, Stage
+from tests.e2e.play import CHECKOUT, Stage, listed
 
 #: By playbook what the inventory has of a host, and what is said of it.
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -61,8 +61,10 @@ def test_no_playbook_is_left_out() -> None:
 def test_a_wrong_value_is_refused_before_anything_begins(playbook: str, healthy: Pipeline, stage: Stage) -> None:
     options, says = WRONG[playbook]
     before = healthy.fingerprint()
-    inventory = stage.inventory({"one": {"scout_dsn": healthy.dsn, **options}})
+    inventory = stage.inventory({"one": {"scout_dsn": healthy.dsn, **listed(options)}})
     typed = options if playbook in ON_LOCALHOST else {}
+    for name, known_as in zip(options, listed(options), strict=True):
+        says = says.replace(f"{name} ", f"{known_as} ")
     played = stage.play(playbook, None, "-i", inventory, **typed)
     assert played.rc == 2, played.text
     assert played.result["outcome"] == "failed"
@@ -79,11 +81,11 @@ def test_a_wrong_value_is_refused_before_anything_begins(playbook: str, healthy:
 def test_several_wrong_values_are_told_together(healthy: Pipeline, stage: Stage) -> None:
     """Each by the variable that was set, once, however many roles take it; nobody corrects one at a time."""
     wrong = {"poison": "kill", "max_poison": "many", "refresh_gold_views": {"a": 1}, "lease_ttl_seconds": "long"}
-    inventory = stage.inventory({"one": {"scout_dsn": healthy.dsn, **wrong}})
+    inventory = stage.inventory({"one": {"scout_dsn": healthy.dsn, **listed(wrong)}})
     played = stage.play("emergency_reset", None, "-i", inventory)
     assert played.rc == 2, played.text
     told = played.result["error"]["attempted"]
-    assert told.count("value of poison must be one of: quarantine, stop, got: kill") == 1
+    assert told.count("value of scout_poison must be one of: quarantine, stop, got: kill") == 1
     assert told.count("max_poison 'many' is not a whole number") == 1
     assert "refresh_gold_views" in told
     assert "lease_ttl_seconds 'long' is not a whole number" in told

@@ -173,7 +173,7 @@ def _severities(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The team's, where the hosts of the pipelines have them; a drill runs on none of them."""
     hosts = variables.get("hostvars") or {}
     for name in (variables.get("groups") or {}).get(GROUP, []):
-        if found := hosts[name].get("incident_severities"):
+        if found := hosts[name].get("scout_incident_severities"):
             return dict(found)
     return {}
 

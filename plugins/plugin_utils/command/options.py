@@ -15,7 +15,7 @@ import yaml
 #: The collection that this is a part of.
 ROOT: t.Final = Path(__file__).resolve().parents[3]
 #: What a default takes from whoever calls.
-PUBLIC: t.Final = re.compile(r"\{\{ (?:(\w+)(?<!_result) \| default\(|lookup\('scout\.recovery\.typed', '(\w+)'\))")
+PUBLIC: t.Final = re.compile(r"\{\{ lookup\('scout\.recovery\.setting', '([a-z]\w+)'")
 #: The roles whose options a playbook checks before it begins.
 ROLES: t.Final = re.compile(r"preflight_roles:\s+(?:>-\s+)?(?:\{\{ )?\[([^\[\]]{1,2000})\]")
 #: Roles that are a whole operation, and check options themselves.
@@ -70,9 +70,8 @@ def of(playbook: str, root: Path = ROOT) -> tuple[Option, ...]:
     for role in _roles(text, root):
         for option in _of_role(role, text, root):
             options.setdefault(option.name, option)
-    for names in PUBLIC.findall(text):
-        options.setdefault(names[0], Option(names[0], "path" if names[0].endswith("_file") else "str"))
-    options.pop("", None)
+    for name in PUBLIC.findall(text):
+        options.setdefault(name, Option(name, "path" if name.endswith("_file") else "str"))
     for option in COMMON:
         options.setdefault(option.name, option)
     return tuple(options.values())
@@ -110,7 +109,7 @@ def _of_role(name: str, playbook: str, root: Path) -> t.Iterator[Option]:
         for variable, spec in (entry.get("options") or {}).items():
             public = PUBLIC.match(str(defaults.get(variable, "")))
             if public and not spec.get("no_log"):
-                yield _option(public[1] or public[2], spec)
+                yield _option(public[1], spec)
 
 
 def _option(name: str, spec: dict[str, t.Any]) -> Option:

@@ -37,8 +37,8 @@ MADE_LATER = re.compile(
 TYPES: dict[str, type | tuple[type, ...]] = {
     "bool": bool, "dict": dict, "float": (int, float), "int": int, "list": list, "path": str, "str": str,
 }  # fmt: skip
-# What another task registered is not for people to set.
-PUBLIC = re.compile(r"\{\{ (\w+)(?<!_result) \| default\(|lookup\('scout.recovery.typed', '(\w+)'\)")
+# What people set; what begins with _ is Ansible's.
+PUBLIC = re.compile(r"lookup\('scout.recovery.setting', '(?!_)(\w+)'|\{\{ (scout_contract) \|")
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 by_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)

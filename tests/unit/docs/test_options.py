@@ -95,10 +95,16 @@ def plain(role: Path, variable: str, kind: str) -> Any:
     given = load(role / "defaults" / "main.yml")[variable]
     if not isinstance(given, str):
         return given
-    value = jinja2.nativetypes.NativeEnvironment().from_string(given).render()
+    value = jinja2.nativetypes.NativeEnvironment().from_string(given).render(lookup=nobody_said)
     if kind == "list" and isinstance(value, str):
         return value.split(",")
     return "" if value is None else value
+
+
+def nobody_said(plugin: str, name: str, default: Any) -> Any:
+    """What the lookups for settings and environment variables give where there is none."""
+    assert plugin in ("scout.recovery.setting", "ansible.builtin.env"), name
+    return default
 
 
 def spec(handed: Handed) -> dict[str, Any]:

@@ -298,4 +298,4 @@ def test_severities_are_the_teams_or_the_runbooks() -> None:
 @pytest.mark.parametrize("page", ["local/group_vars/scout.yml", "example/group_vars/all.yml"])
 def test_the_inventories_have_the_runbooks_severities(page: str) -> None:
     given = yaml.safe_load((ROOT / "inventories" / page).read_text(encoding="utf-8"))
-    assert given == {"incident_severities": options.SEVERITIES}
+    assert given == {"scout_incident_severities": options.SEVERITIES}

@@ -64,7 +64,7 @@ def roots() -> Iterator[list[Path]]:
 
 
 def forget() -> None:
-    for names in (extra_vars.known, extra_vars.switches, extra_vars.internal):
+    for names in (extra_vars.known, extra_vars.public, extra_vars.switches, extra_vars.internal):
         names.cache_clear()
 
 
@@ -98,9 +98,45 @@ def test_what_resembles_nothing_is_told_and_what_is_ansibles_is_not() -> None:
 @pytest.mark.parametrize("name", ["pause", "gate", "smoke", "schema_rollback_enabled", "application_rollback_enabled"])
 def test_a_switch_that_is_neither_on_nor_off_is_refused(name: str, value: object) -> None:
     with pytest.raises(BadInput, match=f"{name} '{value}' is not a yes or no"):
-        extra_vars.refuse_unclear({name: value})
+        extra_vars.refuse_unclear({name: value}, [name])
+    with pytest.raises(BadInput, match=f"scout_{name} '{value}' is not a yes or no"):
+        extra_vars.refuse_unclear({f"scout_{name}": value})
+
+
+@pytest.mark.parametrize("name", ["pause", "gate", "force", "resume"])
+def test_a_switch_of_an_inventory_by_a_short_word_is_anybodys(name: str) -> None:
+    extra_vars.refuse_unclear({name: "maybe"})
+    extra_vars.refuse_unclear({name: "maybe"}, ["drain"])
 
 
 @pytest.mark.parametrize("value", [True, False, "true", "False", "yes", "no", "on", "0", 1, "{{ other }}"])
 def test_a_switch_may_be_spelt_as_ansible_takes_it(value: object) -> None:
-    extra_vars.refuse_unclear({"pause": value, "app_version": "x"})
+    extra_vars.refuse_unclear({"scout_pause": value, "pause": value, "app_version": "x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("scout_dns", "scout_dsn"),
+        ("scout_pasword", "scout_password"),
+        ("scout_resum", "scout_resume"),
+        ("scout_releases", "scout_release"),
+        ("SCOUT_LAST", "scout_last"),
+        ("scout_stuck_after_second", "scout_stuck_after_seconds"),
+        *(
+            (name, None)
+            for name in ("scout_role", "scout_port", "scout_host", "scout_user", "scout_env", "scout_modes_of_payment")
+        ),
+        *(
+            (name, None)
+            for name in ("scout_dsn_of_old", "scout_release_notes", "scout_last", "lsat", "resum", "releases")
+        ),
+    ],
+)
+def test_a_variable_of_an_inventory_that_is_nearly_one_of_ours_is_refused(name: str, meant: str | None) -> None:
+    if meant is None:
+        extra_vars.refuse_misspelt([name], "luzon")
+        return
+    with pytest.raises(BadInput, match=f"host luzon has the variable {name}, which nothing reads") as raised:
+        extra_vars.refuse_misspelt([name], "luzon")
+    assert f"did you mean {meant}?" in raised.value.next_step

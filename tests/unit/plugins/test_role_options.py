@@ -21,6 +21,7 @@ SPEC: dict[str, role_options.Option] = {
     "gate_severity": {"type": "dict"},
     "gate_token": {"type": "int", "no_log": True},
 }
+PERIOD = "{{ lookup('scout.recovery.setting', 'period_hours', default=24) }}"
 
 
 @pytest.mark.parametrize(
@@ -50,17 +51,31 @@ def test_a_secret_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "set_by", "said"),
     [
-        ({"period_hours": "x"}, "period_hours is wrong"),
-        ({"gate_hours": "x"}, "gate_hours is wrong"),
-        ({"gate_hours": "x", "period_hours": 24}, "gate_hours is wrong"),
-        ({"gate_hours": "{{ period_hours | default(24) }}", "period_hours": "x"}, "period_hours is wrong"),
+        ({}, "period_hours", "period_hours is wrong"),
+        ({}, "scout_period_hours", "scout_period_hours is wrong"),
+        ({}, None, "gate_hours is wrong"),
+        ({"gate_hours": "x"}, None, "gate_hours is wrong"),
+        ({"gate_hours": "x"}, "period_hours", "gate_hours is wrong"),
+        ({"gate_hours": PERIOD}, "scout_period_hours", "scout_period_hours is wrong"),
     ],
 )
-def test_the_variable_is_named_that_a_person_set(variables: dict[str, Any], said: str) -> None:
-    defaults = {"gate_hours": "{{ period_hours | default(24) }}"}
-    assert role_options.by_public_name("gate_hours is wrong", defaults, variables) == said
+def test_the_variable_is_named_that_a_person_set(variables: dict[str, Any], set_by: str | None, said: str) -> None:
+    asked: list[str] = []
+
+    def find(name: str) -> str | None:
+        asked.append(name)
+        return set_by
+
+    assert role_options.by_public_name("gate_hours is wrong", {"gate_hours": PERIOD}, variables, find) == said
+    assert asked in ([], ["period_hours"])
+
+
+def test_the_words_of_a_role_are_those_that_its_defaults_and_variables_read() -> None:
+    words = role_options.words(role_options.folder("rollback"))
+    assert words >= {"resume", "gate", "drop_column", "application_dir"}
+    assert not {"application_rollback_dir", "scout_contract"} & words
 
 
 def test_a_variable_that_looks_like_an_option_is_found() -> None:

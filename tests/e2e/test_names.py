@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A short word is typed, or said by a play; one of an inventory may be anybody's, and ours are called scout_ and the word there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Played, Stage
+from tests.e2e.test_own_plays import JOBS, own, paused
+
+#: What anybody may have in the variables of a group, for purposes of their own.
+ANYBODYS: dict[str, Any] = {
+    "last": "7d",
+    "force": True,
+    "resume": "maybe",
+    "mode": "all",
+    "reason": "x",
+    "target": "other",
+    "serial": 1,
+    "text": "{{ nobody.knows }}",
+    "pause": "perhaps",
+    "drain": False,
+    "refresh": "never",
+    "rules": {"a": 1},
+    "release": 12,
+    "stores": ["nowhere"],
+    "max_rows": 1,
+    "incident": "x'; --",
+    "ledger": "lost",
+    "takeover": "maybe",
+    "result_file": "/nowhere/at/all.json",
+    "budget_seconds": "soon",
+    "time_zone": "Mars",
+    "poison": "kill",
+    "require_tls": True,
+    "allow_superuser": "who",
+    "plan_file": "/nowhere/plan",
+    "rate_per_second": "fast",
+}
+MOVES = ("quarantine", "window_recovery")
+#: Several resets in one test need no run of each job.
+QUIET = {"scout_proof": False}
+RESET: dict[str, Any] = {
+    "ansible.builtin.import_role": {"name": "scout.recovery.emergency_reset"},
+    "vars": {"resume": False},
+}
+
+
+def came_to(played: Played) -> tuple[int, str, Any, list[tuple[str, bool]]]:
+    """What is said of a run that does not depend on when and where it ran."""
+    made = played.result
+    move: dict[str, Any] = made.get("move") or {}
+    steps = [(step["name"], step["changed"]) for step in made["steps"]]
+    return played.rc, made["outcome"], (made["ingestion"], move.get("moved")), steps
+
+
+def options_of(playbook: str, pipeline: Pipeline) -> dict[str, Any]:
+    """What is typed for it."""
+    if playbook == "quarantine":
+        rows = pipeline.rows("SELECT event_id::text FROM scout.etl_processed ORDER BY event_id LIMIT 40")
+        return {"event_ids": [row[0] for row in rows]}
+    if playbook == "window_recovery":
+        pipeline.execute(
+            "DELETE FROM scout.silver_transactions WHERE transaction_id IN "
+            "(SELECT transaction_id FROM scout.silver_transactions ORDER BY 1 LIMIT 5)"
+        )
+        return {"window_start": "2000-01-01T00:00Z"}
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("playbook", "warned"),
+    [
+        ("assess", "budget_seconds"),
+        ("pause_ingestion", "reason"),
+        ("emergency_reset", "resume"),
+        ("quarantine", "stores"),
+        ("window_recovery", "last"),
+    ],
+)
+def test_a_short_word_of_an_inventory_has_no_effect(
+    playbook: str, warned: str, another_broken: Callable[[], Pipeline], stage: Stage
+) -> None:
+    """It runs as without it, and says once of those that it would have taken what to call them."""
+    runs: list[tuple[int, str, Any, list[tuple[str, bool]]]] = []
+    for words in ({}, ANYBODYS):
+        pipeline = another_broken()
+        inventory = stage.inventory({"one": {"scout_dsn": pipeline.dsn}}, **QUIET, **words)
+        typed = options_of(playbook, pipeline)
+        played = stage.play(playbook, None, "-i", inventory, **typed)
+        runs.append(came_to(played))
+        said = [line for line in played.text.splitlines() if line.startswith("[WARNING]") and " set nothing: " in line]
+        assert len(said) == bool(words), played.text
+        for name in {warned, "ledger"} if words else ():
+            assert f"{name} ({inventory}:" in said[0]
+            assert f"scout_{name}," in said[0]
+        for name in {"rules", "rate_per_second", "plan_file"} - ({"plan_file"} if playbook in MOVES else set()):
+            assert not [line for line in said if name in line]
+    assert runs[0] == runs[1]
+    assert runs[0][0] == 0, played.text
+
+
+def test_a_variable_of_an_inventory_is_its_hosts_and_what_is_typed_goes_before_it(
+    another_broken: Callable[[], Pipeline], stage: Stage
+) -> None:
+    stays, goes_on = another_broken(), another_broken()
+    hosts = {"stays": {"scout_dsn": stays.dsn, "scout_resume": False}, "goes_on": {"scout_dsn": goes_on.dsn}}
+    inventory = stage.inventory(hosts, **QUIET)
+    played = stage.play("emergency_reset", None, "-i", inventory)
+    assert played.rc == 0, played.text
+    assert (paused(stays), paused(goes_on)) == (True, False)
+    assert stage.play("emergency_reset", None, "-i", inventory, resume=True).rc == 0
+    assert not paused(stays)
+    assert stage.play("pause_ingestion", goes_on.dsn).rc == 0
+    assert stage.play("emergency_reset", None, "-i", inventory, scout_resume=False, target="goes_on").rc == 0
+    assert paused(goes_on)
+
+
+@pytest.mark.parametrize(
+    ("where", "word"),
+    [("task", None), ("task", False), ("task", True), *((each, False) for each in ("play", "file", "fact"))],
+)
+def test_whoever_writes_a_play_says_it_by_the_short_word(
+    where: str, word: bool | None, broken: Pipeline, stage: Stage
+) -> None:
+    """Whatever an inventory has by that word, or by its name there."""
+    host = {"scout_dsn": broken.dsn, "scout_resume": True, **QUIET} | ({} if word is None else {"resume": word})
+    (stage.home / "said.yml").write_text(yaml.safe_dump({"resume": False}))
+    fact: dict[str, Any] = {"ansible.builtin.set_fact": {"resume": False}}
+    before = [fact] if where == "fact" else []
+    said: dict[str, dict[str, Any]] = {
+        "play": {"vars": {"resume": False}},
+        "file": {"vars_files": [["none.yml", "{{ which }}.yml"]]},
+    }
+    reset = RESET if where == "task" else {key: each for key, each in RESET.items() if key != "vars"}
+    played = own(stage, {"one": host | {"which": "said"}}, *before, reset, **said.get(where, {}))
+    assert played.rc == 0, played.text
+    assert paused(broken)
+    assert "scout_resume" not in played.text
+
+
+def test_who_imports_a_playbook_says_it_too(broken: Pipeline, stage: Stage) -> None:
+    site = stage.home / "site.yml"
+    imported = {"ansible.builtin.import_playbook": "scout.recovery.emergency_reset", "vars": {"resume": False}}
+    site.write_text(yaml.safe_dump([imported]))
+    inventory = stage.inventory({"one": {"scout_dsn": broken.dsn}}, **QUIET, resume=True)
+    played = stage.play(str(site), None, "-i", inventory)
+    assert played.rc == 0, played.text
+    assert paused(broken)
+    assert broken.active_jobs().isdisjoint(JOBS)
