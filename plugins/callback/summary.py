@@ -37,7 +37,7 @@ from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the im
 from ..module_utils.recovery.core import errors
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.text import LONGEST, printable
-from ..plugin_utils import events, fleets, summaries, voice
+from ..plugin_utils import events, fleets, given_options, summaries, voice
 from .screen import heading
 
 if t.TYPE_CHECKING:
@@ -105,6 +105,7 @@ class CallbackModule(CallbackBase):
         if ".scout_" in f".{task.action}":
             self._unfinished = str(task.action)
             self._step = heading(task) or str(task.name)
+            given_options.read_before_fork(task.get_vars().get(given_options.ROLES, ()))
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         """Keeps the lines of a summary."""

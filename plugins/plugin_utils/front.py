@@ -51,8 +51,6 @@ connection_loader.get("local", class_only=True)
 shell_loader.get("sh")
 lookup_loader.get(f"{role_options.COLLECTION}.setting", class_only=True)
 
-#: The variable that names the roles of an operation.
-ROLES = "preflight_roles"
 
 PR_SET_PDEATHSIG = 1
 GUARDED_AFTER_SECONDS = 0.2
@@ -85,11 +83,11 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         variables = task_vars or {}
         # Given with the first phase of an operation, so that nothing begins with an option that is refused later.
-        begins = ROLES in t.cast("dict[str, t.Any]", self._task.get_vars())
+        begins = given_options.ROLES in t.cast("dict[str, t.Any]", self._task.get_vars())
         try:
             ignored = mistyped(self._loader, variables)
             if begins:
-                roles: list[str] = self._templar.template(variables[ROLES])
+                roles: list[str] = self._templar.template(variables[given_options.ROLES])
                 given_options.refuse_wrong(roles, variables, self._templar, self._loader)
                 ignored += given_options.unread(roles, variables, self._loader)
         except BadInput as e:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 
 import ansible.template
@@ -17,8 +18,14 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+#: The variable that names the roles of an operation.
+ROLES = "preflight_roles"
 #: From ansible-core 2.19 on a text is a template only where somebody vouches for it.
 trusted: Callable[[str], str] = getattr(ansible.template, "trust_as_template", str)
+#: An option that is as its role has it, unless the variable it takes is set: a plain value, of which nothing has to be templated.
+UNLESS_SET = re.compile(
+    rf"\{{\{{ {settings.READ.pattern}, default=(?:'[^'{{}}]*'|\d[\d.]*|true|false|\[\]|\{{\}})\) \}}\}}"
+)
 
 
 def refuse_wrong(roles: Iterable[str], variables: dict[str, t.Any], templar: t.Any, loader: t.Any) -> None:
@@ -26,6 +33,17 @@ def refuse_wrong(roles: Iterable[str], variables: dict[str, t.Any], templar: t.A
     problems = dict.fromkeys(problem for role in roles for problem in _problems(role, variables, templar, loader))
     if problems:
         raise BadInput("; ".join(problems), next_step="correct it and run the same command again")
+
+
+def read_before_fork(roles: t.Any) -> None:
+    """Reads the files of an operation's roles once for all hosts. What a task has for `roles` is a list or, as a text, the
+    template of one."""
+    for name in re.findall(r"\w+", str(roles)):
+        if role_options.exists(name):
+            folder = role_options.folder(name)
+            role_options.specification(folder)
+            role_options.defaults(folder)
+            role_options.words(folder)
 
 
 def unread(roles: Iterable[str], variables: Mapping[str, t.Any], loader: t.Any) -> list[str]:
@@ -42,28 +60,36 @@ def _problems(role: str, variables: dict[str, t.Any], templar: t.Any, loader: t.
     spec = role_options.specification(folder)
     _refuse_strange(folder.name, variables, spec)
     # Defaults of a role that is included, and not imported, are not among the variables yet.
-    defaults = {} if spec.keys() <= variables.keys() else _defaults(folder, loader)
-    problems = role_options.wrong(spec, _values(spec, defaults | variables, templar))
+    defaults = {} if spec.keys() <= variables.keys() else _defaults(folder)
+    problems = role_options.wrong(spec, _values(spec, defaults | variables, templar, loader))
     if not problems:
         return []
-    defaults = _defaults(folder, loader)
+    defaults = _defaults(folder)
     return [
         role_options.by_public_name(each, defaults, variables, lambda name: settings.find(name, variables, loader))
         for each in problems
     ]
 
 
-def _values(spec: Mapping[str, t.Any], variables: dict[str, t.Any], templar: t.Any) -> dict[str, t.Any]:
-    """What the variables give for each option, as plain values."""
+def _values(spec: Mapping[str, t.Any], variables: dict[str, t.Any], templar: t.Any, loader: t.Any) -> dict[str, t.Any]:
+    """What the variables give for each option that is not as its role has it, as plain values. Each template would be compiled
+    again for every host."""
     templar = templar.copy_with_new_env(available_variables=variables)
-    given = {name: variables[name] for name in spec if variables.get(name) is not None}
+    given = {
+        name: variables[name]
+        for name in spec
+        if variables.get(name) is not None
+        and not (
+            (read := UNLESS_SET.fullmatch(str(variables[name]))) and settings.find(read[1], variables, loader) is None
+        )
+    }
     plain: dict[str, t.Any] = json.loads(json.dumps(templar.template(given), default=str))
     return {name: arguments.as_list(spec[name], value) for name, value in plain.items()}
 
 
-def _defaults(folder: Path, loader: t.Any) -> dict[str, t.Any]:
+def _defaults(folder: Path) -> dict[str, t.Any]:
     """The defaults of a role, as templates."""
-    found = loader.load_from_file(str(role_options.defaults_file(folder))) or {}
+    found = role_options.defaults(folder)
     return {name: trusted(value) if isinstance(value, str) else value for name, value in found.items()}
 
 

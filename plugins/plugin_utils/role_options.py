@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import re
 import typing as t
@@ -42,7 +43,13 @@ def defaults_file(role: Path) -> Path:
     return role / "defaults" / "main.yml"
 
 
-def specification(role: Path) -> dict[str, Option]:
+def exists(role: str) -> bool:
+    """Whether there is such a role of this collection."""
+    return folder(role).is_dir()
+
+
+@functools.cache
+def specification(role: Path) -> Mapping[str, Option]:
     """The options of all entry points of a role."""
     text = (role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
     entries = t.cast("Callable[[str], dict[str, dict[str, t.Any]]]", yaml_load)(text)["argument_specs"]
@@ -59,6 +66,14 @@ def wrong(spec: Mapping[str, Option], values: Mapping[str, t.Any]) -> list[str]:
     return [arguments.in_plain_words(message, shown) for message in messages]
 
 
+@functools.cache
+def defaults(role: Path) -> Mapping[str, t.Any]:
+    """What its options are unless they are set; texts of templates and plain values."""
+    text = defaults_file(role).read_text(encoding="utf-8")
+    return t.cast("Callable[[str], dict[str, t.Any]]", yaml_load)(text) or {}
+
+
+@functools.cache
 def words(role: Path) -> frozenset[str]:
     """The short words that a role reads."""
     files = (role / part / "main.yml" for part in ("defaults", "vars"))
