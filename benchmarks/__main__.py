@@ -20,7 +20,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from benchmarks import distance, moves, release, rivals, window
+from benchmarks import distance, growth, moves, release, rivals, window
 from benchmarks.timing import ROOT, Case, Line, command, compare, table, until
 
 ANSIBLE = "ansible-playbook"
@@ -289,6 +289,7 @@ TITLES = {
     "quarantine": "Half of {events:,} events that were not loaded, moved while a writer goes on",
     "closure": "Half of {events:,} loaded events, moved with their silver while a writer goes on, and back",
     "window": "A window of 100,000 events of which silver has nothing, in bronze of several sizes",
+    "growth": "From ten thousand events to five million",
     "release": "A release captured, and rolled back to, in schemas of several sizes",
     "release_data": "A release rolled back to with data",
 }
@@ -308,6 +309,9 @@ def run(name: str, bench: Bench) -> str:
     if name == "window":
         sizes = [bench.events] if bench.events else window.SIZES
         return f"### {TITLES[name]}\n\n{window.compare(bench.server, bench.rounds, sizes)}"
+    if name == "growth":
+        sizes = [bench.events] if bench.events else growth.SIZES
+        return f"### {TITLES[name]}\n\n{growth.compare(bench.server, bench.folder, bench.rounds, sizes)}"
     if name == "release":
         return f"### {TITLES[name]}\n\n{release.by_size(bench.server, bench.rounds)}"
     if name == "release_data":
@@ -345,7 +349,7 @@ def main() -> None:
     parser.add_argument(
         "--events",
         type=int,
-        help="how many events quarantine, closure and window are measured on, and how many rows release_data",
+        help="how many events quarantine, closure, window and growth are measured on, and how many rows release_data",
     )
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     given = parser.parse_args()

@@ -107,7 +107,7 @@ def compare(server: Server, rounds: int, sizes: Sequence[int]) -> str:
     """A line for each size; every contender works on a fresh copy, side by side in each round."""
     lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
     for size in sizes:
-        start = build(server, size)
+        start = lose(server, size)
         loops: list[Recovered] = []
         ours: list[Recovered] = []
         indexed: list[Recovered] = []
@@ -145,10 +145,11 @@ def middle(measured: Sequence[Recovered]) -> float:
     return statistics.median(each.seconds for each in measured)
 
 
-def build(server: Server, size: int) -> str:
-    """A database in which the window is lost; gives the window's start."""
-    server.drop_database("lost_window")
-    dsn = builder.build(server.create_database("lost_window"), events=min(size, WINDOW))
+def build(server: Server, name: str, size: int) -> tuple[str, str]:
+    """A pipeline of `size` events with nothing wrong; gives its connection string, and since when its newest part has been
+    coming in, which the older ones are copies of."""
+    server.drop_database(name)
+    dsn = builder.build(server.create_database(name), events=min(size, WINDOW))
     with psycopg.connect(dsn, autocommit=True) as connection:
         row = connection.execute("SELECT min(ingested_at)::text FROM scout.bronze_events").fetchone()
         assert row
@@ -158,10 +159,18 @@ def build(server: Server, size: int) -> str:
             connection.execute(OLDER_EVENTS, values)
             connection.execute(OLDER_SILVER, values)
         connection.execute("VACUUM ANALYZE")
-        connection.execute(LOSE, {"start": row[0]})
+        connection.execute("CHECKPOINT")
+    return dsn, row[0]
+
+
+def lose(server: Server, size: int) -> str:
+    """A database in which the window is lost; gives the window's start."""
+    dsn, start = build(server, "lost_window", size)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(LOSE, {"start": start})
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
-    return row[0]
+    return start
 
 
 def loop(dsn: str, size: int) -> Recovered:
