@@ -80,7 +80,7 @@ molecule-where-possible: setup
 oldest-and-newest: setup
 	@$(BIN)/python scripts/matrix --ends
 
-matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write README's table [ARGS="'Python 3.12'"]
+matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write the table of docs/support.md [ARGS="'Python 3.12'"]
 	@$(BIN)/python scripts/matrix $(ARGS)
 
 lint: lint-code lint-playbooks lint-archives sanity docs ## Check style, types, documentation, playbooks and archives

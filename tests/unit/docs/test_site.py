@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -114,3 +115,13 @@ def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
     assert said.returncode == 1
     for words in ("'#nowhere'", "docs/nowhere.md, which does not exist", "playbooks/nowhere.yml, which does not exist"):
         assert words in said.stderr
+
+
+def test_the_navigation_has_four_parts_that_a_reader_looks_for() -> None:
+    settings: dict[str, Any] = yaml.safe_load((CHECKOUT / "mkdocs.yml").read_text(encoding="utf-8"))
+    parts = [next(iter(each)) for each in settings["nav"]]
+    assert parts == ["Home", "Tutorial", "How-to by symptom", "Reference", "Explanation", "Project"]
+    assert settings["strict"] is True
+    assert settings["theme"]["font"] is False
+    assert {entry.get("scheme") for entry in settings["theme"]["palette"]} == {None, "default", "slate"}
+    assert "search" in settings["plugins"]
