@@ -140,9 +140,9 @@ def _broken(line: Line) -> Iterator[list[tuple[str, str]]]:
 
 
 def _motion(turns: list[tuple[float, int]], rows: int) -> str:
-    """Every line comes at the bottom when it was written, and those above move up."""
+    """A line comes at the bottom when it was written, and those above move up; the first screenful is there at once."""
     ends = max(second for second, _ in turns) or 1.0
-    shown = {f"{100 * second / ends:.1f}": (ROWS - row) * HEIGHT for second, row in turns}
+    shown = {f"{100 * second / ends:.1f}": min(ROWS - row, 0) * HEIGHT for second, row in turns}
     frames = "".join(f"{at}%{{transform:translateY({down}px)}}" for at, down in shown.items())
     end = f"#s{{transform:translateY({(ROWS - rows) * HEIGHT}px)}}"
     play = f"#s{{animation:s {ends:.1f}s step-end both}}@keyframes s{{{frames}}}"
