@@ -33,7 +33,7 @@ HERE := 'not docker and not pg_cron'
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: tests quick-tests molecule-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity lint-changed-playbooks
+.PHONY: tests quick-tests molecule-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity docs lint-changed-playbooks
 .PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test check lint format unit integration e2e molecule matrix mutants bench psql reference faults lock build clean distclean
 
 help: ## Show this list
@@ -80,10 +80,10 @@ molecule-where-possible: setup
 oldest-and-newest: setup
 	@$(BIN)/python scripts/matrix --ends
 
-matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write README's table [ARGS="'Python 3.12'"]
+matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write the table of docs/support.md [ARGS="'Python 3.12'"]
 	@$(BIN)/python scripts/matrix $(ARGS)
 
-lint: lint-code lint-playbooks lint-archives sanity ## Check style, types, documentation, playbooks and archives
+lint: lint-code lint-playbooks lint-archives sanity docs ## Check style, types, documentation, playbooks and archives
 
 lint-code: setup
 	$(BIN)/ruff check .
@@ -110,6 +110,10 @@ lint-changed-playbooks: setup
 	@[ -e .cache/ansible-lint.passed ] && \
 	[ -z "$$(find $(PLAYBOOKS) -name __pycache__ -prune -o -newer .cache/ansible-lint.passed -print | head -n 1)" ] \
 	|| $(MAKE) lint-playbooks
+
+# Whoever writes the theme speaks of what comes after it at each start.
+docs: setup ## Build the site of the documentation into .cache/site; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 format: setup ## Rewrite the Python files in the house's style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

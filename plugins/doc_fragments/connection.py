@@ -14,7 +14,7 @@ options:
   dsn:
     description:
       - Where the database is, as a libpq URI or keyword string; TLS options and service names pass through.
-      - Without it E(SCOUT_DSN) is used, then E(PGURI), then libpq's own variables, service file and F(.pgpass).
+      - Without it E(SCOUT_DSN) is used, then E(PGURI), then libpq's own variables, service file and C(.pgpass).
     type: str
   password:
     description: Password of the database role, for example from a vault; overrides one in O(dsn).
@@ -38,7 +38,7 @@ options:
   contract:
     description:
       - The names of the pipeline's schema, tables, views, functions and jobs, where they are not those of Scout v5.2.
-      - F(docs/variables.md) lists every key with its default; what is left out has that. Tables, views and functions are
+      - C(docs/variables.md) lists every key with its default; what is left out has that. Tables, views and functions are
         named without their schema.
     type: dict
     default: {}

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """docs/runbook.md as a script: its commands typed one after the other on a pipeline that breaks in between, and its screens.
 
-`PYTHONPATH=.collections python -m tests.e2e.runbook` types them all and writes the screens into the page, and the emergency
-reset's into README.md. What differs from one night to the next (clocks, durations) is left as it is there, unless
-`--anew` is given; `-v` shows the screens.
+`PYTHONPATH=.collections python -m tests.e2e.runbook` types them all and writes the screens into the page, that of the emergency
+reset into docs/emergency-reset.md, and the index into docs/symptoms.md. What differs from one night to the next (clocks,
+durations) is left as it is there, unless `--anew` is given; `-v` shows the screens.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from tests import CHECKOUT
 from tests.e2e.play import environment
 
 PAGE = CHECKOUT / "docs" / "runbook.md"
-README = CHECKOUT / "README.md"
+SYMPTOMS = CHECKOUT / "docs" / "symptoms.md"
+RESET = CHECKOUT / "docs" / "emergency-reset.md"
 
 #: When the story on the page begins, where its database is, and where the team has its application.
 BEGINS = datetime(2026, 11, 25, 2, 0, tzinfo=UTC)
@@ -53,7 +54,7 @@ MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)(?=\D)")
 COMPACT = re.compile(r"\b(\d{8}T\d{6})\.(\d{6}Z)")
 COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook )")
 
-README_SCREEN = re.compile(r"^```\nemergency reset of .*?^```$", re.DOTALL | re.MULTILINE)
+RESET_SCREEN = re.compile(r"^```\nemergency reset of .*?^```$", re.DOTALL | re.MULTILINE)
 
 INDEX_HEAD = "| Symptom | Section | Command |\n|---|---|---|"
 INDEX_ROW = re.compile(r"^\| (.+?) \| (\[.+?\)) \| `(.+?)` \|$")
@@ -254,7 +255,7 @@ class Desk:
         return self.names.there(screen) if block.shown is not None else screen
 
 
-def written(page: str, typed: list[Typed], *, anew: bool = False) -> str:
+def written(page: str, typed: list[Typed], *, anew: bool = False, command: re.Pattern[str] = COMMAND) -> str:
     """The page with the screens that came, where they say something else than those that are there, or all of them anew."""
     fresh = iter(typed)
     lines: list[str] = []
@@ -263,7 +264,7 @@ def written(page: str, typed: list[Typed], *, anew: bool = False) -> str:
     for line in page.splitlines():
         if inside and line == "```":
             inside = skipping = False
-        elif inside and word == "" and COMMAND.match(line):
+        elif inside and word == "" and command.match(line):
             current = next(fresh)
         elif not inside and line.startswith("```"):
             inside, word = True, line[3:]
@@ -292,12 +293,12 @@ def index(page: str) -> list[tuple[str, str, str]]:
     return [row.groups() for row in itertools.takewhile(bool, map(INDEX_ROW.match, table.splitlines()[1:]))]  # type: ignore[union-attr]
 
 
-def with_index(page: str, readme: str) -> str:
-    """The README with the index of the page, whose sections are those of the page."""
-    head, _, rest = readme.partition(INDEX_HEAD)
+def with_index(page: str, symptoms: str) -> str:
+    """docs/symptoms.md with the index of the page, whose sections are those of the page."""
+    head, _, rest = symptoms.partition(INDEX_HEAD)
     after = "\n".join(itertools.dropwhile(INDEX_ROW.match, rest.splitlines()[1:]))
     rows = [
-        f"| {symptom} | {section.replace('(#', '(docs/runbook.md#')} | `{command}` |"
+        f"| {symptom} | {section.replace('(#', '(runbook.md#')} | `{command}` |"
         for symptom, section, command in index(page)
     ]
     return "\n".join([head + INDEX_HEAD, *rows, after]) + "\n"
@@ -317,10 +318,11 @@ def main() -> int:
                 print(done.screen or done.text, flush=True)
             typed.append(done)
     made = written(page, typed, anew="--anew" in sys.argv[1:])
-    readme = README.read_text(encoding="utf-8")
+    symptoms, reset = (path.read_text(encoding="utf-8") for path in (SYMPTOMS, RESET))
     for path, before, after in (
         (PAGE, page, made),
-        (README, readme, README_SCREEN.sub(lambda _: f"```\n{reset_screen(made)}\n```", with_index(made, readme))),
+        (SYMPTOMS, symptoms, with_index(made, symptoms)),
+        (RESET, reset, RESET_SCREEN.sub(lambda _: f"```\n{reset_screen(made)}\n```", reset)),
     ):
         if before != after:
             path.write_text(after, encoding="utf-8")

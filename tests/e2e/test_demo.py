@@ -51,10 +51,10 @@ def test_commands_shown_are_those_a_person_types(screens: str) -> None:
     assert all((CHECKOUT / line.split()[1]).is_file() for line in shown if line.startswith("ansible-playbook"))
 
 
-def test_readme_shows_such_a_screen(screens: str) -> None:
-    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_the_reset_shows_such_a_screen(screens: str) -> None:
+    page = (CHECKOUT / "docs" / "emergency-reset.md").read_text(encoding="utf-8")
     shown, found = (
-        re.search(r"^emergency reset of.*?\n(?=```|\n)", text, re.DOTALL | re.MULTILINE) for text in (readme, screens)
+        re.search(r"^emergency reset of.*?\n(?=```|\n)", text, re.DOTALL | re.MULTILINE) for text in (page, screens)
     )
     assert shown
     assert found

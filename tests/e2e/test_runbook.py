@@ -85,8 +85,8 @@ def test_every_situation_leads_to_its_section() -> None:
     assert anchors - linked <= {"before-the-first-command"}
 
 
-def test_the_readme_shows_the_same_reset() -> None:
-    assert runbook.reset_screen(TEXT) in runbook.README.read_text(encoding="utf-8"), REWRITE
+def test_the_page_of_the_reset_shows_the_same() -> None:
+    assert runbook.reset_screen(TEXT) in runbook.RESET.read_text(encoding="utf-8"), REWRITE
 
 
 def test_what_passes_is_not_compared_and_all_else_is() -> None:

@@ -338,7 +338,7 @@ def _end(screen: Screen, server: Server, seconds: float) -> None:
     screen.pair("make psql", "a shell on this database, which stays on disk until make clean")
     if not server.external:
         screen.pair("make reference EVENTS=20000", "another database, on a server that stays; it prints its SCOUT_DSN")
-    screen.pair("README.md", "how to point the playbooks at your own database")
+    screen.pair("docs/install.md", "how to point the playbooks at your own database")
     print(f"\n   What this run wrote is in {STATE}. The database is\n   {server.dsn(DATABASE)}", flush=True)
 
 

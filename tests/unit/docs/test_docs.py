@@ -139,9 +139,22 @@ def test_the_public_variables_are_listed() -> None:
     assert listed == public_variables()
 
 
-def test_readme_has_a_line_for_every_playbook() -> None:
-    rows = [cells[1] for cells in tables(ROOT / "README.md") if len(cells) == 2]
+def test_every_playbook_has_a_line_by_symptom() -> None:
+    page = ROOT / "docs" / "symptoms.md"
+    text = page.read_text(encoding="utf-8").partition("## What you want to do")[2]
+    assert text
+    rows = [cells[1] for cells in tables(page) if len(cells) == 3 and cells[1] in text]
     assert all(any(f"playbooks/{name}.yml" in row for row in rows) for name in PLAYBOOKS)
+
+
+def test_what_the_screen_says_by_symptom_is_said() -> None:
+    page = (ROOT / "docs" / "symptoms.md").read_text(encoding="utf-8")
+    table = page.partition("## What the screen says")[2].partition("\n## ")[0]
+    phrases = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+    assert len(phrases) > 8
+    said = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("module_utils/recovery/**/*.py"))
+    said += (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    assert [phrase for phrase in phrases if re.split(r" \d", phrase)[0] not in said] == []
 
 
 @by_page
@@ -228,7 +241,7 @@ def test_pages_are_plain(page: Path) -> None:
 
 
 def test_screens_fit_a_terminal() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "emergency-reset.md").read_text(encoding="utf-8")
     screen = next(block for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) if "  was " in block)
     assert max(map(len, screen.splitlines())) <= 80
 

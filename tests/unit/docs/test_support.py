@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""README claims of servers, Ansible and Python what scripts/matrix found, and nothing else."""
+"""docs/support.md claims of servers, Ansible and Python what scripts/matrix found, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def matrix() -> dict[str, Any]:
     return runpy.run_path(str(CHECKOUT / "scripts" / "matrix"))
 
 
-def test_readme_shows_what_was_found(matrix: dict[str, Any]) -> None:
+def test_the_page_shows_what_was_found(matrix: dict[str, Any]) -> None:
     found = json.loads((CHECKOUT / "docs" / "support.json").read_text(encoding="utf-8"))
-    (shown,) = matrix["BETWEEN"].findall((CHECKOUT / "README.md").read_text(encoding="utf-8"))
+    (shown,) = matrix["BETWEEN"].findall((CHECKOUT / "docs" / "support.md").read_text(encoding="utf-8"))
     assert shown == matrix["rendered"](found)
 
 

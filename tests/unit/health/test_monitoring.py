@@ -111,9 +111,10 @@ def test_each_alert_stands_in_the_index_of_symptoms() -> None:
         assert [each for each in rows if each.startswith(words)], words
 
 
-def test_the_index_is_the_same_in_the_readme() -> None:
-    readme = runbook.README.read_text()
-    assert runbook.with_index(runbook.PAGE.read_text(), readme) == readme
+def test_the_index_is_the_same_by_symptom() -> None:
+    symptoms = runbook.SYMPTOMS.read_text()
+    assert runbook.with_index(runbook.PAGE.read_text(), symptoms) == symptoms
+    assert runbook.INDEX_HEAD in symptoms
 
 
 def test_every_section_of_the_index_is_there() -> None:

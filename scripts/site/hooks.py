@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What MkDocs is told beside mkdocs.yml: which pages stand outside of docs/, where a link that leads out of it goes, the pages of
+modules, roles and plugins, and that nothing of the finished site leads nowhere.
+
+Pages are written to be read in the repository. So a link to another page stays a link to it, and one to a file of the sources
+leads to the repository. REPOSITORY names it, as for scripts/build; else it is the one in galaxy.yml.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+import pymdownx.slugs
+import reference
+import whole
+import yaml
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).resolve().parents[2]
+log = logging.getLogger("mkdocs.scout")
+
+#: What stands outside of docs/ and is a page of the site.
+OUTSIDE = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "project/contributing.md",
+    "SECURITY.md": "project/security.md",
+    "MAINTAINERS.md": "project/maintainers.md",
+    "CODE_OF_CONDUCT.md": "project/code-of-conduct.md",
+    "CHANGELOG.md": "project/changes.md",
+    "drills/README.md": "project/drills.md",
+}
+#: What is a page in the repository and another on the site.
+INSTEAD = {"docs/roles.md": "reference/roles/index.md"}
+LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s#]+)(?P<rest>(?:#[^)\s]*)?\))")
+FENCE = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """The address of the sources, anchors as a repository's page has them, and the reference in the navigation."""
+    about = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))
+    config.repo_url = os.environ.get("REPOSITORY", about["repository"]).rstrip("/")
+    if "mike" in config.plugins:
+        # The list of versions is where mike publishes; elsewhere there is none to look for.
+        config.extra["version"] = {"provider": "mike", "default": "latest"}
+    config.repo_name = "Sources"
+    config.mdx_configs["toc"]["slugify"] = pymdownx.slugs.slugify(case="lower")
+    config.extra["scout_pages"] = pages = reference.pages(ROOT)
+    config.nav = _filled(config.nav, pages)
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """All pages that are not in docs/."""
+    made = {there: (ROOT / here).read_text(encoding="utf-8") for here, there in OUTSIDE.items()}
+    made["assets/site.css"] = (Path(__file__).parent / "site.css").read_text(encoding="utf-8")
+    for name, text in {**made, **config.extra.pop("scout_pages")}.items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """The page with its links as the site needs them; what is fenced is no link."""
+    here = next((name for name, there in OUTSIDE.items() if there == page.file.src_uri), f"docs/{page.file.src_uri}")
+    if page.file.src_uri.startswith("reference/"):
+        return markdown
+
+    def led(found: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(here), found["target"]))
+        return f"{found['before']}{_address(here, target, page, config, files)}{found['rest']}"
+
+    parts, at = list[str](), 0
+    for fence in FENCE.finditer(markdown):
+        parts += [LINK.sub(led, markdown[at : fence.start()]), fence[0]]
+        at = fence.end()
+    return "".join([*parts, LINK.sub(led, markdown[at:])])
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Each flaw of what was built is a warning, with which a strict build fails."""
+    for flaw in whole.flaws(Path(config.site_dir)):
+        log.warning(flaw)
+
+
+def _address(here: str, target: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Where a link to a file of the repository leads on the site."""
+    inside = OUTSIDE.get(target) or INSTEAD.get(target) or target.removeprefix("docs/")
+    if (target in OUTSIDE or target.startswith("docs/")) and files.get_file_from_path(inside):
+        return posixpath.relpath(inside, posixpath.dirname(page.file.src_uri))
+    if not (ROOT / target).exists():
+        log.warning("%s links to %s, which does not exist", here, target)
+    return f"{config.repo_url}/{'tree' if (ROOT / target).is_dir() else 'blob'}/main/{target}"
+
+
+def _filled(nav: Any, pages: dict[str, str]) -> Any:
+    """The navigation, a folder in it replaced by all of its pages, the index first."""
+    if isinstance(nav, list):
+        return [_filled(each, pages) for each in nav]
+    if isinstance(nav, dict):
+        return {title: _filled(below, pages) for title, below in nav.items()}
+    if not nav.endswith("/"):
+        return nav
+    found = sorted(name for name in pages if name.startswith(nav) and not name.endswith("/index.md"))
+    return [f"{nav}index.md", *found]

@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/tutorial.md is true: each command on it is typed, in its order, and shows what the page shows."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.e2e import tutorial
+from tests.e2e.runbook import Typed, blocks
+
+TEXT = tutorial.PAGE.read_text(encoding="utf-8")
+BLOCKS = blocks(TEXT)
+REWRITE = "PYTHONPATH=.collections python -m tests.e2e.tutorial writes the page anew"
+
+
+@pytest.fixture(scope="module")
+def typed(pg_server: Server, tmp_path_factory: pytest.TempPathFactory) -> list[Typed]:
+    """All commands of the page, typed once."""
+    return list(tutorial.Learner(pg_server, tmp_path_factory.mktemp("tutorial")).typed(BLOCKS))
+
+
+def test_every_command_ends_well(typed: list[Typed]) -> None:
+    assert [f"{each.block.command}\n{each.text}" for each in typed if each.exit_code] == []
+    assert len(typed) == len(BLOCKS)
+
+
+def test_every_screen_is_the_one_on_the_page(typed: list[Typed]) -> None:
+    for each in typed:
+        if each.block.shown is not None:
+            assert tutorial.plain(each.screen) == tutorial.plain(each.block.shown), f"{each.block.command}: {REWRITE}"
+
+
+def test_it_is_broken_recovered_and_undone(typed: list[Typed]) -> None:
+    verdicts = [
+        re.findall(r"^  found  (\w+)", each.screen, re.MULTILINE) for each in typed if "assess" in each.block.command
+    ]
+    assert verdicts == [["healthy"], ["failing"], ["failing"], ["degraded"]]
+
+
+def test_no_command_is_passed_over_and_every_playbook_has_its_screen() -> None:
+    assert set(re.findall(r"^```(.*)$", TEXT, re.MULTILINE)[::2]) == {"", "text"}
+    assert all(tutorial.COMMAND.match(block.command) for block in BLOCKS)
+    assert [b.command for b in BLOCKS if b.command.startswith(("ansible-playbook", "scout")) and not b.shown] == []
+    assert [b.command for b in BLOCKS[:2]] == list(tutorial.READY)
