@@ -28,13 +28,13 @@ PLAYBOOKS := playbooks roles drills extensions inventories library plugins meta 
 # lines with a + alone; and it runs those for `make -n`, too.
 LIVE := $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,+)
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-# The rest of the tests needs the real pg_cron, and runs after the scenarios of Molecule.
-HERE := 'not docker and not pg_cron'
+# Of the others, those of the real pg_cron run after the scenarios of Molecule, those of ansible-rulebook beside it.
+HERE := 'not docker and not pg_cron and not eda'
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
-.PHONY: tests quick-tests molecule-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity docs lint-changed-playbooks
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test check lint format unit integration e2e molecule matrix mutants bench psql reference faults lock build clean distclean
+.PHONY: tests quick-tests molecule-where-possible eda-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity docs lint-changed-playbooks
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test check lint format unit integration e2e molecule eda matrix mutants bench psql reference faults lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -61,7 +61,7 @@ gameday: setup ## Break throwaway pipelines in ways nobody wrote down; ARGS="-e 
 	@$(BIN)/ansible-playbook playbooks/gameday.yml $(ARGS)
 
 test: setup ## Run every check and test; Molecule where Docker answers; SETUP=docker installs and starts it (as root)
-	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible oldest-and-newest
+	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible eda-where-possible oldest-and-newest
 
 check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback
 	@$(MAKE) -k -j3 $(SYNC) quick-tests lint-changed-playbooks lint-code
@@ -77,8 +77,15 @@ molecule-where-possible: setup
 	@if why=$$($(PYTHON) -m $(PIPELINE).server.docker ready 2>&1); then exec $(BIN)/python extensions/molecule/run.py; \
 	else printf '\nmolecule: left out, for Docker cannot be had here: %s\n' "$$(printf '%s\n' "$$why" | tail -n 1)"; fi
 
+eda-where-possible: setup
+	@if why=$$($(BIN)/python -m tests.rulebook --ready 2>&1); then exec $(BIN)/python -m tests.rulebook; \
+	else printf '\neda: left out, for ansible-rulebook cannot be had here: %s\n' "$$(printf '%s\n' "$$why" | tail -n 1)"; fi
+
 oldest-and-newest: setup
 	@$(BIN)/python scripts/matrix --ends
+
+eda: setup ## Answer alerts with the real ansible-rulebook, on Java 17 or newer, found or Debian's unpacked into .cache
+	@$(BIN)/python -m tests.rulebook $(ARGS)
 
 matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write the table of docs/support.md [ARGS="'Python 3.12'"]
 	@$(BIN)/python scripts/matrix $(ARGS)

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker
-from tests import CHECKOUT, warm
+from tests import CHECKOUT, rulebook, warm
 
 pytest_plugins = ["tests.scout.fixtures"]
 
@@ -26,9 +26,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What needs Docker is left out, before any of its fixtures, where no Docker answers."""
+    """What needs Docker, or ansible-rulebook, is left out before any of its fixtures where there is none."""
     if item.get_closest_marker("docker") and not docker.answers():
         pytest.skip("no Docker server answers")
+    if item.get_closest_marker("eda") and not rulebook.installed():
+        pytest.skip("ansible-rulebook is not ready: `make eda` gets it")
 
 
 @pytest.hookimpl(tryfirst=True)
