@@ -34,6 +34,12 @@ options:
     type: str
     choices: [refuse, keep_current, restore]
     default: refuse
+  dlq_ids:
+    description:
+      - Dead letters that somebody has looked at and takes for what the run stored. Needed for runs of versions before 1.0, which
+        left no digests in the ledger; without effect on a run that did.
+    type: list
+    elements: str
   allow_owners:
     description:
       - Of a run that changed the schema, roles that may own what is made or changed although they are superusers, or own nothing of

@@ -101,7 +101,8 @@ def test_undo_restores_what_the_run_stored_and_names_what_was_added(intruder: st
     assert refused["conflicts"] == [
         {"table": "dead_letters", "key": letter, "why": "was added since: the run did not store it"}
     ]
-    done = call("scout_undo", intruder, run_id=run["run_id"], on_conflict=on_conflict)
+    # Naming it makes it none that a run stored which noted what it did.
+    done = call("scout_undo", intruder, run_id=run["run_id"], on_conflict=on_conflict, dlq_ids=[letter])
 
     assert not done.get("failed"), done["msg"]
     assert (done["put_back"]["events"], done["conflicting"], forged(intruder)) == (2, 1, 0)

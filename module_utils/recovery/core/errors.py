@@ -100,6 +100,12 @@ class ForeignLedger(RecoveryError):
     kind = "foreign_ledger"
 
 
+class LedgerVersion(RecoveryError):
+    """The ledger is of a later release, or has not been upgraded from an earlier one."""
+
+    kind = "ledger_version"
+
+
 class LeaseHeld(RecoveryError):
     """Another operator is working."""
 

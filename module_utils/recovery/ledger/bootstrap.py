@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..core.errors import MissingPrivilege
+from ..core.errors import LedgerVersion, MissingPrivilege
 from ..postgres.driver import sql
 from ..postgres.failures import attempting
 from ..postgres.session import check_incident
@@ -38,6 +38,9 @@ WITH tables AS (
     WHERE n.nspname = 'scout_ops' AND c.relname = ANY(%(tables)s::text[])
 )
 SELECT n.oid IS NOT NULL AS present,
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false) AND EXISTS (
+           SELECT FROM pg_catalog.pg_class AS c
+           WHERE c.relnamespace = n.oid AND c.relname = 'versions' AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) AS dated,
        coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false)
            AND there = cardinality(%(tables)s::text[]) AND closed = 0 AS ready,
        closed = 0 AND CASE WHEN n.oid IS NULL THEN pg_catalog.has_database_privilege(current_database(), 'CREATE')
@@ -67,8 +70,14 @@ def look(
     if upgrade and session.connection.is_idle and state["present"] and not _is_current(session, state):
         _create_or_upgrade(session)
         state = _state(session)
+    if newer := _newer(session, state):
+        if mode == "required":
+            raise newer
+        return Ledger(session, False, controller, incident, [f"the ledger was not read: {newer}"])
     if not state["ready"]:
         state = _state(session, [name for name in TABLES if name not in ADDED_LAST])
+    if not state["ready"] and (older := _older(session, state)):
+        return Ledger(session, False, controller, incident, [f"the ledger was not read: {older}"])
     if mode == "required" and not (state["ready"] or state["creatable"]):
         raise _cannot_use(session, present=state["present"])
     return Ledger(session, state["ready"], controller, incident)
@@ -76,7 +85,7 @@ def look(
 
 def ensure(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
     """The ledger for writing: created on first use where permitted. Raises ForeignLedger where the one that is there is not
-    ours, and MissingPrivilege where it is required and cannot be created or used."""
+    ours, LedgerVersion for one of a later version, and MissingPrivilege where it is required and cannot be created or used."""
     check_incident(incident)
     ledger = Ledger(session, mode != "off" and _create_or_upgrade(session), controller, incident)
     if mode != "off" and not ledger.present:
@@ -93,6 +102,8 @@ def _create_or_upgrade(session: Session) -> bool:
     with session.read():
         ownership.require(session)
         state = _state(session)
+        if newer := _newer(session, state):
+            raise newer
         if _is_current(session, state):
             return True
         if not state["creatable"]:
@@ -134,6 +145,30 @@ def _is_current(session: Session, state: Row) -> bool:
     return state["ready"] and session.row(APPLIED)["applied"] >= len(VERSIONS)
 
 
+def _newer(session: Session, state: Row) -> LedgerVersion | None:
+    """What is wrong with a ledger of a later version, whose rows may mean what we do not know; None for any other."""
+    if not state["dated"] or (applied := session.row(APPLIED)["applied"]) <= len(VERSIONS):
+        return None
+    return LedgerVersion(
+        "could not use the ledger scout_ops",
+        on=session.where,
+        said=f"it is of version {applied}, and this release of scout.recovery knows {len(VERSIONS)}",
+        next_step="install the release of scout.recovery that wrote it, or a later one, and run the same command again",
+    )
+
+
+def _older(session: Session, state: Row) -> LedgerVersion | None:
+    """What keeps a ledger of an earlier version from being read as it is; None where it can be, or where there is none."""
+    if not state["dated"] or (applied := session.row(APPLIED)["applied"]) >= len(VERSIONS):
+        return None
+    return LedgerVersion(
+        "could not read the ledger scout_ops",
+        on=session.where,
+        said=f"it is of version {applied}, from before this release of scout.recovery, which has {len(VERSIONS)}",
+        next_step="whatever changes something upgrades it first, with all that stands in it: run that, without --check",
+    )
+
+
 def _applied(session: Session) -> int:
     """How many versions of the schema are in place."""
     if not session.row("SELECT to_regclass('scout_ops.versions') IS NOT NULL AS there")["there"]:
@@ -164,9 +199,12 @@ def problem(session: Session) -> RecoveryError | None:
     if foreign := ownership.foreign(session):
         return foreign
     state = _state(session)
+    if newer := _newer(session, state):
+        return newer
     return None if state["ready"] or state["creatable"] else _cannot_use(session, present=state["present"])
 
 
 def hidden(session: Session) -> RecoveryError | None:
-    """Why this role sees nothing of a ledger that is there, or None; inside the caller's transaction."""
-    return problem(session) if _state(session)["present"] else None
+    """Why nothing is seen of a ledger that is there, or None; inside the caller's transaction."""
+    state = _state(session)
+    return (problem(session) or _older(session, state)) if state["present"] else None

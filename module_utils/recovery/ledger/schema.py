@@ -306,8 +306,20 @@ COMMENT ON COLUMN scout_ops.runs.action IS
     'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
     'window_recovery, watch, capture, rollback, deploy; while an incident is open also what was only checked: assess, gate, evidence';
 """,
-    # A transaction_id may be longer than an index takes: a digest of it is indexed.
+    # Two names that ledgers before 1.0 have. A transaction_id may be longer than an index takes: a digest of it is indexed.
     """
+DO $$
+BEGIN
+    IF to_regclass('scout_ops.kin') IS NOT NULL THEN
+        ALTER TABLE scout_ops.kin RENAME CONSTRAINT kin_pkey TO related_events_pkey;
+        ALTER TABLE scout_ops.kin RENAME TO related_events;
+    END IF;
+    IF EXISTS (SELECT FROM pg_catalog.pg_attribute
+               WHERE attrelid = 'scout_ops.images'::regclass AND attname = 'taken_back_by') THEN
+        ALTER TABLE scout_ops.images RENAME COLUMN taken_back_by TO undone_by;
+    END IF;
+END
+$$;
 ALTER TABLE scout_ops.related_events DROP CONSTRAINT related_events_pkey;
 ALTER TABLE scout_ops.related_events ADD COLUMN entry bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
 CREATE UNIQUE INDEX related_events_key ON scout_ops.related_events

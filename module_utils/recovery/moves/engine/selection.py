@@ -155,7 +155,7 @@ def snapshot_values(snapshot: str | None) -> dict[str, t.Any]:
 def ask(session: Session, params: Mapping[str, t.Any], *, now: datetime.datetime | None = None) -> Selection:
     """The selection that options describe; raises BadInput for each value that cannot be used, changing nothing."""
     window = window_of(session, params, clock=params["clock"])
-    ids = _identifiers(params["event_ids"] or [], "event_ids")
+    ids = identifiers(params["event_ids"] or [], "event_ids")
     if params["event_ids_file"]:
         ids += _from_file(params["event_ids_file"])
     made = Selection(
@@ -192,7 +192,7 @@ def not_found(session: Session, ids: Iterable[str]) -> dict[str, t.Any]:
     return {"count": row["missing"], "ids": [str(event) for event in found]}
 
 
-def _identifiers(values: Iterable[str], name: str) -> list[str]:
+def identifiers(values: Iterable[str], name: str) -> list[str]:
     made: list[str] = []
     for value in values:
         try:
@@ -212,7 +212,7 @@ def _from_file(name: str) -> list[str]:
             said=getattr(e, "strerror", None) or str(e),
             next_step="give a text file with one event id per line",
         ) from e
-    ids = _identifiers(
+    ids = identifiers(
         (line for line in lines if line.strip() and not line.lstrip().startswith("#")), f"event_ids_file {name}"
     )
     if not ids:

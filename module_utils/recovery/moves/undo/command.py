@@ -13,6 +13,7 @@ from ...core.times import to_the_minute
 from ...ledger import bootstrap
 from ...scout import row_images
 from ..engine import job as engine_job
+from ..engine import selection
 from . import run as undo_run
 
 if t.TYPE_CHECKING:
@@ -25,6 +26,7 @@ if t.TYPE_CHECKING:
 UNDO_SPEC: dict[str, dict[str, t.Any]] = {
     "run_id": {"type": "str", "required": True},
     "on_conflict": {"type": "str", "choices": ["refuse", "keep_current", "restore"], "default": "refuse"},
+    "dlq_ids": {"type": "list", "elements": "str"},
 }
 
 
@@ -59,7 +61,8 @@ def undo[R: Mapping[str, t.Any]](
         return _of_schema(call, params, job, undone, of_schema)
     with engine_job.reading(call.session, "could not read the run to undo"):
         tables = row_images.read(call.session)
-        work = undo_run.Undo(call.session, tables, undone, params["on_conflict"], call.progress)
+        looked_at = selection.identifiers(params["dlq_ids"] or (), "dlq_ids")
+        work = undo_run.Undo(call.session, tables, undone, params["on_conflict"], call.progress, looked_at)
         preview = work.preview()
     result, run_named = _found(undone, preview), named(undone)
     if undone["undone_by"] or not (preview.items or preview.conflicting):

@@ -121,21 +121,29 @@ def find(session: Session, run_id: str) -> Row:
     return run
 
 
-def source(run: Row) -> Source:
-    """Where the items of a run are."""
-    return Source(run["run_id"], run["started_at"], run["action"] in DEAD_LETTER_ACTIONS)
+def source(run: Row, looked_at: Sequence[str] = ()) -> Source:
+    """Where the items of a run are; `looked_at`: the dead letters that are taken although the run noted none."""
+    return Source(run["run_id"], run["started_at"], run["action"] in DEAD_LETTER_ACTIONS, looked_at)
 
 
 class Undo:
     """One undo of a run."""
 
-    def __init__(self, session: Session, tables: Tables, undone: Row, on_conflict: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        session: Session,
+        tables: Tables,
+        undone: Row,
+        on_conflict: str,
+        progress: Progress,
+        looked_at: Sequence[str] = (),
+    ) -> None:
         self.session = session
         self.tables = tables
         self.undone = undone
         self.on_conflict = on_conflict
         self.progress = progress
-        self.source = source(undone)
+        self.source = source(undone, looked_at)
 
     def preview(self) -> Preview:
         """The preview, on one snapshot; inside the caller's read-only transaction."""

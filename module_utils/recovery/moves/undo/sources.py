@@ -84,13 +84,15 @@ WHERE {condition} AND i.transaction_id IN (SELECT transaction_id FROM base WHERE
 
 #: Unresolved dead letters that name a run; those of them that are what it stored; and the others, whoever made them that.
 NAMING_RUN = sql.SQL("d.failed_at >= %(since)s AND d.error_details @> %(made_by)s AND d.resolved_at IS NULL")
-DEAD_LETTERS_OF = sql.SQL("{} AND {}").format(NAMING_RUN, AS_STORED)
+#: The run of an earlier version noted nothing: of those it is taken that somebody has looked at, and named.
+BELIEVED = sql.SQL("({} OR (d.dlq_id = ANY(%(looked_at)s::uuid[]) AND NOT {}))").format(AS_STORED, RUN_NOTED)
+DEAD_LETTERS_OF = sql.SQL("{} AND {}").format(NAMING_RUN, BELIEVED)
 NOT_STORED = """
 SELECT d.dlq_id::text AS key,
        EXISTS (SELECT FROM scout_ops.stored AS s WHERE s.dlq_id = d.dlq_id AND s.run_id = %(undone)s::uuid) AS known,
        {noted} AS noted, count(*) OVER () AS number
 FROM {dead_letters} AS d
-WHERE {naming_run} AND NOT {as_stored} ORDER BY 1 LIMIT %(most)s
+WHERE {naming_run} AND NOT {believed} ORDER BY 1 LIMIT %(most)s
 """
 JOURNAL_OF = sql.SQL("i.run_id = %(undone)s::uuid AND i.undone_by IS NULL")
 
@@ -101,7 +103,7 @@ def _why(row: Row) -> str:
         return "has changed since the run stored it"
     if row["noted"]:
         return "was added since: the run did not store it"
-    return "cannot be told from a forged one: the ledger has no digest of what this run stored"
+    return "cannot be told from a forged one: the ledger has no digest of what this run stored; look at it, then name it in dlq_ids"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +113,7 @@ class Source:
     run_id: str
     since: t.Any
     dead_letters: bool
+    looked_at: Sequence[str] = ()
 
     @property
     def condition(self) -> sql.Composable:
@@ -124,6 +127,7 @@ class Source:
             "undone": self.run_id,
             "since": self.since,
             "made_by": Jsonb({"format": FORMAT, "run_id": self.run_id}),
+            "looked_at": list(self.looked_at),
         }
 
     @property
@@ -149,7 +153,7 @@ class Source:
         """Dead letters that name the run and are not what it stored, the first of them, and how many there are."""
         if not self.dead_letters:
             return [], 0
-        query = contract.compose(NOT_STORED, naming_run=NAMING_RUN, noted=RUN_NOTED, as_stored=AS_STORED)
+        query = contract.compose(NOT_STORED, naming_run=NAMING_RUN, noted=RUN_NOTED, believed=BELIEVED)
         found = session.rows(query, **self.values, most=most)
         return [Conflict("dead_letters", row["key"], _why(row)) for row in found], found[0]["number"] if found else 0
 

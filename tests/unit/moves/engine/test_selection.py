@@ -116,7 +116,7 @@ def test_a_file_of_identifiers(tmp_path: Path) -> None:
 
 def test_a_wrong_identifier_is_shown_in_part() -> None:
     with pytest.raises(BadInput) as raised:
-        selection._identifiers([EVENT, "y" * 90], "event_ids")
+        selection.identifiers([EVENT, "y" * 90], "event_ids")
     assert raised.value.attempted == f"event_ids: {'y' * 80!r} is not an event id"
     assert selection._texts(None) == ()
     assert selection._texts(["a"]) == ("a",)
