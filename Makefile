@@ -100,6 +100,7 @@ lint-code: setup
 	$(BIN)/yamllint --strict .
 	$(BIN)/python scripts/validate-modules
 	$(BIN)/antsibull-changelog lint
+	cd drills && $(BIN)/antsibull-changelog lint
 	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows deploy/github-actions.yml deploy/gameday.yml deploy/dependency-audit.yml
 
 lint-playbooks: setup

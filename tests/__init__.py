@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 #: The root of the checkout.
 CHECKOUT = Path(__file__).resolve().parents[1]
+#: Of both collections.
+[VERSION] = re.findall(r"^version: (\S+)$", (CHECKOUT / "galaxy.yml").read_text(encoding="utf-8"), re.MULTILINE)
 
 if (_path := str(CHECKOUT / ".collections")) not in sys.path:
     sys.path.append(_path)

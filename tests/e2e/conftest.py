@@ -17,6 +17,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playb
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests import VERSION
 from tests.door import Door
 from tests.e2e.browser import Browser, open_browser
 from tests.e2e.pipeline import Pipeline
@@ -71,7 +72,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("user")
     (home / "ansible.cfg").write_text("[defaults]\ncollections_path = collections\n")
     env = environment(home, {"ANSIBLE_CONFIG": str(home / "ansible.cfg"), "HOME": str(home)})
-    archives = [str(home / f"scout-{name}-0.1.0.tar.gz") for name in ("recovery", "drills")]
+    archives = [str(home / f"scout-{name}-{VERSION}.tar.gz") for name in ("recovery", "drills")]
     for command in (
         [str(BIN / "python"), str(CHECKOUT / "scripts" / "build"), str(home)],
         [str(BIN / "ansible-galaxy"), "collection", "install", *archives, "-p", str(home / "collections"), "--offline"],

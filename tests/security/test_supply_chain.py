@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from tests import CHECKOUT
+from tests import CHECKOUT, VERSION
 
 PIN = re.compile(r"^([a-z0-9][\w.-]*)(?:\[.*?\])?==(\S+)", re.MULTILINE | re.IGNORECASE)
 
@@ -33,11 +33,11 @@ def test_archives_and_bill_of_materials_are_the_same_each_time_and_whole(tmp_pat
     """Built later, and by somebody with other habits."""
     first, second = built(tmp_path / "one", 0o022), built(tmp_path / "two", 0o077)
     assert sorted(first) == [
-        "scout-drills-0.1.0.tar.gz", "scout-recovery-0.1.0.cdx.json", "scout-recovery-0.1.0.tar.gz",
+        f"scout-drills-{VERSION}.tar.gz", f"scout-recovery-{VERSION}.cdx.json", f"scout-recovery-{VERSION}.tar.gz",
     ]  # fmt: skip
     assert [name for name in first if first[name] != second[name]] == []
     for name in ("recovery", "drills"):
-        with tarfile.open(tmp_path / "one" / f"scout-{name}-0.1.0.tar.gz") as archive:
+        with tarfile.open(tmp_path / "one" / f"scout-{name}-{VERSION}.tar.gz") as archive:
             members = archive.getmembers()
         assert [each.name for each in members if not each.isfile() and not each.isdir()] == []
         assert {each.mtime for each in members} == {315532800}
@@ -45,7 +45,7 @@ def test_archives_and_bill_of_materials_are_the_same_each_time_and_whole(tmp_pat
         roles = {name for name in names if re.fullmatch(r"roles/\w+", name)}
         assert roles
         assert [role for role in roles if f"{role}/README.md" not in names] == []
-    found = json.loads(first["scout-recovery-0.1.0.cdx.json"])
+    found = json.loads(first[f"scout-recovery-{VERSION}.cdx.json"])
     assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
     pinned = dict(PIN.findall((CHECKOUT / "requirements" / "extras.txt").read_text()))
     assert {each["name"]: each["version"] for each in found["components"]} == pinned
@@ -60,7 +60,7 @@ def test_archives_and_bill_of_materials_are_the_same_each_time_and_whole(tmp_pat
 def test_archives_name_the_address_that_they_are_built_for(tmp_path: Path) -> None:
     built(tmp_path / "dist", 0o022, "--repository", "https://git.example.org/ours/scout/")
     for name in ("recovery", "drills"):
-        with tarfile.open(tmp_path / "dist" / f"scout-{name}-0.1.0.tar.gz") as archive:
+        with tarfile.open(tmp_path / "dist" / f"scout-{name}-{VERSION}.tar.gz") as archive:
             content = archive.extractfile("MANIFEST.json")
             assert content
             about = json.load(content)["collection_info"]

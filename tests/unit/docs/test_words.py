@@ -74,6 +74,7 @@ YAML = (
     "drills/scenarios",
     "drills/roles",
     "changelogs/fragments",
+    "drills/changelogs/fragments",
 )
 PROSE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "drills/*.md", "docs/*.md", "roles/*/templates/*", "docs/*.sql",
          "drills/plugins/plugin_utils/drill/results/templates/*", "Makefile", "deploy/*")  # fmt: skip

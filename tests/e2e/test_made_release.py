@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""scripts/release turns fragments into changelogs with all modules, and writes the version wherever one stands."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests import CHECKOUT
+
+VERSION = "97.0.1"
+FRAGMENT = "---\nminor_changes:\n  - A fragment that was not told yet.\n"
+LEFT_OUT = (".git", ".cache", ".molecule", ".scout", ".venv", "__pycache__", "dist", "tests")
+
+
+def release(copy: Path, version: str) -> subprocess.CompletedProcess[str]:
+    """What the script says, run in a copy of the checkout."""
+    command = [sys.executable, str(copy / "scripts" / "release"), version, "--date", "2097-01-02"]
+    return subprocess.run(command, cwd=copy, capture_output=True, text=True)
+
+
+def test_a_release_is_one_command(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(CHECKOUT, copy, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    # As long as nothing is released everything came with the next release, and of what is released nothing did.
+    module = copy / "library" / "scout_lease.py"
+    module.write_text(re.sub("version_added: .*", "version_added: 97.0.0", module.read_text(), count=1))
+    (copy / "changelogs" / "fragments" / "told.yml").write_text(FRAGMENT)
+    assert release(copy, "97").returncode == 2
+
+    done = release(copy, VERSION)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for path in (copy / "galaxy.yml", copy / "drills" / "galaxy.yml"):
+        assert yaml.safe_load(path.read_text())["version"] == VERSION
+    assert yaml.safe_load((copy / "drills" / "galaxy.yml").read_text())["dependencies"] == {
+        "scout.recovery": f">={VERSION}"
+    }
+    assert f'version = "{VERSION}"' in (copy / "pyproject.toml").read_text()
+    assert f"scout-recovery-{VERSION}.tar.gz" in (copy / "README.md").read_text()
+    for home in (copy, copy / "drills"):
+        made = yaml.safe_load((home / "changelogs" / "changelog.yaml").read_text())["releases"][VERSION]
+        assert made["release_date"] == "2097-01-02"
+        assert "v97\\.0\\.1" in (home / "CHANGELOG.md").read_text()
+        assert list((home / "changelogs" / "fragments").glob("*.yml")) == []
+        if home == copy:
+            assert "A fragment that was not told yet." in made["changes"]["minor_changes"]
+            assert "scout_lease" in {each["name"] for each in made["modules"]}
+
+    again = release(copy, VERSION)
+    assert again.returncode == 2
+    assert "is released already" in again.stderr
+
+
+def test_every_module_is_in_a_changelog_or_not_released_yet() -> None:
+    told: set[str] = set()
+    released: set[str] = set()
+    for home in (CHECKOUT, CHECKOUT / "drills"):
+        if (file := home / "changelogs" / "changelog.yaml").exists():
+            for version, made in yaml.safe_load(file.read_text())["releases"].items():
+                released.add(version)
+                told |= {each["name"] for each in made.get("modules", [])}
+    modules = [*CHECKOUT.glob("library/scout_*.py"), *CHECKOUT.glob("drills/plugins/modules/scout_*.py")]
+    for path in modules:
+        [since] = re.findall(r"^version_added: (\S+)$", path.read_text(), re.MULTILINE)
+        assert path.stem in told or since not in released, path.stem
