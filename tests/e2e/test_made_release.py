@@ -17,6 +17,8 @@ from tests import CHECKOUT
 
 VERSION = "97.0.1"
 FRAGMENT = "---\nminor_changes:\n  - A fragment that was not told yet.\n"
+#: Where the modules of drills are, and those of recovery.
+MODULES = ("plugins/modules/scout_*.py", "library/scout_*.py")
 LEFT_OUT = (".git", ".cache", ".molecule", ".scout", ".venv", "__pycache__", "dist", "tests")
 
 
@@ -29,9 +31,9 @@ def release(copy: Path, version: str) -> subprocess.CompletedProcess[str]:
 def test_a_release_is_one_command(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(CHECKOUT, copy, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    # As long as nothing is released everything came with the next release, and of what is released nothing did.
-    module = copy / "library" / "scout_lease.py"
-    module.write_text(re.sub("version_added: .*", "version_added: 97.0.0", module.read_text(), count=1))
+    # As before the first release: everything comes with it.
+    for home in (copy, copy / "drills"):
+        (home / "changelogs" / "changelog.yaml").unlink(missing_ok=True)
     (copy / "changelogs" / "fragments" / "told.yml").write_text(FRAGMENT)
     assert release(copy, "97").returncode == 2
 
@@ -43,7 +45,7 @@ def test_a_release_is_one_command(tmp_path: Path) -> None:
         "scout.recovery": f">={VERSION}"
     }
     assert f'version = "{VERSION}"' in (copy / "pyproject.toml").read_text()
-    assert f"scout-recovery-{VERSION}.tar.gz" in (copy / "README.md").read_text()
+    assert f"scout-recovery-{VERSION}.tar.gz" in (copy / "docs" / "install.md").read_text()
     for home in (copy, copy / "drills"):
         made = yaml.safe_load((home / "changelogs" / "changelog.yaml").read_text())["releases"][VERSION]
         assert made["release_date"] == "2097-01-02"
@@ -51,7 +53,8 @@ def test_a_release_is_one_command(tmp_path: Path) -> None:
         assert list((home / "changelogs" / "fragments").glob("*.yml")) == []
         if home == copy:
             assert "A fragment that was not told yet." in made["changes"]["minor_changes"]
-            assert "scout_lease" in {each["name"] for each in made["modules"]}
+        modules = {each["name"] for each in made["modules"]}
+        assert modules == {path.stem for path in home.glob(MODULES[home == copy])}
 
     again = release(copy, VERSION)
     assert again.returncode == 2
