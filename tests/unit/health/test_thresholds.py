@@ -25,7 +25,7 @@ MODULES = ("scout_dashboard_info", "scout_gate_info", "scout_health_info", "scou
 ROLES = sorted(
     path.parent.parent.name
     for path in CHECKOUT.glob("roles/*/defaults/main.yml")
-    if "stuck_after_seconds | default" in path.read_text()
+    if "'stuck_after_seconds', default=" in path.read_text()
 )
 
 
@@ -80,7 +80,7 @@ def test_modules_take_and_document_the_same_age_of_stuck_sessions(name: str) -> 
 @pytest.mark.parametrize("role", ROLES)
 def test_roles_default_to_the_same_age(role: str) -> None:
     [default] = re.findall(
-        r"stuck_after_seconds \| default\((\d+)\)", (CHECKOUT / "roles" / role / "defaults" / "main.yml").read_text()
+        r"'stuck_after_seconds', default=(\d+)\)", (CHECKOUT / "roles" / role / "defaults" / "main.yml").read_text()
     )
     assert float(default) == STUCK_AFTER_SECONDS
 
