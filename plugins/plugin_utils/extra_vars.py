@@ -45,7 +45,9 @@ TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.set
 ALLOW = "allow_shared_database"
 #: Read by plugins, as they stand; and what AWX hands from one job of a workflow to the next.
 READ_ELSEWHERE = (
-    frozenset({"scout_drill_target", "scout_results", "target", ALLOW}) | task_options.names() | rollout.names()
+    frozenset({"scout_drill_target", "scout_results", "target", "_raw_params", ALLOW})
+    | task_options.names()
+    | rollout.names()
 )
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
