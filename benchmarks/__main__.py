@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import os
 import re
 import tempfile
 import time
@@ -274,8 +276,32 @@ def far(bench: Bench) -> str:
             connection.execute("SELECT 1")
 
     names = ("assess", "pause_ingestion", "emergency_reset")
-    plays: dict[str, Callable[[str], None]] = {f"{name}.yml": lambda at, name=name: play(name, at) for name in names}
-    return distance.table(dsn, bench.rounds, {"one session with one query": one_query, **plays})
+    runs: dict[str, tuple[str, distance.Run]] = {
+        "one session with one query": (dsn, one_query),
+        "the same with a password and a verified certificate": (_verified(bench, dsn), one_query),
+        **{f"{name}.yml": (dsn, lambda at, name=name: play(name, at)) for name in names},
+    }
+    return distance.table(bench.rounds, runs)
+
+
+def _verified(bench: Bench, dsn: str) -> str:
+    """The connection string of a client that comes by TCP, with TLS: verify-full, SCRAM."""
+    authority, chain = bench.folder / "ca.pem", bench.folder / "server.pem"
+    importlib.import_module("tests.integration.listeners").certificates(bench.folder)
+    name = str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
+    with psycopg.connect(bench.server.dsn(), autocommit=True) as connection:
+        row = connection.execute("SHOW data_directory").fetchone()
+        assert row
+        # The server reads its key as the account that it runs as, and nobody else may.
+        own = Path(row[0]) / chain.name
+        own.write_bytes(chain.read_bytes())
+        own.chmod(0o600)
+        os.chown(own, Path(row[0]).stat().st_uid, -1)
+        for setting in ("ssl_cert_file", "ssl_key_file"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = '{chain.name}'")
+        connection.execute("ALTER SYSTEM SET ssl = on")
+        connection.execute("SELECT pg_reload_conf()")
+    return bench.server.tcp_dsn(name, sslmode="verify-full", sslrootcert=str(authority))
 
 
 TITLES = {

@@ -10,7 +10,7 @@ import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -20,7 +20,8 @@ ROUND_TRIP_SECONDS = 0.04
 
 
 class Distant:
-    """A way to a server on which everything takes half a round trip each way."""
+    """A way to a server on which everything takes half a round trip each way: to its socket without a password and TLS, or, where
+    the connection string names a host, by TCP with whatever that has to say of both."""
 
     def __init__(self, dsn: str, round_trip_seconds: float = ROUND_TRIP_SECONDS) -> None:
         self._to = conninfo_to_dict(dsn)
@@ -36,8 +37,8 @@ class Distant:
         starting = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._connected, "127.0.0.1", 0), self._loop)
         self._server = starting.result(10)
         port = self._server.sockets[0].getsockname()[1]
-        others = {name: value for name, value in self._to.items() if name not in {"host", "port", "hostaddr"}}
-        self.dsn = make_conninfo(**others, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
+        plain = {"sslmode": "disable", "gssencmode": "disable"}
+        self.dsn = make_conninfo(**plain | self._to | {"host": "127.0.0.1", "port": port})
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,8 +58,11 @@ class Distant:
         self.sessions += 1
         # The way there and back is gone once before anybody can speak.
         await asyncio.sleep(2 * self._half)
-        at = f"{self._to['host']}/.s.PGSQL.{self._to['port']}"
-        back, forth = await asyncio.open_unix_connection(at)
+        host, port = str(self._to["host"]), self._to["port"]
+        if host.startswith("/"):
+            back, forth = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        else:
+            back, forth = await asyncio.open_connection(host, int(str(port)))
         spoke_last: list[str] = ["server"]
         try:
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
@@ -98,13 +102,16 @@ class Distant:
         await delivering
 
 
-def table(dsn: str, rounds: int, runs: dict[str, Callable[[str], None]]) -> str:
-    """A Markdown table: what each run asks of the network, and how much longer it takes than beside the server."""
+Run = Callable[[str], None]
+
+
+def table(rounds: int, runs: Mapping[str, tuple[str, Run]]) -> str:
+    """A Markdown table: what each run of a database asks of the network, and how much longer it takes than beside the server."""
     made = [
         "| what | sessions | round trips | here | at 40 ms | at 40 ms, in round trips |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for name, run in runs.items():
+    for name, (dsn, run) in runs.items():
         run(dsn)
         with Distant(dsn) as far:
             here: list[float] = []
@@ -119,7 +126,7 @@ def table(dsn: str, rounds: int, runs: dict[str, Callable[[str], None]]) -> str:
     return "\n".join(made)
 
 
-def _timed(run: Callable[[str], None], dsn: str) -> float:
+def _timed(run: Run, dsn: str) -> float:
     began = time.monotonic()
     run(dsn)
     return time.monotonic() - began
