@@ -5,7 +5,8 @@
 modules, roles and plugins, and that nothing of the finished site leads nowhere.
 
 Pages are written to be read in the repository. So a link to another page stays a link to it, and one to a file of the sources
-leads to the repository. REPOSITORY names it, as for scripts/build; else it is the one in galaxy.yml.
+leads to the repository. REPOSITORY names it, as for scripts/build; else it is the one in galaxy.yml. SITE_URL is where the site
+is published, if it is; a page that is not found has to know.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import reference
 import whole
 import yaml
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -44,6 +46,7 @@ LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s#]+)(?P<rest>(?:#[^)\s]*)?\)
 FENCE = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
 
 
+@event_priority(100)
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """The address of the sources, anchors as a repository's page has them, and the reference in the navigation."""
     about = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))
@@ -52,6 +55,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         # The list of versions is where mike publishes; elsewhere there is none to look for.
         config.extra["version"] = {"provider": "mike", "default": "latest"}
     config.repo_name = "Sources"
+    config.site_url = os.environ.get("SITE_URL", "")
     config.mdx_configs["toc"]["slugify"] = pymdownx.slugs.slugify(case="lower")
     config.extra["scout_pages"] = pages = reference.pages(ROOT)
     config.nav = _filled(config.nav, pages)
