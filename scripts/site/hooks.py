@@ -43,6 +43,8 @@ OUTSIDE = {
 #: What is a page in the repository and another on the site.
 INSTEAD = {"docs/roles.md": "reference/roles/index.md"}
 LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s#]+)(?P<rest>(?:#[^)\s]*)?\))")
+#: antsibull-changelog puts the anchor of a heading before it, where the site would give the heading another, or the same twice.
+ANCHORED = re.compile(r'^<a id="([\w-]+)"></a>\n(#+ .+)$', re.MULTILINE)
 FENCE = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
 
 
@@ -65,6 +67,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """All pages that are not in docs/."""
     made = {there: (ROOT / here).read_text(encoding="utf-8") for here, there in OUTSIDE.items()}
+    made[OUTSIDE["CHANGELOG.md"]] = ANCHORED.sub(r"\2 {#\1}", made[OUTSIDE["CHANGELOG.md"]])
     made["assets/site.css"] = (Path(__file__).parent / "site.css").read_text(encoding="utf-8")
     for name, text in {**made, **config.extra.pop("scout_pages")}.items():
         files.append(File.generated(config, name, content=text))
