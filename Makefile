@@ -60,7 +60,7 @@ drill: setup ## Break throwaway pipelines and recover each against the clock; AR
 gameday: setup ## Break throwaway pipelines in ways nobody wrote down; ARGS="-e seed=7 -e rounds=20", or "-e script=file.json"
 	@$(BIN)/ansible-playbook playbooks/gameday.yml $(ARGS)
 
-test: setup ## Run every check and test; Molecule where Docker answers; SETUP=docker installs and starts it (as root)
+test: setup ## Run every check and test; alerts where Java can be had, Molecule where Docker answers; SETUP=docker installs and starts it (as root)
 	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible eda-where-possible oldest-and-newest
 
 check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback
