@@ -171,7 +171,7 @@ def _of_the_etl(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]
     failed = found.failed_run
     said = message_of(failed) if failed else ""
     if idle := [name for name in _idle(found) if name not in _taken(found)]:
-        yield _off(idle)
+        yield _off(found, idle)
     if found.suspects:
         first = found.suspects[0]
         number = "one malformed event blocks" if len(found.suspects) == 1 else "malformed events block"
@@ -266,12 +266,13 @@ def _of_jobs_off(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis
     etl = {job.jobname for job in found.etl_jobs}
     off = [name for name in found.off if name not in etl and name not in _taken(found)]
     if off:
-        yield _off(off)
+        yield _off(found, off)
 
 
-def _off(names: list[str]) -> Diagnosis:
-    what = (
-        f"{'job' if len(names) == 1 else 'jobs'} {', '.join(names)} inactive, and no pause of this toolkit explains it"
-    )
+def _off(found: Facts, names: list[str]) -> Diagnosis:
+    why = "no pause of this toolkit explains it"
+    if found.ledger_unread:
+        why = "whether a pause explains it is not known, as the ledger was not read"
+    what = f"{'job' if len(names) == 1 else 'jobs'} {', '.join(names)} inactive, and {why}"
     variables = shlex.quote(json.dumps({"ingestion_jobs": names}))
     return cause(what, "cron.job.active is false", f"if it is not on purpose: {RESUME} -e {variables}")

@@ -150,6 +150,7 @@ class Facts:
     exclusive: list[Row] = dataclasses.field(default_factory=list["Row"])
     wider: Wider = dataclasses.field(default_factory=Wider)
     problems: dict[str, Problem] = dataclasses.field(default_factory=dict[str, Problem])
+    ledger_unread: bool = False
 
     @property
     def etl_jobs(self) -> list[cron_jobs.Job]:
@@ -198,7 +199,7 @@ def read(
     with session.read():
         budget = Budget(session, budget_seconds, functools.partial(_tell, progress) if progress else None)
         found.problems = budget.problems
-        found.me = ledger.controller.actor
+        found.me, found.ledger_unread = ledger.controller.actor, ledger.unread
         found.pause = budget.read("pause", lambda _: open_pause(ledger))
         found.at_work = budget.read("lease", lambda _: lease.at_work(ledger))
         found.jobs = budget.read("jobs", functools.partial(_jobs, names=jobs)) or []

@@ -65,7 +65,7 @@ def look(
     if foreign := ownership.foreign(session):
         if mode == "required":
             raise foreign
-        return Ledger(session, False, controller, incident, [f"the ledger was not read: {foreign}"])
+        return Ledger(session, False, controller, incident, [f"the ledger was not read: {foreign}"], unread=True)
     state = _state(session)
     if upgrade and session.connection.is_idle and state["present"] and not _is_current(session, state):
         _create_or_upgrade(session)
@@ -73,11 +73,11 @@ def look(
     if newer := _newer(session, state):
         if mode == "required":
             raise newer
-        return Ledger(session, False, controller, incident, [f"the ledger was not read: {newer}"])
+        return Ledger(session, False, controller, incident, [_not_read(newer)], unread=True)
     if not state["ready"]:
         state = _state(session, [name for name in TABLES if name not in ADDED_LAST])
     if not state["ready"] and (older := _older(session, state)):
-        return Ledger(session, False, controller, incident, [f"the ledger was not read: {older}"])
+        return Ledger(session, False, controller, incident, [_not_read(older)], unread=True)
     if mode == "required" and not (state["ready"] or state["creatable"]):
         raise _cannot_use(session, present=state["present"])
     return Ledger(session, state["ready"], controller, incident)
@@ -164,9 +164,14 @@ def _older(session: Session, state: Row) -> LedgerVersion | None:
     return LedgerVersion(
         "could not read the ledger scout_ops",
         on=session.where,
-        said=f"it is of version {applied}, from before this release of scout.recovery, which has {len(VERSIONS)}",
+        said=f"it is of version {applied}, and this release of scout.recovery has {len(VERSIONS)}",
         next_step="whatever changes something upgrades it first, with all that stands in it: run that, without --check",
     )
+
+
+def _not_read(problem: LedgerVersion) -> str:
+    """A warning that is short enough for a screen to show all of it."""
+    return f"the ledger was not read: {problem.said}; {problem.next_step}"
 
 
 def _applied(session: Session) -> int:

@@ -22,3 +22,5 @@ class Ledger:
     controller: Controller
     incident: str
     warnings: list[str] = dataclasses.field(default_factory=list[str])
+    #: There is one, and nothing in it was believed or understood.
+    unread: bool = False

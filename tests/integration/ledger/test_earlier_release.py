@@ -69,6 +69,7 @@ def test_who_only_reads_is_told_and_changes_nothing(earlier: str) -> None:
     health = call("scout_health_info", earlier)
     assert health["ingestion"]["state"] == "paused"
     assert any(NOT_READ in warning for warning in health["warnings"])
+    assert any("whether a pause explains it is not known" in found["cause"] for found in health["diagnoses"])
     gate = call("scout_gate_info", earlier)
     assert not gate.get("failed"), gate
     listed = call("scout_runs_info", earlier)
