@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_begin
 short_description: Check privileges, take the lease and assess a Scout pipeline
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Does what M(scout.recovery.scout_preflight_info), M(scout.recovery.scout_lease) with O(scout.recovery.scout_lease#module:state=held)
     and M(scout.recovery.scout_health_info) do, one after the other, in one task and on one session.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_capture
 short_description: Capture what the schemas of a Scout release consist of
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Records every object of some schemas, and what they depend on elsewhere, under the name of a release, in
     C(scout_ops.releases) and on request in a file. Tables with columns, defaults, identities, constraints and indexes; views,

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_cleanup
 short_description: Move rows that violate quality rules from silver of a Scout pipeline to the dead letter queue
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Judges all transactions, line items and, where a rule is about them, bronze events by rules, and moves what violates one
     to C(scout.bronze_events_dlq), each row once with the names of all rules it violates, and with its closure (its event, the

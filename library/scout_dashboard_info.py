@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_dashboard_info
 short_description: Run all dashboard queries of the Scout runbook
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Queries C(v_ingest_freshness), C(v_pipeline_throughput), C(v_etl_performance), C(v_quality_alerts), C(data_quality_report)
     and C(v_product_linking_stats), as they are, in READ ONLY transactions.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_dead_letters_info
 short_description: List the dead letter queue of a Scout pipeline by error and source
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads the unresolved entries of C(bronze_events_dlq), at most 100,000 of them, in READ ONLY transactions. Writes nothing.
   - Each error and source comes with one entry, the newest, in which secrets are left out and what identifies a customer is masked

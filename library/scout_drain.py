@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_drain
 short_description: Drain the backlog of a Scout pipeline
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Loads every event that was pending when the task began, through the pipeline's own C(scout.load_silver_from_bronze), in
     transactions whose size adapts to O(target_seconds). What is committed stays; an interrupted run continues.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_edge_function
 short_description: Deploy an edge function from the tree of a commit
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Takes the folder C(supabase) out of a commit of a local clone, whatever is checked out there, and deploys a function of it
     with the Supabase CLI.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_evidence
 short_description: Save what a Scout pipeline looks like now
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Writes sessions, locks, jobs and their recent runs, settings, table statistics, the dead letters of the incident, samples of
     affected rows and the end of the server's log to a folder, one gzip file of JSON lines each. Taken before anything is

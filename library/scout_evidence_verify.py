@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_evidence_verify
 short_description: Verify that evidence is unaltered
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Compares every file that M(scout.recovery.scout_evidence) wrote with its manifest, every manifest with the name of its folder,
     and follows the chain of the manifests of each incident.

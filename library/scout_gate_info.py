@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_gate_info
 short_description: Judge whether a Scout pipeline may continue
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Checks what the runbook's acceptance gate and its success and failure indicators name, from base tables, locks, the catalog
     and the job history, never from what a view or a function of Scout says.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_git_revert
 short_description: Revert a branch to the tree of an earlier commit, in one new commit
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Makes one commit on top of the branch as the remote has it now, whose tree is exactly that of the commit to restore;
     whatever lies between is reverted, merges included. No history is rewritten, and nothing is ever pushed by force.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_health_info
 short_description: Assess a Scout pipeline
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Judges the pipeline by the runbook's figures, computed from its base tables, its locks and its job history, never
     from its views. A figure that cannot be read is C(unknown) with the reason; it does not fail the task.

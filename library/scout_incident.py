@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_incident
 short_description: Keep the record of an incident
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Opens, notes, updates and closes an incident in the ledger of a Scout database. At most one is open; whatever is done
     while it is, without naming another incident, is done for it.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_incident_info
 short_description: Show the story of an incident
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads what the ledger has of an incident, the one O(incident) names, else the open one. Writes nothing.
   - Where there is none the result says so, and nothing fails.

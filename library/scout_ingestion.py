@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_ingestion
 short_description: Pause and resume Scout's ingestion
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - O(state=paused) is a barrier. It calls the pipeline's own switch, then looks at C(cron.job) itself and deactivates
     every ingestion job that can still start (through C(cron.alter_job), as the job's owner; no superuser is needed), waits

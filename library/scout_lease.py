@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_lease
 short_description: Hold or release the right to change a Scout pipeline
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - One operator at a time. O(state=held) takes the lease for this playbook run; every later write of a task given
     RV(token) as O(scout.recovery.scout_ingestion#module:lease_token) proves and renews it in its own transaction.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_metrics
 short_description: Write an assessment as Prometheus metrics
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Writes what M(scout.recovery.scout_health_info) found into a file in the Prometheus text format, for the textfile collector
     of the node exporter. The file is replaced in one step, so that a reader never meets half of it.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_notify
 short_description: Notify a team's channels of an incident
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Notifies Slack and what understands its messages, any other address as JSON, PagerDuty, and people by email, all at once.
   - A channel that fails, or that is described wrongly, never fails the task. It is named in RV(unsent) and in the warnings.

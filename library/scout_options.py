@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: scout_options
 short_description: Check the variables of roles against their argument specs
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Checks every option of the named roles (type, elements, choices) as its own default and the variables of the host give it,
     before any of them begins. A wrong value is named by the variable that a person set.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_preflight_info
 short_description: Check that a role may operate a Scout pipeline
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Finds every privilege that the role lacks for the named actions and gives the C(GRANT) that fixes it.
   - Fails when one is missing, unless O(required=false).

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_proof
 short_description: Prove that the jobs of a running pipeline work by themselves
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Waits for the scheduler's next run of each active job that loads silver, and of the one that refreshes gold if that is due
     within O(timeout_seconds), and looks at its outcome in C(cron.job_run_details). Only runs that begin after the module counts.

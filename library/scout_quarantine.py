@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_quarantine
 short_description: Move events of a Scout pipeline, with everything derived from them, to the dead letter queue
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Moves the selected bronze events to C(scout.bronze_events_dlq), each with its closure (its line in the ETL's ledger, its
     silver transaction and all line items) in one row from which RV(run_id) can be undone exactly.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_redrive
 short_description: Redrive events from the dead letter queue of a Scout pipeline
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Puts the events of unresolved dead letters back into bronze exactly as they were (identifier, type, hash, timestamps) and
     has the pipeline's own ETL load them, within the same transaction. What the ETL refuses stays a dead letter, with the new

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_refresh_gold
 short_description: Refresh the gold views of a Scout pipeline
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Refreshes the materialized views of schema C(scout) that are not up to date with silver, in the order of their
     dependencies, each in a transaction of its own under Scout's own refresh lock, and proves that each is newer.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_rollback
 short_description: Roll the schemas of a Scout pipeline back to a captured release
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Rolls back to a capture of M(scout.recovery.scout_capture). What the release did not have is dropped, what is missing is
     created, what differs is altered in place where PostgreSQL can do that, and otherwise recreated with everything that depends

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_runs_info
 short_description: List what was done to a Scout pipeline, by whom, and whether it can be undone
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads the ledger C(scout_ops.runs), the latest runs first. Writes nothing.
 options:

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_summary
 short_description: Say what an operation did
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Builds, from the results of an operation's steps, the few lines a person reads last and one document for a machine.
   - Fails when the operation did not succeed although no step failed, so that the exit code says so.

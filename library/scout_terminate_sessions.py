@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_terminate_sessions
 short_description: Clear stuck sessions of a Scout pipeline
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Finds who is really stuck, by what they hold and not by what their query mentions. These are holders of Scout's
     advisory keys, sessions that run the ETL or refresh gold (by write locks, by pg_cron's runs, by a call in their

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_top_info
 short_description: Look once at what changes in a Scout pipeline
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads how old bronze, silver and gold are, the backlog and by how many events it grows each minute, each job with its last run and
     its last error of the last hour, which sessions block which, and who holds the lease and at which step.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_undo
 short_description: Undo a run that moved data of a Scout pipeline
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Puts every row that a quarantine, a cleanup, a redrive, the quarantine of poison events or another undo moved back exactly
     as it was, in short transactions that are proved by count and digest, in the order that foreign keys ask for.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_watch
 short_description: Watch a Scout pipeline for a while, and say whether it has recovered
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Assesses the pipeline every O(interval_seconds) for O(duration), as M(scout.recovery.scout_health_info) does, and shows a line
     for each sample.

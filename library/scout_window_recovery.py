@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_window_recovery
 short_description: Recover a window of a Scout pipeline, and account for every event of it
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Judges every event of the window by bronze alone. An event is recovered when it is in the ETL's ledger and silver has of its
     transaction, line items included, what the ETL makes of all its events on an empty silver.

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 name: screen
 type: stdout
 short_description: Ansible's screen with numbered phases, and failures in a sentence
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Shows what P(ansible.builtin.default#callback) shows, with the same options.
   - A step of this collection is called by the phase of its playbook that it belongs to, such as C((6/11) Terminate stuck sessions),

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 name: summary
 type: aggregate
 short_description: Show what the operations did as the last lines on the screen
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Shows the lines of each M(scout.recovery.scout_summary) task after everything else.
   - Without it, the same lines appear where that task runs.

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 ---
 name: escaped
 short_description: Data in which every text is fit for HTML
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - The same lists and dictionaries, with every text in them escaped for HTML, so that no template can forget to.
   - Ansible's templates know no autoescape; a block of that name is without effect in them.

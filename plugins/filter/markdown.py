@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 ---
 name: markdown
 short_description: Any text as Markdown that says only what it says
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Whatever Markdown, HTML in it or a table would take for more than a character becomes an entity, and all white space one
     space, so that the text can stand anywhere on a line, in a cell of a table as well.

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 ---
 name: own_path
 short_description: Where a path leads, through nobody else's links
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - The absolute path without links in it. What is missing of it is left as it is.
   - Fails for a link that belongs neither to who plays nor to root, for whoever may write to a folder such as C(/tmp) could have a

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: rollout
 short_description: In which batches a playbook of this collection goes over its hosts
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Gives a value for C(serial) or C(strategy) of a play - that of the variable C(serial) or C(strategy), or of C(scout_serial) or
     C(scout_strategy), given with C(-e), else that of C(scout_serial) or C(scout_strategy) in the inventory.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: setting
 short_description: What was set for a playbook of this collection
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Gives the value of a variable that has two names, as C(last) and C(scout_last).
   - What was given with C(-e) comes first, by either name. Nothing in it is taken for a template, so that a note can quote one,

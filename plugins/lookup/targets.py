@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: targets
 short_description: The hosts a playbook of this collection is for
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Gives a pattern for C(hosts) that matches at least one host, so that a mistyped name ends the run instead of
     letting it do nothing and report success.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_drill
 short_description: Break a throwaway Scout pipeline and check that the playbooks recover it in time
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Runs scenarios one after another. Each gets a throwaway database with a pipeline at work in it, which is broken, recovered
     by the playbooks as they are, and judged. Was it paused, recovered and resumed within its budget? Is every event ever

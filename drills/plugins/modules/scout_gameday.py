@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_gameday
 short_description: Break throwaway Scout pipelines in ways that nobody wrote down
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Plays rounds. In each a throwaway pipeline is at work, and a generated script of faults and of what operators do happens to
     it, at random times. Then an operator types C(emergency_reset.yml) and whatever the screen says next.
