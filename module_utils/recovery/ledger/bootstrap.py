@@ -153,7 +153,8 @@ def _newer(session: Session, state: Row) -> LedgerVersion | None:
         "could not use the ledger scout_ops",
         on=session.where,
         said=f"it is of version {applied}, and this release of scout.recovery knows {len(VERSIONS)}",
-        next_step="install the release of scout.recovery that wrote it, or a later one, and run the same command again",
+        next_step="install the release of scout.recovery that wrote it, or a later one, and run the same command again; pausing and "
+        "resuming also work with -e ledger=off, which records nothing",
     )
 
 

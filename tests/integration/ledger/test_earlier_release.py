@@ -177,3 +177,5 @@ def test_a_ledger_of_a_later_release_is_neither_read_nor_written(scout_db: str, 
     if mode == "auto":
         assert any("install the release" in each for each in call("scout_health_info", scout_db)["warnings"])
     assert fingerprint(scout_db) == before
+    # As the message says.
+    assert call("scout_ingestion", scout_db, ledger="off", state="paused")["changed"]
