@@ -40,7 +40,7 @@ INSTALLED = (
     *("opt/homebrew/opt/postgresql@*/bin", "usr/local/opt/postgresql@*/bin"),
 )
 OLDEST = 14
-MAJOR = re.compile(r"(\d+)/bin$")
+MAJOR = re.compile(r"(?<!\d)(\d+)/bin$")
 
 
 @dataclass(frozen=True)
