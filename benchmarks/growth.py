@@ -92,7 +92,7 @@ def draw(measured: Sequence[Size], path: Path) -> None:
         "an hour quarantined": lambda size: size.hour,
         "with the index": lambda size: size.hour_indexed,
     }
-    with mpl.rc_context({"svg.hashsalt": "growth", "font.size": 9}):
+    with mpl.rc_context({"svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         axes = figure.subplots()
         for (name, of), marker in zip(curves.items(), "o^sDv", strict=True):
@@ -100,7 +100,7 @@ def draw(measured: Sequence[Size], path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel="events in bronze", ylabel="seconds")
         axes.grid(visible=True, alpha=0.3)
         axes.legend(frameon=False)
-        figure.savefig(path, metadata={"Date": None})
+        figure.savefig(path, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
 
 
 def _size(server: Server, folder: Path, rounds: int, events: int) -> Size:

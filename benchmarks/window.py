@@ -43,14 +43,17 @@ SELECT event_id, ingested_at FROM older WHERE event_type = 'transaction.v1'
 OLDER_SILVER = """
 WITH sales AS (
     INSERT INTO scout.silver_transactions (transaction_id, store_id, ts, date_key, total_amount, net_amount, payment_method,
-                                           item_count, unique_products, basket_size, processed_at)
+                                           item_count, unique_products, basket_size, processed_at, created_at, updated_at)
     SELECT %(copy)s || transaction_id, store_id, ts, date_key, total_amount, net_amount, payment_method,
-           item_count, unique_products, basket_size, processed_at - %(copy)s::int * interval '4 days'
-    FROM scout.silver_transactions WHERE source_event_id IS NOT NULL
+           item_count, unique_products, basket_size, processed_at - age, created_at - age, updated_at - age
+    FROM scout.silver_transactions CROSS JOIN (SELECT %(copy)s::int * interval '4 days' AS age) AS a
+    WHERE source_event_id IS NOT NULL
     RETURNING transaction_id
 )
-INSERT INTO scout.silver_line_items (transaction_id, product_id, product_name, quantity, unit_price, line_amount, line_sequence)
-SELECT %(copy)s || l.transaction_id, l.product_id, l.product_name, l.quantity, l.unit_price, l.line_amount, l.line_sequence
+INSERT INTO scout.silver_line_items (transaction_id, product_id, product_name, product_key, quantity, unit_price, line_amount,
+                                     line_sequence, updated_at)
+SELECT %(copy)s || l.transaction_id, l.product_id, l.product_name, l.product_key, l.quantity, l.unit_price, l.line_amount,
+       l.line_sequence, l.updated_at - %(copy)s::int * interval '4 days'
 FROM scout.silver_line_items AS l JOIN scout.silver_transactions AS t USING (transaction_id) WHERE t.source_event_id IS NOT NULL
 """
 
