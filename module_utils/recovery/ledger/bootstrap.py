@@ -67,7 +67,7 @@ def look(
             raise foreign
         return Ledger(session, False, controller, incident, [f"the ledger was not read: {foreign}"], unread=True)
     state = _state(session)
-    if upgrade and session.connection.is_idle and state["present"] and not _is_current(session, state):
+    if upgrade and session.connection.is_idle and state["present"] and not _is_current(state):
         _create_or_upgrade(session)
         state = _state(session)
     if newer := _newer(session, state):
@@ -104,7 +104,7 @@ def _create_or_upgrade(session: Session) -> bool:
         state = _state(session)
         if newer := _newer(session, state):
             raise newer
-        if _is_current(session, state):
+        if _is_current(state):
             return True
         if not state["creatable"]:
             return False
@@ -137,22 +137,24 @@ OWNER = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text AS owner FROM pg_cata
 
 
 def _state(session: Session, tables: Sequence[str] = TABLES) -> Row:
-    return session.row(STATE, tables=list(tables))
+    """What STATE says, and `applied`: how many versions of the schema are in place, as far as that can be read."""
+    state = session.row(STATE, tables=list(tables))
+    return state | {"applied": session.row(APPLIED)["applied"] if state["dated"] else 0}
 
 
-def _is_current(session: Session, state: Row) -> bool:
+def _is_current(state: Row) -> bool:
     """Whether the ledger is of this version, and ours to use."""
-    return state["ready"] and session.row(APPLIED)["applied"] >= len(VERSIONS)
+    return state["ready"] and state["applied"] >= len(VERSIONS)
 
 
 def _newer(session: Session, state: Row) -> LedgerVersion | None:
     """What is wrong with a ledger of a later version, whose rows may mean what we do not know; None for any other."""
-    if not state["dated"] or (applied := session.row(APPLIED)["applied"]) <= len(VERSIONS):
+    if state["applied"] <= len(VERSIONS):
         return None
     return LedgerVersion(
         "could not use the ledger scout_ops",
         on=session.where,
-        said=f"it is of version {applied}, and this release of scout.recovery knows {len(VERSIONS)}",
+        said=f"it is of version {state['applied']}, and this release of scout.recovery knows {len(VERSIONS)}",
         next_step="install the release of scout.recovery that wrote it, or a later one, and run the same command again; pausing and "
         "resuming also work with -e ledger=off, which records nothing",
     )
@@ -160,12 +162,12 @@ def _newer(session: Session, state: Row) -> LedgerVersion | None:
 
 def _older(session: Session, state: Row) -> LedgerVersion | None:
     """What keeps a ledger of an earlier version from being read as it is; None where it can be, or where there is none."""
-    if not state["dated"] or (applied := session.row(APPLIED)["applied"]) >= len(VERSIONS):
+    if not state["dated"] or state["applied"] >= len(VERSIONS):
         return None
     return LedgerVersion(
         "could not read the ledger scout_ops",
         on=session.where,
-        said=f"it is of version {applied}, and this release of scout.recovery has {len(VERSIONS)}",
+        said=f"it is of version {state['applied']}, and this release of scout.recovery has {len(VERSIONS)}",
         next_step="whatever changes something upgrades it first, with all that stands in it: run that, without --check",
     )
 
