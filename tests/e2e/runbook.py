@@ -133,10 +133,10 @@ def _pieces(page: str) -> Iterator[tuple[str, str]]:
     assert fence is None, "the page ends within a block"
 
 
-def passing(screen: str) -> str:
-    """A screen without what passes, and wherever it was folded."""
+def passing(screen: str, *more: tuple[re.Pattern[str], str]) -> str:
+    """A screen without what passes, and `more` of it, and wherever it was folded."""
     text = " ".join(CUT.sub(r"\1 …", screen).split())
-    for pattern, word in PASSING:
+    for pattern, word in (*PASSING, *more):
         text = pattern.sub(word, text)
     return text
 

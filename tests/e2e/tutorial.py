@@ -42,10 +42,7 @@ PASSING = (
 
 def plain(screen: str) -> str:
     """A screen without what another day would show otherwise."""
-    text = passing(screen)
-    for pattern, word in PASSING:
-        text = pattern.sub(word, text)
-    return text
+    return passing(screen, *PASSING)
 
 
 @dataclass

@@ -29,6 +29,9 @@ SALE: t.Final = """CASE WHEN {b}.event_type = {transaction_event} AND jsonb_type
 
 CANONICAL_PATH = "SELECT %(path)s::jsonpath::text AS path"
 
+#: What `identifiers` calls one, and many, where more than events may be meant.
+ANY_ID: t.Final = ("id", "ids of runs, events and dead letters")
+
 NOT_FOUND = """
 SELECT count(*) AS missing, (array_agg(id ORDER BY id))[:20] AS ids
 FROM unnest(%(ids)s::uuid[]) AS id WHERE NOT EXISTS (SELECT FROM {bronze} AS b WHERE b.event_id = id)
@@ -192,14 +195,15 @@ def not_found(session: Session, ids: Iterable[str]) -> dict[str, t.Any]:
     return {"count": row["missing"], "ids": [str(event) for event in found]}
 
 
-def identifiers(values: Iterable[str], name: str) -> list[str]:
+def identifiers(values: Iterable[str], name: str, one: str = "event id", many: str = "event ids") -> list[str]:
+    """Each once, as PostgreSQL writes UUIDs. Raises BadInput for anything else, which says that it is not `one`."""
     made: list[str] = []
     for value in values:
         try:
             made.append(str(uuid.UUID(value.strip())))
         except ValueError as e:
-            raise BadInput(f"{name}: {value[:80]!r} is not an event id", next_step="event ids are UUIDs") from e
-    return made
+            raise BadInput(f"{name}: {value[:80]!r} is not an {one}", next_step=f"{many} are UUIDs") from e
+    return list(dict.fromkeys(made))
 
 
 def _from_file(name: str) -> list[str]:

@@ -21,7 +21,7 @@ from ...scout import contract, event_queue
 from ...scout.poison_probe import Suspect, unconvertible
 from ..engine import selection
 from ..engine.cursors import Span
-from .merge_patch import Patch, Repairs, identifiers, patched
+from .merge_patch import Patch, Repairs, patched
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -262,8 +262,8 @@ def ask(session: Session, params: Mapping[str, t.Any]) -> DeadLetterSelection:
         run,
         tuple(params["error_codes"] or ()),
         tuple(params["rules"] or ()),
-        tuple(identifiers(params["dlq_ids"] or (), "dlq_ids")),
-        tuple(identifiers(params["event_ids"] or (), "event_ids")),
+        tuple(selection.identifiers(params["dlq_ids"] or (), "dlq_ids", *selection.ANY_ID)),
+        tuple(selection.identifiers(params["event_ids"] or (), "event_ids", *selection.ANY_ID)),
     )
     if chosen == DeadLetterSelection(Window("failed_at")):
         raise BadInput(

@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing as t
-import uuid
 from decimal import Decimal
 
 from ...core.errors import BadInput
 from ...postgres.driver import Jsonb
+from ..engine.selection import ANY_ID, identifiers
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 Patch = dict[str, t.Any]
 
@@ -53,7 +53,7 @@ def repairs(params: Mapping[str, t.Any]) -> Repairs:
             raise BadInput(
                 f"repairs: the patch for {name} is not a dictionary", next_step="give a JSON merge patch for each id"
             )
-        by_id[identifiers([name], "repairs")[0]] = _as_json(t.cast("Patch", patch), f"repairs of {name}")
+        by_id[identifiers([name], "repairs", *ANY_ID)[0]] = _as_json(t.cast("Patch", patch), f"repairs of {name}")
     return Repairs(_as_json(t.cast("Patch", params["repair"] or {}), "repair"), by_id)
 
 
@@ -66,19 +66,6 @@ def _as_json(patch: Patch, name: str) -> Patch:
             said=str(e),
             next_step="quote times and dates; a number is a number, null removes a field",
         ) from e
-
-
-def identifiers(values: Iterable[str], name: str) -> list[str]:
-    """UUIDs as PostgreSQL writes them. Raises BadInput for anything else."""
-    made: list[str] = []
-    for value in values:
-        try:
-            made.append(str(uuid.UUID(value.strip())))
-        except ValueError as e:
-            raise BadInput(
-                f"{name}: {value[:80]!r} is not an id", next_step="ids of runs, events and dead letters are UUIDs"
-            ) from e
-    return list(dict.fromkeys(made))
 
 
 def merge_patch(target: t.Any, patch: t.Any) -> t.Any:

@@ -61,7 +61,7 @@ def undo[R: Mapping[str, t.Any]](
         return _of_schema(call, params, job, undone, of_schema)
     with engine_job.reading(call.session, "could not read the run to undo"):
         tables = row_images.read(call.session)
-        looked_at = selection.identifiers(params["dlq_ids"] or (), "dlq_ids")
+        looked_at = selection.identifiers(params["dlq_ids"] or (), "dlq_ids", *selection.ANY_ID)
         work = undo_run.Undo(call.session, tables, undone, params["on_conflict"], call.progress, looked_at)
         preview = work.preview()
     result, run_named = _found(undone, preview), named(undone)
