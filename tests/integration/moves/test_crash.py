@@ -287,6 +287,26 @@ def test_a_stop_file_ends_it_after_a_batch_and_the_same_command_goes_on(scout_db
     assert (result["run_id"], result["moved"]["events"]) == (stopped["run_id"], EVENTS)
 
 
+def test_a_stop_while_a_batch_is_tried_again_ends_it_before_the_next_attempt(scout_db: str) -> None:
+    """However small the next attempt is, it would take too long as well."""
+    hang(scout_db, "TRIGGER hang BEFORE DELETE ON scout.bronze_events FOR EACH ROW", some(scout_db, LATE))
+    written = bronze(scout_db)
+    attempts: list[str] = []
+
+    def stop(line: str) -> None:
+        if "took too long and was rolled back" in line:
+            attempts.append(line)
+            progress.request_stop()
+
+    progress = Progress(stop, every_seconds=0)
+    stopped = call("scout_quarantine", scout_db, progress=progress, **WINDOW)
+    assert (stopped["failed"], stopped["error"]["kind"], len(attempts)) == (True, "stopped", 1), stopped["msg"]
+    assert one(scout_db, "SELECT status FROM scout_ops.runs WHERE action = 'quarantine'") == "stopped"
+    assert where(scout_db, written) == ZERO
+    unhang(scout_db)
+    assert ran("scout_quarantine", scout_db, **WINDOW)["moved"]["events"] == EVENTS
+
+
 MOVED_SALES = """
 SELECT d.original_payload FROM scout.bronze_events_dlq AS d WHERE d.error_details ? 'transaction' AND d.error_details ? 'event'
 ORDER BY d.failed_at, d.dlq_id LIMIT 2

@@ -155,6 +155,7 @@ class Batches:
                 tries += 1
                 if not self._retried(e, rows, began if limited else 0.0, time.monotonic() - first, tries):
                     raise
+                self._pause_where_asked()
                 continue
             self.cursor = span.after
             self._account(span, done.rows, waiting, time.monotonic() - began)
