@@ -237,4 +237,4 @@ def test_ctrl_c_never_leaves_the_figures_of_before_as_if_they_were_new(
     if file.read_text() != before:
         assert names(read(file)) == DOWN
     assert [path.name for path in file.parent.iterdir()] == [file.name]
-    eventually(lambda: not healthy.ours(), what="the end of its session")
+    assert healthy.lingering() == []

@@ -157,7 +157,7 @@ def test_ended_in_the_middle_of_a_batch(
             assert "undo   ansible-playbook playbooks/resume_ingestion.yml" in said
             assert "next   ansible-playbook playbooks/emergency_reset.yml -e '{" in said
             assert (played.rc, played.result["outcome"], played.result["error"]["kind"]) == (99, "failed", "stopped")
-        eventually(lambda: not broken.ours(), 8, "the end of its sessions")
+        assert broken.lingering() == []
         eventually(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in workers), 5, "the end of its workers")
     after = broken.fingerprint()
     assert broken.active_jobs().isdisjoint({"bronze-to-silver-etl", "smart-gold-refresh"})
@@ -179,7 +179,7 @@ def test_killed_while_waiting_for_work_in_flight(
             eventually(lambda: "waiting for 1 session in flight" in running.text, 20, "the wait")
             kill_controller(running)
             running.wait()
-            eventually(lambda: not broken.ours(), 8, "the end of its sessions")
+            assert broken.lingering() == []
         held.close()
     recovers(stage, broken, expected, events)
 
@@ -191,7 +191,7 @@ def test_killed_in_the_middle_of_a_refresh(broken: Pipeline, stage: Stage, expec
         eventually(lambda: broken.rows(SLEEPING), 30, "the refresh")
         kill_controller(running)
         running.wait()
-        eventually(lambda: not broken.ours(), 8, "the end of its sessions")
+        assert broken.lingering() == []
     broken.execute(FAST_VIEW)
     recovers(stage, broken, expected, events)
 

@@ -65,7 +65,7 @@ class Before:
         for name, value in self.seen.items():
             assert now[name] == value, name
         assert self.team.tree == self.team.remote.tree(self.team.running)
-        assert (self.team.pipeline.lease_owner(), self.team.pipeline.ours()) == (None, [])
+        assert (self.team.pipeline.lease_owner(), self.team.pipeline.lingering()) == (None, [])
         assert self.team.pipeline.one("SELECT count(*) FROM scout_ops.pauses WHERE resumed_at IS NULL") == 0
 
 

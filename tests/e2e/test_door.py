@@ -100,7 +100,7 @@ def test_signals(start: Start, broken: Pipeline, number: int, group: bool, code:
     (os.killpg if group else os.kill)(process.pid, number)
     process.communicate(timeout=30)
     assert process.returncode == code
-    eventually(lambda: not broken.ours(), 20, "the end of its sessions")
+    assert broken.lingering() == []
 
 
 def test_without_a_configuration_there_is_none(start: Start, healthy: Pipeline, tmp_path: Path) -> None:

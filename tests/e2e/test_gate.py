@@ -50,7 +50,7 @@ def test_a_healthy_pipeline_passes_and_is_left_as_it_is(healthy: Pipeline, stage
     assert "sent twice and kept once; rolled back, and nothing remains" in played.summary
     [suite] = junitparser.JUnitXml.fromfile(str(xml))
     assert (suite.failures, suite.errors, suite.tests) == (0, 0, len(made["gate"]["checks"]) + 1)
-    assert healthy.ours() == []
+    assert healthy.lingering() == []
 
 
 def test_in_check_mode_a_smoke_test_is_not_run_and_so_it_does_not_pass(healthy: Pipeline, stage: Stage) -> None:

@@ -67,7 +67,7 @@ def test_no_worker_outlives_a_controller_that_was_killed(healthy: Pipeline, stag
         workers = running.workers()
         os.killpg(running.process.pid, signal.SIGKILL)
         running.wait()
-        eventually(lambda: not healthy.ours(), 20, "the end of its sessions")
+        assert healthy.lingering() == []
         eventually(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in workers), 5, "the end of its workers")
     healthy.execute(FAST)
     assert rows_of(healthy) == before
@@ -134,7 +134,7 @@ def test_broken_off_between_batches_it_goes_on(
             assert f"undo   ansible-playbook playbooks/undo.yml -e run_id={run_id}" in said
             assert "next   ansible-playbook playbooks/quarantine.yml -e '{" in said
             assert second_half["window_start"] in said
-        eventually(lambda: not healthy.ours(), 10, "the end of its sessions")
+        assert healthy.lingering() == []
     left = healthy.one("SELECT count(*) FROM scout.bronze_events_dlq")
     assert 0 < left < wanted
     assert healthy.rows(ASTRAY, events) == []

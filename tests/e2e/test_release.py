@@ -54,7 +54,7 @@ def test_a_release_from_check_to_the_second_run_and_the_next(healthy: Pipeline, 
     assert captures_document.load(path)["digest"] == made["digest"]
     assert healthy.one("SELECT count(*) FROM scout_ops.protected_data") == 60
     assert kept(healthy) == before
-    assert (healthy.active_jobs(), healthy.lease_owner(), healthy.ours()) == (jobs, None, [])
+    assert (healthy.active_jobs(), healthy.lease_owner(), healthy.lingering()) == (jobs, None, [])
 
     whole = healthy.fingerprint()
     again = stage.play("capture_release", healthy.dsn, **options)

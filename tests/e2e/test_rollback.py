@@ -174,7 +174,7 @@ def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Rele
     assert f"undo ansible-playbook playbooks/undo.yml -e run_id={run_id}" in played.summary
     assert "a test sale went through now ingestion is running" in played.summary
     assert len(list(bad.stage.evidence.iterdir())) == 1
-    assert (pipeline.lease_owner(), pipeline.ours()) == (None, [])
+    assert (pipeline.lease_owner(), pipeline.lingering()) == (None, [])
 
     before = pipeline.fingerprint()
     again = bad.play()

@@ -62,7 +62,7 @@ def test_a_server_that_freezes_ends_a_reset_and_the_same_command_finishes(own: P
     assert "the server has not answered for" in ended.summary, ended.text
     assert "run the same command again" in ended.summary
     assert ended.result["outcome"] == "failed"
-    eventually(lambda: not own.ours(), 10, "the end of its sessions")
+    assert own.lingering() == []
     own.execute(UNHANG)
     assert not own.active_jobs() & JOBS
     again = stage.play("emergency_reset", own.dsn)

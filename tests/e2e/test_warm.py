@@ -107,7 +107,7 @@ def test_it_is_ended_the_same_way(
             assert os.getsid(running.process.pid) == os.getpgid(running.process.pid) == running.process.pid
             end(running.process.pid, number)
             codes.append(running.wait().rc)
-            eventually(lambda pipeline=pipeline: not pipeline.ours(), 20, "the end of its sessions")
+            assert pipeline.lingering() == []
     assert codes[0] == codes[1] != 0
 
 

@@ -164,7 +164,7 @@ def test_broken_off_it_keeps_what_it_saw(end: Callable[[Running], None], healthy
         end(running)
         assert running.wait().rc != 0
         eventually(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in workers), 20, "the end of its workers")
-    eventually(lambda: not healthy.ours(), 20, "the end of its sessions")
+    assert healthy.lingering() == []
     assert healthy.active_jobs() >= JOBS
     [folder] = stage.evidence.iterdir()
     lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]

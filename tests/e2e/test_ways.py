@@ -114,7 +114,7 @@ def test_timeout_of_a_task(broken: Pipeline, stage: Stage) -> None:
     assert "stopped by the task's timeout" in played.text
     assert "Next: run the same command again" in " ".join(played.text.split())
     assert broken.pending() == pending
-    assert broken.ours() == []
+    assert broken.lingering() == []
     assert broken.rows("SELECT status FROM scout_ops.runs") == [("stopped",)]
     assert broken.lease_owner() is None
 
