@@ -52,7 +52,7 @@ def test_a_budget_of_seeds(stage: Stage, tmp_path: Path) -> None:
     document = json.loads((folder / "scorecard.json").read_text())
     assert document["gameday"] == {"seed": 1, "rounds": ROUNDS}
     assert document["verdict"] == "passed"
-    assert len(document["scenarios"]) > 2
+    assert document["scenarios"], "the first round begins whatever the time is"
     for told in document["scenarios"]:
         assert len(told["checks"]) >= 5
         assert told["events"]["written"] > 400
