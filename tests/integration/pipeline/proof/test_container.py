@@ -129,7 +129,7 @@ def test_where_nothing_had_to_be_done_nobody_waits(cron: str) -> None:
     result = prove(cron, waits=False)
     assert result["proven"], result
     assert of(result)["how"] == "latest"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_a_dead_scheduler_is_found() -> None:
