@@ -22,7 +22,7 @@ from tests.integration.modules import call, operator
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 #: A second at a time, and three equal samples in a row.
-QUICK = {"duration": "2s", "interval_seconds": 1}
+QUICK = {"duration": "4s", "interval_seconds": 2}
 LONG = {"duration": "10m", "interval_seconds": 0.3}
 SAMPLES = "SELECT verdict FROM scout_ops.samples WHERE run_id = %s ORDER BY number"
 WATCHES = "SELECT status, effects ->> 'verdict' FROM scout_ops.runs WHERE action = 'watch' ORDER BY started_at"

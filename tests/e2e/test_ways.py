@@ -109,7 +109,7 @@ def test_timeout_of_a_task(broken: Pipeline, stage: Stage) -> None:
         "CREATE TRIGGER hang BEFORE INSERT ON scout.silver_line_items EXECUTE FUNCTION public.hang()",
     )
     pending = broken.pending()
-    played = tasks(stage, broken, {**task("drain"), "timeout": 1})
+    played = tasks(stage, broken, {**task("drain"), "timeout": 5})
     assert played.rc == 2, played.text
     assert "stopped by the task's timeout" in played.text
     assert "Next: run the same command again" in " ".join(played.text.split())

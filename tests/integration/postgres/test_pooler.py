@@ -225,7 +225,7 @@ class Story(Progress):
 
 def watched(pooler: Pooler, looks: int, events: dict[int, Callable[[], Any]]) -> Result:
     """The result of so many looks; all the events have to happen."""
-    asked = {"interval_seconds": 0.5, "duration": f"{(looks - 1) * 0.5:.1f}", "chart": False}
+    asked = {"interval_seconds": 1.5, "duration": f"{(looks - 1) * 1.5:.1f}", "chart": False}
     result = pooler.run("scout_watch", progress=Story(events), **asked)
     assert events == {}
     return result

@@ -39,7 +39,8 @@ from tests.integration.modules import (
 )
 
 WATCH = "scout_watch"
-EVERY = 0.5
+#: Longer than a sample takes while other tests keep the machine busy.
+EVERY = 1.5
 KEPT = "SELECT number, at, verdict, reason, state, figures, statuses FROM scout_ops.samples WHERE run_id = %s ORDER BY number"
 RUN = "SELECT status, parameters, effects, error ->> 'attempted' FROM scout_ops.runs WHERE action = 'watch'"
 OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'scout-recovery/%/watch' AND datname = current_database()"
@@ -60,7 +61,9 @@ class Story(Progress):
         return [line for line in self.lines if line[0] in "█░"]
 
     def _hear(self, line: str) -> None:
-        self.lines.append(line)
+        # On a busy machine a silence may be broken.
+        if not line.startswith("still working"):
+            self.lines.append(line)
         if line[0] in "█░":
             self.events.pop(len(self.shown), lambda: None)()
 
@@ -121,7 +124,7 @@ def test_a_healthy_pipeline_is_watched_to_the_end(scout_db: str, tmp_path: Path)
     )
     assert (verdicts(result), result["planned"], result["counts"]) == ("hhhhh", 5, {"healthy": 5})
     assert len(story.shown) == 5
-    assert story.shown[-1].startswith("██████████ 0:02/0:02 healthy   silver ")
+    assert story.shown[-1].startswith("██████████ 0:06/0:06 healthy   silver ")
     assert story.lines[0].startswith("watching until ")
     assert result["seconds"] >= 4 * EVERY
     due = [sample["elapsed_seconds"] for sample in result["samples"]]
@@ -341,7 +344,7 @@ def test_a_server_that_hangs_is_hung_up_on(scout_db: str, monkeypatch: pytest.Mo
         held.close()
 
     try:
-        result, _ = watch(scout_db, 12, {2: freeze, 3: thaw}, budget_seconds=1.0, lock_timeout_seconds=1.0)
+        result, _ = watch(scout_db, 12, {2: freeze, 3: thaw}, budget_seconds=3.0, lock_timeout_seconds=3.0)
     finally:
         thaw()
     assert verdicts(result).startswith("hhih")
@@ -353,23 +356,23 @@ def test_a_server_that_hangs_is_hung_up_on(scout_db: str, monkeypatch: pytest.Mo
 def test_what_is_locked_cannot_be_judged(scout_db: str) -> None:
     with Held(scout_db, "migration") as held:
         events = {1: lambda: held.hold("migration", "LOCK TABLE scout.silver_transactions, scout.etl_processed")}
-        result, _ = watch(scout_db, 4, events, budget_seconds=1.0, interval_seconds=0.4)
+        result, _ = watch(scout_db, 4, events, budget_seconds=1.5, interval_seconds=3.0)
     assert (result["verdict"], verdicts(result)) == ("inconclusive", "hiii")
     last = result["samples"][-1]
     assert "silver_staleness unknown: " in last["reason"]
     assert (last["figures"]["silver_staleness"], last["figures"]["loaded_per_minute"]) == (None, None)
     assert last["figures"]["stuck_locks"] == 0
-    assert last["took_seconds"] < 2
+    assert last["took_seconds"] < 3
 
 
 def test_looks_that_take_longer_than_the_interval_leave_some_out(scout_db: str) -> None:
     def dawdle() -> None:
-        time.sleep(5 * EVERY)
+        time.sleep(3 * EVERY)
 
-    result, _ = watch(scout_db, 10, {2: dawdle})
-    assert len(result["samples"]) < result["planned"] == 10
+    result, _ = watch(scout_db, 6, {2: dawdle})
+    assert len(result["samples"]) < result["planned"] == 6
     assert [sample["number"] for sample in result["samples"]] == list(range(1, len(result["samples"]) + 1))
-    assert result["seconds"] >= 9 * EVERY
+    assert result["seconds"] >= 5 * EVERY
 
 
 def test_asked_to_stop_it_keeps_what_it_saw(scout_db: str, tmp_path: Path) -> None:
@@ -378,7 +381,7 @@ def test_asked_to_stop_it_keeps_what_it_saw(scout_db: str, tmp_path: Path) -> No
     result = call(WATCH, scout_db, progress=story, duration="60", interval_seconds=EVERY, folder=str(tmp_path))
     assert (result["failed"], result["error"]["kind"]) == (True, "stopped")
     assert (verdicts(result), len(filed(result))) == ("hhh", 3)
-    assert "Healthy so far: 3 of 121 samples" in Path(result["charts"][0]).read_text()
+    assert "Healthy so far: 3 of 41 samples" in Path(result["charts"][0]).read_text()
     [(status, _, effects, _)] = rows(scout_db, RUN)
     assert (status, effects) == ("stopped", {"samples": 3})
     assert len(rows(scout_db, KEPT, result["run_id"])) == 3
@@ -448,7 +451,7 @@ def test_an_operator_needs_no_more_than_an_assessment(scout_db: str) -> None:
 
 
 def test_executed_on_a_target_it_does_the_same(scout_db: str, tmp_path: Path) -> None:
-    options = {"duration": "0.4", "interval_seconds": 0.2}
+    options = {"duration": str(2 * EVERY), "interval_seconds": EVERY}
     result = executed(WATCH, scout_db, folder=str(tmp_path), **options)
     assert (result["verdict"], verdicts(result), result["error"]) == ("healthy", "hhh", None)
     assert len(rows(scout_db, KEPT, result["run_id"])) == len(filed(result)) == 3
