@@ -14,10 +14,18 @@ from ..core.text import first_line
 from .driver import errors, psycopg, sql
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
 #: The limit on the temporary files of a session, and others that are set.
 TEMPORARY_FILES: t.Final = "53400"
+#: Those that a session of ours can be freed of, by SQLSTATE: who may, the setting, and its value without a limit.
+LIFTED: t.Final = {
+    TEMPORARY_FILES: ("as a superuser: ", "temp_file_limit", "-1"),
+    "25P04": ("", "transaction_timeout", "0"),
+    "57P05": ("", "idle_session_timeout", "0"),
+}
+#: A limit that has ended a session.
+ENDED: t.Final = ("25P03", "25P04", "57P05")
 
 #: What no session of ours can change, by SQLSTATE: the statement that shows it, and the one that does.
 ADVICE: t.Final = {
@@ -49,8 +57,10 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
     if isinstance(error, errors.InsufficientPrivilege):
         kind = MissingPrivilege
         next_step = next_step or "docs/privileges.md lists what the role needs; preflight.yml names each missing GRANT"
-    elif isinstance(error, (errors.AdminShutdown, errors.CrashShutdown, errors.IdleInTransactionSessionTimeout)) or (
-        isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+    elif (
+        isinstance(error, (errors.AdminShutdown, errors.CrashShutdown))
+        or error.sqlstate in ENDED
+        or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None)
     ):
         kind = ConnectionLost
         next_step = "run the same command again: it continues from the last commit"
@@ -65,16 +75,17 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
 
 @contextlib.contextmanager
 def limits_named(role: str, database: str, attempted: str, *, on: str) -> Generator[None]:
-    """Raises what ended because of a limit on temporary files with the statement that lifts it for our own sessions."""
+    """Raises what ended because of a limit of our sessions with the statement that lifts it for them alone."""
     try:
         yield
     except (psycopg.Error, RecoveryError) as e:
-        if e.sqlstate != TEMPORARY_FILES:
+        if e.sqlstate not in LIFTED:
             raise
+        who, setting, value = LIFTED[e.sqlstate]
         error = e if isinstance(e, RecoveryError) else translate(e, attempted, on=on)
         whose, where = (sql.Identifier(name).as_string(None) for name in (role, database))
         error.next_step = (
-            f"as a superuser: ALTER ROLE {whose} IN DATABASE {where} SET temp_file_limit = -1; "
+            f"{who}ALTER ROLE {whose} IN DATABASE {where} SET {setting} = {value}; "
             "then run the same command again: it continues"
         )
         raise error from e
@@ -87,3 +98,27 @@ def attempting(attempted: str, *, on: str = "") -> Generator[None]:
         yield
     except psycopg.Error as e:
         raise translate(e, attempted, on=on) from e
+
+
+#: Where a setting comes from, by pg_settings.source.
+SET_BY: t.Final = {
+    "client": "by this connection",
+    "user": "for this role",
+    "database": "for this database",
+    "database user": "for this role in this database",
+}
+
+
+def writable_again(found: Mapping[str, t.Any]) -> str:
+    """How to reset, where it was set, the setting that makes all transactions read-only."""
+    role, database = (sql.Identifier(found[name]).as_string(None) for name in ("role", "database"))
+    where = {
+        "user": f"ROLE {role}",
+        "database": f"DATABASE {database}",
+        "database user": f"ROLE {role} IN DATABASE {database}",
+    }.get(found["read_only_by"])
+    if where:
+        return f"ALTER {where} RESET default_transaction_read_only"
+    if found["read_only_by"] == "client":
+        return "remove default_transaction_read_only from the connection's options, or from PGOPTIONS"
+    return "ALTER SYSTEM SET default_transaction_read_only = off, and SELECT pg_reload_conf()"

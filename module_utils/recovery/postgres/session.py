@@ -15,7 +15,7 @@ from ..core.text import first_line
 from . import loaders
 from .driver import psycopg, rows, sql
 from .dsn import connection_advice, describe, parse_dsn, to_set, without_shells_time_zone, without_time_zone
-from .failures import limits_named
+from .failures import SET_BY, limits_named, writable_again
 from .watched import PIN, Watched
 
 if t.TYPE_CHECKING:
@@ -68,7 +68,9 @@ SELECT current_database() AS database,
        pg_catalog.pg_is_in_recovery() AS in_recovery,
        (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only') AS read_only_by,
        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser,
-       pg_catalog.pg_backend_pid() AS backend_pid;
+       pg_catalog.pg_backend_pid() AS backend_pid,
+       ARRAY(SELECT name FROM pg_catalog.pg_settings WHERE setting <> '0' AND name IN
+             ('transaction_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout')) AS ending;
 COMMIT
 """
 
@@ -76,6 +78,11 @@ ALONE = f"BEGIN READ ONLY; {PIN}; SET LOCAL statement_timeout = {{}}; SET LOCAL 
 
 #: What is done outside of a transaction has our limit too, unless a pooler would hand it on to others.
 OWN_TIMEOUT = "SELECT pg_catalog.set_config('statement_timeout', %(limit)s, false)"
+#: What ends sessions that are idle or at work for long: ours wait for the scheduler and for people, bounded by ourselves.
+OWN_ENDS = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.unnest(%(names)s::text[]) AS name"
+#: Through a pooler too.
+UNENDED = "SET LOCAL transaction_timeout = 0"
+UNENDED_SINCE = 170000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,7 +238,8 @@ class Session:
         longer = (usual, statement_timeout_seconds, self.settings.lock_timeout_seconds, lock_timeout_seconds)
         self.connection.limit_seconds = max(seconds for seconds in longer if seconds is not None)
         try:
-            bounds = self._bounds(BOUNDS, statement_timeout_seconds, lock_timeout_seconds)
+            bounds: list[Query] = [*self._bounds(BOUNDS, statement_timeout_seconds, lock_timeout_seconds)]
+            bounds += [UNENDED] if self.facts.pooled and self.facts.server_version >= UNENDED_SINCE else []
             with self.connection.pinned(*bounds, characteristics, *more):
                 yield
         finally:
@@ -324,11 +332,14 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
     try:
         about = connection.info
         with limits_named(about.user, about.dbname, f"{settings.action} failed", on=describe(parts, source)):
-            facts, timeout_seconds = _facts(connection, source, only_read=only_read)
+            facts, timeout_seconds, ending = _facts(connection, source, only_read=only_read)
             if 0 < timeout_seconds < settings.statement_timeout_seconds and not facts.pooled:
                 limit = _milliseconds(settings.statement_timeout_seconds)
                 with connection.pinned(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(limit))):
                     connection.execute(OWN_TIMEOUT, {"limit": limit})
+            if ending and not facts.pooled:
+                with connection.pinned("SET LOCAL statement_timeout = '60s'"):
+                    connection.execute(OWN_ENDS, {"names": ending})
             yield Session(connection, settings, facts)
     except BaseException:
         if not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
@@ -339,32 +350,8 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         connection.close()
 
 
-#: Where a setting comes from, by pg_settings.source.
-SET_BY: t.Final = {
-    "client": "by this connection",
-    "user": "for this role",
-    "database": "for this database",
-    "database user": "for this role in this database",
-}
-
-
-def _writable_again(found: Row) -> str:
-    """How to reset, where it was set, the setting that makes all transactions read-only."""
-    role, database = (sql.Identifier(found[name]).as_string(None) for name in ("role", "database"))
-    where = {
-        "user": f"ROLE {role}",
-        "database": f"DATABASE {database}",
-        "database user": f"ROLE {role} IN DATABASE {database}",
-    }.get(found["read_only_by"])
-    if where:
-        return f"ALTER {where} RESET default_transaction_read_only"
-    if found["read_only_by"] == "client":
-        return "remove default_transaction_read_only from the connection's options, or from PGOPTIONS"
-    return "ALTER SYSTEM SET default_transaction_read_only = off, and SELECT pg_reload_conf()"
-
-
-def _facts(connection: Watched, source: str, *, only_read: bool) -> tuple[Facts, float]:
-    """What the server says, and the timeout that statements of this session would have."""
+def _facts(connection: Watched, source: str, *, only_read: bool) -> tuple[Facts, float, list[str]]:
+    """What the server says, the timeout that statements of this session would have, and the settings that would end it."""
     answers = connection.outside(FACTS)
     [found] = _answer(answers)
     info = connection.info
@@ -380,7 +367,7 @@ def _facts(connection: Watched, source: str, *, only_read: bool) -> tuple[Facts,
             "refused to work where transactions are read-only by default",
             on=where,
             said=f"default_transaction_read_only is set {SET_BY.get(found['read_only_by'], 'for this server')}",
-            next_step=f"if the primary is elsewhere, point {to_set(source)} at it; else {_writable_again(found)}",
+            next_step=f"if the primary is elsewhere, point {to_set(source)} at it; else {writable_again(found)}",
         )
     if found["server_version"] < MINIMUM_SERVER_VERSION:
         raise WrongDatabase(
@@ -397,4 +384,4 @@ def _facts(connection: Watched, source: str, *, only_read: bool) -> tuple[Facts,
         # A pooler hands out its own cancel key, so the pid in it is not the server process's.
         pooled=connection.info.backend_pid != found["backend_pid"],
     )
-    return facts, found["timeout_seconds"]
+    return facts, found["timeout_seconds"], found["ending"]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractContextManager
 
 import pytest
@@ -54,3 +55,43 @@ def test_a_role_that_is_set_to_a_millisecond_can_work_all_the_same(scout_db: str
                 session.rows("SELECT FROM pg_sleep(0.05)")
         assert not call("scout_health_info", dsn).get("failed")
         assert call("scout_ingestion", dsn, state="paused")["state"] == "paused"
+
+
+@pytest.mark.parametrize("name", ["transaction_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout"])
+@pytest.mark.parametrize("whose", ["ROLE {role} IN DATABASE {database}", "DATABASE {database}"])
+def test_limits_that_end_sessions_do_not_end_ours(scout_db: str, name: str, whose: str) -> None:
+    with operator(scout_db) as dsn:
+        said = conninfo_to_dict(dsn)
+        names = {"role": sql.Identifier(str(said["user"])), "database": sql.Identifier(str(said["dbname"]))}
+        with connect(scout_db) as connection:
+            statement = f"ALTER {whose} SET {name} = '150ms'"
+            connection.execute(sql.SQL(statement).format(**names))  # type: ignore[arg-type]
+        with open_session(Settings(dsn)) as session:
+            time.sleep(0.3)
+            with session.read():
+                session.rows("SELECT FROM pg_sleep(0.3)")
+                time.sleep(0.3)
+                assert session.row("SELECT 1 AS one")["one"] == 1
+            with session.connection.pinned():
+                session.rows("SELECT FROM pg_sleep(0.3)")
+                time.sleep(0.3)
+                assert session.row("SELECT 1 AS one")["one"] == 1
+
+
+@pytest.mark.parametrize("name", ["transaction_timeout", "idle_session_timeout"])
+def test_a_limit_that_leaves_no_time_to_begin_is_named_with_what_lifts_it(scout_db: str, name: str) -> None:
+    with operator(scout_db) as dsn:
+        said = conninfo_to_dict(dsn)
+        with connect(scout_db) as connection:
+            connection.execute(f'ALTER ROLE "{said["user"]}" IN DATABASE "{said["dbname"]}" SET {name} = 1'.encode())
+        # Some sessions are quick enough.
+        refused = next(
+            (done["msg"] for done in (call("scout_health_info", dsn) for _ in range(20)) if done["failed"]), ""
+        )
+        lifts = f'ALTER ROLE "{said["user"]}" IN DATABASE "{said["dbname"]}" SET {name} = 0'
+        if refused:
+            assert lifts in refused
+            assert "report it" not in refused
+        with connect(scout_db) as connection:
+            connection.execute(lifts.encode())
+        assert not call("scout_health_info", dsn).get("failed")
