@@ -34,7 +34,8 @@ def _or_text(usual: type[Loader]) -> type[Loader]:
 
         def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
             super().__init__(oid, context)
-            self.usual = usual(oid, context)
+            # Without the connection, whose settings are those of its next transaction: in ours times are written as ISO, in UTC.
+            self.usual = usual(oid, None)
 
         def load(self, data: Buffer) -> t.Any:
             try:

@@ -35,14 +35,15 @@ POOLED = (
 PREAMBLE = re.compile(r"^connection failed: (?:connection to server (?:at|on socket) .*? failed: )?(?:FATAL:\s+)?")
 INCIDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#@+-]{0,63}")
 
+#: How times are written, whatever the database is set to: as they are read again.
+TIMES = ("SET LOCAL TimeZone = 'UTC'", "SET LOCAL DateStyle = 'ISO'", "SET LOCAL IntervalStyle = 'postgres'")
 #: What bounds every transaction: utilities all of them, sent with its beginning, so that none takes its snapshot.
 BOUNDS = (
     "SET LOCAL statement_timeout = {statement}",
     "SET LOCAL lock_timeout = {lock}",
     "SET LOCAL idle_in_transaction_session_timeout = '60s'",
     "SET LOCAL client_connection_check_interval = '2s'",
-    "SET LOCAL TimeZone = 'UTC'",
-    "SET LOCAL DateStyle = 'ISO'",
+    *TIMES,
     "SET LOCAL jit = off",
 )
 
@@ -74,7 +75,9 @@ SELECT current_database() AS database,
 COMMIT
 """
 
-ALONE = f"BEGIN READ ONLY; {PIN}; SET LOCAL statement_timeout = {{}}; SET LOCAL lock_timeout = {{}}; "
+ALONE = (
+    f"BEGIN READ ONLY; {PIN}; SET LOCAL statement_timeout = {{}}; SET LOCAL lock_timeout = {{}}; {'; '.join(TIMES)}; "
+)
 
 #: What is done outside of a transaction has our limit too, unless a pooler would hand it on to others.
 OWN_TIMEOUT = "SELECT pg_catalog.set_config('statement_timeout', %(limit)s, false)"

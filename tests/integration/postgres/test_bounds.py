@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 from psycopg import sql
@@ -95,3 +96,22 @@ def test_a_limit_that_leaves_no_time_to_begin_is_named_with_what_lifts_it(scout_
         with connect(scout_db) as connection:
             connection.execute(lifts.encode())
         assert not call("scout_health_info", dsn).get("failed")
+
+
+@pytest.mark.parametrize("style", ["SQL, DMY", "German", "Postgres, MDY"])
+def test_times_are_read_whatever_way_the_database_writes_them(scout_db: str, style: str, tmp_path: Path) -> None:
+    with operator(scout_db) as dsn:
+        with connect(scout_db) as connection:
+            name = sql.Identifier(connection.info.dbname)
+            for setting, value in (("DateStyle", style), ("TimeZone", "Asia/Kathmandu")):
+                connection.execute(
+                    sql.SQL("ALTER DATABASE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value))
+                )
+        with open_session(Settings(dsn)) as session:
+            assert (
+                session.row("SELECT timestamptz '2026-01-31 12:00+00' AS at")["at"].isoformat()
+                == "2026-01-31T12:00:00+00:00"
+            )
+        for module in ("scout_health_info", "scout_evidence", "scout_proof"):
+            options = {"folder": str(tmp_path)} if module == "scout_evidence" else {}
+            assert not (done := call(module, dsn, **options)).get("failed"), done

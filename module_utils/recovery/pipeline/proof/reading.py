@@ -53,7 +53,7 @@ WHERE context IN ('user', 'superuser') AND (source IN ('user', 'database user', 
 """
 LIMITED: t.Final = "SET LOCAL statement_timeout = '10s'"
 HIDDEN_BY_OURS: t.Final = ("statement_timeout", "search_path")
-BOUNDED: t.Final = ("TimeZone", "DateStyle", "search_path", "statement_timeout", "lock_timeout")
+BOUNDED: t.Final = ("TimeZone", "DateStyle", "IntervalStyle", "search_path", "statement_timeout", "lock_timeout")
 #: What would end this session, is meant for others, or cannot be set within a transaction.
 NOT_TRIED: t.Final = frozenset({
     *("application_name", "client_encoding", "role", "session_authorization", "session_preload_libraries"),
