@@ -70,9 +70,21 @@ SELECT least(now(), min(ingested_at) - interval '1 second') AS moment FROM {bron
 WHERE event_type = %(event_type)s AND ingested_at > '1970-01-02'
 """
 SEND: t.Final = """
-INSERT INTO {bronze} (event_id, event_type, source_system, event_data, event_hash, ingested_at)
-SELECT %(event_id)s, %(event_type)s, 'scout-recovery', d, {hash}, %(moment)s FROM (SELECT %(payload)s::jsonb AS d) AS given
+INSERT INTO {bronze} (event_id, event_type, source_system, event_data, event_hash, ingested_at{more})
+SELECT %(event_id)s, %(event_type)s, 'scout-recovery', d, {hash}, coalesce(%(moment)s::timestamptz, now()){values}
+FROM (SELECT %(payload)s::jsonb AS d) AS given
 """
+
+#: Columns that a deployment has besides, and that a sender has to fill.
+FILLED = """
+SELECT a.attname::text AS name FROM pg_catalog.pg_attribute AS a
+WHERE a.attrelid = to_regclass(%(bronze)s) AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
+  AND a.attidentity = '' AND a.attname <> ALL(%(sent)s)
+ORDER BY a.attnum
+"""
+SENT: t.Final = ("event_id", "event_type", "source_system", "event_data", "event_hash", "ingested_at")
+#: As the latest event has it.
+LIKE_LATEST: t.Final = ", (SELECT {column} FROM {bronze} ORDER BY ingested_at DESC LIMIT 1)"
 
 #: What would come first all the same. Not part of the statement that holds it back: what writes is never read in parallel.
 AHEAD = """
@@ -237,9 +249,15 @@ class Trial:
         return None
 
     def sent(self) -> str:
-        """Sends the sale, before whatever is pending; inside the caller's transaction. Returns its event_id."""
+        """Sends the sale, before whatever is pending; inside the caller's transaction. Returns its event_id. Raises psycopg's
+        error also where bronze would not take it now."""
         send = self._prepare()
         self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
+        before, self.moment = self.moment, None
+        with self.session.savepoint():
+            self._send(send, self.ids[0], self.sale.payload())
+            raise psycopg.Rollback
+        self.moment = before
         self._send(send, self.ids[0], self.sale.payload())
         return self.ids[0]
 
@@ -258,7 +276,11 @@ class Trial:
         self.moment = session.row(contract.compose(WHEN), event_type=names.transaction_event)["moment"]
         products = [*known["products"], "SMOKE-1", "SMOKE-2"][:2]
         self.sale = dataclasses.replace(self.sale, store_id=known["store_id"] or "SMOKE", products=tuple(products))
-        return contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")))
+        filled = session.rows(FILLED, bronze=names.bronze, sent=list(SENT))
+        columns = [sql.Identifier(row["name"]) for row in filled]
+        more = sql.Composed(sql.SQL(", {}").format(column) for column in columns)
+        values = sql.Composed(contract.compose(LIKE_LATEST, column=column) for column in columns)
+        return contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")), more=more, values=values)
 
     def _rehearse(self, send: sql.Composed, pipeline: Actor) -> None:
         """What is rolled back in the end."""

@@ -97,6 +97,11 @@ REPEATED = """
 SELECT b.event_data ->> 'transaction_id' AS transaction_id, count(*) AS events FROM {bronze} AS b
 WHERE {pending} AND jsonb_typeof(b.event_data) = 'object' GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT 1
 """
+#: Where it may not, the session begins all the same.
+BECOMES = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_roles AS r
+               WHERE r.rolname = %(role)s AND pg_catalog.pg_has_role(%(owner)s, r.oid, 'MEMBER')) AS may
+"""
 STILL = "SELECT count(*) AS events FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) AND {pending}"
 SAMPLE_EVENTS: t.Final = 100
 
@@ -226,6 +231,15 @@ def plain(session: Session) -> dict[str, str]:
         own = [name for name in HIDDEN_BY_OURS if name in ours or session.connection.opened_with(name)]
         rows = session.rows(OURS, bounded=list(BOUNDED), hidden=list(HIDDEN_BY_OURS), own=own)
     return {row["name"]: row["value"] for row in rows if row["value"] is not None}
+
+
+def becomes(session: Session, owner: str) -> Setting | None:
+    """The role that the sessions of a job become when they begin, where it is set to another one; inside a transaction."""
+    found = settings(session, owner).get("role")
+    if found is None or found.value in ("none", owner):
+        return None
+    row = session.row(BECOMES, owner=owner, role=found.value)
+    return found if row["may"] else None
 
 
 def obstacle(session: Session, owner: str) -> tuple[str, str] | None:

@@ -265,7 +265,8 @@ class Trials:
         theirs = self._seconds(given.value if given else self.plain.get("statement_timeout", "0"))
         try:
             with self.session.savepoint():
-                runner = self._runner(todo.job.owner)
+                becomes = reading.becomes(self.session, todo.job.owner)
+                runner = self._runner(becomes.value if becomes else todo.job.owner)
                 with self._settings_of(todo.job.owner):
                     lock = self.session.row(LOCK_TIMEOUT)["ms"] / 1000
                     self.session.limit_statements(
@@ -298,6 +299,11 @@ class Trials:
         if e.sqlstate in NOT_HERE or (isinstance(e, errors.InsufficientPrivilege) and said.startswith(BECOMES)):
             step = "look at its next run in cron.job_run_details, or run it again with proof=false"
             return _Failed(UNKNOWN, f"it cannot be tried within a transaction: {said}", e.sqlstate, step)
+        if becomes := reading.becomes(self.session, owner):
+            if said.startswith("permission denied to set role"):
+                return _Failed(UNKNOWN, f"{said}, to which role is set for {becomes.place}", e.sqlstate, becomes.reset)
+            said = f"{said}, as {becomes.value}, to which role is set for {becomes.place}"
+            return _Failed(FAILED, said, e.sqlstate, becomes.reset)
         return _Failed(FAILED, self._why(todo, said, e.sqlstate), e.sqlstate, self._cure(todo, e))
 
     def _why(self, todo: Todo, said: str, sqlstate: str | None) -> str:
