@@ -25,6 +25,15 @@ def test_what_a_reset_has_quarantined(broken: Pipeline, stage: Stage) -> None:
     assert "dead letters by age: 3 of the last hour" in played.text
     assert "incident INC-2041" in played.text
     assert "next once the cause is fixed, ansible-playbook playbooks/redrive.yml -e error_codes=" in played.summary
+    [redrive] = [command for command in played.result["commands"] if "redrive.yml" in command]
+    _, *options = redrive.split(" -e ")
+    selected = stage.play("redrive", broken.dsn, "--check", **dict(option.split("=", 1) for option in options))
+    assert selected.rc == 0, selected.text
+    assert "3 back in bronze" in selected.summary
+    [listing] = [
+        command for command in stage.play("assess", broken.dsn).result["commands"] if "dead_letters" in command
+    ]
+    assert listing == "ansible-playbook playbooks/dead_letters.yml"
     planned = stage.play("dead_letters", broken.dsn, "--check", error_codes="NO_SUCH")
     assert (planned.rc, planned.result["dead_letters"]["entries"]) == (0, 0), planned.text
     done = scout(stage, broken, "dlq", "--error-codes", queue["groups"][0]["error_code"])

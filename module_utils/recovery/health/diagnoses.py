@@ -15,7 +15,7 @@ from ..core.times import to_the_second
 from ..scout import contract
 from ..scout.sessions import STUCK_AFTER_SECONDS
 from .causes import jobs, objects, surroundings
-from .causes.base import ASSESS, CLEANUP, REDRIVE, REFRESH, RESET, RESUME, ROLLBACK, TERMINATE, Diagnosis, cause
+from .causes.base import ASSESS, CLEANUP, DEAD_LETTERS, REFRESH, RESET, RESUME, ROLLBACK, TERMINATE, Diagnosis, cause
 from .thresholds import GOLD_LATE_SECONDS
 
 if t.TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         evidence = (
             f"{count(found.dead_letters, 'entry', 'entries')} in {contract.names().dead_letters} without resolved_at"
         )
-        look = f"look at {contract.names().dead_letters} WHERE resolved_at IS NULL; once the cause is fixed, {REDRIVE}"
+        look = f"{DEAD_LETTERS} lists them, and how they are redriven once the cause is fixed"
         yield cause("unresolved dead letters", evidence, look, blocks=False)
 
 

@@ -24,6 +24,8 @@ Result = dict[str, t.Any]
 STEPS: t.Final = (*actions.MOVES, *actions.ROLLBACK)
 UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
 REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
+#: How many kinds of dead letters one command names.
+MOST_CODES: t.Final = 5
 RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
 #: The step that lists the dead letter queue, and what a machine is told of it.
 QUEUE: t.Final = "dead_letters"
@@ -191,8 +193,10 @@ def after_listing(ran: Mapping[str, Result]) -> list[str]:
     if not groups:
         return []
     codes = list(dict.fromkeys(str(each["error_code"]) for each in groups))
-    one = f" -e error_codes={codes[0]}" if len(codes) == 1 and SIMPLE.fullmatch(codes[0]) else ""
-    return [f"once the cause is fixed, ansible-playbook playbooks/redrive.yml{one}"]
+    simple = [code for code in codes if SIMPLE.fullmatch(code)][:MOST_CODES]
+    # A redrive of everything is refused, so one without a selection is no command.
+    which = f"error_codes={','.join(simple)}" if simple else f"dlq_ids={(groups[0]['sample'] or {}).get('dlq_id', '…')}"
+    return [f"once the cause is fixed, {REDRIVE} -e {which}"]
 
 
 def ended(operation: str, ran: Mapping[str, Result]) -> str:

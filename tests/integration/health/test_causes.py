@@ -219,6 +219,24 @@ def test_a_healthy_pipeline_has_no_cause(database: str, request: pytest.FixtureR
     assert (result["verdict"], result["diagnoses"], result["cannot_tell"]) == ("healthy", [], [])
 
 
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [
+        (LOAD, "p_limit integer DEFAULT 2000, p_source text DEFAULT 'all'"),
+        (LOAD, "p_limit bigint DEFAULT 2000"),
+        ("scout.refresh_gold_platinum()", "p_force boolean DEFAULT false"),
+    ],
+)
+def test_a_function_that_is_called_as_ever_may_take_more(scout_db: str, function: str, parameters: str) -> None:
+    with connect(scout_db) as connection:
+        definition = one(scout_db, f"SELECT pg_get_functiondef('{function}'::regprocedure)")
+        name = function.partition("(")[0]
+        connection.execute(f"DROP FUNCTION {function}".encode())
+        connection.execute(re.sub(rf"{name}\([^)]*\)", f"{name}({parameters})", definition, count=1).encode())
+    assert assess(scout_db)["diagnoses"] == []
+    assert call("scout_proof", scout_db)["status"] == "proved"
+
+
 def test_an_operator_without_superuser_sees_the_same(scout_db: str) -> None:
     with operator(scout_db) as dsn:
         result = assess(dsn)

@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 CLEANUP: t.Final = "ansible-playbook playbooks/quality_cleanup.yml"
-REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
+DEAD_LETTERS: t.Final = "ansible-playbook playbooks/dead_letters.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 TERMINATE: t.Final = "ansible-playbook playbooks/terminate_sessions.yml"
 REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"

@@ -56,11 +56,21 @@ WHERE NOT EXISTS (
 ORDER BY nth
 """
 
+#: A function counts where a call with these arguments, of which there is one at most, finds it: it may have more that have
+#: defaults, or take a wider type.
 MISSING_FUNCTIONS = """
-SELECT %(schema)s || '.' || name AS name FROM unnest(%(names)s::text[]) WITH ORDINALITY AS wanted (name, nth)
+SELECT %(schema)s || '.' || name AS name
+FROM unnest(%(names)s::text[]) WITH ORDINALITY AS wanted (name, nth)
+CROSS JOIN LATERAL (
+    SELECT split_part(name, '(', 1) AS bare,
+           pg_catalog.to_regtype(nullif(rtrim(split_part(name, '(', 2), ')'), ''))::oid AS given) AS called
 WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE n.nspname = %(schema)s AND p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')' = name)
+    WHERE n.nspname = %(schema)s AND p.proname = bare AND p.prokind = 'f'
+      AND (given IS NOT NULL)::int BETWEEN p.pronargs - p.pronargdefaults AND p.pronargs
+      AND (given IS NULL OR p.proargtypes[0] = given OR EXISTS (
+           SELECT FROM pg_catalog.pg_cast AS c
+           WHERE c.castsource = given AND c.casttarget = p.proargtypes[0] AND c.castcontext = 'i')))
 ORDER BY nth
 """
 
