@@ -57,13 +57,16 @@ ORDER BY 1
 
 #: A store and products that are there, in case something refers to them; of a linked product the catalog knows.
 KNOWN = """
-SELECT (SELECT store_id FROM {transactions} ORDER BY processed_at DESC NULLS LAST LIMIT 1) AS store_id,
+WITH latest AS (SELECT store_id, to_jsonb(s) AS sale FROM {transactions} AS s ORDER BY processed_at DESC NULLS LAST LIMIT 1)
+SELECT (SELECT store_id FROM latest) AS store_id,
+       (SELECT jsonb_object_agg(key, value) FROM latest, jsonb_each_text(sale) WHERE key IN ('region', 'province', 'city')) AS place,
        ARRAY(SELECT product_id FROM (
                  (SELECT product_id, 1 AS nth FROM {line_items} WHERE product_key IS NOT NULL LIMIT 50)
                  UNION ALL (SELECT product_id, 2 FROM {line_items} WHERE product_id <> '' LIMIT 50)) AS sold
              GROUP BY product_id ORDER BY min(nth), product_id LIMIT 2) AS products
 """
 
+PENDING = "SELECT 1 AS one FROM {bronze} AS b WHERE {pending} LIMIT 1"
 #: Older than whatever there is, but for clocks gone wrong; so the ETL takes it first.
 WHEN = """
 SELECT least(now(), min(ingested_at) - interval '1 second') AS moment FROM {bronze}
@@ -71,19 +74,12 @@ WHERE event_type = %(event_type)s AND ingested_at > '1970-01-02'
 """
 SEND: t.Final = """
 INSERT INTO {bronze} (event_id, event_type, source_system, event_data, event_hash, ingested_at{more})
-SELECT %(event_id)s, %(event_type)s, 'scout-recovery', d, {hash}, coalesce(%(moment)s::timestamptz, now()){values}
-FROM (SELECT %(payload)s::jsonb AS d) AS given
+SELECT %(event_id)s, %(event_type)s, source, d, {hash}, coalesce(%(moment)s::timestamptz, now()){values}
+FROM (SELECT %(payload)s::jsonb AS d) AS given CROSS JOIN (
+    SELECT coalesce(mode() WITHIN GROUP (ORDER BY source_system), 'scout-recovery') AS source
+    FROM (SELECT source_system FROM {bronze} ORDER BY ingested_at DESC LIMIT 100) AS latest) AS usual
 """
 
-#: Columns that a deployment has besides, and that a sender has to fill.
-FILLED = """
-SELECT a.attname::text AS name FROM pg_catalog.pg_attribute AS a
-WHERE a.attrelid = to_regclass(%(bronze)s) AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
-  AND a.attidentity = '' AND a.attname <> ALL(%(sent)s)
-ORDER BY a.attnum
-"""
-SENT: t.Final = ("event_id", "event_type", "source_system", "event_data", "event_hash", "ingested_at")
-#: As the latest event has it.
 LIKE_LATEST: t.Final = ", (SELECT {column} FROM {bronze} ORDER BY ingested_at DESC LIMIT 1)"
 
 #: What would come first all the same. Not part of the statement that holds it back: what writes is never read in parallel.
@@ -141,6 +137,7 @@ class _Sale:
     store_id: str
     products: tuple[str, str]
     ts: str
+    place: t.Mapping[str, str | None] = dataclasses.field(default_factory=dict)
 
     QUANTITIES: t.ClassVar = (2, 1)
     PRICES: t.ClassVar = (Decimal("12.50"), Decimal("7.25"))
@@ -167,7 +164,7 @@ class _Sale:
         ]  # fmt: skip
         return {
             "transaction_id": self.transaction_id, "store_id": self.store_id, "ts": self.ts, "payment_method": "cash",
-            "total_amount": float(self.total), "net_amount": float(self.total), "items": items, **more,
+            "total_amount": float(self.total), "net_amount": float(self.total), "items": items, **self.place, **more,
         }  # fmt: skip
 
     def as_silver(self, event_id: str) -> Row:
@@ -257,15 +254,19 @@ class Trial:
         with self.session.savepoint():
             self._send(send, self.ids[0], self.sale.payload())
             raise psycopg.Rollback
-        self.moment = before
+        # Among what is pending it is to be the first; alone it is one that comes now.
+        self.moment = before if self.session.rows(event_queue.of_pending(PENDING)) else None
         self._send(send, self.ids[0], self.sale.payload())
         return self.ids[0]
 
     def landed(self) -> str:
         """What silver lacks of the sale, in words; empty where all is there."""
         names, sale = contract.names(), self.sale
-        if not self.session.rows(contract.compose(SILVER), transaction_id=sale.transaction_id, ts=sale.ts):
+        found = self.session.rows(contract.compose(SILVER), transaction_id=sale.transaction_id, ts=sale.ts)
+        if not found:
             return f"{names.transactions} has nothing of it"
+        if found[0]["total_amount"] != sale.total:
+            return f"{names.transactions} has a total_amount of {found[0]['total_amount']} instead of {sale.total}"
         lines = self.session.rows(contract.compose(LINES), transaction_id=sale.transaction_id)
         return f"{names.line_items} lacks lines of it" if len(lines) < len(sale.lines) else ""
 
@@ -275,9 +276,9 @@ class Trial:
         known = session.row(contract.compose(KNOWN))
         self.moment = session.row(contract.compose(WHEN), event_type=names.transaction_event)["moment"]
         products = [*known["products"], "SMOKE-1", "SMOKE-2"][:2]
-        self.sale = dataclasses.replace(self.sale, store_id=known["store_id"] or "SMOKE", products=tuple(products))
-        filled = session.rows(FILLED, bronze=names.bronze, sent=list(SENT))
-        columns = [sql.Identifier(row["name"]) for row in filled]
+        store, place = known["store_id"] or "SMOKE", known["place"] or {}
+        self.sale = dataclasses.replace(self.sale, store_id=store, products=tuple(products), place=place)
+        columns = [sql.Identifier(name) for name in event_queue.filled_by_senders(session)]
         more = sql.Composed(sql.SQL(", {}").format(column) for column in columns)
         values = sql.Composed(contract.compose(LIKE_LATEST, column=column) for column in columns)
         return contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")), more=more, values=values)

@@ -162,6 +162,15 @@ SELECT EXISTS (
       AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')) AS there
 """
 
+#: Columns of bronze that a deployment has besides, and that whoever sends an event has to fill.
+FILLED = """
+SELECT a.attname::text AS name FROM pg_catalog.pg_attribute AS a
+WHERE a.attrelid = to_regclass(%(bronze)s) AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
+  AND a.attidentity = '' AND a.attname <> ALL(%(sent)s)
+ORDER BY a.attnum
+"""
+SENT: t.Final = ("event_id", "event_type", "source_system", "event_data", "event_hash", "ingested_at")
+
 #: Of what this transaction has marked, the events that name a sale which silver does not have.
 UNWRITTEN = """
 SELECT p.event_id::text AS event_id FROM {etl_ledger} AS p JOIN {bronze} AS b ON b.event_id = p.event_id
@@ -195,6 +204,11 @@ class Held:
     wanted: int
     due: tuple[str, ...]
     marks: int
+
+
+def filled_by_senders(session: Session) -> list[str]:
+    """The names of those columns; inside a transaction."""
+    return [row["name"] for row in session.rows(FILLED, bronze=contract.names().bronze, sent=list(SENT))]
 
 
 def of_pending(statement: t.LiteralString) -> sql.Composed:

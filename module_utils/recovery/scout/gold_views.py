@@ -82,6 +82,9 @@ MOVES = re.compile(
     rf"\b(?:{NOW}|CURRENT_DATE|CURRENT_TIME|LOCALTIME|LOCALTIMESTAMP|age\((?:[^,()]|\([^,()]*\))+\)|timeofday\(\)|random\(\))"
 )
 
+#: Columns in which a view counts all sales of a day, or of a store or a region on it.
+COUNTS: t.Final = ("transaction_count", "txn_count")
+
 #: An ETL run that was in flight at a refresh shows an earlier time than it; beyond this, a later refresh is trusted where
 #: contents cannot be compared.
 SETTLED_SECONDS: t.Final = 900.0
@@ -240,6 +243,30 @@ def refreshed_at(session: Session, view: View) -> datetime.datetime | None:
         if clock in view.clocks or row["rows"] > 1:
             return row["last"]
     return None
+
+
+def showing_each_sale(session: Session, found: Iterable[View]) -> dict[str, t.Any]:
+    """A digest of the contents of each view that counts all sales, whenever they were, by its full name: another sale changes it."""
+    row = session.row("SELECT to_regclass(%(name)s)::oid AS oid", name=contract.names().transactions)
+    return {
+        view.full_name: _digest(session, view)
+        for view in found
+        if view.populated and row["oid"] in view.needs and set(COUNTS) & set(view.contents) and not _waits(view)
+    }
+
+
+def _waits(view: View) -> bool:
+    """Whether it is a matter of time which rows a view shows."""
+    return MOVES.search(COLUMN.sub("", view.definition)) is not None
+
+
+def _digest(session: Session, view: View) -> t.Any:
+    shown = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in view.contents)
+    query = sql.SQL("SELECT sum(hashtextextended(ROW({c})::text, 0)) AS digest FROM {v}").format(
+        c=shown, v=sql.Identifier(contract.names().schema, view.name)
+    )
+    row = session.connection.execute(query).fetchone()
+    return row and row["digest"]
 
 
 def _compare(session: Session, view: View, deadline: float | None) -> int:

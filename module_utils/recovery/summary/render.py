@@ -316,7 +316,13 @@ def _next(story: Story) -> list[str]:
             for command in causes
             if not command.startswith((RESET, RESUME)) and rollback.ROLLBACK not in command
         ]
-    return causes[:1]
+    return causes[:1] or _untold(story)
+
+
+def _untold(story: Story) -> list[str]:
+    """What is left where nothing is known to be wrong, and not all could be told."""
+    more = f"{ASSESS} tells more once an event has arrived, or once what hinders a look is gone"
+    return [more] if story.outcome == CANNOT_TELL else []
 
 
 def _after_looking(story: Story) -> list[str]:
@@ -344,9 +350,8 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
     if story.ran.get("proof") is failure:
         # What keeps the jobs from working may have been seen by the assessment, with the statement that changes it.
         known = [str(c["next_command"]) for c in as_list((story.after or story.before).get("diagnoses"))]
-        again = [command for command in known if not command.startswith((RESET, RESUME)) and command not in step][
-            :1
-        ] + again
+        first = [c for c in known if not c.startswith((RESET, RESUME)) and c.rstrip("; ") not in step][:1]
+        step = "; ".join([*(c.rstrip("; ") for c in first), step])
     return [*watch.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
 
 

@@ -141,12 +141,14 @@ def _error(call: Call, status: str, verdicts: list[Verdict]) -> RecoveryError | 
     if status == PROVED:
         return None
     wrong = [verdict for verdict in verdicts if verdict.status == status]
-    step = next((verdict.next_step for verdict in wrong if verdict.next_step), "")
+    steps = list(dict.fromkeys(verdict.next_step for verdict in wrong if verdict.next_step))
+    step = steps[0] if steps else ""
     attempted = "cannot tell whether the pipeline works by itself"
     if status == FAILED:
         attempted = "the pipeline does not work by itself"
         data = any((verdict.sqlstate or "")[:2] in OF_DATA for verdict in wrong)
-        step = f"{step}; {AGAIN}" if step else RESET if data else f"fix what it says, {AGAIN}"
+        # All of them come before the reset, which would fail for want of the next one.
+        step = f"{'; '.join(steps)}; {AGAIN}" if steps else RESET if data else f"fix what it says, {AGAIN}"
     return NotConverged(
         attempted,
         on=call.session.where,
@@ -202,12 +204,10 @@ class _Proof:
         trials = Trials(self.call.session, loaders[0] if loaders else None, self.seconds)
         try:
             with attempting(f"could not try {names}", on=self.call.session.where):
-                verdicts = trials.run(todo)
+                return trials.run(todo)
         except DatabaseError as e:
             # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
             return {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in todo}
-        jobs = {each.job.jobname: each.job.jobid for each in todo}
-        return {jobs[verdict.jobname]: verdict for verdict in verdicts}
 
     def _waited(self, todo: list[Todo]) -> dict[int, Verdict]:
         """Waits for a run of each job; one whose effect cannot be seen is tried besides."""

@@ -79,8 +79,8 @@ class Trials:
         self.plain: dict[str, str] = {}
         self.runners = 0
 
-    def run(self, todo: Sequence[Todo]) -> list[Verdict]:
-        """What each job's trial came to, those that load first."""
+    def run(self, todo: Sequence[Todo]) -> dict[int, Verdict]:
+        """What each job's trial came to, those that load first, by its id: several jobs may have one name, or none."""
         ordered = sorted(todo, key=lambda each: each.purpose != LOAD)
         for attempt in range(ATTEMPTS):
             found: list[Verdict] = []
@@ -96,8 +96,8 @@ class Trials:
                 continue
             if attempt + 1 < ATTEMPTS and any(verdict.sqlstate in COLLIDED for verdict in found):
                 continue
-            return found
-        return []
+            return {each.job.jobid: verdict for each, verdict in zip(ordered, found, strict=True)}
+        return {}
 
     def _all(self, ordered: Sequence[Todo]) -> list[Verdict]:
         drawing = self.session.rows(trial_sale.DRAWING, tables=list(trial_sale.written()))
@@ -199,6 +199,7 @@ class Trials:
             refresh_gold.take_lock(session, LOCK_SECONDS, Progress())
         except NotConverged as e:
             raise _Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
+        shown = gold_views.showing_each_sale(session, gold_views.views(session))
         self._execute(todo)
         began = session.row(BEGAN)["at"]
         views = gold_views.views(session)
@@ -212,6 +213,13 @@ class Trials:
             command = cut(printable(clean(todo.job.command)), 100)
             why = self._why_not_refreshed(todo) or f"its command is {command}"
             raise _Failed(FAILED, f"it ran and did not refresh {', '.join(old)}, although silver is newer: {why}")
+        if same := [
+            name for name, each in gold_views.showing_each_sale(session, views).items() if each == shown.get(name, "")
+        ]:
+            step = (
+                "compare its definition with the release's; rollback.yml restores it, where a release has been captured"
+            )
+            raise _Failed(FAILED, f"it refreshes {', '.join(same)}, which does not show a new sale", next_step=step)
         newer = sum(at is not None for at in times.values())
         return f"it refreshes {count(newer, 'view')}" if newer else "it runs"
 

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.integration.modules import call, connect, fingerprint
+from tests.integration.modules import call, connect, fingerprint, one, rows
 
 ETL, LINKING = "bronze-to-silver-etl", "product-linking"
 
@@ -79,3 +80,76 @@ def test_a_role_that_the_jobs_of_another_become_is_theirs(scout_db: str) -> None
                 for statement in ("DROP OWNED BY {worker}, {reader}", "DROP ROLE {worker}, {reader}")
             ),
         )
+
+
+def test_jobs_of_one_name_are_proved_each(scout_db: str) -> None:
+    """A name is unique among the jobs of a role alone, and a job may have none."""
+    run(
+        scout_db,
+        """INSERT INTO cron.job (schedule, command, database, nodeport, username, jobname)
+        SELECT schedule, command, database, nodeport, other.owner, CASE WHEN other.named THEN jobname END FROM cron.job
+        CROSS JOIN (VALUES ('postgres', true), ('loader', false), ('loader', false)) AS other (owner, named)
+        WHERE jobname = 'bronze-to-silver-etl'""",
+    )
+    result = call("scout_proof", scout_db)
+    assert (result["status"], len(result["jobs"])) == ("proved", 6), result
+
+
+@pytest.mark.parametrize(
+    ("found", "instead"),
+    [
+        (
+            "b.event_type = 'transaction.v1'",
+            "b.event_type = 'transaction.v1' AND b.ingested_at < now() - interval '1 hour'",
+        ),
+        ("b.event_type = 'transaction.v1'", "b.event_type = 'transaction.v1' AND b.source_system = 'scout-recovery'"),
+        ("coalesce((e->>'total_amount')::numeric, 0),", "2 * coalesce((e->>'total_amount')::numeric, 0),"),
+    ],
+)
+def test_an_etl_that_does_not_do_with_every_sale_what_it_should_is_found(
+    variant_db: str, found: str, instead: str
+) -> None:
+    """Where nothing is pending, all is well until the next event."""
+    definition = str(
+        one(variant_db, "SELECT pg_catalog.pg_get_functiondef('scout.load_silver_from_bronze(int)'::regprocedure::oid)")
+    )
+    assert found in definition
+    run(variant_db, definition.replace(found, instead))
+    result = call("scout_proof", variant_db)
+    assert result["status"] == "failed", result
+    assert ETL in result["error"]["said"]
+
+
+def redefined(dsn: str, view: str, found: str, instead: str) -> None:
+    """The materialized view made anew with another definition."""
+    definition = str(one(dsn, f"SELECT pg_catalog.pg_get_viewdef('scout.{view}'::regclass::oid)"))
+    keys = rows(
+        dsn,
+        f"SELECT pg_catalog.pg_get_indexdef(indexrelid::oid) FROM pg_index WHERE indrelid = 'scout.{view}'::regclass",
+    )
+    owner = one(dsn, f"SELECT relowner::regrole::text FROM pg_class WHERE oid = 'scout.{view}'::regclass")
+    before, _, after = definition.rpartition(found)
+    run(
+        dsn,
+        f"DROP MATERIALIZED VIEW scout.{view} CASCADE",
+        f"CREATE MATERIALIZED VIEW scout.{view} AS {before}{instead}{after}",
+        *(key for (key,) in keys),
+        f"ALTER MATERIALIZED VIEW scout.{view} OWNER TO {owner}",
+    )
+
+
+@pytest.mark.parametrize("view", ["gold_daily_metrics", "gold_region_choropleth"])
+def test_a_gold_view_that_leaves_new_sales_out_is_found(variant_db: str, view: str) -> None:
+    redefined(variant_db, view, "GROUP BY", "WHERE t.ts < '2020-01-01' GROUP BY")
+    before = fingerprint(variant_db)
+    result = call("scout_proof", variant_db)
+    assert result["status"] == "failed", result
+    assert f"scout.{view}, which does not show a new sale" in result["error"]["said"]
+    assert "rollback.yml" in result["error"]["next_step"]
+    assert fingerprint(variant_db) == before
+
+
+@pytest.mark.parametrize("condition", ["t.date_key < CURRENT_DATE", "t.ts > now() - interval '90 days'"])
+def test_a_gold_view_of_another_span_of_time_is_as_it_is_to_be(scout_db: str, condition: str) -> None:
+    redefined(scout_db, "gold_region_choropleth", "GROUP BY", f"WHERE {condition} GROUP BY")
+    assert call("scout_proof", scout_db)["status"] == "proved"
