@@ -56,6 +56,11 @@ FAULTS: dict[str, Fault] = {
     "the ETL's job loads nothing": Fault(job(ETL, "command = 'SELECT scout.load_silver_from_bronze(0)'"), ETL),
     "the gold job does something else": Fault(job(GOLD, "command = 'SELECT 1'"), GOLD),
     "the ETL's job runs once a year": Fault(job(ETL, "schedule = '0 0 1 1 *'"), ETL),
+    "the ETL's job has a schedule that nobody can read": Fault(job(ETL, "schedule = '61 25 * * *'"), ETL),
+    "bronze takes no new event": Fault(
+        ("ALTER TABLE scout.bronze_events ADD CONSTRAINT {role} CHECK (ingested_at < '2026-01-01') NOT VALID",),
+        "{role}",
+    ),
     "the gold job runs once a year": Fault(job(GOLD, "schedule = '0 0 1 1 *'"), GOLD),
     "the ETL's job is of another database": Fault(job(ETL, "database = 'postgres'"), ETL),
     "the job's role may not execute the ETL": Fault(

@@ -18,7 +18,7 @@ MINUTES: t.Final = re.compile(r"(?:\*|\*/(?P<every>[1-9][0-9]?)) \* \* \* \*")
 PART: t.Final = re.compile(r"(?:\*|(?P<first>[0-9A-Za-z]+)(?:-(?P<last>[0-9A-Za-z]+))?)(?:/(?P<step>[0-9]+))?")
 MONTHS: t.Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS: t.Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-#: pg_cron never starts a job that is @yearly: it takes the month for a minute. @reboot comes with the server.
+#: Not @yearly: pg_cron never starts such a job, for it takes the month for a minute. @reboot comes with the server.
 NAMED: t.Final = {
     "@monthly": "0 0 1 * *",
     "@weekly": "0 0 * * 0",
@@ -26,7 +26,6 @@ NAMED: t.Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-NEVER: t.Final = frozenset({"@yearly", "@annually", "@reboot"})
 #: The 29th of February comes after eight years at the latest.
 HORIZON_DAYS: t.Final = 366 * 8 + 2
 DAY: t.Final = datetime.timedelta(days=1)
@@ -91,8 +90,8 @@ def missed(schedule: str, after: datetime.datetime, until: datetime.datetime) ->
 
 
 def comes_within_a_day(schedule: str, now: datetime.datetime) -> bool:
-    """Whether the job comes at all within the next day, by UTC, as far as its schedule can be told."""
-    if SECONDS.fullmatch(schedule) or (parse(schedule) is None and schedule.strip() not in NEVER):
+    """Whether the job comes at all within the next day, by UTC; one whose schedule pg_cron does not take never does."""
+    if SECONDS.fullmatch(schedule):
         return True
     start = next_run(schedule, now, datetime.UTC)
     return start is not None and start - now <= DAY

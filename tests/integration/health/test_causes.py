@@ -100,6 +100,10 @@ FAULTS = {
         (f"UPDATE cron.job SET schedule = '0 0 1 1 *' WHERE jobname = '{LOADER}'",),
         "job_schedules", f"{LOADER} is not due within a day", "schedule => '* * * * *'",
     ),
+    "the job's schedule is none": Fault(
+        (f"UPDATE cron.job SET schedule = '61 25 * * *' WHERE jobname = '{LOADER}'",),
+        "job_schedules", f"{LOADER} is not due within a day", "schedule => '* * * * *'",
+    ),
     "the job was moved to another database": Fault(
         (f"UPDATE cron.job SET database = 'postgres' WHERE jobname = '{LOADER}'",),
         "jobs_present", "it runs in database postgres", "SELECT cron.schedule(",

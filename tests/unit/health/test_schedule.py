@@ -34,7 +34,7 @@ def test_how_often_it_comes(schedule: str, within_an_hour: int) -> None:
 @pytest.mark.parametrize(
     ("schedule", "comes"),
     [("* * * * *", True), ("* 6-23 * * *", True), ("0 3 * * *", True), ("0 0 1 1 *", False), ("@yearly", False),
-     ("0 0 30 2 *", False), ("* * * * 1", False), ("* * * * 6", True), ("what?", True)],
+     ("0 0 30 2 *", False), ("* * * * 1", False), ("* * * * 6", True), ("what?", False), ("61 25 * * *", False)],
 )  # fmt: skip
 def test_whether_it_comes_within_a_day(schedule: str, comes: bool) -> None:
     assert schedules.comes_within_a_day(schedule, FRIDAY) is comes
