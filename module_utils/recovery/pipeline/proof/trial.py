@@ -78,13 +78,15 @@ class Trials:
         self.seconds = seconds
         self.plain: dict[str, str] = {}
         self.runners = 0
+        #: What has come into silver, and is to stay there.
+        self.sale: trial_sale.Trial | None = None
 
     def run(self, todo: Sequence[Todo]) -> dict[int, Verdict]:
         """What each job's trial came to, those that load first, by its id: several jobs may have one name, or none."""
         ordered = sorted(todo, key=lambda each: each.purpose != LOAD)
         for attempt in range(ATTEMPTS):
             found: list[Verdict] = []
-            self.plain = reading.plain(self.session)
+            self.plain, self.sale = reading.plain(self.session), None
             try:
                 with self.session.write(lock_timeout_seconds=LOCK_SECONDS):
                     found = self._all(ordered)
@@ -143,12 +145,16 @@ class Trials:
     def _effect(self, todo: Todo, loads: str) -> str:
         """Runs the command of a job; in words what came of it."""
         self._require_login(todo)
-        if todo.purpose == GOLD:
-            return self._refreshed(todo, loads)
         if todo.purpose == LOAD:
             return self._loaded(todo)
-        self._execute(todo)
-        return "it runs"
+        effect = "it runs"
+        if todo.purpose == GOLD:
+            effect = self._refreshed(todo, loads)
+        else:
+            self._execute(todo)
+        if self.sale is not None and (lacking := self.sale.landed()):
+            raise _Failed(FAILED, f"it runs, and of a sale that was there before {lacking}")
+        return effect
 
     def _loaded(self, todo: Todo) -> str:
         """Has a job load a sale, in words what came of it; its effect stays for those that follow."""
@@ -166,6 +172,7 @@ class Trials:
             raise _Failed(
                 FAILED, said, next_step=f"look at {contract.names().etl}: it marks events that it does not load"
             )
+        self.sale = sale
         return "it loads"
 
     def _send(self, sale: trial_sale.Trial, todo: Todo) -> tuple[str | None, str]:

@@ -120,6 +120,20 @@ def test_an_etl_that_does_not_do_with_every_sale_what_it_should_is_found(
     assert ETL in result["error"]["said"]
 
 
+def test_a_job_that_takes_away_what_another_has_loaded_is_found(variant_db: str) -> None:
+    run(
+        variant_db,
+        """CREATE OR REPLACE FUNCTION scout.link_products_to_catalog(p_limit int DEFAULT 1000) RETURNS int LANGUAGE plpgsql AS $$
+        BEGIN DELETE FROM scout.silver_line_items WHERE updated_at >= now() - interval '1 hour'; RETURN 1; END $$""",
+    )
+    before = fingerprint(variant_db)
+    result = call("scout_proof", variant_db)
+    [linking] = [each for each in result["jobs"] if each["jobname"] == LINKING]
+    assert linking["status"] == "failed", result
+    assert "silver_line_items lacks lines of it" in linking["said"]
+    assert fingerprint(variant_db) == before
+
+
 def redefined(dsn: str, view: str, found: str, instead: str) -> None:
     """The materialized view made anew with another definition."""
     definition = str(one(dsn, f"SELECT pg_catalog.pg_get_viewdef('scout.{view}'::regclass::oid)"))
