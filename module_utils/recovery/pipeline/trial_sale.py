@@ -66,7 +66,6 @@ SELECT (SELECT store_id FROM latest) AS store_id,
              GROUP BY product_id ORDER BY min(nth), product_id LIMIT 2) AS products
 """
 
-PENDING = "SELECT 1 AS one FROM {bronze} AS b WHERE {pending} LIMIT 1"
 #: Older than whatever there is, but for clocks gone wrong; so the ETL takes it first.
 WHEN = """
 SELECT least(now(), min(ingested_at) - interval '1 second') AS moment FROM {bronze}
@@ -79,8 +78,6 @@ FROM (SELECT %(payload)s::jsonb AS d) AS given CROSS JOIN (
     SELECT coalesce(mode() WITHIN GROUP (ORDER BY source_system), 'scout-recovery') AS source
     FROM (SELECT source_system FROM {bronze} ORDER BY ingested_at DESC LIMIT 100) AS latest) AS usual
 """
-
-LIKE_LATEST: t.Final = ", (SELECT {column} FROM {bronze} ORDER BY ingested_at DESC LIMIT 1)"
 
 #: What would come first all the same. Not part of the statement that holds it back: what writes is never read in parallel.
 AHEAD = """
@@ -137,7 +134,7 @@ class _Sale:
     store_id: str
     products: tuple[str, str]
     ts: str
-    place: t.Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+    place: t.Mapping[str, str | None] = dataclasses.field(default_factory=dict[str, str | None])
 
     QUANTITIES: t.ClassVar = (2, 1)
     PRICES: t.ClassVar = (Decimal("12.50"), Decimal("7.25"))
@@ -246,18 +243,22 @@ class Trial:
         return None
 
     def sent(self) -> str:
-        """Sends the sale, before whatever is pending; inside the caller's transaction. Returns its event_id. Raises psycopg's
-        error also where bronze would not take it now."""
+        """Sends the sale, before whatever is pending; inside the caller's transaction, for its event_id. Raises where bronze
+        would not take it now."""
         send = self._prepare()
         self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
-        before, self.moment = self.moment, None
+        # Among what is pending it is to be the first; alone it is one that comes now.
+        first = self.moment if event_queue.any_pending(self.session) else None
+        self._send_now(send)
+        self.moment = first
+        self._send(send, self.ids[0], self.sale.payload())
+        return self.ids[0]
+
+    def _send_now(self, send: sql.Composed) -> None:
+        self.moment = None
         with self.session.savepoint():
             self._send(send, self.ids[0], self.sale.payload())
             raise psycopg.Rollback
-        # Among what is pending it is to be the first; alone it is one that comes now.
-        self.moment = before if self.session.rows(event_queue.of_pending(PENDING)) else None
-        self._send(send, self.ids[0], self.sale.payload())
-        return self.ids[0]
 
     def landed(self) -> str:
         """What silver lacks of the sale, in words; empty where all is there."""
@@ -276,11 +277,10 @@ class Trial:
         known = session.row(contract.compose(KNOWN))
         self.moment = session.row(contract.compose(WHEN), event_type=names.transaction_event)["moment"]
         products = [*known["products"], "SMOKE-1", "SMOKE-2"][:2]
-        store, place = known["store_id"] or "SMOKE", known["place"] or {}
+        place: dict[str, str | None] = known["place"] or {}
+        store = known["store_id"] or "SMOKE"
         self.sale = dataclasses.replace(self.sale, store_id=store, products=tuple(products), place=place)
-        columns = [sql.Identifier(name) for name in event_queue.filled_by_senders(session)]
-        more = sql.Composed(sql.SQL(", {}").format(column) for column in columns)
-        values = sql.Composed(contract.compose(LIKE_LATEST, column=column) for column in columns)
+        more, values = event_queue.filled_by_senders(session)
         return contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")), more=more, values=values)
 
     def _rehearse(self, send: sql.Composed, pipeline: Actor) -> None:

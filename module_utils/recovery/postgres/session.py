@@ -241,8 +241,10 @@ class Session:
         longer = (usual, statement_timeout_seconds, self.settings.lock_timeout_seconds, lock_timeout_seconds)
         self.connection.limit_seconds = max(seconds for seconds in longer if seconds is not None)
         try:
-            bounds: list[Query] = [*self._bounds(BOUNDS, statement_timeout_seconds, lock_timeout_seconds)]
-            bounds += [UNENDED] if self.facts.pooled and self.facts.server_version >= UNENDED_SINCE else []
+            wanted = BOUNDS
+            if self.facts.pooled and self.facts.server_version >= UNENDED_SINCE:
+                wanted = (*BOUNDS, UNENDED)
+            bounds = self._bounds(wanted, statement_timeout_seconds, lock_timeout_seconds)
             with self.connection.pinned(*bounds, characteristics, *more):
                 yield
         finally:

@@ -169,6 +169,8 @@ WHERE a.attrelid = to_regclass(%(bronze)s) AND a.attnum > 0 AND NOT a.attisdropp
   AND a.attidentity = '' AND a.attname <> ALL(%(sent)s)
 ORDER BY a.attnum
 """
+LIKE_LATEST: t.Final = ", (SELECT {column} FROM {bronze} ORDER BY ingested_at DESC LIMIT 1)"
+ANY_PENDING: t.Final = "SELECT 1 AS one FROM {bronze} AS b WHERE {pending} LIMIT 1"
 SENT: t.Final = ("event_id", "event_type", "source_system", "event_data", "event_hash", "ingested_at")
 
 #: Of what this transaction has marked, the events that name a sale which silver does not have.
@@ -206,9 +208,17 @@ class Held:
     marks: int
 
 
-def filled_by_senders(session: Session) -> list[str]:
-    """The names of those columns; inside a transaction."""
-    return [row["name"] for row in session.rows(FILLED, bronze=contract.names().bronze, sent=list(SENT))]
+def filled_by_senders(session: Session) -> tuple[sql.Composed, sql.Composed]:
+    """Those columns and their values as the latest event has them, each after a comma; inside a transaction."""
+    rows = session.rows(FILLED, bronze=contract.names().bronze, sent=list(SENT))
+    columns = [sql.Identifier(row["name"]) for row in rows]
+    values = [contract.compose(LIKE_LATEST, column=column) for column in columns]
+    return sql.Composed([sql.SQL(", {}").format(column) for column in columns]), sql.Composed(values)
+
+
+def any_pending(session: Session) -> bool:
+    """Whether the ETL has anything to do; inside a transaction."""
+    return bool(session.rows(of_pending(ANY_PENDING)))
 
 
 def of_pending(statement: t.LiteralString) -> sql.Composed:

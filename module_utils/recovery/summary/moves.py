@@ -195,7 +195,8 @@ def after_listing(ran: Mapping[str, Result]) -> list[str]:
     codes = list(dict.fromkeys(str(each["error_code"]) for each in groups))
     simple = [code for code in codes if SIMPLE.fullmatch(code)][:MOST_CODES]
     # A redrive of everything is refused, so one without a selection is no command.
-    which = f"error_codes={','.join(simple)}" if simple else f"dlq_ids={(groups[0]['sample'] or {}).get('dlq_id', '…')}"
+    sample: Result = groups[0]["sample"] or {}
+    which = f"error_codes={','.join(simple)}" if simple else f"dlq_ids={sample.get('dlq_id', '…')}"
     return [f"once the cause is fixed, {REDRIVE} -e {which}"]
 
 
