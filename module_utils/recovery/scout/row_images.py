@@ -16,6 +16,7 @@ from ..core.errors import NotConverged
 from ..postgres.driver import sql
 from ..postgres.session import EXACTLY
 from . import contract
+from .judging import foreign_code
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection
@@ -129,7 +130,8 @@ def read(session: Session) -> Tables:
 
 
 def tables(session: Session) -> Tables:
-    """The same for who compares values and makes no images: the settings of the transaction stay as they are."""
+    """The same for who compares values and makes no images: the settings of the transaction stay as they are. Raises NotConverged
+    where a value as text would run code of others."""
     names = contract.names()
     of = {
         "bronze": names.bronze,
@@ -141,6 +143,7 @@ def tables(session: Session) -> Tables:
     columns: dict[str, list[Column]] = {name: [] for name in of.values()}
     for row in session.rows(COLUMNS, tables=[*of.values()]):
         columns[row["table"]].append(Column(row["name"], row["type"]))
+    foreign_code.refuse_casts(session, {(table, each.type) for table, found in columns.items() for each in found})
     return Tables(**{key: Table(name, KEYS[key], tuple(columns[name])) for key, name in of.items()})
 
 

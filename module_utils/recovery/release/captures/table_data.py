@@ -14,6 +14,7 @@ from ...postgres.driver import errors, sql
 from ...postgres.failures import translate
 from ...postgres.session import EXACTLY
 from ...scout import row_hazards, row_images
+from ...scout.judging import foreign_code
 from ...scout.row_images import literal, named
 from ..catalog.database_level import identifier, unreadable
 
@@ -113,7 +114,9 @@ def chosen(session: Session, wanted: Iterable[str], known: Collection[str]) -> l
         schema, table, *column = identifier(session, name, "protect", (2, 3))
         before = columns.get((schema, table), set[str]())
         columns[schema, table] = None if before is None or not column else {*before, *column}
-    return [_table(session, at, names, known) for at, names in sorted(columns.items())]
+    tables = [_table(session, at, names, known) for at, names in sorted(columns.items())]
+    foreign_code.refuse_casts(session, {(e.relation, c.type) for e in tables for c in (*e.key, *e.columns)})
+    return tables
 
 
 def _table(session: Session, at: tuple[str, str], names: set[str] | None, known: Collection[str]) -> Protected:

@@ -148,7 +148,7 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
             session, way.saves, params["max_rows"], "what is dropped is saved first: allow more"
         )
         # Down scripts go a way of their own.
-        found = reading.NOTHING if order.scripts else reading.read(session, _situation(way))
+        found = reading.NOTHING if order.scripts or way.unread else reading.read(session, _situation(way))
     return Look(
         way,
         _plan(call, order, way, here),

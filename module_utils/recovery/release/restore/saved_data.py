@@ -13,6 +13,7 @@ from ...core.errors import NotConverged
 from ...core.text import count
 from ...postgres.driver import sql
 from ...postgres.identifiers import unquoted
+from ...scout.judging import foreign_code
 from ...scout.row_images import literal, named
 from ..captures import document as captures_document
 from ..captures import table_data
@@ -126,6 +127,22 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry], wanted: Mapp
         elif _holds_rows(session, table, alone=True):
             lost += by_table[table]
     return Going(tuple(tables), tuple(lost))
+
+
+def unsafe_casts(
+    session: Session, found: Plan, live: Mapping[str, Entry], wanted: Mapping[str, Entry], kept: fill_statements.Kept
+) -> tuple[str, ...]:
+    """Sentences about casts of others that would run where rows of the tables that a plan touches are read as texts, or made of
+    them; inside the caller's transaction."""
+    keys = [*(step.key for step in found.all_steps), *found.loses]
+    columns: set[tuple[str, str]] = set()
+    for side, names in ((live, {found.was.get(key, key) for key in keys}), (wanted, {*keys})):
+        touched = {
+            e.name if e.kind == "table" else e.table for key in names if (e := side.get(key))
+        } | kept.tables.keys()
+        columns |= {(e.table, e.facts["type"]) for e in side.values() if e.kind == "column" and e.table in touched}
+    casts = foreign_code.casts(session, columns)
+    return tuple(f"{one.describe()}, and would run with our rights: `{one.fix}`" for one in casts)
 
 
 def inside_values(

@@ -126,6 +126,8 @@ class Way:
     stays: tuple[str, ...] = ()
     #: Of before the current state was read.
     fingerprint: stability.Fingerprint = ()
+    #: Whether no row was looked at, for that alone would run code of others.
+    unread: bool = False
 
     @functools.cached_property
     def digests(self) -> dict[str, str]:
@@ -195,7 +197,10 @@ def survey(
         kept=kept,
         exact_order=target.exact_order,
     )
-    made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible))
+    unsafe = saved_data.unsafe_casts(session, made, there.entries, wanted, kept)
+    made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible, *unsafe))
+    if unsafe:
+        return Way(target, there, wanted, made, kept, (), (), (), (), told.warnings, stays, fingerprint, unread=True)
     goes = saved_data.going(session, made, there.entries, wanted)
     lost, empty = saved_data.inside_values(session, made, there.entries, wanted)
     empty = (*saved_data.comes_back_empty(session, made), *empty)

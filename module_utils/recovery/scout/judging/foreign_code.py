@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Code of others on the pipeline's tables, which PostgreSQL would run with the rights of whoever writes a row there: ours.
 
-Of triggers, rules, defaults, checks, indexes and policies it is the owner of the function that counts. Who made a trigger
-PostgreSQL does not keep, and for a trigger the privilege TRIGGER is enough.
+Of triggers, rules, defaults, checks, indexes, policies and casts it is the owner of the function that counts. Who made a trigger
+PostgreSQL does not keep, and for a trigger the privilege TRIGGER is enough. A cast of a column's type is found wherever it is, and
+runs when a value is written as text, or read from it: as nothing but ours, or a superuser's, it is trusted.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ...postgres.driver import sql
 from .. import contract
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ...postgres.session import Session
 
@@ -59,18 +60,44 @@ WITH RECURSIVE me AS (
     SELECT 'policy', p.polname, w.oid, w.owner, 'pg_catalog.pg_policy'::regclass, p.oid
     FROM written AS w JOIN pg_catalog.pg_policy AS p ON p.polrelid = w.oid JOIN pg_catalog.pg_class AS c ON c.oid = w.oid
     WHERE c.relrowsecurity
+), typed AS (
+    SELECT w.oid, w.owner, a.atttypid AS type FROM written AS w
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped
+    UNION SELECT y.oid, y.owner, CASE b.typtype WHEN 'd' THEN b.typbasetype ELSE b.typelem END FROM typed AS y
+    JOIN pg_catalog.pg_type AS b ON b.oid = y.type AND (b.typtype = 'd' OR b.typcategory = 'A')
 ), called AS (
     SELECT p.*, CASE d.refclassid WHEN 'pg_catalog.pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END AS function
     FROM parts AS p JOIN pg_catalog.pg_depend AS d ON d.classid = p.classid AND d.objid = p.objid
     LEFT JOIN pg_catalog.pg_operator AS o ON d.refclassid = 'pg_catalog.pg_operator'::regclass AND o.oid = d.refobjid
     WHERE d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)
+    UNION ALL
+    SELECT 'cast', '(' || k.castsource::regtype || ' AS ' || k.casttarget::regtype || ')', y.oid, y.owner, 'pg_catalog.pg_cast'::regclass,
+           k.oid, k.castfunc
+    FROM typed AS y JOIN pg_catalog.pg_cast AS k ON y.type IN (k.castsource, k.casttarget) WHERE k.castfunc <> 0
 )
 SELECT DISTINCT c.kind, c.name::text AS name, c.oid::regclass::text AS on_table, f.oid::regprocedure::text AS function,
        f.proowner::regrole::text AS owner, c.owner::regrole::text AS of_table, pg_catalog.quote_ident(c.name) AS quoted
 FROM called AS c JOIN pg_catalog.pg_proc AS f ON f.oid = c.function
 JOIN pg_catalog.pg_roles AS r ON r.oid = f.proowner
-WHERE f.proowner <> c.owner AND NOT r.rolsuper AND f.proowner NOT IN (SELECT oid FROM me)
+WHERE NOT r.rolsuper AND r.rolname <> current_user
+  AND (c.kind = 'cast' OR f.proowner <> c.owner AND f.proowner NOT IN (SELECT oid FROM me))
 ORDER BY 3, 1, 2, 4 LIMIT 20
+"""
+
+#: The same for whoever reads rows as texts, which is done with our rights whoever owns the table: its columns' casts alone.
+CASTS = """
+WITH RECURSIVE typed AS (
+    SELECT g.on_table, pg_catalog.to_regtype(g.type)::oid AS type
+    FROM unnest(%(tables)s::text[], %(types)s::text[]) AS g (on_table, type)
+    UNION SELECT y.on_table, CASE b.typtype WHEN 'd' THEN b.typbasetype ELSE b.typelem END FROM typed AS y
+    JOIN pg_catalog.pg_type AS b ON b.oid = y.type AND (b.typtype = 'd' OR b.typcategory = 'A')
+)
+SELECT DISTINCT 'cast' AS kind, '(' || k.castsource::regtype || ' AS ' || k.casttarget::regtype || ')' AS name,
+       y.on_table, f.oid::regprocedure::text AS function, f.proowner::regrole::text AS owner, '' AS of_table, '' AS quoted
+FROM typed AS y JOIN pg_catalog.pg_cast AS k ON y.type IN (k.castsource, k.casttarget)
+JOIN pg_catalog.pg_proc AS f ON f.oid = k.castfunc JOIN pg_catalog.pg_roles AS r ON r.oid = f.proowner
+WHERE NOT r.rolsuper AND r.rolname <> current_user
+ORDER BY 3, 2 LIMIT 20
 """
 
 #: What this role may lock against new triggers; before PostgreSQL 16 INSERT alone does not permit it.
@@ -106,12 +133,28 @@ class Found:
         """What the table's owner or a superuser types, so that it does not run as us."""
         if self.kind in ("trigger", "rule"):
             return f"ALTER TABLE {self.on_table} DISABLE {self.kind.upper()} {self.quoted}"
+        if self.kind == "cast":
+            return f"DROP CAST {self.name}"
         return f"ALTER FUNCTION {self.function} OWNER TO {self.of_table}"
 
 
 def read(session: Session, tables: Sequence[str] = ()) -> list[Found]:
     """Code of others on these tables, or on all whose rows a move writes; inside a transaction."""
     return [Found(**row) for row in session.rows(FOREIGN, tables=[*(tables or contract.names().required_tables)])]
+
+
+def casts(session: Session, columns: Collection[tuple[str, str]]) -> list[Found]:
+    """Casts of others that would run where values of these columns, each a table and a type, are read as texts, or made of them;
+    inside a transaction."""
+    tables, types = [table for table, _ in columns], [kind for _, kind in columns]
+    return [Found(**row) for row in session.rows(CASTS, tables=tables, types=types)] if columns else []
+
+
+def refuse_casts(session: Session, columns: Collection[tuple[str, str]]) -> None:
+    """Raises NotConverged where reading values of these columns as texts, or making them of texts, would run code of others; inside a
+    transaction."""
+    if found := casts(session, columns):
+        raise _refused(session, "refused to read rows", found)
 
 
 def lockable(session: Session, tables: Sequence[str] = ()) -> list[str]:
@@ -123,16 +166,20 @@ def refuse(session: Session, tables: Sequence[str] = ()) -> None:
     """Raises NotConverged where writing a row would run code of others; inside a transaction that holds what is `lockable`, for
     only then nobody adds a trigger until it ends, or in one that only looks."""
     if found := read(session, tables):
-        fixes = list(dict.fromkeys(one.fix for one in found))
-        raise NotConverged(
-            f"refused to write rows: code of others would run with the rights of role {session.facts.role}",
-            on=session.where,
-            said="; ".join(one.describe() for one in found[:NAMED])
-            + (f"; and {count(len(found) - NAMED, 'more')}" if len(found) > NAMED else ""),
-            next_step=f"read {'it' if len(found) == 1 else 'them'}, then the tables' owner or a superuser runs "
-            f"{'; '.join(f'`{fix}`' for fix in fixes[:NAMED])}, then run the same command again",
-            result={"foreign_code": [dataclasses.asdict(one) for one in found]},
-        )
+        raise _refused(session, "refused to write rows", found)
+
+
+def _refused(session: Session, attempted: str, found: list[Found]) -> NotConverged:
+    fixes = list(dict.fromkeys(one.fix for one in found))
+    return NotConverged(
+        f"{attempted}: code of others would run with the rights of role {session.facts.role}",
+        on=session.where,
+        said="; ".join(one.describe() for one in found[:NAMED])
+        + (f"; and {count(len(found) - NAMED, 'more')}" if len(found) > NAMED else ""),
+        next_step=f"read {'it' if len(found) == 1 else 'them'}, then the tables' owner or a superuser runs "
+        f"{'; '.join(f'`{fix}`' for fix in fixes[:NAMED])}, then run the same command again",
+        result={"foreign_code": [dataclasses.asdict(one) for one in found]},
+    )
 
 
 def shut_out(session: Session, tables: Sequence[str] = ()) -> None:
