@@ -70,7 +70,8 @@ def dsn(pg_server: Server) -> Iterator[str]:
         connection.execute("DROP ROLE mallory")
 
 
-def test_what_is_made_again_runs_with_the_rights_of_its_owner(dsn: str) -> None:
+def rolled_back(dsn: str, release: str) -> None:
+    """Captures, runs what a release does, and rolls it back."""
     with open_session(Settings(dsn)) as session:
         with session.read():
             found, here = catalog_reader.read(session, SCOPE), captures_store.origin(session)
@@ -81,15 +82,47 @@ def test_what_is_made_again_runs_with_the_rights_of_its_owner(dsn: str) -> None:
             }
             scope = {"schemas": ["shop"], "migrations_table": "", "beyond": list(found.beyond)}
             document = captures_document.document(found.entries.values(), {"scope": scope, **about})
-        with psycopg.connect(dsn, autocommit=True) as release:
-            release.execute(BAD.encode())
+        with psycopg.connect(dsn, autocommit=True) as changes:
+            changes.execute(release.encode())
         target = transaction.Target(json.loads(json.dumps(document)), same_database=True)
         with session.read():
             way = transaction.survey(session, target)
         transaction.restore(session, way, transaction.Patience(), Progress())
+
+
+def test_what_is_made_again_runs_with_the_rights_of_its_owner(dsn: str) -> None:
+    rolled_back(dsn, BAD)
     with psycopg.connect(dsn, autocommit=True) as looks:
         seen = looks.execute("SELECT DISTINCT what, who, super FROM shop.seen ORDER BY 1").fetchall()
         assert {what for what, *_ in seen} >= {"default", "check", "domain", "view"}
         assert {(who, super_) for _, who, super_ in seen} == {("mallory", False)}
+        [(is_super,)] = looks.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'").fetchall()
+        assert not is_super
+
+
+#: The same by a function that has its owner's rights, and has to be its owner's before anything calls it.
+DEFINER = """
+CREATE FUNCTION shop.definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT shop.evil(''definer'')';
+CREATE VIEW shop.shown AS SELECT shop.definer() AS n;
+CREATE MATERIALIZED VIEW shop.direct AS SELECT shop.definer() AS n;
+CREATE MATERIALIZED VIEW shop.deep AS SELECT n FROM shop.shown;
+"""
+RELEASES_OF_IT = [
+    "DROP FUNCTION shop.definer() CASCADE",
+    # It has another owner, and says something else.
+    "DROP MATERIALIZED VIEW shop.deep, shop.direct; ALTER FUNCTION shop.definer() OWNER TO postgres;"
+    "CREATE OR REPLACE FUNCTION shop.definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+]
+
+
+@pytest.mark.parametrize("release", RELEASES_OF_IT)
+def test_a_function_with_its_owners_rights_is_his_before_it_is_called(dsn: str, release: str) -> None:
+    with psycopg.connect(dsn, user="mallory", autocommit=True) as attacker:
+        attacker.execute(DEFINER.encode())
+    rolled_back(dsn, f"{release}; TRUNCATE shop.seen")
+    with psycopg.connect(dsn, autocommit=True) as looks:
+        seen = looks.execute("SELECT DISTINCT who, super FROM shop.seen WHERE what = 'definer'").fetchall()
+        assert seen == [("mallory", False)]
+        assert looks.execute("SELECT count(*) FROM shop.deep").fetchone() == (1,)
         [(is_super,)] = looks.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'").fetchall()
         assert not is_super

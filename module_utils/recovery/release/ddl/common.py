@@ -83,7 +83,7 @@ def beside(entry: Entry, before: Entry | None, everybody: Iterable[str], noun: s
 def given(noun: str, name: Piece, owner: str) -> Statement:
     """What gives an object its owner."""
     lock = Lock.ACCESS_SHARE if noun in LIGHT else Lock.ACCESS_EXCLUSIVE
-    owns = str(name) if noun in ("TABLE", "MATERIALIZED VIEW", "DOMAIN") else ""
+    owns = str(name) if noun in ("TABLE", "VIEW", "MATERIALIZED VIEW", "DOMAIN", "ROUTINE") else ""
     return say("ALTER {} {} OWNER TO {}", noun, name, identifier(owner), lock=lock, owns=owns)
 
 

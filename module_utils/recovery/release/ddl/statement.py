@@ -76,7 +76,7 @@ class Statement:
     effect: str = ""
     #: The table or domain whose owner runs it, because it calls what others wrote: defaults, checks, casts.
     runs_as: str = ""
-    #: The table, materialized view or domain that it makes, and the one that it gives its owner.
+    #: The table, view, function or domain that it makes, and the one that it gives its owner: at once, for what is made then may call it.
     makes: str = ""
     owns: str = ""
     #: The sequence that has to be the owner's of this table before.

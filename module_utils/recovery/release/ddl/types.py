@@ -255,9 +255,8 @@ def _alter_range(before: Entry, after: Entry) -> list[Statement] | None:
 
 def _create_function(entry: Entry) -> list[Statement]:
     """A function, which must not be there."""
-    return [
-        say("CREATE {}", entry.facts["definition"].strip().removeprefix("CREATE OR REPLACE "), lock=Lock.ACCESS_SHARE)
-    ]
+    text = entry.facts["definition"].strip().removeprefix("CREATE OR REPLACE ")
+    return [say("CREATE {}", text, lock=Lock.ACCESS_SHARE, makes=routine(entry))]
 
 
 def routine(entry: Entry) -> str:
@@ -279,7 +278,7 @@ def _alter_function(before: Entry, after: Entry) -> list[Statement] | None:
         return None
     return (
         [
-            say("{}", after.facts["definition"].strip(), lock=Lock.ACCESS_SHARE),
+            say("{}", after.facts["definition"].strip(), lock=Lock.ACCESS_SHARE, makes=routine(after)),
             *again(phrase("ROUTINE {}", routine(after)), after),
         ]
         if changed

@@ -29,7 +29,8 @@ OF_STORED_COLUMNS: t.Final = {"storage", "compression", "statistics", "options",
 
 def _create_view(entry: Entry) -> list[Statement]:
     """A view with what its columns have; what others than the owner granted on them comes with `column_grants`."""
-    return [say("CREATE {}", _view(entry)), *_columns("VIEW", entry, []), *_granted_by_owner("VIEW", entry)]
+    made = say("CREATE {}", _view(entry), makes=entry.name)
+    return [made, *_columns("VIEW", entry, []), *_granted_by_owner("VIEW", entry)]
 
 
 def _view(entry: Entry) -> Piece:
@@ -55,7 +56,7 @@ def _alter_view(before: Entry, after: Entry) -> list[Statement] | None:
     if changed - {"definition", "options", "columns"} or not _alterable(there, wanted[: len(there)], OF_COLUMNS):
         return None
     if "definition" in changed:
-        made = [say("CREATE OR REPLACE {}", _view(after))]
+        made = [say("CREATE OR REPLACE {}", _view(after), makes=after.name)]
     elif len(there) == len(wanted):
         made = _options("VIEW", before, after)
     else:

@@ -328,3 +328,20 @@ CREATE TABLE w.s (id int PRIMARY KEY);
 -- release:
 CREATE FUNCTION w.f(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0'; CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x');
 ALTER TABLE w.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON w.t USING (w.f(id)); CREATE STATISTICS w.more ON w.f(id), a FROM w.t; CREATE INDEX t_f ON w.t (w.f(id));
+
+-- wreck: a foreign table is dropped
+RESET ROLE; CREATE FOREIGN DATA WRAPPER w_none; CREATE SERVER w_far FOREIGN DATA WRAPPER w_none; CREATE FOREIGN TABLE w.f (id int) SERVER w_far;
+-- release:
+RESET ROLE; DROP FOREIGN TABLE w.f;
+-- refused: foreign table w\.f differs, and foreign tables are not restored
+
+-- wreck: a foreign table gets a column, and is not read to see
+RESET ROLE; CREATE FOREIGN DATA WRAPPER w_none; CREATE SERVER w_far FOREIGN DATA WRAPPER w_none; CREATE FOREIGN TABLE w.f (id int) SERVER w_far;
+-- release:
+RESET ROLE; ALTER FOREIGN TABLE w.f ADD COLUMN a text;
+-- refused: foreign table w\.f differs, and foreign tables are not restored
+
+-- wreck: a materialized view of a view is dropped with it
+CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'); CREATE VIEW w.v AS SELECT id, a, count(*) AS n FROM w.t GROUP BY id; CREATE MATERIALIZED VIEW w.m AS SELECT * FROM w.v;
+-- release:
+ALTER TABLE w.t DROP CONSTRAINT t_pkey CASCADE;
