@@ -15,7 +15,7 @@ import typing as t
 
 from ..catalog.entries import kind_of, table_key
 from ..ddl.statement import Effect
-from . import fill_statements, new_partitions
+from . import attributes, fill_statements, new_partitions
 from .diff import diff
 from .fill import fill
 from .order import Step, order
@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..catalog.entries import Catalog, Entry
+    from .diff import Diff
     from .fill_statements import Kept
 
 
@@ -81,7 +82,7 @@ def plan(
     return Plan(
         (*renames, *(step for step in steps if step.key not in apart)),
         tuple(key for key in found.loses if key not in moved),
-        found.impossible,
+        (*found.impossible, *_beyond(found)),
         tuple(step for step in steps if step.key in apart),
         _names_of_today(live.entries, there),
         tuple(sorted(fills.filled)),
@@ -90,6 +91,16 @@ def plan(
         tuple(sorted(found.copied)),
         tuple(sorted(moved)),
     )
+
+
+def _beyond(found: Diff) -> list[str]:
+    """What there is no way for because of what the columns are of."""
+    does = {
+        **dict.fromkeys(found.altered, "alter"),
+        **dict.fromkeys(found.created, "create"),
+        **dict.fromkeys(found.dropped, "drop"),
+    }
+    return [*attributes.impossible(found.live, found.wanted, does)]
 
 
 def _is_kept(key: str, live: Mapping[str, Entry], wanted: Mapping[str, Entry], kept: Kept) -> bool:

@@ -129,20 +129,23 @@ def going(session: Session, found: Plan, live: Mapping[str, Entry], wanted: Mapp
     return Going(tuple(tables), tuple(lost))
 
 
-def unsafe_casts(
+def unsafe(
     session: Session, found: Plan, live: Mapping[str, Entry], wanted: Mapping[str, Entry], kept: fill_statements.Kept
 ) -> tuple[str, ...]:
-    """Sentences about casts of others that would run where rows of the tables that a plan touches are read as texts, or made of
-    them; inside the caller's transaction."""
+    """Sentences about why no row of the tables that a plan touches may be read: casts of others would run where they are texts, or
+    they are on another server; inside the caller's transaction."""
     keys = [*(step.key for step in found.all_steps), *found.loses]
     columns: set[tuple[str, str]] = set()
+    foreign: set[str] = set()
     for side, names in ((live, {found.was.get(key, key) for key in keys}), (wanted, {*keys})):
         touched = {
             e.name if e.kind == "table" else e.table for key in names if (e := side.get(key))
         } | kept.tables.keys()
+        foreign |= {e.name for e in side.values() if e.kind == "table" and e.facts.get("foreign") and e.name in touched}
         columns |= {(e.table, e.facts["type"]) for e in side.values() if e.kind == "column" and e.table in touched}
     casts = foreign_code.casts(session, columns)
-    return tuple(f"{one.describe()}, and would run with our rights: `{one.fix}`" for one in casts)
+    told = [f"{one.describe()}, and would run with our rights: `{one.fix}`" for one in casts]
+    return (*told, *(f"foreign table {name} differs, and foreign tables are not restored" for name in sorted(foreign)))
 
 
 def inside_values(

@@ -126,7 +126,7 @@ class Way:
     stays: tuple[str, ...] = ()
     #: Of before the current state was read.
     fingerprint: stability.Fingerprint = ()
-    #: Whether no row was looked at, for that alone would run code of others.
+    #: Whether no row was looked at, for that alone would run code of others, or ask another server.
     unread: bool = False
 
     @functools.cached_property
@@ -197,7 +197,7 @@ def survey(
         kept=kept,
         exact_order=target.exact_order,
     )
-    unsafe = saved_data.unsafe_casts(session, made, there.entries, wanted, kept)
+    unsafe = saved_data.unsafe(session, made, there.entries, wanted, kept)
     made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible, *unsafe))
     if unsafe:
         return Way(target, there, wanted, made, kept, (), (), (), (), told.warnings, stays, fingerprint, unread=True)

@@ -167,3 +167,39 @@ CREATE DOMAIN w.d AS int CONSTRAINT small CHECK (VALUE < 100); CREATE TABLE w.t 
 -- release:
 ALTER DOMAIN w.d DROP CONSTRAINT small; INSERT INTO w.t VALUES (2, 60), (3, NULL);
 -- rows:
+
+-- wreck: a column is added to a table whose rows another table holds
+CREATE TABLE w.p (x int, y text); CREATE TABLE w.t (id int PRIMARY KEY, c w.p, d w.p[]); INSERT INTO w.t VALUES (1, ROW(1, 'a'), NULL);
+-- release:
+ALTER TABLE w.p ADD COLUMN z text; UPDATE w.t SET c = ROW(1, 'a', 'z'), d = ARRAY[ROW(2, 'b', 'zz')::w.p];
+-- refused: column w\.t\.c, column w\.t\.d: would be dropped and cannot be saved
+
+-- wreck: a column is dropped from a table whose rows are in those that another table holds
+CREATE TABLE w.p (x int, y text, z text); CREATE TABLE w.t (id int PRIMARY KEY, c w.p); CREATE TABLE w.u (id int PRIMARY KEY, t w.t);
+INSERT INTO w.u VALUES (1, ROW(1, ROW(1, 'a', 'z')));
+-- release:
+ALTER TABLE w.p DROP COLUMN z;
+-- refused: column w\.u\.t: would be recreated without its data
+
+-- wreck: a column with a default is dropped from a table whose rows another table holds
+CREATE TABLE w.p (x int, y text DEFAULT 'a'); CREATE TABLE w.t (id int PRIMARY KEY, c w.p);
+-- release:
+ALTER TABLE w.p DROP COLUMN y;
+-- refused: column w\.p\.y cannot be added: column w\.t\.c holds rows of its table
+
+-- wreck: a column of a table whose rows another table holds is renamed
+CREATE TABLE w.p (x int, y text DEFAULT 'a'); CREATE TABLE w.t (id int PRIMARY KEY, c w.p); INSERT INTO w.t VALUES (1, ROW(1, 'a'));
+-- release:
+ALTER TABLE w.p RENAME COLUMN y TO z; ALTER TABLE w.t RENAME TO u;
+
+-- wreck: the type of a typed table gets an attribute
+CREATE TYPE w.ty AS (id int, a text); CREATE TABLE w.t OF w.ty (PRIMARY KEY (id)); INSERT INTO w.t VALUES (1, 'x');
+-- release:
+ALTER TYPE w.ty ADD ATTRIBUTE b text CASCADE; UPDATE w.t SET b = 'y';
+-- refused: column w\.t\.b cannot be dropped: its table is of type w\.ty
+
+-- wreck: the type of a typed table loses an attribute
+CREATE TYPE w.ty AS (id int, a text); CREATE TABLE w.t OF w.ty (PRIMARY KEY (id));
+-- release:
+ALTER TYPE w.ty DROP ATTRIBUTE a CASCADE;
+-- refused: column w\.t\.a cannot be added: its table is of type w\.ty
