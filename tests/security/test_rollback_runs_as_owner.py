@@ -110,8 +110,8 @@ CREATE MATERIALIZED VIEW shop.deep AS SELECT n FROM shop.shown;
 RELEASES_OF_IT = [
     "DROP FUNCTION shop.definer() CASCADE",
     # It has another owner, and says something else.
-    "DROP MATERIALIZED VIEW shop.deep, shop.direct; ALTER FUNCTION shop.definer() OWNER TO postgres;"
-    "CREATE OR REPLACE FUNCTION shop.definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+    """DROP MATERIALIZED VIEW shop.deep, shop.direct; ALTER FUNCTION shop.definer() OWNER TO postgres;
+       CREATE OR REPLACE FUNCTION shop.definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'""",
 ]
 
 

@@ -62,9 +62,39 @@ def published(version: int) -> Kind:
     return Kind("publication_table", "pg_publication_rel", query)
 
 
-#: Known by name alone.
+#: Known by name, and by what tells whether their definition is another one; nothing makes them again.
 OTHERS: t.Final = """
-SELECT w.catalog, w.oid, i.type || ' ' || i.identity AS name, obj_description(w.oid::oid, w.catalog::name) AS comment
+SELECT w.catalog, w.oid, i.type || ' ' || i.identity AS name, obj_description(w.oid::oid, w.catalog::name) AS comment,
+    CASE w.catalog
+    WHEN 'pg_ts_dict' THEN (
+        SELECT jsonb_build_array(e.tmplname, d.dictinitoption)
+        FROM pg_ts_dict AS d JOIN pg_ts_template AS e ON e.oid = d.dicttemplate WHERE d.oid = w.oid)
+    WHEN 'pg_ts_config' THEN (
+        SELECT jsonb_build_array(p.prsname, (
+            SELECT jsonb_agg(jsonb_build_array(m.maptokentype, m.mapdict::regdictionary::text) ORDER BY m.maptokentype, m.mapseqno)
+            FROM pg_ts_config_map AS m WHERE m.mapcfg = c.oid))
+        FROM pg_ts_config AS c JOIN pg_ts_parser AS p ON p.oid = c.cfgparser WHERE c.oid = w.oid)
+    WHEN 'pg_conversion' THEN (
+        SELECT jsonb_build_array(c.conforencoding, c.contoencoding, c.conproc::regprocedure::text, c.condefault)
+        FROM pg_conversion AS c WHERE c.oid = w.oid)
+    WHEN 'pg_opclass' THEN (
+        SELECT jsonb_build_array(o.opcintype::regtype::text, o.opckeytype::regtype::text, o.opcdefault,
+                                 (pg_identify_object('pg_opfamily'::regclass, o.opcfamily, 0)).identity)
+        FROM pg_opclass AS o WHERE o.oid = w.oid)
+    WHEN 'pg_opfamily' THEN jsonb_build_array((
+        SELECT jsonb_agg(jsonb_build_array(x.amopstrategy, x.amopopr::regoperator::text, x.amoppurpose) ORDER BY
+                         x.amoplefttype::regtype::text, x.amoprighttype::regtype::text, x.amopstrategy, x.amoppurpose)
+        FROM pg_amop AS x WHERE x.amopfamily = w.oid), (
+        SELECT jsonb_agg(jsonb_build_array(x.amprocnum, x.amproc::regprocedure::text) ORDER BY
+                         x.amproclefttype::regtype::text, x.amprocrighttype::regtype::text, x.amprocnum)
+        FROM pg_amproc AS x WHERE x.amprocfamily = w.oid))
+    WHEN 'pg_transform' THEN (
+        SELECT jsonb_build_array(x.trffromsql::regprocedure::text, x.trftosql::regprocedure::text)
+        FROM pg_transform AS x WHERE x.oid = w.oid)
+    WHEN 'pg_event_trigger' THEN (
+        SELECT jsonb_build_array(e.evtevent, e.evtfoid::regprocedure::text, e.evtenabled, e.evttags)
+        FROM pg_event_trigger AS e WHERE e.oid = w.oid)
+    END AS definition
 FROM unnest(%(catalogs)s::text[], %(oids)s::bigint[]) AS w (catalog, oid)
 CROSS JOIN LATERAL pg_identify_object(w.catalog::regclass, w.oid::oid, 0) AS i
 """

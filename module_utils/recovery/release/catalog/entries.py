@@ -133,10 +133,13 @@ def _texts(value: t.Any) -> Iterator[str]:
 
 def differing_facts(before: Entry, after: Entry) -> set[str]:
     """The names of the facts in which two entries differ. That NOT NULL has the name which PostgreSQL gives it, or none, as before
-    PostgreSQL 18, is no difference; what it is called says nothing where only one has it."""
+    PostgreSQL 18, is no difference; what it is called says nothing where only one has it. Of what nothing makes again, an older capture
+    has no definition."""
     found = {name for name in {*before.facts, *after.facts} if before.facts.get(name) != after.facts.get(name)}
     if "not_null" in found or _named(before) == _named(after):
         found -= {NOT_NULL}
+    if before.kind == "other" and ("definition" in before.facts) != ("definition" in after.facts):
+        found -= {"definition"}
     return found
 
 

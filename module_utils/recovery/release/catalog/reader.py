@@ -168,11 +168,12 @@ def _as_text(granted: list[t.Any]) -> str:
 
 
 def _others(session: Session, chosen: set[dependencies.Object], known: set[tuple[str, int]]) -> Iterator[Entry]:
-    """What is there besides, by name and comment alone."""
+    """What is there besides, by name and comment, and by a definition that nothing makes again."""
     left = sorted(chosen - known)
     rows = session.rows(database_level.OTHERS, catalogs=[c for c, _ in left], oids=[oid for _, oid in left])
     for row in rows:
-        yield Entry("other", row["name"], {}, comment=row["comment"], address=(row["catalog"], row["oid"], 0))
+        facts = {} if row["definition"] is None else {"definition": row["definition"]}
+        yield Entry("other", row["name"], facts, comment=row["comment"], address=(row["catalog"], row["oid"], 0))
 
 
 def settled(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:

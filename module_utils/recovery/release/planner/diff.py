@@ -11,7 +11,7 @@ import typing as t
 
 from ...postgres.identifiers import unquoted
 from ..captures.document import readable
-from ..catalog.entries import column_key, kind_of, split_qualified, stands_on, table_key
+from ..catalog.entries import column_key, differing_facts, kind_of, split_qualified, stands_on, table_key
 from ..ddl import database_level
 from ..ddl.common import differing_as_written, parents
 from ..ddl.registry import WRITERS
@@ -25,14 +25,7 @@ if t.TYPE_CHECKING:
 
 #: What may stand in the way of another type for a column, or, as statistics do, would become whose who gives it that.
 BOUND_TO_TYPES: t.Final = (
-    "view",
-    "materialized_view",
-    "rule",
-    "policy",
-    "trigger",
-    "function",
-    "statistics",
-    "publication_table",
+    *("view", "materialized_view", "rule", "policy", "trigger", "function", "statistics", "publication_table"),
 )
 TYPES: t.Final = ("enum", "domain", "composite", "range")
 
@@ -165,7 +158,8 @@ def _compare(found: _Found) -> None:
         before = _as_detached(found, _as_inherited(found, _as_its_parent(found, before)))
         if after.kind == "default_privileges" and before.grants != after.grants:
             found.altered[key] = [*database_level.no_privileges(before), *database_level.privileges(after)]
-        if before.facts == after.facts or (after.kind == "migration" and not differing_as_written(before, after)):
+        same = {"migration": differing_as_written, "other": differing_facts}.get(after.kind)
+        if before.facts == after.facts or (same and not same(before, after)):
             continue
         writer = WRITERS.get(after.kind)
         made = writer.alter(before, after) if writer else None

@@ -345,3 +345,27 @@ RESET ROLE; ALTER FOREIGN TABLE w.f ADD COLUMN a text;
 CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'); CREATE VIEW w.v AS SELECT id, a, count(*) AS n FROM w.t GROUP BY id; CREATE MATERIALIZED VIEW w.m AS SELECT * FROM w.v;
 -- release:
 ALTER TABLE w.t DROP CONSTRAINT t_pkey CASCADE;
+
+-- wreck: a text search configuration has another mapping
+CREATE TEXT SEARCH CONFIGURATION w.c (COPY = pg_catalog.simple);
+-- release:
+ALTER TEXT SEARCH CONFIGURATION w.c ALTER MAPPING FOR asciiword WITH english_stem;
+-- refused: other text search configuration w\.c cannot be restored: a different definition
+
+-- wreck: a text search dictionary has another option
+CREATE TEXT SEARCH DICTIONARY w.d (TEMPLATE = pg_catalog.simple, STOPWORDS = english);
+-- release:
+ALTER TEXT SEARCH DICTIONARY w.d (ACCEPT = false);
+-- refused: other text search dictionary w\.d cannot be restored: a different definition
+
+-- wreck: an operator family has another member
+RESET ROLE; CREATE FUNCTION w.cmp(int, text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'; CREATE OPERATOR FAMILY w.f USING btree;
+-- release:
+RESET ROLE; ALTER OPERATOR FAMILY w.f USING btree ADD FUNCTION 1 w.cmp(int, text);
+-- refused: other operator family w\.f USING btree cannot be restored: a different definition
+
+-- wreck: an event trigger of the release is disabled
+RESET ROLE; CREATE FUNCTION w.e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER w_seen ON ddl_command_end WHEN TAG IN ('CREATE SERVER') EXECUTE FUNCTION w.e();
+-- release:
+RESET ROLE; ALTER EVENT TRIGGER w_seen DISABLE;
+-- refused: other event trigger w_seen cannot be restored: a different definition

@@ -23,11 +23,22 @@ CALLS = column("w.t.a", "integer", "function:w.f()", default="w.f()")
 CHECK = entry("constraint", "c on w.q", "table:w.q", table="w.q", type="check", definition="CHECK ((id > 0))")
 OF_PARENT = entry("constraint", "c on w.p", "table:w.p", table="w.p", type="check", definition="CHECK ((id > 0))")
 PARENT = table("w.p", column("w.p.id"))
+DICTIONARY = entry("other", "text search dictionary w.d", "schema:w", definition=["simple"])
 PARSER = entry("other", "text search parser w.p", "schema:w")
 
 #: What there is, what is wanted; what differs.
 DIFFERENCES: dict[str, tuple[Entries, Entries, dict[str, Any]]] = {
     "nothing": (TABLE, TABLE, {}),
+    "a definition that an older capture has not": (
+        by_key(DICTIONARY),
+        by_key(dataclasses.replace(DICTIONARY, facts={})),
+        {},
+    ),
+    "a definition that nothing makes": (
+        by_key(DICTIONARY),
+        by_key(dataclasses.replace(DICTIONARY, facts={"definition": ["ispell"]})),
+        {"impossible": ("other text search dictionary w.d cannot be restored: a different definition",)},
+    ),
     "a column more": (
         table("w.t", ID, A, B),
         TABLE,
