@@ -49,7 +49,7 @@ def test_what_columns_lose_and_get(
     live = {each.key: each for each in (composite(*there), *REST)}
     goal = {each.key: each for each in (composite(*wanted), *REST)}
     steps = [types.SimpleNamespace(does="alter", key="composite:w.p")]
-    plan = cast("Plan", types.SimpleNamespace(all_steps=steps, was={}))
+    plan = cast("Plan", types.SimpleNamespace(all_steps=steps, was={}, loses=()))
     found = attributes.touched(plan, live, goal)
     assert (set(found.losing), set(found.gaining)) == (REACHED if losing else set(), REACHED if gaining else set())
 
