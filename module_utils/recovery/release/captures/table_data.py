@@ -96,7 +96,10 @@ class Protected:
             "key": _image(self.key),
             "image": _image(self.columns),
             "order": sql.SQL(", ").join(named("r", column.name) for column in self.key),
-            "some": sql.SQL(" OR ").join(sql.SQL("{} IS NOT NULL").format(named("r", c.name)) for c in self.columns)
+            # A composite value with an empty attribute is neither NULL nor NOT NULL, and there all the same.
+            "some": sql.SQL("num_nonnulls({}) > 0").format(
+                sql.SQL(", ").join(named("r", each.name) for each in self.columns)
+            )
             if self.only_values
             else sql.SQL("true"),
         }

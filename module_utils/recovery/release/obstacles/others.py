@@ -1,19 +1,22 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of others depends on what a rollback drops or gives another type, and publications it may not change."""
+"""What of others depends on what a rollback drops or gives another type, publications it may not change, and where sequences stand."""
 
 from __future__ import annotations
 
 import typing as t
 
 from ...postgres.driver import sql
+from ...scout.row_images import named
+from .definitions import parts
 from .situation import Obstacle
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...postgres.session import Row, Session
+    from ..catalog.entries import Entry
     from .situation import Situation
 
 #: Whatever is no part of the release and would keep something of it from being dropped, and how that is called in SQL.
@@ -74,6 +77,11 @@ SELECT n.name, p.oid IS NOT NULL AS there, pg_catalog.pg_get_userbyid(p.pubowner
        coalesce(pg_catalog.pg_has_role(p.pubowner, 'USAGE'), false) AS may
 FROM unnest(%(names)s::text[]) AS n (name) LEFT JOIN pg_catalog.pg_publication AS p ON pg_catalog.quote_ident(p.pubname) = n.name
 """
+
+MAY_SEE: t.Final = (
+    "SELECT coalesce(pg_catalog.has_sequence_privilege(pg_catalog.to_regclass(%(name)s), 'SELECT'), false) AS may"
+)
+STANDS: t.Final = "SELECT last_value::bigint AS last FROM {sequence}"
 
 
 def dependents(session: Session, found: Situation) -> Iterator[Obstacle]:
@@ -146,3 +154,29 @@ def _stays(found: Situation, key: str) -> bool:
     """Whether the table of a publication is not dropped, by which it would leave that."""
     now = found.now(key)
     return now is not None and ("drop", f"table:{now.facts['relation']}") not in found.steps
+
+
+def sequences(session: Session, found: Situation) -> Iterator[Obstacle]:
+    """Sequences, those of identity columns too, that stand where they may not in the capture, as far as this role may see that;
+    inside the caller's transaction."""
+    for does, key in sorted(found.steps):
+        before, after = found.now(key), found.wanted.get(key)
+        if does != "alter" or before is None or after is None:
+            continue
+        (name, _), (_, limits) = _limits(before), _limits(after)
+        if not name or not limits or not session.row(MAY_SEE, name=name)["may"]:
+            continue
+        last = session.row(sql.SQL(STANDS).format(sequence=named(*parts(name))))["last"]
+        if not int(limits["minimum"]) <= last <= int(limits["maximum"]):
+            said = f"sequence {name} stands at {last:,}, and may go from {limits['minimum']} to {limits['maximum']} in the capture"
+            yield Obstacle(
+                "violation", key, said, f"if no row has such a value, set it back: `ALTER SEQUENCE {name} RESTART`"
+            )
+
+
+def _limits(entry: Entry) -> tuple[str, dict[str, t.Any]]:
+    """The name of a sequence, or of that of an identity column, and its facts; both empty where there is none."""
+    if entry.kind == "sequence":
+        return entry.name, entry.facts
+    identity: dict[str, t.Any] = (entry.facts.get("identity") if entry.kind == "column" else None) or {}
+    return (identity["sequence"], identity) if identity.get("sequence") else ("", {})

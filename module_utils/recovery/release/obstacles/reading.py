@@ -47,6 +47,7 @@ def read(session: Session, found: Situation) -> Found:
         *privileges.history(session, found),
         *privileges.sight(session, found),
         *others.publications(session, found),
+        *others.sequences(session, found),
         *others.dependents(session, found),
     ]
     unread: list[str] = []

@@ -81,7 +81,7 @@ def _column(found: Situation, column: Entry, there: Entry, server_version: int) 
     if now is None or now.facts.get("partition_of") or column.facts.get("generated") is not None:
         return
     if column.facts.get("not_null") and not there.facts.get("not_null") and column.key not in found.filled:
-        wrong = sql.SQL("{} IS NULL").format(named("r", name))
+        wrong = sql.SQL("num_nulls({}) = 1").format(named("r", name))
         yield _read(
             found, column.key, table, wrong, "no_value", "without the value that they must have",
             f"give these rows a value of {column.name}",

@@ -11,7 +11,7 @@ import typing as t
 
 from ..catalog.entries import column_key, key_of, table_key
 from ..ddl import constraints
-from ..ddl.common import comment, differing_as_written
+from ..ddl.common import comment, differing_as_written, parents
 from ..ddl.statement import Cost, Lock, Statement, joined, phrase, say
 from . import fill_statements, new_partitions, type_changes
 from .renames import before
@@ -158,7 +158,10 @@ def _is_retyped(diff: Diff, key: str) -> bool:
 
 def _values(diff: Diff, column: Entry, saved: Saved) -> Iterator[Statement]:
     """What was kept of a column, and what it has in rows of which nothing was kept."""
-    *quiet, update = fill_statements.update(column, saved, triggers=_has_triggers(diff, column.table))
+    table = diff.wanted.get(table_key(column.table))
+    parent = any(column.table in parents(e) for e in diff.wanted.values() if e.kind == "table")
+    only = parent and table is not None and not table.facts.get("partition_key")
+    *quiet, update = fill_statements.update(column, saved, triggers=_has_triggers(diff, column.table), only=only)
     loose = _loose_checks(diff, column.table)
     yield from quiet
     yield from (say("ALTER TABLE {} DROP CONSTRAINT {}", e.table, e.own) for e in loose)

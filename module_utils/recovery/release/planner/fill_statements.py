@@ -106,13 +106,14 @@ def is_whole(columns: Iterable[Entry], saved: Saved) -> bool:
     return all(_of_row(each, saved) for each in columns if each.facts.get("generated") is None)
 
 
-def update(column: Entry, saved: Saved, *, triggers: bool) -> list[Statement]:
-    """The kept values, into a column of rows that stand, where these have others; no trigger of a user sees that."""
+def update(column: Entry, saved: Saved, *, triggers: bool, only: bool) -> list[Statement]:
+    """The kept values, into a column of rows that stand, where these have others; no trigger of a user sees that. Rows of a parent
+    alone (`only`) where those of its children, which may have the same keys, are none of its own."""
     relation, own = column.table, column.own
     quiet = [say("ALTER TABLE {} DISABLE TRIGGER USER", relation)] if triggers else []
     differs = phrase("r.{}::text IS DISTINCT FROM d.image ->> {}", own, literal(own_name(column)))
     pieces = (relation, own, value(column), SOURCE, saved.match, differs)
-    text = phrase("UPDATE {} AS r SET {} = {} FROM {} WHERE {} AND {}", *pieces)
+    text = phrase("UPDATE {}{} AS r SET {} = {} FROM {} WHERE {} AND {}", "ONLY " if only else "", *pieces)
     return [*quiet, Statement(text, Lock.ROW_EXCLUSIVE, runs_as=relation, takes=saved.where)]
 
 

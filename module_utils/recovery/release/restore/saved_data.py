@@ -44,11 +44,18 @@ COUNTER: t.Final = "SELECT last_value::bigint AS last, is_called AS called FROM 
 #: Whether this capture's data is in the ledger of this database.
 IS_KEPT: t.Final = "SELECT EXISTS (SELECT FROM scout_ops.protected_data WHERE capture_id = %(capture_id)s) AS there"
 
+#: Whether a row is a table's own, and none of its children's; those of partitions are.
+OWN: t.Final = """
+(r.tableoid = pg_catalog.to_regclass(%(at)s)
+ OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = pg_catalog.to_regclass(%(at)s) AND c.relkind = 'p'))
+"""
+
 #: Of the rows that are kept and still there, those that have what was kept of them.
 CAME_BACK: t.Final = """
 SELECT count(*) AS found, count(*) FILTER (WHERE {same}) AS same
 FROM {table} AS r JOIN scout_ops.protected_data AS d
   ON d.capture_id = %(capture_id)s AND d.relation = %(relation)s AND d.key = jsonb_object(ARRAY[{key}]::text[])
+WHERE {own}
 """
 
 #: Whether some row has nothing kept, and none in `instead`.
@@ -56,7 +63,8 @@ UNKEPT: t.Final = """
 SELECT EXISTS (
     SELECT FROM {table} AS r WHERE {instead} IS NULL AND NOT EXISTS (
         SELECT FROM scout_ops.protected_data AS d
-        WHERE d.capture_id = %(capture_id)s AND d.relation = %(relation)s AND d.key = jsonb_object(ARRAY[{key}]::text[]))
+        WHERE d.capture_id = %(capture_id)s AND d.relation = %(relation)s AND d.key = jsonb_object(ARRAY[{key}]::text[])
+          AND {own})
 ) AS some
 """
 
@@ -228,14 +236,16 @@ def _has_unkept(
     other = live.get(found.was.get(f"column:{relation}.{before(own)}", ""))
     aside = other is not None and other.facts["type"] == column.facts["type"]
     aside |= any(step.does == "alter" and step.key == key for step in found.steps)
-    parts = {
-        "table": named(*_place(_table_of(column.key, found))),
+    at = _table_of(column.key, found)
+    parts: dict[str, sql.Composable] = {
+        "own": sql.SQL(OWN),
+        "table": named(*_place(at)),
         "instead": named("r", unquoted(own)) if aside else sql.SQL("NULL"),
         "key": sql.SQL(", ").join(
             sql.SQL("{}, {}::text").format(literal(each), named("r", now[each])) for each in saved.key
         ),
     }
-    row = session.row(sql.SQL(UNKEPT).format(**parts), capture_id=saved.capture_id, relation=saved.relation)
+    row = session.row(sql.SQL(UNKEPT).format(**parts), capture_id=saved.capture_id, relation=saved.relation, at=at)
     return row["some"]
 
 
@@ -331,7 +341,8 @@ def prove(session: Session, found: Plan, tables: Mapping[str, fill_statements.Sa
 
 def _proved(session: Session, saved: fill_statements.Saved, columns: list[str], found: Plan) -> Row:
     whole = f"table:{saved.relation}" in found.filled
-    parts = {
+    parts: dict[str, sql.Composable] = {
+        "own": sql.SQL(OWN),
         "table": named(*_place(saved.relation)),
         "image": sql.SQL(", ").join(_pair(each) for each in saved.columns),
         "key": sql.SQL(", ").join(_pair(each) for each in saved.key),
@@ -341,7 +352,8 @@ def _proved(session: Session, saved: fill_statements.Saved, columns: list[str], 
         ),
     }
     query = WHOLE if whole else CAME_BACK
-    row = session.row(sql.SQL(query).format(**parts), capture_id=saved.capture_id, relation=saved.relation)
+    about = {"capture_id": saved.capture_id, "relation": saved.relation, "at": saved.relation}
+    row = session.row(sql.SQL(query).format(**parts), **about)
     if row["same"] is False or (not whole and row["same"] != row["found"]):
         raise NotConverged(
             f"the data of {saved.relation} would not be restored as it was saved: rolled back, nothing was changed",

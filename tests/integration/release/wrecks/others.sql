@@ -369,3 +369,10 @@ RESET ROLE; CREATE FUNCTION w.e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEG
 -- release:
 RESET ROLE; ALTER EVENT TRIGGER w_seen DISABLE;
 -- refused: other event trigger w_seen cannot be restored: a different definition
+
+-- wreck: a sequence stands where it could not when it was captured
+CREATE SEQUENCE w.s AS smallint; CREATE TABLE w.t (id int GENERATED ALWAYS AS IDENTITY (MAXVALUE 9) PRIMARY KEY);
+-- release:
+ALTER SEQUENCE w.s AS bigint MAXVALUE 1000000; SELECT setval('w.s', 100000);
+ALTER TABLE w.t ALTER id SET MAXVALUE 1000; SELECT setval('w.t_id_seq', 500);
+-- refused: sequence w\.s stands at 100,000, and may go from 1 to 32767 in the capture

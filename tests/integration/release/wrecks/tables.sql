@@ -301,3 +301,10 @@ INSERT INTO w.t VALUES (2, 'y');
 -- release:
 DROP TABLE w.t1; INSERT INTO w.t VALUES (9, 'x'), (10, 'y'), (30, 'y');
 -- refused: w.rest: 1 row for w.t1, which
+
+-- wreck: a parent gets a column, whose child has other values for the same keys
+CREATE TABLE w.p (id int PRIMARY KEY, a text); CREATE TABLE w.c (PRIMARY KEY (id)) INHERITS (w.p);
+INSERT INTO w.p VALUES (1, 'p'); INSERT INTO w.c VALUES (1, 'c');
+-- release:
+ALTER TABLE w.p ADD COLUMN n text; UPDATE w.p SET n = 'n' || a;
+-- lost: column w\.c\.n: would be dropped and cannot be saved

@@ -124,3 +124,14 @@ def but_for(told: dict[str, list[str]], tables: set[str]) -> dict[str, list[str]
 def test_five_wrecks_together(database: str, seed: int) -> None:
     chosen = random.Random(seed).sample(TOGETHER, 5)
     went_through(database, [wreck.called(f"w{number}") for number, wreck in enumerate(chosen, 1)])
+
+
+def test_a_row_gets_no_value_of_its_parents(database: str) -> None:
+    """What was lost of a child stays empty, though a row of its parent has the same key."""
+    [wreck] = [wreck for wreck in WRECKS if "whose child has other values for the same keys" in wreck.name]
+    built(database, [wreck])
+    run(database, f"SET ROLE loader; {wreck.after}")
+    undone(database, done(rolled_back(database, allow_lossy=True)))
+    found = state(database).rows
+    assert dict(found["w.c"]) == {'{"a": "c", "n": null, "id": 1}': 1}
+    assert dict(found["w.p"]) == {'{"a": "p", "n": "np", "id": 1}': 1}

@@ -203,3 +203,8 @@ CREATE TYPE w.ty AS (id int, a text); CREATE TABLE w.t OF w.ty (PRIMARY KEY (id)
 -- release:
 ALTER TYPE w.ty DROP ATTRIBUTE a CASCADE;
 -- refused: column w\.t\.a cannot be added: its table is of type w\.ty
+
+-- wreck: a composite column is added, with values of which attributes are empty
+CREATE TYPE w.p AS (x int, y text); CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (1), (2), (3);
+-- release:
+ALTER TABLE w.t ADD COLUMN p w.p; UPDATE w.t SET p = ROW(5, NULL) WHERE id = 1; UPDATE w.t SET p = ROW(NULL, NULL) WHERE id = 2;
