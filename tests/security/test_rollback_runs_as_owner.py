@@ -126,3 +126,46 @@ def test_a_function_with_its_owners_rights_is_his_before_it_is_called(dsn: str, 
         assert looks.execute("SELECT count(*) FROM shop.deep").fetchone() == (1,)
         [(is_super,)] = looks.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'").fetchall()
         assert not is_super
+
+
+#: What looks at each row of a table when something else is done to it.
+ROWS_LOOKED_AT = """
+CREATE FUNCTION shop.key(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM shop.evil('row'); RETURN n; END $$;
+CREATE TABLE shop.parted (id int) PARTITION BY RANGE (shop.key(id));
+CREATE TABLE shop.part PARTITION OF shop.parted FOR VALUES FROM (0) TO (10);
+CREATE TABLE shop.rest PARTITION OF shop.parted DEFAULT;
+INSERT INTO shop.parted VALUES (1), (20);
+CREATE TABLE shop.checked (
+    id int PRIMARY KEY CONSTRAINT sound CHECK (shop.key(id) > 0), n int, g int GENERATED ALWAYS AS (id * 2) STORED,
+    m int GENERATED ALWAYS AS IDENTITY, d timestamptz DEFAULT clock_timestamp()
+);
+INSERT INTO shop.checked SELECT g, g FROM generate_series(1, 3) AS g;
+CREATE INDEX called ON shop.checked (shop.key(id));
+CREATE TABLE shop.parent (id int PRIMARY KEY CONSTRAINT sound CHECK (shop.key(id) > 0));
+CREATE TABLE shop.child (CONSTRAINT sound CHECK (shop.key(id) > 0)) INHERITS (shop.parent);
+INSERT INTO shop.child VALUES (1);
+"""
+
+
+@pytest.mark.parametrize(
+    "release",
+    [
+        "ALTER TABLE shop.parted DETACH PARTITION shop.part",
+        "ALTER TABLE shop.parted DETACH PARTITION shop.rest",
+        "ALTER TABLE shop.checked ALTER n TYPE bigint",
+        "ALTER TABLE shop.checked DROP COLUMN g",
+        "ALTER TABLE shop.checked DROP COLUMN m",
+        "ALTER TABLE shop.checked DROP COLUMN d",
+        "ALTER TABLE shop.checked DROP CONSTRAINT sound, ADD CONSTRAINT sound CHECK (shop.key(id) > 0) NOT VALID",
+        "ALTER TABLE shop.checked SET UNLOGGED",
+        "ALTER TABLE shop.checked ADD COLUMN more text DEFAULT 'x'",
+        "DROP INDEX shop.called",
+        "ALTER TABLE shop.child NO INHERIT shop.parent",
+    ],
+)  # fmt: skip
+def test_what_looks_at_rows_runs_with_the_rights_of_their_owner(dsn: str, release: str) -> None:
+    with psycopg.connect(dsn, user="mallory", autocommit=True) as attacker:
+        attacker.execute(ROWS_LOOKED_AT.encode())
+    rolled_back(dsn, f"{release}; TRUNCATE shop.seen")
+    with psycopg.connect(dsn, autocommit=True) as looks:
+        assert not looks.execute("SELECT DISTINCT who FROM shop.seen WHERE who <> 'mallory'").fetchall()

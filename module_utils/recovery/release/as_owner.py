@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+from ..core.errors import NotConverged
 from ..postgres import acting
 from ..postgres.driver import sql
 from .ddl.common import given
-from .ddl.statement import Lock, phrase
+from .ddl.statement import Effect, Lock, phrase
 from .planner import fill_statements
 
 if t.TYPE_CHECKING:
@@ -30,6 +31,13 @@ FROM (SELECT relowner, relrowsecurity AND relforcerowsecurity FROM pg_catalog.pg
       WHERE oid = pg_catalog.to_regtype(%(name)s) AND typtype = 'd') AS w (who, forced)
 JOIN pg_catalog.pg_roles AS o ON o.oid = w.who
 JOIN pg_catalog.pg_roles AS u ON u.rolname = current_user
+"""
+
+#: What the key of a partitioned table calls that is not PostgreSQL's own.
+CALLED: t.Final = """
+SELECT d.refobjid::pg_catalog.regprocedure::text AS function FROM pg_catalog.pg_depend AS d
+WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = pg_catalog.to_regclass(%(name)s)
+  AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 """
 
 FUNCTION: t.Final = sql.Identifier("scout_recovery_as_owner")
@@ -51,6 +59,8 @@ def execute(session: Session, statement: Statement, settled: Mapping[str, Statem
     if statement.sequence:
         _hand_over(session, statement.sequence, statement.table)
     whose = session.rows(WHOSE, name=statement.runs_as) if statement.runs_as else []
+    if statement.effect == Effect.ATTACHES and whose and _is_of_another(session, statement, whose[0]):
+        whose = []
     with _every_row(session, statement, forced=any(each["forced"] for each in whose)):
         # What a superuser wrote may run with our rights, who has them all; and nobody may become one.
         if whose and not (whose[0]["ours"] or whose[0]["above_us"]):
@@ -59,6 +69,22 @@ def execute(session: Session, statement: Statement, settled: Mapping[str, Statem
             session.connection.execute(statement.text)
     if statement.makes in settled:
         session.connection.execute(settled[statement.makes].text)
+
+
+def _is_of_another(session: Session, statement: Statement, whose: Row) -> bool:
+    """Whether a partition has another owner than the table it becomes one of, so that neither can attach it, and we have to. Raises
+    NotConverged where that would call what others wrote."""
+    if all(each["owner"] == whose["owner"] for each in session.rows(WHOSE, name=statement.table)):
+        return False
+    if not (whose["ours"] or whose["above_us"]) and (called := session.rows(CALLED, name=statement.runs_as)):
+        raise NotConverged(
+            f"refused to attach {statement.table} to {statement.runs_as}",
+            on=session.where,
+            said=f"they have different owners, and the partition key calls {called[0]['function']}, which would run with our rights",
+            next_step=f"`ALTER TABLE {statement.table} OWNER TO {sql.Identifier(whose['owner']).as_string()}`, "
+            "then run the same command again",
+        )
+    return True
 
 
 @contextlib.contextmanager

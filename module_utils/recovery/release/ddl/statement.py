@@ -79,7 +79,7 @@ class Statement:
     #: The table, view, function or domain that it makes, and the one that it gives its owner: at once, for what is made then may call it.
     makes: str = ""
     owns: str = ""
-    #: The sequence that has to be the owner's of this table before.
+    #: The sequence that has to be the owner's of this table before; or the table that has to be of the same owner.
     sequence: str = ""
     table: str = ""
     #: Which of the data that is kept it takes.

@@ -154,11 +154,11 @@ def _inheritance(before: Entry, after: Entry) -> list[Statement]:
 def attach(entry: Entry) -> list[Statement]:
     """What makes a partition of a table with all its columns."""
     part: dict[str, str] | None = entry.facts.get("partition_of")
-    return (
-        [say("ALTER TABLE {} ATTACH PARTITION {} {}", part["table"], entry.name, part["bound"], effect=Effect.ATTACHES)]
-        if part
-        else []
-    )
+    if not part:
+        return []
+    # Whether its rows belong there is computed by the expressions of the key.
+    more: Facts = {"effect": Effect.ATTACHES, "runs_as": part["table"], "table": entry.name}
+    return [say("ALTER TABLE {} ATTACH PARTITION {} {}", part["table"], entry.name, part["bound"], **more)]
 
 
 # --- columns
