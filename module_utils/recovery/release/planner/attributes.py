@@ -12,16 +12,27 @@ from ..captures.document import readable
 from ..catalog.entries import kind_of, table_key
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..catalog.entries import Entry
-    from .plan import Plan
+    from .order import Step
 
 #: What may be between a column and a composite type; arrays are of their elements' type already.
 BETWEEN: t.Final = ("composite", "domain")
 #: What a column that is added has in the rows that are there.
 _COMPUTED: t.Final = ("default", "generated", "identity")
 _WORDS: t.Final = {"drop": "dropped", "create": "added", "alter": "given another type"}
+
+
+class Planned(t.Protocol):
+    """What of a plan counts here."""
+
+    @property
+    def all_steps(self) -> Sequence[Step]: ...
+    @property
+    def was(self) -> Mapping[str, str]: ...
+    @property
+    def loses(self) -> Sequence[str]: ...
 
 
 class Columns(t.NamedTuple):
@@ -33,7 +44,7 @@ class Columns(t.NamedTuple):
     gaining: frozenset[str]
 
 
-def touched(found: Plan, live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> Columns:
+def touched(found: Planned, live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> Columns:
     """The columns whose values are changed by what a plan does to composite types."""
     losing: set[str] = set()
     gaining: set[str] = set()

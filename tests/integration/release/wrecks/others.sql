@@ -330,15 +330,15 @@ CREATE FUNCTION w.f(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 
 ALTER TABLE w.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON w.t USING (w.f(id)); CREATE STATISTICS w.more ON w.f(id), a FROM w.t; CREATE INDEX t_f ON w.t (w.f(id));
 
 -- wreck: a foreign table is dropped
-RESET ROLE; CREATE FOREIGN DATA WRAPPER w_none; CREATE SERVER w_far FOREIGN DATA WRAPPER w_none; CREATE FOREIGN TABLE w.f (id int) SERVER w_far;
+RESET ROLE; CREATE FOREIGN DATA WRAPPER w_none; CREATE SERVER w_far FOREIGN DATA WRAPPER w_none OPTIONS (host 'far'); CREATE FOREIGN TABLE w.f (id int OPTIONS (name 'i')) SERVER w_far OPTIONS (name 'g');
 -- release:
 RESET ROLE; DROP FOREIGN TABLE w.f;
 -- refused: foreign table w\.f differs, and foreign tables are not restored
 
 -- wreck: a foreign table gets a column, and is not read to see
-RESET ROLE; CREATE FOREIGN DATA WRAPPER w_none; CREATE SERVER w_far FOREIGN DATA WRAPPER w_none; CREATE FOREIGN TABLE w.f (id int) SERVER w_far;
+RESET ROLE; CREATE FOREIGN DATA WRAPPER w_none; CREATE SERVER w_far FOREIGN DATA WRAPPER w_none OPTIONS (host 'far'); CREATE FOREIGN TABLE w.f (id int OPTIONS (name 'i')) SERVER w_far OPTIONS (name 'g');
 -- release:
-RESET ROLE; ALTER FOREIGN TABLE w.f ADD COLUMN a text;
+RESET ROLE; ALTER FOREIGN TABLE w.f ADD COLUMN a text OPTIONS (name 'a');
 -- refused: foreign table w\.f differs, and foreign tables are not restored
 
 -- wreck: a materialized view of a view is dropped with it
