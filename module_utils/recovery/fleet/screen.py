@@ -23,6 +23,8 @@ GAP: t.Final = "  "
 #: The widths of the columns at most, and from WIDE on.
 HOST, WHERE, STANDING, NOW, NEXT = 18, 30, 14, 7, 19
 HEADINGS: t.Final = ("database", "where", "verdict", "did", "now", "next")
+#: Judged, and found wanting: the same command would find the same. Without another one, the block says what a person has to do.
+BY_HAND: t.Final = frozenset({"still failing", "not passed", "failing"})
 #: So many different commands are shown below the count; the blocks have all of them.
 COMMANDS: t.Final = 4
 #: More hosts than this are named by a file, where there is one.
@@ -56,9 +58,14 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    next_one = _playbook(row["command"]) or ("" if row["standing"] not in STANDINGS else "run it again")
+    again = "" if row["standing"] not in STANDINGS else "see below" if _is_by_hand(row) else "run it again"
+    next_one = _playbook(row["command"]) or again
     cells = (row["host"], row["database"], row["verdict"], row["did"], row["now"] or "unknown", next_one)
     return tuple(" ".join(visible(text).split()) for text in cells)
+
+
+def _is_by_hand(row: Row) -> bool:
+    return not row["command"] and row["standing"] in BY_HAND
 
 
 def _playbook(command: str) -> str:
@@ -83,7 +90,7 @@ def following(rows: Sequence[Row], again: str, target: str = "", retry_file: str
     names all that are not well, more than can be typed."""
     wanted: dict[str, list[str]] = {}
     for row in ordered(rows):
-        if row["standing"] in STANDINGS and row["standing"] not in ("degraded", "paused"):
+        if row["standing"] in STANDINGS and row["standing"] not in ("degraded", "paused") and not _is_by_hand(row):
             wanted.setdefault(_for_all(row, target), []).append(row["host"])
     repeated = wanted.pop("", [])
     made = [_limited(command, hosts) for command, hosts in list(wanted.items())[:COMMANDS]]

@@ -103,6 +103,22 @@ def test_a_command_is_for_all_that_need_it_and_the_rest_is_repeated() -> None:
     ]
 
 
+@pytest.mark.parametrize("standing", ["failing", "still failing", "not passed"])
+def test_what_no_command_can_put_right_is_not_run_again(standing: str) -> None:
+    """Its block says what a person has to do: the same command would find the same."""
+    by_hand: row.Row = {
+        **ROWS[0],
+        "host": "cebu",
+        "standing": standing,
+        "verdict": standing,
+        "command": "",
+        "in_full": True,
+    }
+    assert screen.table([by_hand, ROWS[2]], 79)[1].endswith("see below")
+    assert screen.following([by_hand, ROWS[2]], AGAIN) == [f"{AGAIN} --limit away"]
+    assert screen.following([by_hand], AGAIN) == []
+
+
 def test_more_than_can_be_typed_are_named_by_a_file() -> None:
     many = [{**ROWS[2], "host": f"db{at}"} for at in range(12)]
     assert screen.following(many, AGAIN, retry_file="out.retry") == [f"{AGAIN} --limit @out.retry"]  # type: ignore[arg-type]
