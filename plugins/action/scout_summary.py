@@ -10,6 +10,7 @@ import time
 import typing as t
 from pathlib import Path
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -17,8 +18,9 @@ from ..plugin_utils.front import module_of, validated  # isort: skip  # first: i
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.fleet import row
+from ..module_utils.recovery.invoke import CONNECTION_SPEC
 from ..module_utils.recovery.summary.command import summarize
-from ..plugin_utils import printed, standing, summaries, voice
+from ..plugin_utils import printed, standing, summaries, task_options, voice
 
 display = Display()
 
@@ -42,7 +44,7 @@ class ActionModule(ActionBase):
             # A step was given the same and refused it; what happened is still to be said.
             params = validated(MODULE, {**self._task.args, "resume": True})
         if _was_lost(params["steps"]):
-            params["steps"] = [*params["steps"], {"looked_up": _looked_up(task_vars or {})}]
+            params["steps"] = [*params["steps"], {"looked_up": self._looked_up(task_vars or {})}]
         pid = os.getppid()
         ticks = started(pid)
         host = str((task_vars or {}).get("inventory_hostname", "localhost"))
@@ -74,6 +76,15 @@ class ActionModule(ActionBase):
             result = {name: result[name] for name in ("failed", "changed", "msg")}
         return result
 
+    def _looked_up(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        """How ingestion is now, where the database answers again."""
+        try:
+            reached = task_options.left_open(CONNECTION_SPEC, (), variables, self._templar, self._loader)
+        except AnsibleError:
+            return {}
+        found = standing.of(variables | {task_options.VARIABLES[option]: value for option, value in reached.items()})
+        return {"changed": False, "state": found["state"]} if found["state"] != "unknown" else {}
+
 
 def _typed(operation: str, variables: dict[str, t.Any]) -> Typed:
     """How a command is typed here; a drill is of no host."""
@@ -85,12 +96,6 @@ def _was_lost(steps: list[dict[str, t.Any]]) -> bool:
     """Whether a step lost its session, so that what it last saw may not be so any more."""
     results = [result or {} for step in steps for result in step.values()]
     return any((result.get("error") or {}).get("kind") == "connection_lost" for result in results)
-
-
-def _looked_up(variables: dict[str, t.Any]) -> dict[str, t.Any]:
-    """How ingestion is now, where the database answers again."""
-    found = standing.of(variables)
-    return {"changed": False, "state": found["state"]} if found["state"] != "unknown" else {}
 
 
 def run_key(pid: int) -> str:

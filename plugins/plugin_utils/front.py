@@ -35,6 +35,7 @@ from . import (
     printed,
     right_database,
     role_options,
+    settings,
     stray_words,
     task_options,
     voice,
@@ -93,8 +94,9 @@ class ActionModule(ActionBase):
         except BadInput as e:
             return {**invoke.failure(e), **({"options_refused": True} if begins else {})}
         module = module_of(self._task.action)
-        args = self._task.args | task_options.left_open(
-            module.SPEC, self._task.args, variables, self._templar, self._loader
+        args: dict[str, t.Any] = settings.decrypted(
+            self._task.args
+            | task_options.left_open(module.SPEC, self._task.args, variables, self._templar, self._loader)
         )
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)

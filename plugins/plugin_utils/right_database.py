@@ -21,7 +21,7 @@ from ..module_utils.recovery.core.text import printable
 from ..module_utils.recovery.core.values import is_loopback
 from ..module_utils.recovery.postgres import dsn
 from ..module_utils.recovery.postgres.driver import import_error, psycopg
-from . import extra_vars
+from . import extra_vars, settings
 from .extra_vars import ALLOW
 
 if t.TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _host(name: str, variables: dict[str, t.Any], templar: t.Any) -> Host:
 def _templated(templar: t.Any, value: t.Any) -> t.Any:
     """The value; a text that leads nowhere for one that is made of what only a task knows."""
     try:
-        return templar.template(value)
+        return settings.decrypted(templar.template(value))
     except AnsibleError:
         return "known later"
 

@@ -55,10 +55,22 @@ def value(name: str, variables: Mapping[str, t.Any], templar: t.Any, loader: t.A
         return default
     typed: Mapping[str, t.Any] = load_extra_vars(loader)
     if found not in typed:
-        return templar.template(variables[found])
+        return decrypted(templar.template(variables[found]))
     given = typed[found]
     # Without the mark by which Ansible takes a text for a template.
     return "".join(given) if isinstance(given, str) else wrap_var(given)
+
+
+def decrypted(value: t.Any) -> t.Any:
+    """The value, and all that is in it, as text where Ansible before 2.19 hands on what a vault has encrypted. Raises
+    AnsibleError without the vault's password."""
+    if getattr(value, "__ENCRYPTED__", False):
+        return str(value)
+    if isinstance(value, list):
+        return [decrypted(each) for each in t.cast("list[t.Any]", value)]
+    if isinstance(value, dict):
+        return {name: decrypted(each) for name, each in t.cast("dict[str, t.Any]", value).items()}
+    return value
 
 
 def unread(names: Iterable[str], variables: Mapping[str, t.Any], loader: t.Any) -> str:
