@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a command is typed where this run was started: from which folder, with which inventory, for which of its hosts."""
+"""How a command is typed where this run was started: from which folder, with which inventory, for which of its hosts, and with
+what this run was given to reach the database."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible import context
 
 from ..module_utils.recovery.core.advice import Typed
-from . import right_database
+from . import command_line, right_database
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,12 +25,12 @@ PLAYBOOKS: t.Final = Path(__file__).resolve().parents[2] / "playbooks"
 #: A playbook of a collection by its full name, and not a file.
 FULL_NAME: t.Final = re.compile(r"\w+\.\w+\.\w+")
 FILES: t.Final = (".yml", ".yaml", ".json")
-INVENTORY: t.Final = ("-i", "--inventory", "--inventory-file")
 
 
 def typed(groups: Mapping[str, Sequence[str]], host: str) -> Typed:
     """For a host of an inventory with these groups, from the command line of this process."""
-    inventories = "".join(f" -i {_quoted(each)}" for each in _inventories(sys.argv[1:]))
+    words = tuple(sys.argv[1:])
+    inventories = "".join(f" -i {_quoted(each)}" for each in _inventories(words)) + command_line.reach(words)
     usual = list(groups.get(right_database.GROUP) or ())
     # Without the group and without another host, it is the one that all playbooks are for.
     alone = usual == [host] or (not usual and host == "localhost" and set(groups.get("all") or ()) <= {host})
@@ -58,13 +59,7 @@ def _by_name() -> bool:
 
 def _inventories(words: Sequence[str]) -> Iterator[str]:
     """Those that were given, as they were given; none where that is the one that is read without it."""
-    given: list[str] = []
-    for at, word in enumerate(words):
-        name, equals, rest = word.partition("=")
-        if name in INVENTORY and (equals or at + 1 < len(words)):
-            given.append(rest if equals else words[at + 1])
-        elif word.startswith("-i") and not word.startswith("--") and len(word) > 2:
-            given.append(word[2:])
+    given = [value for name, value in command_line.options(words) if name == "-i" and value]
     usual = [str(each) for each in C.config.get_config_value("DEFAULT_HOST_LIST")]
     if [_whole(each) for each in given] != [_whole(each) for each in usual]:
         yield from given

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -18,7 +17,7 @@ from ansible.parsing.dataloader import DataLoader
 from ..module_utils.recovery import invoke
 from ..module_utils.recovery.ledger import actions
 from ..module_utils.recovery.pipeline import command
-from . import settings
+from . import command_line, settings
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,14 +29,13 @@ SELECT run_id::text AS run_id FROM scout_ops.runs
 WHERE action = ANY(%(moves)s) AND status IN ('stopped', 'running', 'failed') AND effects <> '{}' AND undone_by IS NULL
 ORDER BY started_at DESC LIMIT 1
 """
-#: What stands on no screen; whoever types the command again has it elsewhere, or gives it again.
-SECRET: t.Final = re.compile(r"password|passwd|token|secret|channels", re.IGNORECASE)
-#: One within an address.
-PASSWORD: t.Final = re.compile(r"://[^/@\s]*:[^/@\s]*@|password\s*=", re.IGNORECASE)
 
 
 def of(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """`state` of ingestion (unknown where it cannot be told), and `run_id` of a move that did not come to its end."""
+    """`state` of ingestion (unknown where it cannot be told), and `run_id` of a move that did not come to its end. Where the
+    host's database is named by a template, none is looked at: the environment's is another one."""
+    if variables.get("scout_dsn") and _plain(variables["scout_dsn"]) is None:
+        return {"state": "unknown", "run_id": None}
     params: dict[str, t.Any] = {name: option.get("default") for name, option in invoke.CONNECTION_SPEC.items()}
     params |= {name: option.get("default") for name, option in invoke.LEDGER_SPEC.items()}
     params |= {"dsn": _plain(variables.get("scout_dsn")), "password": _plain(variables.get("scout_password"))}
@@ -65,7 +63,8 @@ def _yes(value: t.Any) -> bool:
 
 
 def _plain(value: t.Any) -> str | None:
-    """A text that is no template; the environment has the address otherwise."""
+    """A text that is no template."""
+    value = settings.decrypted(value)
     return str(value) if isinstance(value, str) and value and "{{" not in value else None
 
 
@@ -75,9 +74,9 @@ def same_command(*, limited: bool = True) -> str:
     words = words if limited else list(_without_limit(words))
     here = f"{Path.cwd()}{os.sep}"
     kept: list[str] = []
-    for word in (each.removeprefix(here) for each in words):
-        if kept and kept[-1] in ("-e", "--extra-vars"):
-            shown = _without_secrets(word)
+    for word in (each.removeprefix(here) for each in command_line.apart(words)):
+        if kept and kept[-1] == command_line.EXTRA_VARS:
+            shown = command_line.without_secrets(word)
             kept = [*kept, shown] if shown else kept[:-1]
         else:
             kept.append(word)
@@ -91,19 +90,3 @@ def _without_limit(words: Iterable[str]) -> Iterator[str]:
             next(left, None)
         elif not word.startswith("--limit=") and not re.match(r"-l[^-]", word):
             yield word
-
-
-def _without_secrets(word: str) -> str:
-    """A value of -e, without the variables that are secrets; empty where nothing is left of it."""
-    if not word.startswith("{"):
-        return "" if _is_secret(word.partition("=")[0], word) else word
-    try:
-        given: dict[str, t.Any] = json.loads(word)
-    except ValueError:
-        return ""
-    shown = {name: value for name, value in given.items() if not _is_secret(name, str(value))}
-    return json.dumps(shown, ensure_ascii=False) if shown else ""
-
-
-def _is_secret(name: str, value: str) -> bool:
-    return bool(SECRET.search(name)) or bool(PASSWORD.search(value))

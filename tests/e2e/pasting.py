@@ -94,7 +94,7 @@ def accepted(command: str) -> None:
         option = options.pop(0)
         if option == "-e":
             _accept(options.pop(0), command)
-        elif option in ("-i", "--limit", "--forks"):
+        elif option in ("-i", "--limit", "--forks", "--vault-id", "--vault-password-file"):
             assert options.pop(0), command
         else:
             assert option in ("--check", "-v"), command

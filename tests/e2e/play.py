@@ -101,7 +101,7 @@ class Stage:
         return self.home / "evidence"
 
     def command(self, playbook: str, dsn: str | None, options: Mapping[str, Any], *arguments: str) -> list[str]:
-        """The command line; a bare name is a playbook of the checkout."""
+        """The command line, with the database as it is typed; a bare name is a playbook of the checkout."""
         if "/" not in playbook and not playbook.startswith("scout.recovery."):
             playbook = str(CHECKOUT / "playbooks" / f"{playbook}.yml")
         variables = {"result_file": str(self.home / "result.json"), **options}
@@ -131,8 +131,12 @@ class Stage:
         cwd: Path = CHECKOUT,
         **options: Any,
     ) -> Running:
-        """Starts a playbook in a process group of its own."""
-        return Running(self, self.command(playbook, dsn, options, *arguments), environment(self.home, env), cwd)
+        """Starts a playbook in a process group of its own, in a shell in which the database is exported; for a play of one's
+        own it is typed."""
+        own = "/" in playbook
+        exported = {"SCOUT_DSN": dsn, **(env or {})} if dsn and not own else env
+        command = self.command(playbook, dsn if own else None, options, *arguments)
+        return Running(self, command, environment(self.home, exported), cwd)
 
     def play_through_runner(self, playbook: str, dsn: str, **options: Any) -> Played:
         """Runs a playbook through ansible-runner, as a scheduler of automation would."""

@@ -51,3 +51,19 @@ def test_a_refusal_on_the_screen_too(healthy: Pipeline, stage: Stage) -> None:
     assert "ansible-playbook scout.recovery.runs" in there.summary
     full = [each.replace("playbooks/", "scout.recovery.").replace(".yml", "") for each in here.result["commands"]]
     assert there.result["commands"] == full
+
+
+def test_a_database_that_was_typed_is_in_the_commands_too(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
+    """The shell names another one, which the next command leaves as it is."""
+    meant, exported = another_broken(), another_broken()
+    before = exported.fingerprint()
+    env = {"SCOUT_DSN": exported.dsn}
+    here = f"scout_dsn={meant.dsn}"
+    paused_it = stage.play("pause_ingestion", None, "-e", here, env=env)
+    assert paused_it.rc == 0, paused_it.text
+    [resume] = paused_it.result["undo_commands"]
+    assert shlex.split(resume)[2:] == ["-e", here]
+    resumed = stage.play("resume_ingestion", None, *shlex.split(resume)[2:], env=env, proof=False)
+    assert resumed.rc == 0, resumed.text
+    assert (paused(meant), exported.fingerprint()) == (False, before)
+    assert resume in [" ".join(each.split()) for each in on_screen(paused_it.text)]

@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.recovery.plugins.plugin_utils import standing
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Played, Stage
+from tests.e2e.play import BIN, Played, Stage
 from tests.e2e.test_own_plays import PAUSE, own, paused
 
 
@@ -58,7 +62,8 @@ def test_two_hosts_that_are_one_database(healthy: Pipeline, stage: Stage) -> Non
     refused(stage.play("assess", None, "-i", inventory, allow_shared_database="ture"), "'ture' is not a yes or no")
     # What is typed goes for all of them.
     refused(
-        stage.play("assess", healthy.dsn, "-i", stage.inventory({"a": {}, "b": {}})), "hosts a and b are one database"
+        stage.play("assess", None, "-i", stage.inventory({"a": {}, "b": {}}), scout_dsn=healthy.dsn),
+        "hosts a and b are one database",
     )
 
 
@@ -95,3 +100,38 @@ def test_an_own_play_is_held_to_the_same(another_broken: Callable[[], Pipeline],
     misspelt = own(stage, {"one": {"scout_dns": one.dsn}}, PAUSE)
     assert misspelt.rc == 2, misspelt.text
     assert "did you mean scout_dsn?" in " ".join(misspelt.text.split())
+
+
+def test_what_a_vault_encrypts(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
+    """Each host works on the database that its vault names, with the password that the vault has; the shell names another."""
+    pipelines = {host: another_broken() for host in ("luzon", "visayas", "elsewhere")}
+    secret = stage.home / "vault password"
+    secret.write_text("letmein\n")
+    encrypt = [str(BIN / "ansible-vault"), "encrypt_string", "--vault-password-file", str(secret), "--name"]
+
+    def vaulted(name: str, value: str) -> str:
+        done = subprocess.run([*encrypt, name, value], capture_output=True, text=True, check=True, env={**os.environ})
+        return "".join(f"      {line}\n" for line in done.stdout.splitlines())
+
+    text = "scout:\n  hosts:\n"
+    for host in ("luzon", "visayas"):
+        text += f"    {host}:\n{vaulted('scout_dsn', pipelines[host].dsn)}{vaulted('scout_password', 'unused')}"
+    inventory = Path(stage.inventory({}))
+    inventory.write_text(text)
+    env = {"SCOUT_DSN": pipelines["elsewhere"].dsn}
+    played = stage.play("pause_ingestion", None, "-i", str(inventory), "--vault-password-file", str(secret), env=env)
+    assert played.rc == 0, played.text
+    assert {host: paused(each) for host, each in pipelines.items()} == {
+        "luzon": True,
+        "visayas": True,
+        "elsewhere": False,
+    }
+    assert "letmein" not in played.text
+
+
+def test_a_database_that_cannot_be_told_is_not_looked_at(healthy: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How another one stands is not how this one does."""
+    monkeypatch.setenv("SCOUT_DSN", healthy.dsn)
+    monkeypatch.setenv("SCOUT_ALLOW_SUPERUSER", "1")
+    assert standing.of({"scout_allow_superuser": "yes"})["state"] == "running"
+    assert standing.of({"scout_dsn": "{{ of_somewhere }}", "scout_allow_superuser": "yes"})["state"] == "unknown"

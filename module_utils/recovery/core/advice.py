@@ -14,10 +14,14 @@ if t.TYPE_CHECKING:
 
 #: A part of an option's value: what is quoted, or whatever neither ends a sentence nor stands for something to fill in.
 _VALUE: t.Final = r"""(?:"[^"…]*"|'[^'…]*'|[^\s;,.:"'…()`]|[,.:](?=\S))"""
+#: An option with a value: of the run, or by which secrets and hosts are reached.
+_VALUED: t.Final = r"-[ieu]|--vault-\w[-\w]*|--private-key|--[\w-]+-password-file|--become-\w+"
 #: A command of this toolkit, complete with its options.
 #: One whose next option is still to be filled in is none.
 COMMAND: t.Final = re.compile(
-    rf"`?((?>ansible-playbook (?:playbooks/)?[\w./-]*\w(?: --check(?![-\w])| -i (?>{_VALUE}+)(?!…)| -e (?>{_VALUE}+)(?!…))*))(?! -e )`?"
+    r"`?((?>ansible-playbook (?:playbooks/)?[\w./-]*\w"
+    rf"(?: (?:--check|-[bkKJ])(?![-\w])| (?:{_VALUED}) (?>{_VALUE}+)(?!…))*))"
+    r"(?! -e )`?"
 )
 #: A playbook that a text names alone, between the marks by which it becomes a command.
 MARKED: t.Final = re.compile(r"`(\w+\.yml)((?: [^`\n]*)?)`")
@@ -39,7 +43,8 @@ class Typed(t.NamedTuple):
 
     #: Whether the playbook is called by its full name, because playbooks/ is not there.
     by_name: bool = False
-    #: What names the inventory, as ` -i production.ini`; empty where that goes without saying.
+    #: What names the inventory, and what else the database is reached with, as ` -i production.ini --vault-id prod@prompt`;
+    #: empty where that goes without saying.
     inventory: str = ""
     #: What names the host, as ` -e target=luzon`; empty where it is the only one.
     target: str = ""

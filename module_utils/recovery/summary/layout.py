@@ -15,7 +15,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: A line of a command, its first or another.
-COMMAND: t.Final = re.compile(r"ansible-playbook |(?<!\s)\s+-e ")
+COMMAND: t.Final = re.compile(r"ansible-playbook |(?<!\s)\s+-(?:e|-vault-[\w-]+) ")
 WIDTH: t.Final = 79
 HEIGHT: t.Final = 20
 INDENT: t.Final = 9
@@ -53,7 +53,7 @@ def folded(command: str, width: int) -> list[str]:
     """A command over as many lines as it takes, each but the last with the mark by which a shell reads on."""
     if len(command) <= width:
         return [command]
-    first, *words = re.split(r" (?=-e |--limit )", command)
+    first, *words = re.split(r" (?=-e |--limit |--vault-)", command)
     lines = [first]
     for word in words:
         if len(f"{lines[-1]} {word} \\") > width:

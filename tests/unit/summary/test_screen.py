@@ -81,7 +81,8 @@ def test_the_same_command_without_secrets(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("sys.argv", ["/usr/bin/ansible-playbook", *typed[1:]])
     said = standing.same_command()
     assert "hunter2" not in said
-    assert shlex.split(said) == [*typed[:3], '{"window_start": "2026-11-25 22:00+00:00"}', "--check"]
+    window, database = '{"window_start": "2026-11-25 22:00+00:00"}', '{"scout_dsn": "user=a dbname=x host=db"}'
+    assert shlex.split(said) == [*typed[:3], window, "-e", database, "--check"]
 
 
 def test_a_playbook_without_the_options_that_it_needs_is_no_command() -> None:
