@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 import typing as t
+from pathlib import Path
 
 from ansible import context
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -86,11 +87,7 @@ class ActionModule(ActionBase):
         # Given with the first phase of an operation, so that nothing begins with an option that is refused later.
         begins = given_options.ROLES in t.cast("dict[str, t.Any]", self._task.get_vars())
         try:
-            ignored = mistyped(self._loader, variables)
-            if begins:
-                roles: list[str] = self._templar.template(variables[given_options.ROLES])
-                given_options.refuse_wrong(roles, variables, self._templar, self._loader)
-                ignored += given_options.unread(roles, variables, self._loader)
+            ignored = self._refuse_wrong(variables, begins=begins)
         except BadInput as e:
             return {**invoke.failure(e), **({"options_refused": True} if begins else {})}
         module = module_of(self._task.action)
@@ -135,6 +132,17 @@ class ActionModule(ActionBase):
         if ignored:
             result["warnings"] = [*(result.get("warnings") or []), *ignored]
         return _as_typed(t.cast("dict[str, t.Any]", remove_values(result, hidden)), variables)
+
+    def _refuse_wrong(self, variables: dict[str, t.Any], *, begins: bool) -> list[str]:
+        """BadInput where a variable is mistyped, or an option of a role is not as it is specified; warnings of others."""
+        ignored = mistyped(self._loader, variables)
+        if self._task._role:
+            given_options.refuse_nearly(Path(self._task._role._role_path), variables)
+        if begins:
+            roles: list[str] = self._templar.template(variables[given_options.ROLES])
+            given_options.refuse_wrong(roles, variables, self._templar, self._loader)
+            ignored += given_options.unread(roles, variables, self._loader)
+        return ignored
 
     def _refuse_nameless(
         self, module: t.Any, args: Mapping[str, t.Any], variables: Mapping[str, t.Any], environment: Mapping[str, str]

@@ -35,6 +35,15 @@ def refuse_wrong(roles: Iterable[str], variables: dict[str, t.Any], templar: t.A
         raise BadInput("; ".join(problems), next_step="correct it and run the same command again")
 
 
+def refuse_nearly(role: Path, variables: Mapping[str, t.Any]) -> None:
+    """Raises BadInput where a variable is no option of the role in this folder, which is one of ours, but looks like one:
+    whoever includes the role in a play of their own would not learn of it."""
+    read, options = extra_vars.known()
+    strange = [name for name in variables if name.startswith(f"{role.name}_") and name not in read | options]
+    if strange and extra_vars.ours(str(role.parent.parent / "playbooks")):
+        _refuse_strange(role.name, dict.fromkeys(strange), role_options.specification(role))
+
+
 def read_before_fork(roles: t.Any) -> None:
     """Reads the files of an operation's roles once for all hosts. What a task has for `roles` is a list or, as a text, the
     template of one."""

@@ -54,6 +54,22 @@ def test_a_role_works_on_the_database_of_its_host(another_broken: Callable[[], P
     assert (paused(one), paused(two), paused(other)) == (True, True, False)
 
 
+@pytest.mark.parametrize("how", ["import_role", "include_role"])
+def test_a_mistyped_option_of_a_role_is_refused(how: str, healthy: Pipeline, stage: Stage) -> None:
+    """Ansible would ignore it; what is nobody's option, and looks like none, is the team's affair."""
+    role = {f"ansible.builtin.{how}": {"name": "scout.recovery.ingestion", "tasks_from": "pause.yml"}}
+    given = {"ingestion_drain_timeout_secconds": 5}
+    wrong = own(stage, {"one": {"scout_dsn": healthy.dsn}}, {**role, "vars": given})
+    assert wrong.rc == 2, wrong.text
+    said = " ".join(wrong.text.split())
+    assert "'ingestion_drain_timeout_secconds' is not a variable of role ingestion, and would be ignored" in said
+    assert "perhaps ingestion_drain_timeout_seconds is meant" in said
+    assert not paused(healthy)
+    right = own(stage, {"one": {"scout_dsn": healthy.dsn}}, {**role, "vars": {"ingestion_owner": "us"}})
+    assert right.rc == 0, right.text
+    assert paused(healthy)
+
+
 def test_what_is_typed_goes_before_the_inventory(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
     typed, listed = another_broken(), another_broken()
     played = own(stage, {"one": {"scout_dsn": listed.dsn}}, PAUSE, options={"scout_dsn": typed.dsn})
