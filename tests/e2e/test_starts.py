@@ -93,9 +93,8 @@ def test_the_example_inventory(pg_server: Server, healthy: Pipeline, stage: Stag
     with_password = pg_server.tcp_dsn(healthy.dsn.rpartition("/")[2], password="", user="vaulted")
     healthy.execute("CREATE ROLE vaulted LOGIN SUPERUSER PASSWORD 'change me'")
     try:
-        played = stage.play(
-            "assess", with_password, "-i", example, "--vault-password-file", str(secret), "-vvv", target="staging_a"
-        )
+        words = ("-i", example, "--vault-password-file", str(secret), "-vvv")
+        played = stage.play("assess", None, *words, target="staging_a", scout_dsn=with_password)
     finally:
         healthy.execute("DROP ROLE vaulted")
     assert played.rc == 0, played.text
