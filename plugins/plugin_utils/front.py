@@ -136,8 +136,9 @@ class ActionModule(ActionBase):
     def _refuse_wrong(self, variables: dict[str, t.Any], *, begins: bool) -> list[str]:
         """BadInput where a variable is mistyped, or an option of a role is not as it is specified; warnings of others."""
         ignored = mistyped(self._loader, variables)
-        if self._task._role:
-            given_options.refuse_nearly(Path(self._task._role._role_path), variables)
+        role = t.cast("t.Any", self._task)._role
+        if role:
+            given_options.refuse_nearly(Path(role._role_path), variables)
         if begins:
             roles: list[str] = self._templar.template(variables[given_options.ROLES])
             given_options.refuse_wrong(roles, variables, self._templar, self._loader)
