@@ -37,6 +37,8 @@ IN_FULL: t.Final = frozenset(STANDINGS) - {"not begun", "degraded", "paused"}
 ASKED_FOR: t.Final = frozenset({"runs", "incident_report"})
 #: Operations that do nothing.
 SILENT: t.Final = frozenset({"assess", "preflight", gate.OPERATION, "watch_recovery", "runs"})
+#: What one is counted as of which it was only asked what would be done.
+PLANNED: t.Final = "planned"
 #: What a database that is well is counted as, by its operation.
 WELL: t.Final = {
     "emergency_reset": "recovered or healthy",
@@ -107,8 +109,8 @@ def _standing(made: Mapping[str, t.Any]) -> str:
         return BY_KIND.get(str(error["kind"]), "failed")
     if not made["ok"]:
         return BY_OUTCOME.get(str(made["outcome"]), "failed")
-    if made["check_mode"] and made["operation"] not in SILENT:
-        return "planned"
+    if _is_planned(made):
+        return PLANNED
     well = WELL.get(str(made["operation"]), "done")
     if made["outcome"] in AS_WANTED:
         return "paused"
@@ -119,14 +121,20 @@ def _standing(made: Mapping[str, t.Any]) -> str:
     )
 
 
+def _is_planned(made: Mapping[str, t.Any]) -> bool:
+    return bool(made["check_mode"] and made["operation"] not in SILENT and made["ok"] and not made["error"])
+
+
 def _did(made: Mapping[str, t.Any]) -> str:
-    """Why it failed, or what is failing, and what changed, each step in its words."""
+    """Why it failed, or what is failing, and what changed, each step in its words; of a plan what would be changed."""
     error: Mapping[str, t.Any] = made["error"] or {}
     done = [
         str(step["summary"])
         for step in as_list(made["steps"])
         if step["changed"] and not step["failed"] and step["summary"] and step["name"] not in watch.SILENT
     ]
+    if _is_planned(made):
+        return "; ".join(text.removeprefix("would ") for text in done) or "nothing"
     why = str(error["said"] or error["attempted"]) if error else _failing(made)
     if made["operation"] in SILENT or why:
         return "; ".join(filter(None, [why, *done]))

@@ -10,7 +10,7 @@ import typing as t
 
 from ..core.text import count, cut, visible
 from ..summary import layout
-from .row import STANDINGS, WELL, Row
+from .row import PLANNED, STANDINGS, WELL, Row
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +43,8 @@ def _rank(row: Row) -> int:
 def table(rows: Sequence[Row], width: int) -> list[str]:
     """A line for each database, worst first, below one that names the columns; no line is wider than `width` columns."""
     width = max(width, layout.WIDTH)
-    cells = [HEADINGS, *(_cells(row) for row in ordered(rows))]
+    headings = tuple("would" if each == "did" and _is_plan(rows) else each for each in HEADINGS)
+    cells = [headings, *(_cells(row) for row in ordered(rows))]
     widest = [max(len(line[at]) for line in cells) for at in range(len(HEADINGS))]
     most = [HOST, WHERE if width >= WIDE else 0, STANDING, width, NOW, NEXT]
     widths = [min(each, limit) for each, limit in zip(widest, most, strict=True)]
@@ -62,6 +63,10 @@ def _cells(row: Row) -> tuple[str, ...]:
     next_one = _playbook(row["command"]) or again
     cells = (row["host"], row["database"], row["verdict"], row["did"], row["now"] or "unknown", next_one)
     return tuple(" ".join(visible(text).split()) for text in cells)
+
+
+def _is_plan(rows: Sequence[Row]) -> bool:
+    return any(row["standing"] == PLANNED for row in rows)
 
 
 def _is_by_hand(row: Row) -> bool:
@@ -120,4 +125,6 @@ def ending(rows: Sequence[Row], commands: Sequence[str], width: int) -> Iterator
     """The last lines: the count, and below it the commands, each over as many lines as a shell reads on."""
     yield counted(rows, rows[0]["operation"] if rows else "")
     folded = [line for command in commands for line in layout.folded(command, max(width, layout.WIDTH) - layout.INDENT)]
+    if _is_plan(rows) and not folded:
+        folded = ["run it without --check; -v shows each plan in full"]
     yield from layout.labelled("next", folded)

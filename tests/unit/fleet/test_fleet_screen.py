@@ -74,6 +74,22 @@ def test_what_is_planned_is_neither_good_nor_bad() -> None:
     assert one("db1", {"assess": assessed("failing", needs_reset=[])}, check=True)["standing"] == "planned"
 
 
+def test_a_plan_says_what_would_be_done_and_not_what_is_wrong() -> None:
+    failing = [{"name": "backlog_age", "status": "fail", "value": 1, "unit": "s", "text": "1 h"}]
+    steps = {
+        "assess": assessed("failing", needs_reset=["backlog_age"], indicators=failing),
+        "pause": {"changed": True, "summary": "would pause 3 jobs"},
+        "refresh_gold": {"changed": True, "summary": "would refresh 2 gold views"},
+    }
+    planned = one("db1", steps, check=True)
+    assert planned["did"] == "pause 3 jobs; refresh 2 gold views"
+    assert one("db2", {"assess": assessed("healthy")}, check=True)["did"] == "nothing"
+    heading, line = screen.table([planned], 79)
+    assert "  would  " in heading
+    assert "pause 3 jobs; refresh 2 gold views" in line
+    assert list(screen.ending([planned], [], 79))[1].strip().startswith("next   run it without --check")
+
+
 @pytest.mark.parametrize("width", [79, 99, 119, 200])
 def test_no_line_is_wider_than_the_screen(width: int) -> None:
     hostile = {"host": "a" * 80, "did": "two\nlines \x1b[31mred " + "x" * 400, "database": DATABASE}
