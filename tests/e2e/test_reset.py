@@ -127,6 +127,12 @@ def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, sta
     again = stage.play("emergency_reset", pipeline.dsn, resume=False)
     assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
 
+    before = pipeline.fingerprint()
+    planned = stage.play("emergency_reset", pipeline.dsn, "--check")
+    assert (planned.rc, planned.result["outcome"], planned.result["ingestion"]) == (0, "planned", "paused"), planned.text
+    assert "resume 2 jobs" in planned.summary, "one was disabled on purpose"
+    assert pipeline.fingerprint() == before
+
     back = stage.play("resume_ingestion", pipeline.dsn)
     assert back.rc == 0, back.text
     assert pipeline.active_jobs() == active
