@@ -267,7 +267,10 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
     wider.prepared = budget.read("prepared", surroundings.prepared)
     wider.interrupted = budget.read("interrupted", functools.partial(surroundings.interrupted, ledger=ledger))
     wider.server = budget.read("server", surroundings.server)
-    if any(name.startswith(f"unique index on {contract.names().transactions} ") for name in gone):
+    silver = contract.names().transactions
+    no_key = any(name.startswith("unique index on ") and f" {silver} " in name for name in gone)
+    # Its key is one of each partition at most.
+    if no_key or budget.read("partitioned", functools.partial(objects.is_partitioned, table=silver)):
         wider.duplicates = budget.read("duplicates", losses.duplicates)
     wider.updated_minutes = budget.read("updated", losses.updated_minutes)
     if ledger.present:

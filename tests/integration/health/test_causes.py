@@ -241,6 +241,30 @@ def test_a_function_that_is_called_as_ever_may_take_more(scout_db: str, function
     assert call("scout_proof", scout_db)["status"] == "proved"
 
 
+PARTITIONED = """
+ALTER TABLE scout.bronze_events RENAME TO bronze_before;
+CREATE TABLE scout.bronze_events (LIKE scout.bronze_before INCLUDING DEFAULTS, PRIMARY KEY (event_id, ingested_at))
+    PARTITION BY RANGE (ingested_at);
+CREATE TABLE scout.bronze_rest PARTITION OF scout.bronze_events DEFAULT;
+INSERT INTO scout.bronze_events SELECT * FROM scout.bronze_before
+"""
+
+
+def test_a_key_of_a_partitioned_table_is_made_by_the_command_that_is_printed(scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        connection.execute(PARTITIONED.encode())
+
+    def keys() -> list[Result]:
+        return [cause for cause in assess(scout_db)["diagnoses"] if "unique index" in cause["cause"]]
+
+    [lacking] = keys()
+    assert lacking["cause"] == "scout.bronze_events has no unique index on (event_hash, ingested_at)"
+    command = lacking["next_command"].partition(";")[0]
+    with connect(scout_db) as connection:
+        connection.execute(command.encode())
+    assert keys() == []
+
+
 def test_an_operator_without_superuser_sees_the_same(scout_db: str) -> None:
     with operator(scout_db) as dsn:
         result = assess(dsn)

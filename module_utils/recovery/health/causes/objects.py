@@ -41,7 +41,10 @@ def missing(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
 def _told(found: Facts, name: str) -> tuple[str, str]:
     """What is wrong, and what a person does about it."""
     if name.startswith("unique index on "):
-        table, _, columns = name.removeprefix("unique index on ").partition(" ")
+        # The index of a partitioned table is made with those of its partitions, which no statement does beside writers.
+        plain = name.removeprefix("unique index on ").removeprefix("partitioned ")
+        how = "" if name.startswith("unique index on partitioned ") else " CONCURRENTLY"
+        table, _, columns = plain.partition(" ")
         twice = found.wider.duplicates
         more = (
             f", and {count(twice, 'key is', 'keys are')} there twice"
@@ -50,7 +53,7 @@ def _told(found: Facts, name: str) -> tuple[str, str]:
         )
         return (
             f"{table} has no unique index on {columns}{more}",
-            f"CREATE UNIQUE INDEX CONCURRENTLY ON {table} {columns};",
+            f"CREATE UNIQUE INDEX{how} ON {table} {columns};",
         )
     if name.endswith(")"):
         return f"function {name} is missing", f"create {name} again as the release has it, then {RESET}"

@@ -41,18 +41,27 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
 ORDER BY nth
 """
 
-#: A key counts where it is unique, valid, at once, on plain columns, and for all rows.
+#: A key counts where it is unique, valid, at once, on plain columns, and for all rows. That of a partitioned table has the columns
+#: by which it is partitioned as well; one that is partitioned by an expression can have none.
 MISSING_KEYS = """
-SELECT 'unique index on ' || table_name || ' (' || array_to_string(string_to_array(key, ','), ', ') || ')' AS name
-FROM unnest(%(tables)s::text[], %(keys)s::text[]) WITH ORDINALITY AS wanted (table_name, key, nth)
+SELECT 'unique index on ' || CASE c.relkind WHEN 'p' THEN 'partitioned ' ELSE '' END || table_name
+       || ' (' || array_to_string(wanted.columns || parted.columns, ', ') || ')' AS name
+FROM (SELECT table_name, string_to_array(key, ',') AS columns, nth
+      FROM unnest(%(tables)s::text[], %(keys)s::text[]) WITH ORDINALITY AS given (table_name, key, nth)) AS wanted
 JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(table_name, '.', 1)
 JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(table_name, '.', 2)
-WHERE NOT EXISTS (
-    SELECT FROM pg_catalog.pg_index AS i
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(a.attname::text ORDER BY by.nth) FILTER (WHERE a.attname <> ALL(wanted.columns)), '{}') AS columns,
+           coalesce(bool_or(by.attnum = 0), false) AS computed
+    FROM pg_catalog.pg_partitioned_table AS t CROSS JOIN unnest(t.partattrs::int2[]) WITH ORDINALITY AS by (attnum, nth)
+    LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.partrelid AND a.attnum = by.attnum
+    WHERE t.partrelid = c.oid) AS parted
+WHERE NOT parted.computed AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_index AS i CROSS JOIN LATERAL (
+        SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+                     WHERE a.attrelid = c.oid AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])) AS columns) AS has
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
-      AND ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
-                WHERE a.attrelid = c.oid AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1]) ORDER BY 1)
-          = ARRAY(SELECT part FROM unnest(string_to_array(key, ',')) AS part ORDER BY 1))
+      AND has.columns @> wanted.columns AND has.columns <@ (wanted.columns || parted.columns))
 ORDER BY nth
 """
 
@@ -87,6 +96,17 @@ def missing(session: Session) -> list[str]:
     found += session.rows(MISSING_KEYS, tables=[table for table, _ in keys], keys=[key for _, key in keys])
     found += session.rows(MISSING_FUNCTIONS, schema=names.schema, names=list(names.signatures))
     return [row["name"] for row in found]
+
+
+PARTITIONED = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+               WHERE n.nspname || '.' || c.relname = %(table)s AND c.relkind = 'p') AS there
+"""
+
+
+def is_partitioned(session: Session, table: str) -> bool:
+    """Whether the table has partitions, each with an index of its own."""
+    return session.row(PARTITIONED, table=table)["there"]
 
 
 UNKNOWN_COLUMNS = """
