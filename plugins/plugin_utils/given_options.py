@@ -39,7 +39,9 @@ def refuse_nearly(role: Path, variables: Mapping[str, t.Any]) -> None:
     """Raises BadInput where a variable is no option of the role in this folder, which is one of ours, but looks like one:
     whoever includes the role in a play of their own would not learn of it."""
     read, options = extra_vars.known()
-    strange = [name for name in variables if name.startswith(f"{role.name}_") and name not in read | options]
+    # What one step tells another may be named like an option, too.
+    known = read | options | extra_vars.internal()
+    strange = [name for name in variables if name.startswith(f"{role.name}_") and name not in known]
     if strange and extra_vars.ours(str(role.parent.parent / "playbooks")):
         _refuse_strange(role.name, dict.fromkeys(strange), role_options.specification(role))
 
