@@ -129,7 +129,9 @@ def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, sta
 
     before = pipeline.fingerprint()
     planned = stage.play("emergency_reset", pipeline.dsn, "--check")
-    assert (planned.rc, planned.result["outcome"], planned.result["ingestion"]) == (0, "planned", "paused"), planned.text
+    assert (planned.rc, planned.result["outcome"], planned.result["ingestion"]) == (0, "planned", "paused"), (
+        planned.text
+    )
     assert "resume 2 jobs" in planned.summary, "one was disabled on purpose"
     assert pipeline.fingerprint() == before
 
