@@ -106,6 +106,10 @@ class CallbackModule(Default):
         events.begin()
         self._display.display = self._shown
         super().v2_playbook_on_start(playbook)
+        if value := events.unknown():
+            self._display.warning(
+                f"{events.VARIABLE} is {value!r}, which is not known, so the screen is as usual: it may be json"
+            )
 
     def v2_playbook_on_play_start(self, play: t.Any) -> None:
         """Sees whether there are many hosts."""

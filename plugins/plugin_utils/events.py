@@ -11,7 +11,7 @@ import re
 import time
 import typing as t
 
-from ..module_utils.recovery.core.text import in_words
+from ..module_utils.recovery.core.text import in_words, printable
 from . import voice
 
 if t.TYPE_CHECKING:
@@ -33,6 +33,12 @@ class Event(str):
 def wanted() -> bool:
     """Whether standard output is to be lines of JSON, and is ours."""
     return os.environ.get(VARIABLE, "").lower() == "json" and voice.is_ours()
+
+
+def unknown() -> str:
+    """What the variable holds and nobody knows; empty where that is not so."""
+    value = os.environ.get(VARIABLE, "")
+    return "" if value.lower() in ("", "json") else printable(value, 40)
 
 
 def begin() -> None:

@@ -114,6 +114,12 @@ def test_of_many_hosts_each_step_is_shown_once(another_broken: Callable[[], Pipe
     assert "[shop-3] " in played.text
 
 
+def test_another_output_is_said_not_to_be_known(healthy: Pipeline, stage: Stage) -> None:
+    played = stage.play("assess", healthy.dsn, env={"SCOUT_OUTPUT": "jsno"})
+    assert played.rc == 0, played.text
+    assert "SCOUT_OUTPUT is 'jsno', which is not known" in " ".join(played.text.split())
+
+
 @pytest.mark.parametrize("callback", ["ansible.builtin.default", "ansible.builtin.minimal", "ansible.builtin.oneline"])
 def test_ansibles_own_callbacks_go_on_working(callback: str, healthy: Pipeline, stage: Stage) -> None:
     played = stage.play("assess", healthy.dsn, env={"ANSIBLE_STDOUT_CALLBACK": callback, "SCOUT_OUTPUT": "json"})
