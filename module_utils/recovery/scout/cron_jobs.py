@@ -229,6 +229,13 @@ def writers(session: Session, of: Iterable[Job]) -> Callable[[Job], bool]:
     return writes
 
 
+def strangers(session: Session, job: Job) -> list[tuple[str, str]]:
+    """Functions that a job may call and that do not count, with their owners: those of roles that are not the pipeline's."""
+    with _telling(session), session.savepoint():
+        plain = statements.code(job.command, literals=True)
+        return functions.read(session, [job.owner]).strangers(session, plain)
+
+
 @contextlib.contextmanager
 def _telling(session: Session, what: str = "") -> Generator[None]:
     """What others wrote, or what PostgreSQL says of it, keeps nobody from pausing the jobs that he names."""

@@ -92,6 +92,14 @@ FAULTS = {
         (f"UPDATE cron.job SET command = 'SELECT 1' WHERE jobname = '{LOADER}'",),
         "jobs_present", "its command does not call load_silver_from_bronze", "SELECT cron.schedule(",
     ),
+    "the job calls what somebody else has written": Fault(
+        ("CREATE ROLE {role}", "CREATE SCHEMA ops", "GRANT USAGE ON SCHEMA ops TO PUBLIC",
+         f"CREATE FUNCTION ops.nightly() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM {LOAD.replace('integer', '100')}'",
+         "ALTER FUNCTION ops.nightly() OWNER TO {role}",
+         f"UPDATE cron.job SET command = 'SELECT ops.nightly()' WHERE jobname = '{LOADER}'"),
+        "jobs_present", f"cannot tell whether a job does the work of {LOADER}: it calls ops.nightly() of {{role}}",
+        "look at what it does: if it does the work, give it to loader; else, as loader: SELECT cron.schedule(",
+    ),
     "the job loads nothing": Fault(
         (f"UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(0)' WHERE jobname = '{LOADER}'",),
         "jobs_present", "its command asks for 0 rows", "SELECT cron.schedule(",

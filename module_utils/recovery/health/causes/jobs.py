@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ...core.text import in_words
+from ...core.redaction import clean
+from ...core.text import in_words, printable
 from ...scout import contract
 from ..reads import jobs as jobs_read
 from .base import ASSESS, Diagnosis, cause, rolled_back
@@ -32,6 +33,15 @@ def missing(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
         if each.job is None:
             statement = _scheduled(each)
             owner = next((job.owner for job in found.jobs), "the role that owns the pipeline")
+            if each.strangers:
+                calls = ", ".join(f"{function} of {whose}" for function, whose in each.strangers)
+                look = f"look at what it does: if it does the work, give it to {owner}; else, as {owner}: {statement}"
+                yield cause(
+                    f"cannot tell whether a job does the work of {each.name}: it calls {printable(clean(calls))}",
+                    "functions of roles that are not the pipeline's count for nothing, for anybody may make one",
+                    rolled_back(found, look, each.name),
+                )
+                continue
             yield cause(
                 f"no job does the work of {each.name}: {each.why}",
                 "nothing starts it; a reset works with its own hands and cannot replace it",

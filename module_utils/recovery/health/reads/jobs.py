@@ -37,6 +37,8 @@ class Needed:
     name: str
     job: cron_jobs.Job | None = None
     why: str = ""
+    #: What the job of that name calls of others, each a function and its owner.
+    strangers: tuple[tuple[str, str], ...] = ()
     #: Its runs within the last hours, newest first.
     runs: tuple[Row, ...] = ()
 
@@ -66,8 +68,21 @@ def needed(session: Session, names: Sequence[str]) -> list[Needed]:
             row["jobname"]: f"it runs in database {row['database']} (job {row['jobid']})"
             for row in cron_runs.elsewhere(session, [each.name for each in chosen if each.job is None])
         }
-        chosen = [dataclasses.replace(each, why=moved.get(each.name, each.why)) for each in chosen]
+        chosen = [
+            each
+            if each.job
+            else dataclasses.replace(
+                each, why=moved.get(each.name, each.why), strangers=_strangers(session, each.name, jobs)
+            )
+            for each in chosen
+        ]
     return chosen
+
+
+def _strangers(session: Session, name: str, jobs: Sequence[cron_jobs.Job]) -> tuple[tuple[str, str], ...]:
+    """What the active jobs of this name call of others."""
+    named = [job for job in jobs if job.jobname == name and job.active]
+    return tuple(found for job in named for found in cron_jobs.strangers(session, job))
 
 
 def with_runs(session: Session, of: Sequence[Needed]) -> list[Needed]:

@@ -68,6 +68,17 @@ WHERE l.lanname NOT IN ('c', 'internal')
 ORDER BY p.oid LIMIT %(most)s
 """
 
+#: Called like this, and not among those that count.
+STRANGERS = """
+SELECT p.oid::pg_catalog.regprocedure::text AS function, r.rolname::text AS owner
+FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS called (schema, name)
+JOIN pg_catalog.pg_proc AS p ON pg_catalog.lower(p.proname) = called.name AND p.oid <> ALL(%(known)s::oid[])
+JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace AND pg_catalog.lower(n.nspname) = called.schema
+JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
+WHERE NOT pg_catalog.starts_with(n.nspname, 'pg_') AND n.nspname NOT IN ('information_schema', 'cron', 'scout_ops')
+ORDER BY 1 LIMIT 3
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class Function:
@@ -125,6 +136,14 @@ class Functions:
             for schema, name in statements.called(function.code):
                 callers[name].append((schema, function))
         return dict(callers)
+
+    def strangers(self, session: Session, plain: str) -> list[tuple[str, str]]:
+        """Functions of others that this code calls in the schema that it tells, with their owners: what they do is not followed.
+        By a bare name anybody's could be meant."""
+        called = [(schema, name) for schema, name in sorted(statements.called(plain), key=str) if schema]
+        values = {"schemas": [schema for schema, _ in called], "names": [name for _, name in called]}
+        rows = session.rows(STRANGERS, **values, known=[function.oid for function in self._found])
+        return [(row["function"], row["owner"]) for row in rows]
 
     def writing(self, role: str) -> Chosen:
         """Those that write silver or gold for a job of this role, themselves or through another."""
