@@ -37,10 +37,10 @@ class Needed:
     name: str
     job: cron_jobs.Job | None = None
     why: str = ""
-    #: What the job of that name calls of others, each a function and its owner.
-    strangers: tuple[tuple[str, str], ...] = ()
     #: Its runs within the last hours, newest first.
     runs: tuple[Row, ...] = ()
+    #: What the job of that name calls of others, each a function and its owner.
+    strangers: tuple[tuple[str, str], ...] = ()
 
     @property
     def starts(self) -> bool:
