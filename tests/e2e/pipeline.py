@@ -123,9 +123,13 @@ class Pipeline:
         )
         return found[0][0] if found else None
 
+    def ours(self) -> list[tuple[Any, ...]]:
+        """The toolkit's sessions in this database."""
+        return self.rows(OURS + " AND datname = current_database()")
+
     def lingering(self) -> list[tuple[Any, ...]]:
-        """The toolkit's sessions that are still there after 20 seconds: a server process ends a moment after its client."""
+        """Those that are still there after 20 seconds: a server process ends a moment after its client."""
         deadline = time.monotonic() + 20
-        while (found := self.rows(OURS + " AND datname = current_database()")) and time.monotonic() < deadline:
+        while (found := self.ours()) and time.monotonic() < deadline:
             time.sleep(0.05)
         return found
