@@ -28,6 +28,11 @@ ARRIVED = """
 UPDATE scout.bronze_events SET ingested_at = now()
 WHERE event_id = (SELECT event_id FROM scout.bronze_events ORDER BY ingested_at DESC, event_id LIMIT 1)
 """
+#: The jobs ran as long ago as when the template was made, however old that is by now.
+RAN = """
+UPDATE cron.job_run_details SET start_time = start_time + passed, end_time = end_time + passed
+FROM (SELECT now() - max(end_time) AS passed FROM cron.job_run_details) AS since
+"""
 POISON = ("non_numeric_amount", "missing_store_id", "bad_ts")
 BACKLOG = 2500
 
@@ -110,7 +115,7 @@ def another_broken(pg_server: Server, broken_template: str) -> Iterator[Callable
     def make() -> Pipeline:
         made.append(f"broken_{next(_numbers)}")
         pipeline = Pipeline(pg_server.create_database(made[-1], broken_template))
-        pipeline.execute("UPDATE cron.job SET database = current_database()", ARRIVED)
+        pipeline.execute("UPDATE cron.job SET database = current_database()", ARRIVED, RAN)
         return pipeline
 
     yield make

@@ -84,6 +84,8 @@ class Learner:
         made = environment(self.home)
         made["PATH"] = f"{CHECKOUT / 'bin'}{os.pathsep}{made['PATH']}"
         made.pop(ALLOW_SUPERUSER)
+        # Of the `make` that runs the tests.
+        made.pop("ARGS", None)
         return subprocess.run(
             ["bash", "-c", f"set -e -o pipefail\n{script}"], cwd=CHECKOUT, env=made, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
@@ -92,7 +94,10 @@ class Learner:
     def _cleared(self, dsn: str) -> None:
         """Roles belong to the whole server, which others use as well; theirs in other databases stays."""
         with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(f"DROP OWNED BY {builder.OPERATOR} CASCADE".encode())
+            if connection.execute("SELECT to_regrole(%s) IS NOT NULL AS there", [builder.OPERATOR]).fetchone() == (
+                True,
+            ):
+                connection.execute(f"DROP OWNED BY {builder.OPERATOR} CASCADE".encode())
         self.server.drop_database(self.database)
 
 

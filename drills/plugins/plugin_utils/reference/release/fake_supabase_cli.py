@@ -21,7 +21,8 @@ home = Path(__file__).parent
 files = {{str(path.relative_to(".")): path.read_bytes().decode() for path in Path(".").rglob("*") if path.is_file()}}
 call = {{"argv": sys.argv[1:], "environment": dict(os.environ), "files": files, "cwd": os.getcwd()}}
 number = len(list(home.glob("call-*")))
-(home / f"call-{{number}}").write_text(json.dumps(call))
+(home / "part").write_text(json.dumps(call))
+(home / "part").rename(home / f"call-{{number}}")
 told = home / "told.py"
 if told.exists():
     exec(told.read_text())
