@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -63,10 +64,12 @@ PLAIN: t.Final = (str, int, float, list, dict, type(None))
 
 
 class Option(t.NamedTuple):
-    """An option by its shortest usual name, with its value, None where it has none; any other word has no name."""
+    """An option by its shortest usual name, with its value, None where it has none, and the words by which it was given; any
+    other word has no name."""
 
     name: str
     value: str | None
+    words: tuple[str, ...]
 
 
 def options(words: Iterable[str]) -> Iterator[Option]:
@@ -77,36 +80,22 @@ def options(words: Iterable[str]) -> Iterator[Option]:
             typed, equals, value = word.partition("=")
             name = _long(typed)
             if not name:
-                yield Option("", word)
+                yield Option("", word, (word,))
             elif name in REACH_ALONE:
-                yield Option(name, None)
+                yield Option(name, None, (word,))
+            elif equals:
+                yield Option(name, value, (word,))
             else:
-                yield Option(name, value if equals else next(left, ""))
+                more = tuple(itertools.islice(left, 1))
+                yield Option(name, "".join(more), (word, *more))
         elif len(word) > 1 and (found := CLUSTER.fullmatch(word)):
-            yield from (Option(f"-{letter}", None) for letter in found[1])
-            if found[2]:
-                yield Option(f"-{found[2]}", found[3] or next(left, ""))
+            alone, last, value = found.groups()
+            yield from (Option(f"-{letter}", None, () if at else (f"-{alone}",)) for at, letter in enumerate(alone))
+            if last:
+                more = () if value else tuple(itertools.islice(left, 1))
+                yield Option(f"-{last}", value or "".join(more), (f"-{last}{value}", *more))
         else:
-            yield Option("", word)
-
-
-def apart(words: Iterable[str]) -> Iterator[str]:
-    """The same words, with each -e and its value as two words, however they are written."""
-    for word in words:
-        name, equals, value = word.partition("=")
-        cluster = None if word.startswith("--") else CLUSTER.fullmatch(word)
-        if word.startswith("--") and _long(name) == EXTRA_VARS:
-            yield EXTRA_VARS
-            if equals:
-                yield value
-        elif cluster and f"-{cluster[2]}" == EXTRA_VARS:
-            if cluster[1]:
-                yield f"-{cluster[1]}"
-            yield EXTRA_VARS
-            if cluster[3]:
-                yield cluster[3]
-        else:
-            yield word
+            yield Option("", word, (word,))
 
 
 def _long(typed: str) -> str:
@@ -123,7 +112,7 @@ def reach(words: Sequence[str]) -> str:
     """What of a command line the next command needs as well to reach the same database, as ` --vault-id prod@prompt
     -e scout_dsn=…`; no secret is in it. A file of variables is named where it holds one."""
     made: list[str] = []
-    for name, value in options(words):
+    for name, value, _ in options(words):
         if name in REACH_ALONE:
             made.append(f" {name}")
         elif name in REACH_VALUED and value and not value.startswith("-"):

@@ -59,7 +59,7 @@ def _by_name() -> bool:
 
 def _inventories(words: Sequence[str]) -> Iterator[str]:
     """Those that were given, as they were given; none where that is the one that is read without it."""
-    given = [value for name, value in command_line.options(words) if name == "-i" and value]
+    given = [each.value for each in command_line.options(words) if each.name == "-i" and each.value]
     usual = [str(each) for each in C.config.get_config_value("DEFAULT_HOST_LIST")]
     if [_whole(each) for each in given] != [_whole(each) for each in usual]:
         yield from given

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 import typing as t
@@ -20,7 +19,7 @@ from ..module_utils.recovery.pipeline import command
 from . import command_line, settings
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
 #: Nobody waits longer for an answer after Ctrl-C.
 SECONDS: t.Final = 5
@@ -71,22 +70,12 @@ def _plain(value: t.Any) -> str | None:
 def same_command(*, limited: bool = True) -> str:
     """What was typed, for a shell in the same folder, without secrets; without its --limit, where others come."""
     program, *words = sys.argv
-    words = words if limited else list(_without_limit(words))
     here = f"{Path.cwd()}{os.sep}"
     kept: list[str] = []
-    for word in (each.removeprefix(here) for each in command_line.apart(words)):
-        if kept and kept[-1] == command_line.EXTRA_VARS:
-            shown = command_line.without_secrets(word)
-            kept = [*kept, shown] if shown else kept[:-1]
-        else:
-            kept.append(word)
+    for option in command_line.options(words):
+        if option.name == command_line.EXTRA_VARS:
+            shown = command_line.without_secrets((option.value or "").removeprefix(here))
+            kept += [command_line.EXTRA_VARS, shown] if shown else []
+        elif limited or option.name != "-l":
+            kept += [word.removeprefix(here) for word in option.words]
     return shlex.join([Path(program).name, *kept])
-
-
-def _without_limit(words: Iterable[str]) -> Iterator[str]:
-    left = iter(words)
-    for word in left:
-        if word in ("-l", "--limit"):
-            next(left, None)
-        elif not word.startswith("--limit=") and not re.match(r"-l[^-]", word):
-            yield word
