@@ -137,7 +137,8 @@ class ActionModule(ActionBase):
         """BadInput where a variable is mistyped, or an option of a role is not as it is specified; warnings of others."""
         ignored = mistyped(self._loader, variables)
         role = t.cast("t.Any", self._task)._role
-        if role:
+        # A playbook of ours names its roles where it begins.
+        if role and not extra_vars.ours(variables.get("playbook_dir", "")):
             given_options.refuse_nearly(Path(role._role_path), variables)
         if begins:
             roles: list[str] = self._templar.template(variables[given_options.ROLES])
