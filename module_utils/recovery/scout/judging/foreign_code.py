@@ -23,10 +23,14 @@ if t.TYPE_CHECKING:
 
     from ...postgres.session import Session
 
+#: What a domain is made of, and what an array holds, of the types in `typed`: the next step of that recursion.
+INSIDE = """CASE b.typtype WHEN 'd' THEN b.typbasetype ELSE b.typelem END FROM typed AS y
+    JOIN pg_catalog.pg_type AS b ON b.oid = y.type AND (b.typtype = 'd' OR b.typcategory = 'A')"""
+
 #: Functions that a written row calls and that belong to nobody who is trusted with our rights: the table's owner, a superuser, our
 #: own role and those whose membership it was granted. A superuser is a member of all others only by force. Partitions and
 #: children are written with their parent, and are trusted as it is.
-FOREIGN = """
+FOREIGN: t.LiteralString = f"""
 WITH RECURSIVE me AS (
     SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user
     UNION SELECT m.roleid FROM me JOIN pg_catalog.pg_auth_members AS m ON m.member = me.oid
@@ -63,8 +67,7 @@ WITH RECURSIVE me AS (
 ), typed AS (
     SELECT w.oid, w.owner, a.atttypid AS type FROM written AS w
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped
-    UNION SELECT y.oid, y.owner, CASE b.typtype WHEN 'd' THEN b.typbasetype ELSE b.typelem END FROM typed AS y
-    JOIN pg_catalog.pg_type AS b ON b.oid = y.type AND (b.typtype = 'd' OR b.typcategory = 'A')
+    UNION SELECT y.oid, y.owner, {INSIDE}
 ), called AS (
     SELECT p.*, CASE d.refclassid WHEN 'pg_catalog.pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END AS function
     FROM parts AS p JOIN pg_catalog.pg_depend AS d ON d.classid = p.classid AND d.objid = p.objid
@@ -82,15 +85,14 @@ JOIN pg_catalog.pg_roles AS r ON r.oid = f.proowner
 WHERE NOT r.rolsuper AND r.rolname <> current_user
   AND (c.kind = 'cast' OR f.proowner <> c.owner AND f.proowner NOT IN (SELECT oid FROM me))
 ORDER BY 3, 1, 2, 4 LIMIT 20
-"""
+"""  # noqa: S608  # made of literals alone
 
 #: The same for whoever reads rows as texts, which is done with our rights whoever owns the table: its columns' casts alone.
-CASTS = """
+CASTS: t.LiteralString = f"""
 WITH RECURSIVE typed AS (
     SELECT g.on_table, pg_catalog.to_regtype(g.type)::oid AS type
     FROM unnest(%(tables)s::text[], %(types)s::text[]) AS g (on_table, type)
-    UNION SELECT y.on_table, CASE b.typtype WHEN 'd' THEN b.typbasetype ELSE b.typelem END FROM typed AS y
-    JOIN pg_catalog.pg_type AS b ON b.oid = y.type AND (b.typtype = 'd' OR b.typcategory = 'A')
+    UNION SELECT y.on_table, {INSIDE}
 )
 SELECT DISTINCT 'cast' AS kind, '(' || k.castsource::regtype || ' AS ' || k.casttarget::regtype || ')' AS name,
        y.on_table, f.oid::regprocedure::text AS function, f.proowner::regrole::text AS owner, '' AS of_table, '' AS quoted
@@ -98,7 +100,7 @@ FROM typed AS y JOIN pg_catalog.pg_cast AS k ON y.type IN (k.castsource, k.castt
 JOIN pg_catalog.pg_proc AS f ON f.oid = k.castfunc JOIN pg_catalog.pg_roles AS r ON r.oid = f.proowner
 WHERE NOT r.rolsuper AND r.rolname <> current_user
 ORDER BY 3, 2 LIMIT 20
-"""
+"""  # noqa: S608  # made of literals alone
 
 #: What this role may lock against new triggers; before PostgreSQL 16 INSERT alone does not permit it.
 LOCKABLE = """
