@@ -247,15 +247,15 @@ class Trial:
         would not take it now."""
         send = self._prepare()
         self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
-        # Among what is pending it is to be the first; alone it is one that comes now.
-        first = self.moment if event_queue.any_pending(self.session) else None
-        self._send_now(send)
-        self.moment = first
+        first, self.moment = self.moment, None
+        if event_queue.any_pending(self.session):
+            # Among what is pending it is to be the first; bronze has to take one that comes now all the same.
+            self._send_in_vain(send)
+            self.moment = first
         self._send(send, self.ids[0], self.sale.payload())
         return self.ids[0]
 
-    def _send_now(self, send: sql.Composed) -> None:
-        self.moment = None
+    def _send_in_vain(self, send: sql.Composed) -> None:
         with self.session.savepoint():
             self._send(send, self.ids[0], self.sale.payload())
             raise psycopg.Rollback
