@@ -28,6 +28,14 @@ def transaction(session: Session, kind: str) -> AbstractContextManager[Session]:
     return session.move(closed=["scout.etl_processed"]) if kind == "move" else getattr(session, kind)()
 
 
+def limit(owner_dsn: str, dsn: str, statement: str) -> None:
+    """Sets something for the role, or the database, of this connection string."""
+    said = conninfo_to_dict(dsn)
+    names = {"role": sql.Identifier(str(said["user"])), "database": sql.Identifier(str(said["dbname"]))}
+    with connect(owner_dsn) as connection:
+        connection.execute(sql.SQL(statement).format(**names))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("kind", ["read", "write", "move"])
 def test_nothing_is_compiled(scout_db: str, kind: str) -> None:
     """Compiling the query of the alerts cost ten times what it takes to run."""
@@ -45,11 +53,7 @@ def test_nothing_is_compiled(scout_db: str, kind: str) -> None:
 @pytest.mark.parametrize("whose", ["ROLE {role}", "ROLE {role} IN DATABASE {database}"])
 def test_a_role_that_is_set_to_a_millisecond_can_work_all_the_same(scout_db: str, whose: str) -> None:
     with operator(scout_db) as dsn:
-        said = conninfo_to_dict(dsn)
-        names = {"role": sql.Identifier(str(said["user"])), "database": sql.Identifier(str(said["dbname"]))}
-        with connect(scout_db) as connection:
-            statement = f"ALTER {whose} SET statement_timeout = '1ms'"
-            connection.execute(sql.SQL(statement).format(**names))  # type: ignore[arg-type]
+        limit(scout_db, dsn, f"ALTER {whose} SET statement_timeout = '1ms'")
         with open_session(Settings(dsn)) as session:
             session.rows("SELECT FROM pg_sleep(0.05)")
             with session.read():
@@ -62,11 +66,7 @@ def test_a_role_that_is_set_to_a_millisecond_can_work_all_the_same(scout_db: str
 @pytest.mark.parametrize("whose", ["ROLE {role} IN DATABASE {database}", "DATABASE {database}"])
 def test_limits_that_end_sessions_do_not_end_ours(scout_db: str, name: str, whose: str) -> None:
     with operator(scout_db) as dsn:
-        said = conninfo_to_dict(dsn)
-        names = {"role": sql.Identifier(str(said["user"])), "database": sql.Identifier(str(said["dbname"]))}
-        with connect(scout_db) as connection:
-            statement = f"ALTER {whose} SET {name} = '150ms'"
-            connection.execute(sql.SQL(statement).format(**names))  # type: ignore[arg-type]
+        limit(scout_db, dsn, f"ALTER {whose} SET {name} = '150ms'")
         with open_session(Settings(dsn)) as session:
             time.sleep(0.3)
             with session.read():
