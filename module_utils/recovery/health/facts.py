@@ -262,7 +262,10 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
     wider.missing = budget.read("objects", objects.missing)
     gone = wider.missing or []
     wider.unknown_columns = budget.read("columns", functools.partial(objects.unknown_columns, gone=gone))
-    wider.gone_views = budget.read("gold_views", objects.gone_views)
+    refreshing = next((each.runs for each in wider.needed or [] if each.name == contract.names().refresh_job), ())
+    wider.gone_views = budget.read(
+        "gold_views", functools.partial(objects.gone_views, gold=found.gold or [], runs=refreshing)
+    )
     wider.triggers = budget.read("triggers", row_hazards.triggers)
     wider.prepared = budget.read("prepared", surroundings.prepared)
     wider.interrupted = budget.read("interrupted", functools.partial(surroundings.interrupted, ledger=ledger))

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .lexer import QUOTED
+
 PLAIN: t.Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 #: No other keyword of PostgreSQL has an underscore.
 KEYWORDS: t.Final = re.compile(r"(current|session|system|xml)_.*|exclude_.*")
 
 #: What is quoted: a text constant, or an identifier.
-_STRING: t.Final = re.compile(r"E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", re.DOTALL)
+_STRING: t.Final = re.compile(QUOTED, re.DOTALL)
 
 
 def identifier(text: str) -> str:

@@ -11,7 +11,7 @@ import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
 from ..core.text import first_line
-from ..postgres import acting
+from ..postgres import acting, lexer
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from . import contract
@@ -223,7 +223,7 @@ def writers(session: Session, of: Iterable[Job]) -> Callable[[Job], bool]:
 
     def writes(job: Job) -> bool:
         with _telling(session, f"the command of job {job.jobname[:80]}: "):
-            plain = statements.code(job.command, literals=True)
+            plain = lexer.may_run(job.command)
             return statements.writes(plain) or chosen[job.owner].called_by(plain)
 
     return writes
@@ -232,7 +232,7 @@ def writers(session: Session, of: Iterable[Job]) -> Callable[[Job], bool]:
 def strangers(session: Session, job: Job) -> list[tuple[str, str]]:
     """Functions that a job may call and that do not count, with their owners: those of roles that are not the pipeline's."""
     with _telling(session), session.savepoint():
-        plain = statements.code(job.command, literals=True)
+        plain = lexer.may_run(job.command)
         return functions.read(session, [job.owner]).strangers(session, plain)
 
 
@@ -241,7 +241,7 @@ def _telling(session: Session, what: str = "") -> Generator[None]:
     """What others wrote, or what PostgreSQL says of it, keeps nobody from pausing the jobs that he names."""
     try:
         yield
-    except (statements.Intricate, psycopg.Error) as e:
+    except (lexer.Intricate, psycopg.Error) as e:
         if isinstance(e, psycopg.OperationalError) and session.connection.closed:
             raise
         raise WrongDatabase(

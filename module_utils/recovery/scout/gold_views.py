@@ -12,6 +12,7 @@ import time
 import typing as t
 
 from ..core.text import count, in_words
+from ..postgres import lexer
 from ..postgres.driver import errors, psycopg, sql
 from . import contract
 
@@ -158,7 +159,7 @@ def views(session: Session) -> list[View]:
 
 
 def _view(row: Row) -> View:
-    written = expressions(row["definition"])
+    written = expressions(lexer.code(row["definition"]))
     now = {name for name, expression in written if IS_NOW.fullmatch(expression)}
     moving = {name for name, expression in written if MOVES.search(expression)}
     times: list[str] = row.pop("times")
@@ -257,7 +258,7 @@ def showing_each_sale(session: Session, found: Iterable[View]) -> dict[str, t.An
 
 def _waits(view: View) -> bool:
     """Whether it is a matter of time which rows a view shows."""
-    return MOVES.search(COLUMN.sub("", view.definition)) is not None
+    return MOVES.search(COLUMN.sub("", lexer.code(view.definition))) is not None
 
 
 def _digest(session: Session, view: View) -> t.Any:

@@ -13,6 +13,7 @@ import typing as t
 from ...core.errors import MissingPrivilege
 from ...core.redaction import clean
 from ...core.text import in_words
+from ...postgres import lexer
 from ...scout import contract, cron_jobs, cron_runs, cron_schedule
 from ..thresholds import JOB_LATE_SECONDS
 
@@ -136,9 +137,13 @@ def choose(name: str, jobs: Sequence[cron_jobs.Job], writes: Callable[[cron_jobs
 
 def asks_for_nothing(command: str, functions: Iterable[str]) -> bool:
     """Whether a job calls its function with a limit of 0, which does nothing and succeeds."""
+    try:
+        plain = lexer.runs(command)
+    except lexer.Intricate:
+        return False
     return any(
         re.search(
-            rf"\b{re.escape(name)}\b\"?\s*\(\s*(?:\w+\s*(?:=>|:=)\s*)?0+\s*(?:::\s*\w+\s*)?\)", command, re.IGNORECASE
+            rf"\b{re.escape(name)}\b\"?\s*\(\s*(?:\w+\s*(?:=>|:=)\s*)?0+\s*(?:::\s*\w+\s*)?\)", plain, re.IGNORECASE
         )
         for name in functions
     )

@@ -5,13 +5,21 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import typing as t
 
+from ...postgres import lexer
+from ...postgres.identifiers import unquoted
 from ...scout import contract
 
 if t.TYPE_CHECKING:
-    from ...postgres.session import Session
+    from collections.abc import Iterable, Sequence
+
+    from ...postgres.session import Row, Session
+    from ...scout.gold_views import Freshness
+
+SLACK: t.Final = datetime.timedelta(seconds=2)
 
 #: Columns that Scout v5.2 has besides those that anybody relies on.
 MORE_COLUMNS: t.Final = frozenset({
@@ -117,15 +125,28 @@ WHERE n.nspname || '.' || c.relname = ANY(%(tables)s) AND a.attnum > 0 AND NOT a
 ORDER BY a.attnum
 """
 
-#: What the refresh function refreshes by name.
+#: What the refresh function does.
 SOURCES = """
 SELECT coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) AS source
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proname = %(name)s
 """
+_NAME: t.Final = r'(?:"(?:[^"]|"")+"|(?!concurrently\b)[^\W\d][\w$]*)'
+#: What it refreshes by name, with the schema where that is told; not where the name is put together.
 REFRESHES: t.Final = re.compile(
-    r"\brefresh\s+materialized\s+view\s+(?:concurrently\s+)?(?:\"?\w+\"?\.)?\"?(\w+)", re.IGNORECASE
+    rf"\brefresh\s+materialized\s+view\s+(?:concurrently\s+)?(?:({_NAME})\s*\.\s*)?({_NAME})(?!\s*[.\w$\"%])",
+    re.IGNORECASE,
 )
+#: A view that is looked for before it is refreshed, by the name in a string.
+LOOKED_FOR: t.Final = re.compile(r"(?:\bto_regclass\s*\(|\b(?:matviewname|relname)\s*(?:=|in\s*\())\s*$", re.IGNORECASE)
+
+NO_VIEWS = """
+SELECT schema, name FROM unnest(%(schemas)s::text[], %(names)s::text[]) WITH ORDINALITY AS wanted (schema, name, nth)
+WHERE NOT EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relname = name AND c.relkind = 'm' AND (n.nspname = schema OR schema IS NULL))
+ORDER BY nth
+"""
 
 
 def unknown_columns(session: Session, gone: list[str]) -> list[tuple[str, str]]:
@@ -138,12 +159,59 @@ def unknown_columns(session: Session, gone: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-def gone_views(session: Session) -> list[str]:
-    """Views that the pipeline refreshes and that are not there."""
+def gone_views(session: Session, gold: Sequence[Freshness] = (), runs: Sequence[Row] = ()) -> list[str]:
+    """Views that the pipeline's refresh function refreshes by a statement of its own, without looking for them first, and that
+    are not there. Where the job's latest `runs` refreshed others all the same, only those that the dashboards need."""
     names = contract.names()
     rows = session.rows(SOURCES, schema=names.schema, name=contract.bare(names.refresh_function))
-    wanted = [f"{names.schema}.{view}" for row in rows for view in REFRESHES.findall(row["source"] or "")]
-    return [row["name"] for row in session.rows(MISSING_RELATIONS, names=list(dict.fromkeys(wanted)))]
+    wanted = list(dict.fromkeys(view for row in rows for view in refreshed(row["source"] or "")))
+    schemas, views = [schema for schema, _ in wanted], [view for _, view in wanted]
+    rows = session.rows(NO_VIEWS, schemas=schemas, names=views)
+    gone = [f"{row['schema'] or names.schema}.{row['name']}" for row in rows]
+    return [name for name in gone if name in names.views] if does_without(gold, runs) else gone
+
+
+def does_without(gold: Iterable[Freshness], runs: Sequence[Row]) -> bool:
+    """Whether the job's latest run refreshed a view, or an earlier one did and silver has not changed since: so no view that is
+    missing keeps it from that, whatever its code says."""
+    good = [run for run in runs if run["status"] == "succeeded" and run["end_time"] is not None]
+    for view in gold:
+        of = (n for n, run in enumerate(good) if view.refreshed_at and _during(view.refreshed_at, run))
+        if (nth := next(of, None)) is not None and (nth == 0 or view.state == "fresh"):
+            return True
+    return False
+
+
+def _during(moment: datetime.datetime, run: Row) -> bool:
+    """Whether a transaction that began then was of this run; pg_cron's own clock is read a little earlier and later."""
+    return run["start_time"] - SLACK <= moment <= run["end_time"] + SLACK
+
+
+def refreshed(source: str) -> list[tuple[str | None, str]]:
+    """The views that a function refreshes whether they are there or not: each schema, None where it is not told, and name."""
+    try:
+        plain = lexer.runs(source)
+    except lexer.Intricate:
+        return []
+    found = [(_folded(schema) if schema else None, _folded(name)) for schema, name in REFRESHES.findall(plain)]
+    sought = _looked_for(source)
+    return [(schema, name) for schema, name in found if name not in sought and f"{schema}.{name}" not in sought]
+
+
+def _looked_for(source: str) -> set[str]:
+    """The names, with or without a schema, that a function looks for in the catalog."""
+    found = set[str]()
+    before = ""
+    for piece in lexer.pieces(source):
+        if piece.kind == "string" and LOOKED_FOR.search(before):
+            found.add(piece.value.replace('"', "").lower())
+        before = "" if piece.kind == "comment" else piece.text
+    return found
+
+
+def _folded(name: str) -> str:
+    """A name as PostgreSQL keeps it."""
+    return unquoted(name) if name.startswith('"') else name.lower()
 
 
 def needed_to_run(name: str) -> bool:

@@ -13,9 +13,9 @@ import zoneinfo
 
 from ...core.redaction import clean
 from ...core.text import cut, in_words, printable
+from ...postgres import lexer
 from ...scout import contract
 from ...scout.cron_schedule import next_run
-from ...scout.judging import statements
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -145,8 +145,8 @@ def purposes(jobs: Iterable[Job], known: Functions, named: Sequence[str] = ()) -
 def _comes_to(job: Job, known: Functions, functions: Iterable[str]) -> bool:
     """Whether a job calls one of these functions of the pipeline, itself or through another; not where nobody can tell."""
     try:
-        return known.reaching(job.owner, functions).called_by(statements.code(job.command, literals=True))
-    except statements.Intricate:
+        return known.reaching(job.owner, functions).called_by(lexer.runs(job.command))
+    except lexer.Intricate:
         return False
 
 

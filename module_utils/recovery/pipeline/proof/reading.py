@@ -10,9 +10,10 @@ import typing as t
 
 from ...core.errors import MissingPrivilege
 from ...core.text import count
+from ...postgres import lexer
 from ...postgres.driver import psycopg, sql
 from ...scout import contract, cron_jobs, cron_runs, event_queue
-from ...scout.judging import functions, statements
+from ...scout.judging import functions
 from . import judgement
 
 if t.TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _functions(session: Session, jobs: Iterable[Job]) -> functions.Functions:
     try:
         with session.savepoint():
             return functions.read(session, [job.owner for job in jobs])
-    except (statements.Intricate, psycopg.Error):
+    except (lexer.Intricate, psycopg.Error):
         return functions.Functions(())
 
 

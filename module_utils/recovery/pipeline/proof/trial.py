@@ -102,9 +102,8 @@ class Trials:
         return {}
 
     def _all(self, ordered: Sequence[Todo]) -> list[Verdict]:
-        drawing = self.session.rows(trial_sale.DRAWING, tables=list(trial_sale.written()))
-        if drawing:
-            said = f"was not tried: {drawing[0]['name']} takes numbers from a sequence, which no rollback undoes"
+        if drawn := trial_sale.drawing(self.session):
+            said = f"was not tried: {drawn[0]} takes numbers from a sequence, which no rollback undoes"
             step = "look at its next run in cron.job_run_details, or run it again with proof=false"
             return [tried(each, UNKNOWN, said, next_step=step) for each in ordered]
         verdicts: list[Verdict] = []

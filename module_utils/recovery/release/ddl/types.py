@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ...postgres.lexer import QUOTED
 from . import not_null
 from .common import FOLLOWS, Writer, comment, differing, drop, fact, follows
 from .statement import Effect, Lock, Statement, identifier, joined, literal, phrase, say
@@ -18,7 +19,7 @@ if t.TYPE_CHECKING:
 
 Part = dict[str, t.Any]
 
-QUOTED: t.Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+_QUOTED: t.Final = re.compile(QUOTED, re.DOTALL)
 NESTED: t.Final = re.compile(r"\([^()]*\)|\[[^][]*\]")
 
 
@@ -34,7 +35,7 @@ def _collated(part: t.Mapping[str, t.Any]) -> Piece:
 
 def bare(text: str) -> str:
     """The text with all that is quoted or in brackets struck out, every other character at its place."""
-    text = QUOTED.sub(lambda found: "\0" * len(found[0]), text)
+    text = _QUOTED.sub(lambda found: "\0" * len(found[0]), text)
     while NESTED.search(text):
         text = NESTED.sub(lambda found: "\0" * len(found[0]), text)
     return text
@@ -49,7 +50,7 @@ def _listed(text: str) -> list[str]:
 
 def called(signature: str) -> tuple[str, list[str]]:
     """The name of a function, operator or aggregate, and the types it takes."""
-    start = QUOTED.sub(lambda found: "\0" * len(found[0]), signature).find("(")
+    start = _QUOTED.sub(lambda found: "\0" * len(found[0]), signature).find("(")
     return (signature, []) if start < 0 else (signature[:start], _listed(signature[start + 1 : -1]))
 
 

@@ -15,6 +15,7 @@ import functools
 import typing as t
 
 from ...core.text import count
+from ...postgres import lexer
 from .. import contract
 from . import statements
 
@@ -96,14 +97,22 @@ class Function:
         return self.everyones or role in self.of
 
     @functools.cached_property
-    def code(self) -> str:
-        """What it says; raises Intricate, naming it, where that cannot be judged."""
+    def may_run(self) -> str:
+        """Its code with all that it might run; raises Intricate, naming it, where that cannot be judged."""
+        return self._read(lexer.may_run)
+
+    @functools.cached_property
+    def runs(self) -> str:
+        """Its code with what it runs itself; raises Intricate, naming it, where that cannot be judged."""
+        return self._read(lexer.runs)
+
+    def _read(self, reading: t.Callable[[str], str]) -> str:
         try:
             if len(self.source) > MAX_CHARACTERS:
-                raise statements.Intricate(f"it is longer than {MAX_CHARACTERS} characters")
-            return statements.code(self.source, literals=True)
-        except statements.Intricate as e:
-            raise statements.Intricate(f"function {self.schema}.{self.name}: {e}") from None
+                raise lexer.Intricate(f"it is longer than {MAX_CHARACTERS} characters")
+            return reading(self.source)
+        except lexer.Intricate as e:
+            raise lexer.Intricate(f"function {self.schema}.{self.name}: {e}") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +131,10 @@ class Chosen:
         return any(name in self._bare if schema is None else (schema, name) in self.names for schema, name in found)
 
 
+#: Functions by the name of what they call, with the schema that they tell.
+Callers = dict[str, list[tuple[str | None, Function]]]
+
+
 class Functions:
     """What the database has of functions."""
 
@@ -129,13 +142,12 @@ class Functions:
         self._found = tuple(found)
 
     @functools.cached_property
-    def _callers(self) -> dict[str, list[tuple[str | None, Function]]]:
-        """By the name of what they call, with the schema they tell."""
-        callers: dict[str, list[tuple[str | None, Function]]] = collections.defaultdict(list)
-        for function in self._found:
-            for schema, name in statements.called(function.code):
-                callers[name].append((schema, function))
-        return dict(callers)
+    def _may_call(self) -> Callers:
+        return _callers((function, function.may_run) for function in self._found)
+
+    @functools.cached_property
+    def _calling(self) -> Callers:
+        return _callers((function, function.runs) for function in self._found)
 
     def strangers(self, session: Session, plain: str) -> list[tuple[str, str]]:
         """Functions of others that this code calls in the schema that it tells, with their owners: what they do is not followed.
@@ -146,31 +158,41 @@ class Functions:
         return [(row["function"], row["owner"]) for row in rows]
 
     def writing(self, role: str) -> Chosen:
-        """Those that write silver or gold for a job of this role, themselves or through another."""
+        """Those that may write silver or gold for a job of this role, themselves or through another."""
         names = contract.names()
-        own = {(f.schema, f.name) for f in self._found if f.matters_to(role) and statements.writes(f.code)}
-        return self._reaching(role, own | self.of_pipeline(*names.etl_functions, *names.gold_functions))
+        own = {(f.schema, f.name) for f in self._found if f.matters_to(role) and statements.writes(f.may_run)}
+        return self._reaching(role, self._may_call, own | self.of_pipeline(*names.etl_functions, *names.gold_functions))
 
     def reaching(self, role: str, names: Iterable[str]) -> Chosen:
         """These functions of the pipeline (bare names), and those that come to them for a job of this role."""
-        return self._reaching(role, self.of_pipeline(*names))
+        return self._reaching(role, self._calling, self.of_pipeline(*names))
 
     @staticmethod
     def of_pipeline(*names: str) -> set[tuple[str, str]]:
         """Functions of the pipeline's schema by their bare names."""
         return {(contract.names().schema, name) for name in names}
 
-    def _reaching(self, role: str, first: Iterable[tuple[str, str]]) -> Chosen:
+    @staticmethod
+    def _reaching(role: str, callers: Callers, first: Iterable[tuple[str, str]]) -> Chosen:
         found = {(schema.lower(), name.lower()) for schema, name in first}
         todo = list(found)
         while todo:
             schema, name = todo.pop()
-            for told, function in self._callers.get(name, ()):
+            for told, function in callers.get(name, ()):
                 caller = function.schema.lower(), function.name.lower()
                 if told in (None, schema) and caller not in found and function.matters_to(role):
                     found.add(caller)
                     todo.append(caller)
         return Chosen(frozenset(found))
+
+
+def _callers(found: Iterable[tuple[Function, str]]) -> Callers:
+    """Functions by the name of what their code calls."""
+    callers: Callers = collections.defaultdict(list)
+    for function, code in found:
+        for schema, name in statements.called(code):
+            callers[name].append((schema, function))
+    return dict(callers)
 
 
 def read(session: Session, roles: Iterable[str]) -> Functions:
@@ -186,9 +208,9 @@ def read(session: Session, roles: Iterable[str]) -> Functions:
         most=MAX_FUNCTIONS + 1,
     )
     if len(found) > MAX_FUNCTIONS:
-        raise statements.Intricate(f"there are more than {MAX_FUNCTIONS} functions")
+        raise lexer.Intricate(f"there are more than {MAX_FUNCTIONS} functions")
     if (total := sum(len(row["source"] or "") for row in found)) > MAX_TOTAL:
-        raise statements.Intricate(f"the {count(len(found), 'function')} come to {total} characters")
+        raise lexer.Intricate(f"the {count(len(found), 'function')} come to {total} characters")
     return Functions(
         Function(row["oid"], row["schema"], row["name"], row["source"] or "", row["everyones"], tuple(row["of"]))
         for row in found

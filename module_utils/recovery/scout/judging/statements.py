@@ -9,24 +9,11 @@ import functools
 import re
 import typing as t
 
+from ...postgres import lexer
 from .. import contract
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
-
-#: Deeper than this nobody nests dollar quotes but to do harm.
-MAX_DEPTH: t.Final = 16
-
-#: Where something besides code begins.
-BEGINS = re.compile(r"""--|/\*|(?<!\w)[eE]'|'|"|(?<!\w)\$(?:[^\W\d]\w*)?\$""")
-#: The rest of a literal or a name, which may have been cut anywhere.
-ENDS: t.Final = {
-    "--": re.compile(r"[^\n]*"),
-    "'": re.compile(r"[^']*(?:''[^']*)*'?"),
-    "e'": re.compile(r"[^'\\]*(?:(?:\\.|'')[^'\\]*)*(?:'|\\?\Z)", re.DOTALL),
-    '"': re.compile(r'[^"]*"?'),
-}
-COMMENT = re.compile(r"/\*|\*/")
 
 DEFINITION = re.compile(r"\s*(?:create|alter|drop|comment|grant|revoke|explain)\b(?!.*\banaly[sz]e\b)", re.IGNORECASE)
 #: What is called, with its schema where that is told.
@@ -39,61 +26,6 @@ WRITES: t.Final = (
 )
 
 
-class Intricate(ValueError):
-    """A text is too long or too deeply nested to be judged."""
-
-
-def code(text: str, *, literals: bool) -> str:
-    """A statement without its comments, and without its literals unless they are wanted; of dollar quotes what is in them.
-
-    One pass over the text. Raises Intricate where wanted dollar quotes stand in each other more than MAX_DEPTH deep.
-    """
-    parts: list[str] = []
-    #: Where the dollar quotes end that we are in, and where to go on after each.
-    inside: list[tuple[int, int]] = []
-    at, end = 0, len(text)
-    while True:
-        found = BEGINS.search(text, at, end)
-        parts.append(text[at : found.start() if found else end])
-        if not found:
-            if not inside:
-                return "".join(parts)
-            parts.append(" ")
-            at = inside.pop()[1]
-            end = inside[-1][0] if inside else len(text)
-            continue
-        what, begin = found[0].lower(), found.end()
-        if what == "/*":
-            at = _end_of_comment(text, begin, end)
-            parts.append(" ")
-        elif what.startswith("$"):
-            close = text.find(found[0], begin, end)
-            stop, at = (end, end) if close < 0 else (close, close + len(found[0]))
-            if not literals:
-                parts.append("''")
-                continue
-            if len(inside) == MAX_DEPTH:
-                raise Intricate(f"its dollar quotes are nested more than {MAX_DEPTH} deep")
-            parts.append(" ")
-            inside.append((stop, at))
-            at, end = begin, stop
-        else:
-            ended = ENDS[what].match(text, begin, end)
-            at = ended.end() if ended else end
-            kept = what == '"' or (literals and what != "--")
-            parts.append(text[found.start() : at] if kept else " " if what == "--" else "''")
-
-
-def _end_of_comment(text: str, at: int, end: int) -> int:
-    """Comments nest."""
-    depth = 1
-    for found in COMMENT.finditer(text, at, end):
-        depth += 1 if found[0] == "/*" else -1
-        if not depth:
-            return found.end()
-    return end
-
-
 def called(plain: str) -> frozenset[tuple[str | None, str]]:
     """What code calls: each schema (None where it is not told) and name, in lower case; keywords may be among them."""
     return frozenset(
@@ -103,8 +35,11 @@ def called(plain: str) -> frozenset[tuple[str | None, str]]:
 
 def calls(text: str, functions: Iterable[str]) -> str | None:
     """The first of these functions of the pipeline (bare names) that a statement calls, in its schema or in one that it does
-    not tell; mentions in literals, comments and definitions do not count."""
-    plain = code(text, literals=False)
+    not tell, itself or in what it runs; mentions in strings, comments and definitions do not count."""
+    try:
+        plain = lexer.runs(text)
+    except lexer.Intricate:
+        plain = lexer.code(text)
     if DEFINITION.match(plain):
         return None
     names = {name for schema, name in called(plain) if schema in (None, contract.names().schema)}

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import lexer
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging import statements
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging.functions import Function, Functions
 
@@ -28,6 +29,8 @@ ETL = ("load_silver_from_bronze",)
         "SELECT 'scout/*', scout.load_silver_from_bronze(1)",
         r"SELECT E'it\'s', scout.load_silver_from_bronze(1), 'x'",
         "EXPLAIN ANALYZE SELECT scout.load_silver_from_bronze(1)",
+        "DO $$ BEGIN PERFORM scout.load_silver_from_bronze(1); END $$",
+        "DO 'BEGIN PERFORM scout.load_silver_from_bronze(1); END'",
     ],
 )
 def test_calls(text: str) -> None:
@@ -94,10 +97,11 @@ FUNCTIONS = Functions(
         ("DO $$ BEGIN -- as load_silver_from_bronze(1) does\n PERFORM 1; END $$", False),
         ("SELECT 1 -- UPDATE scout.silver_transactions", False),
         ("VACUUM scout.silver_transactions", False),
+        ("DO $$ BEGIN RAISE NOTICE 'DELETE FROM scout.silver_transactions'; END $$", False),
     ],
 )
 def test_jobs_that_write_silver_or_gold(command: str, counts: bool) -> None:
-    plain = statements.code(command, literals=True)
+    plain = lexer.may_run(command)
     assert (statements.writes(plain) or FUNCTIONS.writing("loader").called_by(plain)) is counts
 
 
@@ -127,7 +131,7 @@ def test_what_is_nested_too_deep_or_too_long_is_not_judged() -> None:
         deep = f"$n{number}$ {deep} $n{number}$"
     assert statements.calls(deep, ETL) is None
     for source in (deep, "".join(f"$n{number}$ " for number in range(5000)), "a" * 300_000):
-        with pytest.raises(statements.Intricate, match=r"function app\.huge: it"):
+        with pytest.raises(lexer.Intricate, match=r"function app\.huge: it"):
             Functions([Function(1, "app", "huge", source)]).writing("app")
 
 
@@ -137,9 +141,9 @@ def test_what_is_nested_too_deep_or_too_long_is_not_judged() -> None:
 )
 def test_hostile_texts_cost_no_more_than_their_length(piece: str) -> None:
     began = time.process_time()
-    for literals in (True, False):
-        with contextlib.suppress(statements.Intricate):
-            plain = statements.code(piece * (250_000 // len(piece)), literals=literals)
+    for reading in (lexer.code, lexer.runs, lexer.may_run):
+        with contextlib.suppress(lexer.Intricate):
+            plain = reading(piece * (250_000 // len(piece)))
             statements.called(plain)
             statements.writes(plain)
     assert time.process_time() - began < 2

@@ -10,22 +10,22 @@ import functools
 import re
 import typing as t
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import lexer
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import sql
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+#: What stands in code; a line that begins with a backslash is psql's own.
 TOKEN: t.Final = re.compile(
-    r"""
-    (?P<skipped>--[^\n]*|/\*.*?\*/|^\\[^\n]*)       # a comment, or psql's own
-    |(?P<literal>[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$((?:[^\W\d]\w*)?)\$.*?\$\3\$)
-    |(?P<quoted>"(?:[^"]|"")*")
-    |(?P<word>[^\W\d][\w$]*)
-    |(?P<space>\s+)
-    |(?P<mark>.)
-    """,
-    re.DOTALL | re.MULTILINE | re.VERBOSE,
+    r"(?P<skipped>^\\[^\n]*)|(?P<word>[^\W\d][\w$]*)|(?P<space>\s+)|(?P<mark>.)", re.DOTALL | re.MULTILINE
 )
+KINDS: t.Final[dict[lexer.Kind, str]] = {
+    "comment": "skipped",
+    "string": "literal",
+    "dollar": "literal",
+    "name": "quoted",
+}
 #: After the roles of a statement come these.
 AFTER_ROLES: t.Final = frozenset({"USING", "WITH", "GRANTED", "CASCADE", "RESTRICT", "IN", "GRANT", "REVOKE"})
 #: A name that stands for no role that could be missing.
@@ -155,14 +155,22 @@ def _nobody(token: Token) -> bool:
     return token.name.startswith("pg_") or (token.kind == "word" and token.name in NOBODY)
 
 
+def _tokens(script: str) -> Iterator[Token]:
+    """All of it, in pieces."""
+    for piece in lexer.pieces(script):
+        if piece.kind == "code":
+            yield from (Token(str(found.lastgroup), found[0]) for found in TOKEN.finditer(piece.text))
+        else:
+            yield Token(KINDS[piece.kind], piece.text)
+
+
 def split(script: str) -> Iterator[Statement]:
     """The statements of a script; a semicolon in a list, or in the body of a function, ends none."""
     found: list[Token] = []
     depth = within = 0
     before = ""
-    for match in TOKEN.finditer(script):
-        kind = str(match.lastgroup)
-        token = Token(kind, match[0])
+    for token in _tokens(script):
+        kind = token.kind
         if kind == "skipped" or (kind == "space" and not found):
             continue
         found.append(token)

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import subprocesses
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged, WrongDatabase
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import lexer, pg_dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import dependencies
@@ -202,7 +202,7 @@ def _find(session: Session, commands: Iterable[str]) -> _Found:
         schemas = {graph.objects[each] for each in outside} & {*every}
         needed |= {graph.objects[each] for each in graph.members(needed)[1]} & {*every}
         named |= schemas
-        bodies = [row["body"] for row in session.rows(CODE, schemas=sorted(needed | named))]
+        bodies = [_read(row["body"]) for row in session.rows(CODE, schemas=sorted(needed | named))]
         named |= {name for name in every if any(_speaks_of(body, name) for body in (*bodies, *texts))}
         named -= needed
         if len(needed) + len(named) == before:
@@ -219,6 +219,14 @@ def _find(session: Session, commands: Iterable[str]) -> _Found:
         for row in session.rows(EXTENSIONS)
     ]
     return _Found(tuple(sorted(needed)), tuple(sorted(named)), tuple(extensions))
+
+
+def _read(body: str) -> str:
+    """The body of a function with all that it might run; as it stands where that is too intricate to tell."""
+    try:
+        return lexer.may_run(body)
+    except lexer.Intricate:
+        return body
 
 
 def _speaks_of(text: str, schema: str) -> bool:

@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Comments and strings of deployed functions look like statements: nothing is concluded from them, and what runs is still found."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from tests.integration.modules import call
+
+GONE = {
+    "by a statement": "REFRESH MATERIALIZED VIEW scout.gold_gone;",
+    "in capitals, of a quoted schema": 'REFRESH MATERIALIZED VIEW CONCURRENTLY "scout" . GOLD_GONE;',
+    "by EXECUTE": "EXECUTE 'REFRESH MATERIALIZED VIEW scout.gold_gone';",
+    "by EXECUTE of a variable": "q := 'REFRESH MATERIALIZED VIEW scout.gold_gone'; EXECUTE q;",
+    "by EXECUTE with escapes": r"EXECUTE E'REFRESH\tMATERIALIZED VIEW scout.gold_gone';",
+    "after a comment on its line": "/* a /* b */ ' */ REFRESH MATERIALIZED VIEW scout.gold_gone; -- '",
+}
+HARMLESS = {
+    "in a comment": "-- REFRESH MATERIALIZED VIEW scout.gold_gone;",
+    "in a nested comment": "/* /* */ REFRESH MATERIALIZED VIEW scout.gold_gone; */",
+    "in a message": "RAISE DEBUG 'REFRESH MATERIALIZED VIEW scout.gold_gone';",
+    "in a value": "PERFORM $$REFRESH MATERIALIZED VIEW scout.gold_gone$$, U&'REFRESH MATERIALIZED VIEW scout.gold_gone';",
+    "after a quote in a comment": "-- it's\n-- REFRESH MATERIALIZED VIEW scout.gold_gone;",
+    "with a name that is put together": "EXECUTE 'REFRESH MATERIALIZED VIEW scout.gold_' || 'daily_metrics';",
+    "with a name that is filled in": "EXECUTE format('REFRESH MATERIALIZED VIEW %I.%I', 'scout', 'gold_daily_metrics');",
+    "of another schema, where it is": "REFRESH MATERIALIZED VIEW elsewhere.gold_gone;",
+    "where it is looked for": "IF to_regclass('scout.gold_gone') IS NOT NULL THEN REFRESH MATERIALIZED VIEW scout.gold_gone; END IF;",
+    "where it is looked for in the catalog": "IF EXISTS (SELECT FROM pg_matviews WHERE matviewname = 'gold_gone') "
+    "THEN REFRESH MATERIALIZED VIEW scout.gold_gone; END IF;",
+}
+
+
+def refreshing(connection: psycopg.Connection, before: str, how: str) -> None:
+    """The pipeline's refresh function has this in it, and works in all else."""
+    after = before.replace("started timestamptz;", "started timestamptz; q text;")
+    connection.execute(after.replace("    EXCEPTION", f"{how}\n    EXCEPTION", 1).encode())
+
+
+def gone_views(dsn: str) -> tuple[str, str]:
+    """What assess says of them."""
+    [found] = [each for each in call("scout_health_info", dsn)["indicators"] if each["name"] == "gold_views"]
+    return found["status"], found["reason"]
+
+
+def test_a_view_that_is_refreshed_and_gone_is_named_and_a_mention_is_no_refresh(
+    scout_db: str, subtests: pytest.Subtests
+) -> None:
+    with psycopg.connect(scout_db, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA elsewhere")
+        connection.execute("CREATE MATERIALIZED VIEW elsewhere.gold_gone AS SELECT 1 AS one")
+        [[before]] = connection.execute("SELECT pg_get_functiondef('scout.refresh_gold_platinum()'::regprocedure)").fetchall()
+        for name, how in GONE.items():
+            with subtests.test(msg=f"gone {name}"):
+                refreshing(connection, before, how)
+                status, detail = gone_views(scout_db)
+                assert status == "fail"
+                assert "scout.gold_gone" in detail
+        for name, how in HARMLESS.items():
+            with subtests.test(msg=f"harmless {name}"):
+                refreshing(connection, before, how)
+                assert gone_views(scout_db) == ("ok", "")
+
+
+def test_a_view_that_the_latest_run_did_without_is_not_missed(scout_db: str) -> None:
+    """Whatever keeps the refresh from it: only a run shows what code does."""
+    with psycopg.connect(scout_db, autocommit=True) as connection:
+        [[before]] = connection.execute("SELECT pg_get_functiondef('scout.refresh_gold_platinum()'::regprocedure)").fetchall()
+        optional = "BEGIN REFRESH MATERIALIZED VIEW scout.gold_gone; EXCEPTION WHEN undefined_table THEN NULL; END;"
+        refreshing(connection, before, optional)
+        assert gone_views(scout_db)[0] == "fail"
+        run = """
+        INSERT INTO cron.job_run_details (jobid, database, username, command, status, start_time, end_time)
+        SELECT jobid, database, username, command, 'succeeded', clock_timestamp() - interval '1 second', clock_timestamp()
+        FROM cron.job WHERE jobname = 'smart-gold-refresh'
+        """
+        connection.execute("SELECT scout.refresh_gold_platinum()")
+        connection.execute(run)
+        assert gone_views(scout_db) == ("ok", "")
+        # One that the dashboards need is missed all the same, and a run that refreshed nothing shows nothing.
+        connection.execute("UPDATE cron.job_run_details SET start_time = start_time - interval '1 hour', end_time = end_time - interval '1 hour'")
+        assert gone_views(scout_db)[0] == "fail"
+
+
+def test_a_deployed_pipeline_with_lookalikes_everywhere_is_healthy(deployed_db: str) -> None:
+    found = call("scout_health_info", deployed_db)
+    wrong = [each["name"] for each in found["indicators"] if each["status"] not in ("ok", "off")]
+    assert wrong == []
+    assert found["diagnoses"] == []
+    gate = call("scout_gate_info", deployed_db, smoke=True)
+    assert (gate["verdict"], gate["exit_code"]) == ("pass", 0), gate["checks"]
