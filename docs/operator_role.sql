@@ -98,7 +98,7 @@ GRANT INSERT ON scout.bronze_events TO :"role";
 GRANT INSERT, DELETE ON scout.silver_transactions, scout.silver_line_items TO :"role";
 GRANT UPDATE, DELETE ON scout.bronze_events_dlq TO :"role";
 
--- Refresh gold. Before PostgreSQL 17 only the owner may.
+-- Refresh gold. Before PostgreSQL 17 only the owner may, and whoever has his rights.
 \if :has_maintain
   SELECT format('GRANT MAINTAIN ON scout.%I TO %I', relname, :'role')
   FROM pg_class WHERE relkind = 'm' AND relnamespace = 'scout'::regnamespace
@@ -106,9 +106,11 @@ GRANT UPDATE, DELETE ON scout.bronze_events_dlq TO :"role";
 \endif
 
 -- Pause and resume: pg_cron lets only the owner see and alter a job, so the role has to be able to become the owner.
--- From PostgreSQL 16 on it does so only where it asks to (SET ROLE) and inherits nothing.
-\if :chooses_inheritance
+-- From PostgreSQL 17 on it does so only where it asks to (SET ROLE) and inherits nothing.
+\if :has_maintain
   GRANT :"owner" TO :"role" WITH INHERIT FALSE, SET TRUE;
+\elif :chooses_inheritance
+  GRANT :"owner" TO :"role" WITH INHERIT TRUE, SET TRUE;
 \else
   GRANT :"owner" TO :"role";
 \endif
@@ -151,8 +153,12 @@ GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean
   \gexec
 \endif
 
--- See all sessions; end those that are stuck.
-GRANT pg_read_all_stats, pg_signal_backend TO :"role";
+-- See all sessions, and whether pg_cron records its runs; end sessions that are stuck.
+\if :chooses_inheritance
+  GRANT pg_read_all_stats, pg_read_all_settings, pg_signal_backend TO :"role" WITH INHERIT TRUE;
+\else
+  GRANT pg_read_all_stats, pg_read_all_settings, pg_signal_backend TO :"role";
+\endif
 
 -- The ledger: runs, the lease, what a pause took. Whatever is in it already becomes the role's.
 CREATE SCHEMA IF NOT EXISTS scout_ops AUTHORIZATION :"role";

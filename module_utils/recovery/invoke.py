@@ -18,7 +18,7 @@ from pathlib import Path
 from .core.errors import BadInput, RecoveryError, Unexpected, WrongDatabase
 from .core.progress import Progress
 from .core.text import visible_in
-from .ledger import actions, bootstrap, ledger, open_incident
+from .ledger import actions, bootstrap, ledger, open_incident, pauses
 from .ledger.controller import Controller, this_controller
 from .postgres import dsn as dsns
 from .postgres.driver import psycopg, require
@@ -79,6 +79,8 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namesp
 
 #: Results of what keeps the record of an incident.
 SAYS_WHAT_IS_OVERDUE: t.Final = ("incident", "incident_info")
+#: What does not look at ingestion itself, and may be all that an operation does.
+SAYS_HOW_INGESTION_IS: t.Final = ("lease", "refresh_gold", "terminate_sessions")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +103,13 @@ class Call:
         return bootstrap.look(
             self.session, incident=self.incident, controller=self.controller, mode=mode, upgrade=upgrade
         )
+
+    def ingestion(self, params: Params) -> pauses.Ingestion:
+        """How ingestion is now, whatever became of the call."""
+        try:
+            return pauses.ingestion(self.look("off" if params.get("ledger") == "off" else "auto"), params.get("jobs"))
+        except (RecoveryError, psycopg.Error):
+            return {"state": "unknown", "paused_by": None, "incident": None, "reason": None}
 
     def ensure(self, mode: str) -> ledger.Ledger:
         """The ledger for writing."""
@@ -165,7 +174,14 @@ def invoke(
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             only_reads = name.endswith("_info")
             call = Call(session, check, voice, controller, joined.incident, joined.opened_at, only_reads)
-            return _told(_completed({**about, **run(call, params)}, name, session, joined))
+            try:
+                result = run(call, params)
+            except (RecoveryError, psycopg.Error):
+                about["ingestion"] = call.ingestion(params)
+                raise
+            if _action(name) in SAYS_HOW_INGESTION_IS and params.get("state") != "released":
+                about["ingestion"] = call.ingestion(params)
+            return _told(_completed({**about, **result}, name, session, joined))
     except RecoveryError as e:
         return about | failure(e)
     except psycopg.Error as e:

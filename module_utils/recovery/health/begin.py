@@ -54,7 +54,7 @@ def begin(call: Call, params: Params) -> BeginResult:
             done[name] = {**about, "failed": False, **step()}
         except (RecoveryError, psycopg.Error) as e:
             error = translate(e, f"{name} failed") if isinstance(e, psycopg.Error) else e
-            done[name] = {**about, **failure(error)}
+            done[name] = {**about, **failure(error), "ingestion": call.ingestion(params)}
             error.result = {**done, "token": done["lease"].get("token")}
             raise error from e
     told: list[str] = []

@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..postgres.driver import Jsonb
+from ..core.errors import RecoveryError
+from ..postgres.driver import Jsonb, psycopg
+from ..scout import cron_jobs
 
 if t.TYPE_CHECKING:
     import datetime
@@ -81,6 +83,35 @@ def open_pause(ledger: Ledger) -> Pause | None:
     row = found[0]
     row["run_id"] = str(row["run_id"])
     return Pause(**row)
+
+
+class Ingestion(t.TypedDict):
+    """How ingestion is (running, paused or unknown), and by whom it is paused, for which incident and why."""
+
+    state: str
+    paused_by: str | None
+    incident: str | None
+    reason: str | None
+
+
+def ingestion(ledger: Ledger, names: list[str] | None = None) -> Ingestion:
+    """How ingestion is now, for a command that has not come to look at it; `unknown` where that cannot be told. Raises nothing."""
+    session = ledger.session
+    found, pause = list[cron_jobs.Job](), None
+    try:
+        with session.read():
+            pause = open_pause(ledger)
+            if cron_jobs.present(session):
+                found = cron_jobs.ingestion_jobs(session, names)
+    except (RecoveryError, psycopg.Error):
+        found = []
+    on = any(job.active and not job.parked for job in found)
+    return {
+        "state": ("running" if on else "paused") if found else "unknown",
+        "paused_by": pause.actor if pause else None,
+        "incident": pause.incident if pause else None,
+        "reason": pause.reason if pause else None,
+    }
 
 
 def save_pause(ledger: Ledger, run: Run, jobs: list[Row], *, switched: bool, reason: str | None = None) -> None:

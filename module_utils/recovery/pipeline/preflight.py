@@ -84,8 +84,9 @@ WHERE n.nspname = %(schema)s AND p.proname = %(name)s
 MAY_MAKE_SCHEMAS = "SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may"
 
 ROLES = """
-SELECT name FROM unnest(ARRAY['pg_read_all_stats', 'pg_signal_backend']) AS name
+SELECT name FROM unnest(ARRAY['pg_read_all_stats', 'pg_signal_backend', 'pg_read_all_settings']) AS name
 WHERE NOT pg_catalog.pg_has_role(name, 'USAGE')
+  AND (name <> 'pg_read_all_settings' OR EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron'))
 """
 
 #: What the views read besides silver; a view's contents are compared with what its query gives.
@@ -209,7 +210,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight
                 warnings.insert(0, f"{owned}, whom no operator may become: a superuser runs {own}")
         if not session.facts.superuser:
             me = sql.Identifier(session.facts.role).as_string()
-            missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session, me)]
+            missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session)]
             missing += [
                 Missing("assess", f"right to see every row of {table}", row_hazards.grant_sight(session))
                 for table in row_hazards.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
@@ -291,12 +292,11 @@ def _ownership(session: Session, me: str) -> list[Missing]:
         if not row["may"]:
             usage = f"USAGE ON SCHEMA {HISTORY.partition('.')[0]}"
             missing.append(Missing("rollback", usage, f"GRANT {usage} TO {me}"))
-    chooses = session.facts.server_version >= 160000
     create = f"CREATE ON SCHEMA {contract.names().schema}"
     for row in roles.of_everything(session):
         owner = sql.Identifier(row["owner"]).as_string()
         if not (row["acts"] and row["becomes"]):
-            grant = f"GRANT {owner} TO {me}" + (" WITH INHERIT TRUE, SET TRUE" if chooses else "")
+            grant = roles.membership(session, row["owner"])
             if roles.mighty(session, [row["owner"]]):
                 grant = roles.owner_of_its_own(session)
             missing.append(Missing("rollback", f"the rights of owner {row['owner']}", grant))
@@ -332,8 +332,7 @@ def _gold(session: Session, me: str) -> list[Missing]:
         row = session.row(MAINTAINABLE_17, oid=view.oid) if modern else session.row(MAINTAINABLE, oid=view.oid)
         if not row["may"]:
             what = f"MAINTAIN ON {sql.Identifier(contract.names().schema, view.name).as_string()}"
-            owner = sql.Identifier(row["owner"]).as_string()
-            grant = f"GRANT {what if modern else owner} TO {me}"
+            grant = f"GRANT {what} TO {me}" if modern else roles.membership(session, row["owner"])
             if not modern and roles.mighty(session, [row["owner"]]):
                 grant = roles.owner_of_its_own(session)
             missing.append(Missing("refresh_gold", what, grant))
@@ -378,10 +377,10 @@ def _hindered(session: Session) -> list[job_rights.Obstacle]:
         return []
 
 
-def _roles(session: Session, me: str) -> list[Missing]:
-    needs = {"pg_read_all_stats": "assess", "pg_signal_backend": "terminate_sessions"}
+def _roles(session: Session) -> list[Missing]:
+    needs = {"pg_read_all_stats": "assess", "pg_read_all_settings": "assess", "pg_signal_backend": "terminate_sessions"}
     names = [row["name"] for row in session.rows(ROLES)]
-    return [Missing(needs[name], f"membership in {name}", f"GRANT {name} TO {me}") for name in names]
+    return [Missing(needs[name], f"membership in {name}", roles.membership(session, name)) for name in names]
 
 
 def _without_jobs(session: Session) -> list[str]:

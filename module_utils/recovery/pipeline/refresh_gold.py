@@ -109,8 +109,8 @@ def require(session: Session, todo: list[View]) -> None:
     elif roles.mighty(session, [view.owner for view in denied]):
         grant = roles.owner_of_its_own(session)
     else:
-        owners = ", ".join(sorted({sql.Identifier(view.owner).as_string() for view in denied}))
-        grant = f"GRANT {owners} TO {me} (only an owner may refresh before PostgreSQL 17)"
+        # Only an owner may refresh before PostgreSQL 17.
+        grant = "; ".join(roles.membership(session, owner) for owner in sorted({view.owner for view in denied}))
     raise MissingPrivilege(
         f"refused to refresh {', '.join(view.full_name for view in todo)}",
         on=session.where,

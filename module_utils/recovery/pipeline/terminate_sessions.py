@@ -12,9 +12,9 @@ import typing as t
 
 from ..core.errors import MissingPrivilege, NotConverged, SystemicFailure
 from ..core.text import count, in_words
-from ..postgres.driver import sql
 from ..postgres.failures import attempting
 from ..scout import sessions
+from ..scout.judging import roles
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -119,7 +119,7 @@ def signal(session: Session, query: t.LiteralString, target: Activity) -> None:
         with attempting(f"could not end {target.describe()}", on=session.where), session.read():
             session.rows(query, pid=target.pid, backend_start=target.backend_start)
     except MissingPrivilege as e:
-        e.next_step = f"GRANT pg_signal_backend TO {sql.Identifier(session.facts.role).as_string()}"
+        e.next_step = roles.membership(session, "pg_signal_backend")
         raise
 
 

@@ -12,6 +12,7 @@ import typing as t
 from ..core.errors import MissingPrivilege, NotConverged
 from ..postgres.driver import errors, sql
 from . import cron_jobs
+from .judging import roles
 
 if t.TYPE_CHECKING:
     import datetime
@@ -152,7 +153,7 @@ def unknown(session: Session) -> MissingPrivilege:
         "cannot see the runs of the jobs",
         on=session.where,
         said=f"{TABLE} shows no run at all, and role {session.facts.role} may not see whether cron.log_run is on",
-        next_step=f"GRANT pg_read_all_settings TO {sql.Identifier(session.facts.role).as_string()}",
+        next_step=roles.membership(session, "pg_read_all_settings"),
     )
 
 

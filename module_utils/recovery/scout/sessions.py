@@ -11,8 +11,8 @@ import typing as t
 from ..core.errors import MissingPrivilege
 from ..core.redaction import clean
 from ..core.text import in_words
-from ..postgres.driver import sql
 from . import contract, cron_jobs, cron_runs
+from .judging import roles
 
 if t.TYPE_CHECKING:
     import datetime
@@ -320,12 +320,11 @@ def in_flight(activities: Iterable[Activity]) -> list[Activity]:
 def require_visibility(session: Session, activities: Iterable[Activity]) -> None:
     """Raises MissingPrivilege rather than judge sessions whose state PostgreSQL hides from this role."""
     if any(activity.hidden for activity in activities):
-        me = sql.Identifier(session.facts.role).as_string()
         raise MissingPrivilege(
             "cannot tell which sessions are working or stuck",
             on=session.where,
             said=f"role {session.facts.role} may not see other roles' sessions",
-            next_step=f"GRANT pg_read_all_stats TO {me}",
+            next_step=roles.membership(session, "pg_read_all_stats"),
         )
 
 

@@ -277,7 +277,13 @@ class Story:
                 return result["state"]
             if name.endswith("pause") and result.get("failed"):
                 return "unknown"
-        return "unknown"
+        return str(self.seen.get("state", "unknown"))
+
+    @property
+    def seen(self) -> Result:
+        """How ingestion was where the last step looked that took the lease, or that failed."""
+        found: list[t.Any] = [result.get("ingestion") for result in self.steps.values() if result]
+        return next((t.cast("Result", seen) for seen in reversed(found) if isinstance(seen, dict)), Result())
 
     @property
     def database(self) -> str:

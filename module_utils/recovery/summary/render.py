@@ -193,26 +193,18 @@ def _did(story: Story) -> str:
 
 
 def _now(story: Story) -> str:
+    text = _ingestion(story)
     if story.check:
-        return "nothing was written" + (" except the plan" if story.move.get("plan_file") else "")
-    ingestion = story.after.get("ingestion") or story.gate.get("ingestion", {})
-    text = f"ingestion is {story.state}"
+        written = "nothing was written" + (" except the plan" if story.move.get("plan_file") else "")
+        return written if story.state == "unknown" else f"{written}; {text}"
     if story.operation == "preflight" and story.failure is None:
         made = story.ran.get("preflight", {})
         hindered = [f"job {each['job']} cannot work: {each['problem']}" for each in as_list(made.get("hindered"))]
         return f"{made.get('summary', '')}: {'; '.join(hindered) or 'nothing is missing'}"
-    if story.moving and "pause" not in story.ran and story.state == "unknown":
-        return "ingestion unchanged" if story.changed else "nothing was changed"
-    if story.operation == rollback.CAPTURE:
-        return "pipeline unchanged"
     if story.state == "unknown":
-        return _now_unseen(set(story.ran))
-    resumed = story.ran.get("resume", {})
-    if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
-        why = f": {ingestion['reason']}" if ingestion.get("reason") else ""
-        text += f" (by {ingestion['paused_by']} for {ingestion['incident']}{why})"
-    elif story.moving and story.state == "paused" and resumed.get("paused_by"):
-        text += f" (by {resumed['paused_by']})"
+        return _now_unseen(story)
+    if story.operation == rollback.CAPTURE:
+        return f"pipeline unchanged; {text}"
     indicators = as_list(story.after.get("indicators"))
     failing = as_list(story.after.get("failing")) or [i["name"] for i in indicators if i["status"] == "fail"]
     if story.state == "running" and indicators:
@@ -227,11 +219,27 @@ def _now(story: Story) -> str:
     return text
 
 
-def _now_unseen(steps: set[str]) -> str:
-    """Of ingestion, where no step looked at it."""
-    if {"pause", "resume", "drain"} & steps:
+def _ingestion(story: Story) -> str:
+    """How ingestion is; of a pause, whose it is."""
+    text = f"ingestion is {story.state}"
+    ingestion = story.after.get("ingestion") or story.gate.get("ingestion") or story.seen
+    resumed = story.ran.get("resume", {})
+    if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
+        why = f": {ingestion['reason']}" if ingestion.get("reason") else ""
+        text += f" (by {ingestion['paused_by']} for {ingestion['incident']}{why})"
+    elif story.moving and story.state == "paused" and resumed.get("paused_by"):
+        text += f" (by {resumed['paused_by']})"
+    return text
+
+
+def _now_unseen(story: Story) -> str:
+    """Of ingestion, where no step could look at it."""
+    if {"pause", "resume", "drain"} & story.ran.keys() and not (story.moving and "pause" not in story.ran):
         return "ingestion state unknown"
-    return "ingestion unchanged" if {"terminate_sessions", "refresh_gold"} & steps else "nothing was changed"
+    if story.operation == rollback.CAPTURE:
+        return "pipeline unchanged"
+    unchanged = "ingestion unchanged" if story.changed else "nothing was changed"
+    return f"{unchanged}; whether it is PAUSED or RUNNING could not be seen" if story.failure else unchanged
 
 
 def _failed(story: Story) -> str:

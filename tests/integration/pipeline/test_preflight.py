@@ -25,12 +25,14 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline i
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from tests import CHECKOUT
 from tests.integration.modules import Result, call, connect, executed, one
+from tests.integration.scheduler import installed
 
 PREFLIGHT = "scout_preflight_info"
 SCRIPT = CHECKOUT / "docs" / "operator_role.sql"
 ROLE = "scout_operator"
 
 LOAD = "FUNCTION scout.load_silver_from_bronze(integer)"
+INHERITS = " WITH INHERIT TRUE, SET TRUE"
 #: What the documented role may do unless it is made with more.
 OPERATES = [action for action in preflight.ACTIONS if action not in ROLLBACK]
 ALTER_JOB = "FUNCTION cron.alter_job(bigint,text,text,text,text,boolean)"
@@ -62,8 +64,8 @@ GRANTS = [
      f'GRANT EXECUTE ON FUNCTION "scout"."load_silver_from_bronze"(integer) TO "{ROLE}"'),
     ("USAGE ON SCHEMA cron", "loader", 'GRANT USAGE ON SCHEMA cron TO "loader"'),
     (f"EXECUTE ON {ALTER_JOB}", "loader", f'GRANT EXECUTE ON {ALTER_JOB} TO "loader"'),
-    ("pg_read_all_stats", ROLE, f'GRANT pg_read_all_stats TO "{ROLE}"'),
-    ("pg_signal_backend", ROLE, f'GRANT pg_signal_backend TO "{ROLE}"'),
+    ("pg_read_all_stats", ROLE, f'GRANT pg_read_all_stats TO "{ROLE}"{INHERITS}'),
+    ("pg_signal_backend", ROLE, f'GRANT pg_signal_backend TO "{ROLE}"{INHERITS}'),
     ("loader", ROLE, f'GRANT "loader" TO "{ROLE}" WITH INHERIT FALSE, SET TRUE'),
 ]  # fmt: skip
 
@@ -227,12 +229,41 @@ def test_a_role_without_anything_gets_everything_named_at_once(scout_db: str) ->
         drop(scout_db, "nobody_yet")
 
 
+def test_the_documented_role_refreshes_gold_and_sees_what_pg_cron_records(scout_db: str, operator: str) -> None:
+    installed(scout_db)
+    with connect(scout_db) as superuser:
+        superuser.execute("DELETE FROM cron.job_run_details")
+        superuser.execute("UPDATE scout.silver_transactions SET updated_at = now(), total_amount = total_amount + 1")
+    assert call(PREFLIGHT, operator)["missing"] == []
+    assert "insufficient privileges" not in str(call("scout_health_info", operator)["diagnoses"])
+    refreshed = call("scout_refresh_gold", operator, force=True)
+    assert (refreshed.get("failed"), refreshed["changed"]) == (None, True), refreshed
+    assert refreshed["ingestion"]["state"] == "running"
+    with connect(scout_db) as superuser:
+        superuser.execute(f"REVOKE pg_read_all_settings FROM {ROLE}")  # type: ignore[call-overload]
+        [grant] = grants(operator)
+        assert grant.startswith(f'GRANT pg_read_all_settings TO "{ROLE}"')
+        superuser.execute(grant)  # type: ignore[call-overload]
+    assert grants(operator) == []
+
+
+def test_the_grant_that_is_printed_gives_the_right_to_a_role_that_inherits_nothing(
+    scout_db: str, operator: str
+) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute(f"ALTER ROLE {ROLE} NOINHERIT; REVOKE pg_read_all_stats FROM {ROLE}")  # type: ignore[call-overload]
+        superuser.execute(f"GRANT pg_read_all_stats TO {ROLE}")  # type: ignore[call-overload]
+        [grant] = grants(operator)
+        superuser.execute(grant)  # type: ignore[call-overload]
+    assert grants(operator) == []
+
+
 def test_only_what_the_actions_need_is_asked_for(scout_db: str, operator: str) -> None:
     with connect(scout_db) as superuser:
         for what in ("pg_signal_backend", "MAINTAIN ON scout.gold_daily_metrics", "DELETE ON scout.bronze_events"):
             superuser.execute(f"REVOKE {what} FROM {ROLE}")  # type: ignore[call-overload]
     assert grants(operator, actions=["assess", "pause"]) == []
-    assert grants(operator, actions=["terminate_sessions"]) == [f'GRANT pg_signal_backend TO "{ROLE}"']
+    assert grants(operator, actions=["terminate_sessions"]) == [f'GRANT pg_signal_backend TO "{ROLE}"{INHERITS}']
     assert len(grants(operator)) == 3
     for action in MOVES:
         [missing] = call(PREFLIGHT, operator, actions=["pause", action], required=False)["missing"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from tests.integration.modules import call
 
 GONE = {
@@ -52,7 +51,9 @@ def test_a_view_that_is_refreshed_and_gone_is_named_and_a_mention_is_no_refresh(
     with psycopg.connect(scout_db, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA elsewhere")
         connection.execute("CREATE MATERIALIZED VIEW elsewhere.gold_gone AS SELECT 1 AS one")
-        [[before]] = connection.execute("SELECT pg_get_functiondef('scout.refresh_gold_platinum()'::regprocedure)").fetchall()
+        [[before]] = connection.execute(
+            "SELECT pg_get_functiondef('scout.refresh_gold_platinum()'::regprocedure)"
+        ).fetchall()
         for name, how in GONE.items():
             with subtests.test(msg=f"gone {name}"):
                 refreshing(connection, before, how)
@@ -68,7 +69,9 @@ def test_a_view_that_is_refreshed_and_gone_is_named_and_a_mention_is_no_refresh(
 def test_a_view_that_the_latest_run_did_without_is_not_missed(scout_db: str) -> None:
     """Whatever keeps the refresh from it: only a run shows what code does."""
     with psycopg.connect(scout_db, autocommit=True) as connection:
-        [[before]] = connection.execute("SELECT pg_get_functiondef('scout.refresh_gold_platinum()'::regprocedure)").fetchall()
+        [[before]] = connection.execute(
+            "SELECT pg_get_functiondef('scout.refresh_gold_platinum()'::regprocedure)"
+        ).fetchall()
         optional = "BEGIN REFRESH MATERIALIZED VIEW scout.gold_gone; EXCEPTION WHEN undefined_table THEN NULL; END;"
         refreshing(connection, before, optional)
         assert gone_views(scout_db)[0] == "fail"
@@ -81,7 +84,9 @@ def test_a_view_that_the_latest_run_did_without_is_not_missed(scout_db: str) -> 
         connection.execute(run)
         assert gone_views(scout_db) == ("ok", "")
         # One that the dashboards need is missed all the same, and a run that refreshed nothing shows nothing.
-        connection.execute("UPDATE cron.job_run_details SET start_time = start_time - interval '1 hour', end_time = end_time - interval '1 hour'")
+        connection.execute(
+            "UPDATE cron.job_run_details SET start_time = start_time - interval '1 hour', end_time = end_time - interval '1 hour'"
+        )
         assert gone_views(scout_db)[0] == "fail"
 
 

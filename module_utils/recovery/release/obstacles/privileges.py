@@ -87,14 +87,13 @@ def owners(session: Session, found: Situation) -> Iterator[Obstacle]:
         elif not (row["ours"] or session.facts.superuser):
             kind, _, what = key.partition(":")
             said = f"the rights of owner {name} are missing, to change {kind.replace('_', ' ')} {what}"
-            yield Obstacle("privilege", key, said, _grant(session, name, role))
+            yield Obstacle("privilege", key, said, _grant(session, name))
 
 
-def _grant(session: Session, name: str, role: str) -> str:
+def _grant(session: Session, name: str) -> str:
     if roles.mighty(session, [name]):
         return f"nobody may become {name}: a superuser gives what it owns to another role (docs/pipeline_owner.sql)"
-    chooses = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
-    return f"`GRANT {role} TO {sql.Identifier(session.facts.role).as_string()}{chooses}`"
+    return f"`{roles.membership(session, name)}`"
 
 
 def makers(session: Session, found: Situation) -> Iterator[Obstacle]:
@@ -164,7 +163,7 @@ def history(session: Session, found: Situation) -> Iterator[Obstacle]:
                 "privilege",
                 about["create"],
                 said,
-                _grant(session, row["owner"], sql.Identifier(row["owner"]).as_string()),
+                _grant(session, row["owner"]),
             )
             continue
         lacks = [] if row["enters"] else [f"USAGE ON SCHEMA {'.'.join(parts(table, quoted=True)[:-1])}"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from ...postgres.driver import sql
 from .. import contract
 
 if t.TYPE_CHECKING:
@@ -129,6 +130,14 @@ def owner_of_its_own(session: Session) -> str:
     schema = contract.names().schema
     other = "" if schema == contract.DEFAULT.schema else f" -v schema={schema}"
     return f"psql -X -d {shlex.quote(session.facts.database)}{other} -f docs/pipeline_owner.sql"
+
+
+def membership(session: Session, role: str) -> str:
+    """The statement that gives the session's role the rights of another, at once. From PostgreSQL 16 on a GRANT that says nothing
+    of inheritance leaves a membership as it is, and gives one without rights to a role that is NOINHERIT."""
+    inherits = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
+    granted = role if role.startswith("pg_") else sql.Identifier(role).as_string()
+    return f"GRANT {granted} TO {sql.Identifier(session.facts.role).as_string()}{inherits}"
 
 
 def operator_of_its_own(session: Session) -> str:
