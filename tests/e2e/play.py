@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -161,7 +162,7 @@ class Stage:
         if not path.exists():
             return {}
         found = json.loads(path.read_text())
-        jsonschema.validate(found, json.loads((CHECKOUT / "docs" / "result.schema.json").read_text()))
+        documents().validate(found)
         return {made["host"]: made for made in found["results"]}
 
     def inventory(self, hosts: Mapping[str, Mapping[str, Any]], **variables: Any) -> str:
@@ -207,6 +208,12 @@ class Running:
     def workers(self) -> list[int]:
         """The processes the controller forked."""
         return children(self.process.pid)
+
+
+@functools.cache
+def documents() -> jsonschema.Draft202012Validator:
+    """Of a result file. That the schema is one is tested where it is made, and not at each playbook, which would take 0.1 s."""
+    return jsonschema.Draft202012Validator(json.loads((CHECKOUT / "docs" / "result.schema.json").read_text()))
 
 
 def _start(command: list[str], env: Mapping[str, str], cwd: Path, screen: int) -> subprocess.Popen[bytes]:
