@@ -47,7 +47,7 @@ def indicators(result: Result) -> dict[str, dict[str, Any]]:
 
 
 def statuses(result: Result) -> dict[str, str]:
-    """Of the runbook's figures; test_causes.py is about the other checks."""
+    """Of the runbook's figures; test_faults.py is about the other checks."""
     return {indicator["name"]: indicator["status"] for indicator in result["indicators"] if indicator["name"] in ALL}
 
 
@@ -517,33 +517,6 @@ def test_jobs_off_without_a_pause_of_ours(scout_db: str) -> None:
     assert (result["verdict"], result["ingestion"]["state"]) == ("paused", "paused")
     library.backlog(scout_db, count=3, age_seconds=30)
     assert assess(scout_db)["needs_reset"] == ["backlog_events"]
-
-
-# What each fault is diagnosed as, and what of it a reset would mend.
-DIAGNOSED: dict[str, tuple[str, str, set[str]]] = {
-    "negative_totals": ("silver violates LINE_TOTAL_MISMATCH", "for example", {"critical_alerts"}),
-    "line_mismatch": ("silver violates LINE_TOTAL_MISMATCH", "3 sales of the last 1 hour", {"critical_alerts"}),
-    "empty_baskets": ("silver has baskets without lines", "3 sales", set()),
-    "backlog": ("the ETL is behind", "1,000 events pending, the oldest for 1 h", {"backlog_age"}),
-    "gold_stale": ("scout.gold_daily_metrics is stale", "after its refresh", {"gold_staleness", "stale_gold_views"}),
-    "gold_unpopulated": ("scout.gold_daily_metrics is unpopulated", "never refreshed", {"gold_staleness", "stale_gold_views"}),
-    "gold_broken": ("scout.gold_region_choropleth has no unique index, so the pipeline cannot refresh it", "CONCURRENTLY", set()),
-    "job_disabled_on_purpose": ("job product-linking inactive, and no pause of this toolkit explains it", "cron.job", set()),
-    "etl_job_failing": ("the ETL job fails", 'ERROR: invalid input syntax for type numeric: "abc"', set()),
-    "etl_job_slow": ("ETL runs take long", "6 min 40 s", set()),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", DIAGNOSED)
-def test_each_fault_is_diagnosed_first(scout_db: str, name: str) -> None:
-    cause, evidence, needs = DIAGNOSED[name]
-    library.FAULTS[name](scout_db)
-    result = assess(scout_db)
-    first = result["diagnoses"][0]
-    assert (first["rank"], first["cause"]) == (1, cause)
-    assert evidence in first["evidence"]
-    assert first["next_command"]
-    assert set(result["needs_reset"]) == needs
 
 
 def test_each_kind_of_poison_is_named_with_its_event(scout_db: str) -> None:

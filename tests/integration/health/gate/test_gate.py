@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -20,11 +19,6 @@ from tests.integration.gates import GATE, checks, ended, judge, paused, run, wro
 from tests.integration.modules import call, connect, executed, fingerprint, job_in_flight, one, operator
 
 OLD_SILVER = "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '{0}', updated_at = updated_at - interval '{0}'"
-OLD_LINES = "UPDATE scout.silver_line_items SET updated_at = updated_at - interval '{0}'"
-ONE_SALE = "transaction_id = (SELECT max(transaction_id) FROM scout.silver_transactions)"
-RECENT = "processed_at = now(), updated_at = now()"
-LAST_WEEK = "processed_at = now() - interval '7 days', updated_at = now() - interval '7 days'"
-LETTER = "INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, failed_at) SELECT '{}', 'E', 'e', now()"
 
 
 def test_a_healthy_pipeline_passes_every_check_both_ways(scout_db: str) -> None:
@@ -50,135 +44,6 @@ def test_nothing_is_written(scout_db: str) -> None:
     judge(scout_db)
     judge(scout_db, check=True, smoke=True)
     assert fingerprint(scout_db) == before
-
-
-# What is done to a healthy pipeline, which checks then do not pass, the verdict, and the exit code.
-Case = tuple[list[str], dict[str, str], str, int]
-CASES: dict[str, Case] = {
-    "products not linked": (["UPDATE scout.silver_line_items SET product_key = NULL"], {"linking_coverage": "fail"}, "fail", 42),
-    "products linked a little too seldom": (
-        ["UPDATE scout.silver_line_items SET product_key = CASE WHEN abs(hashtext(line_id::text)) % 1000 < 925 THEN 'K' END"],
-        {"linking_coverage": "warn"}, "warn", 42,
-    ),
-    "a negative total that its lines agree with": (
-        [f"UPDATE scout.silver_transactions SET total_amount = -0.20, {RECENT} WHERE {ONE_SALE}",
-         f"UPDATE scout.silver_line_items SET unit_price = 0, line_amount = 0 WHERE {ONE_SALE}"],
-        {"negative_totals": "fail"}, "fail", 43,
-    ),
-    "a basket that says it is empty": (
-        [f"UPDATE scout.silver_transactions SET item_count = 0, {RECENT} WHERE {ONE_SALE}"], {"empty_baskets": "fail"}, "fail", 43,
-    ),
-    "a total its lines do not come to": (
-        [f"UPDATE scout.silver_transactions SET total_amount = total_amount + 100, updated_at = now() WHERE {ONE_SALE}"],
-        {"line_mismatch": "fail"}, "fail", 43,
-    ),
-    "a sale without its lines": (
-        [f"DELETE FROM scout.silver_line_items WHERE {ONE_SALE}"], {"missing_lines": "fail"}, "fail", 43,
-    ),
-    "a line of no units": (
-        [f"UPDATE scout.silver_line_items SET quantity = 0, updated_at = now() WHERE {ONE_SALE}",
-         f"UPDATE scout.silver_transactions SET total_amount = 0 WHERE {ONE_SALE}"], {"invalid_lines": "fail"}, "fail", 43,
-    ),
-    "a total that is no number": (
-        [f"UPDATE scout.silver_transactions SET total_amount = 'NaN', {RECENT} WHERE {ONE_SALE}"], {"not_a_number": "fail"}, "fail", 43,
-    ),
-    "a price that is no number": (
-        [f"UPDATE scout.silver_line_items SET unit_price = 'NaN', updated_at = now() WHERE {ONE_SALE}"],
-        {"not_a_number": "fail"}, "fail", 43,
-    ),
-    "a negative total of last week": (
-        [f"UPDATE scout.silver_transactions SET total_amount = -5, {LAST_WEEK} WHERE {ONE_SALE}",
-         f"UPDATE scout.silver_line_items SET updated_at = now() - interval '7 days' WHERE {ONE_SALE}"],
-        {"older_violations": "warn"}, "warn", 43,
-    ),
-    "sources that fell silent": (
-        ["UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '20 minutes'"], {"bronze_staleness": "fail"}, "fail", 45,
-    ),
-    "sources that are slow": (
-        ["UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '8 minutes'"], {"bronze_staleness": "warn"}, "warn", 45,
-    ),
-    "silver that stands still": ([OLD_SILVER.format("20 minutes")], {"silver_staleness": "fail"}, "fail", 45),
-    "what the ledger says is loaded is not in silver": (
-        [f"DELETE FROM scout.silver_transactions WHERE {ONE_SALE}"], {"lost_events": "fail"}, "fail", 46,
-    ),
-    "an alert that nobody resolved": (
-        ["INSERT INTO scout.alerts (alert_type, severity) SELECT 'NEGATIVE_TOTAL', 'critical' FROM generate_series(1, 40)",
-         "INSERT INTO scout.alerts (alert_type, severity, resolved_at) VALUES ('X', 'critical', now())",
-         "INSERT INTO scout.alerts (alert_type, severity) VALUES ('Y', 'warning')"],
-        {"unresolved_alerts": "fail"}, "fail", 46,
-    ),
-    "a dead letter": (
-        [LETTER], {"dead_letter_growth": "warn"}, "warn", 46,
-    ),
-    "dead letters that grow": (
-        [f"{LETTER} FROM generate_series(1, 101)"], {"dead_letter_growth": "fail"}, "fail", 46,
-    ),
-    "an older dead letter": (
-        [f"{LETTER} - interval '2 hours'"], {}, "pass", 0,
-    ),
-    "a job that is gone": (
-        ["DELETE FROM cron.job WHERE jobname = 'product-linking'"], {"jobs_present": "fail"}, "fail", 46,
-    ),
-    "a job that is off": (
-        ["UPDATE cron.job SET active = false WHERE jobname = 'product-linking'"], {"jobs_active": "fail"}, "fail", 46,
-    ),
-    "a scheduler that starts nothing": (
-        ["UPDATE cron.job_run_details SET start_time = start_time - interval '50 minutes', end_time = end_time - interval '50 minutes'"],
-        {"job_runs": "fail"}, "fail", 46,
-    ),
-    "a view of the dashboards is gone": (["DROP VIEW scout.v_etl_performance"], {"schema_objects": "fail"}, "fail", 46),
-    "nothing keeps a hash unique": (
-        ["ALTER TABLE scout.bronze_events DROP CONSTRAINT unique_event_hash, DROP CONSTRAINT bronze_events_event_hash_key"],
-        {"schema_objects": "fail"}, "fail", 46,
-    ),
-    "a function with another signature": (
-        ["DROP FUNCTION scout.control_ingestion(text)",
-         "CREATE FUNCTION scout.control_ingestion(text, int) RETURNS int LANGUAGE sql RETURN 1"],
-        {"schema_objects": "fail"}, "fail", 46,
-    ),
-    "gold without a unique index": (["DROP INDEX scout.gold_region_choropleth_pk"], {"gold_refreshable": "fail"}, "fail", 46),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_each_failure_alone(scout_db: str, name: str) -> None:
-    statements, expected, verdict, code = CASES[name]
-    run(scout_db, *statements, "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics")
-    if "gold without" not in name:
-        run(scout_db, "REFRESH MATERIALIZED VIEW scout.gold_region_choropleth")
-    result = judge(scout_db)
-    assert wrong(result) == expected, [check for check in result["checks"] if check["status"] != "pass"]
-    assert ended(result) == (verdict, code)
-    assert (result["ok"], result["codes"]) == (code == 0, [code] if code else [])
-    silent = {
-        check for check in expected if not checks(result)[check]["reason"] and checks(result)[check]["value"] is None
-    }
-    assert silent == set()
-
-
-Fault = tuple[Callable[[str], Any], dict[str, str], int]
-FAULTS: dict[str, Fault] = {
-    "a backlog that nobody loads": (lambda dsn: library.backlog(dsn, 500), {"backlog_age": "fail"}, 46),
-    "a poison event in front": (library.poison_event, {"backlog_age": "fail", "blocked_events": "fail"}, 46),
-    "a fresh poison event": (lambda dsn: library.poison_event(dsn, age_seconds=1), {"blocked_events": "fail"}, 46),
-    "one transaction twice": (lambda dsn: library.duplicate_in_batch(dsn, age_seconds=1), {"blocked_events": "fail"}, 46),
-    "an ETL job that fails": (library.etl_job_failing, {"job_runs": "fail"}, 46),
-    "an ETL job that is slow": (library.etl_job_slow, {"etl_duration": "fail"}, 46),
-    "an ETL job that becomes slow": (lambda dsn: library.etl_job_slow(dsn, seconds=120), {"etl_duration": "warn"}, 46),
-    "gold never filled": (
-        library.gold_unpopulated, {"gold_staleness": "fail", "stale_gold_views": "fail", "gold_refreshable": "fail"}, 45,
-    ),
-    "gold of an hour ago": (library.gold_stale, {"gold_staleness": "fail", "stale_gold_views": "warn"}, 45),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_each_fault_alone(scout_db: str, name: str) -> None:
-    inject, expected, code = FAULTS[name]
-    inject(scout_db)
-    result = judge(scout_db)
-    assert wrong(result) == expected, [check for check in result["checks"] if check["status"] != "pass"]
-    assert result["exit_code"] == code
 
 
 def test_a_stuck_lock_is_named_by_its_holder(scout_db: str) -> None:

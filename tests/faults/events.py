@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults of events and of what silver holds of them."""
+
+from __future__ import annotations
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.faults import SILVER, Fault, Seen, by_check
+
+LINES = "scout.silver_line_items"
+OLD_SILVER = f"UPDATE {SILVER} SET processed_at = processed_at - interval '20 minutes', updated_at = updated_at - interval '20 minutes'"
+ONE_SALE = f"transaction_id = (SELECT max(transaction_id) FROM {SILVER})"
+RECENT = "processed_at = now(), updated_at = now()"
+LAST_WEEK = "processed_at = now() - interval '7 days', updated_at = now() - interval '7 days'"
+LETTER = "INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, failed_at) SELECT '{}', 'E', 'e', now()"
+HOUR = "WHERE ingested_at > now() - interval '1 hour'"
+#: What is wrong with silver is not to be told by gold.
+FRESH_GOLD = (
+    "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics",
+    "REFRESH MATERIALIZED VIEW scout.gold_region_choropleth",
+)
+
+
+def alert(check: str) -> Seen:
+    """What is seen of critical violations, which are one figure of an assessment and several checks of the gate."""
+    return Seen(("critical_alerts",), needs=frozenset({"critical_alerts"}), gate={check: "fail"}, code=43)
+
+
+def warning(check: str, code: int, *warned: str) -> Seen:
+    """What is seen of what is no failure yet."""
+    return Seen(warned=warned, gate={check: "warn"}, verdict="warn", code=code)
+
+
+FAULTS = {
+    "negative totals": Fault(
+        (library.negative_totals,),
+        Seen(("critical_alerts",), needs=frozenset({"critical_alerts"}), gate={"negative_totals": "fail", "line_mismatch": "fail"},
+             code=43, first="silver violates LINE_TOTAL_MISMATCH", evidence="for example"),
+    ),
+    "lines that do not come to their totals": Fault(
+        (library.line_mismatch,),
+        Seen(("critical_alerts",), needs=frozenset({"critical_alerts"}), gate={"line_mismatch": "fail"}, code=43,
+             first="silver violates LINE_TOTAL_MISMATCH", evidence="3 sales of the last 1 hour"),
+    ),
+    "baskets without lines": Fault(
+        (library.empty_baskets,),
+        by_check("empty_baskets", code=43, first="silver has baskets without lines", evidence="3 sales"),
+    ),
+    "a backlog that nobody loads": Fault(
+        (library.backlog,),
+        by_check("backlog_age", needs=frozenset({"backlog_age"}), first="the ETL is behind",
+                 evidence="1,000 events pending, the oldest for 1 h"),
+    ),
+    "a poison event in front": Fault(
+        (library.poison_event,),
+        Seen(("backlog_age", "blocked_events"), needs=frozenset({"backlog_age", "poison"}),
+             gate={"backlog_age": "fail", "blocked_events": "fail"}),
+    ),
+    "a fresh poison event": Fault(
+        (lambda dsn: library.poison_event(dsn, age_seconds=1),), by_check("blocked_events", needs=frozenset({"poison"})),
+    ),
+    "one transaction twice": Fault(
+        (lambda dsn: library.duplicate_in_batch(dsn, age_seconds=1),),
+        by_check("blocked_events", needs=frozenset({"repeated_transactions"})),
+    ),
+    "events of another type": Fault(
+        (f"UPDATE scout.bronze_events SET event_type = 'transaction.v2' {HOUR}", OLD_SILVER),
+        by_check("silver_staleness", "events arrive as type transaction.v2, which the ETL ignores", "have the sources send the type",
+                 code=45),
+    ),
+    "events without a transaction_id": Fault(
+        (f"UPDATE scout.bronze_events SET event_data = event_data - 'transaction_id' {HOUR}", OLD_SILVER),
+        by_check("silver_staleness", "events arrive without a transaction_id", "have the sources send transaction_id again", code=45),
+    ),
+    "sales of the future": Fault(
+        (f"UPDATE {SILVER} SET ts = now() + interval '3 days' WHERE id = (SELECT min(id::text)::uuid FROM {SILVER})",),
+        by_check("future_sales", "1 sale lies in the future", "playbooks/quarantine.yml", code=43),
+    ),
+    "products not linked": Fault(
+        (f"UPDATE {LINES} SET product_key = NULL", *FRESH_GOLD), by_check("linking_coverage", code=42),
+    ),
+    "products linked a little too seldom": Fault(
+        (f"UPDATE {LINES} SET product_key = CASE WHEN abs(hashtext(line_id::text)) % 1000 < 925 THEN 'K' END", *FRESH_GOLD),
+        warning("linking_coverage", 42, "linking_coverage"),
+    ),
+    "a negative total that its lines agree with": Fault(
+        (f"UPDATE {SILVER} SET total_amount = -0.20, {RECENT} WHERE {ONE_SALE}",
+         f"UPDATE {LINES} SET unit_price = 0, line_amount = 0 WHERE {ONE_SALE}", *FRESH_GOLD),
+        alert("negative_totals"),
+    ),
+    "a basket that says it is empty": Fault(
+        (f"UPDATE {SILVER} SET item_count = 0, {RECENT} WHERE {ONE_SALE}", *FRESH_GOLD), by_check("empty_baskets", code=43),
+    ),
+    "a total its lines do not come to": Fault(
+        (f"UPDATE {SILVER} SET total_amount = total_amount + 100, updated_at = now() WHERE {ONE_SALE}", *FRESH_GOLD),
+        alert("line_mismatch"),
+    ),
+    "a sale without its lines": Fault(
+        (f"DELETE FROM {LINES} WHERE {ONE_SALE}", *FRESH_GOLD), by_check("missing_lines", code=43),
+    ),
+    "a line of no units": Fault(
+        (f"UPDATE {LINES} SET quantity = 0, updated_at = now() WHERE {ONE_SALE}",
+         f"UPDATE {SILVER} SET total_amount = 0 WHERE {ONE_SALE}", *FRESH_GOLD),
+        alert("invalid_lines"),
+    ),
+    "a total that is no number": Fault(
+        (f"UPDATE {SILVER} SET total_amount = 'NaN', {RECENT} WHERE {ONE_SALE}", *FRESH_GOLD), by_check("not_a_number", code=43),
+    ),
+    "a price that is no number": Fault(
+        (f"UPDATE {LINES} SET unit_price = 'NaN', updated_at = now() WHERE {ONE_SALE}", *FRESH_GOLD),
+        by_check("not_a_number", code=43),
+    ),
+    "a negative total of last week": Fault(
+        (f"UPDATE {SILVER} SET total_amount = -5, {LAST_WEEK} WHERE {ONE_SALE}",
+         f"UPDATE {LINES} SET updated_at = now() - interval '7 days' WHERE {ONE_SALE}", *FRESH_GOLD),
+        warning("older_violations", 43),
+    ),
+    "sources that fell silent": Fault(
+        ("UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '20 minutes'", *FRESH_GOLD),
+        by_check("bronze_staleness", code=45),
+    ),
+    "sources that are slow": Fault(
+        ("UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '8 minutes'", *FRESH_GOLD),
+        warning("bronze_staleness", 45, "bronze_staleness"),
+    ),
+    "silver that stands still": Fault((OLD_SILVER, *FRESH_GOLD), by_check("silver_staleness", code=45)),
+    "what the ledger says is loaded is not in silver": Fault(
+        (f"DELETE FROM {SILVER} WHERE {ONE_SALE}", *FRESH_GOLD), by_check("lost_events"),
+    ),
+    "an alert that nobody resolved": Fault(
+        ("INSERT INTO scout.alerts (alert_type, severity) SELECT 'NEGATIVE_TOTAL', 'critical' FROM generate_series(1, 40)",
+         "INSERT INTO scout.alerts (alert_type, severity, resolved_at) VALUES ('X', 'critical', now())",
+         "INSERT INTO scout.alerts (alert_type, severity) VALUES ('Y', 'warning')", *FRESH_GOLD),
+        Seen(gate={"unresolved_alerts": "fail"}),
+    ),
+    "a dead letter": Fault((LETTER, *FRESH_GOLD), warning("dead_letter_growth", 46, "dlq_unresolved")),
+    "dead letters that grow": Fault(
+        (f"{LETTER} FROM generate_series(1, 101)", *FRESH_GOLD),
+        Seen(warned=("dlq_unresolved",), gate={"dead_letter_growth": "fail"}),
+    ),
+    "an older dead letter": Fault(
+        (f"{LETTER} - interval '2 hours'", *FRESH_GOLD), Seen(warned=("dlq_unresolved",), verdict="pass", code=0),
+    ),
+}  # fmt: skip
