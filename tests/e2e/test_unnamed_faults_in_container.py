@@ -14,11 +14,12 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage, eventually
-from tests.e2e.unnamed_faults import FAULTS, Fault, filled, judge
+from tests.e2e.unnamed_faults import judge
+from tests.faults import Fault, planted
+from tests.faults.table import FAULTS
 
 pytestmark = [pytest.mark.docker, pytest.mark.pg_cron, pytest.mark.slow]
 
-ROLE = "fault_role"
 SCHEDULE = "2 seconds"
 #: Within which the scheduler, which keeps that, has loaded a new sale and shows it in gold.
 ARRIVES_SECONDS = 12.0
@@ -45,7 +46,7 @@ CHOSEN = {
         )
     },
     "the scheduler starts nothing": Fault(
-        ("ALTER SYSTEM SET cron.launch_active_jobs = off", "SELECT pg_reload_conf()"), "cron.launch_active_jobs"
+        ("ALTER SYSTEM SET cron.launch_active_jobs = off", "SELECT pg_reload_conf()"), named="cron.launch_active_jobs"
     ),
 }
 
@@ -57,7 +58,6 @@ def working() -> Iterator[Pipeline]:
         pipeline = Pipeline(builder.build(box.dsn, events=400))
         names = list(next_runs.NEEDED)
         pipeline.rows(EVERY, names)
-        pipeline.execute(f"CREATE ROLE {ROLE} LOGIN")
         eventually(lambda: pipeline.one(HAVE_RUN, names, names), 20, "a run of each job")
         yield pipeline
 
@@ -83,6 +83,6 @@ def test_a_healthy_pipeline_works_by_its_next_runs(working: Pipeline, stage: Sta
 def test_exit_code_0_is_true_by_the_next_runs_and_what_is_wrong_is_named(
     working: Pipeline, stage: Stage, fault: str
 ) -> None:
-    working.execute(*(filled(working, ROLE, statement) for statement in CHOSEN[fault].statements))
-    time.sleep(KNOWN_SECONDS)
-    judge(working, ROLE, CHOSEN[fault], reset(working, stage), failing(working))
+    with planted(working.dsn, CHOSEN[fault]) as filled:
+        time.sleep(KNOWN_SECONDS)
+        judge(CHOSEN[fault], filled, reset(working, stage), failing(working))
