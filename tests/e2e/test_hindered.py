@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.e2e.in_process import InProcess
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -51,7 +52,7 @@ def test_a_reset_names_what_it_cannot_fix(name: str, waiting: int, healthy: Pipe
     if waiting:
         library.backlog(healthy.dsn, count=waiting, age_seconds=1200)
     healthy.execute(statement)
-    played = stage.play("emergency_reset", healthy.dsn)
+    played = InProcess(stage, healthy.dsn).play("emergency_reset")
     assert (played.rc, played.result["ok"]) == (2, False), played.text
     assert cause in " ".join(each["cause"] for each in played.result["diagnoses"])
     assert typed in played.summary, played.text

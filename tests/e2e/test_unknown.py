@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.e2e.in_process import InProcess
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -56,7 +57,7 @@ def test_too_little_time_says_how_to_give_more(healthy: Pipeline, stage: Stage) 
 def test_a_reset_that_cannot_look_does_not_do_nothing_well(healthy: Pipeline, stage: Stage) -> None:
     library.backlog(healthy.dsn, count=20, age_seconds=1200)
     with locked(healthy.dsn, "bronze_events"):
-        played = stage.play("emergency_reset", healthy.dsn)
+        played = InProcess(stage, healthy.dsn).play("emergency_reset")
     assert (played.rc, played.result["ok"]) == (2, False), played.text
     assert "no change was needed" not in played.summary
     assert "nothing is failing" not in played.summary
@@ -71,7 +72,7 @@ def test_a_reset_without_time_to_look_repairs_and_then_takes_the_time(
     if waiting:
         library.backlog(healthy.dsn, count=waiting, age_seconds=36_000)
     active = healthy.active_jobs()
-    played = stage.play("emergency_reset", healthy.dsn, assess_budget_seconds=NO_TIME)
+    played = InProcess(stage, healthy.dsn, assess_budget_seconds=NO_TIME).play("emergency_reset")
     assert (played.rc, played.result["outcome"]) == (0, "recovered"), played.text
     assert (healthy.pending(), healthy.active_jobs()) == (0, active)
     assert played.result["cannot_tell"] == []
@@ -84,7 +85,7 @@ def test_what_a_reset_cannot_fix_is_not_called_done(healthy: Pipeline, stage: St
         "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '6 hours'",
         "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '6 hours'",
     )
-    played = stage.play("emergency_reset", healthy.dsn)
+    played = InProcess(stage, healthy.dsn).play("emergency_reset")
     assert (played.rc, played.result["outcome"]) == (2, "still_failing"), played.text
     assert "a reset cannot fix what is failing" in played.summary
     assert "look at the edge function and its sources" in played.summary
