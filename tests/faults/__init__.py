@@ -16,7 +16,8 @@ from psycopg import sql
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import next_runs
 
 LOADER, LINKING, GOLD = next_runs.NEEDED
-LOAD = "scout.load_silver_from_bronze"
+SHORT = "load_silver_from_bronze"
+LOAD = f"scout.{SHORT}"
 SILVER = "scout.silver_transactions"
 
 _numbers = itertools.count(1)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.faults import LINKING, LOAD, SILVER, Fault, Seen, by_check
+from tests.faults import LINKING, LOAD, SHORT, SILVER, Fault, Seen, by_check
 
 RETURNS = (
     "RETURNS TABLE (events_processed int, transactions_created int, line_items_created int, processing_duration_ms int)"
@@ -44,7 +44,7 @@ OBJECTS = {
         ("ALTER TABLE scout.bronze_events ADD CONSTRAINT {role} CHECK (ingested_at < '2026-01-01') NOT VALID",),
         named="{role}",
     ),
-    "the ETL is gone": Fault(("DROP FUNCTION scout.load_silver_from_bronze(int) CASCADE",), named=LOAD),
+    "the ETL is gone": Fault(("DROP FUNCTION scout.load_silver_from_bronze(int) CASCADE",), named=SHORT),
     "the ETL marks and writes nothing": Fault(
         (
             "DROP FUNCTION scout.load_silver_from_bronze(int)",
@@ -57,7 +57,7 @@ OBJECTS = {
             ),
             "ALTER FUNCTION scout.load_silver_from_bronze(int) OWNER TO loader",
         ),
-        named=LOAD,
+        named=SHORT,
     ),
     "the ETL does nothing": Fault(
         (
@@ -68,7 +68,7 @@ OBJECTS = {
             ),
             "ALTER FUNCTION scout.load_silver_from_bronze(int) OWNER TO loader",
         ),
-        named=LOAD,
+        named=SHORT,
     ),
     "the linking fails": Fault(
         (

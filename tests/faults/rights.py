@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.faults import LOAD, LOADER, Fault, Seen, by_check
+from tests.faults import LOAD, LOADER, SHORT, Fault, Seen, by_check
 
 #: The ETL's job has a role of its own.
 RUNNER = (
@@ -21,7 +21,6 @@ MEMBER = (
 )
 STRANGER = (*MEMBER, "REVOKE loader FROM {role}", "GRANT USAGE ON SCHEMA scout TO {role}")
 OWNER = f"ALTER FUNCTION {LOAD}(int) OWNER TO {{role}}"
-SHORT = "load_silver_from_bronze"
 
 #: Those that a reset tells of.
 OWNED = {
