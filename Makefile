@@ -103,6 +103,7 @@ lint-code: setup
 	$(BIN)/basedpyright
 	PYTHONPATH=$(CURDIR)/.collections $(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 	$(BIN)/yamllint --strict .
+	$(BIN)/python scripts/check-docs
 	$(BIN)/python scripts/validate-modules
 	$(BIN)/antsibull-changelog lint
 	cd drills && $(BIN)/antsibull-changelog lint
