@@ -49,16 +49,18 @@ def _acts(kinds: tuple[Kind, ...]) -> st.SearchStrategy[Act]:
     )
 
 
+# Made once: Hypothesis looks through a strategy each time that one is made, which takes longer than a script.
+_FAULTS: t.Final = st.lists(_acts((*FAULTS, *OPERATORS, *DISTURBANCES)), min_size=1, max_size=MOST_FAULTS)
+_TYPED: t.Final = st.lists(_acts(TYPED), max_size=MOST_TYPED)
+_VARIANTS: t.Final = st.sampled_from(VARIANTS)
+_ROLES: t.Final = st.sampled_from(ROLES)
+
+
 @st.composite
 def scripts(draw: st.DrawFn) -> Script:
     """One to five faults, among them what operators do; at random times."""
-    faults = draw(st.lists(_acts((*FAULTS, *OPERATORS, *DISTURBANCES)), min_size=1, max_size=MOST_FAULTS))
-    typed = draw(st.lists(_acts(TYPED), max_size=MOST_TYPED))
-    return Script(
-        tuple(sorted([*faults, *typed], key=lambda act: act.at)),
-        variant=draw(st.sampled_from(VARIANTS)),
-        operator=draw(st.sampled_from(ROLES)),
-    )
+    acts = [*draw(_FAULTS), *draw(_TYPED)]
+    return Script(tuple(sorted(acts, key=lambda act: act.at)), variant=draw(_VARIANTS), operator=draw(_ROLES))
 
 
 def play(number: int, rounds: int, each: Callable[[Script], None]) -> None:
