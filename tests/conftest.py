@@ -17,8 +17,7 @@ os.environ["SCOUT_ALLOW_SUPERUSER"] = "1"
 
 #: What only `make test-all` runs whole, by the beginning of its place, and why `make test` can do with a fifth of it. What has the
 #: marker `thorough` is of them, too.
-SAMPLED: dict[str, str] = {
-}
+SAMPLED: dict[str, str] = {}
 #: Which fifth comes today; set, so that all workers take the same one, and a run can be repeated.
 DAY = "SCOUT_TEST_DAY"
 FIFTHS = 5

@@ -33,6 +33,9 @@ IN_ANY_CASE = {
     "Check options and privileges",
 }
 
+#: What a play may have besides what comes before its tasks.
+PLAY = {"name", "hosts", "connection", "gather_facts", "strategy", "serial", "tasks"}
+
 Task = dict[str, Any]
 
 
@@ -140,8 +143,26 @@ def they_are_checked_before_anything_else(tree: Tree, playbook: str) -> Iterator
     collection, _, short = role.rpartition(".")
     path = f"{ROOTS[collection]}roles/{short}/tasks/{file}"
     begun = tree.yaml(path)[0]
-    if not [key for key in begun if key.startswith(("scout.recovery.scout_", "scout.drills.scout_"))]:
+    if not module_of(begun):
         yield Finding(path, 1, f"begins with {begun.get('name')!r}, which is no module of ours")
+    (whole,) = tree.yaml(playbook)
+    if more := whole.keys() - PLAY:
+        yield Finding(playbook, 1, f"has {', '.join(sorted(more))}, which may come before its tasks")
+    if whole["gather_facts"] is not False:
+        yield Finding(playbook, 1, "gathers facts before its tasks")
+
+
+def module_of(task: Task) -> str:
+    """The module of ours that a task calls; empty where it calls none."""
+    return next((key for key in task if key.startswith(("scout.recovery.scout_", "scout.drills.scout_"))), "")
+
+
+def begins_with(tree: Tree, playbook: str) -> str:
+    """The module of the first task of all."""
+    first = next(each.task for each in of(tree, playbook) if each.role not in OPERATIONS)
+    role, file = (first["ansible.builtin.import_role"][key] for key in ("name", "tasks_from"))
+    collection, _, short = role.rpartition(".")
+    return module_of(tree.yaml(f"{ROOTS[collection]}roles/{short}/tasks/{file}")[0])
 
 
 def _with_roles(tree: Tree) -> list[str]:

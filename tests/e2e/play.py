@@ -55,6 +55,11 @@ class Played:
         """The last 20 lines, folded into one, so that a phrase is found wherever it was wrapped, and a command is whole."""
         return " ".join("\n".join(self.lines[-20:]).replace(" \\\n", " ").split())
 
+    def failures(self, host: str) -> str:
+        """What the screen says of each task that failed for a host, folded into one line."""
+        parts = [part.partition("\n\n")[0] for part in self.text.split("fatal: [")[1:]]
+        return " ".join(" ".join(part.split()) for part in parts if part.startswith(f"{host}]"))
+
     @property
     def result(self) -> dict[str, Any]:
         """The document of the only host."""

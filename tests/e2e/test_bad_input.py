@@ -10,12 +10,17 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import yaml
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from scripts.rules import plays
+from scripts.rules.tree import Tree, name_of
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage, listed
 
 SECRET = "s3cret/of:the@night%"
+TREE = Tree()
+PLAYBOOKS = {name_of(path): path for path in plays.playbooks(TREE)}
 
 #: The option, and what the error says of it.
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
@@ -48,8 +53,152 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "dsn_not_scout": ({"database": "postgres"}, "this is not a Scout database"),
 }
 
+#: By playbook what a host has for one of its roles, and what is said of it.
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "acceptance_gate": ({"period_hours": "day"}, "period_hours 'day' is not a whole number"),
+    "assess": ({"assess_budget_seconds": "soon"}, "assess_budget_seconds 'soon' is not a number"),
+    "capture_release": ({"max_rows": "many"}, "max_rows 'many' is not a whole number"),
+    "gameday": ({"gameday_output_dri": "x"}, "'gameday_output_dri' is not a variable"),
+    "drill": ({"drill_histroy_dir": "x"}, "'drill_histroy_dir' is not a variable"),
+    "dead_letters": ({"dead_letters_limit": "few"}, "dead_letters_limit 'few' is not a whole number"),
+    "emergency_reset": ({"evidence_budget_seconds": "short"}, "evidence_budget_seconds 'short' is not a number"),
+    "evidence": ({"evidence_sample_rows": "few"}, "evidence_sample_rows 'few' is not a whole number"),
+    "evidence_verify": ({"evidence_full_seconds": "long"}, "evidence_full_seconds 'long' is not a number"),
+    "incident_close": ({"gate_thresholds": "low"}, "gate_thresholds 'low' is not a dictionary"),
+    "incident_note": ({"incident_setles": "customers"}, "'incident_setles' is not a variable"),
+    "incident_open": ({"incident_severities": 7}, "incident_severities '7' is not a dictionary"),
+    "incident_report": ({"report_folders": "x"}, "'report_folders' is not a variable"),
+    "incident_update": ({"adopt": {"a": 1}}, """adopt "{'a': 1}" is not a list"""),
+    "pause_ingestion": ({"drain_timeout_seconds": "soon"}, "drain_timeout_seconds 'soon' is not a number"),
+    "preflight": ({"poison": "kill"}, "value of poison must be one of: quarantine, stop, got: kill"),
+    "quality_cleanup": ({"source_event": "burn"}, "value of source_event must be one of: quarantine, keep, got: burn"),
+    "quarantine": ({"window_clock": "noon"}, "value of window_clock must be one of: ingested_at, event_ts, got: noon"),
+    "redrive": ({"canary_rows": "few"}, "canary_rows 'few' is not a whole number"),
+    "refresh_gold": ({"refresh_gold_timeout_seconds": "long"}, "refresh_gold_timeout_seconds 'long' is not a number"),
+    "resume_ingestion": ({"ingestion_only_owns": True}, "'ingestion_only_owns' is not a variable"),
+    "rollback": ({"period_hours": "day"}, "period_hours 'day' is not a whole number"),
+    "runs": ({"runs_limit": "few"}, "runs_limit 'few' is not a whole number"),
+    "undo": (
+        {"on_conflict": "guess"},
+        "value of on_conflict must be one of: refuse, keep_current, restore, got: guess",
+    ),
+    "terminate_sessions": (
+        {"terminate_sessions_max_sessions": "few"},
+        "terminate_sessions_max_sessions 'few' is not a whole number",
+    ),
+    "top": ({"budget_seconds": "soon"}, "budget_seconds 'soon' is not a number"),
+    "watch_recovery": ({"consecutive": "often"}, "consecutive 'often' is not a whole number"),
+    "window_recovery": ({"mode": "most"}, "value of mode must be one of: missing, all, got: most"),
+}
 
-def test_hostile_options(healthy: Pipeline, pg_server: Server, stage: Stage) -> None:
+DAY = ("-e", "window_start=2026-11-25 22:00")
+STRAY = (
+    "the words '22:00' are outside the quotes and would be lost",
+    "all it understands is window_start='2026-11-25'",
+    """-e '{"window_start": "2026-11-25 22:00+00:00"}'""",
+)
+WINDOW = ("-e", "window_start=2020-01-01T00:00Z", "-e", "window_end='2030-01-01 00:00+00:00'")
+#: How playbooks begin: what is typed, what the host has, and what is said. One at least for each module that some begin with.
+BEGINS: dict[str, tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]] = {
+    "runs": (DAY, {}, STRAY),
+    "drill": (DAY, {}, STRAY),
+    "quarantine": (
+        (*WINDOW, "-e", "source_systems=edge, pos-sync"), {}, ("""-e '{"source_systems": "edge, pos-sync"}'""",),
+    ),
+    # Ansible would ignore it, and the events of all sources would be set aside.
+    "redrive": (
+        (*WINDOW, "-e", "source_system=pos-17"), {},
+        ("'source_system' is not a variable of this toolkit, and would be ignored", "did you mean source_systems?"),
+    ),
+    "incident_open": (
+        ("-e", "severity=high", "-e", '{"title": [" … "]}'), {}, ("title is only a placeholder: \"[' … ']\"",),
+    ),
+    "gameday": (("-e", "gameday_output_dri=x"), {}, ("'gameday_output_dri' is not a variable of role gameday",)),
+    **{name: ((), WRONG[name][0], (WRONG[name][1],)) for name in ("assess", "pause_ingestion", "acceptance_gate")},
+}  # fmt: skip
+#: What needs no inventory.
+ON_LOCALHOST = {"drill", "gameday"}
+
+
+def test_every_kind_of_playbook_refuses_it_before_anything_else(
+    healthy: Pipeline, stage: Stage, subtests: pytest.Subtests
+) -> None:
+    """Not a row is written, and no evidence: how each begins is among these, or that of an emergency reset."""
+    assert {plays.begins_with(TREE, path) for path in PLAYBOOKS.values()} == {
+        plays.begins_with(TREE, PLAYBOOKS[name]) for name in (*BEGINS, "emergency_reset")
+    }
+    before = healthy.fingerprint()
+    for playbook, (words, options, says) in BEGINS.items():
+        with subtests.test(msg=playbook):
+            dsn = {} if playbook in ON_LOCALHOST else {"scout_dsn": healthy.dsn}
+            inventory = stage.inventory({"one": {**dsn, **listed(options)}})
+            played = stage.play(playbook, None, "-i", inventory, *words)
+            # That playbooks of drills are ours is known with the first module of theirs, which does nothing before.
+            refused_at_once(played, stage, step="drill" if playbook == "drill" else "options")
+            for sentence in says:
+                assert as_listed(sentence, options) in played.summary
+            assert healthy.fingerprint() == before
+
+
+def test_several_wrong_values_are_told_together(healthy: Pipeline, stage: Stage) -> None:
+    """Each by the variable that was set, once, however many roles take it; nobody corrects one at a time."""
+    before = healthy.fingerprint()
+    wrong = {"poison": "kill", "max_poison": "many", "refresh_gold_views": {"a": 1}, "lease_ttl_seconds": "long"}
+    inventory = stage.inventory({"one": {"scout_dsn": healthy.dsn, **listed(wrong)}})
+    played = stage.play("emergency_reset", None, "-i", inventory)
+    refused_at_once(played, stage)
+    told = played.result["error"]["attempted"]
+    assert told.count("value of scout_poison must be one of: quarantine, stop, got: kill") == 1
+    assert told.count("max_poison 'many' is not a whole number") == 1
+    assert "refresh_gold_views" in told
+    assert "lease_ttl_seconds 'long' is not a whole number" in told
+    assert healthy.fingerprint() == before
+
+
+def test_a_wrong_value_for_any_role_of_a_playbook_is_refused(stage: Stage, subtests: pytest.Subtests) -> None:
+    """By the roles that each names where it begins; the others begin in the same way."""
+    assert WRONG.keys() == PLAYBOOKS.keys()
+    hosts: dict[str, dict[str, Any]] = {}
+    for name, (options, _) in WRONG.items():
+        [roles] = plays.checked(TREE, PLAYBOOKS[name])
+        hosts[name] = {"ansible_connection": "local", "move_role": name, "named": roles, **listed(options)}
+    task = {"scout.recovery.scout_options": {"roles": "{{ named }}"}}
+    play = {"hosts": "all", "gather_facts": False, "tasks": [task]}
+    (stage.home / "options.yml").write_text(yaml.safe_dump([play]))
+    played = stage.play(str(stage.home / "options.yml"), None, "-i", stage.inventory(hosts))
+    assert played.rc == 2, played.text
+    for name, (options, says) in WRONG.items():
+        with subtests.test(msg=name):
+            assert as_listed(says, options) in played.failures(name)
+    assert_no_ansible_trouble(played)
+
+
+def refused_at_once(played: Played, stage: Stage, step: str = "options") -> None:
+    """By the check of the options, in a summary without a word of Ansible's."""
+    assert played.rc == 2, played.text
+    assert played.result["outcome"] == "failed"
+    assert [step["name"] for step in played.result["steps"]] == [step]
+    assert played.recap()["failed"] == 1
+    assert not stage.evidence.exists()
+    assert_no_ansible_trouble(played)
+
+
+def as_listed(sentence: str, options: dict[str, Any]) -> str:
+    """With each option by its name in an inventory."""
+    for name, known_as in zip(options, listed(options), strict=True):
+        sentence = sentence.replace(f"{name} ", f"{known_as} ")
+    return sentence
+
+
+def test_a_quoted_space_is_fine(healthy: Pipeline, stage: Stage) -> None:
+    words = (*WINDOW, "-e", '{"source_systems": "edge, pos-sync"}', "--check")
+    both = stage.play("quarantine", healthy.dsn, *words)
+    assert both.rc == 0, both.text
+    assert "source_systems edge, pos-sync" in " ".join(both.text.split())
+    assert both.result["move"]["window"]["end"] == "2030-01-01T00:00:00+00:00"
+
+
+def test_hostile_options(healthy: Pipeline, pg_server: Server, stage: Stage, subtests: pytest.Subtests) -> None:
     """Every one in a host of its own; each fails with its line, and the database stays as it is to the last byte."""
     healthy.execute("UPDATE cron.job SET active = false WHERE jobname = 'smart-gold-refresh'")
     before = healthy.fingerprint()
@@ -63,59 +212,83 @@ def test_hostile_options(healthy: Pipeline, pg_server: Server, stage: Stage) -> 
     assert healthy.fingerprint() == before
     assert not stage.evidence.exists()
     for name, (_, says) in HOSTILE.items():
-        made = played.results[name]
-        assert made["outcome"] == "failed", name
-        line = " ".join(part for part in (made["error"]["attempted"], made["error"]["said"]) if part)
-        assert says in line, (name, line)
-        assert "\n" not in line
-        assert made["next"], name
+        with subtests.test(msg=name):
+            made = played.results[name]
+            assert made["outcome"] == "failed"
+            line = " ".join(part for part in (made["error"]["attempted"], made["error"]["said"]) if part)
+            assert says in line
+            assert "\n" not in line
+            assert made["next"]
     assert_no_ansible_trouble(played)
 
 
-def test_hostile_result_file_and_evidence_folder(healthy: Pipeline, stage: Stage) -> None:
-    """A summary that cannot be written is still shown; a name is never anything but a name."""
-    for path in ("/proc/nowhere/x.json", str(stage.home), "$(touch hit)/\x00.json"):
-        played = stage.play("emergency_reset", healthy.dsn, result_file=path)
-        assert played.rc == 2, played.text
-        assert "could not write result_file" in played.summary
-        assert "ingestion is running" in played.summary
-        assert_no_ansible_trouble(played)
+@pytest.mark.parametrize(
+    "path", ["/proc/nowhere/x.json", "", "$(touch hit)/\x00.json"], ids=["proc", "folder", "shell"]
+)
+def test_a_summary_that_cannot_be_written_is_still_shown(path: str, healthy: Pipeline, stage: Stage) -> None:
+    played = stage.play("resume_ingestion", healthy.dsn, result_file=path or str(stage.home))
+    assert played.rc == 2, played.text
+    assert "could not write result_file" in played.summary
+    assert "ingestion is running" in played.summary
+    assert_no_ansible_trouble(played)
+
+
+def test_a_result_file_is_never_anything_but_a_name(healthy: Pipeline, stage: Stage) -> None:
     odd = stage.home / "out; $(touch hit) `touch hit`.json"
-    assert stage.play("emergency_reset", healthy.dsn, cwd=stage.home, result_file=str(odd)).rc in (0, 2)
+    assert stage.play("resume_ingestion", healthy.dsn, cwd=stage.home, result_file=str(odd)).rc == 0
+    assert odd.is_file()
     assert not (stage.home / "hit").exists()
 
 
-@pytest.mark.parametrize("target", ["nobody", "all:!all", "{{ 7 }}", "\x1b[31mred", "a;b"])
-def test_a_target_that_matches_nothing(target: str, healthy: Pipeline, stage: Stage) -> None:
+def test_a_target_that_matches_nothing(healthy: Pipeline, stage: Stage) -> None:
     """Ansible itself would skip it and report success."""
-    played = stage.play("emergency_reset", healthy.dsn, target=target)
+    played = stage.play("emergency_reset", healthy.dsn, target="\x1b[31mred")
     assert played.rc not in (0, 2), played.text
     assert "no host matches target" in played.text
     assert "name one of all, scout, local" in played.text
     assert "\x1b[31mred" not in played.text
 
 
-def test_an_inventory_without_the_group(healthy: Pipeline, stage: Stage) -> None:
-    """Without any host the playbook works on the database it was given; with others it will not guess."""
-    played = stage.play("emergency_reset", healthy.dsn, "-i", "localhost,")
+@pytest.mark.parametrize(("inventory", "host"), [("localhost,", "localhost"), ("db1,db2,", "db2")])
+def test_an_inventory_without_the_group(inventory: str, host: str, healthy: Pipeline, stage: Stage) -> None:
+    """Without any host the playbook works on the database it was given; with others one has to be named."""
+    named = {"target": host} if host != "localhost" else {}
+    played = stage.play("pause_ingestion", healthy.dsn, "-i", inventory, **named)
     assert played.rc == 0, played.text
-    assert played.recap("localhost")["changed"] == 0
-    played = stage.play("emergency_reset", healthy.dsn, "-i", "db1,db2,")
-    assert played.rc not in (0, 2), played.text
-    assert "the inventory has no host in group scout" in played.text
-    assert stage.play("emergency_reset", healthy.dsn, "-i", "db1,db2,", target="db2").rc == 0
+    assert played.recap(host)["changed"] == 1
+    assert "bronze-to-silver-etl" not in healthy.active_jobs()
 
 
-@pytest.mark.parametrize("how", ["dsn", "scout_password", "PGPASSWORD"])
-def test_a_wrong_password_is_never_shown(how: str, healthy: Pipeline, pg_server: Server, stage: Stage) -> None:
+def test_a_wrong_password_is_never_shown(
+    healthy: Pipeline, pg_server: Server, stage: Stage, subtests: pytest.Subtests
+) -> None:
+    """In whichever way it is given."""
     name = healthy.dsn.rpartition("/")[2]
-    dsn = pg_server.tcp_dsn(name, password=SECRET if how == "dsn" else "")
-    options = {"scout_password": SECRET} if how == "scout_password" else {}
-    env = {"PGPASSWORD": SECRET} if how == "PGPASSWORD" else {}
-    played = stage.play("emergency_reset", dsn, "-vvv", env=env, **options)
+    within, without = (pg_server.tcp_dsn(name, password=password) for password in (SECRET, ""))
+    hosts = {
+        "dsn": {"scout_dsn": within},
+        "scout_password": {"scout_dsn": without, "scout_password": SECRET},
+        "PGPASSWORD": {"scout_dsn": without},
+    }
+    env = {"PGPASSWORD": SECRET}
+    inventory = stage.inventory(hosts)
+    listed = stage.play("emergency_reset", None, "-i", inventory, "-vvv", env=env, allow_shared_database=True)
+    said = {host: str(made) for host, made in listed.results.items()}
+    never_shown(listed, stage)
+    for host in hosts:
+        with subtests.test(msg=host):
+            assert "password authentication failed" in said[host]
+            assert "check scout_password, PGPASSWORD or .pgpass" in said[host]
+    with subtests.test(msg="typed"):
+        typed = stage.play("emergency_reset", within, "-vvv", env=env, scout_password=SECRET)
+        assert "password authentication failed" in typed.summary
+        assert "check scout_password, PGPASSWORD or .pgpass" in typed.summary
+        never_shown(typed, stage)
+
+
+def never_shown(played: Played, stage: Stage) -> None:
+    """Neither on the screen nor in the result file."""
     assert played.rc == 2, played.text
-    assert "password authentication failed" in played.summary
-    assert "check scout_password, PGPASSWORD or .pgpass" in played.summary
     for spelling in (SECRET, quote(SECRET, safe=""), quote(SECRET)):
         assert spelling not in played.text
         assert spelling not in (stage.home / "result.json").read_text()
@@ -145,37 +318,10 @@ def test_databases_that_cannot_be_operated(another_broken: Callable[[], Pipeline
     assert_no_ansible_trouble(played)
 
 
-def test_an_unknown_option_of_a_module(healthy: Pipeline, stage: Stage) -> None:
-    playbook = stage.home / "typo.yml"
-    playbook.write_text(
-        "- hosts: localhost\n  gather_facts: false\n  tasks:\n"
-        "    - scout.recovery.scout_drain: {dsn: '{{ scout_dsn }}', batch_row: 5, targetseconds: 1}\n"
-    )
-    played = stage.play(str(playbook), healthy.dsn)
-    assert played.rc == 2, played.text
-    screen = " ".join(played.text.split())
-    assert (
-        "unknown options for scout_drain: batch_row, targetseconds. Next: scout_drain knows allow_superuser, batch_rows,"
-        in screen
-    )
-
-
 def assert_no_ansible_trouble(played: Played) -> None:
     """Nothing on the screen comes from Python or from Ansible's own plumbing."""
     for word in ("Traceback", "unexpected", "Unexpected", "[DEPRECATION", "argument spec", "_AnsibleTagged"):
         assert word not in played.text, played.text
-
-
-def test_a_mistyped_variable_is_refused_before_anything_is_selected(healthy: Pipeline, stage: Stage) -> None:
-    """Ansible would ignore it, and the events of all sources would be set aside."""
-    before = healthy.fingerprint()
-    window: dict[str, Any] = {"window_start": "2020-01-01T00:00Z", "window_end": "2030-01-01T00:00Z"}
-    played = stage.play("quarantine", healthy.dsn, source_system="pos-17", **window)
-    assert (played.rc, played.result["outcome"]) == (2, "failed")
-    assert "'source_system' is not a variable of this toolkit, and would be ignored" in played.summary
-    assert "did you mean source_systems?" in played.summary
-    assert healthy.fingerprint() == before
-    assert_no_ansible_trouble(played)
 
 
 def test_a_failure_is_said_in_a_sentence_and_in_full_with_v(stage: Stage) -> None:

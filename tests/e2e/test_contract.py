@@ -49,15 +49,15 @@ def test_a_release_of_it_is_captured(other: Pipeline, stage: Stage) -> None:
     assert scope == ["pos"]
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"bronz": "inbox"}, "scout_contract has no key 'bronz'"),
-        (json.dumps({"bronze": "In Box"}), "bronze 'In Box' is not usable"),
-        ("inbox", "contract 'inbox' is not a dictionary"),
-    ],
-)
-def test_what_is_no_contract_is_one_clear_line(healthy: Pipeline, stage: Stage, given: object, said: str) -> None:
-    played = stage.play("assess", healthy.dsn, scout_contract=given)
-    assert played.rc != 0, played.text
-    assert said in " ".join(played.summary.split())
+def test_what_is_no_contract_is_one_clear_line(healthy: Pipeline, stage: Stage, subtests: pytest.Subtests) -> None:
+    wrong: dict[str, tuple[object, str]] = {
+        "key": ({"bronz": "inbox"}, "scout_contract has no key 'bronz'"),
+        "name": (json.dumps({"bronze": "In Box"}), "bronze 'In Box' is not usable"),
+        "text": ("inbox", "contract 'inbox' is not a dictionary"),
+    }
+    hosts = {host: {"scout_dsn": healthy.dsn, "scout_contract": given} for host, (given, _) in wrong.items()}
+    played = stage.play("assess", None, "-i", stage.inventory(hosts), allow_shared_database=True)
+    assert played.rc == 2, played.text
+    for host, (_, said) in wrong.items():
+        with subtests.test(msg=host):
+            assert said in played.failures(host)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Played, Stage
-from tests.e2e.test_own_plays import JOBS, own, paused
+from tests.e2e.play import Stage
+from tests.e2e.test_own_plays import JOBS, PAUSE, paused
 
 #: What anybody may have in the variables of a group, for purposes of their own.
 ANYBODYS: dict[str, Any] = {
@@ -51,11 +52,11 @@ WARNED = re.compile(
 )
 SEEN = re.compile(r"seen/(\w+)/([a-z ]+)/(\w+)/")
 MOVES = ("quarantine", "window_recovery")
-#: Where a play says `resume`, and what the inventory has by that word.
-WAYS: list[tuple[str, bool | None]] = [
-    *(("task", None), ("task", False), ("task", True)),
-    *(("play", False), ("file", False), ("fact", False)),
-]
+#: Where a play says why it pauses, and what the inventory has by that word.
+WAYS: dict[str, tuple[str, str | None]] = {
+    **{f"task{number}": ("task", word) for number, word in enumerate((None, "theirs", "ours"))},
+    **{where: (where, "theirs") for where in ("play", "file", "fact")},
+}
 #: Several resets in one test need no run of each job.
 QUIET = {"scout_proof": False}
 RESET: dict[str, Any] = {
@@ -64,24 +65,24 @@ RESET: dict[str, Any] = {
 }
 
 
-def came_to(played: Played) -> tuple[int, str, Any, list[tuple[str, bool]]]:
-    """What is said of a run that does not depend on when and where it ran."""
-    made = played.result
+def came_to(made: dict[str, Any]) -> tuple[str, Any, list[tuple[str, bool]]]:
+    """What is said of a host that does not depend on when and where it ran."""
     move: dict[str, Any] = made.get("move") or {}
     steps = [(step["name"], step["changed"]) for step in made["steps"]]
-    return played.rc, made["outcome"], (made["ingestion"], move.get("moved")), steps
+    return made["outcome"], (made["ingestion"], move.get("moved")), steps
 
 
-def options_of(playbook: str, pipeline: Pipeline) -> dict[str, Any]:
+def options_of(playbook: str, *alike: Pipeline) -> dict[str, Any]:
     """What is typed for it."""
     if playbook == "quarantine":
-        rows = pipeline.rows("SELECT event_id::text FROM scout.etl_processed ORDER BY event_id LIMIT 40")
+        rows = alike[0].rows("SELECT event_id::text FROM scout.etl_processed ORDER BY event_id LIMIT 40")
         return {"event_ids": [row[0] for row in rows]}
     if playbook == "window_recovery":
-        pipeline.execute(
-            "DELETE FROM scout.silver_transactions WHERE transaction_id IN "
-            "(SELECT transaction_id FROM scout.silver_transactions ORDER BY 1 LIMIT 5)"
-        )
+        for pipeline in alike:
+            pipeline.execute(
+                "DELETE FROM scout.silver_transactions WHERE transaction_id IN "
+                "(SELECT transaction_id FROM scout.silver_transactions ORDER BY 1 LIMIT 5)"
+            )
         return {"window_start": "2000-01-01T00:00Z"}
     return {}
 
@@ -99,23 +100,20 @@ def options_of(playbook: str, pipeline: Pipeline) -> dict[str, Any]:
 def test_a_short_word_of_an_inventory_has_no_effect(
     playbook: str, warned: str, another_broken: Callable[[], Pipeline], stage: Stage
 ) -> None:
-    """It runs as without it, and says once of those that it would have taken what to call them."""
-    runs: list[tuple[int, str, Any, list[tuple[str, bool]]]] = []
-    for words in ({}, ANYBODYS):
-        pipeline = another_broken()
-        inventory = stage.inventory({"one": {"scout_dsn": pipeline.dsn}}, **QUIET, **words)
-        typed = options_of(playbook, pipeline)
-        played = stage.play(playbook, None, "-i", inventory, **typed)
-        runs.append(came_to(played))
-        said = WARNED.findall("".join(played.text.split()))
-        assert len(said) == bool(words), played.text
-        for name in {warned, "ledger"} if words else ():
-            assert f"{name}({inventory}:" in said[0][0]
-            assert f"scout_{name}," in said[0][1]
-        for name in {"rules", "rate_per_second", "plan_file"} - ({"plan_file"} if playbook in MOVES else set()):
-            assert not [each for each in said if name in "".join(each)]
-    assert runs[0] == runs[1]
-    assert runs[0][0] == 0, played.text
+    """It runs as beside a host without it, and says once of those that it would have taken what to call them."""
+    without, has = another_broken(), another_broken()
+    inventory = stage.inventory({"without": {"scout_dsn": without.dsn}, "has": {"scout_dsn": has.dsn}}, **QUIET)
+    with Path(inventory).open("a") as file:
+        file.write(yaml.safe_dump({"theirs": {"hosts": {"has": {}}, "vars": ANYBODYS}}))
+    played = stage.play(playbook, None, "-i", inventory, **options_of(playbook, without, has))
+    assert played.rc == 0, played.text
+    assert came_to(played.results["has"]) == came_to(played.results["without"])
+    [(those, ours)] = WARNED.findall("".join(played.text.split()))
+    for name in {warned, "ledger"}:
+        assert f"{name}({inventory}:" in those
+        assert f"scout_{name}," in ours
+    for name in {"rules", "rate_per_second", "plan_file"} - ({"plan_file"} if playbook in MOVES else set()):
+        assert name not in those + ours
 
 
 def test_a_variable_of_an_inventory_is_its_hosts_and_what_is_typed_goes_before_it(
@@ -127,31 +125,43 @@ def test_a_variable_of_an_inventory_is_its_hosts_and_what_is_typed_goes_before_i
     played = stage.play("emergency_reset", None, "-i", inventory)
     assert played.rc == 0, played.text
     assert (paused(stays), paused(goes_on)) == (True, False)
-    assert stage.play("emergency_reset", None, "-i", inventory, resume=True).rc == 0
+    assert stage.play("emergency_reset", None, "-i", inventory, resume=True, target="stays").rc == 0
     assert not paused(stays)
     assert stage.play("pause_ingestion", goes_on.dsn).rc == 0
     assert stage.play("emergency_reset", None, "-i", inventory, scout_resume=False, target="goes_on").rc == 0
     assert paused(goes_on)
 
 
-@pytest.mark.parametrize(("where", "word"), WAYS)
 def test_whoever_writes_a_play_says_it_by_the_short_word(
-    where: str, word: bool | None, broken: Pipeline, stage: Stage
+    another_broken: Callable[[], Pipeline], stage: Stage, subtests: pytest.Subtests
 ) -> None:
     """Whatever an inventory has by that word, or by its name there."""
-    host = {"scout_dsn": broken.dsn, "scout_resume": True, **QUIET} | ({} if word is None else {"resume": word})
-    (stage.home / "said.yml").write_text(yaml.safe_dump({"resume": False}))
-    fact: dict[str, Any] = {"ansible.builtin.set_fact": {"resume": False}}
-    before = [fact] if where == "fact" else []
-    said: dict[str, dict[str, Any]] = {
-        "play": {"vars": {"resume": False}},
-        "file": {"vars_files": [["none.yml", "{{ which }}.yml"]]},
+    pipelines = {name: another_broken() for name in (*WAYS, "reset")}
+    hosts: dict[str, dict[str, Any]] = {
+        name: {"scout_dsn": pipelines[name].dsn, "scout_reason": "theirs", "which": "said"}
+        | ({} if word is None else {"reason": word})
+        for name, (_, word) in WAYS.items()
     }
-    reset = RESET if where == "task" else {key: each for key, each in RESET.items() if key != "vars"}
-    played = own(stage, {"one": host | {"which": "said"}}, *before, reset, **said.get(where, {}))
+    hosts["reset"] = {"scout_dsn": pipelines["reset"].dsn, "scout_resume": True, "resume": True, **QUIET}
+    ours = {"reason": "ours"}
+    (stage.home / "said.yml").write_text(yaml.safe_dump(ours))
+    play: dict[str, Any] = {"gather_facts": False, "connection": "local"}
+    plays = [
+        {"hosts": "task*", "tasks": [PAUSE | {"vars": ours}], **play},
+        {"hosts": "play", "vars": ours, "tasks": [PAUSE], **play},
+        {"hosts": "file", "vars_files": [["none.yml", "{{ which }}.yml"]], "tasks": [PAUSE], **play},
+        {"hosts": "fact", "tasks": [{"ansible.builtin.set_fact": ours}, PAUSE], **play},
+        {"hosts": "reset", "tasks": [RESET], **play},
+    ]
+    (stage.home / "ways.yml").write_text(yaml.safe_dump(plays))
+    played = stage.play(str(stage.home / "ways.yml"), None, "-i", stage.inventory(hosts))
     assert played.rc == 0, played.text
-    assert paused(broken)
-    assert "scout_resume" not in played.text
+    for name in WAYS:
+        with subtests.test(msg=name):
+            assert pipelines[name].rows("SELECT reason FROM scout_ops.pauses") == [("ours",)]
+    assert paused(pipelines["reset"])
+    for name in ("scout_reason", "scout_resume"):
+        assert name not in played.text
 
 
 def test_who_imports_a_playbook_says_it_too(broken: Pipeline, stage: Stage) -> None:

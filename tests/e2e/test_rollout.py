@@ -63,51 +63,26 @@ def test_a_canary_that_fails_ends_it(healthy: Pipeline, pg_server: Server, stage
     assert "bronze-to-silver-etl" in healthy.active_jobs()
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"serial": "nix"}, "serial nix is no number of hosts"),
-        ({"scout_strategy": "fast"}, "scout_strategy fast is unknown"),
-        ({"max_fail_percentage": "many"}, "max_fail_percentage many is no percentage"),
-        ({"scout_serail": 1}, "did you mean scout_serial"),
-    ],
-)
-def test_what_cannot_be_is_refused_beforehand(
-    given: dict[str, Any], said: str, healthy: Pipeline, stage: Stage
-) -> None:
-    played = stage.play("pause_ingestion", healthy.dsn, **given)
-    assert played.rc != 0
-    assert said in " ".join(played.text.split())
-    assert "bronze-to-silver-etl" in healthy.active_jobs()
-
-
-@pytest.mark.parametrize("option", ["--tags=drain", "--skip-tags=lease", "--start-at-task=Drain"])
-@pytest.mark.parametrize("playbook", ["emergency_reset", "scout.recovery.undo"])
-def test_a_part_of_an_operation_is_refused(option: str, playbook: str, healthy: Pipeline, stage: Stage) -> None:
-    played = stage.play(playbook, healthy.dsn, option)
-    refused(
-        played,
-        f"{option.partition('=')[0]} would leave out steps that the others rely on",
-        "Next: run the same command",
-    )
-
-
-def test_of_an_assessment_a_part_may_be_run(healthy: Pipeline, stage: Stage) -> None:
-    assert "would leave out" not in stage.play("assess", healthy.dsn, "--skip-tags", "metrics").text
-
-
-@pytest.mark.parametrize("name", ["serial", "scout_strategy", "max_fail_percentage"])
-def test_a_template_is_never_executed(name: str, healthy: Pipeline, stage: Stage) -> None:
+def test_what_cannot_be_is_refused_beforehand(healthy: Pipeline, stage: Stage, subtests: pytest.Subtests) -> None:
+    """No template of it is executed, and no part of an operation is played."""
     made = stage.home / "made"
     template = "{{ lookup('pipe', 'touch " + str(made) + "') }}1"
-    played = stage.play("pause_ingestion", healthy.dsn, **{name: template})
-    assert played.rc != 0
-    assert not made.exists()
-    assert "bronze-to-silver-etl" in healthy.active_jobs()
+    given: dict[str, tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]] = {
+        "pause_ingestion": ((), {"serial": template}, ("is no number of hosts",)),
+        "scout.recovery.undo": (
+            ("--tags=drain", "--skip-tags=lease"), {},
+            ("--tags and --skip-tags would leave out steps that the others rely on", "Next: run the same command"),
+        ),
+    }  # fmt: skip
+    for playbook, (words, options, sentences) in given.items():
+        with subtests.test(msg=playbook):
+            refused(stage.play(playbook, healthy.dsn, *words, **options), *sentences)
+            assert not made.exists()
+            assert "bronze-to-silver-etl" in healthy.active_jobs()
 
 
-@pytest.mark.parametrize("option", ["--syntax-check", "--list-tasks", "--list-hosts"])
-def test_what_runs_nothing_reads_the_batches_too(option: str, healthy: Pipeline, stage: Stage) -> None:
+@pytest.mark.parametrize("options", [("--syntax-check",), ("--list-tasks", "--list-hosts")], ids=["syntax", "lists"])
+def test_what_runs_nothing_reads_the_batches_too(options: tuple[str, ...], healthy: Pipeline, stage: Stage) -> None:
     inventory = stage.inventory(hosts_of(healthy), scout_serial=1, scout_max_fail_percentage=0)
-    played = stage.play("pause_ingestion", None, option, "-i", inventory, **SHARED)
+    played = stage.play("pause_ingestion", None, *options, "-i", inventory, **SHARED)
     assert played.rc == 0, played.text

@@ -199,6 +199,8 @@ PLAYS: dict[str, list[Plant]] = {
               ("begins with '(1/3) Check the options', which checks no options",)),
         Plant("roles/preflight/tasks/begin.yml", "---\n", "---\n- name: Wait\n  ansible.builtin.pause:\n",
               ("begins with 'Wait', which is no module of ours",)),
+        Plant(PLAYBOOK, "  gather_facts: false", "  gather_facts: true", ("gathers facts before its tasks",)),
+        Plant(PLAYBOOK, "  tasks:", "  pre_tasks: []\n  tasks:", ("has pre_tasks, which may come before its tasks",)),
     ],
     "plays.roles_are_reached_by_their_files_so_that_ansible_validates_none_again": [
         Plant(PLAYBOOK, "            tasks_from: main.yml\n        - name: (3/3)", "        - name: (3/3)",

@@ -32,6 +32,7 @@ MEANT = {
     "schema_rollback_enable": "schema_rollback_enabled",
     "drop_colum": "drop_column",
     "scout_dns": "scout_dsn",
+    "scout_serail": "scout_serial",
     "application_comit": "application_commit",
     "dsn": "scout_dsn",
     "since": "window_start",

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleLookupError
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.plugin_utils import rollout
+from tests.unit.plugins.controller import ONE, Controller, typed
 
 
 @pytest.mark.parametrize(
@@ -78,3 +81,39 @@ def test_no_batch_begins_after_one_of_which_more_failed(failed: int, hosts: int,
 @pytest.mark.parametrize(("hosts", "cores", "forks"), [(1, 8, 5), (50, 2, 8), (50, 1, 5), (7, 8, 7), (200, 16, 64)])
 def test_forks_follow_the_cores_and_the_hosts(hosts: int, cores: int, forks: int) -> None:
     assert rollout.forks(hosts, cores) == forks
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"serial": "nix"}, "serial nix is no number of hosts"),
+        ({"scout_strategy": "fast"}, "scout_strategy fast is unknown"),
+        ({"max_fail_percentage": "many"}, "max_fail_percentage many is no percentage"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["serial", "strategy"])
+def test_whatever_is_wrong_is_refused_beforehand(
+    asked: str, given: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the first of the two lookups, whichever that is."""
+    with pytest.raises(AnsibleLookupError, match=said):
+        Controller(tmp_path, monkeypatch, ONE, *typed(**given)).looks_up("rollout", asked)
+
+
+@pytest.mark.parametrize("name", ["serial", "scout_strategy", "max_fail_percentage"])
+def test_a_template_is_never_executed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused as it was typed, and is a text from then on."""
+    controller = Controller(tmp_path, monkeypatch, ONE, *typed(**{name: "{{ 6 * 7 }}"}))
+    assert str(controller.reads(name)) == "42"
+    with pytest.raises(AnsibleLookupError, match=name + r" \{\{ 6 \* 7 \}\} is (no|unknown)"):
+        controller.looks_up("rollout", "serial")
+    assert controller.reads(name) == "{{ 6 * 7 }}"
+
+
+def test_an_inventory_says_it_for_its_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed goes before it."""
+    hosts = {"scout": {"hosts": {"a": {}, "b": {}}, "vars": {"scout_serial": 1, "scout_strategy": "linear"}}}
+    for words, batches in (([], [1]), (typed(serial="50%"), ["50%"])):
+        controller = Controller(tmp_path, monkeypatch, hosts, *words)
+        assert controller.looks_up("rollout", "serial") == [batches]
+        assert controller.looks_up("rollout", "strategy") == ["ansible.builtin.linear"]
