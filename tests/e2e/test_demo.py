@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,11 +16,13 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests import CHECKOUT
-from tests.e2e.screens import holds, is_plain, screens_of
+from tests.door import Door
+from tests.e2e.screens import holds, misses, screens_of, shows
 from tests.scout import demo
 
 SMALL = ("--events", "2000", "--backlog", "300")
 PROMISES = 12
+TYPED = ["assess", "emergency_reset", "assess", "emergency_reset"]
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +35,15 @@ def results(name: str) -> dict[str, Any]:
     return json.loads((CHECKOUT / demo.STATE / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def test_every_promise_holds(screens: str) -> None:
-    assert holds(screens) == PROMISES
+def test_what_it_shows(screens: str, subtests: pytest.Subtests) -> None:
+    shows(screens, PROMISES, TYPED, subtests)
     assert "Every promise held" in screens
+    shown = re.findall(r"^\$ (\S+)", screens, re.MULTILINE)
+    assert shown == [".", "export", "export", *["ansible-playbook"] * 4]
 
 
-def test_every_promise_holds_where_the_pipeline_is_as_deployed() -> None:
-    assert holds(screens_of("demo", *SMALL, "--variant", "deployed")) == PROMISES
-
-
-def test_screens_are_for_80_columns_without_colour_or_emoji(screens: str) -> None:
-    assert is_plain(screens)
-    assert not re.search(r"[\U0001F000-\U0001FAFF\u2600-\u27BF]", screens)
-
-
-def test_commands_shown_are_those_a_person_types(screens: str) -> None:
-    shown = re.findall(r"^\$ (.*)$", screens.replace(" \\\n   ", ""), re.MULTILINE)
-    assert [line.split()[0] for line in shown] == [".", "export", "export", *["ansible-playbook"] * 4]
-    assert all((CHECKOUT / line.split()[1]).is_file() for line in shown if line.startswith("ansible-playbook"))
+def test_every_promise_holds_where_the_pipeline_is_as_deployed(door: Door) -> None:
+    assert holds(screens_of("demo", *SMALL, "--variant", "deployed", door=door)) == PROMISES
 
 
 def test_the_page_of_the_reset_shows_such_a_screen(screens: str) -> None:
@@ -70,15 +65,14 @@ def test_results_follow_their_schema(screens: str) -> None:
 
 
 def test_a_promise_that_does_not_hold_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], door: Door, pg_server: Server, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(demo, "_reset", lambda *_: None)
     monkeypatch.setattr(demo, "_reset_again", lambda *_: None)
-    assert demo.main(list(SMALL)) == 1
-    said = capsys.readouterr().out
-    assert "   NO   304 events wait for the ETL" in said
-    assert "   NO   0 of 3 poison events are in the dead letter queue" in said
-    assert "do not hold" in said
+    story = replace(demo.STORY, state=tmp_path)
+    said = misses(story, list(SMALL), monkeypatch, capsys, door=door, server=pg_server)
+    assert "NO 304 events wait for the ETL" in said
+    assert "NO 0 of 3 poison events are in the dead letter queue" in said
 
 
 def test_shell_without_a_demonstration_says_what_to_do(

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop import Shop
-from tests.e2e.screens import holds, is_plain, screens_of, typed
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.door import Door
+from tests.e2e.screens import misses, screens_of, shows
 from tests.scout import demo_moves
 
 SMALL = ("--events", "4000")
@@ -28,30 +32,17 @@ DELETE FROM scout.etl_processed WHERE event_id IN (SELECT event_id FROM lost)
 """
 
 
-@pytest.fixture(scope="module")
-def screens() -> str:
-    """What a small demonstration writes where nobody looks at it with colours."""
-    return screens_of("demo_moves", *SMALL)
-
-
-def test_every_fact_holds(screens: str) -> None:
-    assert holds(screens) == FACTS
+def test_what_it_shows(door: Door, subtests: pytest.Subtests) -> None:
+    screens = screens_of("demo_moves", *SMALL, door=door)
+    shows(screens, FACTS, TYPED, subtests)
     said = " ".join(screens.split())
     assert "0 lost, 0 duplicated, 0 unexpected, 0 altered" in said
     assert "quarantine 0, quality_cleanup 0, redrive 0, undo 0, undo 0, undo 0" in said
     assert "Every fact holds" in said
 
 
-def test_screens_are_for_80_columns_without_colour(screens: str) -> None:
-    assert is_plain(screens)
-
-
-def test_commands_shown_are_those_a_person_types(screens: str) -> None:
-    assert typed(screens) == TYPED
-
-
 def test_a_fact_that_does_not_hold_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], door: Door, pg_server: Server, tmp_path: Path
 ) -> None:
     def lose(_: object, __: object, shop: Shop, ___: object, slow: psycopg.Connection[Any], late: Any) -> None:
         slow.commit()
@@ -60,8 +51,7 @@ def test_a_fact_that_does_not_hold_is_an_error(
             connection.execute(LOSE)
 
     monkeypatch.setattr(demo_moves, "_move", lose)
-    assert demo_moves.main(["--throwaway", "--events", "400"]) == 1
-    said = " ".join(capsys.readouterr().out.split())
+    story = replace(demo_moves.STORY, state=tmp_path)
+    said = misses(story, ["--events", "400"], monkeypatch, capsys, door=door, server=pg_server)
     assert re.search(r"NO \S+ events written, .* 1 lost, 0 duplicated, 0 unexpected, 0 altered", said)
     assert "NO what was there before the first playbook is there" in said
-    assert "do not hold" in said

@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.screens import holds, is_plain, screens_of, typed
-from tests.scout import demo, demo_rollback
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.door import Door
+from tests.e2e.screens import misses, screens_of, shows
+from tests.scout import demo_rollback
 from tests.scout.demo_rollback import Case
+from tests.scout.screen import Screen
 
 SMALL = ("--events", "4000")
 FACTS = 19
@@ -27,14 +31,9 @@ WHERE transaction_id = (SELECT min(transaction_id) FROM scout.silver_transaction
 """
 
 
-@pytest.fixture(scope="module")
-def screens() -> str:
-    """What a small demonstration writes where nobody looks at it with colours."""
-    return screens_of("demo_rollback", *SMALL)
-
-
-def test_every_fact_holds(screens: str) -> None:
-    assert holds(screens) == FACTS
+def test_what_it_shows(door: Door, subtests: pytest.Subtests) -> None:
+    screens = screens_of("demo_rollback", *SMALL, door=door)
+    shows(screens, FACTS, TYPED, subtests)
     said = " ".join(screens.split())
     assert "failing: job_runs, jobs_active, smoke_test" in said
     assert re.search(r"with every grant: [1-9]\d* differed with the release, 0 now", said)
@@ -47,32 +46,21 @@ def test_every_fact_holds(screens: str) -> None:
     assert re.search(r"loyalty_tier has its data back: (\d,\d+) of \1 rows", said)
     assert "changed by the second undo: 0" in said
     assert "Every fact holds" in said
-
-
-def test_the_way_is_rehearsed_and_its_locks_are_measured(screens: str) -> None:
-    said = " ".join(screens.split())
-    assert re.search(r"back to v5\.2\.1 of .*; rehearsed in ", said)
-    for phase in ("rollback", "undo"):
-        [paused] = re.findall(rf"{phase}: ingestion paused ([\d.]+) s", said)
-        [locked] = re.findall(rf"{phase}: tables locked ([\d.]+) s", said)
-        assert 0 < float(locked) < float(paused)
-
-
-def test_screens_are_for_80_columns_without_colour(screens: str) -> None:
-    assert is_plain(screens)
-
-
-def test_commands_shown_are_those_a_person_types(screens: str) -> None:
-    assert typed(screens) == TYPED
+    with subtests.test(msg="the way is rehearsed and its locks are measured"):
+        assert re.search(r"back to v5\.2\.1 of .*; rehearsed in ", said)
+        for phase in ("rollback", "undo"):
+            [paused] = re.findall(rf"{phase}: ingestion paused ([\d.]+) s", said)
+            [locked] = re.findall(rf"{phase}: tables locked ([\d.]+) s", said)
+            assert 0 < float(locked) < float(paused)
 
 
 def test_a_fact_that_does_not_hold_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], door: Door, pg_server: Server, tmp_path: Path
 ) -> None:
     def leave_out(*_: object) -> None:
         """The gate is asked by the rollback, too."""
 
-    def tamper(screen: demo.Screen, case: Case) -> None:
+    def tamper(screen: Screen, case: Case) -> None:
         case.connection.execute(LOSE)
         case.connection.execute(MISPRICE)
         case.connection.execute("REVOKE SELECT ON scout.dim_store FROM dashboard_reader")
@@ -80,17 +68,16 @@ def test_a_fact_that_does_not_hold_is_an_error(
         check_release(screen, case)
         case.connection.execute("GRANT SELECT ON scout.dim_store TO dashboard_reader")
 
-    def tamper_again(screen: demo.Screen, case: Case, *more: Any) -> None:
+    def tamper_again(screen: Screen, case: Case, *more: Any) -> None:
         case.connection.execute(DEMOTE)
         check_undone(screen, case, *more)
 
     check_release, check_undone = demo_rollback._check_release, demo_rollback._check_undone
     monkeypatch.setattr(demo_rollback, "_check_release", tamper)
     monkeypatch.setattr(demo_rollback, "_check_undone", tamper_again)
-    monkeypatch.setattr(demo_rollback, "STATE", tmp_path)
     monkeypatch.setattr(demo_rollback, "_ask_again", leave_out)
-    assert demo_rollback.main(["--throwaway", "--events", "3000"]) == 1
-    said = " ".join(capsys.readouterr().out.split())
+    story = replace(demo_rollback.STORY, state=tmp_path)
+    said = misses(story, ["--events", "3000"], monkeypatch, capsys, door=door, server=pg_server)
     assert re.search(r"NO pg_dump of the whole database .* differed with the release, [1-9]\d* now", said)
     assert "NO 28 of 29 list prices are back" in said
     assert "NO the branch's tree is that of" in said
@@ -98,4 +85,3 @@ def test_a_fact_that_does_not_hold_is_an_error(
     assert "NO of what was there before the release not one row was touched" in said
     assert "NO loyalty_tier has its data back: " in said
     assert "NO the edge function" not in said
-    assert "do not hold" in said

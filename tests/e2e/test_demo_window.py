@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.e2e.screens import holds, is_plain, screens_of, typed
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.door import Door
+from tests.e2e.screens import misses, screens_of, shows
 from tests.integration.windows import Case
-from tests.scout import demo, demo_window
-from tests.scout.hands import Hands, Ran
+from tests.scout import demo_window
+from tests.scout.player import Hands, Ran
+from tests.scout.screen import Screen
 
 SMALL = ("--events", "5000")
 FACTS = 13
@@ -31,14 +35,10 @@ WHERE line_id = (SELECT line_id FROM scout.silver_line_items WHERE transaction_i
 """
 
 
-@pytest.fixture(scope="module")
-def screens() -> str:
-    """What a small demonstration writes where nobody looks at it with colours."""
-    return screens_of("demo_window", *SMALL)
-
-
-def test_every_fact_holds(screens: str) -> None:
-    assert holds(screens) == FACTS
+def test_what_it_shows(door: Door, subtests: pytest.Subtests) -> None:
+    screens = screens_of("demo_window", *SMALL, door=door)
+    shows(screens, FACTS, TYPED, subtests)
+    assert len(re.findall(r"^\[local\] [█░]{10} ", screens, re.MULTILINE)) == 6
     said = " ".join(screens.split())
     assert "exit code 2, code 43 of the old script; failing: backlog_age, blocked_events" in said
     assert re.search(r"[1-9]\d* differences before, 0 now; 0 events wait", said)
@@ -50,19 +50,10 @@ def test_every_fact_holds(screens: str) -> None:
     assert "Every fact holds" in said
 
 
-def test_screens_are_for_80_columns_without_colour(screens: str) -> None:
-    assert is_plain(screens)
-
-
-def test_commands_shown_are_those_a_person_types(screens: str) -> None:
-    assert typed(screens) == TYPED
-    assert len(re.findall(r"^\[local\] [█░]{10} ", screens, re.MULTILINE)) == 6
-
-
 def test_a_fact_that_does_not_hold_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], door: Door, pg_server: Server, tmp_path: Path
 ) -> None:
-    def tamper(screen: demo.Screen, hands: Hands, case: Case) -> tuple[Ran, Ran, Ran]:
+    def tamper(screen: Screen, hands: Hands, case: Case) -> tuple[Ran, Ran, Ran]:
         done = recover(screen, hands, case)
         with psycopg.connect(case.dsn) as connection:
             connection.execute(REWRITE, [list(case.names)])
@@ -71,10 +62,9 @@ def test_a_fact_that_does_not_hold_is_an_error(
 
     recover = demo_window._recover
     monkeypatch.setattr(demo_window, "_recover", tamper)
-    monkeypatch.setattr(demo_window, "STATE", tmp_path)
-    monkeypatch.setattr(demo_window, "WATCH", ("duration=2s", "interval_seconds=1"))
-    assert demo_window.main(["--throwaway", "--events", "4000"]) == 1
-    said = " ".join(capsys.readouterr().out.split())
+    monkeypatch.setattr(demo_window, "_refuse", lambda *_: None)
+    monkeypatch.setattr(demo_window, "_go_on", lambda *_: None)
+    story = replace(demo_window.STORY, state=tmp_path)
+    said = misses(story, ["--events", "4000"], monkeypatch, capsys, door=door, server=pg_server)
     assert re.search(r"NO silver of the window, .* 1 now; 0 events wait", said)
     assert "NO not one row outside the window was touched" in said
-    assert "do not hold" in said

@@ -27,10 +27,10 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop i
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.storm import WRITE
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import where
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests import CHECKOUT
-from tests.scout import demo
-from tests.scout.hands import OLD_LETTER, Hands, Prints, command_line, end, fresh, rows, session, stamp, table, waits
+from tests.scout import player
+from tests.scout.player import JOBS, OLD_LETTER, Hands, Prints, Stage, Story, rows, session, stamp, table, waits
+from tests.scout.screen import Screen
 
 DATABASE = "scout_moves"
 STATE = Path(".scout") / "demo-moves"
@@ -87,20 +87,19 @@ FROM sales AS s FULL JOIN scout.silver_transactions AS t USING (transaction_id)
 """
 
 
-def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, events: int = EVENTS) -> None:
-    """All screens, on a database made for them; the caller looks at screen.broken_promises."""
-    began = time.monotonic()
-    dsn = fresh(server, database, STATE)
+def show(stage: Stage) -> None:
+    """Rows move out of a pipeline at work, and all of it is undone."""
+    screen, dsn, connection = stage.screen, stage.dsn, stage.connection
     (CHECKOUT / PLAN).unlink(missing_ok=True)
     screen.title("A pipeline at work")
-    with session(dsn) as connection, session(dsn, autocommit=False) as slow:
-        late, last = _prepare(connection, slow, dsn, events)
-        before, jobs = _prints(connection), rows(connection, demo.JOBS)
+    with session(dsn, autocommit=False) as slow:
+        late, last = _prepare(connection, slow, dsn, stage.events)
+        before, jobs = _prints(connection), rows(connection, JOBS)
         shop = Shop(dsn, rate=RATE, corrections_per_second=5.0, scheduler=builder.has_scheduler(connection))
-        watch, hands = Watch(dsn), Hands(screen, builder.operator(dsn), STATE)
+        watch, hands = Watch(dsn), stage.hands(builder.operator(dsn))
         shop.existing = before["bronze_events"][0]
         with shop, watch.watching():
-            _introduce(screen, shop, before, time.monotonic() - began)
+            _introduce(screen, shop, before, stage.seconds)
             hands.begin()
             _move(screen, hands, shop, last, slow, late)
             _take_back(screen, hands)
@@ -110,13 +109,12 @@ def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, e
         _check(screen, connection, shop, late)
         _compare(screen, before, _prints(connection))
         screen.promise(
-            given_back and jobs == rows(connection, demo.JOBS),
+            given_back and jobs == rows(connection, JOBS),
             "every job is as it was" + ("" if shop.scheduler else ", and the ETL's has run since the last undo"),
         )
         again = ", ".join(f"{ran.name} {ran.changed}" for ran in hands.again)
         screen.promise(all(ran.changed == 0 for ran in hands.again), f"changed by the second run of each: {again}")
     _figures(screen, hands, watch)
-    end(screen, hands, time.monotonic() - began)
 
 
 def _prepare(connection: Connection, slow: Connection, dsn: str, events: int) -> tuple[dict[UUID, str], datetime]:
@@ -140,7 +138,7 @@ def _prepare(connection: Connection, slow: Connection, dsn: str, events: int) ->
     return late, end
 
 
-def _introduce(screen: demo.Screen, shop: Shop, before: Prints, seconds: float) -> None:
+def _introduce(screen: Screen, shop: Shop, before: Prints, seconds: float) -> None:
     screen.say(
         f"Scout with {before['bronze_events'][0]:,} events, built in {seconds:.0f} s. From here to the end {shop.rate:.0f} sales "
         f"a second arrive; {shop.slow_writers} writers take up to {shop.slow_seconds:g} s for each of their transactions, and "
@@ -156,9 +154,7 @@ def _introduce(screen: demo.Screen, shop: Shop, before: Prints, seconds: float) 
     )
 
 
-def _move(
-    screen: demo.Screen, hands: Hands, shop: Shop, end: datetime, slow: Connection, late: dict[UUID, str]
-) -> None:
+def _move(screen: Screen, hands: Hands, shop: Shop, end: datetime, slow: Connection, late: dict[UUID, str]) -> None:
     screen.title("Quarantine of the last hour: first the plan, then exactly that")
     window = (f"window_start={stamp(end - timedelta(hours=1))}", f"window_end={stamp(end)}")
     plan = f"plan_file={PLAN}"
@@ -183,7 +179,7 @@ def _move(
     hands.types_again("redrive", "incident=DEMO-4", "of_incident=DEMO-2")
 
 
-def _take_back(screen: demo.Screen, hands: Hands) -> None:
+def _take_back(screen: Screen, hands: Hands) -> None:
     screen.title("All of it taken back, the last first")
     for ran in reversed(tuple(hands.first)):
         hands.types("undo", "incident=DEMO-5", f"run_id={ran.run_id}")
@@ -198,7 +194,7 @@ def _scheduler_goes_on(shop: Shop) -> bool:
     return shop.scheduler or shop.loads > before
 
 
-def _check(screen: demo.Screen, connection: Connection, shop: Shop, late: dict[UUID, str]) -> None:
+def _check(screen: Screen, connection: Connection, shop: Shop, late: dict[UUID, str]) -> None:
     """Every event ever written is in one place, as it was written, and silver has what bronze says."""
     found = where(shop.dsn, shop.written)
     screen.promise(
@@ -217,7 +213,7 @@ def _check(screen: demo.Screen, connection: Connection, shop: Shop, late: dict[U
     )
 
 
-def _compare(screen: demo.Screen, before: Prints, after: Prints) -> None:
+def _compare(screen: Screen, before: Prints, after: Prints) -> None:
     screen.promise(before == after, "what was there before the first playbook is there, every column of every row:")
     table(before, after)
     screen.say(
@@ -229,7 +225,7 @@ def _compare(screen: demo.Screen, before: Prints, after: Prints) -> None:
     print()
 
 
-def _figures(screen: demo.Screen, hands: Hands, watch: Watch) -> None:
+def _figures(screen: Screen, hands: Hands, watch: Watch) -> None:
     screen.title("Figures, which are not promises")
     screen.say("Rows of all tables together; seconds from the command to its end, on a pipeline that goes on.")
     print()
@@ -246,11 +242,8 @@ def _prints(connection: Connection) -> Prints:
     return {name: rows(connection, FINGERPRINT.format(these))[0] for name, these in FINGERPRINTS.items()}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; 0 only when every fact holds."""
-    does = "Moves rows of a Scout at work, and takes them back. In the database pg_cron lives in, that runs the jobs."
-    return command_line("demo_moves", does, demonstrate, arguments, database=DATABASE, events=EVENTS)
-
+DOES = "Moves rows of a Scout at work, and takes them back. In the database pg_cron lives in, that runs the jobs."
+STORY = Story("demo_moves", DOES, DATABASE, STATE, EVENTS, show)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(player.main(STORY))

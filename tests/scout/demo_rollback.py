@@ -28,11 +28,11 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.bad
     Picture,
     Team,
 )
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests import CHECKOUT
-from tests.scout import demo
+from tests.scout import player
 from tests.scout.demo_moves import ASTRAY, EXISTED, FINGERPRINT, LOAD_ALL, SETTLE
-from tests.scout.hands import OLD_LETTER, Hands, Prints, Ran, command_line, end, fresh, rows, session, table
+from tests.scout.player import OLD_LETTER, Hands, Prints, Ran, Stage, Story, rows, table
+from tests.scout.screen import Screen
 
 DATABASE = "scout_rollback"
 STATE = Path(".scout") / "demo-rollback"
@@ -96,46 +96,44 @@ class Case:
         return _prints(self.connection)
 
 
-def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, events: int = EVENTS) -> None:
-    """All screens, on a database made for them; the caller looks at screen.broken_promises."""
-    began = time.monotonic()
-    dsn = fresh(server, database, STATE)
+def show(stage: Stage) -> None:
+    """A bad release comes and goes, and comes back."""
+    screen, dsn, connection = stage.screen, stage.dsn, stage.connection
     screen.title("A pipeline at work, and the application around it")
-    with session(dsn) as connection:
-        case = _prepare(connection, dsn, events)
-        hands = Hands(screen, case.operator, STATE)
-        shop = Shop(dsn, rate=RATE, corrections_per_second=2.0, scheduler=builder.has_scheduler(connection))
-        shop.existing = case.before["bronze_events"][0]
-        with shop:
-            _introduce(screen, shop, case, events, time.monotonic() - began)
-            hands.begin()
-            _capture(screen, hands, case)
-            _deploy(screen, hands, case)
-            back, seen = _go_back(screen, hands, case)
-            again = hands.types_again("rollback", *_options(case), RELEASE, INCIDENT)
-            _ask_again(screen, hands)
-        connection.execute(LOAD_ALL)
-        screen.title("The facts")
-        _check_release(screen, case)
-        _check_application(screen, case)
-        _check_rows(screen, case, shop)
-        _check_run(screen, back, again)
-        with shop.reopened() as shop:
-            undone, while_undone = _bring_back(screen, hands, case, back)
-        _check_undone(screen, case, shop, undone)
+    case = _prepare(stage)
+    hands = stage.hands(case.operator)
+    shop = Shop(dsn, rate=RATE, corrections_per_second=2.0, scheduler=builder.has_scheduler(connection))
+    shop.existing = case.before["bronze_events"][0]
+    with shop:
+        _introduce(screen, shop, case, stage.events, stage.seconds)
+        hands.begin()
+        _capture(screen, hands, case)
+        _deploy(screen, hands, case)
+        back, seen = _go_back(screen, hands, case)
+        again = hands.types_again("rollback", *_options(case), RELEASE, INCIDENT)
+        _ask_again(screen, hands)
+    connection.execute(LOAD_ALL)
+    screen.title("The facts")
+    _check_release(screen, case)
+    _check_application(screen, case)
+    _check_rows(screen, case, shop)
+    _check_run(screen, back, again)
+    with shop.reopened() as shop:
+        undone, while_undone = _bring_back(screen, hands, case, back)
+    _check_undone(screen, case, shop, undone)
     _figures(screen, hands, {"rollback": seen, "undo": while_undone})
-    end(screen, hands, time.monotonic() - began)
 
 
-def _prepare(connection: Connection, dsn: str, events: int) -> Case:
+def _prepare(stage: Stage) -> Case:
     """A healthy pipeline at rest with its application, all of it as it should be."""
-    builder.build(dsn, events=events)
+    connection, dsn = stage.connection, stage.dsn
+    builder.build(dsn, events=stage.events)
     for statements in (HISTORY, HISTORY_OWNED, OLD_LETTER, LOAD_ALL, SETTLE, EXISTED):
         connection.execute(statements)
     operator = builder.operator(dsn, rollback=True)
     # For the rehearsal, as docs/privileges.md says.
     connection.execute(f"ALTER ROLE {builder.OPERATOR} CREATEDB")
-    team = Team(CHECKOUT / STATE / "team")
+    team = Team(CHECKOUT / stage.story.state / "team")
     prices = rows(connection, PRICES)
     return Case(connection, dsn, operator, team, _prints(connection), Picture.of(connection, dsn), prices)
 
@@ -147,10 +145,10 @@ def _prints(connection: Connection) -> Prints:
 
 def _options(case: Case) -> tuple[str, ...]:
     """What the team has written down about its application."""
-    return (f"@{STATE / 'team' / case.team.variables.name}",)
+    return (f"@{case.team.variables.relative_to(CHECKOUT, walk_up=True)}",)
 
 
-def _introduce(screen: demo.Screen, shop: Shop, case: Case, events: int, seconds: float) -> None:
+def _introduce(screen: Screen, shop: Shop, case: Case, events: int, seconds: float) -> None:
     screen.say(
         f"Scout with {events:,} events, built in {seconds:.0f} s. From here on {shop.rate:.0f} sales a second arrive, some in slow "
         "transactions, and some are corrected; while the release goes and comes again, a dashboard reads silver 20 times a second. "
@@ -164,7 +162,7 @@ def _introduce(screen: demo.Screen, shop: Shop, case: Case, events: int, seconds
     )
 
 
-def _capture(screen: demo.Screen, hands: Hands, case: Case) -> None:
+def _capture(screen: Screen, hands: Hands, case: Case) -> None:
     screen.title("Before the deployment: the release is captured")
     ran = hands.types("capture_release", *_options(case), RELEASE, "protect=scout.dim_product.list_price")
     made = ran.part("release")
@@ -174,7 +172,7 @@ def _capture(screen: demo.Screen, hands: Hands, case: Case) -> None:
     )
 
 
-def _deploy(screen: demo.Screen, hands: Hands, case: Case) -> None:
+def _deploy(screen: Screen, hands: Hands, case: Case) -> None:
     """The release, its migration, and the gate's opinion of it."""
     screen.title("The deployment: three commits and a merge, and a migration")
     [[after]] = rows(case.connection, LAST_RUN)
@@ -215,7 +213,7 @@ def _job_ran(connection: Connection, after: int, status: str) -> str:
     return ""
 
 
-def _go_back(screen: demo.Screen, hands: Hands, case: Case) -> tuple[Ran, Observer]:
+def _go_back(screen: Screen, hands: Hands, case: Case) -> tuple[Ran, Observer]:
     """One command, and the ETL's own job once more."""
     screen.title("One command")
     with Observer(case.dsn) as seen:
@@ -230,7 +228,7 @@ def _go_back(screen: demo.Screen, hands: Hands, case: Case) -> tuple[Ran, Observ
     return ran, seen
 
 
-def _check_release(screen: demo.Screen, case: Case) -> None:
+def _check_release(screen: Screen, case: Case) -> None:
     """Schema, grants, jobs, history and protected data are those of the capture."""
     now, changed = case.now(), _differing(case.good.schema, case.bad.schema)
     left = _differing(case.good.schema, now.schema)
@@ -255,7 +253,7 @@ def _differing(one: list[str], other: list[str]) -> int:
     return sum(line not in there for line in one) + sum(line not in here for line in other)
 
 
-def _check_application(screen: demo.Screen, case: Case) -> None:
+def _check_application(screen: Screen, case: Case) -> None:
     """Branch, checkout and function."""
     team = case.team
     parents = team.remote.git("rev-list", "--parents", "--max-count=1", team.tip).split()[1:]
@@ -274,7 +272,7 @@ def _check_application(screen: demo.Screen, case: Case) -> None:
     )
 
 
-def _check_rows(screen: demo.Screen, case: Case, shop: Shop) -> None:
+def _check_rows(screen: Screen, case: Case, shop: Shop) -> None:
     """Every event is in one place as it was sent, silver has what bronze says, and what was there is there."""
     _check_events(screen, shop)
     [[astray, sales]] = rows(case.connection, ASTRAY)
@@ -291,7 +289,7 @@ def _check_rows(screen: demo.Screen, case: Case, shop: Shop) -> None:
     print()
 
 
-def _check_events(screen: demo.Screen, shop: Shop) -> None:
+def _check_events(screen: Screen, shop: Shop) -> None:
     found = where(shop.dsn, shop.written)
     screen.promise(
         not (found.lost or found.duplicated or found.unexpected or found.altered),
@@ -301,7 +299,7 @@ def _check_events(screen: demo.Screen, shop: Shop) -> None:
     )
 
 
-def _ask_again(screen: demo.Screen, hands: Hands) -> None:
+def _ask_again(screen: Screen, hands: Hands) -> None:
     gate = hands.types("acceptance_gate", INCIDENT, "smoke=true").part("gate")
     screen.promise(
         gate.get("ok") and _smoke(gate) == "pass",
@@ -314,7 +312,7 @@ def _smoke(gate: dict[str, Any]) -> str:
     return str(smoke.get("status", "not run"))
 
 
-def _check_run(screen: demo.Screen, back: Ran, again: Ran) -> None:
+def _check_run(screen: Screen, back: Ran, again: Ran) -> None:
     gate = back.part("gate")
     screen.promise(
         gate.get("ok") and _smoke(gate) == "pass",
@@ -323,7 +321,7 @@ def _check_run(screen: demo.Screen, back: Ran, again: Ran) -> None:
     screen.promise(again.changed == 0, f"changed by the second run: {again.changed}")
 
 
-def _bring_back(screen: demo.Screen, hands: Hands, case: Case, back: Ran) -> tuple[Ran, Observer]:
+def _bring_back(screen: Screen, hands: Hands, case: Case, back: Ran) -> tuple[Ran, Observer]:
     """The undo, and the same once more."""
     screen.title("The rollback was the mistake: the release comes back")
     screen.say(
@@ -338,7 +336,7 @@ def _bring_back(screen: demo.Screen, hands: Hands, case: Case, back: Ran) -> tup
     return hands.types_again("undo", *undo), seen
 
 
-def _check_undone(screen: demo.Screen, case: Case, shop: Shop, again: Ran) -> None:
+def _check_undone(screen: Screen, case: Case, shop: Shop, again: Ran) -> None:
     """The release is there with its data, and still no event is lost."""
     now = case.now()
     screen.promise(
@@ -354,7 +352,7 @@ def _check_undone(screen: demo.Screen, case: Case, shop: Shop, again: Ran) -> No
     screen.promise(again.changed == 0, f"changed by the second undo: {again.changed}")
 
 
-def _figures(screen: demo.Screen, hands: Hands, seen: dict[str, Observer]) -> None:
+def _figures(screen: Screen, hands: Hands, seen: dict[str, Observer]) -> None:
     screen.title("Figures, which are not promises")
     screen.say("Seconds, looked at from outside a hundred times a second.")
     print()
@@ -368,11 +366,8 @@ def _figures(screen: demo.Screen, hands: Hands, seen: dict[str, Observer]) -> No
         screen.pair(f"{name}: the slowest read", f"{each.slowest_read_seconds:5.2f} s of {each.reads} by the dashboard")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; 0 only when every fact holds."""
-    does = "Deploys a bad release to a running Scout, and rolls back to the previous one."
-    return command_line("demo_rollback", does, demonstrate, arguments, database=DATABASE, events=EVENTS)
-
+DOES = "Deploys a bad release to a running Scout, and rolls back to the previous one."
+STORY = Story("demo_rollback", DOES, DATABASE, STATE, EVENTS, show)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(player.main(STORY))

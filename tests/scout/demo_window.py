@@ -27,24 +27,11 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop i
     Watch,
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import where
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests import CHECKOUT
 from tests.integration.windows import PRINT, Case
-from tests.scout import demo
-from tests.scout.hands import (
-    OLD_LETTER,
-    Hands,
-    Prints,
-    Ran,
-    command_line,
-    end,
-    fresh,
-    rows,
-    session,
-    stamp,
-    table,
-    waits,
-)
+from tests.scout import player
+from tests.scout.player import JOBS, OLD_LETTER, Hands, Prints, Ran, Stage, Story, rows, stamp, table, waits
+from tests.scout.screen import Screen
 
 DATABASE = "scout_window"
 STATE = Path(".scout") / "demo-window"
@@ -103,32 +90,29 @@ WHERE j.jobname = 'bronze-to-silver-etl' ORDER BY d.runid DESC LIMIT 1
 OTHERS_LETTERS = PRINT.format("bronze_events_dlq", "error_details ->> 'format' IS DISTINCT FROM 'scout-recovery/1'")
 
 
-def demonstrate(server: Server, screen: demo.Screen, database: str = DATABASE, events: int = EVENTS) -> None:
-    """All screens, on a database made for them; the caller looks at screen.broken_promises."""
-    began = time.monotonic()
-    dsn = fresh(server, database, STATE)
+def show(stage: Stage) -> None:
+    """Two hours go wrong and are recovered; then the pipeline goes on by itself."""
+    screen, dsn, connection = stage.screen, stage.dsn, stage.connection
     watch = Watch(dsn)
     screen.title("A pipeline that works, and two hours of it that went wrong")
-    with session(dsn) as connection:
-        case = _break(connection, dsn, events)
-        hands = Hands(screen, builder.operator(dsn), STATE)
-        before, jobs, wrong = _prints(connection, case), rows(connection, demo.JOBS), len(case.wrong())
-        _introduce(screen, connection, case, events, time.monotonic() - began)
-        hands.begin()
-        _refuse(screen, hands)
-        with watch.watching():
-            planned, recovered, again = _recover(screen, hands, case)
-        screen.title("The facts")
-        _check_plan(screen, case, planned)
-        _check_window(screen, case, wrong, recovered)
-        _check_outside(screen, connection, case, before)
-        screen.promise(again.changed == 0, f"changed by the second run: {again.changed}")
-        screen.promise(jobs == rows(connection, demo.JOBS), "every job is as it was before")
-        shop = Shop(dsn, rate=RATE, corrections_per_second=2.0)
-        with shop:
-            _go_on(screen, hands, connection, case, shop)
+    case = _break(connection, dsn, stage.events)
+    hands = stage.hands(builder.operator(dsn))
+    before, jobs, wrong = _prints(connection, case), rows(connection, JOBS), len(case.wrong())
+    _introduce(screen, connection, case, stage.events, stage.seconds)
+    hands.begin()
+    _refuse(screen, hands)
+    with watch.watching():
+        planned, recovered, again = _recover(screen, hands, case)
+    screen.title("The facts")
+    _check_plan(screen, case, planned)
+    _check_window(screen, case, wrong, recovered)
+    _check_outside(screen, connection, case, before)
+    screen.promise(again.changed == 0, f"changed by the second run: {again.changed}")
+    screen.promise(jobs == rows(connection, JOBS), "every job is as it was before")
+    shop = Shop(dsn, rate=RATE, corrections_per_second=2.0)
+    with shop:
+        _go_on(screen, hands, connection, case, shop)
     _figures(screen, hands, watch, case, recovered)
-    end(screen, hands, time.monotonic() - began)
 
 
 def _break(connection: Connection, dsn: str, events: int) -> Case:
@@ -160,7 +144,7 @@ def _together(parts: Iterable[Damage]) -> Damage:
     return done
 
 
-def _introduce(screen: demo.Screen, connection: Connection, case: Case, events: int, seconds: float) -> None:
+def _introduce(screen: Screen, connection: Connection, case: Case, events: int, seconds: float) -> None:
     done, [[status, said]] = case.damage, rows(connection, LAST_RUN)
     each = len(done.extra)
     corrected, repeated = len(done.missing) + len(done.wrong) - 3 * each, len(done.pending) - each
@@ -188,7 +172,7 @@ def _introduce(screen: demo.Screen, connection: Connection, case: Case, events: 
     )
 
 
-def _refuse(screen: demo.Screen, hands: Hands) -> None:
+def _refuse(screen: Screen, hands: Hands) -> None:
     screen.title("May it go on? The gate says no")
     ran = hands.types("acceptance_gate", "incident=DEMO-6", fails=True)
     gate = ran.part("gate")
@@ -199,7 +183,7 @@ def _refuse(screen: demo.Screen, hands: Hands) -> None:
     )
 
 
-def _recover(screen: demo.Screen, hands: Hands, case: Case) -> tuple[Ran, Ran, Ran]:
+def _recover(screen: Screen, hands: Hands, case: Case) -> tuple[Ran, Ran, Ran]:
     """The plan and the recovery; then the same once more."""
     screen.title("The two hours are recovered: the plan, the recovery, the same once more")
     window = (f"window_start={stamp(case.window.start)}", f"window_end={stamp(case.window.end)}", "incident=DEMO-6")
@@ -208,7 +192,7 @@ def _recover(screen: demo.Screen, hands: Hands, case: Case) -> tuple[Ran, Ran, R
     return planned, recovered, hands.types_again("window_recovery", *window)
 
 
-def _check_plan(screen: demo.Screen, case: Case, planned: Ran) -> None:
+def _check_plan(screen: Screen, case: Case, planned: Ran) -> None:
     """What the plan named is what was damaged."""
     done, plan = case.damage, planned.part("move").get("plan", {})
     marked = {event: name for event, name in case.events.items() if event not in done.pending | done.poison.keys()}
@@ -224,7 +208,7 @@ def _check_plan(screen: demo.Screen, case: Case, planned: Ran) -> None:
     screen.promise(found == meant, f"the plan had found all that was damaged, and nothing else: {told}")
 
 
-def _check_window(screen: demo.Screen, case: Case, wrong: int, recovered: Ran) -> None:
+def _check_window(screen: Screen, case: Case, wrong: int, recovered: Ran) -> None:
     """Silver of the window is what its events say, and every event is accounted for."""
     left, pending = case.wrong(), case.pending()
     screen.promise(
@@ -254,7 +238,7 @@ def _check_window(screen: demo.Screen, case: Case, wrong: int, recovered: Ran) -
     )
 
 
-def _check_outside(screen: demo.Screen, connection: Connection, case: Case, before: Prints) -> None:
+def _check_outside(screen: Screen, connection: Connection, case: Case, before: Prints) -> None:
     waiting = list(case.damage.outside)
     [[still]] = rows(connection, STILL_WAITING, events=waiting)
     screen.promise(still == len(waiting), f"{still:,} of {len(waiting):,} older events elsewhere wait as they did")
@@ -263,7 +247,7 @@ def _check_outside(screen: demo.Screen, connection: Connection, case: Case, befo
     table(before, after)
 
 
-def _go_on(screen: demo.Screen, hands: Hands, connection: Connection, case: Case, shop: Shop) -> None:
+def _go_on(screen: Screen, hands: Hands, connection: Connection, case: Case, shop: Shop) -> None:
     """The pipeline goes on by itself; then the gate, and the watch."""
     screen.title("The shops open, the clock goes on, and the gate is asked again")
     screen.say(
@@ -289,16 +273,16 @@ def _go_on(screen: demo.Screen, hands: Hands, connection: Connection, case: Case
     _watch(screen, hands)
 
 
-def _watch(screen: demo.Screen, hands: Hands) -> None:
+def _watch(screen: Screen, hands: Hands) -> None:
     screen.title("Does it last? The watch")
     screen.say(
         "The dead letters are unresolved until a person fixes them: until then the pipeline counts as degraded, and keeps running."
     )
     print()
-    drawn = [CHECKOUT / STATE / f"chart.{kind}" for kind in ("svg", "png")]
+    drawn = [CHECKOUT / hands.state / f"chart.{kind}" for kind in ("svg", "png")]
     for chart in drawn:
         chart.unlink(missing_ok=True)
-    options = (*WATCH, f"chart_file={STATE / 'chart'}")
+    options = (*WATCH, f"chart_file={hands.state / 'chart'}")
     seen = hands.types("watch_recovery", "incident=DEMO-6", *options, live=True).part("watch")
     verdict, samples = seen.get("verdict", "nothing"), sum(seen.get("counts", {}).values())
     screen.promise(
@@ -309,11 +293,11 @@ def _watch(screen: demo.Screen, hands: Hands) -> None:
     words = (f"{verdict.capitalize()}: {samples} of {samples} samples", "Staleness", "Backlog", "fail above")
     screen.promise(
         all(each.encode() in text for each in words) and picture.startswith(b"\x89PNG"),
-        f"its chart has the verdict, the curves and the thresholds: {STATE / 'chart.svg'}, and .png",
+        f"its chart has the verdict, the curves and the thresholds: {hands.state / 'chart.svg'}, and .png",
     )
 
 
-def _figures(screen: demo.Screen, hands: Hands, watch: Watch, case: Case, recovered: Ran) -> None:
+def _figures(screen: Screen, hands: Hands, watch: Watch, case: Case, recovered: Ran) -> None:
     screen.title("Figures, which are not promises")
     screen.say("Seconds from the command to its end.")
     print()
@@ -331,11 +315,7 @@ def _prints(connection: Connection, case: Case) -> Prints:
     return case.untouched() | {"bronze_events_dlq": rows(connection, OTHERS_LETTERS)[0]}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; 0 only when every fact holds."""
-    does = "Damages two hours of a Scout, and recovers them."
-    return command_line("demo_window", does, demonstrate, arguments, database=DATABASE, events=EVENTS)
-
+STORY = Story("demo_window", "Damages two hours of a Scout, and recovers them.", DATABASE, STATE, EVENTS, show)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(player.main(STORY))
