@@ -22,6 +22,10 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
+from tests import CHECKOUT
+
+PICTURE = CHECKOUT / "docs" / "images" / "reset.svg"
+ALT = "An emergency reset on a terminal: each of its phases, what was wrong, what it did, how things are now, how to undo it"
 COLUMNS, ROWS = 80, 27
 #: Of a character, of a line, around the text, and of the bar above it, in pixels.
 WIDTH, HEIGHT, MARGIN, BAR = 8, 18, 16, 34

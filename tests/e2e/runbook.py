@@ -28,6 +28,7 @@ from tests import CHECKOUT
 from tests.e2e.play import environment
 
 PAGE = CHECKOUT / "docs" / "runbook.md"
+REWRITE = "PYTHONPATH=.collections python -m tests.e2e.runbook writes the page anew"
 SYMPTOMS = CHECKOUT / "docs" / "symptoms.md"
 RESET = CHECKOUT / "docs" / "emergency-reset.md"
 

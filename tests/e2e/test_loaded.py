@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import CHECKOUT, PLUGINS, Stage
+from tests.e2e.play import PLUGINS, Stage
 
 OURS = "ansible_collections.scout.recovery.plugins."
 LOGIC = f"{OURS}module_utils.recovery."
@@ -64,12 +64,3 @@ def test_no_operation_loads_those_it_does_not_name(playbook: str, healthy: Pipel
     assert not [name for name in modules if name.partition(".")[0] == "matplotlib"]
     for other in ("scout_rollback", "scout_quarantine", "scout_undo"):
         assert f"{OURS}modules.{other}" not in modules
-
-
-def test_every_module_has_a_front_of_its_own_name() -> None:
-    """By that Ansible tells, before it forks, which of them a play needs."""
-    fronts = CHECKOUT / "plugins" / "action"
-    modules = {path.name for path in CHECKOUT.glob("library/*.py")}
-    assert {path.name for path in fronts.glob("*.py")} == modules | {"scout.py"}
-    links = [path for path in fronts.glob("*.py") if path.is_symlink()]
-    assert {str(path.readlink()) for path in links} == {"scout.py"}

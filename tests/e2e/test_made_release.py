@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -59,17 +58,3 @@ def test_a_release_is_one_command(tmp_path: Path) -> None:
     again = release(copy, VERSION)
     assert again.returncode == 2
     assert "is released already" in again.stderr
-
-
-def test_every_module_is_in_a_changelog_or_not_released_yet() -> None:
-    told: set[str] = set()
-    released: set[str] = set()
-    for home in (CHECKOUT, CHECKOUT / "drills"):
-        if (file := home / "changelogs" / "changelog.yaml").exists():
-            for version, made in yaml.safe_load(file.read_text())["releases"].items():
-                released.add(version)
-                told |= {each["name"] for each in made.get("modules", [])}
-    modules = [*CHECKOUT.glob("library/scout_*.py"), *CHECKOUT.glob("drills/plugins/modules/scout_*.py")]
-    for path in modules:
-        [since] = re.findall(r"^version_added: (\S+)$", path.read_text(), re.MULTILINE)
-        assert path.stem in told or since not in released, path.stem

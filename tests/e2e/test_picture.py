@@ -20,13 +20,11 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import ALLOW_SUPERUSER
 from tests.e2e.browser import Browser
-from tests.e2e.picture import Line, lines_of, recorded, svg
+from tests.e2e.picture import ALT, PICTURE, Line, lines_of, recorded, svg
 from tests.e2e.play import BIN, CHECKOUT, environment
 from tests.e2e.runbook import UUID, passing
 
-PICTURE = CHECKOUT / "docs" / "images" / "reset.svg"
 COMMAND = "ansible-playbook playbooks/emergency_reset.yml"
-ALT = "An emergency reset on a terminal: each of its phases, what was wrong, what it did, how things are now, how to undo it"
 POISON = ("non_numeric_amount", "missing_store_id", "bad_ts")
 HERE = re.compile(r"\b(?:scout|tutor) on localhost:\d+")
 #: What a slower machine says more often, or not at all.
@@ -88,15 +86,6 @@ def test_the_picture_is_of_a_run(broken: str, tmp_path: Path) -> None:
     )
 
 
-def test_the_picture_is_light_loads_nothing_and_is_the_readme_s() -> None:
-    text = PICTURE.read_text(encoding="utf-8")
-    assert len(text.encode()) < 40_000
-    assert re.findall(r"https?://[^\"]+", text) == ["http://www.w3.org/2000/svg"]
-    assert not re.search(r"<script|@import|@font-face|<image|url\(", text)
-    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    assert f"![{ALT}](docs/images/{PICTURE.name})" in readme.replace("\n", " ")
-
-
 def test_its_end_is_seen_and_fits(browser: Browser) -> None:
     """In a browser, for somebody who wants no motion."""
     picture = PICTURE.read_text(encoding="utf-8").partition("\n")[2]
@@ -107,11 +96,3 @@ def test_its_end_is_seen_and_fits(browser: Browser) -> None:
     assert "ingestion is running, nothing is failing" in seen.text
     assert seen.errors == []
     assert seen.requests == []
-
-
-def test_a_line_is_broken_as_a_terminal_does_and_kept_whole() -> None:
-    line = Line((("g", "x" * 100), ("", "<&>" * 30)), 1.0)
-    [prompt, found] = lines_of(svg("true", [line], 'a "b" & <c>'))
-    assert prompt.text == "$ true"
-    assert found.text == line.text
-    assert [len(text) for _, text in found.parts] == [80, 20, 60, 30]

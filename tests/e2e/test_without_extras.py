@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
-from tests import CHECKOUT
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -33,14 +31,6 @@ def without(tmp_path: Path) -> dict[str, str]:
     for name in IMPORTED.values():
         (folder / f"{name}.py").write_text(f'raise ModuleNotFoundError("No module named {name!r}", name={name!r})\n')
     return {"PYTHONPATH": str(folder)}
-
-
-def test_these_are_all_extras_and_the_rest_is_three_packages() -> None:
-    wanted = {
-        name: re.findall(r"^([a-z][\w-]*)", (CHECKOUT / "requirements" / f"{name}.in").read_text(), re.MULTILINE)
-        for name in ("runtime", "extras")
-    }
-    assert wanted == {"runtime": ["ansible-core", "psycopg", "tzdata"], "extras": list(IMPORTED)}
 
 
 def test_a_reset_needs_none_of_them(broken: Pipeline, tmp_path: Path, without: dict[str, str]) -> None:

@@ -74,3 +74,12 @@ def test_unknown_options_of_a_module_are_refused_with_those_it_knows() -> None:
     assert str(raised.value).startswith(
         "unknown options for scout_drain: batch_row, targetseconds. Next: scout_drain knows allow_superuser, batch_rows,"
     )
+
+
+def test_every_module_has_a_front_of_its_own_name() -> None:
+    """By that Ansible tells, before it forks, which of them a play needs."""
+    fronts = CHECKOUT / "plugins" / "action"
+    modules = {path.name for path in CHECKOUT.glob("library/*.py")}
+    assert {path.name for path in fronts.glob("*.py")} == modules | {"scout.py"}
+    links = [path for path in fronts.glob("*.py") if path.is_symlink()]
+    assert {str(path.readlink()) for path in links} == {"scout.py"}
