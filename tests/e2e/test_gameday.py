@@ -71,19 +71,10 @@ def test_check_says_what_would_be_played(stage: Stage, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"rounds": 0}, "rounds 0 is less than 1"),
-        ({"seed": -1}, "seed -1 is less than 0"),
-        ({"script": "nowhere"}, "there is no script 'nowhere'"),
-        ({"scout_dsn": "postgresql://somewhere/scout"}, "never works in the database of scout_dsn"),
-    ],
-)
-def test_what_cannot_be_played_is_refused(stage: Stage, tmp_path: Path, options: dict[str, Any], says: str) -> None:
-    played = stage.play("gameday", None, gameday_output_dir=str(tmp_path / "out"), **options)
+def test_what_cannot_be_played_is_refused(stage: Stage, tmp_path: Path) -> None:
+    played = stage.play("gameday", None, gameday_output_dir=str(tmp_path / "out"), rounds=0)
     assert played.rc == 2
-    assert says in " ".join(played.text.split())
+    assert "rounds 0 is less than 1" in " ".join(played.text.split())
     assert not (tmp_path / "out").exists()
 
 
