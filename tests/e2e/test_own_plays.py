@@ -31,13 +31,14 @@ def own(
     options: dict[str, Any] | None = None,
     **play: Any,
 ) -> Played:
-    """Plays tasks of one's own, with an environment that names another database and a plugin that executes elsewhere."""
+    """Plays tasks of one's own, with an environment that names another database, and a plugin that executes elsewhere for who asks."""
     playbook = stage.home / "own.yml"
     playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, **play, "tasks": list(tasks)}]))
     shared = {"ansible_connection": "local"}
     inventory = stage.inventory({name: shared | variables for name, variables in hosts.items()})
-    env = NOWHERE | {"ANSIBLE_CONNECTION_PLUGINS": str(PLUGINS / "connection_plugins")}
-    return stage.play(str(playbook), None, "-i", inventory, *arguments, env=env, **(options or {}))
+    elsewhere = any(variables.get("ansible_connection") == "elsewhere" for variables in hosts.values())
+    plugins = {"ANSIBLE_CONNECTION_PLUGINS": str(PLUGINS / "connection_plugins")} if elsewhere else {}
+    return stage.play(str(playbook), None, "-i", inventory, *arguments, env=NOWHERE | plugins, **(options or {}))
 
 
 def paused(pipeline: Pipeline) -> bool:
