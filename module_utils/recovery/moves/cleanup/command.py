@@ -10,7 +10,6 @@ import typing as t
 
 from ...core.errors import NotConverged, SystemicFailure
 from ...core.text import count, in_words
-from ...postgres.failures import attempting
 from ...scout import row_images
 from ..engine import damaged_silver
 from ..engine import job as engine_job
@@ -129,10 +128,7 @@ def _refuse_systemic(call: Call, seen: _Look, result: _Found) -> None:
 
 def _refuse_damaged(call: Call, seen: _Look, result: _Found) -> None:
     """Raises where a sale would move whose events are sound: silver lost or altered it, and a rebuild restores it."""
-    with (
-        attempting("could not compare silver with its events", on=call.session.where),
-        call.session.read(statement_timeout_seconds=engine_job.SCAN_SECONDS),
-    ):
+    with engine_job.reading(call.session, "could not compare silver with its events"):
         damaged = damaged_silver.find(call.session, seen.tables, mover.violating(call.session, seen.wanted))
     if damaged is not None:
         sales = count(len(damaged.differing), "sale")
@@ -147,10 +143,7 @@ def _refuse_damaged(call: Call, seen: _Look, result: _Found) -> None:
 
 def _whole(call: Call, seen: _Look) -> Whole:
     """All that would move, by table."""
-    with (
-        attempting("could not read what would move", on=call.session.where),
-        call.session.read(statement_timeout_seconds=engine_job.SCAN_SECONDS),
-    ):
+    with engine_job.reading(call.session, "could not read what would move"):
         return mover.whole(call.session, seen.tables, seen.wanted)
 
 

@@ -23,7 +23,7 @@ from ...scout import contract
 from ...scout.poison_probe import Refused
 from ...scout.row_hazards import refuse_cascades
 from ..engine.batches import Batches, Done
-from ..engine.job import SCAN_SECONDS, closed
+from ..engine.job import SCAN_SECONDS, closed, reading
 from ..engine.siblings import RelatedEvents
 from . import duplicates
 from . import letters as redrive_letters
@@ -180,7 +180,7 @@ class Redrive:
         session = self.session
         with session.read():
             refuse_cascades(session)
-        with session.read(statement_timeout_seconds=SCAN_SECONDS):
+        with reading(session, "could not compare the dead letters with bronze"):
             path = redrive_letters.Path(session, self.selection, self.values)
             self.same = duplicates.find(session, self.condition, self.values)
         self._note_kin()

@@ -65,7 +65,8 @@ def undo[R: Mapping[str, t.Any]](
         work = undo_run.Undo(call.session, tables, undone, params["on_conflict"], call.progress, looked_at)
         preview = work.preview()
     result, run_named = _found(undone, preview), named(undone)
-    if undone["undone_by"] or not (preview.items or preview.conflicting):
+    # An interrupted undo with nothing left still has to come to its end.
+    if undone["undone_by"] or not (preview.items or preview.conflicting or job.interrupted):
         by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to undo"
         return {**result, **job.nothing(f"{run_named} is already undone{by}")}
     engine_job.refuse_too_many(preview.items, params, where=call.session.where, noun="item")
@@ -117,7 +118,10 @@ def _planned(job: engine_job.MoveJob, undone: Row, preview: undo_run.Preview) ->
     text = f"would undo {named(undone)}: {_rows(preview.put_back)} would be restored"
     if preview.conflicting:
         text += f"; {count(preview.conflicting, 'row')} in conflict"
-    return {**job.planned({"run_id": undone["run_id"]}, preview, verb="would undo"), "summary": text}
+    planned = job.planned({"run_id": undone["run_id"]}, preview, verb="would undo")
+    if file := planned.get("plan_file"):
+        text += f"; the plan is in {file}"
+    return {**planned, "summary": text}
 
 
 def _of_schema[R: Mapping[str, t.Any]](
