@@ -344,15 +344,6 @@ def test_ids_that_do_not_exist_are_named(scout_db: str, tmp_path: Path) -> None:
     assert fingerprint(scout_db) == before
 
 
-def test_more_rows_than_allowed_are_refused_before_the_first_write(scout_db: str) -> None:
-    before = fingerprint(scout_db)
-    result = refused("scout_quarantine", scout_db, **EVERYTHING, max_rows=119)
-    assert [word for word in ("max_rows", "119", "120") if word not in result["msg"]] == []
-    assert {k: v for k, v in fingerprint(scout_db).items() if k in before} == before
-    assert not one(scout_db, "SELECT to_regclass('scout_ops.runs') IS NOT NULL"), "there is not even a ledger"
-    assert ran("scout_quarantine", scout_db, **EVERYTHING, max_rows=120)["moved"]["events"] == 120
-
-
 # --- sent once more
 
 

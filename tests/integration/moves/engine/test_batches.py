@@ -10,7 +10,6 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,7 +26,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
     Settings,
     open_session,
 )
-from tests.integration.modules import Result, call, connect, fingerprint, one, rows
+from tests.integration.modules import Result, call, connect, one, rows
 
 EVERYTHING = {"window_start": "2000-01-01T00:00:00Z", "max_rows": 10_000_000}
 INDEX = "CREATE INDEX ON scout.bronze_events (ingested_at)"
@@ -231,30 +230,6 @@ def test_a_half_done_run_can_be_undone(half_done: tuple[str, Result]) -> None:
     assert (moved(dsn), one(dsn, "SELECT count(*) FROM scout.bronze_events")) == (0, 2000)
     assert undone["put_back"] == {"events": stopped["effects"]["moved"]["events"]}
     assert quarantine(dsn)["resumed"] is False, "what was taken back is not gone on with"
-
-
-def test_the_stop_file(scout_db: str, tmp_path: Path) -> None:
-    stop = tmp_path / "stop"
-    stop.touch()
-    before = fingerprint(scout_db)
-    stopped = quarantine(scout_db, stop_file=str(stop))
-    assert stopped["error"]["kind"] == "stopped"
-    assert f"remove {stop}, then run the same command again" in stopped["msg"]
-    assert {k: v for k, v in fingerprint(scout_db).items() if k.startswith("scout.")} == {
-        k: v for k, v in before.items() if k.startswith("scout.")
-    }
-    stop.unlink()
-    assert quarantine(scout_db, stop_file=str(stop))["moved"]["events"] == 2000
-
-
-def test_more_than_max_rows_is_refused_before_the_first_write(scout_db: str) -> None:
-    before = fingerprint(scout_db)
-    for check in (True, False):
-        refused = call("scout_quarantine", scout_db, check=check, **EVERYTHING | {"max_rows": 1999})
-        assert refused["error"]["kind"] == "bad_input"
-        assert "refused to move 2,000 events: max_rows is 1,999" in refused["msg"]
-        assert "-e max_rows=2000" in refused["msg"]
-    assert fingerprint(scout_db) == before
 
 
 def test_it_gives_way_to_those_who_waited(scout_db: str) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import itertools
 import json
@@ -750,73 +749,6 @@ def test_a_plan_is_kept_to(scout_db: str, tmp_path: Path) -> None:
     assert (result["redriven"], late in bronze(scout_db)) == (2, False)
     again = ran("scout_redrive", scout_db, plan_file=file)
     assert (again["changed"], "has been applied" in again["summary"]) == (False, True)
-
-
-def test_a_plan_is_refused_where_an_entry_has_changed(scout_db: str, tmp_path: Path) -> None:
-    file = str(tmp_path / "plan.json")
-    poisoned(scout_db, 2)
-    call("scout_redrive", scout_db, check=True, plan_file=file, error_codes=["POISON_EVENT"])
-    with connect(scout_db) as connection:
-        connection.execute(
-            "DELETE FROM scout.bronze_events_dlq WHERE ctid = (SELECT min(ctid) FROM scout.bronze_events_dlq)"
-        )
-    result = refused("scout_redrive", scout_db, plan_file=file)
-    assert "entries: planned 2, now 1" in result["msg"]
-
-
-# --- broken off
-
-
-class BrokenOff(Progress):
-    """Has the session terminated when its second batch begins."""
-
-    def __init__(self, dsn: str) -> None:
-        super().__init__()
-        self.dsn, self.batches = dsn, 0
-
-    @contextlib.contextmanager
-    def unbroken(self) -> Iterator[None]:
-        self.batches += 1
-        if self.batches == 2:
-            rows(
-                self.dsn,
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE starts_with(application_name, 'scout-recovery/') AND datname = current_database()",
-            )
-        with super().unbroken():
-            yield
-
-
-def test_a_run_that_lost_its_session_goes_on(scout_db: str) -> None:
-    ids = loaded(scout_db, [*(sale(n) for n in range(1, 40)), sale(1, net_amount=1)])
-    written, made = bronze(scout_db), plain_silver(scout_db)
-    run = away(scout_db, ids)
-    before = scout_tables(scout_db)
-    options = {"run_id": run["run_id"], "canary_rows": 4, "rate_per_second": 40}
-    broken = call("scout_redrive", scout_db, progress=BrokenOff(scout_db), **options)
-    assert broken["failed"]
-    assert broken["error"]["kind"] == "connection_lost"
-    back = len(set(ids) & set(bronze(scout_db)))
-    assert 0 < back < 40
-    assert silver_is_what_bronze_makes(scout_db) == {}
-    assert where(scout_db, written) == ZERO
-    result = ran("scout_redrive", scout_db, **options)
-    assert (result["run_id"], result["resumed"], result["redriven"]) == (broken["run_id"], True, 40)
-    assert (bronze(scout_db), plain_silver(scout_db)) == (written, made)
-    assert not ran("scout_redrive", scout_db, **options)["changed"]
-    undone_and_back(scout_db, result, before)
-
-
-def test_a_stop_file_ends_it_after_a_batch(scout_db: str, tmp_path: Path) -> None:
-    ids = loaded(scout_db, [sale(n) for n in range(1, 20)])
-    run = away(scout_db, ids)
-    stop = tmp_path / "stop"
-    stop.touch()
-    options = {"run_id": run["run_id"], "stop_file": str(stop)}
-    result = call("scout_redrive", scout_db, **options)
-    assert result["error"]["kind"] == "stopped"
-    stop.unlink()
-    assert ran("scout_redrive", scout_db, **options)["redriven"] == 19
 
 
 def test_an_event_that_comes_in_meanwhile_is_not_doubled(scout_db: str) -> None:

@@ -452,34 +452,3 @@ def test_what_cannot_be_explained_fails_the_run_with_its_ids(scout_db: str, what
     again = recover(case)
     assert again["reconciliation"]["unexplained"] == 0
     case.check()
-
-
-def test_max_rows_bounds_what_is_made_again(scout_db: str) -> None:
-    case = damaged(scout_db, WINDOW, "totals_wrong", count=9)
-    before = scout_tables(scout_db)
-    refused = call("scout_window_recovery", scout_db, max_rows=3, **WINDOW.options)
-    assert refused["failed"]
-    assert "max_rows is 3" in refused["msg"]
-    assert scout_tables(scout_db) == before
-    recover(case, max_rows=100_000)
-    case.check()
-
-
-def test_a_plan_that_has_drifted_is_refused(scout_db: str, tmp_path: Any) -> None:
-    case = damaged(scout_db, WINDOW, "totals_wrong", "rows_missing")
-    file = str(tmp_path / "plan.json")
-    ran("scout_window_recovery", scout_db, check=True, plan_file=file, **WINDOW.options)
-    with connect(scout_db) as connection:
-        [[late]] = connection.execute(
-            "SELECT max(source_event_id::text)::uuid FROM scout.silver_transactions WHERE transaction_id = ANY (%s)",
-            [[*case.damage.wrong]],
-        ).fetchall()
-        connection.execute("DELETE FROM scout.silver_transactions WHERE source_event_id = %s", [late])
-    refused = call("scout_window_recovery", scout_db, plan_file=file)
-    assert refused["failed"]
-    assert "drifted" in refused["msg"]
-    ran("scout_window_recovery", scout_db, check=True, plan_file=file, **WINDOW.options)
-    result = ran("scout_window_recovery", scout_db, plan_file=file)
-    assert result["changed"]
-    case.check()
-    assert not ran("scout_window_recovery", scout_db, plan_file=file)["changed"]
