@@ -21,7 +21,7 @@ ALTER TABLE w.t ADD j jsonb DEFAULT '{"a": [1, null, "ü"]}', ADD b bytea DEFAUL
 CREATE TABLE w.t (id int PRIMARY KEY, a text, b int); INSERT INTO w.t VALUES (1, 'x', 5), (2, NULL, 6);
 -- release:
 ALTER TABLE w.t DROP COLUMN b;
--- lossy: column w\.t\.b: would be recreated without its data
+-- lossy: column w\.t\.b[^:;]*: would be recreated without its data
 
 -- wreck: a protected column in the middle is dropped
 -- protect: w.t.a
@@ -34,7 +34,7 @@ ALTER TABLE w.t DROP COLUMN a;
 CREATE TABLE w.t (id int PRIMARY KEY, b int NOT NULL); INSERT INTO w.t VALUES (1, 5), (2, 6);
 -- release:
 ALTER TABLE w.t DROP COLUMN b; INSERT INTO w.t VALUES (3);
--- refused: column w\.t\.b must have a value in every row
+-- impossible: column w\.t\.b must have a value in every row
 
 -- wreck: a column is renamed
 CREATE TABLE w.t (id int PRIMARY KEY, a text NOT NULL DEFAULT 'x', b int, CHECK (a <> '')); INSERT INTO w.t VALUES (1, 'x', 5);
@@ -197,13 +197,13 @@ REVOKE SELECT (v) ON w.t FROM dashboard_reader; GRANT UPDATE (a, v) ON w.t TO ed
 CREATE TABLE w.t (a int, v text); INSERT INTO w.t VALUES (1, 'b'), (1, 'b');
 -- release:
 ALTER TABLE w.t ADD COLUMN n int; UPDATE w.t SET n = 5;
--- lost: column w\.t\.n: would be dropped and cannot be saved
+-- lost: column w\.t\.n[^:;]*: would be dropped and cannot be saved
 
 -- wreck: the key is dropped with its column
 CREATE TABLE w.t (id int PRIMARY KEY, v text); INSERT INTO w.t VALUES (1, 'b'), (2, 'c');
 -- release:
 ALTER TABLE w.t DROP COLUMN id;
--- refused: column w\.t\.id
+-- impossible: column w\.t\.id
 
 -- wreck: a column with quotes and blanks in its name is added
 CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (1);

@@ -185,7 +185,7 @@ RESET ROLE; DROP SCHEMA w CASCADE;
 CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (1); CREATE VIEW w.v AS SELECT id FROM w.t; CREATE FUNCTION w.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
 -- release:
 RESET ROLE; ALTER SCHEMA w RENAME TO w_renamed;
--- refused: w_renamed
+-- impossible: w_renamed
 
 -- wreck: a published table is renamed
 CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'); RESET ROLE; CREATE PUBLICATION w_realtime FOR TABLE w.t;
@@ -263,7 +263,7 @@ DROP FUNCTION scout.load_silver_from_bronze(int); CREATE FUNCTION scout.load_sil
 CREATE FUNCTION w.log() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE TABLE w.t (id int PRIMARY KEY);
 -- release:
 RESET ROLE; CREATE EVENT TRIGGER w_log ON ddl_command_end EXECUTE FUNCTION w.log();
--- refused: event trigger w_log
+-- impossible: event trigger w_log
 
 -- wreck: a view of somebody else stands on what the release added
 CREATE TABLE w.t (id int PRIMARY KEY); RESET ROLE; CREATE SCHEMA w_reports;
@@ -278,6 +278,7 @@ ALTER TABLE w.t ADD COLUMN b int; RESET ROLE; CREATE VIEW w_reports.r AS SELECT 
 -- refused: w_reports\.r
 
 -- wreck: an operator class and a cast are added
+-- alone:
 CREATE TYPE w.p AS (x int); CREATE FUNCTION w.to_p(int) RETURNS w.p LANGUAGE sql IMMUTABLE AS 'SELECT ROW($1)::w.p';
 -- release:
 CREATE CAST (int AS w.p) WITH FUNCTION w.to_p(int);
@@ -333,13 +334,13 @@ ALTER TABLE w.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON w.t USING (w.f(id)
 RESET ROLE; CREATE FOREIGN DATA WRAPPER w_none; CREATE SERVER w_far FOREIGN DATA WRAPPER w_none OPTIONS (host 'far'); CREATE FOREIGN TABLE w.f (id int OPTIONS (name 'i')) SERVER w_far OPTIONS (name 'g');
 -- release:
 RESET ROLE; DROP FOREIGN TABLE w.f;
--- refused: foreign table w\.f differs, and foreign tables are not restored
+-- impossible: foreign table w\.f differs, and foreign tables are not restored
 
 -- wreck: a foreign table gets a column, and is not read to see
 RESET ROLE; CREATE FOREIGN DATA WRAPPER w_none; CREATE SERVER w_far FOREIGN DATA WRAPPER w_none OPTIONS (host 'far'); CREATE FOREIGN TABLE w.f (id int OPTIONS (name 'i')) SERVER w_far OPTIONS (name 'g');
 -- release:
 RESET ROLE; ALTER FOREIGN TABLE w.f ADD COLUMN a text OPTIONS (name 'a');
--- refused: foreign table w\.f differs, and foreign tables are not restored
+-- impossible: foreign table w\.f differs, and foreign tables are not restored
 
 -- wreck: a materialized view of a view is dropped with it
 CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x'); CREATE VIEW w.v AS SELECT id, a, count(*) AS n FROM w.t GROUP BY id; CREATE MATERIALIZED VIEW w.m AS SELECT * FROM w.v;
@@ -350,25 +351,25 @@ ALTER TABLE w.t DROP CONSTRAINT t_pkey CASCADE;
 CREATE TEXT SEARCH CONFIGURATION w.c (COPY = pg_catalog.simple);
 -- release:
 ALTER TEXT SEARCH CONFIGURATION w.c ALTER MAPPING FOR asciiword WITH english_stem;
--- refused: other text search configuration w\.c cannot be restored: a different definition
+-- impossible: other text search configuration w\.c cannot be restored: a different definition
 
 -- wreck: a text search dictionary has another option
 CREATE TEXT SEARCH DICTIONARY w.d (TEMPLATE = pg_catalog.simple, STOPWORDS = english);
 -- release:
 ALTER TEXT SEARCH DICTIONARY w.d (ACCEPT = false);
--- refused: other text search dictionary w\.d cannot be restored: a different definition
+-- impossible: other text search dictionary w\.d cannot be restored: a different definition
 
 -- wreck: an operator family has another member
 RESET ROLE; CREATE FUNCTION w.cmp(int, text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'; CREATE OPERATOR FAMILY w.f USING btree;
 -- release:
 RESET ROLE; ALTER OPERATOR FAMILY w.f USING btree ADD FUNCTION 1 w.cmp(int, text);
--- refused: other operator family w\.f USING btree cannot be restored: a different definition
+-- impossible: other operator family w\.f USING btree cannot be restored: a different definition
 
 -- wreck: an event trigger of the release is disabled
 RESET ROLE; CREATE FUNCTION w.e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER w_seen ON ddl_command_end WHEN TAG IN ('CREATE SERVER') EXECUTE FUNCTION w.e();
 -- release:
 RESET ROLE; ALTER EVENT TRIGGER w_seen DISABLE;
--- refused: other event trigger w_seen cannot be restored: a different definition
+-- impossible: other event trigger w_seen cannot be restored: a different definition
 
 -- wreck: a sequence stands where it could not when it was captured
 CREATE SEQUENCE w.s AS smallint; CREATE TABLE w.t (id int GENERATED ALWAYS AS IDENTITY (MAXVALUE 9) PRIMARY KEY);

@@ -25,7 +25,7 @@ CREATE UNLOGGED TABLE w.m (id int PRIMARY KEY); INSERT INTO w.m VALUES (1);
 CREATE TABLE w.t (id int PRIMARY KEY, a text); INSERT INTO w.t VALUES (1, 'x');
 -- release:
 DROP TABLE w.t;
--- lossy: table w\.t: would be recreated without its data
+-- lossy: table w\.t[^:;]*: would be recreated without its data
 
 -- wreck: a protected table is dropped
 -- protect: w.t
@@ -131,7 +131,7 @@ CREATE TABLE w.c (b int) INHERITS (w.p); INSERT INTO w.c VALUES (2, 'y', 3);
 CREATE TABLE w.p (id int PRIMARY KEY, a text); CREATE TABLE w.c (PRIMARY KEY (id)) INHERITS (w.p); INSERT INTO w.p VALUES (1, 'x'); INSERT INTO w.c VALUES (2, 'y');
 -- release:
 ALTER TABLE w.p ADD COLUMN n int DEFAULT 4;
--- lost: column w\.c\.n: would be dropped and cannot be saved
+-- lost: column w\.c\.n[^:;]*: would be dropped and cannot be saved
 
 -- wreck: a typed table loses its type
 CREATE TYPE w.row AS (id int, a text); CREATE TABLE w.t OF w.row; INSERT INTO w.t VALUES (1, 'x');
@@ -219,7 +219,7 @@ CREATE TABLE w.p (id int PRIMARY KEY, x int); CREATE TABLE w.c (b int PRIMARY KE
 -- protect: w.p.x
 -- release:
 ALTER TABLE w.p DROP COLUMN x;
--- lossy: column w\.c\.x: would be recreated without its data
+-- lossy: column w\.c\.x[^:;]*: would be recreated without its data
 
 -- wreck: a parent gets a column that its child has
 CREATE TABLE w.p (id int); CREATE TABLE w.c (b int) INHERITS (w.p); INSERT INTO w.c VALUES (2, 3);
@@ -292,7 +292,7 @@ INSERT INTO w.t VALUES (2, 'y');
 -- release:
 DROP TABLE w.t1; INSERT INTO w.t VALUES (1, 'x'), (30, 'y');
 -- moved: w.t
--- lossy: table w.t1: would be recreated without its data
+-- lossy: table w.t1[^:;]*: would be recreated without its data
 
 -- wreck: the default partition has got rows of one that was dropped and saved
 CREATE TABLE w.t (d int, a text, PRIMARY KEY (d, a)) PARTITION BY RANGE (d, a); CREATE TABLE w.t1 PARTITION OF w.t FOR VALUES FROM (0, MINVALUE) TO (10, MINVALUE); CREATE TABLE w.rest PARTITION OF w.t DEFAULT;
@@ -307,4 +307,4 @@ CREATE TABLE w.p (id int PRIMARY KEY, a text); CREATE TABLE w.c (PRIMARY KEY (id
 INSERT INTO w.p VALUES (1, 'p'); INSERT INTO w.c VALUES (1, 'c');
 -- release:
 ALTER TABLE w.p ADD COLUMN n text; UPDATE w.p SET n = 'n' || a;
--- lost: column w\.c\.n: would be dropped and cannot be saved
+-- lost: column w\.c\.n[^:;]*: would be dropped and cannot be saved

@@ -74,7 +74,7 @@ CREATE DOMAIN w.code AS text CHECK (VALUE ~ '^[A-Z]+$'); ALTER TABLE w.t ALTER d
 CREATE DOMAIN w.d AS int; CREATE TABLE w.t (id int PRIMARY KEY, d w.d); INSERT INTO w.t VALUES (1, 50);
 -- release:
 ALTER TABLE w.t ALTER d TYPE bigint; DROP DOMAIN w.d; CREATE DOMAIN w.d AS bigint; ALTER TABLE w.t ALTER d TYPE w.d;
--- refused: domain w\.d
+-- impossible: domain w\.d
 
 -- wreck: a type is dropped with the function that takes it
 CREATE TYPE w.p AS (x int, y int); CREATE FUNCTION w.f(w.p) RETURNS int LANGUAGE sql AS 'SELECT 1';
@@ -105,38 +105,38 @@ ALTER TYPE w.mood SET SCHEMA w_types;
 CREATE TYPE w.p AS (x int, y int); CREATE TABLE w.t (id int PRIMARY KEY, p w.p); INSERT INTO w.t VALUES (1, '(1,2)'), (2, NULL);
 -- release:
 ALTER TYPE w.p ADD ATTRIBUTE z int; UPDATE w.t SET p.z = 100 + id WHERE id = 1;
--- refused: column w\.t\.p
+-- losing: column w\.t\.p
 
 -- wreck: an attribute is dropped from a composite type
 CREATE TYPE w.p AS (x int, y int); CREATE TABLE w.t (id int PRIMARY KEY, p w.p); INSERT INTO w.t VALUES (1, '(1,2)'), (2, NULL);
 -- release:
 ALTER TYPE w.p DROP ATTRIBUTE y;
--- refused: column w\.t\.p
+-- losing: column w\.t\.p
 
 -- wreck: an attribute is added to the elements of an array
 CREATE TYPE w.p AS (x int, y int); CREATE TABLE w.t (id int PRIMARY KEY, p w.p[]); INSERT INTO w.t VALUES (1, '{"(1,2)","(3,4)"}'), (2, '{}');
 -- release:
 ALTER TYPE w.p ADD ATTRIBUTE z int; UPDATE w.t SET p = ARRAY[ROW(1, 2, 9)::w.p] WHERE id = 1;
--- refused: column w\.t\.p
+-- losing: column w\.t\.p
 
 -- wreck: an attribute is added to what a domain is of
 CREATE TYPE w.p AS (x int, y int); CREATE DOMAIN w.d AS w.p; CREATE TABLE w.t (id int PRIMARY KEY, p w.d); INSERT INTO w.t VALUES (1, '(1,2)');
 -- release:
 ALTER TYPE w.p ADD ATTRIBUTE z int; UPDATE w.t SET p = ROW(1, 2, 9)::w.p WHERE id = 1;
--- refused: column w\.t\.p
+-- losing: column w\.t\.p
 
 -- wreck: an attribute is added to what another composite type has
 CREATE TYPE w.p AS (x int, y int); CREATE TYPE w.q AS (name text, p w.p); CREATE TABLE w.t (id int PRIMARY KEY, q w.q);
 INSERT INTO w.t VALUES (1, ROW('n', ROW(1, 2)));
 -- release:
 ALTER TYPE w.p ADD ATTRIBUTE z int; UPDATE w.t SET q.p.z = 5;
--- refused: column w\.t\.q
+-- losing: column w\.t\.q
 
 -- wreck: an attribute is renamed
 CREATE TYPE w.p AS (x int, y int); CREATE TABLE w.t (id int PRIMARY KEY, p w.p); INSERT INTO w.t VALUES (1, '(1,2)');
 -- release:
 ALTER TYPE w.p RENAME ATTRIBUTE y TO z;
--- refused: column w\.t\.p
+-- losing: column w\.t\.p
 
 -- wreck: a domain is looser and a row makes use of it
 CREATE DOMAIN w.d AS int CONSTRAINT small CHECK (VALUE < 100); CREATE TABLE w.t (id int PRIMARY KEY, d w.d); INSERT INTO w.t VALUES (1, 50);
@@ -172,20 +172,20 @@ ALTER DOMAIN w.d DROP CONSTRAINT small; INSERT INTO w.t VALUES (2, 60), (3, NULL
 CREATE TABLE w.p (x int, y text); CREATE TABLE w.t (id int PRIMARY KEY, c w.p, d w.p[]); INSERT INTO w.t VALUES (1, ROW(1, 'a'), NULL);
 -- release:
 ALTER TABLE w.p ADD COLUMN z text; UPDATE w.t SET c = ROW(1, 'a', 'z'), d = ARRAY[ROW(2, 'b', 'zz')::w.p];
--- refused: column w\.t\.c, column w\.t\.d: would be dropped and cannot be saved
+-- losing: column w\.t\.c, column w\.t\.d[^:;]*: would be dropped and cannot be saved
 
 -- wreck: a column is dropped from a table whose rows are in those that another table holds
 CREATE TABLE w.p (x int, y text, z text); CREATE TABLE w.t (id int PRIMARY KEY, c w.p); CREATE TABLE w.u (id int PRIMARY KEY, t w.t);
 INSERT INTO w.u VALUES (1, ROW(1, ROW(1, 'a', 'z')));
 -- release:
 ALTER TABLE w.p DROP COLUMN z;
--- refused: column w\.u\.t: would be recreated without its data
+-- losing: column w\.u\.t[^:;]*: would be recreated without its data
 
 -- wreck: a column with a default is dropped from a table whose rows another table holds
 CREATE TABLE w.p (x int, y text DEFAULT 'a'); CREATE TABLE w.t (id int PRIMARY KEY, c w.p);
 -- release:
 ALTER TABLE w.p DROP COLUMN y;
--- refused: column w\.p\.y cannot be added: column w\.t\.c holds rows of its table
+-- impossible: column w\.p\.y cannot be added: column w\.t\.c holds rows of its table
 
 -- wreck: a column of a table whose rows another table holds is renamed
 CREATE TABLE w.p (x int, y text DEFAULT 'a'); CREATE TABLE w.t (id int PRIMARY KEY, c w.p); INSERT INTO w.t VALUES (1, ROW(1, 'a'));
@@ -196,13 +196,13 @@ ALTER TABLE w.p RENAME COLUMN y TO z; ALTER TABLE w.t RENAME TO u;
 CREATE TYPE w.ty AS (id int, a text); CREATE TABLE w.t OF w.ty (PRIMARY KEY (id)); INSERT INTO w.t VALUES (1, 'x');
 -- release:
 ALTER TYPE w.ty ADD ATTRIBUTE b text CASCADE; UPDATE w.t SET b = 'y';
--- refused: column w\.t\.b cannot be dropped: its table is of type w\.ty
+-- impossible: column w\.t\.b cannot be dropped: its table is of type w\.ty
 
 -- wreck: the type of a typed table loses an attribute
 CREATE TYPE w.ty AS (id int, a text); CREATE TABLE w.t OF w.ty (PRIMARY KEY (id));
 -- release:
 ALTER TYPE w.ty DROP ATTRIBUTE a CASCADE;
--- refused: column w\.t\.a cannot be added: its table is of type w\.ty
+-- impossible: column w\.t\.a cannot be added: its table is of type w\.ty
 
 -- wreck: a composite column is added, with values of which attributes are empty
 CREATE TYPE w.p AS (x int, y text); CREATE TABLE w.t (id int PRIMARY KEY); INSERT INTO w.t VALUES (1), (2), (3);

@@ -8,7 +8,7 @@ capture, those after `-- release:` after it, both as `loader`, who owns schema `
 at the end:
 
 `-- since: MAJOR`: only from this PostgreSQL on. `-- protect: TABLE[.COLUMN]`: data that the capture saves.
-`-- alone: SCHEMA`: captured instead of `w`, never with other wrecks.
+`-- alone: [SCHEMA]`: never with other wrecks, which share a database with those that end alike; a schema that is captured instead of `w`.
 `-- listed: TABLE`: a child that has left its parent, whose columns are its own as well as its parent's afterwards.
 `-- stays: TABLE`: a partition made since the capture, which stays. `-- told: OPTION=VALUE`: what the rollback is told.
 `-- moved: TABLE`: this partitioned table has the rows of the wreck, in whichever partitions.
@@ -16,23 +16,31 @@ at the end:
 `-- rehearsed:`: the same, and the rollback is rehearsed first.
 `-- rows: [COLUMN …]`: definitions as captured; values of what the release wrote into captured columns stay, but for those named.
 `-- unchanged:`: there is nothing to roll back.
-`-- refused: PATTERN`: refused before anything is written, in words that fit.
+`-- refused: PATTERN`: refused before anything is written, for what rows and others hold, in words that fit.
+`-- impossible: PATTERN`: the same, because PostgreSQL cannot get there.
+`-- losing: PATTERN`: the same, because data would be lost; nobody tries to allow that.
 `-- lossy: PATTERN`: the same unless losing data is allowed, which then can be undone all the same.
 `-- lost: PATTERN`: the same where the undo cannot bring it back.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
 KEYWORD = re.compile(
-    r"^-- (wreck|since|protect|alone|listed|stays|told|release|exact|rehearsed|rows|moved|unchanged|refused|lossy|lost): ?(.*)$"
+    r"^-- (wreck|since|protect|alone|listed|stays|told|release|exact|rehearsed|rows|moved|unchanged|refused|impossible|losing|lossy|lost)"
+    r": ?(.*)$"
 )
-EXPECTATIONS = ("exact", "rehearsed", "rows", "unchanged", "refused", "lossy", "lost")
+#: Refused, and not carried out; refused until losing data is allowed.
+REFUSED, LOSING = ("refused", "impossible", "losing"), ("lossy", "lost")
+EXPECTATIONS = ("exact", "rehearsed", "rows", "unchanged", *REFUSED, *LOSING)
+#: How many share a database; of those that are refused no more than a refusal names, and some have two reasons.
+ROOM, ROOM_IN_A_REFUSAL = 16, 4
 #: The schema of a wreck, and the beginning of whatever name it has in the whole database.
 SCHEMA = re.compile(r"\bw(?=\b|_)")
 
@@ -48,6 +56,8 @@ class Wreck(NamedTuple):
     words: str = ""
     protect: tuple[str, ...] = ()
     schema: str = "w"
+    #: Whether no other may be in its database.
+    alone: bool = False
     #: A table whose columns are its own as well as its parent's afterwards.
     listed: str = ""
     #: A partition that was made since the capture, and stays.
@@ -58,6 +68,14 @@ class Wreck(NamedTuple):
     told: tuple[tuple[str, str], ...] = ()
     #: The first major version that knows of it.
     since: int = 0
+
+    @property
+    def end(self) -> tuple[str, ...]:
+        """The same for those that may share a database: they are told the same, and come to the same end."""
+        if self.alone:
+            return (self.name,)
+        alike = "exact" if self.then == "rows" else self.then
+        return (alike, *itertools.chain(*self.told), "with a new partition" if self.stays else "")
 
     def called(self, schema: str) -> Wreck:
         """The same in another schema, so that several fit into one database."""
@@ -80,6 +98,19 @@ class Wreck(NamedTuple):
 def table(major: int) -> list[Wreck]:
     """All rows for a server of this major version, in the order of the files' names."""
     return [wreck for file in sorted(FOLDER.glob("*.sql")) for wreck in _rows(file) if wreck.since <= major]
+
+
+def groups(wrecks: Iterable[Wreck]) -> Iterator[tuple[str, list[Wreck]]]:
+    """All of them, as they share a database; each group with a name."""
+    for end, alike in itertools.groupby(sorted(wrecks, key=lambda wreck: wreck.end), key=lambda wreck: wreck.end):
+        room = ROOM_IN_A_REFUSAL if end[0] in (*REFUSED, *LOSING) else ROOM
+        for number, some in enumerate(itertools.batched(alike, room, strict=False), 1):
+            yield " ".join((*filter(None, end), str(number))), list(some)
+
+
+def together(wrecks: list[Wreck]) -> list[Wreck]:
+    """The same for one database: each in a schema of its own, where there are several."""
+    return [wreck.called(f"w{number}") for number, wreck in enumerate(wrecks, 1)] if len(wrecks) > 1 else wrecks
 
 
 def _rows(file: Path) -> Iterator[Wreck]:
@@ -106,7 +137,8 @@ def _row(text: str, group: str) -> Wreck:
         then,
         said.get(then, ""),
         tuple(protect),
-        said.get("alone", "w"),
+        said.get("alone") or "w",
+        "alone" in said,
         listed=said.get("listed", ""),
         since=int(said.get("since", 0)),
         stays=said.get("stays", ""),
