@@ -28,7 +28,7 @@ DEEPER = [f"{base}{top}/**/" for base in ("", "drills/") for top in ("plugins", 
 # What people set; what begins with _ is Ansible's.
 PUBLIC = re.compile(r"lookup\('scout.recovery.setting', '(?!_)(\w+)'|\{\{ (scout_contract) \|")
 EMOJI = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u27BF]")
-LONGEST_LINE, LONGEST_GUIDE, WIDTH = 125, 110, 80
+LONGEST_LINE, LONGEST_GUIDE, WIDTH = 125, 160, 80
 
 
 def playbooks(tree: Tree) -> set[str]:

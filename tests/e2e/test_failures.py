@@ -174,6 +174,7 @@ def test_two_operators(broken: Pipeline, stage: Stage) -> None:
             assert bob.result["error"]["kind"] == "lease_held", bob.text
             assert "alice@" in bob.summary
             assert "has been working on incident INC-1" in bob.summary
+            assert "ingestion is paus" in " ".join(bob.summary.split()), bob.summary
             assert "takeover=true" in bob.summary
         assert other.play("assess", broken.dsn, env=BOB).rc == 0
         bob_too = held.enter_context(

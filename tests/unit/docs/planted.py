@@ -285,8 +285,8 @@ CODE: dict[str, list[Plant]] = {
               found_in="scripts/rules"),
     ],
     "code.no_file_is_too_long": [
-        Plant("library/gone.py", "", "x = 1\n" * 401, ("has 401 lines, more than 400",), "x = 1"),
-        Plant("library/gone.py", "", "x = 1\n" * 400, ()),
+        Plant("library/gone.py", "", "x = 1\n" * 701, ("has 701 lines, more than 700",), "x = 1"),
+        Plant("library/gone.py", "", "x = 1\n" * 700, ()),
     ],
     "code.every_difference_has_a_proof": [
         Plant("docs/differences.md", "`test_a_leaked_lock`", "`test_gone`", ("no test test_gone",), "`test_gone`"),
