@@ -43,7 +43,7 @@ EVERYTHING = {"window_start": "2000-01-01T00:00:00Z"}
 @pytest.fixture(scope="module")
 def scout_template(pg_server: Server) -> Iterator[builder.Template]:
     """A small reference with a correction in it."""
-    template = builder.template(pg_server, events=220)
+    template = builder.template(pg_server, events=120)
     yield template
     template.drop()
 
@@ -134,10 +134,11 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize("text", NUMBERS)
-def test_what_no_patch_touches_keeps_every_digit(scout_db: str, text: str) -> None:
+def test_what_no_patch_touches_keeps_every_digit(scout_db: str, subtests: pytest.Subtests) -> None:
     query = "SELECT %s::jsonb::text = (%s::jsonb || '{\"d\": 2.5}')::text"
-    assert one(scout_db, query, patched(text, [{"d": 2.5}]), text)
+    for text in NUMBERS:
+        with subtests.test(msg=text[:60]):
+            assert one(scout_db, query, patched(text, [{"d": 2.5}]), text)
 
 
 # --- the round trip
@@ -187,22 +188,28 @@ def test_a_hash_that_is_null_stays_null(scout_db: str) -> None:
 CORRECTED = [{}, {"net_amount": 1, "items": []}, {"net_amount": 2, "payment_method": "card"}]
 
 
-@pytest.mark.parametrize("which", [s for n in (1, 2, 3) for s in itertools.combinations(range(3), n)])
 @pytest.mark.parametrize("drained", [False, True], ids=["what stays is pending", "what stays is loaded"])
 def test_silver_is_made_again_of_all_events_in_their_order(
-    scout_db: str, which: tuple[int, ...], drained: bool
+    scout_db: str, drained: bool, subtests: pytest.Subtests
 ) -> None:
-    ids = loaded(scout_db, [sale(1) | change for change in CORRECTED] + [sale(2)])
+    """Of each transaction other events are away: the first, the last, all of them, and so on."""
+    choices = [s for n in (1, 2, 3) for s in itertools.combinations(range(3), n)]
+    made = {which: loaded(scout_db, [sale(n) | change for change in CORRECTED]) for n, which in enumerate(choices)}
+    loaded(scout_db, [sale(99)])
     written = bronze(scout_db)
-    run = away(scout_db, [ids[n] for n in which])
+    run = away(scout_db, [ids[n] for which, ids in made.items() for n in which])
     if drained:
         ran("scout_drain", scout_db)
     before = scout_tables(scout_db)
     result = ran("scout_redrive", scout_db, run_id=run["run_id"], canary_rows=1)
-    assert bronze(scout_db) == written
-    assert silver_is_what_bronze_makes(scout_db) == {}
+    now, wrong = bronze(scout_db), str(silver_is_what_bronze_makes(scout_db))
+    for number, (which, ids) in enumerate(made.items()):
+        with subtests.test(msg=f"without {which}"):
+            assert {event: now[event] for event in ids} == {event: written[event] for event in ids}
+            assert sale(number)["transaction_id"] not in wrong
+    assert (now, wrong) == (written, "{}")
     assert len(silver(scout_db)["pending"]) == 0
-    assert result["requeued"] == (3 - len(which) if drained and len(which) < 3 else 0)
+    assert result["requeued"] == (sum(3 - len(which) for which in choices) if drained else 0)
     undone_and_back(scout_db, result, before)
 
 
@@ -276,29 +283,35 @@ def test_an_event_that_exists_again_is_resolved_and_never_doubled(scout_db: str)
 # --- poison
 
 
-@pytest.mark.parametrize("kind", poison_payloads.KINDS)
-def test_poison_stays_a_dead_letter_with_the_new_error(scout_db: str, kind: str) -> None:
-    [event] = arrive(scout_db, [poison_payloads.payload(kind, SEED, 1)])
-    drained = ran("scout_drain", scout_db)
-    assert [p["event_id"] for p in drained["poison"]] == [str(event)]
+def test_poison_stays_a_dead_letter_with_the_new_error(scout_db: str, subtests: pytest.Subtests) -> None:
+    payloads = [poison_payloads.payload(kind, SEED, number) for number, kind in enumerate(poison_payloads.KINDS)]
+    ids = dict(zip(poison_payloads.KINDS, arrive(scout_db, payloads), strict=True))
+    drained = ran("scout_drain", scout_db, max_poison_share=1.0)
+    assert {p["event_id"] for p in drained["poison"]} == {*map(str, ids.values())}
     with connect(scout_db) as connection:
         connection.execute("UPDATE scout.bronze_events_dlq SET error_message = 'the old one'")
     others = {k: v for k, v in scout_tables(scout_db).items() if k != "scout.bronze_events_dlq"}
     before = scout_tables(scout_db)
-    result = ran("scout_redrive", scout_db, run_id=drained["run_id"], max_failures=1)
-    assert (result["redriven"], result["effects"]["failed"], result["failures"][0]["event_id"]) == (0, 1, str(event))
+    options = {"run_id": drained["run_id"], "max_failures": len(ids)}
+    result = ran("scout_redrive", scout_db, **options)
+    assert (result["redriven"], result["effects"]["failed"]) == (0, len(ids))
     assert {k: v for k, v in scout_tables(scout_db).items() if k != "scout.bronze_events_dlq"} == others
+    errors = {failure["event_id"]: failure["error"] for failure in result["failures"]}
     columns = (
-        "error_message, retry_count, resolved_at, error_details -> 'sqlstate', "
+        "error_details #>> '{event,event_id}', error_message, retry_count, resolved_at, error_details -> 'sqlstate', "
         "error_details #>> '{attempts,0,error}', last_retry_at IS NOT NULL"
     )
-    assert letters(scout_db, columns) == [
-        (result["failures"][0]["error"], 1, None, poison_payloads.KINDS[kind].sqlstate, "the old one", True)
-    ]
+    kept = {event: row for event, *row in letters(scout_db, columns)}
+    assert kept.keys() == errors.keys()
+    for kind, event in ids.items():
+        with subtests.test(msg=kind):
+            sqlstate = poison_payloads.KINDS[kind].sqlstate
+            assert kept[str(event)] == [errors[str(event)], 1, None, sqlstate, "the old one", True]
     undone_and_back(scout_db, result, before)
-    ran("scout_redrive", scout_db, run_id=drained["run_id"], max_failures=1)
-    ran("scout_redrive", scout_db, run_id=drained["run_id"], max_failures=1)
-    assert letters(scout_db, "retry_count, jsonb_array_length(error_details -> 'attempts')") == [(2, 2)]
+    for _ in range(2):
+        ran("scout_redrive", scout_db, **options)
+    tried = letters(scout_db, "retry_count, jsonb_array_length(error_details -> 'attempts')")
+    assert tried == [(2, 2)] * len(ids)
 
 
 def refuse(dsn: str, ids: list[UUID]) -> None:
@@ -677,13 +690,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_makes_no_sense_is_refused_before_the_first_write(scout_db: str, case: str) -> None:
+def test_what_makes_no_sense_is_refused_before_the_first_write(scout_db: str, subtests: pytest.Subtests) -> None:
     poisoned(scout_db, 2)
-    options, words = REFUSED[case]
-    result = refused("scout_redrive", scout_db, **options)
-    assert words in result["msg"]
-    assert result["error"]["next_step"]
+    for case, (options, words) in REFUSED.items():
+        with subtests.test(msg=case):
+            result = refused("scout_redrive", scout_db, **options)
+            assert words in result["msg"]
+            assert result["error"]["next_step"]
 
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -696,16 +709,16 @@ UNKNOWN: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("check", [True, False])
-@pytest.mark.parametrize("what", UNKNOWN)
-def test_a_name_of_nothing_is_refused_with_those_that_there_are(scout_db: str, what: str, check: bool) -> None:
+def test_a_name_of_nothing_is_refused_with_those_that_there_are(scout_db: str, subtests: pytest.Subtests) -> None:
     poisoned(scout_db)
     loaded(scout_db, [sale(1, total_amount=-5)])
     ran("scout_cleanup", scout_db, only=["negative_total"], max_share=1.0, incident="INC-7")
-    options, said, offered = UNKNOWN[what]
-    result = refused("scout_redrive", scout_db, check=check, **options)
-    assert (result["error"]["kind"], said in result["msg"]) == ("bad_input", True), result["msg"]
-    assert offered in result["error"]["next_step"]
+    for what, (options, said, offered) in UNKNOWN.items():
+        for check in (True, False):
+            with subtests.test(msg=f"{what}{' --check' * check}"):
+                result = refused("scout_redrive", scout_db, check=check, **options)
+                assert (result["error"]["kind"], said in result["msg"]) == ("bad_input", True), result["msg"]
+                assert offered in result["error"]["next_step"]
 
 
 def test_ids_of_no_dead_letter_are_counted(scout_db: str) -> None:
@@ -774,21 +787,19 @@ TAMPERED = {
 }
 
 
-@pytest.mark.parametrize("how", TAMPERED)
-def test_nothing_comes_back_unless_it_is_the_very_same(scout_db: str, how: str) -> None:
+def test_nothing_comes_back_unless_it_is_the_very_same(scout_db: str, subtests: pytest.Subtests) -> None:
     ids = loaded(scout_db, [sale(1), sale(2)])
     written = bronze(scout_db)
     run = away(scout_db, ids)
-    when, body = TAMPERED[how].split(": ", 1)
-    with connect(scout_db) as connection:
-        connection.execute(f"""
-            CREATE FUNCTION public.tamper() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
-            CREATE TRIGGER tamper {when} ON scout.bronze_events FOR EACH ROW EXECUTE FUNCTION public.tamper()
-        """)  # type: ignore[call-overload]
-    result = refused("scout_redrive", scout_db, run_id=run["run_id"])
-    assert "could not be proved exact" in result["msg"]
-    with connect(scout_db) as connection:
-        connection.execute("DROP FUNCTION public.tamper CASCADE")
+    for how, (when, body) in ((how, tampered.split(": ", 1)) for how, tampered in TAMPERED.items()):
+        with subtests.test(msg=how), connect(scout_db) as connection:
+            connection.execute(f"""
+                CREATE FUNCTION public.tamper() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+                CREATE TRIGGER tamper {when} ON scout.bronze_events FOR EACH ROW EXECUTE FUNCTION public.tamper()
+            """)  # type: ignore[call-overload]
+            result = refused("scout_redrive", scout_db, run_id=run["run_id"])
+            connection.execute("DROP FUNCTION public.tamper CASCADE")
+            assert "could not be proved exact" in result["msg"]
     assert ran("scout_redrive", scout_db, run_id=run["run_id"])["redriven"] == 2
     assert bronze(scout_db) == written
 
