@@ -267,15 +267,15 @@ TAMPERING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("how", TAMPERING)
-def test_nothing_moves_unless_what_is_stored_equals_what_is_removed(scout_db: str, how: str) -> None:
+def test_nothing_moves_unless_what_is_stored_equals_what_is_removed(scout_db: str, subtests: pytest.Subtests) -> None:
     ids = loaded(scout_db)
     with connect(scout_db) as connection:
-        connection.execute(TAMPERING[how])  # type: ignore[call-overload]
-    result = refused("scout_quarantine", scout_db, event_ids=ids[:1])
-    assert result["error"]["next_step"]
-    with connect(scout_db) as connection:
-        connection.execute("DROP FUNCTION tamper CASCADE")
+        for how, tampering in TAMPERING.items():
+            with subtests.test(msg=how):
+                connection.execute(tampering)  # type: ignore[call-overload]
+                result = refused("scout_quarantine", scout_db, event_ids=ids[:1])
+                connection.execute("DROP FUNCTION tamper CASCADE")
+                assert result["error"]["next_step"]
     away = ran("scout_quarantine", scout_db, event_ids=ids[:1])
     assert (away["moved"]["events"], away["requeued"]) == (1, 1)
 
@@ -293,16 +293,16 @@ TAMPERED_RETURN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("how", TAMPERED_RETURN)
-def test_nothing_returns_unless_it_is_the_very_same(scout_db: str, how: str) -> None:
+def test_nothing_returns_unless_it_is_the_very_same(scout_db: str, subtests: pytest.Subtests) -> None:
     ids = loaded(scout_db)
     before = scout_tables(scout_db)
     away = ran("scout_quarantine", scout_db, event_ids=ids)
     with connect(scout_db) as connection:
-        connection.execute(TAMPERED_RETURN[how])  # type: ignore[call-overload]
-    refused("scout_undo", scout_db, run_id=away["run_id"])
-    with connect(scout_db) as connection:
-        connection.execute("DROP FUNCTION tamper CASCADE")
+        for how, tampering in TAMPERED_RETURN.items():
+            with subtests.test(msg=how):
+                connection.execute(tampering)  # type: ignore[call-overload]
+                refused("scout_undo", scout_db, run_id=away["run_id"])
+                connection.execute("DROP FUNCTION tamper CASCADE")
     ran("scout_undo", scout_db, run_id=away["run_id"])
     assert scout_tables(scout_db) == before
 
@@ -321,18 +321,23 @@ REFERENCES = {
 }
 
 
-@pytest.mark.parametrize("reference", REFERENCES)
-def test_a_table_that_would_lose_rows_unseen_is_named_and_nothing_moves(scout_db: str, reference: str) -> None:
+def test_a_table_that_would_lose_rows_unseen_is_named_and_nothing_moves(
+    scout_db: str, subtests: pytest.Subtests
+) -> None:
     ids = loaded(scout_db)
-    source, column = REFERENCES[reference]
-    key = column.split()[0]
+    lost = "SELECT l::text FROM public.loyalty AS l ORDER BY 1"
     with connect(scout_db) as connection:
-        connection.execute(f"CREATE TABLE public.loyalty ({column})")  # type: ignore[call-overload]
-        connection.execute(f"INSERT INTO public.loyalty SELECT {key} FROM scout.{source}")  # type: ignore[call-overload]
-    before = rows(scout_db, "SELECT l::text FROM public.loyalty AS l ORDER BY 1")
-    result = refused("scout_quarantine", scout_db, event_ids=ids)
-    assert "loyalty" in result["msg"]
-    assert rows(scout_db, "SELECT l::text FROM public.loyalty AS l ORDER BY 1") == before
+        for reference, (source, column) in REFERENCES.items():
+            with subtests.test(msg=reference):
+                connection.execute(f"CREATE TABLE public.loyalty ({column})")  # type: ignore[call-overload]
+                connection.execute(f"INSERT INTO public.loyalty SELECT {column.split()[0]} FROM scout.{source}")  # type: ignore[call-overload]
+                before = rows(scout_db, lost)
+                result = refused("scout_quarantine", scout_db, event_ids=ids)
+                after = rows(scout_db, lost)
+                connection.execute("DROP TABLE public.loyalty")
+                assert "loyalty" in result["msg"]
+                assert after == before
+    assert ran("scout_quarantine", scout_db, event_ids=ids)["changed"]
 
 
 def test_a_table_that_only_refers_says_so_through_postgres(scout_db: str) -> None:

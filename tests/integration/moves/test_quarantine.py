@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,14 @@ from uuid import UUID
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import oracle as drilled
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine import siblings
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 from tests.integration.oracle import START, arrive
+from tests.scout import planted
 
 SEED = 70_707
 AFTER = (START - timedelta(seconds=1)).isoformat()
@@ -25,6 +30,15 @@ DOCUMENT = """
 SELECT original_payload, error_code, error_message, source_system, error_details FROM scout.bronze_events_dlq
 WHERE error_details #>> '{event,event_id}' = %s
 """
+
+
+@pytest.fixture(scope="module")
+def scout_template(pg_server: Server) -> Iterator[builder.Template]:
+    """A small reference, in whose schema public somebody lies in wait for every query of ours."""
+    template = builder.template(pg_server, events=120)
+    template.prepare = planted.plant
+    yield template
+    template.drop()
 
 
 def quarantine(dsn: str, **options: Any) -> Result:
@@ -103,15 +117,18 @@ def test_silver_that_lost_its_mark_goes_with_its_source(scout_db: str) -> None:
     assert silver(scout_db, sale(1)) == []
 
 
-@pytest.mark.parametrize("payload", [[1, 2], "text", 4711, None, {"transaction_id": None}, {}])
-def test_payloads_that_are_no_sale(scout_db: str, payload: Any) -> None:
+def test_payloads_that_are_no_sale(scout_db: str, subtests: pytest.Subtests) -> None:
+    payloads: list[Any] = [[1, 2], "text", 4711, None, {"transaction_id": None}, {}]
     with connect(scout_db) as connection:
-        event = generator.insert(connection, payload, ingested_at=START)
-    result = quarantine(scout_db, event_ids=[str(event)])
-    assert result["moved"]["events"] == 1
-    assert rows(scout_db, DOCUMENT, str(event))[0][0] == payload
+        ids = [generator.insert(connection, payload, ingested_at=START) for payload in payloads]
+    result = quarantine(scout_db, event_ids=[*map(str, ids)])
+    assert result["moved"]["events"] == len(payloads)
+    letters = [rows(scout_db, DOCUMENT, str(event)) for event in ids]
     assert not call("scout_undo", scout_db, run_id=result["run_id"]).get("failed")
-    assert one(scout_db, "SELECT event_data FROM scout.bronze_events WHERE event_id = %s", event) == payload
+    for payload, event, [letter] in zip(payloads, ids, letters, strict=True):
+        with subtests.test(msg=str(payload)):
+            assert letter[0] == payload
+            assert one(scout_db, "SELECT event_data FROM scout.bronze_events WHERE event_id = %s", event) == payload
 
 
 SELECTED = {
@@ -152,18 +169,18 @@ UNKNOWN: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("check", [True, False])
-@pytest.mark.parametrize("what", UNKNOWN)
-def test_a_name_of_nothing_is_refused_with_those_that_there_are(scout_db: str, what: str, check: bool) -> None:
-    options, said, offered = UNKNOWN[what]
+def test_a_name_of_nothing_is_refused_with_those_that_there_are(scout_db: str, subtests: pytest.Subtests) -> None:
     with connect(scout_db) as connection:
         generator.insert(connection, sale(1, store_id="S-001"))
+        generator.insert(connection, sale(2), source_system="backoffice")
     before = fingerprint(scout_db)
-    result = call("scout_quarantine", scout_db, check=check, **options)
-    assert result["failed"]
-    assert (result["error"]["kind"], said in result["msg"]) == ("bad_input", True), result["msg"]
-    assert offered in result["error"]["next_step"]
-    assert fingerprint(scout_db) == before
+    for (what, (options, said, offered)), check in itertools.product(UNKNOWN.items(), (True, False)):
+        with subtests.test(msg=f"{what}{' --check' * check}"):
+            result = call("scout_quarantine", scout_db, check=check, **options)
+            assert result["failed"]
+            assert (result["error"]["kind"], said in result["msg"]) == ("bad_input", True), result["msg"]
+            assert offered in result["error"]["next_step"]
+            assert fingerprint(scout_db) == before
 
 
 def test_what_was_moved_away_is_known_by_its_name(scout_db: str) -> None:
@@ -248,22 +265,20 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
     ({"payload_path": "$.total <"}, "payload_path '$.total <' is not a JSON path: syntax error"),
     ({"stores": ["S-1"], "max_rows": -1}, "max_rows -1 is not usable"),
     ({"stores": ["S-1"], "ledger": "off"}, "refused to move data with ledger=off"),
-    ({"window_start": "2000-01-01T00:00Z", "max_rows": 5}, "refused to move 2,000 events: max_rows is 5"),
+    ({"window_start": "2000-01-01T00:00Z", "max_rows": 5}, "refused to move 120 events: max_rows is 5"),
     ({"plan_file": "/proc/nowhere/plan.json", "stores": ["S001"]}, "plan_file /proc/nowhere/plan.json"),
 ]
 
 
-@pytest.mark.parametrize("check", [True, False])
-@pytest.mark.parametrize(("options", "said"), UNUSABLE)
-def test_what_cannot_be_used_is_named_and_changes_nothing(
-    scout_db: str, options: dict[str, Any], said: str, check: bool
-) -> None:
+def test_what_cannot_be_used_is_named_and_changes_nothing(scout_db: str, subtests: pytest.Subtests) -> None:
     before = fingerprint(scout_db)
-    refused = call("scout_quarantine", scout_db, check=check, **options)
-    assert refused["failed"]
-    assert said in refused["msg"]
-    assert refused["error"]["next_step"]
-    assert fingerprint(scout_db) == before
+    for (options, said), check in itertools.product(UNUSABLE, (True, False)):
+        with subtests.test(msg=f"{options}{' --check' * check}"):
+            refused = call("scout_quarantine", scout_db, check=check, **options)
+            assert refused["failed"]
+            assert said in refused["msg"]
+            assert refused["error"]["next_step"]
+            assert fingerprint(scout_db) == before
 
 
 def test_a_file_of_ids(scout_db: str, tmp_path: Path) -> None:

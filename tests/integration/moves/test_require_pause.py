@@ -41,8 +41,11 @@ def no_scheduler_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def loaded(dsn: str) -> list[str]:
-    """The id of an event that the ETL has been through."""
-    ids = arrive(dsn, [generator.transaction(SEED, 1, sold_at=START)])
+    """The id of another event that the ETL has been through."""
+    number = one(dsn, "SELECT count(*) FROM scout.bronze_events") + one(
+        dsn, "SELECT count(*) FROM scout.bronze_events_dlq"
+    )
+    ids = arrive(dsn, [generator.transaction(SEED, number, sold_at=START)])
     ran("scout_drain", dsn)
     return [*map(str, ids)]
 
@@ -85,46 +88,38 @@ MOVES: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("module", MOVES)
-def test_it_is_refused_beside_jobs_that_can_start(scout_db: str, module: str) -> None:
-    options = MOVES[module](scout_db)
-    result = refused(module, scout_db, require_pause=True, **options)
-    assert "ingestion is not paused" in result["msg"]
-    assert "job bronze-to-silver-etl is active" in result["msg"]
-    ran("scout_ingestion", scout_db, state="paused")
-    assert ran(module, scout_db, require_pause=True, **options)["changed"]
-
-
-@pytest.mark.parametrize("module", MOVES)
-def test_it_is_refused_beside_a_session_at_work_although_all_jobs_are_off(scout_db: str, module: str) -> None:
-    """Somebody loads by hand: the jobs alone are no barrier."""
-    options = MOVES[module](scout_db)
-    ran("scout_ingestion", scout_db, state="paused")
-    library.backlog(scout_db, 1)
-    with psycopg.connect(scout_db, application_name="by hand") as session:
-        session.execute("SELECT scout.load_silver_from_bronze(10)")
-        result = refused(module, scout_db, require_pause=True, **options)
-        assert f"pid {session.info.backend_pid} (postgres, by hand" in result["msg"]
-        assert "ingestion is not paused" in result["msg"]
-        assert "somebody still loads" in result["msg"]
-        assert "is active" not in result["msg"]
-        session.rollback()
-    assert one(scout_db, "SELECT count(*) FROM cron.job WHERE active AND jobname LIKE 'bronze%'") == 0
-    assert ran(module, scout_db, require_pause=True, **options)["changed"]
-
-
-@pytest.mark.parametrize("module", MOVES)
-def test_a_load_that_somebody_else_ticks_is_waited_for(
-    scout_db: str, module: str, monkeypatch: pytest.MonkeyPatch
+def test_it_is_refused_without_the_barrier(
+    scout_db: str, module: str, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
-    """Whether the move met a run of it was a matter of chance: one in four was refused, and left ingestion paused."""
-    monkeypatch.setattr(pause_resume, "BARRIER_SECONDS", 30.0)
-    options = MOVES[module](scout_db)
-    ran("scout_ingestion", scout_db, state="paused")
-    with psycopg.connect(scout_db, application_name="ticking") as session:
-        session.execute("SELECT FROM scout.load_silver_from_bronze(0)")
-        voice = Voice(session.rollback)
-        assert ran(module, scout_db, progress=voice, require_pause=True, **options)["changed"]
-    assert any("waiting for whoever loads besides" in line and "ticking" in line for line in voice.lines)
+    """Whatever is missing of it; a load that somebody else ticks is waited for: whether it met one was a matter of chance."""
+    with subtests.test(msg="beside jobs that can start"):
+        options = MOVES[module](scout_db)
+        result = refused(module, scout_db, require_pause=True, **options)
+        assert "ingestion is not paused" in result["msg"]
+        assert "job bronze-to-silver-etl is active" in result["msg"]
+        ran("scout_ingestion", scout_db, state="paused")
+        assert ran(module, scout_db, require_pause=True, **options)["changed"]
+    with subtests.test(msg="beside a session that loads by hand, although all jobs are off"):
+        options = MOVES[module](scout_db)
+        library.backlog(scout_db, 1)
+        with psycopg.connect(scout_db, application_name="by hand") as session:
+            session.execute("SELECT scout.load_silver_from_bronze(10)")
+            result = refused(module, scout_db, require_pause=True, **options)
+            assert f"pid {session.info.backend_pid} (postgres, by hand" in result["msg"]
+            assert "ingestion is not paused" in result["msg"]
+            assert "somebody still loads" in result["msg"]
+            assert "is active" not in result["msg"]
+            session.rollback()
+        assert one(scout_db, "SELECT count(*) FROM cron.job WHERE active AND jobname LIKE 'bronze%'") == 0
+        assert ran(module, scout_db, require_pause=True, **options)["changed"]
+    with subtests.test(msg="a load that ends is waited for"):
+        monkeypatch.setattr(pause_resume, "BARRIER_SECONDS", 30.0)
+        options = MOVES[module](scout_db)
+        with psycopg.connect(scout_db, application_name="ticking") as session:
+            session.execute("SELECT FROM scout.load_silver_from_bronze(0)")
+            voice = Voice(session.rollback)
+            assert ran(module, scout_db, progress=voice, require_pause=True, **options)["changed"]
+        assert any("waiting for whoever loads besides" in line and "ticking" in line for line in voice.lines)
 
 
 class Voice(Progress):
