@@ -20,7 +20,7 @@ export DSN ?=
 export VARIANT ?= faithful
 export EVENTS ?= 20000
 export SEED ?= 1
-# What `make check` runs of the tests, and the files that ansible-lint reads: as long as none is new, it stays content.
+# What `make check` runs of the tests besides those that scripts/reached names, and the files that ansible-lint reads: as long as none is new, it stays content.
 QUICK := tests/unit 'tests/e2e/test_reset.py::test_left_paused_as_told_and_given_back[faithful]' \
 	tests/e2e/test_rollback.py::test_a_rollback_from_check_to_the_second_run_and_the_release_again
 PLAYBOOKS := playbooks roles drills extensions inventories library plugins meta galaxy.yml requirements.yml ansible.cfg .ansible-lint
@@ -68,7 +68,7 @@ test: setup ## Run the tests, but of the widest only today's fifth, and the chec
 test-all: setup ## Run every test and check; alerts where Java can be had, Molecule where Docker answers; SETUP=docker installs and starts it (as root)
 	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible eda-where-possible oldest-and-newest
 
-check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback
+check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback, and the tests nearest to the change
 	@$(MAKE) -k -j3 $(SYNC) quick-tests lint-changed-playbooks lint-code
 
 tests: setup
@@ -76,7 +76,8 @@ tests: setup
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --basetemp "$$base/t" -m $(HERE) $(SAMPLE) $(ARGS)
 
 quick-tests: setup
-	$(LIVE)@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(QUICK) $(ARGS)
+	$(LIVE)@reached=$$($(BIN)/python scripts/reached) && \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m $(HERE) $(QUICK) $$reached $(ARGS)
 
 molecule-where-possible: setup
 	@if why=$$($(PYTHON) -m $(PIPELINE).server.docker ready 2>&1); then exec $(BIN)/python extensions/molecule/run.py; \

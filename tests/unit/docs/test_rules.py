@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 import pytest
 
 from scripts.rules import RULES
-from scripts.rules.tree import Tree
+from scripts.rules.tree import Finding, Tree
 from tests import CHECKOUT
 from tests.results import shapes
 from tests.unit.docs.planted import PLANTED, Plant
@@ -67,6 +67,14 @@ def planted(plant: Plant) -> Tree:
     return Tree({plant.path: text.replace(plant.old, plant.new)})
 
 
+def found_in(tree: Tree, name: str, plant: Plant) -> list[Finding]:
+    """All that a rule finds; of the words only those of that file, for to read every file takes seconds."""
+    rule = RULES[name]
+    if name.startswith("words."):
+        return [each for file in rule.each(tree) if file.path == plant.path for each in rule.look(tree, file)]
+    return rule.run(tree)[0]
+
+
 def test_every_rule_has_a_fault_that_it_finds() -> None:
     assert {
         name for name, plants in PLANTED.items() if any(plant.wrong for plant in plants)
@@ -78,7 +86,7 @@ def test_a_planted_fault_is_found(name: str, subtests: pytest.Subtests) -> None:
     for plant in PLANTED[name]:
         with subtests.test(msg=plant.wrong[0] if plant.wrong else f"nothing wrong with {plant.new[:60]!r}"):
             tree = planted(plant)
-            found, _ = RULES[name].run(tree)
+            found = found_in(tree, name, plant)
             said, due = sorted(finding.wrong for finding in found), sorted(plant.wrong)
             assert len(said) == len(due), said
             assert all(one.startswith(other) for one, other in zip(said, due, strict=True)), said

@@ -302,10 +302,12 @@ def write_often(file: str, pipeline: str, times: int) -> None:
         prometheus.save(file, pipeline, assessment() if n % 2 else FAILED, keep_seconds=900)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_reader_always_finds_a_whole_file_and_no_writer_loses_anothers(tmp_path: Path) -> None:
     file = tmp_path / "scout.prom"
     prometheus.save(str(file), "a", assessment(), keep_seconds=900)
-    context = multiprocessing.get_context("spawn")
+    # A process that is started afresh imports for a second, in which the reader has nothing to find.
+    context = multiprocessing.get_context("fork")
     writers = [context.Process(target=write_often, args=(str(file), pipeline, 20)) for pipeline in "bcd"]
     for writer in writers:
         writer.start()
