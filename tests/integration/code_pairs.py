@@ -19,6 +19,16 @@ class Pair(NamedTuple):
     after: str
     in_place: str
     there: str = ""
+    schema: str = "s"
+
+    def placed(self, schema: str) -> Pair:
+        """The same in another schema, so that several fit into one database."""
+        before, after, there = (SCHEMA.sub(schema, text) for text in (self.before, self.after, self.there))
+        return self._replace(before=before, after=after, there=there, schema=schema)
+
+
+#: Where the schema is named.
+SCHEMA = re.compile(r"(?<![\w'])s(?=\.)|(?<=SCHEMA )s\b|(?<=search_path = )s\b")
 
 
 TABLE = "CREATE TABLE t (id int, who text, at timestamptz)"

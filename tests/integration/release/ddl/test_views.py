@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -34,11 +36,16 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.dd
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.views import column_grants
 from tests.integration.code_pairs import PAIRS, Pair
 from tests.integration.modules import connect
+from tests.integration.release.by_name import judged
 
 Entries = Mapping[str, Entry]
 
 WRITERS = views.WRITERS | operators.WRITERS
 
+Which = Literal["before", "after"]
+#: How many share a database.
+ROOM = 12
+GROUPS = [*itertools.batched(PAIRS, ROOM, strict=False)]
 ROLES = ("pair_owner", "pair_reader", 'Pair "reader" ü')
 
 
@@ -63,11 +70,22 @@ def session(pg_server: Server) -> Iterator[Session]:
 
 
 @contextlib.contextmanager
-def made(session: Session, pair: Pair, state: str) -> Iterator[None]:
-    """A transaction, rolled back in the end, in which the state is there."""
+def made(session: Session, pairs: Iterable[Pair], which: Which) -> Iterator[None]:
+    """A transaction, rolled back in the end, in which that state of each is there, in its own schema."""
     with session.connection.transaction(force_rollback=True):
-        run(session, ["CREATE SCHEMA s", "SET LOCAL search_path = s", pair.there, state, PIN])
+        for pair in pairs:
+            place = (f"CREATE SCHEMA {pair.schema}", f"SET LOCAL search_path = {pair.schema}")
+            run(session, [*place, pair.there, getattr(pair, which)])
+        run(session, [PIN])
         yield
+
+
+@contextlib.contextmanager
+def tried(session: Session) -> Iterator[None]:
+    """A part of that transaction, rolled back in the end."""
+    with session.savepoint():
+        yield
+        raise psycopg.Rollback
 
 
 def run(session: Session, statements: Iterable[str | Statement]) -> None:
@@ -86,16 +104,16 @@ def write(session: Session, statements: Iterable[Statement]) -> None:
         run(session, [statement])
 
 
-def captured(session: Session) -> dict[str, Entry]:
+def captured(session: Session, pairs: Iterable[Pair]) -> dict[str, Entry]:
     """What is there, but for where."""
-    found = catalog_reader.read(session, Scope(("s",))).entries
+    found = catalog_reader.read(session, Scope(tuple(pair.schema for pair in pairs))).entries
     return {key: dataclasses.replace(entry, address=None) for key, entry in found.items()}
 
 
 @functools.cache
-def state(session: Session, pair: Pair, text: str) -> dict[str, Entry]:
-    with made(session, pair, text):
-        return captured(session)
+def state(session: Session, pairs: tuple[Pair, ...], which: Which) -> dict[str, Entry]:
+    with made(session, pairs, which):
+        return captured(session, pairs)
 
 
 def ordered(entries: Entries, keys: Iterable[str]) -> list[str]:
@@ -156,37 +174,63 @@ def transition(there: Entries, wanted: Entries) -> list[Statement]:
     return statements
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
-class TestPairs:
-    def test_dropped_and_made_again_it_is_the_same(self, session: Session, pair: Pair) -> None:
-        for text in (pair.before, pair.after):
-            before = state(session, pair, text)
-            own = ordered(before, (key for key, entry in before.items() if entry.kind in WRITERS))
-            with made(session, pair, text):
-                write(session, (s for key in reversed(own) for s in WRITERS[before[key].kind].drop(before[key])))
-                assert not [key for key, entry in captured(session).items() if entry.kind in WRITERS]
-                write(session, (s for key in own for s in create(before[key])))
-                assert captured(session) == before
+class Went(NamedTuple):
+    """Both states of pairs that share a database, and how what is in both can be altered: there, and back."""
 
-    def test_one_becomes_the_other(self, session: Session, pair: Pair) -> None:
-        before, after = (state(session, pair, text) for text in (pair.before, pair.after))
-        assert before != after
-        possible: list[bool] = []
-        for text, there, wanted in ((pair.before, before, after), (pair.after, after, before)):
-            with made(session, pair, text):
-                write(session, transition(there, wanted))
-                assert captured(session) == wanted
-            possible.append(None not in ways(there, wanted).values())
-        assert possible == [pair.in_place in ("both", "there"), pair.in_place in ("both", "back")]
+    pairs: tuple[Pair, ...]
+    before: Entries
+    after: Entries
+    there: dict[str, list[Statement] | None]
+    back: dict[str, list[Statement] | None]
 
-    def test_what_is_as_it_should_be_stays(self, session: Session, pair: Pair) -> None:
-        for text in (pair.before, pair.after):
-            for entry in state(session, pair, text).values():
-                if entry.kind in WRITERS:
-                    alter = WRITERS[entry.kind].alter
-                    assert alter(entry, entry) == []
-                    unheard_of = dataclasses.replace(entry, facts=entry.facts | {"unheard_of": "x"})
-                    assert alter(entry, unheard_of) is alter(unheard_of, entry) is None
+
+def placed(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """Each in a schema of its own, where there are several."""
+    return tuple(pair.placed(f"s{number}") if len(pairs) > 1 else pair for number, pair in enumerate(pairs, 1))
+
+
+def went_through(session: Session, given: Sequence[Pair]) -> Went:
+    """Dropped and made again, either state is the same; and one becomes the other."""
+    pairs = placed(given)
+    before, after = state(session, pairs, "before"), state(session, pairs, "after")
+    for which, there, wanted in (("before", before, after), ("after", after, before)):
+        with made(session, pairs, which):
+            with tried(session):
+                own = ordered(there, (key for key, entry in there.items() if entry.kind in WRITERS))
+                write(session, (s for key in reversed(own) for s in WRITERS[there[key].kind].drop(there[key])))
+                assert not [key for key, entry in captured(session, pairs).items() if entry.kind in WRITERS]
+                write(session, (s for key in own for s in create(there[key])))
+                assert captured(session, pairs) == there
+            write(session, transition(there, wanted))
+            assert captured(session, pairs) == wanted
+    return Went(pairs, before, after, ways(before, after), ways(after, before))
+
+
+def judge(given: Pair, went: Went) -> None:
+    """The states differ, by what can be altered in place in the directions that are said; what is as it should be stays."""
+    [pair] = [pair for pair in went.pairs if pair.name == given.name]
+    before, after = of(pair, went.before), of(pair, went.after)
+    assert before != after
+    possible = [None not in of(pair, each).values() for each in (went.there, went.back)]
+    assert possible == [pair.in_place in ("both", "there"), pair.in_place in ("both", "back")]
+    for entry in (*before.values(), *after.values()):
+        if entry.kind in WRITERS:
+            alter = WRITERS[entry.kind].alter
+            assert alter(entry, entry) == []
+            unheard_of = dataclasses.replace(entry, facts=entry.facts | {"unheard_of": "x"})
+            assert alter(entry, unheard_of) is alter(unheard_of, entry) is None
+
+
+def of[Value](pair: Pair, found: Mapping[str, Value]) -> dict[str, Value]:
+    """What is in its schema."""
+    name = re.compile(rf"\b{pair.schema}\b")
+    return {key: value for key, value in found.items() if name.search(key)}
+
+
+@pytest.mark.parametrize("pairs", GROUPS, ids=lambda pairs: f"{pairs[0].name} and {len(pairs) - 1} more")
+def test_pairs(session: Session, subtests: pytest.Subtests, pairs: tuple[Pair, ...]) -> None:
+    """They share a database; where they fail together, each is tried alone."""
+    judged(subtests, {pair.name: pair for pair in pairs}, functools.partial(went_through, session), judge)
 
 
 def test_a_range_with_a_canonical_function(session: Session) -> None:
@@ -194,13 +238,13 @@ def test_a_range_with_a_canonical_function(session: Session) -> None:
     pair = Pair("canonical", "", """
         CREATE TYPE r; CREATE FUNCTION "ca (n"(r) RETURNS r LANGUAGE internal IMMUTABLE STRICT AS 'int4range_canonical';
         CREATE TYPE r AS RANGE (subtype = int, canonical = "ca (n")""", "neither")  # fmt: skip
-    with made(session, pair, pair.after):
-        before = captured(session)
+    with made(session, [pair], "after"):
+        before = captured(session, [pair])
         write(session, ["DROP TYPE s.r CASCADE", "CREATE TYPE s.r"])
         write(
             session, [s for kind in ("function", "range") for e in before.values() if e.kind == kind for s in create(e)]
         )
-        assert captured(session) == before
+        assert captured(session, [pair]) == before
 
 
 def test_a_cast_without_a_function(session: Session) -> None:
@@ -210,13 +254,13 @@ def test_a_cast_without_a_function(session: Session) -> None:
         CREATE FUNCTION b_out(b) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
         CREATE TYPE b (INPUT = b_in, OUTPUT = b_out, LIKE = text);
         CREATE CAST (b AS text) WITHOUT FUNCTION AS IMPLICIT""", "neither")  # fmt: skip
-    with made(session, pair, pair.after):
-        before = captured(session)
+    with made(session, [pair], "after"):
+        before = captured(session, [pair])
         cast = before["cast:(s.b AS pg_catalog.text)"]
         write(session, WRITERS["cast"].drop(cast))
-        assert cast.key not in captured(session)
+        assert cast.key not in captured(session, [pair])
         write(session, create(cast))
-        assert captured(session) == before
+        assert captured(session, [pair]) == before
 
 
 #: What the query asks of several kinds, and one cannot have; a canonical function has a test of its own.
@@ -233,8 +277,8 @@ ICU = "SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'de-x-icu') AS t
 def test_every_fact_stands_in_some_pair(session: Session) -> None:
     """So that none is captured that nobody writes."""
     seen: dict[str, set[str]] = {kind.name: set() for kind in views_and_routines.KINDS}
-    for pair in PAIRS:
-        for entry in [*state(session, pair, pair.before).values(), *state(session, pair, pair.after).values()]:
+    for pairs in map(placed, GROUPS):
+        for entry in [*state(session, pairs, "before").values(), *state(session, pairs, "after").values()]:
             seen.get(entry.kind, set()).update(said(entry.facts))
     for kind in views_and_routines.KINDS:
         captured_ones = set(re.findall(r"'(\w\w+)',", expanded(kind.query)))
