@@ -54,6 +54,21 @@ def empty(pg_server: Server) -> Iterator[Connection]:
     pg_server.drop_database("expectation_empty")
 
 
+@pytest.fixture(scope="module")
+def small_template(pg_server: Server) -> Iterator[builder.Template]:
+    """A reference just large enough for every kind of damage in a window of it."""
+    template = builder.template(pg_server, events=400)
+    yield template
+    template.drop()
+
+
+@pytest.fixture
+def small_db(pg_server: Server, small_template: builder.Template) -> Iterator[str]:
+    """The dsn of a fresh one."""
+    yield small_template.clone("small_damaged")
+    pg_server.drop_database("small_damaged")
+
+
 def test_it_agrees_with_a_fresh_reference(scout_db: str) -> None:
     """All events, corrections among them; all columns that the ETL derives."""
     meant = expectation.expected(scout_db)
@@ -149,10 +164,10 @@ def test_it_knows_poison_by_its_sqlstate(scout_db: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_damage_is_seen_and_nothing_else(scout_db: str, kind: str) -> None:
+def test_every_kind_of_damage_is_seen_and_nothing_else(small_db: str, kind: str) -> None:
     """Rows and lines that differ are of the transactions that were damaged; without a mark silver is not explained either."""
     window = Window(START - timedelta(hours=20), START - timedelta(hours=1))
-    case = damaged(scout_db, window, kind)
+    case = damaged(small_db, window, kind)
     done = case.damage
     wrong = {
         line.removeprefix("+ ").removeprefix("- ").removeprefix("line ").removeprefix("('").split()[0].rstrip("',")
@@ -164,5 +179,5 @@ def test_every_kind_of_damage_is_seen_and_nothing_else(scout_db: str, kind: str)
     assert case.pending() == done.pending | {event for event in done.poison if kind != "poison_marked"}
     assert done.poison.keys() | done.swallowed <= case.events.keys()
     assert not (done.outside | done.other) & case.events.keys()
-    everything = expectation.differences(expectation.actual(scout_db), expectation.expected(scout_db))
+    everything = expectation.differences(expectation.actual(small_db), expectation.expected(small_db))
     assert set(everything) == set(case.wrong())

@@ -62,16 +62,6 @@ def test_there_and_back_and_there_again(scout_db: str, mode: str) -> None:
     case.reconciled(result)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_damage_comes_back_as_it_was(scout_db: str, kind: str) -> None:
-    case = damaged(scout_db, WINDOW, kind)
-    before = scout_tables(scout_db)
-    made = recover(case)
-    if made["changed"]:
-        ran("scout_undo", scout_db, run_id=made["run_id"])
-    assert scout_tables(scout_db) == before
-
-
 def test_a_recovery_broken_off_and_left_can_be_taken_back(scout_db: str) -> None:
     """What was committed until then comes back; what was not is as it was anyway."""
     case = damaged(scout_db, WINDOW)
@@ -167,17 +157,21 @@ TAKEN = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("right", TAKEN)
-def test_a_right_that_is_missing_is_named_and_nothing_is_changed(scout_db: str, night_shift: str, right: str) -> None:
+def test_a_right_that_is_missing_is_named_and_nothing_is_changed(
+    scout_db: str, night_shift: str, subtests: pytest.Subtests
+) -> None:
     damaged(scout_db, WINDOW)
-    with connect(scout_db) as connection:
-        connection.execute(f"REVOKE {right} FROM window_shift")  # type: ignore[call-overload]
     before = scout_tables(scout_db)
-    result = call("scout_window_recovery", night_shift, mode="all", **WINDOW.options)
-    assert result["failed"]
-    assert "preflight.yml names each missing GRANT" in result["error"]["next_step"]
-    assert not result["changed"]
-    assert scout_tables(scout_db) == before
+    with connect(scout_db) as connection:
+        for right in TAKEN:
+            with subtests.test(msg=right):
+                connection.execute(f"REVOKE {right} FROM window_shift")  # type: ignore[call-overload]
+                result = call("scout_window_recovery", night_shift, mode="all", **WINDOW.options)
+                connection.execute(f"GRANT {right} TO window_shift")  # type: ignore[call-overload]
+                assert result["failed"]
+                assert "preflight.yml names each missing GRANT" in result["error"]["next_step"]
+                assert not result["changed"]
+                assert scout_tables(scout_db) == before
 
 
 # --- any damage, any order
@@ -212,7 +206,7 @@ ORDER BY started_at
 def base(pg_server: Server) -> Iterator[str]:
     """The name of a small reference, the ledger in it."""
     name = "window_base"
-    dsn = builder.build(pg_server.create_database(name), events=400)
+    dsn = builder.build(pg_server.create_database(name), events=200)
     arrive(dsn, [sale(1)])
     ran("scout_drain", dsn)
     yield name
