@@ -129,7 +129,12 @@ def _copied_rows(diff: Diff, kept: Kept, table: Entry) -> _Rows:
     pieces = (table.name, listed, selected, source)
     text = phrase("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}", *pieces)
     statement = Statement(text, Lock.ACCESS_EXCLUSIVE, Cost.REWRITES, runs_as=table.name, takes=takes)
-    return _Rows((statement,), frozenset(found))
+    # The owner copies them, from whom no policy that is forced upon them may hide any, nor refuse any.
+    both = ((old, diff.live[table.key]), (table.name, table))
+    forced = [name for name, entry in both if entry.facts.get("row_security_forced")]
+    freed = [say("ALTER TABLE {} NO FORCE ROW LEVEL SECURITY", name) for name in forced]
+    again = [say("ALTER TABLE {} FORCE ROW LEVEL SECURITY", name) for name in forced if name == table.name]
+    return _Rows((*freed, statement, *again), frozenset(found))
 
 
 def _cast(diff: Diff, key: str) -> str:

@@ -312,6 +312,13 @@ CREATE TABLE w.t (id int PRIMARY KEY, a int); INSERT INTO w.t VALUES (1, 5), (2,
 ALTER TABLE w.t ALTER a TYPE numeric USING a + 0.5;
 -- rows: a
 
+-- wreck: a forced policy hides the rows of a table that is copied for the order of its columns
+CREATE TABLE w.t (id int PRIMARY KEY, a text, b int); INSERT INTO w.t VALUES (1, 'x', 2), (2, 'y', 3); ALTER TABLE w.t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY none ON w.t USING (false);
+-- protect: w.t.a
+-- told: column_order=exact
+-- release:
+ALTER TABLE w.t DROP COLUMN a;
+
 -- wreck: a table with a trigger and a rule that swallow what is written is added
 CREATE TABLE w.s (id int PRIMARY KEY);
 -- release:
