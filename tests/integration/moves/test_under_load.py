@@ -31,7 +31,7 @@ from tests.integration.modules import Result, call, connect, once_waited_for, on
 from tests.integration.oracle import START, arrive
 from tests.integration.outcomes import ago, ran, stamp
 
-SECONDS = float(os.environ.get("SCOUT_STORM_SECONDS", "20"))
+SECONDS = float(os.environ.get("SCOUT_STORM_SECONDS", "8"))
 SEED = 31_337
 
 
@@ -256,7 +256,7 @@ def test_no_event_is_lost_doubled_or_altered_in_the_storm(scout_db: str, blind: 
     ways: Iterator[Callable[[Storm, Result], None]] = itertools.cycle([redrive, undo, leave, undo_twice])
     moved: list[Result] = []
     with Storm(scout_db, blind_corrections=blind) as storm:
-        while storm.seconds() < SECONDS:
+        while storm.seconds() < SECONDS or len(moved) < 4 or storm.corrections <= 10:
             time.sleep(dice.uniform(0, 1))
             start, ends = ago(dice.uniform(2, 7)), [None, ago(1), ago(0), ago(-5)]
             end = dice.choice(ends)
