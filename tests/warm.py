@@ -35,6 +35,11 @@ OWN = ("SCOUT_", "PG", "COLUMNS", "SUDO_USER", "PYTEST_CURRENT_TEST", "ANSIBLE_C
 LOADING = ("ANSIBLE_", "PYTHON", "LC_", "LANG", "HOME", "TMPDIR", "TZ", "ORIGINAL_STDOUT_CALLBACK")
 #: No forker is worth its start for an environment that only a few tests have.
 USUAL = {"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+#: But this one, with the callback that kills the controller at a task boundary: each test that has it has many runs.
+CRASHING = {
+    "ANSIBLE_CALLBACK_PLUGINS": str(CHECKOUT / "tests" / "e2e" / "callback_plugins"),
+    "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary,crash",
+}
 BIN = Path(sys.executable).parent
 COMMANDS = {"ansible-playbook": "playbook.PlaybookCLI", "ansible": "adhoc.AdHocCLI"}
 #: What every run looks through.
@@ -47,8 +52,9 @@ _starting = threading.Lock()
 def usual(env: Mapping[str, str]) -> bool:
     """Whether a command with this environment may be started by a fork."""
     given = {name: value for name, value in env.items() if name.startswith("ANSIBLE_")}
-    same = {name: value for name, value in _shared(env).items() if name not in ("PATH", *USUAL, "PYTHONUNBUFFERED")}
-    return given == USUAL and hasattr(os, "pidfd_open") and same.items() <= os.environ.items()
+    known = ("PATH", "PYTHONUNBUFFERED", *USUAL, *CRASHING)
+    same = {name: value for name, value in _shared(env).items() if name not in known}
+    return given in (USUAL, USUAL | CRASHING) and hasattr(os, "pidfd_open") and same.items() <= os.environ.items()
 
 
 def loading(env: Mapping[str, str]) -> frozenset[tuple[str, str]]:

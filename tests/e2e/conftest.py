@@ -93,15 +93,34 @@ def healthy(scout_db: str) -> Pipeline:
     return Pipeline(scout_db)
 
 
+def break_pipeline(dsn: str, *, events: int, backlog: int) -> None:
+    """Builds a pipeline with a backlog, poison in it, and gold that is behind."""
+    builder.build(dsn, events=events, pending=backlog)
+    for kind in POISON:
+        library.poison_event(dsn, kind)
+    library.gold_stale(dsn)
+
+
+def made_broken(server: Server, template: str) -> Iterator[Callable[[], Pipeline]]:
+    """What makes copies of a template, which are dropped in the end."""
+    made: list[str] = []
+
+    def make() -> Pipeline:
+        made.append(f"broken_{next(_numbers)}")
+        pipeline = Pipeline(server.create_database(made[-1], template))
+        pipeline.execute("UPDATE cron.job SET database = current_database()", ARRIVED, RAN)
+        return pipeline
+
+    yield make
+    for name in made:
+        server.drop_database(name)
+
+
 @pytest.fixture(scope="session")
 def broken_template(pg_server: Server) -> Iterator[str]:
     """A database with a backlog, poison in it, and gold that is behind; copies of it are the same to the last byte."""
     name = "broken_template"
-    dsn = pg_server.create_database(name)
-    builder.build(dsn, events=3000, pending=BACKLOG)
-    for kind in POISON:
-        library.poison_event(dsn, kind)
-    library.gold_stale(dsn)
+    break_pipeline(pg_server.create_database(name), events=3000, backlog=BACKLOG)
     yield name
     if pg_server.external:
         pg_server.drop_database(name)
@@ -110,17 +129,7 @@ def broken_template(pg_server: Server) -> Iterator[str]:
 @pytest.fixture
 def another_broken(pg_server: Server, broken_template: str) -> Iterator[Callable[[], Pipeline]]:
     """Makes broken pipelines, all alike."""
-    made: list[str] = []
-
-    def make() -> Pipeline:
-        made.append(f"broken_{next(_numbers)}")
-        pipeline = Pipeline(pg_server.create_database(made[-1], broken_template))
-        pipeline.execute("UPDATE cron.job SET database = current_database()", ARRIVED, RAN)
-        return pipeline
-
-    yield make
-    for name in made:
-        pg_server.drop_database(name)
+    yield from made_broken(pg_server, broken_template)
 
 
 @pytest.fixture

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import holding
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.e2e.conftest import break_pipeline, made_broken
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import PLUGINS, Running, Stage, eventually
-
-CRASHING = {
-    "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),
-    "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary,crash",
-}
+from tests.e2e.play import Running, Stage, eventually
+from tests.warm import CRASHING
 
 #: Inserting the line of this event hangs, so that its batch is in flight for as long as a test likes.
 HANG_AT = """
@@ -49,22 +47,62 @@ FAST_VIEW = "UPDATE public.slowness SET seconds = 0"
 SLEEPING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 
 
+#: What a reset that nobody interrupts leaves behind, by template.
+Undisturbed = dict[str, dict[str, list[object]]]
+
+
 @pytest.fixture(scope="module")
-def undisturbed() -> dict[str, dict[str, list[object]]]:
-    """What a reset that nobody interrupts leaves behind; filled by the first test that needs it."""
+def undisturbed() -> Undisturbed:
+    """Filled by the first tests that need it."""
     return {}
 
 
 @pytest.fixture
 def expected(
-    undisturbed: dict[str, dict[str, list[object]]], another_broken: Callable[[], Pipeline], tmp_path: Path
+    undisturbed: Undisturbed, another_broken: Callable[[], Pipeline], tmp_path: Path
 ) -> dict[str, list[object]]:
     """The contents after an uninterrupted reset of the same broken pipeline."""
-    if not undisturbed:
-        pipeline = another_broken()
-        assert Stage(tmp_path).play("emergency_reset", pipeline.dsn).rc == 0
-        undisturbed["contents"] = pipeline.contents()
-    return undisturbed["contents"]
+    return after_a_reset(undisturbed, "broken", another_broken, tmp_path)
+
+
+def after_a_reset(
+    undisturbed: Undisturbed, template: str, another: Callable[[], Pipeline], home: Path
+) -> dict[str, list[object]]:
+    """What is left of one of these pipelines."""
+    if template not in undisturbed:
+        pipeline = another()
+        assert Stage(home).play("emergency_reset", pipeline.dsn).rc == 0
+        undisturbed[template] = pipeline.contents()
+    return undisturbed[template]
+
+
+@pytest.fixture(scope="module")
+def small_template(pg_server: Server) -> Iterator[str]:
+    """Broken as the others, with a backlog of one batch."""
+    name = "small_broken_template"
+    break_pipeline(pg_server.create_database(name), events=400, backlog=200)
+    yield name
+    pg_server.drop_database(name)
+
+
+@pytest.fixture
+def another_small(pg_server: Server, small_template: str) -> Iterator[Callable[[], Pipeline]]:
+    """Makes small broken pipelines, all alike."""
+    yield from made_broken(pg_server, small_template)
+
+
+@pytest.fixture
+def small(another_small: Callable[[], Pipeline]) -> Pipeline:
+    """One of them."""
+    return another_small()
+
+
+@pytest.fixture
+def expected_of_small(
+    undisturbed: Undisturbed, another_small: Callable[[], Pipeline], tmp_path: Path
+) -> dict[str, list[object]]:
+    """The contents after an uninterrupted reset of the same small pipeline."""
+    return after_a_reset(undisturbed, "small", another_small, tmp_path)
 
 
 def recovers(stage: Stage, pipeline: Pipeline, expected: dict[str, list[object]], events: list[object]) -> None:
@@ -78,7 +116,10 @@ def recovers(stage: Stage, pipeline: Pipeline, expected: dict[str, list[object]]
 
 
 def test_killed_at_every_task_boundary(
-    another_broken: Callable[[], Pipeline], stage: Stage, expected: dict[str, list[object]]
+    another_small: Callable[[], Pipeline],
+    stage: Stage,
+    expected_of_small: dict[str, list[object]],
+    subtests: pytest.Subtests,
 ) -> None:
     """One database for every boundary; each run dies there, and one last run over all of them fixes them all."""
 
@@ -88,7 +129,7 @@ def test_killed_at_every_task_boundary(
         return alone.play("emergency_reset", pipeline.dsn, env={**CRASHING, "SCOUT_CRASH_AT": str(at)}).rc
 
     boundaries = range(1, 19)
-    pipelines = {f"before_task_{at}": another_broken() for at in boundaries}
+    pipelines = {f"before_task_{at}": another_small() for at in boundaries}
     events = pipelines["before_task_1"].events()
     with ThreadPoolExecutor(2) as pool:
         codes = list(pool.map(crash, boundaries, pipelines.values()))
@@ -97,9 +138,10 @@ def test_killed_at_every_task_boundary(
     played = stage.play("emergency_reset", None, "-i", stage.inventory(hosts), "--forks", "4")
     assert played.rc == 0, played.text
     for name, pipeline in pipelines.items():
-        assert pipeline.unaccounted(events) == [], name
-        assert pipeline.contents() == expected, name
-        assert pipeline.lease_owner() is None, name
+        with subtests.test(msg=name):
+            assert pipeline.unaccounted(events) == []
+            assert pipeline.contents() == expected_of_small
+            assert pipeline.lease_owner() is None
     # The last one had released its lease and had only its summary to say.
     assert played.results["before_task_18"]["outcome"] == "nothing_to_do"
     assert played.results["before_task_1"]["outcome"] == "recovered"
@@ -133,67 +175,74 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("end", [kill_controller, kill_worker, interrupt, terminate, hang_up])
 def test_ended_in_the_middle_of_a_batch(
-    end: Callable[[Running], None], broken: Pipeline, stage: Stage, expected: dict[str, list[object]]
+    broken: Pipeline, stage: Stage, expected: dict[str, list[object]], subtests: pytest.Subtests
 ) -> None:
-    """What was committed stays, what was in flight is rolled back at once, and nobody goes on writing."""
-    events = broken.events()
-    pending = broken.pending()
+    """What was committed stays, what was in flight is rolled back at once, and nobody goes on writing: one reset, ended again
+    and again in its last batch, each time by something else."""
+    events, pending = broken.events(), broken.pending()
     broken.execute(HANG_AT.format(transaction=broken.one(LATEST)))
-    with stage.start("emergency_reset", broken.dsn) as running:
-        eventually(lambda: broken.rows(SLEEPING), 30, "the last batch")
-        loaded = pending - broken.pending()
-        assert loaded > 0
-        workers = running.workers()
-        end(running)
-        played = running.wait()
-        assert played.rc != 0
-        for said in SAID.get(end, ()):
-            assert said in played.text
-        if end is interrupt:
-            said = played.text[played.text.rindex("emergency reset of local, interrupted") :]
-            assert "did    came to: (8/11) Drain the backlog" in said
-            assert "undo   ansible-playbook playbooks/resume_ingestion.yml" in said
-            assert "next   ansible-playbook playbooks/emergency_reset.yml -e '{" in said
-            assert (played.rc, played.result["outcome"], played.result["error"]["kind"]) == (99, "failed", "stopped")
-        assert broken.lingering() == []
-        eventually(lambda: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in workers), 5, "the end of its workers")
-    after = broken.fingerprint()
-    assert broken.active_jobs().isdisjoint({"bronze-to-silver-etl", "smart-gold-refresh"})
-    assert pending - broken.pending() - broken.one("SELECT count(*) FROM scout.bronze_events_dlq") <= loaded
-    broken.rows("SELECT pg_sleep(0.3)")
-    assert broken.fingerprint() == after
+    for end in (kill_controller, kill_worker, interrupt, terminate, hang_up):
+        with subtests.test(msg=end.__name__), stage.start("emergency_reset", broken.dsn) as running:
+            eventually(lambda: broken.rows(SLEEPING), 30, "the last batch")
+            loaded = pending - broken.pending()
+            assert loaded > 0
+            workers = running.workers()
+            end(running)
+            played = running.wait()
+            assert played.rc != 0
+            for said in SAID.get(end, ()):
+                assert said in played.text
+            if end is interrupt:
+                said = played.text[played.text.rindex("emergency reset of local, interrupted") :]
+                assert "did    came to: (8/11) Drain the backlog" in said
+                assert "undo   ansible-playbook playbooks/resume_ingestion.yml" in said
+                assert "next   ansible-playbook playbooks/emergency_reset.yml -e '{" in said
+                assert (played.rc, played.result["outcome"], played.result["error"]["kind"]) == (
+                    99,
+                    "failed",
+                    "stopped",
+                )
+            assert broken.lingering() == []
+            gone = lambda workers=workers: not any(Path(f"/proc/{pid}/fd/0").exists() for pid in workers)  # noqa: E731
+            eventually(gone, 5, "the end of its workers")
+            after = broken.fingerprint()
+            assert broken.active_jobs().isdisjoint({"bronze-to-silver-etl", "smart-gold-refresh"})
+            assert pending - broken.pending() - broken.one("SELECT count(*) FROM scout.bronze_events_dlq") <= loaded
+            broken.rows("SELECT pg_sleep(0.3)")
+            assert broken.fingerprint() == after
     broken.execute(UNHANG)
     recovers(stage, broken, expected, events)
 
 
 def test_killed_while_waiting_for_work_in_flight(
-    broken: Pipeline, stage: Stage, expected: dict[str, list[object]]
+    small: Pipeline, stage: Stage, expected_of_small: dict[str, list[object]]
 ) -> None:
     """The jobs that a killed pause took are known, and given back by the next run."""
-    events = broken.events()
-    with holding(broken.dsn, "loader") as held:
+    events = small.events()
+    with holding(small.dsn, "loader") as held:
         held.hold("etl", "LOCK TABLE scout.etl_processed IN ROW EXCLUSIVE MODE")
-        with stage.start("emergency_reset", broken.dsn) as running:
+        with stage.start("emergency_reset", small.dsn) as running:
             eventually(lambda: "waiting for 1 session in flight" in running.text, 20, "the wait")
             kill_controller(running)
             running.wait()
-            assert broken.lingering() == []
+            assert small.lingering() == []
         held.close()
-    recovers(stage, broken, expected, events)
+    recovers(stage, small, expected_of_small, events)
 
 
-def test_killed_in_the_middle_of_a_refresh(broken: Pipeline, stage: Stage, expected: dict[str, list[object]]) -> None:
-    events = broken.events()
-    broken.execute(*SLOW_VIEW.split(";\n"))
-    with stage.start("emergency_reset", broken.dsn) as running:
-        eventually(lambda: broken.rows(SLEEPING), 30, "the refresh")
+def test_killed_in_the_middle_of_a_refresh(
+    small: Pipeline, stage: Stage, expected_of_small: dict[str, list[object]]
+) -> None:
+    events = small.events()
+    small.execute(*SLOW_VIEW.split(";\n"))
+    with stage.start("emergency_reset", small.dsn) as running:
+        eventually(lambda: small.rows(SLEEPING), 30, "the refresh")
         kill_controller(running)
         running.wait()
-        assert broken.lingering() == []
-    broken.execute(FAST_VIEW)
-    recovers(stage, broken, expected, events)
+        assert small.lingering() == []
+    small.execute(FAST_VIEW)
+    recovers(stage, small, expected_of_small, events)
 
 
 def test_our_session_ended_by_someone_else(broken: Pipeline, stage: Stage, expected: dict[str, list[object]]) -> None:
