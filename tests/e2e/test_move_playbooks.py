@@ -74,22 +74,19 @@ def test_where_nothing_matches_nothing_is_paused_or_kept(healthy: Pipeline, stag
     assert played.result["next"] == []
 
 
-@pytest.mark.parametrize(
-    ("playbook", "options", "said"),
-    [
+def test_a_name_of_nothing_is_a_mistake(healthy: Pipeline, stage: Stage, subtests: pytest.Subtests) -> None:
+    cases: list[tuple[str, dict[str, Any], str]] = [
         ("quarantine", {"source_systems": ["pos"]}, "no source system is named 'pos'"),
         ("redrive", {"of_incident": "INC-404"}, "no incident is named 'INC-404'"),
         ("quality_cleanup", {"rules": ["negative"]}, "no rule has this name"),
-    ],
-)
-def test_a_name_of_nothing_is_a_mistake(
-    healthy: Pipeline, stage: Stage, playbook: str, options: dict[str, Any], said: str
-) -> None:
-    played = stage.play(playbook, healthy.dsn, **options)
-    assert played.rc == 2, played.text
-    assert said in played.text
-    assert healthy.active_jobs() >= JOBS
-    assert not stage.evidence.exists()
+    ]
+    for playbook, options, said in cases:
+        with subtests.test(msg=playbook):
+            played = stage.play(playbook, healthy.dsn, **options)
+            assert played.rc == 2, played.text
+            assert said in played.text
+            assert healthy.active_jobs() >= JOBS
+            assert not stage.evidence.exists()
 
 
 def test_what_was_paused_before_stays_paused(healthy: Pipeline, stage: Stage) -> None:
@@ -118,55 +115,73 @@ REFUSE = (
 
 @pytest.mark.parametrize(("failing", "table"), [("quarantine", "bronze_events_dlq"), ("drain", "silver_transactions")])
 def test_after_a_failure_it_stays_paused_and_the_same_command_finishes(
-    broken: Pipeline, stage: Stage, failing: str, table: str
+    healthy: Pipeline, stage: Stage, failing: str, table: str
 ) -> None:
     """Whether the move itself failed, or what comes after it when there is nothing left to move."""
-    options, events = some_loaded(broken), broken.events()
-    broken.execute(*(statement.format(table=table) for statement in REFUSE))
-    played = stage.play("quarantine", broken.dsn, poison="stop", **options)
+    options = some_loaded(healthy)
+    library.backlog(healthy.dsn, count=50)
+    library.poison_event(healthy.dsn, "bad_ts")
+    events = healthy.events()
+    healthy.execute(*(statement.format(table=table) for statement in REFUSE))
+    played = stage.play("quarantine", healthy.dsn, poison="stop", **options)
     assert played.rc == 2, played.text
     made = played.result
     assert [step["name"] for step in made["steps"] if step["failed"]] == [failing]
     assert made["ingestion"] == "paused"
     assert "again" in played.result["next"][0]
     assert "ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs" in played.summary
-    assert not JOBS & broken.active_jobs()
-    broken.execute(f"DROP TRIGGER refuse ON scout.{table}")
-    finished = ran(stage.play("quarantine", broken.dsn, **options), "done")
+    assert not JOBS & healthy.active_jobs()
+    healthy.execute(f"DROP TRIGGER refuse ON scout.{table}")
+    finished = ran(stage.play("quarantine", healthy.dsn, **options), "done")
     assert finished["ingestion"] == "running"
-    assert broken.active_jobs() >= JOBS
-    assert broken.unaccounted(events) == []
+    assert healthy.active_jobs() >= JOBS
+    assert healthy.unaccounted(events) == []
 
 
-def test_a_plan_is_what_is_applied(healthy: Pipeline, stage: Stage) -> None:
+def test_a_plan_is_what_is_applied(healthy: Pipeline, stage: Stage, subtests: pytest.Subtests) -> None:
     """The file holds the selection; a run with it needs no other option, and twice it changes nothing."""
-    plan = stage.home / "plan.json"
-    ran(stage.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **some_loaded(healthy)), "planned")
-    assert json.loads(plan.read_text())["counts"]["events"] == 40
-    assert ran(stage.play("quarantine", healthy.dsn, plan_file=str(plan)), "done")["move"]["moved"]["events"] == 40
+    plan, options = stage.home / "plan.json", some_loaded(healthy)
+    with subtests.test(msg="one that has drifted is refused before anything is paused"):
+        ran(stage.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
+        assert json.loads(plan.read_text())["counts"]["events"] == 40
+        healthy.execute(f"DELETE FROM scout.bronze_events WHERE event_id = '{options['event_ids'][0]}'")
+        played = stage.play("quarantine", healthy.dsn, plan_file=str(plan))
+        assert played.rc == 2, played.text
+        assert "drifted" in played.result["error"]["attempted"]
+        assert healthy.active_jobs() >= JOBS
+        assert not stage.evidence.exists()
+    ran(stage.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
+    assert json.loads(plan.read_text())["counts"]["events"] == 39
+    assert ran(stage.play("quarantine", healthy.dsn, plan_file=str(plan)), "done")["move"]["moved"]["events"] == 39
     again = stage.play("quarantine", healthy.dsn, plan_file=str(plan))
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
 
 
-def test_a_plan_that_has_drifted_is_refused_before_anything_is_paused(healthy: Pipeline, stage: Stage) -> None:
-    plan, options = stage.home / "plan.json", some_loaded(healthy)
-    ran(stage.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
-    healthy.execute(f"DELETE FROM scout.bronze_events WHERE event_id = '{options['event_ids'][0]}'")
-    played = stage.play("quarantine", healthy.dsn, plan_file=str(plan))
-    assert played.rc == 2, played.text
-    assert "drifted" in played.result["error"]["attempted"]
-    assert healthy.active_jobs() >= JOBS
-    assert not stage.evidence.exists()
-
-
-def test_an_undo_brings_all_of_it_back_and_runs_says_so(healthy: Pipeline, stage: Stage) -> None:
+def test_an_undo_brings_all_of_it_back_and_runs_says_so(
+    healthy: Pipeline, stage: Stage, subtests: pytest.Subtests
+) -> None:
     """The check lists what would come back; afterwards contents are as before, and a second undo changes nothing."""
     before = healthy.contents()
-    made = ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    options = some_loaded(healthy)
+    made = ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **options), "done")
     run_id = made["move"]["run_id"]
     moved = healthy.contents()
     assert moved["bronze"] != before["bronze"]
+    with subtests.test(msg="a conflict is named before anything is paused"):
+        event = options["event_ids"][0]
+        healthy.execute(
+            "INSERT INTO scout.bronze_events (event_id, event_type, event_data) "
+            f"VALUES ('{event}', 'transaction.v1', '{{}}')"
+        )
+        check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
+        assert ran(check, "planned")["move"]["conflicting"] == 1
+        assert "clash 1 conflict: " in check.summary
+        played = stage.play("undo", healthy.dsn, run_id=run_id)
+        assert played.rc == 2, played.text
+        assert "-e on_conflict=keep_current" in played.summary
+        assert healthy.active_jobs() >= JOBS
+    healthy.execute(f"DELETE FROM scout.bronze_events WHERE event_id = '{event}'")
     check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
     assert ran(check, "planned")["move"]["put_back"]["events"] == 40
     assert "rows back: " in check.summary
@@ -187,22 +202,6 @@ def test_an_undo_brings_all_of_it_back_and_runs_says_so(healthy: Pipeline, stage
     assert len(shown) == 2
     assert max(map(len, shown)) <= 100
     assert shown[1].endswith(f"undone by {undone['move']['run_id']}")
-
-
-def test_a_conflict_is_named_before_anything_is_paused(healthy: Pipeline, stage: Stage) -> None:
-    options = some_loaded(healthy)
-    run_id = ran(stage.play("quarantine", healthy.dsn, **options), "done")["move"]["run_id"]
-    healthy.execute(
-        "INSERT INTO scout.bronze_events (event_id, event_type, event_data) "
-        f"VALUES ('{options['event_ids'][0]}', 'transaction.v1', '{{}}')"
-    )
-    check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
-    assert ran(check, "planned")["move"]["conflicting"] == 1
-    assert "clash 1 conflict: " in check.summary
-    played = stage.play("undo", healthy.dsn, run_id=run_id)
-    assert played.rc == 2, played.text
-    assert "-e on_conflict=keep_current" in played.summary
-    assert healthy.active_jobs() >= JOBS
 
 
 def test_what_an_undo_prints_undoes_it_where_its_drain_quarantined_what_came_back(
@@ -251,14 +250,16 @@ def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, stage: Stage) -> 
     assert again.recap()["changed"] == 0
 
 
-def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(healthy: Pipeline, stage: Stage) -> None:
+def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(
+    healthy: Pipeline, stage: Stage, subtests: pytest.Subtests
+) -> None:
     poison = library.poison_event(healthy.dsn, "non_numeric_amount")
     ran(stage.play("quarantine", healthy.dsn, incident="INC-1", event_ids=[str(e) for e in poison]), "done")
     before = healthy.contents()
     played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
     assert played.rc == 2, played.text
     assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["redrive"]
-    assert played.result["ingestion"] == "running"
+    assert (played.result["ingestion"], played.result["proof"]["status"]) == ("running", "proved")
     assert healthy.active_jobs() >= JOBS
     assert {name: part for name, part in healthy.contents().items() if name != "dead_letters"} == {
         name: part for name, part in before.items() if name != "dead_letters"
@@ -266,25 +267,19 @@ def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(healthy
     assert "now ingestion is running" in played.summary
     assert "resume_ingestion" not in played.summary
     assert healthy.lease_owner() is None
-
-
-def test_what_a_redrive_that_changed_nothing_resumes_is_proved(healthy: Pipeline, stage: Stage) -> None:
-    poison = library.poison_event(healthy.dsn, "non_numeric_amount")
-    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", event_ids=[str(e) for e in poison]), "done")
-    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
-    assert (played.rc, played.result["ingestion"], played.result["proof"]["status"]) == (2, "running", "proved")
-    healthy.execute(
-        "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(0)' WHERE jobname = 'bronze-to-silver-etl'"
-    )
-    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
-    assert (played.rc, played.result["ingestion"], played.result["proof"]["status"]) == (2, "paused", "failed")
-    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["redrive"]
-    assert "now ingestion is paused" in played.summary, played.text
-    assert "bronze-to-silver-etl was tried as loader, rolled back: it ran and loaded nothing" in played.summary, (
-        played.text
-    )
-    assert not JOBS & healthy.active_jobs()
-    assert healthy.lease_owner() is None
+    with subtests.test(msg="what it resumes has to be proved"):
+        healthy.execute(
+            "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(0)' WHERE jobname = 'bronze-to-silver-etl'"
+        )
+        played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+        assert (played.rc, played.result["ingestion"], played.result["proof"]["status"]) == (2, "paused", "failed")
+        assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["redrive"]
+        assert "now ingestion is paused" in played.summary, played.text
+        assert "bronze-to-silver-etl was tried as loader, rolled back: it ran and loaded nothing" in played.summary, (
+            played.text
+        )
+        assert not JOBS & healthy.active_jobs()
+        assert healthy.lease_owner() is None
 
 
 def test_a_redrive_that_fails_half_way_stays_paused(healthy: Pipeline, stage: Stage) -> None:
