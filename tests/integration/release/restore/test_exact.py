@@ -5,24 +5,36 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from typing import Any, NamedTuple
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import command as restore_command
 from tests.integration.modules import Result, call, hand_over_ledger, operator, rows
+from tests.integration.release.by_name import judged
 from tests.integration.release.restore.test_command import captured, data, done, released, restored
 
 LONG = "n" * 63
 
 
 class Release(NamedTuple):
-    """What was there, and what the release made of it; whether all rows are what they were once it has gone back."""
+    """What was there, and what the release made of it, in schema s; whether all rows are what they were once it has gone back, and
+    whether that says nothing of the database as a whole."""
 
     before: str
     after: str
     same_rows: bool = True
+    apart: bool = True
+
+    def placed(self, schema: str) -> Release:
+        """The same in another schema, so that several fit into one database."""
+        before, after = (re.sub(r"\bs\.", f"{schema}.", text) for text in (self.before, self.after))
+        return self._replace(before=before, after=after)
 
 
 #: All as the owner of the pipeline, unless they say otherwise.
@@ -47,79 +59,85 @@ RELEASES = {
         ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO dashboard_reader""",
         """ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC;
         ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM edge_ingest, dashboard_reader""",
+        apart=False,
     ),
     "serial becomes identity": Release(
-        """CREATE TABLE scout.p (id serial PRIMARY KEY, t text); INSERT INTO scout.p (t) VALUES ('x'), ('y')""",
-        """ALTER TABLE scout.p ALTER id DROP DEFAULT; DROP SEQUENCE scout.p_id_seq;
-        ALTER TABLE scout.p ALTER id TYPE bigint; ALTER TABLE scout.p ALTER id ADD GENERATED ALWAYS AS IDENTITY (RESTART 100)""",
+        """CREATE TABLE s.p (id serial PRIMARY KEY, t text); INSERT INTO s.p (t) VALUES ('x'), ('y')""",
+        """ALTER TABLE s.p ALTER id DROP DEFAULT; DROP SEQUENCE s.p_id_seq;
+        ALTER TABLE s.p ALTER id TYPE bigint; ALTER TABLE s.p ALTER id ADD GENERATED ALWAYS AS IDENTITY (RESTART 100)""",
     ),
     "identity becomes serial": Release(
-        """CREATE TABLE scout.p (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, t text);
-        INSERT INTO scout.p (t) VALUES ('x'), ('y')""",
-        """ALTER TABLE scout.p ALTER id DROP IDENTITY; CREATE SEQUENCE scout.p_id_seq OWNED BY scout.p.id;
-        ALTER TABLE scout.p ALTER id SET DEFAULT nextval('scout.p_id_seq')""",
+        """CREATE TABLE s.p (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, t text);
+        INSERT INTO s.p (t) VALUES ('x'), ('y')""",
+        """ALTER TABLE s.p ALTER id DROP IDENTITY; CREATE SEQUENCE s.p_id_seq OWNED BY s.p.id;
+        ALTER TABLE s.p ALTER id SET DEFAULT nextval('s.p_id_seq')""",
     ),
     "a sequence of a column is dropped": Release(
-        "CREATE TABLE scout.p (id serial PRIMARY KEY, t int); CREATE SEQUENCE scout.s OWNED BY scout.p.t",
-        "ALTER TABLE scout.p ALTER id DROP DEFAULT; DROP SEQUENCE scout.p_id_seq; ALTER SEQUENCE scout.s OWNED BY NONE",
+        "CREATE TABLE s.p (id serial PRIMARY KEY, t int); CREATE SEQUENCE s.s OWNED BY s.p.t",
+        "ALTER TABLE s.p ALTER id DROP DEFAULT; DROP SEQUENCE s.p_id_seq; ALTER SEQUENCE s.s OWNED BY NONE",
     ),
     "a column that a child has as well is renamed": Release(
-        """CREATE TABLE scout.parent (i int, n text); CREATE TABLE scout.child (x int) INHERITS (scout.parent);
-        CREATE TABLE scout.z (d int, v text) PARTITION BY LIST (d); CREATE TABLE scout.a PARTITION OF scout.z DEFAULT;
-        INSERT INTO scout.child VALUES (1, 'a', 2); INSERT INTO scout.z VALUES (1, 'x')""",
-        "ALTER TABLE scout.parent RENAME n TO m; ALTER TABLE scout.z RENAME v TO w",
+        """CREATE TABLE s.parent (i int, n text); CREATE TABLE s.child (x int) INHERITS (s.parent);
+        CREATE TABLE s.z (d int, v text) PARTITION BY LIST (d); CREATE TABLE s.a PARTITION OF s.z DEFAULT;
+        INSERT INTO s.child VALUES (1, 'a', 2); INSERT INTO s.z VALUES (1, 'x')""",
+        "ALTER TABLE s.parent RENAME n TO m; ALTER TABLE s.z RENAME v TO w",
     ),
     "tables that refer to each other": Release(
         "",
-        """CREATE TABLE scout.c1 (i int PRIMARY KEY, j int); CREATE TABLE scout.c2 (j int PRIMARY KEY, i int REFERENCES scout.c1);
-        ALTER TABLE scout.c1 ADD FOREIGN KEY (j) REFERENCES scout.c2; INSERT INTO scout.c1 VALUES (1, NULL);
-        INSERT INTO scout.c2 VALUES (5, 1); UPDATE scout.c1 SET j = 5""",
+        """CREATE TABLE s.c1 (i int PRIMARY KEY, j int); CREATE TABLE s.c2 (j int PRIMARY KEY, i int REFERENCES s.c1);
+        ALTER TABLE s.c1 ADD FOREIGN KEY (j) REFERENCES s.c2; INSERT INTO s.c1 VALUES (1, NULL);
+        INSERT INTO s.c2 VALUES (5, 1); UPDATE s.c1 SET j = 5""",
     ),
     "a partition of a table that is referred to": Release(
-        """CREATE TABLE scout.pt (i int PRIMARY KEY) PARTITION BY RANGE (i);
-        CREATE TABLE scout.pt1 PARTITION OF scout.pt FOR VALUES FROM (0) TO (10);
-        CREATE TABLE scout.ref (i int REFERENCES scout.pt); INSERT INTO scout.pt VALUES (1); INSERT INTO scout.ref VALUES (1)""",
-        """CREATE TABLE scout.pt2 PARTITION OF scout.pt FOR VALUES FROM (10) TO (20); INSERT INTO scout.pt VALUES (11)""",
+        """CREATE TABLE s.pt (i int PRIMARY KEY) PARTITION BY RANGE (i);
+        CREATE TABLE s.pt1 PARTITION OF s.pt FOR VALUES FROM (0) TO (10);
+        CREATE TABLE s.ref (i int REFERENCES s.pt); INSERT INTO s.pt VALUES (1); INSERT INTO s.ref VALUES (1)""",
+        """CREATE TABLE s.pt2 PARTITION OF s.pt FOR VALUES FROM (10) TO (20); INSERT INTO s.pt VALUES (11)""",
     ),
     "names as long as names can be": Release(
-        f"""CREATE TYPE scout.{LONG} AS ENUM ('a');
-        CREATE TABLE scout.t{LONG[1:]} (i serial PRIMARY KEY, e scout.{LONG} DEFAULT 'a', j int GENERATED ALWAYS AS IDENTITY, t text);
-        INSERT INTO scout.t{LONG[1:]} (t) VALUES ('x')""",
-        f"""ALTER TYPE scout.{LONG} ADD VALUE 'b'; ALTER TABLE scout.t{LONG[1:]} DROP COLUMN e;
-        ALTER TABLE scout.t{LONG[1:]} ADD COLUMN k int""",
+        f"""CREATE TYPE s.{LONG} AS ENUM ('a');
+        CREATE TABLE s.t{LONG[1:]} (i serial PRIMARY KEY, e s.{LONG} DEFAULT 'a', j int GENERATED ALWAYS AS IDENTITY, t text);
+        INSERT INTO s.t{LONG[1:]} (t) VALUES ('x')""",
+        f"""ALTER TYPE s.{LONG} ADD VALUE 'b'; ALTER TABLE s.t{LONG[1:]} DROP COLUMN e;
+        ALTER TABLE s.t{LONG[1:]} ADD COLUMN k int""",
         same_rows=False,
     ),
     "statistics of a column that gets another type": Release(
-        """CREATE TABLE scout.w (a int PRIMARY KEY, b int, c int); CREATE STATISTICS scout.s (ndistinct) ON b, c FROM scout.w;
-        COMMENT ON STATISTICS scout.s IS 'of both'""",
-        "ALTER TABLE scout.w ALTER b TYPE bigint",
+        """CREATE TABLE s.w (a int PRIMARY KEY, b int, c int); CREATE STATISTICS s.s (ndistinct) ON b, c FROM s.w;
+        COMMENT ON STATISTICS s.s IS 'of both'""",
+        "ALTER TABLE s.w ALTER b TYPE bigint",
     ),
     "two columns, tables and views swap their names": Release(
-        """CREATE TABLE scout.p (id int PRIMARY KEY, a int, b text); INSERT INTO scout.p VALUES (1, 2, 'x');
-        CREATE TABLE scout.q (i int PRIMARY KEY); INSERT INTO scout.q VALUES (7);
-        CREATE VIEW scout.v1 AS SELECT a FROM scout.p; CREATE VIEW scout.v2 AS SELECT b FROM scout.p""",
-        """ALTER TABLE scout.p RENAME a TO x; ALTER TABLE scout.p RENAME b TO a; ALTER TABLE scout.p RENAME x TO b;
-        ALTER TABLE scout.p RENAME TO x; ALTER TABLE scout.q RENAME TO p; ALTER TABLE scout.x RENAME TO q;
-        ALTER VIEW scout.v1 RENAME TO x; ALTER VIEW scout.v2 RENAME TO v1; ALTER VIEW scout.x RENAME TO v2""",
+        """CREATE TABLE s.p (id int PRIMARY KEY, a int, b text); INSERT INTO s.p VALUES (1, 2, 'x');
+        CREATE TABLE s.q (i int PRIMARY KEY); INSERT INTO s.q VALUES (7);
+        CREATE VIEW s.v1 AS SELECT a FROM s.p; CREATE VIEW s.v2 AS SELECT b FROM s.p""",
+        """ALTER TABLE s.p RENAME a TO x; ALTER TABLE s.p RENAME b TO a; ALTER TABLE s.p RENAME x TO b;
+        ALTER TABLE s.p RENAME TO x; ALTER TABLE s.q RENAME TO p; ALTER TABLE s.x RENAME TO q;
+        ALTER VIEW s.v1 RENAME TO x; ALTER VIEW s.v2 RENAME TO v1; ALTER VIEW s.x RENAME TO v2""",
     ),
     "a column makes room for another one": Release(
-        "CREATE TABLE scout.p (id int PRIMARY KEY, a int, b text); INSERT INTO scout.p VALUES (1, 2, 'x')",
-        "ALTER TABLE scout.p RENAME a TO old_a; ALTER TABLE scout.p RENAME b TO a; ALTER TABLE scout.p ADD b int DEFAULT 4",
+        "CREATE TABLE s.p (id int PRIMARY KEY, a int, b text); INSERT INTO s.p VALUES (1, 2, 'x')",
+        "ALTER TABLE s.p RENAME a TO old_a; ALTER TABLE s.p RENAME b TO a; ALTER TABLE s.p ADD b int DEFAULT 4",
     ),
     "a table makes room for a copy of it": Release(
-        """CREATE TABLE scout.p (a int PRIMARY KEY, b int); CREATE INDEX by_b ON scout.p (b);
-        INSERT INTO scout.p VALUES (1, 2), (2, 4)""",
-        """ALTER TABLE scout.p RENAME TO p_old; CREATE TABLE scout.p (a bigint PRIMARY KEY, b int, c int);
-        INSERT INTO scout.p SELECT a, b, 1 FROM scout.p_old""",
+        """CREATE TABLE s.p (a int PRIMARY KEY, b int); CREATE INDEX by_b ON s.p (b);
+        INSERT INTO s.p VALUES (1, 2), (2, 4)""",
+        """ALTER TABLE s.p RENAME TO p_old; CREATE TABLE s.p (a bigint PRIMARY KEY, b int, c int);
+        INSERT INTO s.p SELECT a, b, 1 FROM s.p_old""",
     ),
     "tables of a publication": Release(
         """RESET ROLE; CREATE PUBLICATION realtime FOR TABLE scout.alerts, scout.dim_store WHERE (store_id <> '0');
-        CREATE TABLE scout.p (i int PRIMARY KEY, j text, k int); ALTER PUBLICATION realtime ADD TABLE scout.p (i, k)""",
-        """RESET ROLE; ALTER PUBLICATION realtime DROP TABLE scout.alerts; CREATE TABLE scout.n (i int PRIMARY KEY);
-        ALTER PUBLICATION realtime ADD TABLE scout.n, scout.etl_processed; ALTER TABLE scout.p DROP COLUMN j, ADD COLUMN l int""",
+        CREATE TABLE s.p (i int PRIMARY KEY, j text, k int); ALTER PUBLICATION realtime ADD TABLE s.p (i, k)""",
+        """RESET ROLE; ALTER PUBLICATION realtime DROP TABLE scout.alerts; CREATE TABLE s.n (i int PRIMARY KEY);
+        ALTER PUBLICATION realtime ADD TABLE s.n, scout.etl_processed; ALTER TABLE s.p DROP COLUMN j, ADD COLUMN l int""",
     ),
 }  # fmt: skip
 
+
+#: As they share a database: those that lose data, and those that say something of all of it, by themselves.
+APART = [name for name, release in RELEASES.items() if release.same_rows and release.apart]
+GROUPS = [APART[::2], APART[1::2], *([name] for name in RELEASES if name not in APART)]
+_numbers = itertools.count(1)
 
 HISTORY = """
 CREATE SCHEMA supabase_migrations;
@@ -142,25 +160,68 @@ def undone(dsn: str, result: Result) -> Result:
     )
 
 
-@pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
-def test_there_and_back(scout_db: str, release: Release) -> None:
-    released(scout_db, f"SET ROLE loader; {release.before or 'SELECT 1'}")
-    before, rows_before = whole(scout_db), data(scout_db)
-    captured(scout_db)
-    released(scout_db, f"SET ROLE loader; {release.after}")
-    after, rows_after = whole(scout_db), data(scout_db)
+class Went(NamedTuple):
+    """What pg_dump said before releases that share a database, after them, once they had gone back, and once that had been
+    undone; and the schema of each."""
+
+    schemas: dict[str, str]
+    dumps: tuple[list[str], list[str], list[str], list[str]]
+
+
+def went_through(dsn: str, names: list[str]) -> Went:
+    """Captured, released, rolled back, undone, and that undone."""
+    schemas = {name: f"s{number}" for number, name in enumerate(names, 1)}
+    placed = [RELEASES[name].placed(schema) for name, schema in schemas.items()]
+    for schema, release in zip(schemas.values(), placed, strict=True):
+        released(dsn, f"CREATE SCHEMA {schema} AUTHORIZATION loader; SET ROLE loader; {release.before or 'SELECT 1'}")
+    before, rows_before = whole(dsn), data(dsn)
+    captured(dsn, schemas=["scout", *schemas.values()])
+    for release in placed:
+        released(dsn, f"SET ROLE loader; {release.after}")
+    after, rows_after = whole(dsn), data(dsn)
+    same_rows = all(release.same_rows for release in placed)
     exactly = {"new_partitions": "drop"}
-    result = done(restored(scout_db, allow_lossy=not release.same_rows, **exactly))
+    result = done(restored(dsn, allow_lossy=not same_rows, **exactly))
     assert result["changed"]
-    assert whole(scout_db) == before
-    if release.same_rows:
-        assert data(scout_db) == rows_before
-    assert not restored(scout_db, **exactly)["changed"]
-    again = undone(scout_db, result)
-    assert whole(scout_db) == after
-    assert data(scout_db) == rows_after
-    undone(scout_db, again)
-    assert whole(scout_db) == before
+    back = whole(dsn)
+    assert back == before
+    if same_rows:
+        assert data(dsn) == rows_before
+    assert not restored(dsn, **exactly)["changed"]
+    again = undone(dsn, result)
+    brought = whole(dsn)
+    assert brought == after
+    assert data(dsn) == rows_after
+    undone(dsn, again)
+    assert whole(dsn) == before
+    return Went(schemas, (before, after, back, brought))
+
+
+def judge(name: str, went: Went) -> None:
+    """What the release changed in its schema is as it was, and then as the release made it."""
+    schema = "scout" if "scout." in RELEASES[name].before else went.schemas[name]
+    if not RELEASES[name].apart:
+        schema = "DEFAULT PRIVILEGES"
+    before, after, back, brought = (
+        [entry for entry in "\n".join(lines).split("\n--\n-- Name: ") if schema in entry] for lines in went.dumps
+    )
+    assert before != after
+    assert (back, brought) == (before, after)
+
+
+@pytest.mark.parametrize("names", GROUPS, ids=lambda names: f"{names[0]} and {len(names) - 1} more")
+def test_there_and_back(
+    pg_server: Server, scout_template: builder.Template, subtests: pytest.Subtests, names: list[str]
+) -> None:
+    """Those that share a database; where they fail together, each is tried alone."""
+
+    def go(some: list[str]) -> Went:
+        name = f"exact_{next(_numbers)}"
+        went = went_through(scout_template.clone(name), some)
+        pg_server.drop_database(name)
+        return went
+
+    judged(subtests, {name: name for name in names}, go, judge)
 
 
 def test_a_column_that_only_the_history_has_does_not_count(scout_db: str) -> None:
