@@ -17,7 +17,43 @@ os.environ["SCOUT_ALLOW_SUPERUSER"] = "1"
 
 #: What only `make test-all` runs whole, by the beginning of its place, and why `make test` can do with a fifth of it. What has the
 #: marker `thorough` is of them, too.
-SAMPLED: dict[str, str] = {}
+SAMPLED = {
+    "tests/e2e/test_application_rollback.py": "each way to roll an application back has tests of its modules",
+    "tests/e2e/test_assess_metrics.py": "what a metric says is a unit test; here each file is written by a playbook",
+    "tests/e2e/test_browser.py": "pages in a browser; what they say is a unit test",
+    "tests/e2e/test_command.py": "real shells and terminals around words that unit tests take apart",
+    "tests/e2e/test_crash.py": "a reset ended at each place; moves are ended at each in tests/integration",
+    "tests/e2e/test_demo": "the four demonstrations, whole; `make demo` is one of them",
+    "tests/e2e/test_deploy_pipeline.py": "each end of a deployment, whole; its program is tested in units",
+    "tests/e2e/test_door.py": "how the tests start playbooks",
+    "tests/e2e/test_drill": "each scenario, whole; what a drill consists of is tested in tests/integration/drills",
+    "tests/e2e/test_foreign_project.py": "an installed collection in a project of others",
+    "tests/e2e/test_gameday.py": "rounds of game days; their kinds and claims are tested in units",
+    "tests/e2e/test_gate.py": "the gate by its playbook; each check is tested on a database",
+    "tests/e2e/test_incident": "whole incidents; each command is tested on a database",
+    "tests/e2e/test_installed.py": "an installed collection, which changes only with the build",
+    "tests/e2e/test_kept_screens.py": "the screens of the pages",
+    "tests/e2e/test_move_playbooks.py": "movers by their playbooks; each is tested on a database",
+    "tests/e2e/test_moves_broken_off.py": "playbooks ended at each place",
+    "tests/e2e/test_names.py": "one name from the command line to the ledger",
+    "tests/e2e/test_own_plays.py": "plays of others",
+    "tests/e2e/test_picture.py": "pictures of screens",
+    "tests/e2e/test_report.py": "reports of incidents",
+    "tests/e2e/test_rollback": "whole rollbacks; one of them is in `make check`",
+    "tests/e2e/test_runbook.py": "the sections of the runbook, typed",
+    "tests/e2e/test_runner.py": "everything through ansible-runner",
+    "tests/e2e/test_scorecard.py": "scorecards of drills; their forms are unit tests",
+    "tests/e2e/test_site.py": "the site of the documentation",
+    "tests/e2e/test_under_fire.py": "resets with writers at work",
+    "tests/e2e/test_watch.py": "watches, which take their time",
+    "tests/e2e/test_ways.py": "each way to a database",
+    "tests/integration/application": "real repositories and processes",
+    "tests/integration/drills": "sandboxes and clones of whole databases",
+    "tests/integration/moves": "every mover, every promise, every place to be ended at",
+    "tests/integration/reference": "the reference pipeline, which changes rarely",
+    "tests/integration/release": "pairs of schemas, wrecks, rehearsals",
+    "tests/security": "the attacks: all of them before a change is taken",
+}
 #: Which fifth comes today; set, so that all workers take the same one, and a run can be repeated.
 DAY = "SCOUT_TEST_DAY"
 FIFTHS = 5
@@ -30,7 +66,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """What a shell starts in the background ignores SIGINT, and so would all that tests start, even to be interrupted."""
+    """One day for all workers; and what a shell starts in the background ignores SIGINT, as would all that tests start, even to be
+    interrupted."""
     os.environ.setdefault(DAY, str(datetime.datetime.now(datetime.UTC).timetuple().tm_yday))
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -70,7 +107,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_sampled(item: pytest.Item) -> bool:
     """Whether a fifth of its kind is enough for `make test`."""
-    return item.nodeid.startswith(tuple(SAMPLED)) or item.get_closest_marker("thorough") is not None
+    return item.nodeid.startswith((*SAMPLED,)) or item.get_closest_marker("thorough") is not None
 
 
 def is_todays(nodeid: str, day: int) -> bool:
