@@ -155,10 +155,13 @@ GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean
 
 -- See all sessions, and whether pg_cron records its runs; end sessions that are stuck.
 \if :chooses_inheritance
-  GRANT pg_read_all_stats, pg_read_all_settings, pg_signal_backend TO :"role" WITH INHERIT TRUE;
+  GRANT pg_read_all_stats, pg_signal_backend TO :"role" WITH INHERIT TRUE;
 \else
-  GRANT pg_read_all_stats, pg_read_all_settings, pg_signal_backend TO :"role";
+  GRANT pg_read_all_stats, pg_signal_backend TO :"role";
 \endif
+SELECT format('GRANT pg_read_all_settings TO %I%s', :'role', CASE WHEN :'chooses_inheritance' THEN ' WITH INHERIT TRUE' ELSE '' END)
+WHERE EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')
+\gexec
 
 -- The ledger: runs, the lease, what a pause took. Whatever is in it already becomes the role's.
 CREATE SCHEMA IF NOT EXISTS scout_ops AUTHORIZATION :"role";

@@ -124,8 +124,13 @@ def code(text: str) -> str:
 
 def may_run(text: str) -> str:
     """A command or a function's body without comments, with all strings that it might run, read likewise: for what has to be
-    prevented. What a RAISE says is never run. Raises Intricate where strings are nested more than MAX_DEPTH deep."""
-    return _read(text, lambda statement: not statement.raises, 0)
+    prevented. Those are what it runs itself, keeps in a variable, or hands to a function; never what a RAISE says.
+    Raises Intricate where strings are nested more than MAX_DEPTH deep."""
+
+    def wanted(statement: _Statement) -> bool:
+        return (statement.executes or statement.assigns or statement.depth > 0) and not statement.raises
+
+    return _read(text, wanted, 0)
 
 
 def runs(text: str) -> str:
@@ -148,6 +153,8 @@ class _Statement:
 
     def _begin(self) -> None:
         self._begun = self.raises = self.executes = self.assigns = self.joins = False
+        #: How many parentheses are open.
+        self.depth = 0
 
     def add(self, text: str) -> None:
         """Some more of its code, in which others may begin."""
@@ -158,6 +165,7 @@ class _Statement:
             self.raises |= bool(_RAISES.search(text))
             self.executes |= bool(_EXECUTES.search(text)) or (not self._begun and bool(_DOES.match(text)))
             self.assigns |= bool(_ASSIGNS.search(text))
+            self.depth += text.count("(") - text.count(")")
             self._begun, self.joins = True, text.rstrip().endswith("||")
 
 

@@ -231,6 +231,7 @@ def test_a_role_without_anything_gets_everything_named_at_once(scout_db: str) ->
 
 def test_the_documented_role_refreshes_gold_and_sees_what_pg_cron_records(scout_db: str, operator: str) -> None:
     installed(scout_db)
+    install(scout_db)
     with connect(scout_db) as superuser:
         superuser.execute("DELETE FROM cron.job_run_details")
         superuser.execute("UPDATE scout.silver_transactions SET updated_at = now(), total_amount = total_amount + 1")

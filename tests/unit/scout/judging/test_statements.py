@@ -128,9 +128,9 @@ def test_a_call_is_of_the_schema_that_it_tells_and_of_an_owner_who_matters() -> 
 def test_what_is_nested_too_deep_or_too_long_is_not_judged() -> None:
     deep = "SELECT 1"
     for number in range(5000):
-        deep = f"$n{number}$ {deep} $n{number}$"
+        deep = f"EXECUTE $n{number}$ {deep} $n{number}$"
     assert statements.calls(deep, ETL) is None
-    for source in (deep, "".join(f"$n{number}$ " for number in range(5000)), "a" * 300_000):
+    for source in (deep, "".join(f"EXECUTE $n{number}$ " for number in range(5000)), "a" * 300_000):
         with pytest.raises(lexer.Intricate, match=r"function app\.huge: it"):
             Functions([Function(1, "app", "huge", source)]).writing("app")
 
