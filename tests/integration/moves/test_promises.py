@@ -158,7 +158,9 @@ def test_who_keeps_what_it_needs_is_named_and_who_holds_it_for_a_moment_is_waite
             with subtests.test(msg=f"{what} is kept"):
                 other.execute(statement.format(sale=sale, event=event))  # type: ignore[call-overload]
                 options: dict[str, Any] = {"lock_timeout_seconds": 0.2, "statement_timeout_seconds": 5}
-                result = call(mover.module, dsn, **stage.options, **options)
+                # All of it in the first batch, so that none was moved before.
+                whole = {"canary_rows": 1000} if "canary_rows" in stage.options else {}
+                result = call(mover.module, dsn, **{**stage.options, **options, **whole})
                 assert result.get("failed"), result["summary"]
                 assert (result["error"]["kind"], result["error"]["sqlstate"]) == ("database_error", "55P03")
                 assert f"locks are held by pid {other.info.backend_pid} (postgres, nightly report" in result["msg"]
