@@ -23,7 +23,10 @@ def test_the_window_is_advised_and_recovers_all_of_it(healthy: Pipeline, stage: 
     causes = [diagnosis["cause"] for diagnosis in assessed.result["diagnoses"]]
     assert any(cause.startswith("silver has lost or altered ") for cause in causes), causes
     reset = stage.play("emergency_reset", healthy.dsn)
-    assert (reset.rc, reset.result["ingestion"]) == (2, "paused"), reset.text
+    assert reset.rc == 2, reset.text
+    # Which of the lost sales has lost its lines is chance: without a critical one there is nothing that a pause would keep from.
+    blocked = bool(reset.result["blockers"])
+    assert reset.result["ingestion"] == ("paused" if blocked else "running"), reset.text
     [command] = {line for line in reset.result["next"] if line.startswith(WINDOW)}
     assert "quality_cleanup" not in assessed.text + reset.text
     window = dict(word.split("=", 1) for word in shlex.split(command)[2:] if word != "-e")
