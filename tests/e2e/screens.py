@@ -11,8 +11,11 @@ import re
 import subprocess
 import sys
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests import CHECKOUT
 from tests.door import Door
@@ -73,10 +76,15 @@ def misses(
     story: Story, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *,
     door: Door, server: Server,
 ) -> str:  # fmt: skip
-    """What a demonstration says, folded, of which some fact does not hold, which is an error."""
+    """What a demonstration says, folded, of which some fact does not hold, which is an error; the server is as before."""
     monkeypatch.setattr(player, "PROGRAM", door.folder / "ansible-playbook")
     monkeypatch.setattr(player, "Server", lambda: contextlib.nullcontext(server))
-    assert player.main(story, ["--throwaway", *words]) == 1
+    try:
+        assert player.main(story, ["--throwaway", *words]) == 1
+    finally:
+        server.drop_database(story.database)
+        with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(builder.OPERATOR)))
     said = " ".join(capsys.readouterr().out.split())
     assert "do not hold" in said
     return said
