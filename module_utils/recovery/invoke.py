@@ -109,7 +109,7 @@ class Call:
         try:
             return pauses.ingestion(self.look("off" if params.get("ledger") == "off" else "auto"), params.get("jobs"))
         except (RecoveryError, psycopg.Error):
-            return {"state": "unknown", "paused_by": None, "incident": None, "reason": None}
+            return {**pauses.UNSEEN}
 
     def ensure(self, mode: str) -> ledger.Ledger:
         """The ledger for writing."""
@@ -176,8 +176,9 @@ def invoke(
             call = Call(session, check, voice, controller, joined.incident, joined.opened_at, only_reads)
             try:
                 result = run(call, params)
-            except (RecoveryError, psycopg.Error):
-                about["ingestion"] = call.ingestion(params)
+            except (RecoveryError, psycopg.Error) as e:
+                if not isinstance(e, RecoveryError) or "ingestion" not in e.result:
+                    about["ingestion"] = call.ingestion(params)
                 raise
             if _action(name) in SAYS_HOW_INGESTION_IS and params.get("state") != "released":
                 about["ingestion"] = call.ingestion(params)

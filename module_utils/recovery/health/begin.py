@@ -54,8 +54,9 @@ def begin(call: Call, params: Params) -> BeginResult:
             done[name] = {**about, "failed": False, **step()}
         except (RecoveryError, psycopg.Error) as e:
             error = translate(e, f"{name} failed") if isinstance(e, psycopg.Error) else e
-            done[name] = {**about, **failure(error), "ingestion": call.ingestion(params)}
-            error.result = {**done, "token": done["lease"].get("token")}
+            seen = call.ingestion(params)
+            done[name] = {**about, **failure(error), "ingestion": seen}
+            error.result = {**done, "token": done["lease"].get("token"), "ingestion": seen}
             raise error from e
     told: list[str] = []
     for each in done.values():

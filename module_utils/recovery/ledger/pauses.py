@@ -94,6 +94,9 @@ class Ingestion(t.TypedDict):
     reason: str | None
 
 
+UNSEEN: t.Final[Ingestion] = {"state": "unknown", "paused_by": None, "incident": None, "reason": None}
+
+
 def ingestion(ledger: Ledger, names: list[str] | None = None) -> Ingestion:
     """How ingestion is now, for a command that has not come to look at it; `unknown` where that cannot be told. Raises nothing."""
     session = ledger.session
@@ -105,13 +108,12 @@ def ingestion(ledger: Ledger, names: list[str] | None = None) -> Ingestion:
                 found = cron_jobs.ingestion_jobs(session, names)
     except (RecoveryError, psycopg.Error):
         found = []
-    on = any(job.active and not job.parked for job in found)
-    return {
-        "state": ("running" if on else "paused") if found else "unknown",
-        "paused_by": pause.actor if pause else None,
-        "incident": pause.incident if pause else None,
-        "reason": pause.reason if pause else None,
-    }
+    seen = UNSEEN.copy()
+    if found:
+        seen["state"] = "running" if any(job.active and not job.parked for job in found) else "paused"
+    if pause:
+        seen |= {"paused_by": pause.actor, "incident": pause.incident, "reason": pause.reason}
+    return seen
 
 
 def save_pause(ledger: Ledger, run: Run, jobs: list[Row], *, switched: bool, reason: str | None = None) -> None:

@@ -238,8 +238,9 @@ def _now_unseen(story: Story) -> str:
         return "ingestion state unknown"
     if story.operation == rollback.CAPTURE:
         return "pipeline unchanged"
-    unchanged = "ingestion unchanged" if story.changed else "nothing was changed"
-    return f"{unchanged}; whether it is PAUSED or RUNNING could not be seen" if story.failure else unchanged
+    if story.changed:
+        return "ingestion unchanged" + ("; whether it is PAUSED or RUNNING could not be seen" if story.failure else "")
+    return "nothing was changed" + ("; ingestion could not be seen: PAUSED or RUNNING" if story.failure else "")
 
 
 def _failed(story: Story) -> str:

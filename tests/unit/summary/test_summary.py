@@ -145,7 +145,7 @@ ENDS: dict[str, tuple[dict[str, Result], Result, str, list[str]]] = {
     "connection failed": ({"preflight": failed(UNREACHED)}, {}, "failed", [
         "failed could not connect on scout on db1.example.org:5432 as scout_operator (from scout_dsn): Connection refused"]),
     "failed before anything was seen": ({"preflight": failed(HELD)}, {}, "failed", [
-        "now nothing was changed; whether it is PAUSED or RUNNING could not be seen"]),
+        "now nothing was changed; ingestion could not be seen: PAUSED or RUNNING"]),
     "lease held while paused": ({"preflight": START["preflight"], "lease": failed(HELD, ingestion={
         "state": "paused", "paused_by": "ben@laptop", "incident": "INC-6", "reason": "bad prices until noon"})}, {}, "failed", [
         "now ingestion is paused (by ben@laptop for INC-6: bad prices until noon)"]),
