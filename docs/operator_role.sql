@@ -1,12 +1,14 @@
--- Makes a role that may do everything this collection does, and nothing else. Run once by a superuser, with psql, in the
--- database that holds schema scout; again after new gold views, and after an upgrade of PostgreSQL or of the collection:
+-- Makes a role that may do everything this collection does, and nothing else. Run once with psql in the database that holds
+-- schema scout, by a superuser or by who may make roles and has the rights of the pipeline's owner; again after new gold views,
+-- and after an upgrade of PostgreSQL or of the collection:
 --
 --   psql -X -d scout -f docs/operator_role.sql                  role scout_operator
 --   psql -X -d scout -v role=alice -v owner=etl -f …            another role; another owner of the pipeline and its jobs
 --   psql -X -d scout -v rollback=on -f …                        also to roll back to a captured release: with the owners' rights
 --
 -- It gets no password: give it one (ALTER ROLE … PASSWORD), or let persons be members of it (GRANT scout_operator TO alice).
--- Where the pipeline or its jobs belong to a superuser it refuses: docs/pipeline_owner.sql gives them an owner of their own.
+-- Where the pipeline or its jobs belong to a superuser, or to who may make roles, it refuses: docs/pipeline_owner.sql gives them an
+-- owner of their own; docs/hosted.md says what else can be done on a hosted service.
 -- docs/privileges.md says what each grant is for.
 
 \set ON_ERROR_STOP on
@@ -24,7 +26,8 @@ SET client_min_messages = warning;
 \endif
 SELECT current_setting('server_version_num')::int >= 160000 AS chooses_inheritance,
        current_setting('server_version_num')::int >= 170000 AS has_maintain,
-       NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') AS is_new \gset
+       NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') AS is_new,
+       NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_plain, current_user AS me \gset
 
 -- Who may become a superuser, make roles, or have the server run programs or touch files is no owner to become.
 SELECT set_config('scout.refusal', coalesce((
@@ -37,10 +40,24 @@ SELECT set_config('scout.refusal', coalesce((
       AND (d.rolsuper OR d.rolcreaterole OR d.rolreplication OR d.rolbypassrls
            OR d.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data'))
     ORDER BY r.rolsuper DESC, r.oid <> d.oid LIMIT 1), ''), false) <> '' AS refused,
-    EXISTS (SELECT FROM pg_roles WHERE rolname = :'role' AND rolsuper) OR :'role' = :'owner' AS unfit \gset
+    EXISTS (SELECT FROM pg_roles WHERE rolname = :'role' AND rolsuper) OR :'role' = :'owner' AS unfit,
+    -- Whoever is no superuser has to be able to make the role, and to grant what the owner may.
+    set_config('scout.lack', CASE
+        WHEN (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN ''
+        WHEN NOT (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user)
+        THEN format('refused: role %s is no superuser, and may make no roles', current_user)
+        WHEN NOT pg_has_role(quote_ident(:'owner')::regrole::oid, 'USAGE')
+        THEN format('refused: role %s has not the rights of %s, who owns the pipeline', current_user, :'owner')
+        ELSE '' END, false) <> '' AS lacking \gset
 \if :refused
   DO 'BEGIN RAISE EXCEPTION USING MESSAGE = current_setting(''scout.refusal''),
-      HINT = ''first: psql -X -d '' || current_database() || '' -f docs/pipeline_owner.sql''; END';
+      HINT = ''first: psql -X -d '' || current_database() || '' -f docs/pipeline_owner.sql''
+             || CASE WHEN (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user) THEN ''''
+                     ELSE '', by a superuser or by who may make roles; or operate the pipeline as its owner, with -e allow_owner=true'' END; END';
+\endif
+\if :lacking
+  DO 'BEGIN RAISE EXCEPTION USING MESSAGE = current_setting(''scout.lack''),
+      HINT = ''run it as who may; or operate the pipeline as its owner, with -e allow_owner=true''; END';
 \endif
 \if :unfit
   DO 'BEGIN RAISE EXCEPTION ''the role to be made is a superuser, or owns the pipeline: name another one with -v role=…''; END';
@@ -154,20 +171,36 @@ GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean
 \endif
 
 -- See all sessions, and whether pg_cron records its runs; end sessions that are stuck.
-\if :chooses_inheritance
-  GRANT pg_read_all_stats, pg_signal_backend TO :"role" WITH INHERIT TRUE;
-\else
-  GRANT pg_read_all_stats, pg_signal_backend TO :"role";
-\endif
-SELECT format('GRANT pg_read_all_settings TO %I%s', :'role', CASE WHEN :'chooses_inheritance' THEN ' WITH INHERIT TRUE' ELSE '' END)
-WHERE EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')
+-- Where we may not grant what reads statistics alone, as on a hosted service, pg_monitor has it.
+SELECT format('GRANT %I TO %I%s', CASE WHEN NOT may AND name <> 'pg_signal_backend' THEN 'pg_monitor' ELSE name END, :'role',
+              CASE WHEN :'chooses_inheritance' THEN ' WITH INHERIT TRUE' ELSE '' END)
+FROM (
+    SELECT name, NOT :'is_plain'::boolean OR pg_has_role(name, 'MEMBER WITH ADMIN OPTION') OR NOT :'chooses_inheritance'::boolean AS may
+    FROM unnest(ARRAY['pg_read_all_stats', 'pg_signal_backend', 'pg_read_all_settings']) AS name
+    WHERE name <> 'pg_read_all_settings' OR EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')
+) AS r
+WHERE NOT pg_has_role(:'role', name, 'USAGE')
 \gexec
 
 -- The ledger: runs, the lease, what a pause took. Whatever is in it already becomes the role's.
+SELECT :'is_plain'::boolean AND NOT pg_has_role(:'role', CASE WHEN :'chooses_inheritance'::boolean THEN 'SET' ELSE 'MEMBER' END) AS joins \gset
+\if :joins
+  \if :chooses_inheritance
+    GRANT :"role" TO :"me" WITH INHERIT FALSE, SET TRUE;
+  \else
+    GRANT :"role" TO :"me";
+  \endif
+\endif
 CREATE SCHEMA IF NOT EXISTS scout_ops AUTHORIZATION :"role";
-ALTER SCHEMA scout_ops OWNER TO :"role";
-SELECT format('ALTER TABLE scout_ops.%I OWNER TO %I', relname, :'role')
-FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = to_regnamespace('scout_ops')
+SELECT format('ALTER SCHEMA scout_ops OWNER TO %I', :'role')
+FROM pg_namespace WHERE nspname = 'scout_ops' AND pg_get_userbyid(nspowner) <> :'role'
 \gexec
+SELECT format('ALTER TABLE scout_ops.%I OWNER TO %I', relname, :'role')
+FROM pg_class
+WHERE relkind IN ('r', 'p') AND relnamespace = to_regnamespace('scout_ops') AND pg_get_userbyid(relowner) <> :'role'
+\gexec
+\if :joins
+  REVOKE :"role" FROM :"me";
+\endif
 
 COMMIT;

@@ -1,18 +1,24 @@
--- Gives the pipeline an owner of its own where it, or its jobs, belong to a superuser or to a role that may become one: who
--- operates it has to be able to become its owner, and nobody may become a superuser by that. Run once by a superuser, with
--- psql, in the database that holds schema scout; then docs/operator_role.sql:
+-- Gives the pipeline an owner of its own where it, or its jobs, belong to a superuser or to a role that may become one or make
+-- roles: who operates it has to be able to become its owner, and nobody may gain more by that. Run with psql, in the database
+-- that holds schema scout, by a superuser, or by who owns it now and may make roles, as on a hosted service; then
+-- docs/operator_role.sql. docs/hosted.md says where this cannot be done, and what can:
 --
 --   psql -X -d scout -v dry_run=on -f docs/pipeline_owner.sql                 print the statements, and change nothing
---   psql -X -q -d scout -f docs/pipeline_owner.sql > pipeline_owner_undo.sql  do it; what undoes it is printed
---   psql -X -d scout -f pipeline_owner_undo.sql                               undo it
+--   psql -X -q -d scout -f docs/pipeline_owner.sql > pipeline_owner_undo.sql  do it; what gives it back is printed
+--   psql -X -d scout -f pipeline_owner_undo.sql                               give it back
 --   psql -X -d scout -v owner=etl -v schema=pos -f …                          another owner, another schema
 --   psql -X -d scout -v members=on -f …                                       the same owner as in another database
+--   psql -X -d scout -v leave=on -f …                                         leave what cannot be handed over to who owns it
 --
 -- Its objects (schema, tables, views, sequences, functions, types) and jobs become those of role scout_owner, with all grants
--- that others have. The role gets the settings of the one before (a time zone decides what a naive time means), and what a
--- superuser needs no grant for: schema cron, and what its views read elsewhere. It has LOGIN, because pg_cron runs a job as a
--- session of its owner, and no password. One transaction; a second run finds nothing to do.
--- What functions read elsewhere is not known from here: ansible-playbook playbooks/preflight.yml says which jobs lack a right.
+-- that others have, and what it makes is granted to others as what the owner before made. Who owned it and is no superuser
+-- becomes a member, so that his migrations work as before; what they make is his, until this runs again. The role gets the
+-- settings of the one before (a time zone decides what a naive time means), and what its owner needed no grant for: schema
+-- cron, the schemas of its search path, and what its views read elsewhere. It has LOGIN, because pg_cron runs a job as a session
+-- of its owner, and no password. One transaction, in which each grant is looked for after it was made; a second run finds
+-- nothing to do. pg_cron lets only a superuser give a job another owner: where there is none, each job is made anew, with its
+-- runs, and has another number. What functions read elsewhere is not known from here: ansible-playbook playbooks/preflight.yml
+-- says which jobs lack a right.
 
 \set ON_ERROR_STOP on
 -- First of all: what somebody made in public or in a schema of our own name must not be what we call.
@@ -32,6 +38,10 @@ SET client_min_messages = warning;
 \else
   \set members off
 \endif
+\if :{?leave}
+\else
+  \set leave off
+\endif
 \if :{?dry_run}
 \else
   \set dry_run off
@@ -39,7 +49,10 @@ SET client_min_messages = warning;
 SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'owner') AS is_new,
        -- A schema cron of somebody else's is none of pg_cron's, and its triggers and views would run as we are.
        EXISTS (SELECT FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner
-               WHERE c.oid = to_regclass('cron.job') AND c.relkind = 'r' AND r.rolsuper) AS has_cron \gset
+               WHERE c.oid = to_regclass('cron.job') AND c.relkind = 'r' AND r.rolsuper) AS has_cron,
+       current_user AS me, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_super,
+       CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END AS inherits,
+       current_setting('server_version_num')::int >= 160000 AS modern \gset
 
 BEGIN;
 SET LOCAL lock_timeout = '10s';
@@ -52,27 +65,6 @@ WHERE EXISTS (
     WHERE (d.rolsuper OR d.rolcreaterole OR d.rolreplication OR d.rolbypassrls
            OR d.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data'))
       AND (r.oid = d.oid OR pg_has_role(r.oid, d.oid, 'MEMBER')));
-
--- Nobody else may become the new owner unless he can already.
-SELECT set_config('scout.refusal', CASE
-    WHEN EXISTS (SELECT FROM pg_temp.mighty WHERE rolname = :'owner')
-    THEN format('role %s may become a superuser or more than an owner should: name another one with -v owner=…', :'owner')
-    WHEN NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN 'run it as a superuser'
-    WHEN to_regnamespace(quote_ident(:'schema')) IS NULL THEN format('there is no schema %s: name it with -v schema=…', :'schema')
-    WHEN NOT :'is_new'::boolean
-         AND NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = :'schema' AND pg_get_userbyid(nspowner) = :'owner')
-         AND EXISTS (SELECT FROM pg_auth_members WHERE roleid = quote_ident(:'owner')::regrole) AND NOT :'members'::boolean
-    THEN format('role %s is there, and others are members of it: name another one with -v owner=…; or, if they may become the '
-                'owner of this pipeline too: -v members=on', :'owner')
-    ELSE '' END, false) <> '' AS refused \gset
-\if :refused
-  DO 'BEGIN RAISE EXCEPTION USING MESSAGE = ''refused: '' || current_setting(''scout.refusal''); END';
-\endif
-
-CREATE TEMPORARY TABLE steps (place serial, statement text NOT NULL, undo text) ON COMMIT DROP;
-\if :is_new
-  INSERT INTO pg_temp.steps (statement) VALUES (format('CREATE ROLE %I LOGIN', :'owner'));
-\endif
 
 -- The objects, but for those of extensions, of identity and serial columns (which follow their table), and of ordinary roles.
 CREATE TEMPORARY TABLE things ON COMMIT DROP AS
@@ -102,96 +94,266 @@ WHERE owner IN (SELECT oid FROM pg_temp.mighty)
   AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e');
 
 CREATE TEMPORARY TABLE jobs (jobid bigint, username text) ON COMMIT DROP;
+CREATE TEMPORARY TABLE commands (jobid bigint, jobname text, schedule text, command text, active boolean) ON COMMIT DROP;
 \if :has_cron
-  -- Its jobs: those of the runbook, and whatever else says the name of the schema.
+  -- Its jobs: those of the runbook, and whatever else says the name of the schema, of who owns some of it.
   INSERT INTO pg_temp.jobs
   SELECT jobid, username FROM cron.job
-  WHERE database = current_database() AND username IN (SELECT rolname::text FROM pg_temp.mighty)
+  WHERE database = current_database()
+    AND username IN (SELECT m.rolname::text FROM pg_temp.mighty AS m JOIN pg_temp.things AS t ON t.owner = m.oid)
     AND (jobname IN ('bronze-to-silver-etl', 'product-linking', 'smart-gold-refresh')
          OR strpos(lower(command), :'schema' || '.') > 0 OR strpos(command, quote_ident(:'schema') || '.') > 0);
+  INSERT INTO pg_temp.commands
+  SELECT j.jobid, c.jobname, c.schedule, c.command, c.active FROM pg_temp.jobs AS j JOIN cron.job AS c ON c.jobid = j.jobid;
 \endif
 
 -- What a superuser needs no grant for. It has what it has already: a second run grants nothing.
-CREATE TEMPORARY TABLE needs (privilege text, object text, there boolean) ON COMMIT DROP;
+-- `grantable` says whether we may grant it: a GRANT that grants nothing is a warning. What `for_view` needs is no view's of another
+-- owner without it.
+CREATE TEMPORARY TABLE needs (privilege text, object text, there boolean, grantable boolean, for_view text, checks text) ON COMMIT DROP;
 INSERT INTO pg_temp.needs SELECT p, format('DATABASE %I', current_database()), EXISTS (
     SELECT FROM pg_database AS d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS a
-    WHERE d.datname = current_database() AND pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = p)
+    WHERE d.datname = current_database() AND pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = p),
+    has_database_privilege(current_database(), p || ' WITH GRANT OPTION'), NULL,
+    format('has_database_privilege(%L, current_database(), %L)', :'owner', p)
 FROM unnest(ARRAY['CONNECT', 'TEMPORARY']) AS p;
 \if :has_cron
   INSERT INTO pg_temp.needs SELECT 'USAGE', 'SCHEMA cron', EXISTS (
-      SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS a
-      WHERE n.nspname = 'cron' AND pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = 'USAGE');
+      SELECT FROM aclexplode(n.nspacl) AS a WHERE pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = 'USAGE'),
+      has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION'), NULL,
+      format('has_schema_privilege(%L, %L, %L)', :'owner', 'cron', 'USAGE')
+  FROM pg_namespace AS n WHERE n.nspname = 'cron';
   INSERT INTO pg_temp.needs SELECT 'EXECUTE', format('FUNCTION %s', p.oid::regprocedure), EXISTS (
-      SELECT FROM aclexplode(p.proacl) AS a WHERE pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = 'EXECUTE')
-  FROM pg_proc AS p WHERE p.pronamespace = 'cron'::regnamespace AND p.proname = 'alter_job';
+      SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+      WHERE a.grantee = 0 OR pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = 'EXECUTE'),
+      has_function_privilege(p.oid, 'EXECUTE WITH GRANT OPTION'), NULL,
+      format('has_function_privilege(%L, %s, %L)', :'owner', p.oid, 'EXECUTE')
+  FROM pg_proc AS p
+  WHERE p.pronamespace = 'cron'::regnamespace AND p.proname = ANY(CASE WHEN :'is_super'::boolean THEN ARRAY['alter_job']
+      ELSE ARRAY['alter_job', 'schedule', 'unschedule'] END);
 \endif
 -- What its views and rules read in other schemas.
-WITH outside AS (
-    SELECT DISTINCT c.oid, c.relname, c.relacl, c.relowner, n.nspname, n.nspacl, n.nspowner
-    FROM pg_temp.things AS t
-    JOIN pg_rewrite AS r ON r.ev_class = t.oid AND t.classid = 'pg_class'::regclass
-    JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
-    JOIN pg_class AS c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname NOT IN (:'schema', 'pg_catalog', 'information_schema')
-)
+CREATE TEMPORARY TABLE outside ON COMMIT DROP AS
+SELECT DISTINCT c.oid, c.relname, c.relacl, n.oid AS schema, n.nspname, n.nspacl, t.thing AS reader, t.oid AS reader_oid
+FROM pg_temp.things AS t
+JOIN pg_rewrite AS r ON r.ev_class = t.oid AND t.classid = 'pg_class'::regclass
+JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+JOIN pg_class AS c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname NOT IN (:'schema', 'pg_catalog', 'information_schema');
 INSERT INTO pg_temp.needs
 SELECT 'SELECT', format('%I.%I', nspname, relname), EXISTS (
-    SELECT FROM aclexplode(relacl) AS a WHERE pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = 'SELECT')
-FROM outside
+    SELECT FROM aclexplode(relacl) AS a WHERE pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = 'SELECT'),
+    has_table_privilege(oid, 'SELECT WITH GRANT OPTION'), reader, format('has_table_privilege(%L, %s, %L)', :'owner', oid, 'SELECT')
+FROM pg_temp.outside
 UNION
 SELECT 'USAGE', format('SCHEMA %I', nspname), EXISTS (
-    SELECT FROM aclexplode(nspacl) AS a WHERE pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = 'USAGE')
-FROM outside;
+    SELECT FROM aclexplode(nspacl) AS a WHERE pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = 'USAGE'),
+    has_schema_privilege(schema, 'USAGE WITH GRANT OPTION'), reader, format('has_schema_privilege(%L, %s, %L)', :'owner', schema, 'USAGE')
+FROM pg_temp.outside;
 
--- Settings that a list of names makes up are stored as they are written.
+-- What the roles are set to who own the pipeline, and run its jobs.
+CREATE TEMPORARY TABLE settings ON COMMIT DROP AS
+SELECT DISTINCT ON (s.setdatabase, split_part(c, '=', 1)) split_part(c, '=', 1) AS name, substr(c, strpos(c, '=') + 1) AS value,
+       CASE WHEN s.setdatabase = 0 THEN '' ELSE format(' IN DATABASE %I', current_database()) END AS of_database
+FROM pg_db_role_setting AS s, unnest(s.setconfig) AS c
+WHERE s.setrole IN (SELECT r.oid FROM pg_roles AS r JOIN pg_temp.jobs AS j ON j.username = r.rolname)
+  AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+  AND split_part(c, '=', 1) NOT IN ('role', 'session_authorization', 'local_preload_libraries', 'session_preload_libraries')
+  -- Others may set what every session may; a superuser sets all the same what he alone may set.
+  AND (:'is_super'::boolean OR EXISTS (SELECT FROM pg_settings AS p WHERE lower(p.name) = lower(split_part(c, '=', 1)) AND p.context = 'user'))
+ORDER BY s.setdatabase, split_part(c, '=', 1), s.setrole;
+-- The schemas of that search path, in which its functions find extensions.
+INSERT INTO pg_temp.needs
+SELECT DISTINCT 'USAGE', format('SCHEMA %I', n.nspname), EXISTS (
+    SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
+    WHERE a.privilege_type = 'USAGE' AND (a.grantee = 0 OR pg_get_userbyid(a.grantee) = :'owner')),
+    has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION'), NULL::text, format('has_schema_privilege(%L, %s, %L)', :'owner', n.oid, 'USAGE')
+FROM pg_temp.settings AS s
+CROSS JOIN LATERAL regexp_matches(s.value, '"((?:[^"]|"")+)"|([^\s,"]+)', 'g') AS m
+JOIN pg_namespace AS n ON n.nspname = coalesce(replace(m[1], '""', '"'), lower(m[2]))
+WHERE s.name = 'search_path' AND n.nspname NOT IN (:'schema', 'pg_catalog', 'information_schema');
+
+-- What cannot be handed over: what belongs to who would not let us; views of what we may not grant; and functions that have
+-- their owner's rights, run in a job or by a trigger, and speak of a schema that we may not grant, but in a comment.
+CREATE TEMPORARY TABLE stays ON COMMIT DROP AS
+SELECT t.classid, t.oid, t.thing || ' belongs to ' || pg_get_userbyid(t.owner) AS why
+FROM pg_temp.things AS t WHERE NOT (:'is_super'::boolean OR pg_has_role(t.owner, 'USAGE'))
+UNION
+SELECT 'pg_class'::regclass, o.reader_oid, format('%s reads %I.%I, on which %s may grant nothing', o.reader, o.nspname, o.relname, :'me')
+FROM pg_temp.outside AS o
+WHERE NOT (:'is_super'::boolean OR has_table_privilege(o.oid, 'SELECT WITH GRANT OPTION') AND has_schema_privilege(o.schema, 'USAGE WITH GRANT OPTION'))
+UNION
+SELECT t.classid, t.oid, format('%s speaks of %I, on which %s may grant nothing', t.thing, n.nspname, :'me')
+FROM pg_temp.things AS t
+JOIN pg_proc AS p ON t.classid = 'pg_proc'::regclass AND p.oid = t.oid
+JOIN pg_namespace AS n ON n.nspname NOT IN (:'schema', 'cron', 'information_schema') AND n.nspname !~ '^pg_'
+WHERE NOT (:'is_super'::boolean OR has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION')
+           OR EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a WHERE a.grantee = 0))
+  AND (p.prosecdef OR EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgfoid = p.oid AND NOT g.tgisinternal)
+       OR p.proname IN (SELECT m[1] FROM pg_temp.commands AS c, regexp_matches(c.command, '(\w+)\s*\(', 'g') AS m))
+  AND regexp_replace(regexp_replace(p.prosrc, '--[^\n]*', '', 'g'), '/\*.*?\*/', '', 'g') ~* ('\m' || n.nspname || '\s*\.');
+\if :leave
+  DELETE FROM pg_temp.things AS t USING pg_temp.stays AS s WHERE s.classid = t.classid AND s.oid = t.oid;
+  DELETE FROM pg_temp.needs WHERE for_view IS NOT NULL AND NOT EXISTS (SELECT FROM pg_temp.things AS t WHERE t.thing = for_view);
+  DELETE FROM pg_temp.stays;
+\endif
+
+-- Nobody else may become the new owner unless he can already.
+SELECT set_config('scout.refusal', CASE
+    WHEN EXISTS (SELECT FROM pg_temp.mighty WHERE rolname = :'owner')
+    THEN format('role %s may become a superuser or more than an owner should: name another one with -v owner=…', :'owner')
+    WHEN to_regnamespace(quote_ident(:'schema')) IS NULL THEN format('there is no schema %s: name it with -v schema=…', :'schema')
+    WHEN NOT :'is_new'::boolean
+         AND NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = :'schema' AND pg_get_userbyid(nspowner) = :'owner')
+         AND EXISTS (SELECT FROM pg_auth_members WHERE roleid = quote_ident(:'owner')::regrole) AND NOT :'members'::boolean
+    THEN format('role %s is there, and others are members of it: name another one with -v owner=…; or, if they may become the '
+                'owner of this pipeline too: -v members=on', :'owner')
+    WHEN :'is_super'::boolean OR :'dry_run'::boolean THEN ''
+    WHEN NOT (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user)
+    THEN format('role %s is no superuser, and may make no roles: run it as who may, or operate the pipeline as its owner, with '
+                '-e allow_owner=true', current_user)
+    WHEN EXISTS (SELECT FROM pg_temp.stays)
+    THEN (SELECT 'this cannot be handed over: ' || string_agg(why, '; ' ORDER BY why) || '. Leave it to who owns it with -v leave=on' FROM pg_temp.stays)
+    WHEN EXISTS (SELECT FROM pg_temp.jobs) AND EXISTS (SELECT FROM pg_temp.needs WHERE object ~ '^(SCHEMA|FUNCTION) cron\M' AND NOT there AND NOT grantable)
+    THEN format('role %s may grant nothing on schema cron, as on Neon, so the jobs can have no other owner: operate the pipeline as '
+                'its owner, with -e allow_owner=true', current_user)
+    ELSE '' END, false) <> '' AS refused \gset
+\if :refused
+  DO 'BEGIN RAISE EXCEPTION USING MESSAGE = ''refused: '' || current_setting(''scout.refusal''); END';
+\endif
+
+CREATE TEMPORARY TABLE steps (place serial, statement text NOT NULL, undo text) ON COMMIT DROP;
+\if :is_new
+  INSERT INTO pg_temp.steps (statement) VALUES (format('CREATE ROLE %I LOGIN', :'owner'));
+\endif
+-- Who owned it goes on migrating it; and who hands it over has to be a member.
 INSERT INTO pg_temp.steps (statement, undo)
-SELECT format('ALTER ROLE %I%s SET %I = %s', :'owner', of_database, name, CASE
-           WHEN name IN ('search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries') THEN value
-           ELSE quote_literal(value) END),
-       format('ALTER ROLE %I%s RESET %I', :'owner', of_database, name)
-FROM (
-    SELECT DISTINCT ON (s.setdatabase, split_part(c, '=', 1)) split_part(c, '=', 1) AS name, substr(c, strpos(c, '=') + 1) AS value,
-           CASE WHEN s.setdatabase = 0 THEN '' ELSE format(' IN DATABASE %I', current_database()) END AS of_database
-    FROM pg_db_role_setting AS s, unnest(s.setconfig) AS c
-    WHERE s.setrole IN (SELECT r.oid FROM pg_roles AS r JOIN pg_temp.jobs AS j ON j.username = r.rolname)
-      AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-    ORDER BY s.setdatabase, split_part(c, '=', 1), s.setrole
-) AS settings;
+SELECT format('GRANT %I TO %I%s', :'owner', rolname, :'inherits'), NULL FROM (
+    SELECT DISTINCT r.rolname FROM pg_temp.things AS t JOIN pg_roles AS r ON r.oid = t.owner WHERE NOT r.rolsuper
+    UNION SELECT j.username FROM pg_temp.jobs AS j JOIN pg_roles AS r ON r.rolname = j.username WHERE NOT r.rolsuper
+) AS o
+WHERE :'is_new'::boolean OR NOT pg_has_role(rolname, quote_ident(:'owner')::regrole::oid, 'USAGE');
+INSERT INTO pg_temp.steps (statement)
+SELECT format('GRANT CREATE ON SCHEMA %I TO %I', :'schema', :'owner')
+WHERE NOT :'is_super'::boolean AND EXISTS (SELECT FROM pg_temp.things)
+  AND NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = :'schema' AND pg_get_userbyid(nspowner) = :'owner');
+
+-- A list of names is set, and taken from what is set: nothing of it is written into a statement.
+INSERT INTO pg_temp.steps (statement, undo)
+SELECT step, CASE WHEN step ~ '^ALTER ROLE' THEN format('ALTER ROLE %I%s RESET %I', :'owner', of_database, name) END
+FROM pg_temp.settings CROSS JOIN LATERAL unnest(CASE
+    WHEN name IN ('search_path', 'temp_tablespaces') THEN ARRAY[
+        format('SELECT set_config(%L, %L, true)', name, value),
+        format('ALTER ROLE %I%s SET %I FROM CURRENT', :'owner', of_database, name),
+        'SET search_path = pg_catalog, pg_temp']
+    ELSE ARRAY[format('ALTER ROLE %I%s SET %I = %L', :'owner', of_database, name, value)] END) WITH ORDINALITY AS s (step, place)
+-- What a role is set to already is not set again.
+WHERE NOT EXISTS (
+    SELECT FROM pg_db_role_setting AS d, unnest(d.setconfig) AS c
+    WHERE d.setrole = to_regrole(quote_ident(:'owner')) AND c = name || '=' || value)
+ORDER BY name, of_database, place;
 
 INSERT INTO pg_temp.steps (statement, undo)
 SELECT format('GRANT %s ON %s TO %I', privilege, object, :'owner'), format('REVOKE %s ON %s FROM %I', privilege, object, :'owner')
-FROM pg_temp.needs WHERE NOT there ORDER BY object, privilege;
+FROM (SELECT DISTINCT privilege, object FROM pg_temp.needs WHERE NOT there AND (grantable OR :'is_super'::boolean)) AS n
+ORDER BY object, privilege;
 
+-- Given back is whatever it owns by then, where it was made for this and all came from one role.
 INSERT INTO pg_temp.steps (statement, undo)
-SELECT format('ALTER %s OWNER TO %I', thing, :'owner'), format('ALTER %s OWNER TO %I', thing, pg_get_userbyid(owner))
-FROM pg_temp.things ORDER BY kind, thing;
+SELECT format('ALTER %s OWNER TO %I', thing, :'owner'), CASE
+    WHEN :'is_new'::boolean AND (SELECT count(DISTINCT owner) FROM pg_temp.things) = 1
+    THEN CASE WHEN row_number() OVER (ORDER BY kind, thing) = 1
+              THEN format('REASSIGN OWNED BY %I TO %I', :'owner', pg_get_userbyid(owner)) END
+    ELSE format('ALTER %s OWNER TO %I', thing, pg_get_userbyid(owner)) END
+FROM pg_temp.things ORDER BY kind = 1, kind, thing;
+
+-- What it makes is for others what the owner before made.
+INSERT INTO pg_temp.steps (statement, undo)
+SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s GRANT %s ON %s TO %s%s', :'owner', within, all_of_them, kind, grantee, option),
+       format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %s', :'owner', within, all_of_them, kind, grantee)
+FROM (
+    SELECT within, kind, grantee, option, string_agg(DISTINCT privilege, ', ' ORDER BY privilege) AS all_of_them FROM (
+    SELECT CASE d.defaclnamespace WHEN 0 THEN '' ELSE format(' IN SCHEMA %I', :'schema') END AS within, a.privilege_type AS privilege,
+           CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'n' THEN 'SCHEMAS'
+               ELSE 'TYPES' END AS kind,
+           CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee,
+           CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS option
+    FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS a
+    WHERE d.defaclnamespace IN (0, to_regnamespace(quote_ident(:'schema'))) AND a.grantee <> d.defaclrole
+      AND d.defaclobjtype IN ('r', 'S', 'f', 'T')
+      AND d.defaclrole IN (SELECT owner FROM pg_temp.things WHERE owner IN (SELECT oid FROM pg_roles WHERE NOT rolsuper))
+      AND NOT EXISTS (
+          SELECT FROM pg_default_acl AS o CROSS JOIN LATERAL aclexplode(o.defaclacl) AS b
+          WHERE o.defaclrole = to_regrole(quote_ident(:'owner')) AND o.defaclnamespace = d.defaclnamespace
+            AND o.defaclobjtype = d.defaclobjtype AND b.grantee = a.grantee AND b.privilege_type = a.privilege_type)
+    ) AS given GROUP BY within, kind, grantee, option
+) AS grants ORDER BY 1;
 
 -- A job's runs stay with it: pg_cron shows a role only those that have its name.
-INSERT INTO pg_temp.steps (statement, undo)
-SELECT format('UPDATE cron.job SET username = %L WHERE jobid = %s', :'owner', jobid),
-       format('UPDATE cron.job SET username = %L WHERE jobid = %s', username, jobid)
-FROM pg_temp.jobs ORDER BY jobid;
-INSERT INTO pg_temp.steps (statement, undo)
-SELECT format('UPDATE cron.job_run_details SET username = %L WHERE jobid = %s AND username = %L', :'owner', jobid, username),
-       format('UPDATE cron.job_run_details SET username = %L WHERE jobid = %s AND username = %L', username, jobid, :'owner')
-FROM pg_temp.jobs ORDER BY jobid;
+\if :is_super
+  INSERT INTO pg_temp.steps (statement, undo)
+  SELECT format('UPDATE cron.job SET username = %L WHERE jobid = %s', :'owner', jobid),
+         format('UPDATE cron.job SET username = %L WHERE jobid = %s', username, jobid)
+  FROM pg_temp.jobs ORDER BY jobid;
+  INSERT INTO pg_temp.steps (statement, undo)
+  SELECT format('UPDATE cron.job_run_details SET username = %L WHERE jobid = %s AND username = %L', :'owner', jobid, username),
+         format('UPDATE cron.job_run_details SET username = %L WHERE jobid = %s AND username = %L', username, jobid, :'owner')
+  FROM pg_temp.jobs ORDER BY jobid;
+\endif
 
 \if :dry_run
   \echo '-- Dry run: nothing was changed. What would be done:'
   SELECT statement || ';' FROM pg_temp.steps ORDER BY place;
+  SELECT format('-- job %s, %s, is made anew by %s', jobid, coalesce(jobname, 'without a name'), :'owner') FROM pg_temp.commands
+  WHERE NOT :'is_super'::boolean ORDER BY jobid;
+  SELECT '-- It would be refused: ' || why FROM pg_temp.stays ORDER BY why;
   ROLLBACK;
 \else
+  CREATE TEMPORARY TABLE moved (old bigint, new bigint) ON COMMIT DROP;
   \o /dev/null
   SELECT statement FROM pg_temp.steps ORDER BY place
   \gexec
+  SELECT EXISTS (SELECT FROM pg_temp.commands) AND NOT :'is_super'::boolean AS remakes \gset
+  \if :remakes
+    GRANT SELECT ON pg_temp.commands TO :"owner";
+    GRANT ALL ON pg_temp.moved TO :"owner";
+    SET LOCAL ROLE :"owner";
+    INSERT INTO pg_temp.moved
+    SELECT jobid, CASE WHEN jobname IS NULL THEN cron.schedule(schedule, command) ELSE cron.schedule(jobname, schedule, command) END
+    FROM pg_temp.commands ORDER BY jobid;
+    SELECT cron.alter_job(job_id => m.new, active => false)
+    FROM pg_temp.moved AS m JOIN pg_temp.commands AS c ON c.jobid = m.old WHERE NOT c.active;
+    RESET ROLE;
+    SELECT cron.unschedule(old) FROM pg_temp.moved;
+    -- Their runs go along where we may change them, and see them.
+    SELECT has_table_privilege('cron.job_run_details', 'UPDATE') AND rolbypassrls AS rewrites FROM pg_roles WHERE rolname = current_user \gset
+    \if :rewrites
+      UPDATE cron.job_run_details AS d SET username = :'owner', jobid = m.new
+      FROM pg_temp.moved AS m WHERE d.jobid = m.old AND d.username = current_user;
+    \endif
+  \endif
+  -- A GRANT may be a warning that grants nothing.
+  CREATE TEMPORARY TABLE denied (what text) ON COMMIT DROP;
+  SELECT DISTINCT format('INSERT INTO pg_temp.denied SELECT %L WHERE NOT %s', privilege || ' ON ' || object, checks)
+  FROM pg_temp.needs WHERE there OR grantable OR :'is_super'::boolean
+  \gexec
+  SELECT set_config('scout.refusal', coalesce((SELECT string_agg(what, ', ' ORDER BY what) FROM pg_temp.denied), ''), false) <> '' AS refused \gset
+  \if :refused
+    DO 'BEGIN RAISE EXCEPTION USING MESSAGE = ''refused: what was granted is not there: '' || current_setting(''scout.refusal''); END';
+  \endif
   \o
-  \echo '-- Undoes what docs/pipeline_owner.sql did. Keep it.'
+  \echo '-- Gives back what docs/pipeline_owner.sql took. Keep it.'
   \echo '\\set ON_ERROR_STOP on'
   \echo 'SET search_path = pg_catalog, pg_temp;'
   \echo 'BEGIN;'
+  SELECT format(E'SET LOCAL ROLE %I;\nSELECT cron.unschedule(%s);\nRESET ROLE;\nSELECT cron.schedule(%s%L, %L) AS id \\gset\n%s%s',
+      :'owner', m.new, CASE WHEN c.jobname IS NULL THEN '' ELSE quote_literal(c.jobname) || ', ' END, c.schedule, c.command,
+      CASE WHEN c.active THEN '' ELSE E'SELECT cron.alter_job(job_id => :id, active => false);\n' END,
+      CASE WHEN :'remakes'::boolean AND :{?rewrites} THEN format('UPDATE cron.job_run_details SET username = current_user, jobid = :id WHERE jobid = %s AND username = %L;', m.new, :'owner') ELSE '' END)
+  FROM pg_temp.moved AS m JOIN pg_temp.commands AS c ON c.jobid = m.old ORDER BY m.old;
   SELECT undo || ';' FROM pg_temp.steps WHERE undo IS NOT NULL ORDER BY place DESC;
   \echo 'COMMIT;'
-  SELECT format('-- Where nothing else belongs to it, last: DROP ROLE %I;', :'owner');
+  SELECT format('-- Where nothing else belongs to it, last: DROP OWNED BY %I; DROP ROLE %1$I;', :'owner');
   COMMIT;
 \endif

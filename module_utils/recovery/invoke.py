@@ -47,6 +47,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "incident": {"type": "str", "default": "adhoc"},
     "contract": {"type": "dict", "default": {}},
     "allow_superuser": {"type": "bool", "default": False},
+    "allow_owner": {"type": "bool", "default": False},
     "require_tls": {"type": "bool", "default": False},
 }
 
@@ -57,8 +58,9 @@ LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
     "takeover": {"type": "bool", "default": False},
 }
 
-#: The environment's word for the option of that name.
+#: The environment's words for the options of those names.
 ALLOW_SUPERUSER: t.Final = "SCOUT_ALLOW_SUPERUSER"
+ALLOW_OWNER: t.Final = "SCOUT_ALLOW_OWNER"
 
 #: Ellipses, which no text consists of.
 PLACEHOLDERS: t.Final = frozenset({"…", "..."})
@@ -96,6 +98,8 @@ class Call:
     opened_at: datetime.datetime | None = None
     #: Whether the module never writes anything.
     only_reads: bool = False
+    #: Whether the pipeline's owner may operate it himself, although he may more than an operator should.
+    allow_owner: bool = False
 
     def look(self, mode: str = "auto") -> ledger.Ledger:
         """The ledger for reading."""
@@ -173,7 +177,9 @@ def invoke(
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = {"incident": joined.incident, "incident_open": joined.is_open}
             only_reads = name.endswith("_info")
-            call = Call(session, check, voice, controller, joined.incident, joined.opened_at, only_reads)
+            call = Call(
+                session, check, voice, controller, joined.incident, joined.opened_at, only_reads, _allows_owner(params)
+            )
             try:
                 result = run(call, params)
             except (RecoveryError, psycopg.Error) as e:
@@ -250,9 +256,15 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
         there = session.row(REQUIRE_SCOUT, tables=list(contract.names().required_tables))
         if there["missing"]:
             _require_enough(session, there["missing"], actions.of_module(action), source)
+        if action in actions.ACTS and not _allows_owner(params) and (he := roles.itself(session)):
+            raise roles.owner_himself(session, he)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
             row_hazards.require_sight(session, writing=done in actions.WRITES_ROWS)
         yield session, there
+
+
+def _allows_owner(params: Params) -> bool:
+    return params["allow_owner"] or _is_on(os.environ, ALLOW_OWNER)
 
 
 def _is_on(environment: Mapping[str, str], name: str) -> bool:

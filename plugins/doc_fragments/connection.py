@@ -48,6 +48,13 @@ options:
         even to look. C(psql -X -f docs/operator_role.sql) makes the role that is needed. Without it E(SCOUT_ALLOW_SUPERUSER) is used.
     type: bool
     default: false
+  allow_owner:
+    description:
+      - Operate the pipeline as its owner although he may make roles, replicate or bypass row security, as who deploys on a hosted
+        service. Without it only looking is allowed to him; C(docs/pipeline_owner.sql) and C(docs/operator_role.sql) make roles with
+        less. Without it E(SCOUT_ALLOW_OWNER) is used.
+    type: bool
+    default: false
   require_tls:
     description:
       - Refuse a session with another machine unless the server is verified, as with C(sslmode=verify-full) or C(verify-ca).

@@ -53,6 +53,7 @@ REACH_NAMES: t.Final = frozenset(
     {
         *("scout_dsn", "scout_password", "scout_contract"),
         *("allow_superuser", "scout_allow_superuser", "require_tls", "scout_require_tls"),
+        *("allow_owner", "scout_allow_owner"),
     }
 )
 #: What stands on no screen; whoever types the command again has it elsewhere, or gives it again.

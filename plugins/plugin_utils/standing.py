@@ -40,7 +40,7 @@ def of(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
     params |= {"dsn": _plain(variables.get("scout_dsn")), "password": _plain(variables.get("scout_password"))}
     contract = variables.get("scout_contract")
     params |= {"contract": contract if isinstance(contract, dict) else {}, "connect_timeout_seconds": SECONDS}
-    for name in ("allow_superuser", "require_tls"):
+    for name in ("allow_superuser", "allow_owner", "require_tls"):
         params[name] = _yes(variables.get(settings.find(name, variables, DataLoader()) or ""))
     params |= {"statement_timeout_seconds": float(SECONDS), "state": "paused", "jobs": None, "only_own": False}
     params |= {"leave_stuck_after_seconds": None, "operation": None, "reason": None}

@@ -19,6 +19,7 @@ VARIABLES: t.Final = {
     "password": "scout_password",
     "contract": "scout_contract",
     "allow_superuser": "allow_superuser",
+    "allow_owner": "allow_owner",
     "require_tls": "require_tls",
     "incident": "incident",
     "ledger": "ledger",

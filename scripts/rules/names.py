@@ -23,6 +23,7 @@ CONDITIONS = ("when", "changed_when", "failed_when", "until", "that")
 BY_PLUGINS = {
     "target",
     "allow_superuser",
+    "allow_owner",
     "require_tls",
     "incident",
     "ledger",

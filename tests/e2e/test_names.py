@@ -43,6 +43,7 @@ ANYBODYS: dict[str, Any] = {
     "poison": "kill",
     "require_tls": True,
     "allow_superuser": "who",
+    "allow_owner": "who",
     "plan_file": "/nowhere/plan",
     "rate_per_second": "fast",
 }

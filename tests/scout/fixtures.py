@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -17,6 +18,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.binaries import account
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.scout import planted
+from tests.scout.hosted import Host, Hosted
 
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
@@ -86,6 +88,30 @@ def scout(scout_db: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     """An autocommit superuser session on scout_db."""
     with psycopg.connect(scout_db, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def hosts() -> Iterator[Callable[[str], Host]]:
+    """The server of each kind of hosted service, started when it is first asked for."""
+    if os.environ.get("SCOUT_TEST_SERVER"):
+        pytest.skip("SCOUT_TEST_SERVER names a server that is not ours to give a service's roles")
+    running: dict[str, Host] = {}
+    with contextlib.ExitStack() as stack:
+
+        def host(kind: str) -> Host:
+            if kind not in running:
+                running[kind] = Host(kind, memory())
+                stack.callback(running[kind].server.stop)
+            return running[kind]
+
+        yield host
+
+
+@pytest.fixture
+def hosted(hosts: Callable[[str], Host], request: pytest.FixtureRequest) -> Iterator[Hosted]:
+    """A fresh Scout as it is deployed on a hosted service: of Supabase, or of the kind that the test is parametrized with."""
+    with hosts(getattr(request, "param", "supabase")).scout() as found:
+        yield found
 
 
 @pytest.fixture

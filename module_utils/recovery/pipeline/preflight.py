@@ -40,6 +40,8 @@ FEW: t.Final = 3
 
 #: How it is told that nobody can operate the pipeline before it has another owner.
 OWNED: t.Final = "the pipeline is owned by "
+#: How it is told that he who owns it has not said that he means to operate it himself.
+OWNER: t.Final = "a role that does not own the pipeline, or the owner's word"
 
 #: Where the migration history is unless somebody keeps it elsewhere.
 HISTORY: t.Final = "supabase_migrations.schema_migrations"
@@ -137,7 +139,7 @@ def check(call: Call, params: Params) -> PreflightResult:
     """
     if params["max_poison"] is not None and params["max_poison"] < 0:
         raise BadInput(f"max_poison {params['max_poison']} is not usable", next_step="give max_poison as 0 or more")
-    found = read(call.session, actions=params["actions"], ledger_mode=params["ledger"])
+    found = read(call.session, actions=params["actions"], ledger_mode=params["ledger"], allow_owner=call.allow_owner)
     if found.missing and params["required"]:
         raise _refusal(call, found.missing)
     if params["jobs"]:
@@ -163,6 +165,10 @@ def check(call: Call, params: Params) -> PreflightResult:
 def _refusal(call: Call, missing: Sequence[Missing]) -> MissingPrivilege:
     facts = call.session.facts
     what = [entry.what for entry in missing]
+    if what[0] == OWNER:
+        refusal = roles.owner_himself(call.session, roles.itself(call.session))
+        refusal.result = {"missing": [entry.as_dict() for entry in missing]}
+        return refusal
     if what[0].startswith(OWNED):
         return MissingPrivilege(
             what[0],
@@ -194,13 +200,18 @@ def _grants(missing: Sequence[Missing], database: str, role: str) -> str:
     return f"a superuser runs {script} (or {listed})"
 
 
-def read(session: Session, *, actions: list[str], ledger_mode: str) -> Preflight:
+def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner: bool = False) -> Preflight:
     """Everything these actions need that the role lacks, by name; reads only."""
     missing: list[Missing] = []
     wanted = ("assess", *actions)
     warnings = [text for text in (POOLED if session.facts.pooled else None, bytecode_warning()) if text]
     with session.read():
         warnings += roles.needless(session)
+        if he := roles.itself(session):
+            alone = roles.owner_himself(session, he)
+            if not allow_owner and {*actions} - {"assess", "gate"}:
+                missing.append(Missing(next(a for a in actions if a not in ("assess", "gate")), OWNER, alone.next_step))
+            warnings.insert(0, f"works as the pipeline's owner, {he}: {alone.said}")
         if owners := roles.mighty_owners(session):
             owned, own = f"{OWNED}{' and '.join(owners)}", roles.owner_of_its_own(session)
             needing = [action for action in actions if action in ("pause", "rollback")]

@@ -51,6 +51,7 @@ COMMON: t.Final = (
     Option("ledger", choices=("required", "auto", "off"), help="whether the ledger is needed [auto]"),
     Option("takeover", "bool", help="take the lease from whoever holds it"),
     Option("allow_superuser", "bool", help="work as a superuser"),
+    Option("allow_owner", "bool", help="work as the pipeline's owner, who may more than an operator"),
     Option("allow_shared_database", "bool", help="let two hosts of the inventory work on one database"),
     Option("require_tls", "bool", help="refuse a server that is not verified"),
 )

@@ -23,6 +23,8 @@ from .server.local import Server, persistent, psql, uri
 
 SCHEMA = Path(__file__).parent / "schema"
 VARIANTS = ("faithful", "repaired", "deployed")
+#: Services on which nobody has a superuser: his name there, and the role that owns what is deployed.
+HOSTS = {"supabase": ("supabase_admin", "postgres"), "neon": ("cloud_admin", "neondb_owner")}
 TEMPLATE_AGE_SECONDS = 90
 
 # What a pipeline that ran all the time would show: rows processed within a minute of their arrival.
@@ -100,22 +102,26 @@ class AlreadyBuilt(RuntimeError):
     """The database holds a schema scout, which is not ours to overwrite."""
 
 
-def build(dsn: str, variant: str = "faithful", events: int = 2000, seed: int = 1, pending: int = 0) -> str:
-    """Build a healthy Scout in an empty database, the newest `pending` events not yet loaded; returns the dsn."""
-    return build_as(dsn, {}, variant, events, seed, pending)
+def build(
+    dsn: str, variant: str = "faithful", events: int = 2000, seed: int = 1, pending: int = 0, host: str = ""
+) -> str:
+    """Build a healthy Scout in an empty database, the newest `pending` events not yet loaded; returns the dsn. With a host it
+    belongs to whoever deploys there, and everything else is as that service has it."""
+    return build_as(dsn, {"loader": HOSTS[host][1]} if host else {}, variant, events, seed, pending, host)
 
 
 def build_as(
-    dsn: str, roles: Mapping[str, str], variant: str = "faithful", events: int = 2000, seed: int = 1, pending: int = 0
-) -> str:
+    dsn: str, roles: Mapping[str, str], variant: str = "faithful", events: int = 2000, seed: int = 1, pending: int = 0,
+    host: str = "",
+) -> str:  # fmt: skip
     """As build(), with roles that exist in place of a deployment's, which may be somebody else's on this server."""
     if variant not in VARIANTS:
         raise ValueError(f"variant {variant!r} is none of {', '.join(VARIANTS)}")
     with psycopg.connect(dsn, autocommit=True, options="-c TimeZone=UTC") as connection:
         _refuse_existing(connection)
-        if not roles:
+        if host or not roles:
             _create_roles(connection)
-        _create_schema(connection, variant, roles)
+        _create_schema(connection, variant, roles, host)
         if events:
             _load(connection, events, seed, pending)
     return dsn
@@ -176,15 +182,17 @@ def _create_roles(connection: psycopg.Connection[Any]) -> None:
             continue
 
 
-def _create_schema(connection: psycopg.Connection[Any], variant: str, roles: Mapping[str, str]) -> None:
+def _create_schema(connection: psycopg.Connection[Any], variant: str, roles: Mapping[str, str], host: str) -> None:
     with connection.transaction():
         mark(connection)
         create_cron(connection)
+        if host:
+            connection.execute((SCHEMA / "hosts" / f"{host}.sql").read_bytes())
         owner = sql.Identifier(roles.get("loader") or _owner(connection, variant))
         for statement in (
             "GRANT USAGE ON SCHEMA cron TO {}",
             "GRANT EXECUTE ON FUNCTION cron.alter_job TO {}",
-            "CREATE SCHEMA scout AUTHORIZATION {}",
+            "CREATE SCHEMA IF NOT EXISTS scout AUTHORIZATION {}",
             "SET LOCAL ROLE {}",
         ):
             connection.execute(sql.SQL(statement).format(owner))
@@ -276,7 +284,7 @@ def _load(connection: psycopg.Connection[Any], count: int, seed: int, pending: i
 class Template:
     """A finished reference that databases are copied from, rebuilt when its "just now" has grown old."""
 
-    def __init__(self, server: Server, variant: str = "faithful", **options: int) -> None:
+    def __init__(self, server: Server, variant: str = "faithful", **options: Any) -> None:
         """Build it on the server under a name of its own; options as for build()."""
         self.server, self.variant, self.options = server, variant, options
         self.name = f"scout_template_{variant}_{time.monotonic_ns():x}"
@@ -303,7 +311,7 @@ class Template:
         self.server.drop_database(self.name)
 
 
-def template(server: Server, variant: str = "faithful", **options: int) -> Template:
+def template(server: Server, variant: str = "faithful", **options: Any) -> Template:
     """A template on the server, built at the first clone()."""
     return Template(server, variant, **options)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from ...core.errors import MissingPrivilege
 from ...postgres.driver import sql
 from .. import contract
 
@@ -65,6 +66,8 @@ FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pron
 WHERE n.nspname = %(schema)s AND p.proname = %(load)s
 """
 
+ITSELF = f"SELECT EXISTS (SELECT FROM ({OWNERS}) AS o WHERE o.role = current_user) AS owns"
+
 #: Who owns something of the schema, but for what belongs to an extension; whether we have the owner's rights, can make him the
 #: owner of something else, and he may own what is made in the schema.
 OF_EVERYTHING = """
@@ -103,26 +106,51 @@ def mighty(session: Session, roles: Iterable[str]) -> dict[str, str]:
 
 
 def needless(session: Session) -> list[str]:
-    """Warnings of what the session's role may and does not need, each with the command that takes it away; a superuser is told
-    otherwise. Inside a transaction."""
-    if session.facts.superuser:
+    """Warnings of what the session's role may and does not need, each with the command that takes it away; a superuser, and who
+    owns the pipeline himself, are told otherwise. Inside a transaction."""
+    if session.facts.superuser or itself(session):
         return []
     found = session.rows(NEEDLESS, schema=contract.names().schema)
     return [f"{row['what']}, which operating the pipeline does not need: {row['fix']}" for row in found]
 
 
+def itself(session: Session) -> str:
+    """Of a session as such a role that owns the pipeline itself, and is no superuser, what it may; else nothing."""
+    if session.facts.superuser:
+        return ""
+    row = session.row(ITSELF, **_owned())
+    return mighty(session, [session.facts.role]).get(session.facts.role, "") if row["owns"] else ""
+
+
 def mighty_owners(session: Session) -> list[str]:
-    """Such roles that own the pipeline: `superuser postgres`."""
+    """Such roles that own the pipeline, and are not who asks: `superuser postgres`."""
+    owners = {row["role"] for row in session.rows(OWNERS, **_owned())} - {session.facts.role}
+    return sorted(mighty(session, owners).values())
+
+
+def _owned() -> dict[str, t.Any]:
     names = contract.names()
     tables = [contract.bare(name) for name in names.required_tables]
-    owners = session.rows(OWNERS, schema=names.schema, tables=tables, load=contract.bare(names.load_function))
-    return sorted(mighty(session, [row["role"] for row in owners]).values())
+    return {"schema": names.schema, "tables": tables, "load": contract.bare(names.load_function)}
 
 
 def of_everything(session: Session) -> list[Row]:
     """All owners of something in the pipeline's schema, with what we may do as them."""
     becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
     return session.rows(OF_EVERYTHING, schema=contract.names().schema, becoming=becoming)
+
+
+def owner_himself(session: Session, he: str) -> MissingPrivilege:
+    """The refusal to operate as him, with the two ways there are: an operator of its own, or his word that he means to."""
+    return MissingPrivilege(
+        f"refused to operate as the pipeline's owner, {he}",
+        on=session.where,
+        said="what others wrote and this calls would run with all that he may",
+        next_step=(
+            f"{owner_of_its_own(session)}, then {operator_of_its_own(session)}, and connect as scout_operator; "
+            "or add -e allow_owner=true to do it all the same"
+        ),
+    )
 
 
 def owner_of_its_own(session: Session) -> str:

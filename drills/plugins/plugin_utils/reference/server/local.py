@@ -71,12 +71,13 @@ class Server:
     """One PostgreSQL server with superuser access; a context manager that starts and stops it."""
 
     def __init__(
-        self, state: Path | None = None, settings: Mapping[str, str] | None = None, *, folder: Path | None = None
-    ) -> None:
+        self, state: Path | None = None, settings: Mapping[str, str] | None = None, *, folder: Path | None = None,
+        superuser: str = "postgres",
+    ) -> None:  # fmt: skip
         """Prepare a throwaway server with its data in `folder`, or one whose data stay in the state folder; starts nothing."""
         self.external = os.environ.get("SCOUT_TEST_SERVER", "")
         self.settings = SETTINGS | dict(settings or {})
-        self.superuser = str(conninfo_to_dict(self.external).get("user", "postgres")) if self.external else "postgres"
+        self.superuser = str(conninfo_to_dict(self.external).get("user", "postgres")) if self.external else superuser
         self._state = state
         self._folder = folder
         self._root: Path | None = None

@@ -1,0 +1,296 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where nobody has a superuser: the pipeline's owner hands it over to a role of its own, or operates it himself."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import psycopg
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
+from tests import CHECKOUT
+from tests.integration.modules import call, connect, fingerprint, jobs, off, one, rows
+from tests.scout.hosted import Hosted
+from tests.security.test_operator_of_a_superusers_pipeline import OWNED
+
+EVERYTHING = ["pause", "terminate_sessions", "drain", "refresh_gold", "quarantine", "cleanup", "redrive", "undo", "window_recovery", "rollback", "smoke"]
+RIGHTS = """
+SELECT r.rolname::text, m.rolname::text FROM pg_auth_members AS a JOIN pg_roles AS r ON r.oid = a.roleid JOIN pg_roles AS m ON m.oid = a.member
+UNION SELECT rolname::text, concat(rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication) FROM pg_roles
+UNION SELECT nspname::text, nspacl::text FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp'
+UNION SELECT 'default', concat(defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl) FROM pg_default_acl
+"""
+RUNS = "SELECT count(*) FROM cron.job_run_details AS d JOIN cron.job AS j ON j.jobid = d.jobid AND j.username = d.username"
+
+
+def run(dsn: str, script: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """What docs/hosted.md tells to type."""
+    command = [psql(), "-X", "-q", "-d", dsn, *options, "-f", str(CHECKOUT / "docs" / script)]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def done(dsn: str, script: str, *options: str) -> str:
+    made = run(dsn, script, *options)
+    assert (made.returncode, made.stderr) == (0, "")
+    return made.stdout
+
+
+def refused(dsn: str, script: str, *options: str) -> str:
+    made = run(dsn, script, *options)
+    assert made.returncode == 3, made
+    return " ".join(made.stderr.split())
+
+
+def operator(hosted: Hosted, *options: str) -> str:
+    """The dsn of the operator that both scripts make."""
+    done(hosted.owner, "pipeline_owner.sql")
+    done(hosted.owner, "operator_role.sql", *options)
+    return hosted.of("scout_operator")
+
+
+@pytest.fixture
+def broken(hosted: Hosted) -> Hosted:
+    """With poison, a backlog and gold that is behind."""
+    library.backlog(hosted.superuser, 50)
+    for kind in ("non_numeric_amount", "bad_ts", "items_null"):
+        library.poison_event(hosted.superuser, kind)
+    library.gold_stale(hosted.superuser)
+    return hosted
+
+
+def recovers(dsn: str, scout: Hosted, **options: Any) -> None:
+    """What an emergency reset does, module by module, and the pipeline works afterwards."""
+    assert call("scout_ingestion", dsn, state="paused", **options)["changed"]
+    drained = call("scout_drain", dsn, **options)
+    assert not drained.get("failed"), drained
+    assert len(drained["poison"]) == 3
+    refreshed = call("scout_refresh_gold", dsn, force=True, **options)
+    assert not refreshed.get("failed"), refreshed
+    assert call("scout_ingestion", dsn, state="running", **options)["changed"]
+    proof = call("scout_proof", dsn, timeout_seconds=5, **options)
+    assert proof["proven"], proof
+    assert not off(scout.superuser)
+
+
+# The owner operates by himself
+
+
+@pytest.mark.parametrize("hosted", ["supabase", "neon"], indirect=True)
+def test_the_owner_operates_once_he_says_so(broken: Hosted) -> None:
+    looked = call("scout_health_info", broken.owner)
+    assert looked["verdict"] == "failing", looked
+    before = fingerprint(broken.superuser)
+    for name, options in (("scout_ingestion", {"state": "paused"}), ("scout_drain", {}), ("scout_refresh_gold", {}), ("scout_proof", {})):
+        said = call(name, broken.owner, **options)
+        assert said["failed"], name
+        assert said["msg"].startswith("refused to operate as the pipeline's owner, role "), said["msg"]
+        assert "-f docs/pipeline_owner.sql" in said["error"]["next_step"]
+        assert said["error"]["next_step"].endswith("add -e allow_owner=true to do it all the same")
+        assert said.get("ingestion", {"state": "running"})["state"] == "running"
+    asked = call("scout_preflight_info", broken.owner, actions=EVERYTHING)
+    assert asked["msg"].startswith("refused to operate as the pipeline's owner, role ")
+    assert fingerprint(broken.superuser) == before
+    found = call("scout_preflight_info", broken.owner, actions=EVERYTHING, allow_owner=True)
+    assert found["missing"] == []
+    assert found["warnings"][0].startswith("works as the pipeline's owner, role ")
+    assert not any("ALTER ROLE" in text for text in found["warnings"]), "nobody could take that back there"
+    recovers(broken.owner, broken, allow_owner=True)
+
+
+@pytest.mark.parametrize(("said", "works"), [("1", True), ("0", False), ("maybe", False)])
+def test_the_environment_may_say_so(hosted: Hosted, monkeypatch: pytest.MonkeyPatch, said: str, works: bool) -> None:
+    monkeypatch.setenv("SCOUT_ALLOW_OWNER", said)
+    assert call("scout_ingestion", hosted.owner, state="paused").get("failed", False) is not works
+
+
+def test_his_word_is_nobody_elses(hosted: Hosted) -> None:
+    """Who is not the owner gains nothing by it, and is told who has to act."""
+    with connect(hosted.superuser) as superuser:
+        superuser.execute("CREATE ROLE somebody LOGIN; GRANT USAGE ON SCHEMA scout TO somebody")
+        superuser.execute("GRANT SELECT ON ALL TABLES IN SCHEMA scout TO somebody; GRANT USAGE ON SCHEMA cron TO somebody")
+    said = call("scout_preflight_info", hosted.of("somebody"), actions=["pause"], allow_owner=True)
+    assert said["msg"].startswith("the pipeline is owned by role postgres, who may make roles")
+    assert "GRANT postgres" not in str(said)
+    assert 'GRANT "postgres"' not in str(said)
+
+
+# An owner of its own
+
+
+def test_the_pipeline_is_handed_over_and_given_back(broken: Hosted) -> None:
+    """A dry run changes nothing, a second run finds nothing, and what was done is given back, jobs with their runs."""
+    before, rights, runs = rows(broken.superuser, OWNED), set(rows(broken.superuser, RIGHTS)), one(broken.superuser, RUNS)
+    work = [job[1:] for job in jobs(broken.superuser)]
+    planned = done(broken.owner, "pipeline_owner.sql", "-v", "dry_run=on")
+    assert "ALTER TABLE scout.bronze_events OWNER TO scout_owner;" in planned
+    assert "-- job 1, bronze-to-silver-etl, is made anew by scout_owner" in planned
+    assert (rows(broken.superuser, OWNED), set(rows(broken.superuser, RIGHTS))) == (before, rights)
+    undo = done(broken.owner, "pipeline_owner.sql")
+    after = rows(broken.superuser, OWNED)
+    assert {owner for kind, _, owner, _ in after if kind not in ("job", "runs")} == {"scout_owner"}
+    assert [job[1:] for job in jobs(broken.superuser)] == [(*job[:4], "scout_owner") for job in work]
+    assert one(broken.superuser, RUNS) == runs
+    again = done(broken.owner, "pipeline_owner.sql")
+    assert "ALTER" not in again
+    assert "GRANT" not in again
+    assert rows(broken.superuser, OWNED) == after
+    undone = subprocess.run([psql(), "-X", "-q", "-d", broken.owner, "-f", "-"], input=undo, capture_output=True, text=True)
+    assert (undone.returncode, undone.stderr) == (0, "")
+    with connect(broken.owner) as owner:
+        owner.execute("DROP OWNED BY scout_owner; DROP ROLE scout_owner")
+    assert [row[:3] for row in rows(broken.superuser, OWNED) if row[0] != "runs"] == [row[:3] for row in before if row[0] != "runs"]
+    assert [job[1:] for job in jobs(broken.superuser)] == work
+    assert one(broken.superuser, RUNS) == runs
+    assert {row for row in rows(broken.superuser, RIGHTS) if row[0] != "scout"} == {row for row in rights if row[0] != "scout"}
+
+
+def test_the_operator_lacks_nothing_and_recovers(broken: Hosted) -> None:
+    dsn = operator(broken, "-v", "rollback=on")
+    found = call("scout_preflight_info", dsn, actions=EVERYTHING, ledger="required")
+    assert (found["missing"], found["warnings"]) == ([], [])
+    before = rows(broken.superuser, RIGHTS)
+    done(broken.owner, "operator_role.sql", "-v", "rollback=on")
+    assert rows(broken.superuser, RIGHTS) == before
+    recovers(dsn, broken)
+    # The ledger is his by now, and the script runs again.
+    done(broken.owner, "operator_role.sql", "-v", "rollback=on")
+    assert call("scout_preflight_info", dsn, actions=EVERYTHING, ledger="required")["missing"] == []
+
+
+def test_nobody_gains_a_right(hosted: Hosted) -> None:
+    dsn = operator(hosted, "-v", "rollback=on")
+    for role in ("scout_operator", "scout_owner"):
+        with psycopg.connect(hosted.of(role), autocommit=True) as session:
+            for attack in (
+                "SET ROLE postgres",
+                "SET ROLE supabase_admin",
+                "SET ROLE service_role",
+                "CREATE ROLE evil",
+                "GRANT pg_monitor TO scout_owner",
+                "GRANT postgres TO scout_operator",
+                "GRANT pg_execute_server_program TO scout_operator",
+                "ALTER ROLE scout_operator CREATEROLE",
+                "SELECT FROM auth.users",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    session.execute(attack)  # type: ignore[call-overload]
+    with psycopg.connect(dsn, autocommit=True) as session:
+        session.execute("SET ROLE scout_owner")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("CREATE ROLE evil")
+
+
+def test_migrations_go_on_and_a_second_run_hands_over_what_they_made(hosted: Hosted) -> None:
+    operator(hosted)
+    with connect(hosted.owner) as migration:
+        migration.execute("ALTER TABLE scout.silver_transactions ADD COLUMN loyalty text")
+        migration.execute("CREATE TABLE scout.loyalty (id bigint GENERATED ALWAYS AS IDENTITY, name text)")
+        migration.execute("CREATE FUNCTION scout.loyal() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    owned = "SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = 'scout.loyalty'::regclass"
+    assert one(hosted.superuser, owned) == "postgres"
+    undo = done(hosted.owner, "pipeline_owner.sql")
+    assert one(hosted.superuser, owned) == "scout_owner"
+    assert "ALTER TABLE scout.loyalty OWNER TO postgres;" in undo
+    assert undo.count("OWNER TO") == 2
+
+
+def test_what_the_new_owner_makes_is_granted_as_before(hosted: Hosted) -> None:
+    operator(hosted)
+    granted = """
+    SELECT bool_and(has_table_privilege(role, 'scout.made', 'SELECT, INSERT')), bool_and(has_function_privilege(role, 'scout.made()', 'EXECUTE'))
+    FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) AS role
+    """
+    with connect(hosted.of("scout_owner")) as owner:
+        owner.execute("CREATE TABLE scout.made (id int); CREATE FUNCTION scout.made() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    assert rows(hosted.superuser, granted) == [(True, True)]
+
+
+READS_AUTH = {
+    "view": ("CREATE VIEW scout.v_people AS SELECT id FROM auth.users", "VIEW scout.v_people reads auth.users, on which postgres may grant nothing"),
+    "definer": (
+        "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM auth.users'",
+        "ROUTINE scout.people() speaks of auth, on which postgres may grant nothing",
+    ),
+    "in a job": (
+        "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM auth.users';"
+        " SELECT cron.schedule('people', '0 3 * * *', 'SELECT scout.people()')",
+        "ROUTINE scout.people() speaks of auth, on which postgres may grant nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "why"), READS_AUTH.values(), ids=READS_AUTH)
+def test_what_cannot_be_handed_over_is_refused_by_name(hosted: Hosted, made: str, why: str) -> None:
+    with connect(hosted.owner) as owner:
+        owner.execute(made)  # type: ignore[call-overload]
+    before = rows(hosted.superuser, OWNED)
+    said = refused(hosted.owner, "pipeline_owner.sql")
+    assert f"refused: this cannot be handed over: {why}. Leave it to who owns it with -v leave=on" in said
+    assert rows(hosted.superuser, OWNED) == before
+    assert f"-- It would be refused: {why}" in done(hosted.owner, "pipeline_owner.sql", "-v", "dry_run=on")
+    done(hosted.owner, "pipeline_owner.sql", "-v", "leave=on")
+    left = [row[1] for row in rows(hosted.superuser, OWNED) if row[2] == "postgres"]
+    assert {name.removeprefix("scout.").removesuffix("()") for name in left} <= {"v_people", "people", "_v_people"}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE FUNCTION scout.mine() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$ -- was: FROM auth.users\nSELECT 1 $$",
+        "CREATE FUNCTION scout.mine() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM auth.users'",
+        "ALTER TABLE scout.alerts ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON scout.alerts TO anon USING (current_user = 'anon')",
+    ],
+    ids=["comment", "as who calls it", "policy"],
+)
+def test_what_only_looks_so_is_handed_over(hosted: Hosted, made: str) -> None:
+    with connect(hosted.owner) as owner:
+        owner.execute(made)  # type: ignore[call-overload]
+    done(hosted.owner, "pipeline_owner.sql")
+
+
+def test_who_may_make_no_roles_is_told_the_other_way(hosted: Hosted) -> None:
+    with connect(hosted.superuser) as superuser:
+        superuser.execute("CREATE ROLE somebody LOGIN; GRANT postgres TO somebody")
+    for script in ("pipeline_owner.sql", "operator_role.sql"):
+        said = refused(hosted.of("somebody"), script)
+        assert "-e allow_owner=true" in said, said
+    assert "Dry run" in done(hosted.of("somebody"), "pipeline_owner.sql", "-v", "dry_run=on")
+
+
+@pytest.mark.parametrize("hosted", ["neon"], indirect=True)
+def test_where_nothing_of_cron_can_be_granted_the_owner_operates(hosted: Hosted) -> None:
+    before = rows(hosted.superuser, OWNED), rows(hosted.superuser, RIGHTS)
+    said = refused(hosted.owner, "pipeline_owner.sql")
+    assert "role neondb_owner may grant nothing on schema cron, as on Neon" in said
+    assert "-e allow_owner=true" in said
+    assert (rows(hosted.superuser, OWNED), rows(hosted.superuser, RIGHTS)) == before
+
+
+def test_a_superuser_leaves_the_migrating_owner_his_rights(hosted: Hosted) -> None:
+    """Self-hosted there is one, who hands over what belongs to a role that makes roles: its next migration works."""
+    done(hosted.superuser, "pipeline_owner.sql")
+    assert [job[5] for job in jobs(hosted.superuser)] == ["scout_owner"] * 7
+    assert [job[0] for job in jobs(hosted.superuser)] == list(range(1, 8)), "a superuser gives a job another owner"
+    with connect(hosted.owner) as migration:
+        migration.execute("ALTER TABLE scout.silver_transactions ADD COLUMN loyalty text")
+    assert one(hosted.superuser, "SELECT has_schema_privilege('scout_owner', 'extensions', 'USAGE')")
+
+
+def test_only_an_owners_jobs_and_settings_are_taken(hosted: Hosted) -> None:
+    """A job whose text names the schema makes its role no owner, and nothing of what it is set to is executed."""
+    with connect(hosted.superuser) as superuser:
+        superuser.execute("CREATE ROLE mallory LOGIN BYPASSRLS; GRANT USAGE ON SCHEMA cron TO mallory")
+        superuser.execute("ALTER ROLE mallory SET search_path = 'x; ALTER ROLE mallory SUPERUSER'")
+        superuser.execute("ALTER ROLE postgres SET search_path = 'x\"; ALTER ROLE mallory SUPERUSER; --', public, extensions")
+    with connect(hosted.of("mallory")) as mallory:
+        mallory.execute("SELECT cron.schedule('mine', '* * * * *', 'SELECT scout.x()')")
+    done(hosted.superuser, "pipeline_owner.sql")
+    assert rows(hosted.superuser, "SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'") == [(False,)]
+    assert one(hosted.superuser, "SELECT username FROM cron.job WHERE jobname = 'mine'") == "mallory"
+    copied = "SELECT setconfig FROM pg_db_role_setting WHERE setrole = %s::regrole"
+    assert one(hosted.superuser, copied, "scout_owner") == one(hosted.superuser, copied, "postgres")
