@@ -113,7 +113,7 @@ class Call:
         try:
             return pauses.ingestion(self.look("off" if params.get("ledger") == "off" else "auto"), params.get("jobs"))
         except (RecoveryError, psycopg.Error):
-            return {**pauses.UNSEEN}
+            return pauses.UNSEEN.copy()
 
     def ensure(self, mode: str) -> ledger.Ledger:
         """The ledger for writing."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Host:
         self.roles: set[str] = set()
 
     @contextlib.contextmanager
-    def scout(self) -> Iterator[Hosted]:
+    def scout(self) -> Generator[Hosted]:
         """A fresh Scout there; roles that are made meanwhile are gone afterwards, as the server is everybody's."""
         if not self.roles:
             self.server.start()

@@ -308,8 +308,6 @@ def _ownership(session: Session, me: str) -> list[Missing]:
         owner = sql.Identifier(row["owner"]).as_string()
         if not (row["acts"] and row["becomes"]):
             grant = roles.membership(session, row["owner"])
-            if roles.mighty(session, [row["owner"]]):
-                grant = roles.owner_of_its_own(session)
             missing.append(Missing("rollback", f"the rights of owner {row['owner']}", grant))
         if not row["creates"]:
             missing.append(Missing("rollback", f"{create} for owner {row['owner']}", f"GRANT {create} TO {owner}"))
@@ -344,8 +342,6 @@ def _gold(session: Session, me: str) -> list[Missing]:
         if not row["may"]:
             what = f"MAINTAIN ON {sql.Identifier(contract.names().schema, view.name).as_string()}"
             grant = f"GRANT {what} TO {me}" if modern else roles.membership(session, row["owner"])
-            if not modern and roles.mighty(session, [row["owner"]]):
-                grant = roles.owner_of_its_own(session)
             missing.append(Missing("refresh_gold", what, grant))
     return missing
 

@@ -106,11 +106,10 @@ def require(session: Session, todo: list[View]) -> None:
     if session.facts.server_version >= 170000:
         names = ", ".join(sql.Identifier(contract.names().schema, view.name).as_string() for view in denied)
         grant = f"GRANT MAINTAIN ON {names} TO {me}"
-    elif roles.mighty(session, [view.owner for view in denied]):
-        grant = roles.owner_of_its_own(session)
     else:
         # Only an owner may refresh before PostgreSQL 17.
-        grant = "; ".join(roles.membership(session, owner) for owner in sorted({view.owner for view in denied}))
+        owners = sorted({view.owner for view in denied})
+        grant = "; ".join(dict.fromkeys(roles.membership(session, owner) for owner in owners))
     raise MissingPrivilege(
         f"refused to refresh {', '.join(view.full_name for view in todo)}",
         on=session.where,

@@ -18,14 +18,29 @@ from tests.integration.modules import call, connect, fingerprint, jobs, off, one
 from tests.scout.hosted import Hosted
 from tests.security.test_operator_of_a_superusers_pipeline import OWNED
 
-EVERYTHING = ["pause", "terminate_sessions", "drain", "refresh_gold", "quarantine", "cleanup", "redrive", "undo", "window_recovery", "rollback", "smoke"]
+EVERYTHING = [
+    "pause",
+    "terminate_sessions",
+    "drain",
+    "refresh_gold",
+    "quarantine",
+    "cleanup",
+    "redrive",
+    "undo",
+    "window_recovery",
+    "rollback",
+    "smoke",
+]
 RIGHTS = """
-SELECT r.rolname::text, m.rolname::text FROM pg_auth_members AS a JOIN pg_roles AS r ON r.oid = a.roleid JOIN pg_roles AS m ON m.oid = a.member
+SELECT r.rolname::text, m.rolname::text
+FROM pg_auth_members AS a JOIN pg_roles AS r ON r.oid = a.roleid JOIN pg_roles AS m ON m.oid = a.member
 UNION SELECT rolname::text, concat(rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication) FROM pg_roles
 UNION SELECT nspname::text, nspacl::text FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp'
 UNION SELECT 'default', concat(defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl) FROM pg_default_acl
 """
-RUNS = "SELECT count(*) FROM cron.job_run_details AS d JOIN cron.job AS j ON j.jobid = d.jobid AND j.username = d.username"
+RUNS = (
+    "SELECT count(*) FROM cron.job_run_details AS d JOIN cron.job AS j ON j.jobid = d.jobid AND j.username = d.username"
+)
 
 
 def run(dsn: str, script: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -85,7 +100,12 @@ def test_the_owner_operates_once_he_says_so(broken: Hosted) -> None:
     looked = call("scout_health_info", broken.owner)
     assert looked["verdict"] == "failing", looked
     before = fingerprint(broken.superuser)
-    for name, options in (("scout_ingestion", {"state": "paused"}), ("scout_drain", {}), ("scout_refresh_gold", {}), ("scout_proof", {})):
+    for name, options in (
+        ("scout_ingestion", {"state": "paused"}),
+        ("scout_drain", {}),
+        ("scout_refresh_gold", {}),
+        ("scout_proof", {}),
+    ):
         said = call(name, broken.owner, **options)
         assert said["failed"], name
         assert said["msg"].startswith("refused to operate as the pipeline's owner, role "), said["msg"]
@@ -112,7 +132,9 @@ def test_his_word_is_nobody_elses(hosted: Hosted) -> None:
     """Who is not the owner gains nothing by it, and is told who has to act."""
     with connect(hosted.superuser) as superuser:
         superuser.execute("CREATE ROLE somebody LOGIN; GRANT USAGE ON SCHEMA scout TO somebody")
-        superuser.execute("GRANT SELECT ON ALL TABLES IN SCHEMA scout TO somebody; GRANT USAGE ON SCHEMA cron TO somebody")
+        superuser.execute(
+            "GRANT SELECT ON ALL TABLES IN SCHEMA scout TO somebody; GRANT USAGE ON SCHEMA cron TO somebody"
+        )
     said = call("scout_preflight_info", hosted.of("somebody"), actions=["pause"], allow_owner=True)
     assert said["msg"].startswith("the pipeline is owned by role postgres, who may make roles")
     assert "GRANT postgres" not in str(said)
@@ -124,7 +146,11 @@ def test_his_word_is_nobody_elses(hosted: Hosted) -> None:
 
 def test_the_pipeline_is_handed_over_and_given_back(broken: Hosted) -> None:
     """A dry run changes nothing, a second run finds nothing, and what was done is given back, jobs with their runs."""
-    before, rights, runs = rows(broken.superuser, OWNED), set(rows(broken.superuser, RIGHTS)), one(broken.superuser, RUNS)
+    before, rights, runs = (
+        rows(broken.superuser, OWNED),
+        set(rows(broken.superuser, RIGHTS)),
+        one(broken.superuser, RUNS),
+    )
     work = [job[1:] for job in jobs(broken.superuser)]
     planned = done(broken.owner, "pipeline_owner.sql", "-v", "dry_run=on")
     assert "ALTER TABLE scout.bronze_events OWNER TO scout_owner;" in planned
@@ -139,14 +165,20 @@ def test_the_pipeline_is_handed_over_and_given_back(broken: Hosted) -> None:
     assert "ALTER" not in again
     assert "GRANT" not in again
     assert rows(broken.superuser, OWNED) == after
-    undone = subprocess.run([psql(), "-X", "-q", "-d", broken.owner, "-f", "-"], input=undo, capture_output=True, text=True)
+    undone = subprocess.run(
+        [psql(), "-X", "-q", "-d", broken.owner, "-f", "-"], input=undo, capture_output=True, text=True
+    )
     assert (undone.returncode, undone.stderr) == (0, "")
     with connect(broken.owner) as owner:
         owner.execute("DROP OWNED BY scout_owner; DROP ROLE scout_owner")
-    assert [row[:3] for row in rows(broken.superuser, OWNED) if row[0] != "runs"] == [row[:3] for row in before if row[0] != "runs"]
+    assert [row[:3] for row in rows(broken.superuser, OWNED) if row[0] != "runs"] == [
+        row[:3] for row in before if row[0] != "runs"
+    ]
     assert [job[1:] for job in jobs(broken.superuser)] == work
     assert one(broken.superuser, RUNS) == runs
-    assert {row for row in rows(broken.superuser, RIGHTS) if row[0] != "scout"} == {row for row in rights if row[0] != "scout"}
+    assert {row for row in rows(broken.superuser, RIGHTS) if row[0] != "scout"} == {
+        row for row in rights if row[0] != "scout"
+    }
 
 
 def test_the_operator_lacks_nothing_and_recovers(broken: Hosted) -> None:
@@ -202,23 +234,31 @@ def test_migrations_go_on_and_a_second_run_hands_over_what_they_made(hosted: Hos
 def test_what_the_new_owner_makes_is_granted_as_before(hosted: Hosted) -> None:
     operator(hosted)
     granted = """
-    SELECT bool_and(has_table_privilege(role, 'scout.made', 'SELECT, INSERT')), bool_and(has_function_privilege(role, 'scout.made()', 'EXECUTE'))
+    SELECT bool_and(has_table_privilege(role, 'scout.made', 'SELECT, INSERT')),
+           bool_and(has_function_privilege(role, 'scout.made()', 'EXECUTE'))
     FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) AS role
     """
     with connect(hosted.of("scout_owner")) as owner:
-        owner.execute("CREATE TABLE scout.made (id int); CREATE FUNCTION scout.made() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        owner.execute(
+            "CREATE TABLE scout.made (id int); CREATE FUNCTION scout.made() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+        )
     assert rows(hosted.superuser, granted) == [(True, True)]
 
 
 READS_AUTH = {
-    "view": ("CREATE VIEW scout.v_people AS SELECT id FROM auth.users", "VIEW scout.v_people reads auth.users, on which postgres may grant nothing"),
+    "view": (
+        "CREATE VIEW scout.v_people AS SELECT id FROM auth.users",
+        "VIEW scout.v_people reads auth.users, on which postgres may grant nothing",
+    ),
     "definer": (
         "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM auth.users'",
         "ROUTINE scout.people() speaks of auth, on which postgres may grant nothing",
     ),
     "in a job": (
-        "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM auth.users';"
-        " SELECT cron.schedule('people', '0 3 * * *', 'SELECT scout.people()')",
+        (
+            "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM auth.users';"
+            " SELECT cron.schedule('people', '0 3 * * *', 'SELECT scout.people()')"
+        ),
         "ROUTINE scout.people() speaks of auth, on which postgres may grant nothing",
     ),
 }
@@ -286,7 +326,9 @@ def test_only_an_owners_jobs_and_settings_are_taken(hosted: Hosted) -> None:
     with connect(hosted.superuser) as superuser:
         superuser.execute("CREATE ROLE mallory LOGIN BYPASSRLS; GRANT USAGE ON SCHEMA cron TO mallory")
         superuser.execute("ALTER ROLE mallory SET search_path = 'x; ALTER ROLE mallory SUPERUSER'")
-        superuser.execute("ALTER ROLE postgres SET search_path = 'x\"; ALTER ROLE mallory SUPERUSER; --', public, extensions")
+        superuser.execute(
+            "ALTER ROLE postgres SET search_path = 'x\"; ALTER ROLE mallory SUPERUSER; --', public, extensions"
+        )
     with connect(hosted.of("mallory")) as mallory:
         mallory.execute("SELECT cron.schedule('mine', '* * * * *', 'SELECT scout.x()')")
     done(hosted.superuser, "pipeline_owner.sql")
@@ -294,3 +336,41 @@ def test_only_an_owners_jobs_and_settings_are_taken(hosted: Hosted) -> None:
     assert one(hosted.superuser, "SELECT username FROM cron.job WHERE jobname = 'mine'") == "mallory"
     copied = "SELECT setconfig FROM pg_db_role_setting WHERE setrole = %s::regrole"
     assert one(hosted.superuser, copied, "scout_owner") == one(hosted.superuser, copied, "postgres")
+
+
+# What is printed
+
+
+def test_no_printed_command_makes_the_operator_a_mighty_role(hosted: Hosted) -> None:
+    """Not for a ledger that the owner began before, nor for a publication of his: on PostgreSQL 15 such a GRANT would succeed."""
+    assert call("scout_ingestion", hosted.owner, state="paused", allow_owner=True, ledger="required")["changed"]
+    assert call("scout_ingestion", hosted.owner, state="running", allow_owner=True, ledger="required")["changed"]
+    done(hosted.owner, "pipeline_owner.sql")
+    with connect(hosted.owner) as owner:
+        owner.execute("CREATE ROLE early LOGIN; GRANT scout_owner TO early")
+        owner.execute(
+            "GRANT USAGE ON SCHEMA scout_ops TO early; GRANT SELECT ON ALL TABLES IN SCHEMA scout_ops TO early"
+        )
+    early = call("scout_ingestion", hosted.of("early"), state="paused", ledger="required")
+    assert early["msg"].startswith("refused to use the ledger scout_ops")
+    assert "-f docs/operator_role.sql" in early["error"]["next_step"]
+    with connect(hosted.superuser) as superuser:
+        superuser.execute("DROP OWNED BY early")
+    done(hosted.owner, "operator_role.sql", "-v", "rollback=on")
+    dsn = hosted.of("scout_operator")
+    with connect(hosted.owner) as migration:
+        migration.execute("ALTER PUBLICATION supabase_realtime ADD TABLE scout.alerts")
+    captured = call("scout_capture", dsn, release="good")
+    assert not captured.get("failed"), captured["msg"]
+    with connect(hosted.owner) as migration:
+        migration.execute("ALTER PUBLICATION supabase_realtime DROP TABLE scout.alerts")
+    said = call("scout_rollback", dsn, check=True, release="good")
+    assert "`ALTER PUBLICATION" in str(said)
+    for result in (early, said):
+        assert "GRANT postgres" not in str(result)
+        assert 'GRANT "postgres"' not in str(result)
+    [step] = [each["next_step"] for each in said["obstacles"]]
+    command = step.partition("as postgres: `")[2].partition("`")[0]
+    with connect(hosted.owner) as owner:
+        owner.execute(command)  # type: ignore[call-overload]
+    assert not call("scout_rollback", dsn, check=True, release="good").get("failed")

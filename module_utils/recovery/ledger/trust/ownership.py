@@ -11,6 +11,7 @@ import typing as t
 from ...core.errors import ForeignLedger
 from ...postgres.driver import sql
 from ...scout import contract
+from ...scout.judging import roles
 
 if t.TYPE_CHECKING:
     from ...postgres.session import Session
@@ -125,10 +126,16 @@ def foreign(session: Session) -> ForeignLedger | None:
     if not found:
         return None
     owners = sorted({one.who for one in found if one.kind == "owner" and one.who})
-    me = sql.Identifier(session.facts.role).as_string()
     fixes = list(dict.fromkeys(one.fix for one in found if one.fix))
     if owners or len(fixes) < len(found):
-        ours = "; ".join(f"`GRANT {sql.Identifier(owner).as_string()} TO {me}`" for owner in owners[:3])
+        # Nobody is to become a role that may do more than an owner should: the ledger comes to the operator instead.
+        mighty = bool(owners and roles.mighty(session, owners))
+        grants = (
+            [roles.operator_of_its_own(session)]
+            if mighty
+            else [roles.membership(session, owner) for owner in owners[:3]]
+        )
+        ours = "; ".join(f"`{grant}`" for grant in grants)
         steps = (
             f"if that role keeps your team's ledger: {ours}. Else look at it, then " if ours else "look at it, then "
         ) + "`ALTER SCHEMA scout_ops RENAME TO scout_ops_not_ours` keeps all of it out of the way"

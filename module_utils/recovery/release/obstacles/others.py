@@ -8,7 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ...postgres.driver import sql
+from ...scout.judging import roles
 from ...scout.row_images import named
+from ..ddl.registry import WRITERS
 from .definitions import parts
 from .situation import Obstacle
 
@@ -17,6 +19,7 @@ if t.TYPE_CHECKING:
 
     from ...postgres.session import Row, Session
     from ..catalog.entries import Entry
+    from ..ddl.statement import Statement
     from .situation import Situation
 
 #: Whatever is no part of the release and would keep something of it from being dropped, and how that is called in SQL.
@@ -130,24 +133,40 @@ def _away(row: Row) -> str:
 def publications(session: Session, found: Situation) -> Iterator[Obstacle]:
     """Publications that tables leave or join, and that are not there or belong to somebody we are not; inside the caller's
     transaction."""
-    about: dict[str, str] = {}
+    about: dict[str, list[tuple[str, str]]] = {}
     for does, key in sorted(found.steps):
         entry = found.wanted.get(key) or found.now(key)
         if entry is not None and entry.kind == "publication_table" and (does != "drop" or _stays(found, key)):
-            about.setdefault(str(entry.facts["publication"]), key)
+            about.setdefault(str(entry.facts["publication"]), []).append((does, key))
     me = sql.Identifier(session.facts.role).as_string()
     for row in session.rows(PUBLICATIONS, names=sorted(about)):
-        key = about[row["name"]]
+        key = about[row["name"]][0][1]
         if not row["there"]:
             yield Obstacle(
                 "publication", key, f"there is no publication {row['name']}", f"`CREATE PUBLICATION {row['name']}`"
             )
         elif not (row["may"] or session.facts.superuser):
-            owner = sql.Identifier(row["owner"]).as_string()
             said = f"publication {row['name']} belongs to {row['owner']}, whose tables alone its owner chooses"
-            yield Obstacle(
-                "publication", key, said, f"`GRANT {owner} TO {me}`, or `ALTER PUBLICATION {row['name']} OWNER TO {me}`"
-            )
+            other = f"`ALTER PUBLICATION {row['name']} OWNER TO {me}`"
+            if roles.mighty(session, [row["owner"]]):
+                own = "; ".join(
+                    str(statement) for step in about[row["name"]] for statement in _by_its_owner(found, *step)
+                )
+                step = f"as {row['owner']}: `{own}`, or {other}" if own else f"as {row['owner']}: {other}"
+            else:
+                step = f"`{roles.membership(session, row['owner'])}`, or {other}"
+            yield Obstacle("publication", key, said, step)
+
+
+def _by_its_owner(found: Situation, does: str, key: str) -> list[Statement]:
+    """What its owner can do instead, of a table that is there already."""
+    before, after = found.now(key), found.wanted.get(key)
+    relation = str((after or before or found.wanted[key]).facts["relation"])
+    if found.now(f"table:{relation}") is None:
+        return []
+    writer = WRITERS["publication_table"]
+    gone = writer.drop(before) if before is not None else []
+    return gone if does == "drop" or after is None else [*gone, *writer.create(after)]
 
 
 def _stays(found: Situation, key: str) -> bool:

@@ -66,8 +66,6 @@ FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pron
 WHERE n.nspname = %(schema)s AND p.proname = %(load)s
 """
 
-ITSELF = f"SELECT EXISTS (SELECT FROM ({OWNERS}) AS o WHERE o.role = current_user) AS owns"
-
 #: Who owns something of the schema, but for what belongs to an extension; whether we have the owner's rights, can make him the
 #: owner of something else, and he may own what is made in the schema.
 OF_EVERYTHING = """
@@ -118,8 +116,9 @@ def itself(session: Session) -> str:
     """Of a session as such a role that owns the pipeline itself, and is no superuser, what it may; else nothing."""
     if session.facts.superuser:
         return ""
-    row = session.row(ITSELF, **_owned())
-    return mighty(session, [session.facts.role]).get(session.facts.role, "") if row["owns"] else ""
+    me = session.facts.role
+    owns = me in {row["role"] for row in session.rows(OWNERS, **_owned())}
+    return mighty(session, [me]).get(me, "") if owns else ""
 
 
 def mighty_owners(session: Session) -> list[str]:
@@ -161,8 +160,11 @@ def owner_of_its_own(session: Session) -> str:
 
 
 def membership(session: Session, role: str) -> str:
-    """The statement that gives the session's role the rights of another, at once. From PostgreSQL 16 on a GRANT that says nothing
-    of inheritance leaves a membership as it is, and gives one without rights to a role that is NOINHERIT."""
+    """The statement that gives the session's role the rights of another, at once; of one that may do more than an owner should, the
+    command that gives the pipeline another owner. From PostgreSQL 16 on a GRANT that says nothing of inheritance leaves a
+    membership as it is, and gives one without rights to a role that is NOINHERIT."""
+    if not role.startswith("pg_") and mighty(session, [role]):
+        return owner_of_its_own(session)
     inherits = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
     granted = role if role.startswith("pg_") else sql.Identifier(role).as_string()
     return f"GRANT {granted} TO {sql.Identifier(session.facts.role).as_string()}{inherits}"
