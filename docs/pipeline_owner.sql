@@ -4,8 +4,8 @@
 -- docs/operator_role.sql. docs/hosted.md says where this cannot be done, and what can:
 --
 --   psql -X -d scout -v dry_run=on -f docs/pipeline_owner.sql                 print the statements, and change nothing
---   psql -X -q -d scout -f docs/pipeline_owner.sql > pipeline_owner_undo.sql  do it; what gives it back is printed
---   psql -X -d scout -f pipeline_owner_undo.sql                               give it back
+--   psql -X -q -d scout -f docs/pipeline_owner.sql > pipeline_owner_undo.sql  do it; what undoes it is printed
+--   psql -X -d scout -f pipeline_owner_undo.sql                               undo it
 --   psql -X -d scout -v owner=etl -v schema=pos -f …                          another owner, another schema
 --   psql -X -d scout -v members=on -f …                                       the same owner as in another database
 --   psql -X -d scout -v leave=on -f …                                         leave what cannot be handed over to who owns it
@@ -16,7 +16,7 @@
 -- settings of the one before (a time zone decides what a naive time means), and what its owner needed no grant for: schema
 -- cron, the schemas of its search path, and what its views read elsewhere. It has LOGIN, because pg_cron runs a job as a session
 -- of its owner, and no password. One transaction, in which each grant is looked for after it was made; a second run finds
--- nothing to do. pg_cron lets only a superuser give a job another owner: where there is none, each job is made anew, with its
+-- nothing to do. pg_cron lets only a superuser give a job another owner: where there is none, each job is recreated, with its
 -- runs, and has another number. What functions read elsewhere is not known from here: ansible-playbook playbooks/preflight.yml
 -- says which jobs lack a right.
 
@@ -259,7 +259,7 @@ SELECT format('GRANT %s ON %s TO %I', privilege, object, :'owner'), format('REVO
 FROM (SELECT DISTINCT privilege, object FROM pg_temp.needs WHERE NOT there AND (grantable OR :'is_super'::boolean)) AS n
 ORDER BY object, privilege;
 
--- Given back is whatever it owns by then, where it was made for this and all came from one role.
+-- An undo returns whatever the role owns by then, where it was made for this and all came from one role.
 INSERT INTO pg_temp.steps (statement, undo)
 SELECT format('ALTER %s OWNER TO %I', thing, :'owner'), CASE
     WHEN :'is_new'::boolean AND (SELECT count(DISTINCT owner) FROM pg_temp.things) = 1
@@ -305,17 +305,18 @@ FROM (
 \if :dry_run
   \echo '-- Dry run: nothing was changed. What would be done:'
   SELECT statement || ';' FROM pg_temp.steps ORDER BY place;
-  SELECT format('-- job %s, %s, is made anew by %s', jobid, coalesce(jobname, 'without a name'), :'owner') FROM pg_temp.commands
+  SELECT format('-- job %s, %s, is recreated by %s', jobid, coalesce(jobname, 'without a name'), :'owner') FROM pg_temp.commands
   WHERE NOT :'is_super'::boolean ORDER BY jobid;
   SELECT '-- It would be refused: ' || why FROM pg_temp.stays ORDER BY why;
   ROLLBACK;
 \else
+  \set rewrites off
   CREATE TEMPORARY TABLE moved (old bigint, new bigint) ON COMMIT DROP;
   \o /dev/null
   SELECT statement FROM pg_temp.steps ORDER BY place
   \gexec
-  SELECT EXISTS (SELECT FROM pg_temp.commands) AND NOT :'is_super'::boolean AS remakes \gset
-  \if :remakes
+  SELECT EXISTS (SELECT FROM pg_temp.commands) AND NOT :'is_super'::boolean AS recreates \gset
+  \if :recreates
     GRANT SELECT ON pg_temp.commands TO :"owner";
     GRANT ALL ON pg_temp.moved TO :"owner";
     SET LOCAL ROLE :"owner";
@@ -343,14 +344,20 @@ FROM (
     DO 'BEGIN RAISE EXCEPTION USING MESSAGE = ''refused: what was granted is not there: '' || current_setting(''scout.refusal''); END';
   \endif
   \o
-  \echo '-- Gives back what docs/pipeline_owner.sql took. Keep it.'
+  \if :recreates
+    \if :rewrites
+    \else
+      \echo '-- The runs of its jobs stay under their old numbers: until each has run again, nobody can tell when it did.'
+    \endif
+  \endif
+  \echo '-- Undoes what docs/pipeline_owner.sql did. Keep it.'
   \echo '\\set ON_ERROR_STOP on'
   \echo 'SET search_path = pg_catalog, pg_temp;'
   \echo 'BEGIN;'
   SELECT format(E'SET LOCAL ROLE %I;\nSELECT cron.unschedule(%s);\nRESET ROLE;\nSELECT cron.schedule(%s%L, %L) AS id \\gset\n%s%s',
       :'owner', m.new, CASE WHEN c.jobname IS NULL THEN '' ELSE quote_literal(c.jobname) || ', ' END, c.schedule, c.command,
       CASE WHEN c.active THEN '' ELSE E'SELECT cron.alter_job(job_id => :id, active => false);\n' END,
-      CASE WHEN :'remakes'::boolean AND :{?rewrites} THEN format('UPDATE cron.job_run_details SET username = current_user, jobid = :id WHERE jobid = %s AND username = %L;', m.new, :'owner') ELSE '' END)
+      CASE WHEN :'rewrites'::boolean THEN format('UPDATE cron.job_run_details SET username = current_user, jobid = :id WHERE jobid = %s AND username = %L;', m.new, :'owner') ELSE '' END)
   FROM pg_temp.moved AS m JOIN pg_temp.commands AS c ON c.jobid = m.old ORDER BY m.old;
   SELECT undo || ';' FROM pg_temp.steps WHERE undo IS NOT NULL ORDER BY place DESC;
   \echo 'COMMIT;'

@@ -105,6 +105,11 @@ superuser:
   description: Whether it is a superuser.
   returned: success
   type: bool
+service:
+  description: The hosted service that the server seems to belong to, by the roles that it has; null where it seems to be none.
+  returned: success
+  type: str
+  sample: Supabase
 server_version:
   description: C(server_version_num) of PostgreSQL.
   returned: success

@@ -49,6 +49,7 @@ SAMPLED = {
     "tests/e2e/test_ways.py": "each way to a database",
     "tests/integration/application": "real repositories and processes",
     "tests/integration/drills": "sandboxes and clones of whole databases",
+    "tests/integration/hosted": "roles and grants of hosted services, each on a server of its own",
     "tests/integration/moves": "every mover, every promise, every place to be ended at",
     "tests/integration/reference": "the reference pipeline, which changes rarely",
     "tests/integration/release": "pairs of schemas, wrecks, rehearsals",

@@ -130,6 +130,8 @@ class Preflight:
 
     missing: tuple[Missing, ...]
     warnings: tuple[str, ...]
+    #: The hosted service that it seems to be on.
+    service: str | None = None
 
 
 def check(call: Call, params: Params) -> PreflightResult:
@@ -148,6 +150,7 @@ def check(call: Call, params: Params) -> PreflightResult:
             cron_jobs.ingestion_jobs(call.session, params["jobs"])
     hindered = _hindered(call.session) if params["job_rights"] else []
     facts = call.session.facts
+    of_service = f" of {found.service}, it seems" if found.service else ""
     lacking = f"; {count(len(found.missing), 'privilege')} missing" if found.missing else ""
     return {
         "changed": False,
@@ -155,10 +158,11 @@ def check(call: Call, params: Params) -> PreflightResult:
         "role": facts.role,
         "superuser": facts.superuser,
         "server_version": facts.server_version,
+        "service": found.service,
         "pooled": facts.pooled,
         "hindered": [obstacle.as_dict() for obstacle in hindered],
         "warnings": list(found.warnings),
-        "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{lacking}",
+        "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{of_service}{lacking}",
     }
 
 
@@ -174,7 +178,7 @@ def _refusal(call: Call, missing: Sequence[Missing]) -> MissingPrivilege:
             what[0],
             on=call.session.where,
             said=f"who operates it has to become its owner, and role {facts.role} may become no such role",
-            next_step=f"a superuser runs {missing[0].grant}, then {roles.operator_of_its_own(call.session)}",
+            next_step=f"{roles.who_runs(call.session)} {missing[0].grant}, then {roles.operator_of_its_own(call.session)}",
             result={"missing": [entry.as_dict() for entry in missing]},
         )
     more = [f"and {len(what) - FEW} more"] if len(what) > FEW else []
@@ -182,22 +186,23 @@ def _refusal(call: Call, missing: Sequence[Missing]) -> MissingPrivilege:
         f"role {facts.role} is missing {count(len(missing), 'privilege')}",
         on=call.session.where,
         said=", ".join([*what[:FEW], *more]),
-        next_step=_grants(missing, facts.database, facts.role),
+        next_step=_grants(call.session, missing),
         result={"missing": [entry.as_dict() for entry in missing]},
     )
 
 
-def _grants(missing: Sequence[Missing], database: str, role: str) -> str:
+def _grants(session: Session, missing: Sequence[Missing]) -> str:
     """The grants themselves while they fit on the screen, else the script that has them all, for the names it knows."""
     grants = list(dict.fromkeys(entry.grant for entry in missing))
     if len(grants) <= FEW:
         return "; ".join(grants)
     listed = f"the {len(grants)} grants listed under missing"
     if contract.names() != contract.DEFAULT:
-        return f"a superuser runs {listed}"
+        return f"{roles.who_runs(session)} {listed}"
     more = " -v rollback=on" if any(entry.action in ROLLBACK for entry in missing) else ""
-    script = f"psql -X -d {shlex.quote(database)} -v role={shlex.quote(role)}{more} -f docs/operator_role.sql"
-    return f"a superuser runs {script} (or {listed})"
+    role = shlex.quote(session.facts.role)
+    script = f"psql -X -d {roles.reached(session)} -v role={role}{more} -f docs/operator_role.sql"
+    return f"{roles.who_runs(session)} {script} (or {listed})"
 
 
 def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner: bool = False) -> Preflight:
@@ -218,7 +223,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
             if needing and not session.facts.superuser:
                 missing.append(Missing(needing[0], owned, own))
             else:
-                warnings.insert(0, f"{owned}, whom no operator may become: a superuser runs {own}")
+                warnings.insert(0, f"{owned}, whom no operator may become: {roles.who_runs(session)} {own}")
         if not session.facts.superuser:
             me = sql.Identifier(session.facts.role).as_string()
             missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session)]
@@ -237,7 +242,8 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
             missing.append(Missing("assess", "the ledger scout_ops", problem.next_step))
         elif problem:
             warnings.append(f"no ledger: {problem.said}. {problem.next_step}")
-    return Preflight(tuple(_told_once(m for m in missing if m.action in wanted)), tuple(warnings))
+        known = roles.service(session)
+    return Preflight(tuple(_told_once(m for m in missing if m.action in wanted)), tuple(warnings), known)
 
 
 def _told_once(missing: Iterable[Missing]) -> Iterator[Missing]:

@@ -97,5 +97,6 @@ class PreflightResult(ModuleResult):
     role: str
     superuser: bool
     server_version: int
+    service: str | None
     pooled: bool
     warnings: list[str]

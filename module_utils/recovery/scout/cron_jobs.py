@@ -287,5 +287,5 @@ def _no_job(session: Session, said: str, all_jobs: list[Job]) -> MissingPrivileg
         on=session.where,
         said=f"{said} to role {session.facts.role} (jobs it sees: {seen}); pg_cron shows a role only its own jobs",
         next_step="; ".join(grants)
-        or f"name jobs that exist; or {roles.operator_of_its_own(session)}, with -v owner=, by a superuser",
+        or f"name jobs that exist; or {roles.who_runs(session)} {roles.operator_of_its_own(session)}, with -v owner=",
     )

@@ -144,8 +144,8 @@ def test_his_word_is_nobody_elses(hosted: Hosted) -> None:
 # An owner of its own
 
 
-def test_the_pipeline_is_handed_over_and_given_back(broken: Hosted) -> None:
-    """A dry run changes nothing, a second run finds nothing, and what was done is given back, jobs with their runs."""
+def test_the_pipeline_is_handed_over_and_that_is_undone(broken: Hosted) -> None:
+    """A dry run changes nothing, a second run finds nothing, and all of it is undone, jobs with their runs."""
     before, rights, runs = (
         rows(broken.superuser, OWNED),
         set(rows(broken.superuser, RIGHTS)),
@@ -154,7 +154,7 @@ def test_the_pipeline_is_handed_over_and_given_back(broken: Hosted) -> None:
     work = [job[1:] for job in jobs(broken.superuser)]
     planned = done(broken.owner, "pipeline_owner.sql", "-v", "dry_run=on")
     assert "ALTER TABLE scout.bronze_events OWNER TO scout_owner;" in planned
-    assert "-- job 1, bronze-to-silver-etl, is made anew by scout_owner" in planned
+    assert "-- job 1, bronze-to-silver-etl, is recreated by scout_owner" in planned
     assert (rows(broken.superuser, OWNED), set(rows(broken.superuser, RIGHTS))) == (before, rights)
     undo = done(broken.owner, "pipeline_owner.sql")
     after = rows(broken.superuser, OWNED)

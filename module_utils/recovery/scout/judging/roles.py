@@ -9,7 +9,7 @@ import shlex
 import typing as t
 
 from ...core.errors import MissingPrivilege
-from ...postgres.driver import sql
+from ...postgres.driver import conninfo, sql
 from .. import contract
 
 if t.TYPE_CHECKING:
@@ -52,6 +52,16 @@ WHERE r.rolsuper
    OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data')
 ORDER BY 1
 """
+
+#: Roles by which a hosted service is known; nobody has a superuser there.
+SERVICES: t.Final = {
+    "supabase_admin": "Supabase",
+    "rds_superuser": "Amazon RDS or Aurora",
+    "cloudsqlsuperuser": "Cloud SQL",
+    "azure_pg_admin": "Azure Database",
+    "neon_superuser": "Neon",
+}
+KNOWN = "SELECT rolname::text AS role FROM pg_catalog.pg_roles WHERE rolname = ANY(%(names)s) ORDER BY oid LIMIT 1"
 
 #: Who owns the pipeline: its schema, its tables or its ETL.
 OWNERS = """
@@ -123,8 +133,19 @@ def itself(session: Session) -> str:
 
 def mighty_owners(session: Session) -> list[str]:
     """Such roles that own the pipeline, and are not who asks: `superuser postgres`."""
-    owners = {row["role"] for row in session.rows(OWNERS, **_owned())} - {session.facts.role}
-    return sorted(mighty(session, owners).values())
+    himself = set[str]() if session.facts.superuser else {session.facts.role}
+    return sorted(mighty(session, {row["role"] for row in session.rows(OWNERS, **_owned())} - himself).values())
+
+
+def service(session: Session) -> str | None:
+    """The hosted service that this server seems to belong to, by the roles that it has."""
+    rows = session.rows(KNOWN, names=list(SERVICES))
+    return SERVICES[rows[0]["role"]] if rows else None
+
+
+def who_runs(session: Session) -> str:
+    """Who has to run the scripts of docs/: `a superuser runs`, and where nobody is one, whoever deploys."""
+    return "whoever owns the pipeline and may make roles runs" if service(session) else "a superuser runs"
 
 
 def _owned() -> dict[str, t.Any]:
@@ -156,7 +177,7 @@ def owner_of_its_own(session: Session) -> str:
     """The command that gives the pipeline an owner whom an operator may become."""
     schema = contract.names().schema
     other = "" if schema == contract.DEFAULT.schema else f" -v schema={schema}"
-    return f"psql -X -d {shlex.quote(session.facts.database)}{other} -f docs/pipeline_owner.sql"
+    return f"psql -X -d {reached(session)}{other} -f docs/pipeline_owner.sql"
 
 
 def membership(session: Session, role: str) -> str:
@@ -172,4 +193,12 @@ def membership(session: Session, role: str) -> str:
 
 def operator_of_its_own(session: Session) -> str:
     """The command that makes the role which an operator should have."""
-    return f"psql -X -d {shlex.quote(session.facts.database)} -f docs/operator_role.sql"
+    return f"psql -X -d {reached(session)} -f docs/operator_role.sql"
+
+
+def reached(session: Session) -> str:
+    """The database as a word of a shell: by its name, and where it is elsewhere by its address."""
+    info = session.connection.info
+    if info.host.startswith("/") or info.host in ("", "localhost", "127.0.0.1", "::1"):
+        return shlex.quote(session.facts.database)
+    return shlex.quote(conninfo.make_conninfo(host=info.host, port=info.port, dbname=session.facts.database))
