@@ -30,6 +30,7 @@ SAMPLED = {
     "tests/e2e/test_foreign_project.py": "an installed collection in a project of others",
     "tests/e2e/test_gameday.py": "rounds of game days; their kinds and claims are tested in units",
     "tests/e2e/test_gate.py": "the gate by its playbook; each check is tested on a database",
+    "tests/e2e/test_hosted.py": "every playbook on hosted services; scripts and modules are tested there in tests/integration/hosted",
     "tests/e2e/test_incident": "whole incidents; each command is tested on a database",
     "tests/e2e/test_installed.py": "an installed collection, which changes only with the build",
     "tests/e2e/test_kept_screens.py": "the screens of the pages",

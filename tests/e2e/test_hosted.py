@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where nobody has a superuser every playbook works: of an operator as docs/hosted.md makes one, and of the owner himself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import poison_payloads
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Played, Stage
+from tests.integration.hosted.test_owner_and_operator import done as handed_over
+from tests.integration.hosted.test_owner_and_operator import operator
+from tests.integration.outcomes import scout_tables
+from tests.scout.hosted import Hosted
+
+POISONS = list(poison_payloads.KINDS)[:10]
+EVENTS = "SELECT array_agg(event_id) FROM scout.bronze_events"
+#: What a team should not have deployed: a loader that fails, a column too many, and a job that is off.
+MIGRATION = (
+    "ALTER TABLE scout.silver_transactions ADD COLUMN loyalty text",
+    """CREATE OR REPLACE FUNCTION scout.load_silver_from_bronze(p_limit int DEFAULT 2000)
+       RETURNS TABLE (events_processed int, transactions_created int, line_items_created int, processing_duration_ms int)
+       LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'v5.3.0 cannot load'; END $$""",
+    "CREATE TABLE scout.loyalty (id int PRIMARY KEY, name text)",
+)
+
+
+@pytest.mark.parametrize(
+    ("hosted", "as_owner"), [("supabase", False), ("neon", True)], indirect=["hosted"], ids=["operator", "owner"]
+)
+def test_every_playbook_works(hosted: Hosted, as_owner: bool, stage: Stage) -> None:
+    options: dict[str, Any] = {"allow_owner": True} if as_owner else {}
+    dsn = hosted.owner if as_owner else operator(hosted, "-v", "rollback=on")
+    pipeline = Pipeline(hosted.superuser)
+    jobs, events = pipeline.active_jobs(), pipeline.one(EVENTS)
+
+    def done(playbook: str, **more: Any) -> Played:
+        played = stage.play(playbook, dsn, **options, **more)
+        assert played.rc == 0, played.text
+        return played
+
+    assert "nothing is missing" in done("preflight").summary
+    done("assess")
+    done("capture_release", release="v5.2.1")
+    before = dump(hosted.superuser, "-s", "-n", "scout")
+
+    # An incident.
+    library.backlog(hosted.superuser, 50)
+    poison = [library.poison_event(hosted.superuser, kind) for kind in POISONS]
+    library.gold_stale(hosted.superuser)
+    reset = done("emergency_reset")
+    assert len(reset.result["poison"]) == len(poison)
+    assert reset.result["ingestion"] == "running"
+    assert pipeline.active_jobs() == jobs
+    healthy = scout_tables(hosted.superuser)
+    again = done("emergency_reset")
+    assert "did nothing: no change was needed" in again.summary
+    assert scout_tables(hosted.superuser) == healthy
+    done("pause_ingestion", reason="to see it")
+    assert pipeline.active_jobs() != jobs
+    done("resume_ingestion")
+    assert pipeline.active_jobs() == jobs
+    done("dead_letters")
+    done("refresh_gold")
+    done("terminate_sessions")
+    done("top")
+
+    # Rows moved, and taken back.
+    healthy = scout_tables(hosted.superuser)
+    start, end = pipeline.rows("SELECT (now() - interval '30 hours')::text, (now() - interval '5 minutes')::text")[0]
+    moved = done("quarantine", window_start=start, window_end=end, max_rows=100000)
+    assert scout_tables(hosted.superuser) != healthy
+    assert moved.result["undo"]
+    done("undo", run_id="last")
+    taken_back = scout_tables(hosted.superuser)
+    for table in ("bronze_events", "silver_transactions", "silver_line_items", "etl_processed", "bronze_events_dlq"):
+        assert taken_back[f"scout.{table}"] == healthy[f"scout.{table}"], table
+    done("quality_cleanup")
+    done("window_recovery", window_start=start, window_end=end, max_rows=100000)
+    done("runs")
+    done("evidence")
+
+    # A release that should not have been made, and is not there any more.
+    Pipeline(hosted.owner).execute(*MIGRATION)
+    if not as_owner:
+        # What the migration made is the owner's, and so printed.
+        refused = stage.play("rollback", dsn, release="v5.2.1", rehearse=False)
+        assert refused.rc == 2
+        assert "the rights of owner postgres" in refused.summary
+        assert "-f docs/pipeline_owner.sql; then run the same command again" in refused.summary
+        handed_over(hosted.owner, "pipeline_owner.sql")
+    broken = dump(hosted.superuser, "-s", "-n", "scout")
+    assert broken != before
+    checked = stage.play("rollback", dsn, "--check", release="v5.2.1", rehearse=False, **options)
+    assert checked.rc == 0, checked.text
+    assert dump(hosted.superuser, "-s", "-n", "scout") == broken
+    done("rollback", release="v5.2.1", rehearse=False)
+    assert dump(hosted.superuser, "-s", "-n", "scout") == before
+    assert pipeline.active_jobs() == jobs
+    done("acceptance_gate")
+    assert pipeline.unaccounted(events) == []
