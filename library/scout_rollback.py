@@ -46,6 +46,15 @@ options:
     description: Roll back even where that loses data that cannot be saved, or recreates without its data what had data.
     type: bool
     default: false
+  default_grants:
+    description:
+      - What becomes of default privileges of C(anon), C(authenticated) and C(service_role), the roles of a hosted API, that were
+        revoked since the capture.
+      - V(keep) leaves them revoked, and reports it, so that nothing that is made later is exposed.
+      - V(restore) grants them again.
+    type: str
+    choices: [keep, restore]
+    default: keep
   drop_function:
     description:
       - Roll back this function alone, as C(schema.function(types)), and what depends on it. It gets the definition that was
@@ -294,6 +303,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **command.GOING_SPEC,
     "release": {"type": "str"},
     "release_file": {"type": "path"},
+    "default_grants": {"type": "str", "choices": ["keep", request.RESTORE], "default": "keep"},
     "max_rows": {"type": "int", "default": 100_000},
     "plan_file": {"type": "path"},
     "look": {"type": "bool", "default": False},

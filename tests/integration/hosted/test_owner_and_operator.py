@@ -374,3 +374,37 @@ def test_no_printed_command_makes_the_operator_a_mighty_role(hosted: Hosted) -> 
     with connect(hosted.owner) as owner:
         owner.execute(command)  # type: ignore[call-overload]
     assert not call("scout_rollback", dsn, check=True, release="good").get("failed")
+
+
+# Default privileges that a service has revoked
+
+
+def test_a_rollback_exposes_nothing_that_is_made_later(hosted: Hosted) -> None:
+    """A capture knows default grants to the API, which new projects do not have any more."""
+    dsn = operator(hosted, "-v", "rollback=on")
+    assert not call("scout_capture", dsn, release="good").get("failed")
+    with connect(hosted.of("scout_owner")) as owner:
+        for kind in ("TABLES", "SEQUENCES", "FUNCTIONS"):
+            revoked = (
+                f"ALTER DEFAULT PRIVILEGES IN SCHEMA scout REVOKE ALL ON {kind} FROM anon, authenticated, service_role"
+            )
+            owner.execute(revoked)  # type: ignore[call-overload]
+        owner.execute("ALTER TABLE scout.alerts ADD COLUMN loyalty text")
+    exposed = "SELECT has_table_privilege('anon', 'scout.later', 'SELECT')"
+    looked = call("scout_rollback", dsn, check=True, release="good")
+    assert "default_grants=restore" in looked["warnings"][0]
+    done_ = call("scout_rollback", dsn, release="good", rehearse=False)
+    assert not done_.get("failed"), done_["msg"]
+    with connect(hosted.of("scout_owner")) as owner:
+        owner.execute("CREATE TABLE scout.later (id int)")
+    assert not one(hosted.superuser, exposed)
+    with connect(hosted.of("scout_owner")) as owner:
+        owner.execute("DROP TABLE scout.later")
+    assert not call("scout_rollback", dsn, release="good")["changed"], "a second run changes nothing"
+    asked = call("scout_rollback", dsn, release="good", default_grants="restore", rehearse=False)
+    assert asked["changed"], asked
+    undone = call("scout_undo", dsn, run_id=asked["run_id"], rehearse=False)
+    assert undone["changed"], undone
+    with connect(hosted.of("scout_owner")) as owner:
+        owner.execute("CREATE TABLE scout.later (id int)")
+    assert not one(hosted.superuser, exposed), "an undo restores what was there"

@@ -141,7 +141,8 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         # Where nothing says what the rollback has made, whatever was not there before goes again.
         keeps = params["new_partitions"] != restore_request.DROP and (order.undone is None or other is not None)
         made = frozenset(other["digests"]) if order.undone and other else frozenset[str]()
-        target = transaction.Target(document, here.is_that_of(document), order.only, exact_order, keeps, made)
+        strict = order.undone is None and params.get("default_grants") != restore_request.RESTORE
+        target = transaction.Target(document, here.is_that_of(document), order.only, exact_order, keeps, strict, made)
         kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         rows = table_data.refuse_too_many(

@@ -29,6 +29,7 @@ if t.TYPE_CHECKING:
 #: Where columns that come back are to stand, besides "any".
 EXACT: t.Final = "exact"
 DROP: t.Final = "drop"
+RESTORE: t.Final = "restore"
 DIGEST: t.Final = re.compile(r"[0-9a-fA-F]{64}")
 
 RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
@@ -179,5 +180,5 @@ def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Docu
 
 def unusual(params: Mapping[str, t.Any]) -> dict[str, str]:
     """Options that say how, where they are not what they usually are."""
-    usual = {"column_order": EXACT, "new_partitions": DROP}
-    return {name: value for name, value in usual.items() if params[name] == value}
+    usual = {"column_order": EXACT, "new_partitions": DROP, "default_grants": RESTORE}
+    return {name: value for name, value in usual.items() if params.get(name) == value}

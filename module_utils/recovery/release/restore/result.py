@@ -182,6 +182,7 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "warnings": [
             *_about_newer(order, seen),
             *_about_staying(order, seen),
+            *_about_strict(order, seen),
             *_about_moving(order, seen),
             *_about_made_again(order, seen),
             *seen.way.warnings,
@@ -206,6 +207,13 @@ def _about_staying(order: restore_request.Order, seen: Look) -> list[str]:
         if stays
         else []
     )
+
+
+def _about_strict(order: restore_request.Order, seen: Look) -> list[str]:
+    strict = seen.way.strict
+    text = f"granted by default to the API when {order.goal} was captured, and not any more, which stays so"
+    more = "-e default_grants=restore grants it again, on whatever is made from then on"
+    return [f"{text}: {saved_data.readable(strict)}; {more}"] if strict else []
 
 
 def _about_moving(order: restore_request.Order, seen: Look) -> list[str]:

@@ -23,7 +23,7 @@ from ..captures import document as captures_document
 from ..catalog import reader as catalog_reader
 from ..catalog import stability
 from ..catalog.entries import Catalog, Entry, Scope
-from ..planner import fill_statements, new_partitions, secret_commands, single_object
+from ..planner import default_grants, fill_statements, new_partitions, secret_commands, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
 
@@ -75,6 +75,8 @@ class Target:
     exact_order: bool = False
     #: Whether partitions that were made since stay.
     keep_partitions: bool = True
+    #: Whether default grants to an API that were revoked since stay so.
+    keep_strict: bool = False
     #: Keys of what the rollback that is undone has made: none of it was there before.
     made: frozenset[str] = frozenset()
 
@@ -124,6 +126,8 @@ class Way:
     warnings: tuple[str, ...] = ()
     #: Keys of partitions that were made since the capture, and stay.
     stays: tuple[str, ...] = ()
+    #: Keys of default privileges that are left stricter than captured.
+    strict: tuple[str, ...] = ()
     #: Of before the current state was read.
     fingerprint: stability.Fingerprint = ()
     #: Whether no row was looked at, for that alone would run code of others, or ask another server.
@@ -189,7 +193,7 @@ def survey(
     stays = new_partitions.staying(known, target.entries, target.made) if target.keep_partitions else ()
     known = new_partitions.without(known, stays)
     told = secret_commands.known(known, target.wanted(known))
-    wanted = told.wanted
+    wanted, strict = default_grants.strict(known, told.wanted) if target.keep_strict else (told.wanted, ())
     made = planner_plan.plan(
         Catalog(known, ()),
         Catalog(wanted, ()),
@@ -200,7 +204,9 @@ def survey(
     unsafe = saved_data.unsafe(session, made, there.entries, wanted, kept)
     made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible, *unsafe))
     if unsafe:
-        return Way(target, there, wanted, made, kept, (), (), (), (), told.warnings, stays, fingerprint, unread=True)
+        return Way(
+            target, there, wanted, made, kept, (), (), (), (), told.warnings, stays, strict, fingerprint, unread=True
+        )
     goes = saved_data.going(session, made, there.entries, wanted)
     lost, empty = saved_data.inside_values(session, made, there.entries, wanted)
     empty = (*saved_data.comes_back_empty(session, made), *empty)
@@ -220,6 +226,7 @@ def survey(
         copies,
         told.warnings,
         stays,
+        strict,
         fingerprint,
     )
 
