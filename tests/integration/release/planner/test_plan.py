@@ -23,6 +23,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl import statement as ddl_statement
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import plan as planner_plan
+from tests.integration.release.by_name import shared, together
 from tests.integration.releases import SCOPE, differs, rich, run
 from tests.scout.migrations import MIGRATIONS
 
@@ -112,6 +113,8 @@ NO_WAY = {
     # It is left where it went, for that is not of the release.
     "ALTER TABLE shop.scratch SET SCHEMA elsewhere": "",
 }
+#: Those that have one.
+ABLE = [each for each in (*MIGRATIONS, *COMPOUND) if not each.startswith(tuple(NO_WAY))]
 
 
 @pytest.fixture(scope="module")
@@ -192,22 +195,35 @@ def canonical(text: str) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("migration", [*MIGRATIONS, *COMPOUND], ids=lambda text: " ".join(text.split())[:60])
+@pytest.mark.parametrize("migrations", shared(ABLE, 25))
 def test_the_way_back_ends_where_it_began(
-    migration: str, another: Callable[[], str], beginning: list[str], wanted: entries.Catalog
+    migrations: list[str],
+    another: Callable[[], str],
+    beginning: list[str],
+    wanted: entries.Catalog,
+    subtests: pytest.Subtests,
 ) -> None:
-    dsn = another()
-    run(dsn, migration)
-    reason = next((words for start, words in NO_WAY.items() if migration.startswith(start)), None)
-    if reason is not None:
+    def go(migrate: Callable[[str], None]) -> None:
+        dsn = another()
+        migrate(dsn)
+        plan = go_back(dsn, wanted)
+        assert plan.impossible == ()
+        assert differs(wanted.entries, live(dsn, wanted).entries) == ()
+        assert canonical(dump(dsn, "--schema-only")) == beginning
+        again = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table, exact_order=True)
+        assert (again.steps, again.loses, again.impossible) == ((), (), ())
+
+    together(subtests, migrations, go)
+
+
+@pytest.mark.parametrize(("start", "reason"), NO_WAY.items())
+def test_there_is_no_way_back(start: str, reason: str, another: Callable[[], str], wanted: entries.Catalog) -> None:
+    unable = [each for each in (*MIGRATIONS, *COMPOUND) if each.startswith(start)]
+    assert unable
+    for migration in unable:
+        dsn = another()
+        run(dsn, migration)
         assert_no_way(dsn, wanted, reason)
-        return
-    plan = go_back(dsn, wanted)
-    assert plan.impossible == ()
-    assert differs(wanted.entries, live(dsn, wanted).entries) == ()
-    assert canonical(dump(dsn, "--schema-only")) == beginning
-    again = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table, exact_order=True)
-    assert (again.steps, again.loses, again.impossible) == ((), (), ())
 
 
 def assert_no_way(dsn: str, wanted: entries.Catalog, reason: str) -> None:
@@ -230,9 +246,8 @@ def test_the_way_back_from_several_migrations(
 ) -> None:
     """Any few of them in any order, but for those that stand in each other's way."""
     dice = random.Random(seed)
-    able = [each for each in (*MIGRATIONS, *COMPOUND) if not each.startswith(tuple(NO_WAY))]
     dsn = another()
-    for migration in dice.sample(able, dice.randint(2, 5)):
+    for migration in dice.sample(ABLE, dice.randint(2, 5)):
         with contextlib.suppress(psycopg.Error):
             run(dsn, migration)
     plan = go_back(dsn, wanted)
