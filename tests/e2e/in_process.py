@@ -229,8 +229,10 @@ class InProcess:
                 if "rescue" not in block:
                     raise
                 self._tasks(block["rescue"], scope)
-        finally:
+        except (TaskFailed, EndOfRole):
             self._tasks(block.get("always", []), scope)
+            raise
+        self._tasks(block.get("always", []), scope)
 
     def _task(self, task: Mapping[str, Any], scope: Scope) -> None:
         [action] = task.keys() - KNOWN
