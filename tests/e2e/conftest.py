@@ -20,6 +20,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from tests import VERSION
 from tests.door import Door
 from tests.e2e.browser import Browser, open_browser
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment
 
@@ -62,6 +63,12 @@ def forked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
 def stage(tmp_path: Path) -> Stage:
     """Runs playbooks from a folder of this test alone."""
     return Stage(tmp_path)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Quick:
+    """Plays playbooks in this process, from that folder; tests/e2e/test_in_process.py shows that it is the same."""
+    return Quick(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -9,31 +9,51 @@ import functools
 import json
 import os
 import re
+import time
+import unittest.mock
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.filter.core import combine
-from jinja2 import Environment, StrictUndefined
+from ansible.utils.vars import load_extra_vars
+from jinja2 import ChainableUndefined, Environment, StrictUndefined
 from jinja2.runtime import Context, missing
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import failure, invoke, secrets
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
-from ansible_collections.scout.recovery.plugins.plugin_utils import task_options
+from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, front, given_options, task_options
 from tests import CHECKOUT, results
 from tests.e2e.pasting import assert_accepted
-from tests.e2e.play import PLUGINS, Played, Stage, listed
+from tests.e2e.play import PLUGINS, Played, Stage
 from tests.integration.modules import as_declared
 
 OURS = "scout.recovery."
 BUILTIN = "ansible.builtin."
 SUMMARY = "scout_summary"
+OPTIONS = "scout_options"
 FAILED_EXIT_CODE = 2
+#: The one host of the inventory that playbooks have where none is named.
+HOST = "local"
+
+#: What test_in_process.py compares with the playbook that Ansible plays, by the story in which it does; no other is played so.
+COMPARED = {
+    "resets": {"emergency_reset"},
+    "moves": {"quarantine", "redrive", "undo", "runs", "window_recovery", "quality_cleanup"},
+    "steps": {
+        *("assess", "acceptance_gate", "evidence", "pause_ingestion", "refresh_gold", "resume_ingestion"),
+        *("terminate_sessions", "preflight", "watch_recovery", "top", "dead_letters"),
+    },
+    "incidents": {"incident_open", "incident_note", "incident_update", "assess", "incident_close"},
+    "releases": {"capture_release", "rollback", "undo"},
+}
 
 #: Parts of a result that are for the screen, or that Ansible adds.
 SHOWN_ONLY = frozenset({"failed", "warnings", "ansible_stats", "lines", "diff", "exception"})
@@ -43,7 +63,9 @@ REACHED = frozenset({"dsn", "password"})
 OMIT = object()
 EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 #: What a task may say besides its action. Whatever else one says is refused, for nothing here would do it.
-KNOWN = frozenset({"name", "when", "register", "vars", "tags", "failed_when", "block", "rescue", "always"})
+KNOWN = frozenset(
+    {"name", "when", "register", "vars", "tags", "failed_when", "changed_when", "check_mode", "diff", "ignore_errors"}
+)
 
 
 class EndOfRole(Exception):
@@ -61,12 +83,26 @@ class Scope:
     role: str = ""
     variables: Mapping[str, Any] = field(default_factory=dict)
     conditions: tuple[Any, ...] = ()
+    #: The roles of the operation, where those that import say them: their options are checked before a module runs.
+    begins: Any = None
+    ignores_errors: bool = False
 
     def of(self, task: Mapping[str, Any]) -> Scope:
         """That of a task, a block or a role in this one."""
         when = task.get("when", [])
         own = tuple(when) if isinstance(when, list) else (when,)
-        return Scope(self.role, {**self.variables, **task.get("vars", {})}, self.conditions + own)
+        said = task.get("vars", {})
+        return Scope(
+            self.role,
+            {**self.variables, **said},
+            self.conditions + own,
+            said.get(given_options.ROLES, self.begins),
+            self.ignores_errors or task.get("ignore_errors", False),
+        )
+
+    def included(self) -> Scope:
+        """That of the tasks in a file, or a role, that is included: its condition was asked once."""
+        return replace(self, conditions=())
 
 
 @dataclass(frozen=True)
@@ -107,6 +143,10 @@ def recorded(stage: Stage, playbook: str, dsn: str, **options: Any) -> tuple[Pla
     return played, [Ran(*json.loads(line)) for line in report.read_text().splitlines()]
 
 
+class Missing(ChainableUndefined, StrictUndefined):
+    """What is not there, and each part of it, may be asked for whether it is there, and for nothing else, as Ansible has it."""
+
+
 class Lazy(Context):
     """Templates a variable when an expression asks for it, as Ansible does."""
 
@@ -122,10 +162,10 @@ def _loaded(path: Path) -> Any:
 
 @functools.cache
 def _environment() -> Environment:
-    made = Environment(undefined=StrictUndefined)
+    made = Environment(undefined=Missing)
     made.context_class = Lazy
     made.filters |= {"combine": combine, "bool": lambda value: str(value).lower() in ("true", "yes", "on", "1")}
-    made.tests |= {name: functools.partial(_is, name) for name in ("changed", "failed", "skipped")}
+    made.tests |= {name: functools.partial(_is, name) for name in ("changed", "failed", "skipped")} | {"truthy": bool}
     return made
 
 
@@ -141,29 +181,36 @@ def _compiled(expression: str) -> Callable[..., Any]:
 class InProcess:
     """One playbook on one database; `ran` is what it has done."""
 
-    def __init__(self, stage: Stage, dsn: str, **settings: Any) -> None:
-        self.stage, self.dsn = stage, dsn
+    def __init__(self, stage: Stage, dsn: str, *, check: bool = False, **settings: Any) -> None:
+        self.stage, self.dsn, self.check = stage, dsn, check
         self.settings = {"result_file": str(stage.home / "result.json"), **settings}
         self.ran: list[Ran] = []
         self.screen: list[str] = []
         self.summary: list[str] = []
+        self.recap = Counter({"ok": 0, "changed": 0, "failed": 0})
+        self._began = time.monotonic()
         self._playbook = ""
         self._registered: dict[str, Any] = {}
         self._variables: dict[str, Any] = {}
 
     def play(self, playbook: str) -> Played:
         """Runs the playbook to its end."""
+        assert any(playbook in compared for compared in COMPARED.values()), playbook
         self._playbook = f"playbooks/{playbook}.yml"
         [play] = _loaded(CHECKOUT / self._playbook)
         for role in _roles(play["tasks"]):
             self._variables |= _own(role, "defaults")
         (self.stage.home / "result.json").unlink(missing_ok=True)
         try:
-            self._tasks(play["tasks"], Scope())
+            # As the command line says them.
+            with unittest.mock.patch.object(load_extra_vars, "extra_vars", dict(self.settings), create=True):
+                self._tasks(play["tasks"], Scope())
             code = 0
         except TaskFailed:
             code = FAILED_EXIT_CODE
-        played = Played(code, "\n".join([*self.screen, "", *self.summary, ""]), self.stage.results())
+        recap = " ".join(f"{name}={number}" for name, number in self.recap.items())
+        screen = [*self.screen, "", f"{HOST} : {recap}", "", *self.summary, ""]
+        played = Played(code, "\n".join(screen), self.stage.results())
         assert_accepted(played.text, played.results.values())
         return played
 
@@ -182,70 +229,120 @@ class InProcess:
                 if "rescue" not in block:
                     raise
                 self._tasks(block["rescue"], scope)
-        finally:
+        except (TaskFailed, EndOfRole):
             self._tasks(block.get("always", []), scope)
+            raise
+        self._tasks(block.get("always", []), scope)
 
     def _task(self, task: Mapping[str, Any], scope: Scope) -> None:
         [action] = task.keys() - KNOWN
         given, kind = task[action], action.removeprefix(BUILTIN)
         if kind == "import_role":
             self._role(given, scope)
-            return
-        refused = next((each for each in scope.conditions if not self._true(each, scope)), None)
-        if refused is not None:
+        elif kind == "import_tasks":
+            self._file(given, scope)
+        elif (refused := next((each for each in scope.conditions if not self._true(each, scope)), None)) is not None:
             if "register" in task:
                 skipped = {"changed": False, "skipped": True, "skip_reason": "Conditional result was False"}
                 self._registered[task["register"]] = skipped | {"false_condition": refused}
         elif kind == "include_role":
-            self._role(given, Scope(scope.role, scope.variables))
+            self._role(given, scope.included())
         elif kind == "include_tasks":
-            self._tasks(_loaded(CHECKOUT / "roles" / scope.role / "tasks" / given), Scope(scope.role, scope.variables))
+            self._file(given, scope.included())
         elif kind == "meta":
             assert given == "end_role", given
             raise EndOfRole
         elif kind == "debug":
             self.screen.append(self._template(given["msg"], scope))
+        elif kind == "set_fact":
+            self._registered |= {name: self._template(value, scope) for name, value in given.items()}
+            self.recap["ok"] += 1
         else:
             self._module(action.removeprefix(OURS), given, task, scope)
 
+    def _file(self, name: str, scope: Scope) -> None:
+        self._tasks(_loaded(CHECKOUT / "roles" / scope.role / "tasks" / name), scope)
+
     def _role(self, given: Mapping[str, str], scope: Scope) -> None:
-        role = given["name"].removeprefix(OURS)
+        role = self._template(given["name"], scope).removeprefix(OURS)
         try:
-            self._tasks(
-                _loaded(CHECKOUT / "roles" / role / "tasks" / given["tasks_from"]),
-                Scope(role, {**_own(role, "defaults"), **_own(role, "vars"), **scope.variables}, scope.conditions),
+            self._file(
+                given["tasks_from"],
+                replace(
+                    scope, role=role, variables=_own(role, "defaults") | _own(role, "vars") | dict(scope.variables)
+                ),
             )
         except EndOfRole:
             return
 
     def _module(self, name: str, given: Mapping[str, Any], task: Mapping[str, Any], scope: Scope) -> None:
         args = {option: self._template(value, scope) for option, value in given.items()}
-        result = self._result(name, {option: value for option, value in args.items() if value is not OMIT})
-        if "failed_when" in task:
-            assert task["failed_when"] is False, task
-            result["failed"] = False
+        args = {option: value for option, value in args.items() if value is not OMIT}
+        check = self._true(self._template(task.get("check_mode", self.check), scope), scope)
+        result: dict[str, Any]
+        try:
+            if name != SUMMARY:
+                self._refuse_wrong(args["roles"] if name == OPTIONS else scope.begins, scope)
+            result = self._result(name, args, check=check)
+        except BadInput as e:
+            begins = {} if name == OPTIONS or scope.begins is None else {"options_refused": True}
+            result = {"changed": False, **failure(e), **begins}
+        for part in ("failed_when", "changed_when"):
+            if part in task:
+                assert task[part] is False, task
+                result[part.removesuffix("_when")] = False
         if "register" in task:
             self._registered[task["register"]] = result
+        failed = result["failed"] and not scope.ignores_errors
+        self.recap["failed" if failed else "ok"] += 1
+        self.recap["changed"] += bool(result["changed"] and not failed)
+        self.screen += [f"[WARNING]: {warning}" for warning in result.get("warnings", [])]
         if result["failed"]:
             self.screen.append(f"[ERROR]: {task['name']}: {result['msg']}")
-            raise TaskFailed(result["msg"])
+            if failed:
+                raise TaskFailed(result["msg"])
 
-    def _result(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
-        """As the front for all modules makes it, and that of the summary."""
+    def _refuse_wrong(self, roles: Any, scope: Scope) -> None:
+        """BadInput where an option is not as its role specifies it, or what was typed is nearly one, as the front says."""
+        variables = self._known(scope)
+        if roles is not None:
+            templar = Templar(lambda value: self._template(value, scope))
+            given_options.refuse_wrong(self._template(roles, scope), variables, templar, DataLoader())
+        extra_vars.refuse_placeholders(self.settings)
+        extra_vars.refuse_unclear(variables, self.settings)
+        assert not extra_vars.check(self.settings), self.settings
+
+    def _known(self, scope: Scope) -> dict[str, Any]:
+        """What a task's variables are, as templates."""
+        return self._variables | dict(scope.variables) | self._registered | self.settings
+
+    def _result(self, name: str, args: dict[str, Any], *, check: bool) -> dict[str, Any]:
+        """As the front for all modules makes it, and that of the summary; BadInput where an option cannot be used."""
+        if name == OPTIONS:
+            self.ran.append(Ran(name, args, {"changed": False, "failed": False}))
+            return {"changed": False, "failed": False}
         module = results.module(name)
-        variables = {**self._registered, **listed(self.settings), "scout_dsn": self.dsn}
+        variables = {**self._registered, **self.settings, "scout_dsn": self.dsn}
         left_open = task_options.left_open(module.SPEC, args, variables, self, DataLoader())
-        checked = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(args | left_open)
-        assert not checked.error_messages, checked.error_messages
-        params = json.loads(json.dumps(checked.validated_parameters))
         if name == SUMMARY:
-            result: dict[str, Any] = {**summarize(params, check=False, again=f"ansible-playbook {self._playbook}")}
+            try:
+                params = front.validated(module, args | left_open)
+            except BadInput:
+                # A step was given the same and refused it.
+                params = front.validated(module, args | left_open | {"resume": True})
+            assert '"kind": "connection_lost"' not in json.dumps(params["steps"]), (
+                "a lost session is looked up by Ansible only"
+            )
+            seconds, again = time.monotonic() - self._began, f"ansible-playbook {self._playbook}"
+            result: dict[str, Any] = {**summarize(params, check=check, host=HOST, seconds=seconds, again=again)}
             # What is said before a run is waited for comes at once, the rest last of all, as the callback has it.
             (self.screen if params["first"] else self.summary).extend(result.get("lines", []))
         else:
-            progress = Progress(lambda line: self.screen.append(f"[localhost] {line}"))
-            result = invoke(module.run, name, params, check=False, progress=progress, controller_pid=os.getppid())
+            params = front.validated(module, args | left_open)
+            progress = Progress(lambda line: self.screen.append(f"[{HOST}] {line}"))
+            result = invoke(module.run, name, params, check=check, progress=progress, controller_pid=os.getppid())
             as_declared(name, result)
+            result = cast("dict[str, Any]", remove_values(result, secrets(params)))
         self.ran.append(Ran(name, params, result))
         kept = {part: value for part, value in result.items() if part not in ("diff", "lines")}
         return {"changed": False, "failed": False, **json.loads(json.dumps(kept))}
@@ -278,18 +375,51 @@ class InProcess:
             | {
                 "data": {*self._registered, *self.settings},
                 "template": lambda value: self._template(value, scope),
-                "lookup": self._lookup,
+                "lookup": functools.partial(self._lookup, scope),
                 "omit": OMIT,
-                "ansible_check_mode": False,
-                "inventory_hostname": "localhost",
+                "ansible_check_mode": self.check,
+                "inventory_hostname": HOST,
+                "role_path": str(CHECKOUT / "roles" / scope.role),
             }
         )
 
-    def _lookup(self, plugin: str, name: str, default: Any = None) -> Any:
+    def _lookup(self, scope: Scope, plugin: str, name: str, default: Any = None) -> Any:
+        if plugin == "ansible.builtin.vars":
+            return self._template(self._known(scope).get(name, default), scope)
         if plugin == "ansible.builtin.env":
             return {"SCOUT_EVIDENCE": str(self.stage.home / "evidence")}.get(name, default)
         assert plugin == "scout.recovery.setting", plugin
         return self.settings.get(name, default)
+
+
+@dataclass(frozen=True)
+class Templar:
+    """What the check of options wants of Ansible's: each template as the playbook has it."""
+
+    template: Callable[[Any], Any]
+
+    def copy_with_new_env(self, *, available_variables: Mapping[str, Any]) -> Templar:  # noqa: ARG002 they are the same
+        """The same."""
+        return self
+
+
+class Quick(Stage):
+    """A stage on which playbooks are played in this process, and not by Ansible."""
+
+    def play(
+        self,
+        playbook: str,
+        dsn: str | None = None,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = CHECKOUT,
+        **options: Any,
+    ) -> Played:
+        """As a stage does, with what it gives; `--check` is all that may be typed besides."""
+        assert dsn, "one database"
+        assert set(arguments) <= {"--check"}, arguments
+        assert (env, cwd) == (None, CHECKOUT)
+        return InProcess(self, dsn, check=bool(arguments), **options).play(playbook)
 
 
 def _own(role: str, kind: str) -> dict[str, Any]:

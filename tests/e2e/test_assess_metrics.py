@@ -21,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import dashboard
 from tests import promtool
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, PLUGINS, Stage, environment, eventually
 from tests.integration.modules import operator
@@ -63,8 +64,8 @@ def test_a_healthy_pipeline(healthy: Pipeline, stage: Stage, file: Path) -> None
     assert played.summary.endswith("found healthy now ingestion is running, nothing is failing")
 
 
-def test_promtool_takes_what_a_broken_pipeline_gives(broken: Pipeline, stage: Stage, file: Path) -> None:
-    played = stage.play("assess", broken.dsn, metrics_file=str(file))
+def test_promtool_takes_what_a_broken_pipeline_gives(broken: Pipeline, quick: Quick, file: Path) -> None:
+    played = quick.play("assess", broken.dsn, metrics_file=str(file))
     assert played.rc == 0, played.text
     samples = read(file)
     assert value(samples, "scout_verdict", "local", verdict="failing") == 1
@@ -79,16 +80,16 @@ def test_promtool_takes_what_a_broken_pipeline_gives(broken: Pipeline, stage: St
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_poison_is_told(healthy: Pipeline, stage: Stage, file: Path) -> None:
+def test_poison_is_told(healthy: Pipeline, quick: Quick, file: Path) -> None:
     library.poison_event(healthy.dsn)
-    played = stage.play("assess", healthy.dsn, metrics_file=str(file))
+    played = quick.play("assess", healthy.dsn, metrics_file=str(file))
     assert played.rc == 0, played.text
     assert value(read(file), "scout_poison_suspects", "local") == 1
 
 
-def test_a_failed_assessment_leaves_nothing_of_before(healthy: Pipeline, stage: Stage, file: Path) -> None:
-    assert stage.play("assess", healthy.dsn, metrics_file=str(file)).rc == 0
-    played = stage.play("assess", NOWHERE, metrics_file=str(file))
+def test_a_failed_assessment_leaves_nothing_of_before(healthy: Pipeline, quick: Quick, file: Path) -> None:
+    assert quick.play("assess", healthy.dsn, metrics_file=str(file)).rc == 0
+    played = quick.play("assess", NOWHERE, metrics_file=str(file))
     assert played.rc == 2
     assert "Connection refused" in played.summary
     samples = read(file)
@@ -97,9 +98,9 @@ def test_a_failed_assessment_leaves_nothing_of_before(healthy: Pipeline, stage: 
     assert played.result["error"]["attempted"] == "could not open a session"
 
 
-def test_a_pause_and_its_end(healthy: Pipeline, stage: Stage, file: Path) -> None:
-    assert stage.play("pause_ingestion", healthy.dsn, incident="INC-7").rc == 0
-    assert stage.play("assess", healthy.dsn, metrics_file=str(file)).rc == 0
+def test_a_pause_and_its_end(healthy: Pipeline, quick: Quick, file: Path) -> None:
+    assert quick.play("pause_ingestion", healthy.dsn, incident="INC-7").rc == 0
+    assert quick.play("assess", healthy.dsn, metrics_file=str(file)).rc == 0
     samples = read(file)
     assert value(samples, "scout_ingestion_state", "local", state="paused") == 1
     assert value(samples, "scout_verdict", "local", verdict="paused") == 1
@@ -107,8 +108,8 @@ def test_a_pause_and_its_end(healthy: Pipeline, stage: Stage, file: Path) -> Non
     assert paused is not None
     assert 0 < paused < 600
     assert value(samples, "scout_job_active", "local", cron_job="bronze-to-silver-etl") == 0
-    assert stage.play("resume_ingestion", healthy.dsn, incident="INC-7").rc == 0
-    assert stage.play("assess", healthy.dsn, metrics_file=str(file)).rc == 0
+    assert quick.play("resume_ingestion", healthy.dsn, incident="INC-7").rc == 0
+    assert quick.play("assess", healthy.dsn, metrics_file=str(file)).rc == 0
     assert value(read(file), "scout_paused_seconds", "local") == 0
 
 
@@ -134,8 +135,8 @@ def test_several_hosts_share_a_file(
 
 
 @pytest.mark.parametrize("name", ["scout.txt", "missing/scout.prom"])
-def test_a_file_that_cannot_be_written_fails_with_a_summary(healthy: Pipeline, stage: Stage, name: str) -> None:
-    played = stage.play("assess", healthy.dsn, metrics_file=str(stage.home / name))
+def test_a_file_that_cannot_be_written_fails_with_a_summary(healthy: Pipeline, quick: Quick, name: str) -> None:
+    played = quick.play("assess", healthy.dsn, metrics_file=str(quick.home / name))
     assert played.rc == 2, played.text
     assert "metrics_file" in played.summary
     assert played.result["outcome"] == "failed"
@@ -143,17 +144,17 @@ def test_a_file_that_cannot_be_written_fails_with_a_summary(healthy: Pipeline, s
     assert played.result["error"]["next_step"]
 
 
-def test_a_check_writes_the_same(healthy: Pipeline, stage: Stage, file: Path) -> None:
+def test_a_check_writes_the_same(healthy: Pipeline, quick: Quick, file: Path) -> None:
     before = healthy.fingerprint()
-    played = stage.play("assess", healthy.dsn, "--check", metrics_file=str(file), dashboard=True)
+    played = quick.play("assess", healthy.dsn, "--check", metrics_file=str(file), dashboard=True)
     assert played.rc == 0, played.text
     assert value(read(file), "scout_up", "local") == 1
     assert len(played.result["dashboard"]) == len(dashboard.QUERIES)
     assert healthy.fingerprint() == before
 
 
-def test_nothing_is_written_unless_asked(healthy: Pipeline, stage: Stage, file: Path) -> None:
-    played = stage.play("assess", healthy.dsn)
+def test_nothing_is_written_unless_asked(healthy: Pipeline, quick: Quick, file: Path) -> None:
+    played = quick.play("assess", healthy.dsn)
     assert played.rc == 0, played.text
     assert not list(file.parent.iterdir())
     assert played.result["dashboard"] == []
@@ -201,10 +202,10 @@ def test_a_password_reaches_neither_file(healthy: Pipeline, stage: Stage, file: 
         assert "s3cret" not in text
 
 
-def test_the_least_privileged_role_gets_what_it_may_see(healthy: Pipeline, stage: Stage, file: Path) -> None:
+def test_the_least_privileged_role_gets_what_it_may_see(healthy: Pipeline, quick: Quick, file: Path) -> None:
     healthy.execute("REVOKE SELECT ON scout.bronze_events_dlq FROM loader")
     with operator(healthy.dsn, without="stats") as dsn:
-        played = stage.play("assess", dsn, metrics_file=str(file), dashboard=True)
+        played = quick.play("assess", dsn, metrics_file=str(file), dashboard=True)
     # Sessions that it may not see are a check that it could not make.
     assert (played.rc, played.result["outcome"]) == (2, "cannot_tell"), played.text
     samples = read(file)

@@ -9,6 +9,7 @@ import json
 
 import pytest
 
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 from tests.integration.modules import one
@@ -32,8 +33,8 @@ def test_a_reset_recovers_it_and_says_its_names(other: Pipeline, stage: Stage) -
     assert jobs == [(True,), (True,)]
 
 
-def test_rows_that_moved_are_counted_by_the_names_of_their_tables(other: Pipeline, stage: Stage) -> None:
-    played = stage.play(
+def test_rows_that_moved_are_counted_by_the_names_of_their_tables(other: Pipeline, quick: Quick) -> None:
+    played = quick.play(
         "quarantine", other.dsn, "--check", window_start="2000-01-01T00:00:00Z", window_end="2100-01-01T00:00:00Z",
         scout_contract=NAMES,
     )  # fmt: skip
@@ -42,8 +43,8 @@ def test_rows_that_moved_are_counted_by_the_names_of_their_tables(other: Pipelin
     assert not old_names([played.summary, played.result])
 
 
-def test_a_release_of_it_is_captured(other: Pipeline, stage: Stage) -> None:
-    played = stage.play("capture_release", other.dsn, release="v1", scout_contract=NAMES)
+def test_a_release_of_it_is_captured(other: Pipeline, quick: Quick) -> None:
+    played = quick.play("capture_release", other.dsn, release="v1", scout_contract=NAMES)
     assert played.rc == 0, played.text
     scope = one(other.dsn, "SELECT document -> 'scope' -> 'schemas' FROM scout_ops.releases")
     assert scope == ["pos"]

@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import holding
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.conftest import break_pipeline, made_broken
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually
 from tests.warm import CRASHING
@@ -71,7 +72,7 @@ def after_a_reset(
     """What is left of one of these pipelines."""
     if template not in undisturbed:
         pipeline = another()
-        assert Stage(home).play("emergency_reset", pipeline.dsn).rc == 0
+        assert Quick(home).play("emergency_reset", pipeline.dsn).rc == 0
         undisturbed[template] = pipeline.contents()
     return undisturbed[template]
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 from tests.e2e.test_command import scout
@@ -12,9 +13,9 @@ from tests.e2e.test_command import scout
 UNRESOLVED = "SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL"
 
 
-def test_what_a_reset_has_quarantined(broken: Pipeline, stage: Stage) -> None:
+def test_what_a_reset_has_quarantined(broken: Pipeline, stage: Stage, quick: Quick) -> None:
     """By playbook and by command, planned and done: it is the same, and changes nothing."""
-    assert stage.play("emergency_reset", broken.dsn, incident="INC-2041").rc == 0
+    assert quick.play("emergency_reset", broken.dsn, incident="INC-2041").rc == 0
     before = broken.fingerprint()
     played = stage.play("dead_letters", broken.dsn)
     assert (played.rc, played.result["outcome"], played.recap()["changed"]) == (0, "assessed", 0), played.text
@@ -27,14 +28,14 @@ def test_what_a_reset_has_quarantined(broken: Pipeline, stage: Stage) -> None:
     assert "next once the cause is fixed, ansible-playbook playbooks/redrive.yml -e error_codes=" in played.summary
     [redrive] = [command for command in played.result["commands"] if "redrive.yml" in command]
     _, *options = redrive.split(" -e ")
-    selected = stage.play("redrive", broken.dsn, "--check", **dict(option.split("=", 1) for option in options))
+    selected = quick.play("redrive", broken.dsn, "--check", **dict(option.split("=", 1) for option in options))
     assert selected.rc == 0, selected.text
     assert "3 back in bronze" in selected.summary
     [listing] = [
-        command for command in stage.play("assess", broken.dsn).result["commands"] if "dead_letters" in command
+        command for command in quick.play("assess", broken.dsn).result["commands"] if "dead_letters" in command
     ]
     assert listing == "ansible-playbook playbooks/dead_letters.yml"
-    planned = stage.play("dead_letters", broken.dsn, "--check", error_codes="NO_SUCH")
+    planned = quick.play("dead_letters", broken.dsn, "--check", error_codes="NO_SUCH")
     assert (planned.rc, planned.result["dead_letters"]["entries"]) == (0, 0), planned.text
     done = scout(stage, broken, "dlq", "--error-codes", queue["groups"][0]["error_code"])
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,6 +9,7 @@ import gzip
 import json
 from pathlib import Path
 
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -53,21 +54,21 @@ def test_evidence_is_kept_and_verified(broken: Pipeline, stage: Stage) -> None:
     assert "note.txt was added" in said
 
 
-def test_check_mode_keeps_nothing(healthy: Pipeline, stage: Stage) -> None:
-    played = stage.play("evidence", healthy.dsn, "--check", evidence_full=["alerts"])
+def test_check_mode_keeps_nothing(healthy: Pipeline, quick: Quick) -> None:
+    played = quick.play("evidence", healthy.dsn, "--check", evidence_full=["alerts"])
     assert played.rc == 0, played.text
     assert "all of alerts" in " ".join(played.text.split())
-    assert not stage.evidence.exists()
+    assert not quick.evidence.exists()
 
 
-def test_fields_and_tables_that_are_none_are_one_clear_line(healthy: Pipeline, stage: Stage) -> None:
-    played = stage.play("evidence", healthy.dsn, evidence_mask=["a b"])
+def test_fields_and_tables_that_are_none_are_one_clear_line(healthy: Pipeline, quick: Quick) -> None:
+    played = quick.play("evidence", healthy.dsn, evidence_mask=["a b"])
     assert played.rc == 2, played.text
     assert "mask: 'a b' is not the name of a field" in played.summary
-    played = stage.play("evidence", healthy.dsn, evidence_full=["pg_authid"])
+    played = quick.play("evidence", healthy.dsn, evidence_full=["pg_authid"])
     assert played.rc == 2, played.text
     assert "pg_authid" in played.summary
-    assert not stage.evidence.exists()
+    assert not quick.evidence.exists()
 
 
 def test_there_is_nothing_to_verify(stage: Stage) -> None:
@@ -76,11 +77,11 @@ def test_there_is_nothing_to_verify(stage: Stage) -> None:
     assert "there is no such folder" in played.summary
 
 
-def test_evidence_of_an_open_incident_stands_in_its_record(healthy: Pipeline, stage: Stage) -> None:
+def test_evidence_of_an_open_incident_stands_in_its_record(healthy: Pipeline, quick: Quick) -> None:
     kept = "SELECT effects ->> 'folder' FROM scout_ops.runs WHERE action = 'evidence' AND incident = 'INC-1'"
-    stage.play("incident_open", healthy.dsn, incident="INC-1", title="slow", severity="high")
-    stage.play("evidence", healthy.dsn, "--check")
+    quick.play("incident_open", healthy.dsn, incident="INC-1", title="slow", severity="high")
+    quick.play("evidence", healthy.dsn, "--check")
     assert healthy.rows(kept) == []
-    played = stage.play("evidence", healthy.dsn)
+    played = quick.play("evidence", healthy.dsn)
     assert (played.rc, played.result["incident"]) == (0, "INC-1"), played.text
     assert healthy.rows(kept) == [(played.result["evidence"],)]

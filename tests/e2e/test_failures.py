@@ -10,7 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually, listed
 
@@ -191,12 +194,16 @@ def test_two_operators(broken: Pipeline, stage: Stage) -> None:
     assert broken.active_jobs() >= JOBS
 
 
-def test_a_colleagues_pause_is_respected(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
+def test_a_colleagues_pause_is_respected(
+    another_broken: Callable[[], Pipeline], quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bob's reset fixes what is broken but does not resume what Alice paused, unless for the same incident."""
     for incident, outcome in (("INC-2", "left_paused_for_another"), ("INC-1", "recovered")):
         pipeline = another_broken()
-        assert stage.play("pause_ingestion", pipeline.dsn, env=ALICE, incident="INC-1").rc == 0
-        bob = stage.play("emergency_reset", pipeline.dsn, env=BOB, incident=incident)
+        monkeypatch.setenv("SUDO_USER", "alice")
+        assert quick.play("pause_ingestion", pipeline.dsn, incident="INC-1").rc == 0
+        monkeypatch.setenv("SUDO_USER", "bob")
+        bob = quick.play("emergency_reset", pipeline.dsn, incident=incident)
         assert bob.rc == 0, bob.text
         assert bob.result["outcome"] == outcome
         assert pipeline.pending() == 0

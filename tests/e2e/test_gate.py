@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql, uri
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage, environment
 from tests.e2e.test_ways import ELSEWHERE, PLUGIN
@@ -53,19 +54,19 @@ def test_a_healthy_pipeline_passes_and_is_left_as_it_is(healthy: Pipeline, stage
     assert healthy.lingering() == []
 
 
-def test_in_check_mode_a_smoke_test_is_not_run_and_so_it_does_not_pass(healthy: Pipeline, stage: Stage) -> None:
+def test_in_check_mode_a_smoke_test_is_not_run_and_so_it_does_not_pass(healthy: Pipeline, quick: Quick) -> None:
     before = healthy.fingerprint()
-    played = stage.play("acceptance_gate", healthy.dsn, "--check")
+    played = quick.play("acceptance_gate", healthy.dsn, "--check")
     assert (played.rc, played.result["outcome"], played.result["check_mode"]) == (0, "passed", True), played.text
-    played = stage.play("acceptance_gate", healthy.dsn, "--check", smoke=True)
+    played = quick.play("acceptance_gate", healthy.dsn, "--check", smoke=True)
     assert (played.rc, played.result["outcome"], played.result["gate"]["verdict"]) == (2, "not_passed", "inconclusive")
     assert "the smoke test was not run: check mode executes nothing" in played.summary
     assert healthy.fingerprint() == before
 
 
-def test_a_broken_pipeline_fails_for_what_is_broken_and_passes_once_it_is_reset(broken: Pipeline, stage: Stage) -> None:
-    xml = stage.home / "gate.xml"
-    played = stage.play("acceptance_gate", broken.dsn, junit_file=str(xml))
+def test_a_broken_pipeline_fails_for_what_is_broken_and_passes_once_it_is_reset(broken: Pipeline, quick: Quick) -> None:
+    xml = quick.home / "gate.xml"
+    played = quick.play("acceptance_gate", broken.dsn, junit_file=str(xml))
     assert (played.rc, played.result["outcome"], played.result["ok"]) == (2, "not_passed", False), played.text
     wrong = {c["name"] for c in played.result["gate"]["checks"] if c["counts"] and c["status"] == "fail"}
     assert {"backlog_age", "blocked_events", "silver_staleness"} <= wrong
@@ -77,29 +78,29 @@ def test_a_broken_pipeline_fails_for_what_is_broken_and_passes_once_it_is_reset(
     assert "Traceback" not in played.text
     failed = {case.name for suite in junitparser.JUnitXml.fromfile(str(xml)) for case in suite if case.result}
     assert wrong | {"verdict"} <= failed
-    assert stage.play("emergency_reset", broken.dsn).rc == 0
+    assert quick.play("emergency_reset", broken.dsn).rc == 0
     # Bronze has grown older meanwhile: nobody sells anything here.
     aged = {"bronze_staleness": {"ok": 60, "fail": 90}}
-    played = stage.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
+    played = quick.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
     # All lines were loaded just now, so that none tells whether linking works.
     assert (played.rc, played.result["gate"]["exit_code"]) == (2, 47), played.text
     unknown = [c["name"] for c in played.result["gate"]["checks"] if c["counts"] and c["status"] != "pass"]
     assert unknown == ["linking_coverage"]
     broken.link_and_wait()
-    played = stage.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
+    played = quick.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
     assert (played.rc, played.result["outcome"]) == (0, "passed"), played.text
 
 
-def test_options_reach_the_gate(healthy: Pipeline, stage: Stage) -> None:
+def test_options_reach_the_gate(healthy: Pipeline, quick: Quick) -> None:
     healthy.execute("UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '8 minutes'")
-    assert stage.play("acceptance_gate", healthy.dsn).rc == 2
+    assert quick.play("acceptance_gate", healthy.dsn).rc == 2
     for options in (
         {"warn_passes": True},
         {"gate_thresholds": {"bronze_staleness": {"ok": 30, "fail": 60}}},
         {"gate_severity": {"bronze_staleness": "info"}},
     ):
-        assert stage.play("acceptance_gate", healthy.dsn, **options).rc == 0, options
-    played = stage.play("acceptance_gate", healthy.dsn, consecutive=2, interval_seconds=0.1, required_jobs=["nobody's"])
+        assert quick.play("acceptance_gate", healthy.dsn, **options).rc == 0, options
+    played = quick.play("acceptance_gate", healthy.dsn, consecutive=2, interval_seconds=0.1, required_jobs=["nobody's"])
     assert (played.rc, len(played.result["gate"]["samples"])) == (2, 2)
     assert "nobody's: there is none" in played.summary
     assert "[local] sample 1: fail: " in played.text
@@ -110,21 +111,21 @@ def test_options_reach_the_gate(healthy: Pipeline, stage: Stage) -> None:
         ({"gate_severity": {"x": "warn"}}, "no check has this name"),
         ({"junit_file": "/proc/nowhere/gate.xml"}, "could not write junit_file /proc/nowhere/gate.xml"),
     ):
-        played = stage.play("acceptance_gate", healthy.dsn, **options)
+        played = quick.play("acceptance_gate", healthy.dsn, **options)
         assert played.rc == 2
         assert words in played.summary, played.text
         assert "Traceback" not in played.text
 
 
-def test_a_paused_pipeline_is_told_apart_and_may_pass(healthy: Pipeline, stage: Stage) -> None:
-    assert stage.play("pause_ingestion", healthy.dsn, incident="INC-9").rc == 0
+def test_a_paused_pipeline_is_told_apart_and_may_pass(healthy: Pipeline, quick: Quick) -> None:
+    assert quick.play("pause_ingestion", healthy.dsn, incident="INC-9").rc == 0
     healthy.execute("UPDATE scout.silver_transactions SET processed_at = processed_at - interval '1 hour', "
                     "updated_at = updated_at - interval '1 hour'")  # fmt: skip
-    played = stage.play("acceptance_gate", healthy.dsn)
+    played = quick.play("acceptance_gate", healthy.dsn)
     assert (played.rc, played.result["gate"]["verdict"], played.result["ingestion"]) == (2, "paused", "paused")
     assert "found paused: paused for " in played.summary
     assert "for INC-9" in played.summary
-    played = stage.play("acceptance_gate", healthy.dsn, paused_passes=True, smoke=True)
+    played = quick.play("acceptance_gate", healthy.dsn, paused_passes=True, smoke=True)
     assert (played.rc, played.result["outcome"], played.result["gate"]["verdict"]) == (0, "passed", "paused"), (
         played.text
     )

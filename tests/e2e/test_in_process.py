@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A reset that is played in this process is the one that the playbook plays: the same modules, options, words and exit code."""
+"""A playbook that is played in this process is the one that Ansible plays: the same modules, options, words and exit code."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.in_process import InProcess, recorded
+from tests.e2e.in_process import COMPARED, InProcess, Quick, recorded
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 from tests.faults.table import FAULTS
@@ -27,6 +28,12 @@ STUCK = 1.0
 #: What differs between two runs that are alike: times, ages, names of databases, runs and sessions.
 CHANGING = re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d[\d.,:]*( (ms|s|min|h|d)\b)?( \d+ (s|min|h)\b)*")
 _numbers = itertools.count(1)
+
+POISON = """
+SELECT event_id FROM scout.bronze_events AS b WHERE event_type = 'transaction.v1'
+AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id) ORDER BY ingested_at
+"""
+LOADED = "SELECT event_id FROM scout.etl_processed ORDER BY event_id LIMIT 20"
 
 Break = Callable[[str], Any]
 
@@ -105,3 +112,128 @@ def test_it_is_what_the_playbook_does(name: str, pg_server: Server, template: bu
     assert played.result["outcome"] == case.outcome, played.text
     assert [each.told for each in driver.ran] == [each.told for each in ran]
     assert (same.rc, same.result["outcome"], words(same)) == (played.rc, played.result["outcome"], words(played))
+
+
+#: And digests of all that, with their signs.
+DIGEST = re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|(?<![\w)])-(?=\d)")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came of a play: all that a test may ask for, without what differs between two that are alike."""
+
+    rc: int
+    summary: str
+    changed: int
+    document: Any
+
+
+def told(played: Played, operation: str) -> Told:
+    # How its first line, and a long one, is broken, depends on how long it took.
+    lines = played.text[played.text.rindex(f"{operation} of ") :].partition("\n")[2]
+    return Told(
+        played.rc, "".join(_alike(lines).replace("\\\n", "").split()), played.recap()["changed"], _alike(played.result)
+    )
+
+
+def _alike(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _alike(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_alike(each) for each in value]
+    return CHANGING.sub("#", DIGEST.sub("#", str(value))) if isinstance(value, (str, float)) else value
+
+
+class Story:
+    """Playbooks one after the other, each as a test asks for it."""
+
+    def __init__(self, stage: Stage, pipeline: Pipeline) -> None:
+        self.stage, self.pipeline = stage, pipeline
+        self.told: dict[str, Told] = {}
+
+    def play(self, playbook: str, *arguments: str, called: str = "", **options: Any) -> dict[str, Any]:
+        played = self.stage.play(playbook, self.pipeline.dsn, *arguments, **options)
+        operation = (called or playbook).replace("_", " ")
+        self.told[" ".join([str(len(self.told)), playbook, *arguments])] = told(played, operation)
+        return played.result
+
+
+def moves(story: Story) -> None:
+    """To the dead letter queue and back, planned and done, and refused."""
+    poison = [str(event) for [event] in story.pipeline.rows(POISON)]
+    loaded = [str(event) for [event] in story.pipeline.rows(LOADED)]
+    story.play("quarantine", "--check", event_ids=poison + loaded)
+    made = story.play("quarantine", event_ids=poison + loaded, incident="INC-1")
+    story.play("quarantine", event_ids=poison + loaded)
+    story.play("redrive", of_incident="INC-1", event_ids=poison)
+    story.play("undo", "--check", run_id=made["move"]["run_id"])
+    story.play("undo", run_id=made["move"]["run_id"])
+    story.play("runs", of_incident="INC-1")
+    story.play("quarantine", event_ids=poison, pause="ture")
+    story.play("window_recovery", window_start="1999-01-01T00:00Z", window_end="1999-01-02T00:00Z")
+    story.play("quality_cleanup")
+
+
+def steps(story: Story) -> None:
+    """Each step alone, and what only looks."""
+    for playbook, options in (
+        ("assess", {}), ("acceptance_gate", {"smoke": True}), ("evidence", {}), ("pause_ingestion", {"incident": "INC-1"}),
+        ("refresh_gold", {}), ("resume_ingestion", {"incident": "INC-1"}), ("terminate_sessions", {}), ("preflight", {}),
+        ("watch_recovery", {"duration": "4s", "interval_seconds": 2, "watch_chart": False}), ("top", {}), ("dead_letters", {}),
+    ):  # fmt: skip
+        story.play(playbook, **options)
+
+
+def incidents(story: Story) -> None:
+    """From open to close."""
+    story.play("incident_open", title="slow", severity="high", incident="INC-1")
+    story.play("incident_note", text="the disk is full", root_cause="the disk")
+    story.play("incident_update", text="still slow", next_update_minutes=20)
+    story.play("assess", "--check")
+    story.play("incident_close")
+
+
+def releases(story: Story) -> None:
+    """Captured, spoilt, rolled back, and that undone; an unknown one is refused."""
+    story.play("capture_release", release="v1")
+    story.pipeline.execute("ALTER TABLE scout.alerts ADD COLUMN team text")
+    story.play("rollback", release="v2")
+    story.play("rollback", "--check", release="v1")
+    made = story.play("rollback", release="v1", rehearse=False)
+    story.play("rollback", release="v1")
+    story.play("undo", run_id=made["rollback"]["schema"]["undo"], rehearse=False)
+
+
+#: What is done to a pipeline before, and what is played then.
+STORIES: dict[str, tuple[tuple[Break, ...], Callable[[Story], None]]] = {
+    "moves": ((library.poison_event, library.negative_totals), moves),
+    "steps": ((library.gold_unpopulated,), steps),
+    "incidents": ((), incidents),
+    "releases": ((), releases),
+}
+
+
+def test_every_story_is_told() -> None:
+    assert COMPARED.keys() == {"resets", *STORIES}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_story_is_the_same(name: str, pg_server: Server, template: builder.Template, tmp_path: Path) -> None:
+    """Each playbook that is played in this process: its result, its summary, what it changed, and what the database has then."""
+    breaks, play = STORIES[name]
+    found = []
+    with broken(pg_server, template, Case("", "", breaks)) as dsn:
+        for stage in (Stage(tmp_path), Quick(tmp_path)):
+            copy = f"{template.name}_alike_{next(_numbers)}"
+            pipeline = Pipeline(pg_server.create_database(copy, Pipeline(dsn).one("SELECT current_database()")))
+            for table in ("cron.job", "cron.job_run_details"):
+                pipeline.execute(f"UPDATE {table} SET database = current_database()")
+            story = Story(stage, pipeline)
+            play(story)
+            found.append((story.told, pipeline.contents(), pipeline.active_jobs()))
+            pg_server.drop_database(copy)
+    ansible, quick = found
+    assert {each.split()[1] for each in ansible[0]} == COMPARED[name]
+    for each, what in ansible[0].items():
+        assert quick[0][each] == what, each
+    assert quick[1:] == ansible[1:]

@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Played, Stage, environment
 
@@ -29,42 +30,42 @@ def typed(stage: Stage, playbook: str, dsn: str, *words: str) -> Played:
     return Played(done.returncode, done.stdout + done.stderr, stage.results())
 
 
-def test_an_incident_from_open_to_close(broken: Pipeline, stage: Stage) -> None:
-    planned = stage.play("incident_open", broken.dsn, "--check", incident="INC-2041", **GOLD)
+def test_an_incident_from_open_to_close(broken: Pipeline, quick: Quick) -> None:
+    planned = quick.play("incident_open", broken.dsn, "--check", incident="INC-2041", **GOLD)
     assert (planned.rc, planned.result["outcome"], planned.result["changed"]) == (0, "planned", True), planned.text
     assert "would open INC-2041, high: gold is an hour behind; notify on-call engineer, team lead" in planned.summary
     assert not broken.one("SELECT to_regnamespace('scout_ops') IS NOT NULL")
 
-    opened = stage.play("incident_open", broken.dsn, incident="INC-2041", **GOLD)
+    opened = quick.play("incident_open", broken.dsn, incident="INC-2041", **GOLD)
     assert (opened.rc, opened.result["outcome"], opened.result["incident"]) == (0, "done", "INC-2041"), opened.text
     assert opened.result["record"]["state"] == "open"
     assert "now INC-2041 is open, high, since" in opened.summary
     before = broken.fingerprint()
-    again = stage.play("incident_open", broken.dsn, incident="INC-2041", **GOLD)
+    again = quick.play("incident_open", broken.dsn, incident="INC-2041", **GOLD)
     assert (again.rc, again.result["outcome"], again.recap()["changed"]) == (0, "unchanged", 0)
-    second = stage.play("incident_open", broken.dsn, title="another", severity="high")
+    second = quick.play("incident_open", broken.dsn, title="another", severity="high")
     assert (second.rc, second.result["outcome"]) == (2, "failed")
     assert "INC-2041 is open since" in second.summary
     assert broken.fingerprint() == before
 
-    reset = stage.play("emergency_reset", broken.dsn)
+    reset = quick.play("emergency_reset", broken.dsn)
     assert (reset.rc, reset.result["incident"]) == (0, "INC-2041"), reset.text
     broken.link_and_wait()
     assert "incident INC-2041" in reset.summary
     assert [row[0] for row in broken.rows(DONE)] == ["assess", "evidence", "pause", "drain", "refresh_gold", "resume"]
-    passed = stage.play("acceptance_gate", broken.dsn, warn_passes=True)
+    passed = quick.play("acceptance_gate", broken.dsn, warn_passes=True)
     assert (passed.rc, passed.result["incident"]) == (0, "INC-2041"), passed.text
 
-    noted = stage.play("incident_note", broken.dsn, root_cause="a form lets anything into the amount")
+    noted = quick.play("incident_note", broken.dsn, root_cause="a form lets anything into the amount")
     assert (noted.rc, noted.result["outcome"]) == (0, "done"), noted.text
     assert (
-        stage.play("incident_note", broken.dsn, root_cause="a form lets anything into the amount").recap()["changed"]
+        quick.play("incident_note", broken.dsn, root_cause="a form lets anything into the amount").recap()["changed"]
         == 0
     )
-    told = stage.play("incident_update", broken.dsn, text="it runs again", next_update_minutes=30)
+    told = quick.play("incident_update", broken.dsn, text="it runs again", next_update_minutes=30)
     assert "next update by" in told.summary, told.text
 
-    closed = stage.play("incident_close", broken.dsn)
+    closed = quick.play("incident_close", broken.dsn)
     assert (closed.rc, closed.result["outcome"], closed.result["record"]["state"]) == (0, "done", "closed"), closed.text
     assert "still to be noted: external dependencies, retrospective" in closed.summary
     assert closed.result["record"]["missing"] == ["external_dependencies", "retrospective"]
@@ -78,46 +79,46 @@ def test_an_incident_from_open_to_close(broken: Pipeline, stage: Stage) -> None:
         "root_cause",
     }
     before = broken.fingerprint()
-    once_more = stage.play("incident_close", broken.dsn)
+    once_more = quick.play("incident_close", broken.dsn)
     assert (once_more.rc, once_more.result["outcome"], once_more.recap()["changed"]) == (0, "unchanged", 0), (
         once_more.text
     )
-    after = stage.play("assess", broken.dsn)
+    after = quick.play("assess", broken.dsn)
     assert (after.result["incident"], after.result["record"]) == ("adhoc", None)
     assert broken.fingerprint() == before
 
 
-def test_closing_waits_for_the_resume_and_for_the_gate(healthy: Pipeline, stage: Stage) -> None:
-    stage.play("incident_open", healthy.dsn, incident="INC-1", **GOLD)
-    stage.play("pause_ingestion", healthy.dsn)
+def test_closing_waits_for_the_resume_and_for_the_gate(healthy: Pipeline, quick: Quick) -> None:
+    quick.play("incident_open", healthy.dsn, incident="INC-1", **GOLD)
+    quick.play("pause_ingestion", healthy.dsn)
     before = healthy.contents()
-    refused = stage.play("incident_close", healthy.dsn)
+    refused = quick.play("incident_close", healthy.dsn)
     assert (refused.rc, refused.result["outcome"]) == (2, "failed")
     assert "ingestion is still paused for INC-1" in refused.summary
     assert "ansible-playbook playbooks/resume_ingestion.yml" in refused.summary
-    stage.play("resume_ingestion", healthy.dsn)
+    quick.play("resume_ingestion", healthy.dsn)
     library.negative_totals(healthy.dsn)
-    refused = stage.play("incident_close", healthy.dsn)
+    refused = quick.play("incident_close", healthy.dsn)
     assert (refused.rc, refused.result["record"]) == (2, None), refused.text
     assert "the gate does not pass" in refused.summary
-    forced = stage.play("incident_close", healthy.dsn, force=True, text="we mend it tomorrow")
+    forced = quick.play("incident_close", healthy.dsn, force=True, text="we mend it tomorrow")
     assert (forced.rc, forced.result["record"]["state"]) == (0, "closed"), forced.text
     assert "closed although the gate does not pass" in forced.summary
     assert healthy.contents()["jobs"] != before["jobs"], "resumed"
 
 
-def test_an_assessment_shows_what_is_overdue(healthy: Pipeline, stage: Stage) -> None:
-    stage.play(
+def test_an_assessment_shows_what_is_overdue(healthy: Pipeline, quick: Quick) -> None:
+    quick.play(
         "incident_open", healthy.dsn, incident="INC-1", title="slow", severity="critical", next_update_minutes=30
     )
     healthy.execute(
         "UPDATE scout_ops.incidents SET opened_at = opened_at - interval '10 min', next_update_at = now() - interval '61 s'"
     )
     before = healthy.fingerprint()
-    checked = stage.play("assess", healthy.dsn, "--check")
+    checked = quick.play("assess", healthy.dsn, "--check")
     assert "a first response is 5 min" in checked.summary
     assert healthy.fingerprint() == before
-    assessed = stage.play("assess", healthy.dsn)
+    assessed = quick.play("assess", healthy.dsn)
     assert (assessed.rc, assessed.result["outcome"], assessed.recap()["changed"]) == (0, "assessed", 0), assessed.text
     assert "for INC-1, critical: slow" in assessed.summary
     assert "the promised update is 1 min" in assessed.summary
@@ -125,11 +126,11 @@ def test_an_assessment_shows_what_is_overdue(healthy: Pipeline, stage: Stage) ->
     assert any("promised for" in text for text in assessed.result["warnings"])
     screen = assessed.text[assessed.text.rindex("\nassess of") :].splitlines()
     assert max(map(len, screen)) <= 80
-    noted = stage.play("incident_note", healthy.dsn, text="on it")
+    noted = quick.play("incident_note", healthy.dsn, text="on it")
     assert [each["what"] for each in noted.result["record"]["overdue"]] == ["update"], "somebody is at work now"
     assert "late the promised update is 1 min" in noted.summary
-    stage.play("incident_update", healthy.dsn, text="looking", next_update_minutes=30)
-    assert stage.play("assess", healthy.dsn).result["record"]["overdue"] == []
+    quick.play("incident_update", healthy.dsn, text="looking", next_update_minutes=30)
+    assert quick.play("assess", healthy.dsn).result["record"]["overdue"] == []
 
 
 def test_words_outside_of_quotes_are_not_lost(healthy: Pipeline, stage: Stage) -> None:
@@ -173,9 +174,9 @@ def test_what_was_typed_is_no_template(healthy: Pipeline, stage: Stage) -> None:
     assert (lost.rc, "the words '{{ x }}' are outside the quotes" in lost.summary) == (2, True), lost.text
 
 
-def test_a_secret_in_a_note_is_not_kept(healthy: Pipeline, stage: Stage) -> None:
-    stage.play("incident_open", healthy.dsn, title="login with password=hush1 fails", severity="high")
-    noted = stage.play(
+def test_a_secret_in_a_note_is_not_kept(healthy: Pipeline, quick: Quick) -> None:
+    quick.play("incident_open", healthy.dsn, title="login with password=hush1 fails", severity="high")
+    noted = quick.play(
         "incident_note",
         healthy.dsn,
         text="it said postgresql://u:hush2@db1/scout",
@@ -185,7 +186,7 @@ def test_a_secret_in_a_note_is_not_kept(healthy: Pipeline, stage: Stage) -> None
     assert "what looks like a secret is left out of root_cause, text" in " ".join(noted.summary.split())
     kept = "SELECT string_agg(i::text, '') || string_agg(e::text, '') FROM scout_ops.incidents AS i, scout_ops.incident_entries AS e"
     assert "hush" not in healthy.one(kept)
-    again = stage.play(
+    again = quick.play(
         "incident_note",
         healthy.dsn,
         text="it said postgresql://u:hush2@db1/scout",
@@ -194,10 +195,10 @@ def test_a_secret_in_a_note_is_not_kept(healthy: Pipeline, stage: Stage) -> None
     assert "has this note already" in again.summary
 
 
-def test_adopting_by_the_playbook(healthy: Pipeline, stage: Stage) -> None:
-    stage.play("pause_ingestion", healthy.dsn)
-    stage.play("resume_ingestion", healthy.dsn)
-    stage.play("incident_open", healthy.dsn, incident="INC-2041", **GOLD)
+def test_adopting_by_the_playbook(healthy: Pipeline, stage: Stage, quick: Quick) -> None:
+    quick.play("pause_ingestion", healthy.dsn)
+    quick.play("resume_ingestion", healthy.dsn)
+    quick.play("incident_open", healthy.dsn, incident="INC-2041", **GOLD)
     ids = [
         str(row[0])
         for row in healthy.rows("SELECT run_id FROM scout_ops.runs WHERE action <> 'lease' ORDER BY started_at")
@@ -206,7 +207,7 @@ def test_adopting_by_the_playbook(healthy: Pipeline, stage: Stage) -> None:
     assert adopted.rc == 0, adopted.text
     assert "adopted 2 runs" in adopted.summary
     assert [row[0] for row in healthy.rows(DONE)] == ["pause", "resume"]
-    since = stage.play("incident_update", healthy.dsn, adopt_since="2020-01-01T00:00", time_zone="Asia/Manila")
+    since = quick.play("incident_update", healthy.dsn, adopt_since="2020-01-01T00:00", time_zone="Asia/Manila")
     assert (since.rc, since.result["outcome"]) == (0, "unchanged"), since.text
 
 
@@ -229,7 +230,7 @@ def test_two_operators_at_once(healthy: Pipeline, stage: Stage, tmp_path: Path) 
     assert healthy.one("SELECT count(*) FROM scout_ops.incident_entries WHERE kind = 'note'") == 2
 
 
-def test_the_documented_role_keeps_the_record(healthy: Pipeline, stage: Stage, pg_server: Server) -> None:
+def test_the_documented_role_keeps_the_record(healthy: Pipeline, quick: Quick, pg_server: Server) -> None:
     role = "keeper"
     script = str(CHECKOUT / "docs" / "operator_role.sql")
     subprocess.run(
@@ -245,7 +246,7 @@ def test_the_documented_role_keeps_the_record(healthy: Pipeline, stage: Stage, p
             ("incident_update", {"severity": "medium"}),
             ("incident_close", {}),
         ):
-            played = stage.play(playbook, dsn, ledger="required", **options)
+            played = quick.play(playbook, dsn, ledger="required", **options)
             assert (played.rc, played.result["warnings"]) == (0, []), played.text
             assert played.result["incident"].startswith("INC-")
         assert healthy.one("SELECT count(*) FROM scout_ops.incidents WHERE closed_at IS NOT NULL") == 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 from tests.integration.listeners import Post, Web, free_port, mail_server
@@ -69,42 +70,42 @@ def unchanged(played: Played, outcome: str = "unchanged") -> None:
 
 
 def test_from_the_alarm_to_a_record_that_lacks_only_what_people_know(
-    broken: Pipeline, stage: Stage, team: Team
+    broken: Pipeline, quick: Quick, team: Team
 ) -> None:
     tell = {"notify_channels": team.channels, "time_zone": "Asia/Manila"}
     before = broken.fingerprint()
-    planned = ran(stage.play("incident_open", broken.dsn, "--check", **GOLD, **tell), "planned")
+    planned = ran(quick.play("incident_open", broken.dsn, "--check", **GOLD, **tell), "planned")
     assert "[local] would notify hub, oncall, mail, old chat:" in planned.lines
     assert "[local]   HIGH: Scout pipeline incident INC-2041: gold is an hour behind" in planned.lines
     assert (team.web.got, team.post.letters) == ([], [])
     assert broken.fingerprint() == before
 
-    opened = ran(stage.play("incident_open", broken.dsn, **GOLD, **tell), "done")
+    opened = ran(quick.play("incident_open", broken.dsn, **GOLD, **tell), "done")
     assert "notified hub, oncall, mail of INC-2041, opened; not old chat" in opened.summary
     assert "old chat was not notified: " in opened.summary
     assert "stakeholders notified" not in opened.summary, "it is done"
     assert team.documents()[0]["title"] == GOLD["title"]
     assert team.documents()[0]["escalation"] == ["on-call engineer", "team lead"]
-    unchanged(stage.play("incident_open", broken.dsn, **GOLD, **tell))
+    unchanged(quick.play("incident_open", broken.dsn, **GOLD, **tell))
 
-    reset = ran(stage.play("emergency_reset", broken.dsn), "recovered")
+    reset = ran(quick.play("emergency_reset", broken.dsn), "recovered")
     assert reset.result["incident"] == "INC-2041"
-    unchanged(stage.play("emergency_reset", broken.dsn), "nothing_to_do")
+    unchanged(quick.play("emergency_reset", broken.dsn), "nothing_to_do")
 
     ids = broken.rows("SELECT event_id::text FROM scout.etl_processed ORDER BY event_id LIMIT 40")
     chosen = {"event_ids": [row[0] for row in ids]}
-    aside = ran(stage.play("quarantine", broken.dsn, **chosen), "done")
+    aside = ran(quick.play("quarantine", broken.dsn, **chosen), "done")
     assert (aside.result["incident"], aside.result["move"]["moved"]["events"]) == ("INC-2041", 40)
-    unchanged(stage.play("quarantine", broken.dsn, **chosen))
+    unchanged(quick.play("quarantine", broken.dsn, **chosen))
 
-    told = ran(stage.play("incident_update", broken.dsn, text="it runs again", severity="medium", **tell), "done")
+    told = ran(quick.play("incident_update", broken.dsn, text="it runs again", severity="medium", **tell), "done")
     assert "notified hub, oncall, mail of INC-2041, update" in told.summary
-    unchanged(stage.play("incident_update", broken.dsn, text="it runs again", severity="medium", **tell))
+    unchanged(quick.play("incident_update", broken.dsn, text="it runs again", severity="medium", **tell))
 
     broken.link_and_wait()
-    closed = ran(stage.play("incident_close", broken.dsn, **tell), "done")
+    closed = ran(quick.play("incident_close", broken.dsn, **tell), "done")
     assert "notified hub, oncall, mail of INC-2041, closed; not old chat" in closed.summary
-    unchanged(stage.play("incident_close", broken.dsn, **tell))
+    unchanged(quick.play("incident_close", broken.dsn, **tell))
 
     assert [document["event"] for document in team.documents()] == ["opened", "update", "closed"]
     assert team.documents()[1]["happened"] == "severity medium, was high; it runs again"
@@ -143,33 +144,33 @@ def story(broken: Pipeline, closed: Played) -> None:
 
 
 def test_a_team_that_nobody_could_reach_hears_it_from_the_same_command(
-    healthy: Pipeline, stage: Stage, team: Team
+    healthy: Pipeline, quick: Quick, team: Team
 ) -> None:
     dead, alive = team.channels[3:], team.channels[:1]
-    opened = ran(stage.play("incident_open", healthy.dsn, notify_channels=dead, **GOLD), "done")
+    opened = ran(quick.play("incident_open", healthy.dsn, notify_channels=dead, **GOLD), "done")
     assert "old chat was not notified: " in opened.summary
     assert "open in phase 1" in opened.summary
     assert "stakeholders notified" in opened.summary
-    unchanged(stage.play("incident_open", healthy.dsn, notify_channels=dead, **GOLD))
-    again = ran(stage.play("incident_open", healthy.dsn, notify_channels=alive, **GOLD), "done")
+    unchanged(quick.play("incident_open", healthy.dsn, notify_channels=dead, **GOLD))
+    again = ran(quick.play("incident_open", healthy.dsn, notify_channels=alive, **GOLD), "done")
     assert again.recap()["changed"] == 1
     assert "notified hub of INC-2041, opened" in again.summary
-    unchanged(stage.play("incident_open", healthy.dsn, notify_channels=alive, **GOLD))
+    unchanged(quick.play("incident_open", healthy.dsn, notify_channels=alive, **GOLD))
     assert [document["event"] for document in team.documents()] == ["opened"]
 
 
 def test_one_channel_that_could_not_be_reached_hears_it_alone_from_the_same_command(
-    healthy: Pipeline, stage: Stage, team: Team
+    healthy: Pipeline, quick: Quick, team: Team
 ) -> None:
     hub, dead = team.channels[0], team.channels[3]
-    opened = ran(stage.play("incident_open", healthy.dsn, notify_channels=[hub, dead], **GOLD), "done")
+    opened = ran(quick.play("incident_open", healthy.dsn, notify_channels=[hub, dead], **GOLD), "done")
     assert "old chat was not notified: " in opened.summary
     again = ran(
-        stage.play("incident_open", healthy.dsn, notify_channels=[hub, hub | {"name": dead["name"]}], **GOLD), "done"
+        quick.play("incident_open", healthy.dsn, notify_channels=[hub, hub | {"name": dead["name"]}], **GOLD), "done"
     )
     assert "notified old chat of INC-2041, opened" in again.summary
     assert [document["event"] for document in team.documents()] == ["opened", "opened"]
-    unchanged(stage.play("incident_open", healthy.dsn, notify_channels=[hub, dead], **GOLD))
+    unchanged(quick.play("incident_open", healthy.dsn, notify_channels=[hub, dead], **GOLD))
     assert len(team.documents()) == 2
 
 
@@ -199,17 +200,17 @@ REFUSE = (
 )
 
 
-def test_recoveries_tell_where_they_are_told_to(broken: Pipeline, stage: Stage, team: Team) -> None:
+def test_recoveries_tell_where_they_are_told_to(broken: Pipeline, quick: Quick, team: Team) -> None:
     tell = {"notify_channels": team.channels, "notify_recoveries": True}
-    ran(stage.play("incident_open", broken.dsn, **GOLD), "done")
+    ran(quick.play("incident_open", broken.dsn, **GOLD), "done")
     broken.execute(*REFUSE)
-    failed = stage.play("emergency_reset", broken.dsn, **tell)
+    failed = quick.play("emergency_reset", broken.dsn, **tell)
     assert (failed.rc, failed.result["outcome"], failed.result["ingestion"]) == (2, "failed", "paused"), failed.text
     assert "old chat was not notified: " in " ".join(failed.result["warnings"])
     broken.execute("DROP FUNCTION refuse() CASCADE")
-    reset = ran(stage.play("emergency_reset", broken.dsn, **tell), "recovered")
+    reset = ran(quick.play("emergency_reset", broken.dsn, **tell), "recovered")
     assert "notified hub, oncall, mail of INC-2041, recovered" in reset.summary
-    unchanged(stage.play("emergency_reset", broken.dsn, **tell), "nothing_to_do")
+    unchanged(quick.play("emergency_reset", broken.dsn, **tell), "nothing_to_do")
     left, back = team.documents()
     assert (left["event"], back["event"]) == ("update", "recovered")
     assert left["happened"].startswith("ingestion stays paused after the emergency reset: ")
@@ -221,11 +222,11 @@ def test_recoveries_tell_where_they_are_told_to(broken: Pipeline, stage: Stage, 
 
 
 def test_a_channel_that_fails_is_shown_where_recoveries_are_told_too(
-    healthy: Pipeline, stage: Stage, team: Team
+    healthy: Pipeline, quick: Quick, team: Team
 ) -> None:
     tell = {"notify_channels": team.channels, "notify_recoveries": True}
-    opened = ran(stage.play("incident_open", healthy.dsn, **GOLD, **tell), "done")
-    closed = ran(stage.play("incident_close", healthy.dsn, force=True, **tell), "done")
+    opened = ran(quick.play("incident_open", healthy.dsn, **GOLD, **tell), "done")
+    closed = ran(quick.play("incident_close", healthy.dsn, force=True, **tell), "done")
     for played, event in ((opened, "opened"), (closed, "closed")):
         assert f"notified hub, oncall, mail of INC-2041, {event}; not old chat" in " ".join(played.summary.split())
         assert "old chat was not notified: " in " ".join(played.result["warnings"])
@@ -233,12 +234,12 @@ def test_a_channel_that_fails_is_shown_where_recoveries_are_told_too(
 
 
 def test_a_recovery_for_no_incident_tells_nobody_and_one_that_cannot_tell_goes_on(
-    broken: Pipeline, stage: Stage, team: Team
+    broken: Pipeline, quick: Quick, team: Team
 ) -> None:
     tell = {"notify_channels": team.channels, "notify_recoveries": True}
-    ran(stage.play("pause_ingestion", broken.dsn, **tell), "done")
-    ran(stage.play("resume_ingestion", broken.dsn, proof=False, **tell), "done")
-    ran(stage.play("incident_open", broken.dsn, notify_enabled=False, **GOLD, **tell), "done")
-    reset = ran(stage.play("emergency_reset", broken.dsn, notify_attempts=0, **tell), "recovered")
+    ran(quick.play("pause_ingestion", broken.dsn, **tell), "done")
+    ran(quick.play("resume_ingestion", broken.dsn, proof=False, **tell), "done")
+    ran(quick.play("incident_open", broken.dsn, notify_enabled=False, **GOLD, **tell), "done")
+    reset = ran(quick.play("emergency_reset", broken.dsn, notify_attempts=0, **tell), "recovered")
     assert "timeout_seconds or attempts is not usable" in reset.text
     assert team.web.got == []

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import followed
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 
@@ -65,16 +66,16 @@ def test_a_quarantine_from_check_to_the_second_run(broken: Pipeline, stage: Stag
     assert {name: after[name] for name in before} == before
 
 
-def test_where_nothing_matches_nothing_is_paused_or_kept(healthy: Pipeline, stage: Stage) -> None:
-    played = stage.play("quarantine", healthy.dsn, **NOTHING)
+def test_where_nothing_matches_nothing_is_paused_or_kept(healthy: Pipeline, quick: Quick) -> None:
+    played = quick.play("quarantine", healthy.dsn, **NOTHING)
     made = ran(played, "unchanged")
     assert (played.recap()["changed"], made["ingestion"], made["evidence"]) == (0, "running", None)
-    assert not stage.evidence.exists()
+    assert not quick.evidence.exists()
     assert healthy.one("SELECT count(*) FROM scout_ops.runs") == 0
     assert played.result["next"] == []
 
 
-def test_a_name_of_nothing_is_a_mistake(healthy: Pipeline, stage: Stage, subtests: pytest.Subtests) -> None:
+def test_a_name_of_nothing_is_a_mistake(healthy: Pipeline, quick: Quick, subtests: pytest.Subtests) -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("quarantine", {"source_systems": ["pos"]}, "no source system is named 'pos'"),
         ("redrive", {"of_incident": "INC-404"}, "no incident is named 'INC-404'"),
@@ -82,27 +83,27 @@ def test_a_name_of_nothing_is_a_mistake(healthy: Pipeline, stage: Stage, subtest
     ]
     for playbook, options, said in cases:
         with subtests.test(msg=playbook):
-            played = stage.play(playbook, healthy.dsn, **options)
+            played = quick.play(playbook, healthy.dsn, **options)
             assert played.rc == 2, played.text
             assert said in played.text
             assert healthy.active_jobs() >= JOBS
-            assert not stage.evidence.exists()
+            assert not quick.evidence.exists()
 
 
-def test_what_was_paused_before_stays_paused(healthy: Pipeline, stage: Stage) -> None:
+def test_what_was_paused_before_stays_paused(healthy: Pipeline, quick: Quick) -> None:
     """Also by the same person for the same incident: it was paused on purpose."""
-    ran(stage.play("pause_ingestion", healthy.dsn, incident="INC-1"), "done")
-    played = stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy))
+    ran(quick.play("pause_ingestion", healthy.dsn, incident="INC-1"), "done")
+    played = quick.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy))
     made = ran(played, "done")
     assert made["ingestion"] == "paused"
     assert not JOBS & healthy.active_jobs()
     assert "ansible-playbook playbooks/resume_ingestion.yml" in played.summary
-    ran(stage.play("resume_ingestion", healthy.dsn, incident="INC-1"), "done")
+    ran(quick.play("resume_ingestion", healthy.dsn, incident="INC-1"), "done")
     assert healthy.active_jobs() >= JOBS
 
 
-def test_without_a_pause_nothing_is_paused_or_resumed(healthy: Pipeline, stage: Stage) -> None:
-    made = ran(stage.play("quarantine", healthy.dsn, pause=False, **some_loaded(healthy)), "done")
+def test_without_a_pause_nothing_is_paused_or_resumed(healthy: Pipeline, quick: Quick) -> None:
+    made = ran(quick.play("quarantine", healthy.dsn, pause=False, **some_loaded(healthy)), "done")
     assert not {"pause", "resume"} & {step["name"] for step in made["steps"]}
     assert healthy.one("SELECT count(*) FROM scout_ops.pauses") == 0
 
@@ -115,7 +116,7 @@ REFUSE = (
 
 @pytest.mark.parametrize(("failing", "table"), [("quarantine", "bronze_events_dlq"), ("drain", "silver_transactions")])
 def test_after_a_failure_it_stays_paused_and_the_same_command_finishes(
-    healthy: Pipeline, stage: Stage, failing: str, table: str
+    healthy: Pipeline, quick: Quick, failing: str, table: str
 ) -> None:
     """Whether the move itself failed, or what comes after it when there is nothing left to move."""
     options = some_loaded(healthy)
@@ -123,7 +124,7 @@ def test_after_a_failure_it_stays_paused_and_the_same_command_finishes(
     library.poison_event(healthy.dsn, "bad_ts")
     events = healthy.events()
     healthy.execute(*(statement.format(table=table) for statement in REFUSE))
-    played = stage.play("quarantine", healthy.dsn, poison="stop", **options)
+    played = quick.play("quarantine", healthy.dsn, poison="stop", **options)
     assert played.rc == 2, played.text
     made = played.result
     assert [step["name"] for step in made["steps"] if step["failed"]] == [failing]
@@ -132,39 +133,39 @@ def test_after_a_failure_it_stays_paused_and_the_same_command_finishes(
     assert "ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs" in played.summary
     assert not JOBS & healthy.active_jobs()
     healthy.execute(f"DROP TRIGGER refuse ON scout.{table}")
-    finished = ran(stage.play("quarantine", healthy.dsn, **options), "done")
+    finished = ran(quick.play("quarantine", healthy.dsn, **options), "done")
     assert finished["ingestion"] == "running"
     assert healthy.active_jobs() >= JOBS
     assert healthy.unaccounted(events) == []
 
 
-def test_a_plan_is_what_is_applied(healthy: Pipeline, stage: Stage, subtests: pytest.Subtests) -> None:
+def test_a_plan_is_what_is_applied(healthy: Pipeline, quick: Quick, subtests: pytest.Subtests) -> None:
     """The file holds the selection; a run with it needs no other option, and twice it changes nothing."""
-    plan, options = stage.home / "plan.json", some_loaded(healthy)
+    plan, options = quick.home / "plan.json", some_loaded(healthy)
     with subtests.test(msg="one that has drifted is refused before anything is paused"):
-        ran(stage.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
+        ran(quick.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
         assert json.loads(plan.read_text())["counts"]["events"] == 40
         healthy.execute(f"DELETE FROM scout.bronze_events WHERE event_id = '{options['event_ids'][0]}'")
-        played = stage.play("quarantine", healthy.dsn, plan_file=str(plan))
+        played = quick.play("quarantine", healthy.dsn, plan_file=str(plan))
         assert played.rc == 2, played.text
         assert "drifted" in played.result["error"]["attempted"]
         assert healthy.active_jobs() >= JOBS
-        assert not stage.evidence.exists()
-    ran(stage.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
+        assert not quick.evidence.exists()
+    ran(quick.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
     assert json.loads(plan.read_text())["counts"]["events"] == 39
-    assert ran(stage.play("quarantine", healthy.dsn, plan_file=str(plan)), "done")["move"]["moved"]["events"] == 39
-    again = stage.play("quarantine", healthy.dsn, plan_file=str(plan))
+    assert ran(quick.play("quarantine", healthy.dsn, plan_file=str(plan)), "done")["move"]["moved"]["events"] == 39
+    again = quick.play("quarantine", healthy.dsn, plan_file=str(plan))
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
 
 
 def test_an_undo_brings_all_of_it_back_and_runs_says_so(
-    healthy: Pipeline, stage: Stage, subtests: pytest.Subtests
+    healthy: Pipeline, quick: Quick, subtests: pytest.Subtests
 ) -> None:
     """The check lists what would come back; afterwards contents are as before, and a second undo changes nothing."""
     before = healthy.contents()
     options = some_loaded(healthy)
-    made = ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **options), "done")
+    made = ran(quick.play("quarantine", healthy.dsn, incident="INC-1", **options), "done")
     run_id = made["move"]["run_id"]
     moved = healthy.contents()
     assert moved["bronze"] != before["bronze"]
@@ -174,28 +175,28 @@ def test_an_undo_brings_all_of_it_back_and_runs_says_so(
             "INSERT INTO scout.bronze_events (event_id, event_type, event_data) "
             f"VALUES ('{event}', 'transaction.v1', '{{}}')"
         )
-        check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
+        check = quick.play("undo", healthy.dsn, "--check", run_id=run_id)
         assert ran(check, "planned")["move"]["conflicting"] == 1
         assert "clash 1 conflict: " in check.summary
-        played = stage.play("undo", healthy.dsn, run_id=run_id)
+        played = quick.play("undo", healthy.dsn, run_id=run_id)
         assert played.rc == 2, played.text
         assert "-e on_conflict=keep_current" in played.summary
         assert healthy.active_jobs() >= JOBS
     healthy.execute(f"DELETE FROM scout.bronze_events WHERE event_id = '{event}'")
-    check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
+    check = quick.play("undo", healthy.dsn, "--check", run_id=run_id)
     assert ran(check, "planned")["move"]["put_back"]["events"] == 40
     assert "rows back: " in check.summary
     assert "bronze_events_dlq 40 now nothing was written" in check.summary
     assert healthy.contents() == moved
-    played = stage.play("undo", healthy.dsn, run_id=run_id)
+    played = quick.play("undo", healthy.dsn, run_id=run_id)
     undone = ran(played, "done")
     assert undone["ingestion"] == "running"
     assert f"playbooks/undo.yml -e run_id={undone['move']['run_id']}" in played.summary
     assert healthy.contents() == before
-    again = stage.play("undo", healthy.dsn, run_id=run_id)
+    again = quick.play("undo", healthy.dsn, run_id=run_id)
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
-    listed = stage.play("runs", healthy.dsn, of_action="quarantine")
+    listed = quick.play("runs", healthy.dsn, of_action="quarantine")
     [run] = ran(listed, "assessed")["runs"]
     assert (run["run_id"], run["incident"], run["can_be_undone"]) == (run_id, "INC-1", False)
     shown = [line for line in listed.lines if run_id in line or undone["move"]["run_id"] in line]
@@ -205,20 +206,20 @@ def test_an_undo_brings_all_of_it_back_and_runs_says_so(
 
 
 def test_what_an_undo_prints_undoes_it_where_its_drain_quarantined_what_came_back(
-    healthy: Pipeline, stage: Stage
+    healthy: Pipeline, quick: Quick
 ) -> None:
     """Poison that comes back into the queue is quarantined again, by another run, which has to be undone first."""
     library.poison_event(healthy.dsn, "bad_ts", count=2)
     [drained] = [
         step
-        for step in ran(stage.play("emergency_reset", healthy.dsn), "recovered")["steps"]
+        for step in ran(quick.play("emergency_reset", healthy.dsn), "recovered")["steps"]
         if step["name"] == "drain"
     ]
-    undone = ran(stage.play("undo", healthy.dsn, run_id=drained["run_id"]), "done")
+    undone = ran(quick.play("undo", healthy.dsn, run_id=drained["run_id"]), "done")
     before = healthy.contents()
     assert len(undone["undo_commands"]) == 2
     typed = [followed.command(command) for command in undone["undo_commands"]]
-    played = [stage.play(each.playbook, healthy.dsn, **dict(each.variables)) for each in typed]
+    played = [quick.play(each.playbook, healthy.dsn, **dict(each.variables)) for each in typed]
     assert [each.rc for each in played] == [0, 0], played[-1].text
     assert [each.result["ingestion"] for each in played] == ["paused", "running"]
     assert healthy.active_jobs() >= JOBS
@@ -227,36 +228,36 @@ def test_what_an_undo_prints_undoes_it_where_its_drain_quarantined_what_came_bac
     assert healthy.one("SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == 2
 
 
-def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline, stage: Stage) -> None:
+def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline, quick: Quick) -> None:
     for options, named in (({}, "run_id"), ({"run_id": "75fac115-3c73-473a-8942-05dc6dcdc27e"}, "75fac115")):
-        played = stage.play("undo", healthy.dsn, **options)
+        played = quick.play("undo", healthy.dsn, **options)
         assert played.rc == 2, played.text
         assert named in played.summary
         assert healthy.active_jobs() >= JOBS
 
 
-def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, stage: Stage) -> None:
+def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, quick: Quick) -> None:
     """The rules it found broken are in the document; the same again changes nothing."""
     library.negative_totals(healthy.dsn, count=1)
-    planned = ran(stage.play("quality_cleanup", healthy.dsn, "--check"), "planned")
+    planned = ran(quick.play("quality_cleanup", healthy.dsn, "--check"), "planned")
     assert planned["move"]["moved"]["transactions"] == 1
-    played = stage.play("quality_cleanup", healthy.dsn)
+    played = quick.play("quality_cleanup", healthy.dsn)
     made = ran(played, "done")
     assert [step["name"] for step in made["steps"] if step["name"] == "cleanup"] == ["cleanup"]
     assert sum(rule["moved"] for rule in made["move"]["rules"]) >= 1
     assert healthy.one("SELECT count(*) FROM scout.silver_transactions WHERE total_amount < 0") == 0
-    again = stage.play("quality_cleanup", healthy.dsn)
+    again = quick.play("quality_cleanup", healthy.dsn)
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
 
 
 def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(
-    healthy: Pipeline, stage: Stage, subtests: pytest.Subtests
+    healthy: Pipeline, quick: Quick, subtests: pytest.Subtests
 ) -> None:
     poison = library.poison_event(healthy.dsn, "non_numeric_amount")
-    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", event_ids=[str(e) for e in poison]), "done")
+    ran(quick.play("quarantine", healthy.dsn, incident="INC-1", event_ids=[str(e) for e in poison]), "done")
     before = healthy.contents()
-    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    played = quick.play("redrive", healthy.dsn, of_incident="INC-1")
     assert played.rc == 2, played.text
     assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["redrive"]
     assert (played.result["ingestion"], played.result["proof"]["status"]) == ("running", "proved")
@@ -271,7 +272,7 @@ def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(
         healthy.execute(
             "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(0)' WHERE jobname = 'bronze-to-silver-etl'"
         )
-        played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+        played = quick.play("redrive", healthy.dsn, of_incident="INC-1")
         assert (played.rc, played.result["ingestion"], played.result["proof"]["status"]) == (2, "paused", "failed")
         assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["redrive"]
         assert "now ingestion is paused" in played.summary, played.text
@@ -282,22 +283,22 @@ def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(
         assert healthy.lease_owner() is None
 
 
-def test_a_redrive_that_fails_half_way_stays_paused(healthy: Pipeline, stage: Stage) -> None:
+def test_a_redrive_that_fails_half_way_stays_paused(healthy: Pipeline, quick: Quick) -> None:
     """The poison event comes last: the drain of the quarantine finds it."""
     library.poison_event(healthy.dsn, "non_numeric_amount")
-    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
-    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    ran(quick.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    played = quick.play("redrive", healthy.dsn, of_incident="INC-1")
     assert (played.rc, played.result["ingestion"]) == (2, "paused")
     assert not JOBS & healthy.active_jobs()
 
 
-def test_a_redrive_brings_events_back_and_loads_them(healthy: Pipeline, stage: Stage) -> None:
+def test_a_redrive_brings_events_back_and_loads_them(healthy: Pipeline, quick: Quick) -> None:
     """Events and what is made of them are as before; their dead letters are resolved, so the same again changes nothing."""
     before = healthy.contents()
-    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
-    check = stage.play("redrive", healthy.dsn, "--check", of_incident="INC-1")
+    ran(quick.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    check = quick.play("redrive", healthy.dsn, "--check", of_incident="INC-1")
     assert ran(check, "planned")["changed"]
-    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    played = quick.play("redrive", healthy.dsn, of_incident="INC-1")
     made = ran(played, "done")
     assert made["ingestion"] == "running"
     assert "playbooks/undo.yml -e run_id=" in played.summary
@@ -306,6 +307,6 @@ def test_a_redrive_brings_events_back_and_loads_them(healthy: Pipeline, stage: S
     for table in ("bronze", "processed", "transactions"):
         assert after[table] == before[table], table
     assert healthy.one("SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == 0
-    again = stage.play("redrive", healthy.dsn, of_incident="INC-1")
+    again = quick.play("redrive", healthy.dsn, of_incident="INC-1")
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0

@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import holding
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import PLUGINS, Played, Running, Stage, eventually
 
@@ -114,7 +115,7 @@ def interrupt(running: Running) -> None:
 
 @pytest.mark.parametrize("end", [kill, interrupt])
 def test_broken_off_between_batches_it_goes_on(
-    healthy: Pipeline, stage: Stage, second_half: dict[str, str], end: Callable[[Running], None]
+    healthy: Pipeline, stage: Stage, quick: Quick, second_half: dict[str, str], end: Callable[[Running], None]
 ) -> None:
     """What was committed stays, whole batches only; the same command finishes the same window under the same run."""
     before, events = rows_of(healthy), healthy.events()
@@ -146,7 +147,7 @@ def test_broken_off_between_batches_it_goes_on(
     assert healthy.one("SELECT count(DISTINCT error_details ->> 'run_id') FROM scout.bronze_events_dlq") == 1
     assert moved(resumed)["moved"]["events"] == wanted
     assert (healthy.rows(ASTRAY, events), healthy.active_jobs() >= JOBS) == ([], True)
-    assert stage.play("undo", healthy.dsn, run_id=moved(resumed)["run_id"]).rc == 0
+    assert quick.play("undo", healthy.dsn, run_id=moved(resumed)["run_id"]).rc == 0
     assert rows_of(healthy) == before
 
 
@@ -174,13 +175,13 @@ def test_killed_at_every_task_boundary(scout_template: builder.Template, stage: 
         assert pipeline.lease_owner() is None, at
 
 
-def test_a_session_that_keeps_a_row_is_named(healthy: Pipeline, stage: Stage) -> None:
+def test_a_session_that_keeps_a_row_is_named(healthy: Pipeline, quick: Quick) -> None:
     events = healthy.events()
     with holding(healthy.dsn, "loader") as held:
         held.hold("etl", "SELECT FROM scout.bronze_events WHERE source_system = 'backoffice' FOR UPDATE")
-        refused = stage.play("quarantine", healthy.dsn, pause=False, **CORRECTIONS)
+        refused = quick.play("quarantine", healthy.dsn, pause=False, **CORRECTIONS)
         assert refused.rc == 2
         assert "locks are held by pid" in refused.summary
         held.close()
     assert healthy.rows(ASTRAY, events) == []
-    assert stage.play("quarantine", healthy.dsn, pause=False, **CORRECTIONS).rc == 0
+    assert quick.play("quarantine", healthy.dsn, pause=False, **CORRECTIONS).rc == 0

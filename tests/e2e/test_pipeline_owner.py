@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 from tests.security.roles import drop_roles
@@ -43,12 +44,15 @@ def went_well(played: Played) -> Played:
     return played
 
 
-def test_the_whole_field_of_actions(deployed_db: str, operator: str, stage: Stage) -> None:
+def test_the_whole_field_of_actions(
+    deployed_db: str, operator: str, stage: Stage, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipeline = Pipeline(deployed_db)
+    monkeypatch.setenv("SCOUT_ALLOW_SUPERUSER", "0")
     jobs, events = pipeline.active_jobs(), pipeline.events()
     env = {"SCOUT_ALLOW_SUPERUSER": "0"}
     assert "nothing is missing" in went_well(stage.play("preflight", operator, env=env)).text
-    went_well(stage.play("capture_release", operator, env=env, release="v5.2.1"))
+    went_well(quick.play("capture_release", operator, release="v5.2.1"))
     library.poison_event(deployed_db, "bad_ts")
     library.backlog(deployed_db, 50)
     with library.stuck_etl(builder.pipeline_owner(deployed_db), "idle_in_transaction") as stuck:
@@ -57,16 +61,16 @@ def test_the_whole_field_of_actions(deployed_db: str, operator: str, stage: Stag
         assert not stuck.alive()
     assert (pipeline.pending(), pipeline.active_jobs()) == (0, jobs)
     ids = pipeline.rows("SELECT event_id::text FROM scout.etl_processed ORDER BY event_id LIMIT 5")
-    moved = went_well(stage.play("quarantine", operator, env=env, event_ids=[row[0] for row in ids], incident="INC-1"))
-    went_well(stage.play("undo", operator, env=env, run_id=moved.result["move"]["run_id"]))
-    went_well(stage.play("quarantine", operator, env=env, event_ids=[row[0] for row in ids], incident="INC-2"))
-    went_well(stage.play("redrive", operator, env=env, of_incident="INC-2"))
+    moved = went_well(quick.play("quarantine", operator, event_ids=[row[0] for row in ids], incident="INC-1"))
+    went_well(quick.play("undo", operator, run_id=moved.result["move"]["run_id"]))
+    went_well(quick.play("quarantine", operator, event_ids=[row[0] for row in ids], incident="INC-2"))
+    went_well(quick.play("redrive", operator, of_incident="INC-2"))
     library.negative_totals(deployed_db, 3)
-    went_well(stage.play("quality_cleanup", operator, env=env))
+    went_well(quick.play("quality_cleanup", operator))
     pipeline.execute(SPOILED)
     window = pipeline.rows(SPOILED_AT)[0]
-    went_well(stage.play("window_recovery", operator, env=env, window_start=window[0], window_end=window[1]))
-    went_well(stage.play("refresh_gold", operator, env=env))
+    went_well(quick.play("window_recovery", operator, window_start=window[0], window_end=window[1]))
+    went_well(quick.play("refresh_gold", operator))
     pipeline.execute(BAD_RELEASE)
     went_well(stage.play("rollback", operator, env=env, release="v5.2.1", rehearse=False))
     assert pipeline.active_jobs() == jobs

@@ -17,6 +17,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     document as captures_document,
 )
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage
 
@@ -82,16 +83,16 @@ def test_without_a_name_it_says_how_to_give_one(healthy: Pipeline, stage: Stage)
     assert "name it: -e release=v5.2.1" in played.summary
 
 
-def test_the_commit_comes_from_the_folder_or_is_named(healthy: Pipeline, stage: Stage, tmp_path: Path) -> None:
+def test_the_commit_comes_from_the_folder_or_is_named(healthy: Pipeline, quick: Quick, tmp_path: Path) -> None:
     clone = tmp_path / "application"
     for words in (["init", "-q", str(clone)], ["-C", str(clone), "commit", "-q", "--allow-empty", "-m", "one"]):
         subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *words], check=True)
     head = subprocess.run(
         ["git", "-C", str(clone), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
     ).stdout.strip()
-    played = stage.play("capture_release", healthy.dsn, release="v1", application_dir=str(clone))
+    played = quick.play("capture_release", healthy.dsn, release="v1", application_dir=str(clone))
     assert played.result["release"]["git_commit"] == head, played.text
-    played = stage.play("capture_release", healthy.dsn, release="v2", application_dir=str(clone), git_commit="b" * 40)
+    played = quick.play("capture_release", healthy.dsn, release="v2", application_dir=str(clone), git_commit="b" * 40)
     assert played.result["release"]["git_commit"] == "b" * 40, played.text
 
 
@@ -103,7 +104,7 @@ def test_through_ansible_runner_with_the_result_of_each_host(healthy: Pipeline, 
 
 @pytest.mark.parametrize("history", [False, True])
 def test_the_documented_role_captures_what_a_superuser_does(
-    healthy: Pipeline, stage: Stage, pg_server: Server, history: bool
+    healthy: Pipeline, quick: Quick, pg_server: Server, history: bool
 ) -> None:
     if history:
         healthy.execute(
@@ -117,14 +118,14 @@ def test_the_documented_role_captures_what_a_superuser_does(
         [psql(), "-Xq", "-d", healthy.dsn, "-v", f"role={role}", "-f", script], check=True, stdout=subprocess.DEVNULL
     )
     try:
-        played = stage.play(
+        played = quick.play(
             "capture_release", make_conninfo(healthy.dsn, user=role), release="by-role", ledger="required"
         )
         assert (played.rc, played.result["warnings"]) == (0, []), played.text
         assert played.result["release"]["kinds"].get("migration", 0) == int(history)
         # Whoever uses the ledger of another role is a member of it.
         healthy.execute(f"GRANT {role} TO CURRENT_USER")
-        same = stage.play("capture_release", healthy.dsn, release="by-superuser")
+        same = quick.play("capture_release", healthy.dsn, release="by-superuser")
         assert same.result["release"]["digest"] == played.result["release"]["digest"]
     finally:
         healthy.execute(f"DROP OWNED BY {role} CASCADE")

@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e import incident_pictures, incident_story
 from tests.e2e.browser import Browser
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -45,7 +46,7 @@ def files(folder: Path) -> tuple[Path, Path]:
 def told(pg_server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Stage, Path]:
     """A whole incident, an hour long, and the report of it."""
     pipeline, stage = incident_pictures.broken(pg_server, "reported"), Stage(tmp_path_factory.mktemp("told"))
-    incident_story.play(stage, pipeline)
+    incident_story.play(Quick(stage.home), pipeline)
     incident_pictures.stretch(pipeline)
     reports = stage.home / "reports"
     played = stage.play("incident_report", pipeline.dsn, report_dir=str(reports), time_zone="Asia/Manila")
@@ -137,10 +138,10 @@ def test_a_team_replaces_the_templates(told: tuple[Pipeline, Stage, Path], tmp_p
     assert "nonsense" in broken.summary
 
 
-def test_hostile_texts_stay_texts(healthy: Pipeline, stage: Stage, browser: Browser) -> None:
+def test_hostile_texts_stay_texts(healthy: Pipeline, stage: Stage, quick: Quick, browser: Browser) -> None:
     title, text, cause = HOSTILE["title"], HOSTILE["text"], HOSTILE["root_cause"]
-    opened = stage.play("incident_open", healthy.dsn, title=title, severity="high", incident="INC-1:a#b@c+d")
-    noted = stage.play("incident_note", healthy.dsn, text=text, root_cause=cause)
+    opened = quick.play("incident_open", healthy.dsn, title=title, severity="high", incident="INC-1:a#b@c+d")
+    noted = quick.play("incident_note", healthy.dsn, text=text, root_cause=cause)
     assert (opened.rc, noted.rc) == (0, 0), noted.text
     reports = stage.home / "reports"
     played = stage.play("incident_report", healthy.dsn, report_dir=str(reports))
@@ -180,12 +181,12 @@ def test_figures_with_the_day_of_their_time_fit_a_phone(
 
 @pytest.mark.slow
 def test_an_incident_over_midnight_names_the_day_of_each_time(
-    healthy: Pipeline, stage: Stage, browser: Browser, tmp_path: Path
+    healthy: Pipeline, stage: Stage, quick: Quick, browser: Browser, tmp_path: Path
 ) -> None:
     """And where the team has another day already, that one, too."""
-    stage.play("incident_open", healthy.dsn, incident="INC-1", title="slow", severity="high")
+    quick.play("incident_open", healthy.dsn, incident="INC-1", title="slow", severity="high")
     for play in ("pause_ingestion", "resume_ingestion"):
-        assert stage.play(play, healthy.dsn).rc == 0
+        assert quick.play(play, healthy.dsn).rc == 0
     healthy.execute(
         "UPDATE scout_ops.incidents SET opened_at = '2026-10-24 23:50Z'",
         "UPDATE scout_ops.incident_entries SET at = '2026-10-24 23:50Z'",
@@ -214,8 +215,8 @@ def test_an_incident_that_is_not_there_is_named(healthy: Pipeline, stage: Stage)
     assert json.loads((stage.home / "result.json").read_text())["results"][0]["record"] is None
 
 
-def test_reports_go_to_the_folder_the_person_is_in(healthy: Pipeline, stage: Stage) -> None:
-    stage.play("incident_open", healthy.dsn, title="slow", severity="medium", incident="INC-1")
+def test_reports_go_to_the_folder_the_person_is_in(healthy: Pipeline, stage: Stage, quick: Quick) -> None:
+    quick.play("incident_open", healthy.dsn, title="slow", severity="medium", incident="INC-1")
     played = stage.play("incident_report", healthy.dsn, cwd=stage.home)
     assert played.rc == 0, played.text
     page, _ = files(stage.home / "reports")
@@ -225,8 +226,8 @@ def test_reports_go_to_the_folder_the_person_is_in(healthy: Pipeline, stage: Sta
     assert oct(files(stage.home / "named")[0].stat().st_mode)[-3:] == "600"
 
 
-def test_databases_of_one_name_do_not_share_a_file(healthy: Pipeline, stage: Stage) -> None:
-    stage.play("incident_open", healthy.dsn, title="slow", severity="medium", incident="INC-1")
+def test_databases_of_one_name_do_not_share_a_file(healthy: Pipeline, stage: Stage, quick: Quick) -> None:
+    quick.play("incident_open", healthy.dsn, title="slow", severity="medium", incident="INC-1")
     hosts = {name: {"scout_dsn": healthy.dsn} for name in ("luzon", "visayas")}
     reports = stage.home / "reports"
     inventory = stage.inventory(hosts)

@@ -17,6 +17,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.fleets import table
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -78,9 +79,11 @@ def test_show(pg_server: Server, stage: Stage) -> None:
     pg_server.drop_database("show")
 
 
-@pytest.mark.parametrize("database", ["scout_db", "repaired_db", "deployed_db"])
-def test_a_healthy_pipeline_is_left_alone(database: str, stage: Stage, request: pytest.FixtureRequest) -> None:
-    pipeline = Pipeline(request.getfixturevalue(database))
+@pytest.mark.parametrize(
+    ("database", "played_by"), [("scout_db", "stage"), ("repaired_db", "quick"), ("deployed_db", "quick")]
+)
+def test_a_healthy_pipeline_is_left_alone(database: str, played_by: str, request: pytest.FixtureRequest) -> None:
+    pipeline, stage = Pipeline(request.getfixturevalue(database)), request.getfixturevalue(played_by)
     before = pipeline.fingerprint()
     played = stage.play("emergency_reset", pipeline.dsn)
     assert played.rc == 0, played.text
@@ -91,8 +94,11 @@ def test_a_healthy_pipeline_is_left_alone(database: str, stage: Stage, request: 
     assert "no change was needed" in played.summary
 
 
-@pytest.mark.parametrize("arguments", [["--check"], ["--check", "--diff"]])
-def test_check_writes_nothing(broken: Pipeline, stage: Stage, arguments: list[str]) -> None:
+@pytest.mark.parametrize(("arguments", "played_by"), [(["--check"], "quick"), (["--check", "--diff"], "stage")])
+def test_check_writes_nothing(
+    broken: Pipeline, arguments: list[str], played_by: str, request: pytest.FixtureRequest
+) -> None:
+    stage = request.getfixturevalue(played_by)
     with library.stuck_etl(broken.dsn, "idle_in_transaction") as stuck:
         broken.rows("SELECT pg_sleep(1.1)")
         before = broken.fingerprint()
@@ -111,31 +117,31 @@ def test_check_writes_nothing(broken: Pipeline, stage: Stage, arguments: list[st
 
 
 @pytest.mark.parametrize("variant", builder.VARIANTS)
-def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, stage: Stage) -> None:
+def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, quick: Quick) -> None:
     """The repaired switch would activate what was off; the faithful one does nothing and says otherwise."""
     pipeline = Pipeline(builder.build(pg_server.create_database(f"told_{variant}"), variant, events=600, pending=200))
     library.job_disabled_on_purpose(pipeline.dsn)
     active = pipeline.active_jobs()
 
-    left = stage.play("emergency_reset", pipeline.dsn, resume=False)
+    left = quick.play("emergency_reset", pipeline.dsn, resume=False)
     assert left.rc == 0, left.text
     assert left.result["outcome"] == "left_paused_as_told"
     assert pipeline.active_jobs() == active - JOBS
     assert "playbooks/resume_ingestion.yml when ready" in left.summary
     assert pipeline.pending() == 0
 
-    again = stage.play("emergency_reset", pipeline.dsn, resume=False)
+    again = quick.play("emergency_reset", pipeline.dsn, resume=False)
     assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
 
     before = pipeline.fingerprint()
-    planned = stage.play("emergency_reset", pipeline.dsn, "--check")
+    planned = quick.play("emergency_reset", pipeline.dsn, "--check")
     assert (planned.rc, planned.result["outcome"], planned.result["ingestion"]) == (0, "planned", "paused"), (
         planned.text
     )
     assert "resume 2 jobs" in planned.summary, "one was disabled on purpose"
     assert pipeline.fingerprint() == before
 
-    back = stage.play("resume_ingestion", pipeline.dsn)
+    back = quick.play("resume_ingestion", pipeline.dsn)
     assert back.rc == 0, back.text
     assert pipeline.active_jobs() == active
     assert back.result["outcome"] == "done"
@@ -143,14 +149,14 @@ def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, sta
     pg_server.drop_database(f"told_{variant}")
 
 
-def test_each_step_alone(broken: Pipeline, stage: Stage) -> None:
+def test_each_step_alone(broken: Pipeline, quick: Quick) -> None:
     """The playbooks of single steps do what they say, once."""
     active = broken.active_jobs()
 
     def twice(playbook: str, **options: Any) -> list[str]:
         outcomes = []
         for _ in range(2):
-            played = stage.play(playbook, broken.dsn, **options)
+            played = quick.play(playbook, broken.dsn, **options)
             assert played.rc == 0, played.text
             outcomes.append(played.result["outcome"])
         assert played.recap()["changed"] == 0
@@ -166,7 +172,7 @@ def test_each_step_alone(broken: Pipeline, stage: Stage) -> None:
         assert twice("terminate_sessions", stuck_after_seconds=1) == ["done", "unchanged"]
         assert not holder.alive()
     # The pipeline's own ETL still stops at what is pending.
-    refused = stage.play("resume_ingestion", broken.dsn)
+    refused = quick.play("resume_ingestion", broken.dsn)
     assert (refused.rc, refused.result["ingestion"]) == (2, "paused"), refused.text
     assert broken.active_jobs() == active - JOBS
     assert twice("resume_ingestion", proof=False) == ["done", "unchanged"]
@@ -191,13 +197,13 @@ def test_many_databases_each_on_its_own(another_broken: Callable[[], Pipeline], 
 
 
 @pytest.mark.parametrize("moment", ["0044-03-15 BC", "10000-01-01", "infinity"])
-def test_no_moment_that_an_event_carries_stops_a_reset(scout_db: str, stage: Stage, moment: str) -> None:
+def test_no_moment_that_an_event_carries_stops_a_reset(scout_db: str, quick: Quick, moment: str) -> None:
     pipeline = Pipeline(scout_db)
     with psycopg.connect(scout_db, autocommit=True) as connection:
         event = generator.insert(connection, generator.transaction(9, 1))
         connection.execute("UPDATE scout.bronze_events SET ingested_at = %s WHERE event_id = %s", [moment, event])
     library.gold_stale(scout_db)
-    played = stage.play("emergency_reset", pipeline.dsn)
+    played = quick.play("emergency_reset", pipeline.dsn)
     assert played.rc == 0, played.text
     assert pipeline.one("SELECT count(*) FROM scout.silver_transactions WHERE transaction_id = '9-00000001'") == 1
     assert "now    ingestion is running" in played.summary or "now ingestion is running" in played.summary

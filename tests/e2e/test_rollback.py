@@ -23,6 +23,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fak
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump, program
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
 from tests import CHECKOUT
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 from tests.integration.clones import Story, everything, quiet_git, story
@@ -73,14 +74,15 @@ class Release:
         self.bad, self.tip = schema(pipeline), released.head
         assert self.bad != self.good
 
-    def play(self, *arguments: str, dsn: str | None = None, **options: Any) -> Played:
-        """The rollback with the application's options."""
+    def play(self, *arguments: str, stage: Stage | None = None, dsn: str | None = None, **options: Any) -> Played:
+        """The rollback with the application's options, on this stage, or on the one of the release."""
         given = {
             "release": "v5.2.1", "incident": "INC-2041", "application_dir": str(self.story.clone.path), "application_push": True,
             "edge_function_project": PROJECT, "edge_function_cli": str(self.cli.path), "edge_function_token": TOKEN,
             "rehearse": False,
         }  # fmt: skip
-        played = self.stage.play("rollback", dsn or self.pipeline.dsn, *arguments, **{**given, **options})
+        on = stage or self.stage
+        played = on.play("rollback", dsn or self.pipeline.dsn, *arguments, **{**given, **options})
         assert "Traceback" not in played.text
         assert TOKEN not in played.text
         return played
@@ -137,13 +139,15 @@ def released(story: Story) -> Story:
 
 
 @pytest.fixture
-def bad(healthy: Pipeline, stage: Stage, released: Story, tmp_path: Path) -> Release:
-    return Release(healthy, stage, released, tmp_path)
+def bad(healthy: Pipeline, quick: Quick, released: Story, tmp_path: Path) -> Release:
+    """Where nothing else is said, its playbooks are played in this process."""
+    return Release(healthy, quick, released, tmp_path)
 
 
-def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Release) -> None:
-    """The check writes nothing, the run proves all of it, the same again does nothing, and undo brings the release back."""
-    pipeline = bad.pipeline
+def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Release, stage: Stage) -> None:
+    """By Ansible: the check writes nothing, the run proves all of it, the same again does nothing, and undo brings the release
+    back."""
+    pipeline, bad.stage = bad.pipeline, stage
     before, clone = pipeline.fingerprint(), everything(bad.story.clone.path)
     planned = bad.play("--check", "--diff")
     made = ran(planned, "planned")
@@ -401,9 +405,12 @@ def test_what_postgresql_would_refuse_is_refused_in_the_plan(bad: Release) -> No
     bad.is_back()
 
 
-def test_what_cannot_be_meant_is_refused_before_anything_is_paused(bad: Release) -> None:
+def test_what_cannot_be_meant_is_refused_before_anything_is_paused(bad: Release, stage: Stage) -> None:
     """An unknown release names those there are; a value that cannot be used is named."""
-    assert "patience_seconds 'soon' is not a number" in bad.refused("bad_input", patience_seconds="soon").summary
+    assert (
+        "patience_seconds 'soon' is not a number"
+        in bad.refused("bad_input", patience_seconds="soon", stage=stage).summary
+    )
     # What Ansible itself would take for no, and for a variable of somebody else.
     for options, said in (
         ({"pause": "ture"}, "pause 'ture' is not a yes or no"),
@@ -417,7 +424,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_paused(bad: Release)
     assert "captured are: v5.2.1" in bad.refused("bad_input", release="v9", schema_rollback_enabled=False).summary
 
 
-def test_one_function_or_one_column_goes_back_alone(bad: Release) -> None:
+def test_one_function_or_one_column_goes_back_alone(bad: Release, stage: Stage) -> None:
     """The application stays, unless it is asked for; other signatures are named."""
     word = "scout.load_silver_from_bronze(integer)"
     played = bad.play(release="", drop_function=word, smoke=False)
@@ -432,9 +439,9 @@ def test_one_function_or_one_column_goes_back_alone(bad: Release) -> None:
     # As a person types it: Ansible cuts what is given at the spaces that nothing quotes.
     cut = "drop_function=scout.reprocess_bronze_window(timestamptz, timestamptz, integer)"
     whole = '{"drop_function": "scout.reprocess_bronze_window(timestamptz, timestamptz, integer)"'
-    assert whole in bad.refused("bad_input", "-e", cut, release="").summary
+    assert whole in bad.refused("bad_input", "-e", cut, release="", stage=stage).summary
     typed = "drop_function='scout.reprocess_bronze_window(timestamptz, timestamptz, integer)'"
-    same = bad.play("-e", typed, release="")
+    same = bad.play("-e", typed, release="", stage=stage)
     assert ran(same, "unchanged")["changed"] is False
     assert "reprocess_bronze_window" in same.text
     refused = bad.refused("bad_input", drop_function="scout.load_silver_from_bronze(text)")
@@ -471,7 +478,7 @@ def test_the_documented_role_goes_back_where_it_was_made_to(bad: Release, pg_ser
 
 
 def test_two_databases_go_back_each_by_itself(
-    bad: Release, pg_server: Server, another_broken: Callable[[], Pipeline]
+    bad: Release, stage: Stage, pg_server: Server, another_broken: Callable[[], Pipeline]
 ) -> None:
     """One of them has no capture, and fails alone."""
     other = another_broken()
@@ -480,8 +487,8 @@ def test_two_databases_go_back_each_by_itself(
         "never": {"scout_dsn": other.dsn, "scout_application_dir": ""},
     }
     before = other.fingerprint()
-    played = bad.stage.play(
-        "rollback", None, "-i", bad.stage.inventory(hosts), release="v5.2.1", incident="INC-2041",
+    played = stage.play(
+        "rollback", None, "-i", stage.inventory(hosts), release="v5.2.1", incident="INC-2041",
     )  # fmt: skip
     assert played.rc == 2, played.text
     assert {host: made["outcome"] for host, made in played.results.items()} == {"captured": "done", "never": "failed"}

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually, listed
 from tests.integration.modules import call, operator
@@ -90,9 +91,9 @@ def test_a_fault_in_the_middle_pauses_again(healthy: Pipeline, stage: Stage) -> 
     assert "by" in refused.result["error"]["said"]
 
 
-def test_unless_told_it_does_not_pause(healthy: Pipeline, stage: Stage) -> None:
+def test_unless_told_it_does_not_pause(healthy: Pipeline, quick: Quick) -> None:
     library.negative_totals(healthy.dsn)
-    played = stage.play("watch_recovery", healthy.dsn, **LONG)
+    played = quick.play("watch_recovery", healthy.dsn, **LONG)
     assert played.rc == 2, played.text
     assert (played.result["ingestion"], played.result["changed"]) == ("running", False)
     assert played.result["watch"]["counts"] == {"failing": 3}
@@ -100,10 +101,10 @@ def test_unless_told_it_does_not_pause(healthy: Pipeline, stage: Stage) -> None:
     assert "now ingestion is running, still failing: critical_alerts" in played.summary
 
 
-def test_a_pause_that_is_refused_is_said_first(healthy: Pipeline, stage: Stage) -> None:
+def test_a_pause_that_is_refused_is_said_first(healthy: Pipeline, quick: Quick) -> None:
     library.negative_totals(healthy.dsn)
     held = call("scout_lease", healthy.dsn, state="held", incident="INC-9")
-    played = stage.play("watch_recovery", healthy.dsn, repause=True, **LONG)
+    played = quick.play("watch_recovery", healthy.dsn, repause=True, **LONG)
     assert played.rc == 2, played.text
     assert healthy.active_jobs() >= JOBS
     assert "refused to start while another run is active" in played.summary
@@ -112,30 +113,30 @@ def test_a_pause_that_is_refused_is_said_first(healthy: Pipeline, stage: Stage) 
     call("scout_lease", healthy.dsn, state="released", lease_token=held["token"])
 
 
-def test_who_may_not_pause_learns_it_before(healthy: Pipeline, stage: Stage) -> None:
+def test_who_may_not_pause_learns_it_before(healthy: Pipeline, quick: Quick) -> None:
     with operator(healthy.dsn, without="member") as dsn:
-        played = stage.play("watch_recovery", dsn, repause=True, **QUICK)
+        played = quick.play("watch_recovery", dsn, repause=True, **QUICK)
         assert played.rc == 2, played.text
         assert shown(played.text) == []
         assert played.result["error"]["kind"] == "missing_privilege"
     with operator(healthy.dsn) as dsn:
         library.negative_totals(healthy.dsn)
-        played = stage.play("watch_recovery", dsn, repause=True, **LONG)
+        played = quick.play("watch_recovery", dsn, repause=True, **LONG)
         assert (played.rc, played.result["ingestion"]) == (2, "paused"), played.text
         assert call("scout_ingestion", dsn, state="running")["changed"]
 
 
-def test_check_mode_looks_once(healthy: Pipeline, stage: Stage) -> None:
+def test_check_mode_looks_once(healthy: Pipeline, quick: Quick) -> None:
     before = healthy.fingerprint()
-    played = stage.play("watch_recovery", healthy.dsn, "--check", repause=True)
+    played = quick.play("watch_recovery", healthy.dsn, "--check", repause=True)
     assert played.rc == 0, played.text
     assert played.result["outcome"] == "planned"
     assert "saw would watch, 61 samples in 30 min; now it is healthy" in played.summary
     assert healthy.fingerprint() == before
-    assert not stage.evidence.exists()
+    assert not quick.evidence.exists()
     library.negative_totals(healthy.dsn)
     before = healthy.fingerprint()
-    played = stage.play("watch_recovery", healthy.dsn, "--check", repause=True)
+    played = quick.play("watch_recovery", healthy.dsn, "--check", repause=True)
     assert (played.rc, healthy.fingerprint()) == (0, before)
     assert "now it is failing" in played.summary
 

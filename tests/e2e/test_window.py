@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 from tests.integration.modules import connect
@@ -70,23 +71,23 @@ def test_a_recovery_from_check_to_the_undo(healthy: Pipeline, stage: Stage) -> N
     assert scout_tables(healthy.dsn) == tables
 
 
-def test_after_an_undo_the_queue_is_drained(healthy: Pipeline, stage: Stage) -> None:
+def test_after_an_undo_the_queue_is_drained(healthy: Pipeline, quick: Quick) -> None:
     """What had been pending is loaded before the jobs go on; what had been wrong is wrong again."""
     case, options = damaged_window(healthy)
     negative = healthy.rows(NEGATIVE)
     assert negative
-    played = stage.play("window_recovery", healthy.dsn, **options)
-    undone = stage.play("undo", healthy.dsn, run_id=played.result["move"]["run_id"])
+    played = quick.play("window_recovery", healthy.dsn, **options)
+    undone = quick.play("undo", healthy.dsn, run_id=played.result["move"]["run_id"])
     assert undone.rc == 0, undone.text
     assert undone.result["ingestion"] == "running"
     assert healthy.rows(NEGATIVE) == negative
     assert healthy.unaccounted([*case.written]) == []
 
 
-def test_what_waits_outside_and_cannot_be_loaded_is_what_the_jobs_meet(healthy: Pipeline, stage: Stage) -> None:
+def test_what_waits_outside_and_cannot_be_loaded_is_what_the_jobs_meet(healthy: Pipeline, quick: Quick) -> None:
     """The window is recovered, and ingestion paused again until somebody quarantines those."""
     case, options = damaged_window(healthy)
-    played = stage.play("window_recovery", healthy.dsn, **options | {"proof": True})
+    played = quick.play("window_recovery", healthy.dsn, **options | {"proof": True})
     assert played.rc == 2, played.text
     assert played.result["ingestion"] == "paused"
     assert not JOBS & healthy.active_jobs()
@@ -95,16 +96,16 @@ def test_what_waits_outside_and_cannot_be_loaded_is_what_the_jobs_meet(healthy: 
     case.check()
 
 
-def test_what_cannot_be_recovered_leaves_ingestion_paused(healthy: Pipeline, stage: Stage) -> None:
+def test_what_cannot_be_recovered_leaves_ingestion_paused(healthy: Pipeline, quick: Quick) -> None:
     """Told to stop at poison, it does, and stays paused; without that the same command finishes and resumes."""
     case, options = damaged_window(healthy)
-    stopped = stage.play("window_recovery", healthy.dsn, poison="stop", **options)
+    stopped = quick.play("window_recovery", healthy.dsn, poison="stop", **options)
     assert stopped.rc == 2, stopped.text
     assert stopped.result["ingestion"] == "paused"
     assert "again" in stopped.result["next"][0]
     assert "ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs" in stopped.summary
     assert not JOBS & healthy.active_jobs()
-    finished = stage.play("window_recovery", healthy.dsn, **options)
+    finished = quick.play("window_recovery", healthy.dsn, **options)
     assert finished.rc == 0, finished.text
     assert finished.result["ingestion"] == "running"
     assert healthy.active_jobs() >= JOBS
@@ -128,11 +129,11 @@ def test_the_last_hour_through_a_runner(healthy: Pipeline, stage: Stage) -> None
     assert healthy.rows(GOLD_BEHIND) == []
 
 
-def test_what_was_paused_before_stays_paused(healthy: Pipeline, stage: Stage) -> None:
+def test_what_was_paused_before_stays_paused(healthy: Pipeline, quick: Quick) -> None:
     case, options = damaged_window(healthy)
-    paused = stage.play("pause_ingestion", healthy.dsn, incident="INC-1")
+    paused = quick.play("pause_ingestion", healthy.dsn, incident="INC-1")
     assert paused.rc == 0, paused.text
-    played = stage.play("window_recovery", healthy.dsn, **options)
+    played = quick.play("window_recovery", healthy.dsn, **options)
     assert played.rc == 0, played.text
     assert played.result["ingestion"] == "paused"
     assert not JOBS & healthy.active_jobs()
