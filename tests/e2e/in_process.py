@@ -9,6 +9,9 @@ import functools
 import json
 import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +21,8 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.filter.core import combine
-from jinja2 import Environment, StrictUndefined
+from ansible.plugins.test.core import truthy
+from jinja2 import ChainableUndefined, Environment, StrictUndefined
 from jinja2.runtime import Context, missing
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
@@ -27,12 +31,13 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.co
 from ansible_collections.scout.recovery.plugins.plugin_utils import task_options
 from tests import CHECKOUT, results
 from tests.e2e.pasting import assert_accepted
-from tests.e2e.play import PLUGINS, Played, Stage, listed
+from tests.e2e.play import PLUGINS, Played, Stage, environment, listed
 from tests.integration.modules import as_declared
 
 OURS = "scout.recovery."
 BUILTIN = "ansible.builtin."
 SUMMARY = "scout_summary"
+OPTIONS = "scout_options"
 FAILED_EXIT_CODE = 2
 
 #: Parts of a result that are for the screen, or that Ansible adds.
@@ -43,7 +48,21 @@ REACHED = frozenset({"dsn", "password"})
 OMIT = object()
 EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 #: What a task may say besides its action. Whatever else one says is refused, for nothing here would do it.
-KNOWN = frozenset({"name", "when", "register", "vars", "tags", "failed_when", "block", "rescue", "always"})
+KNOWN = frozenset(
+    {
+        "name",
+        "when",
+        "register",
+        "vars",
+        "tags",
+        "failed_when",
+        "changed_when",
+        "check_mode",
+        "block",
+        "rescue",
+        "always",
+    }
+)
 
 
 class EndOfRole(Exception):
@@ -107,6 +126,10 @@ def recorded(stage: Stage, playbook: str, dsn: str, **options: Any) -> tuple[Pla
     return played, [Ran(*json.loads(line)) for line in report.read_text().splitlines()]
 
 
+class Unknown(ChainableUndefined, StrictUndefined):
+    """What is not defined has no parts that are; whoever uses it without a default has made a mistake."""
+
+
 class Lazy(Context):
     """Templates a variable when an expression asks for it, as Ansible does."""
 
@@ -122,10 +145,11 @@ def _loaded(path: Path) -> Any:
 
 @functools.cache
 def _environment() -> Environment:
-    made = Environment(undefined=StrictUndefined)
+    made = Environment(undefined=Unknown)
     made.context_class = Lazy
     made.filters |= {"combine": combine, "bool": lambda value: str(value).lower() in ("true", "yes", "on", "1")}
     made.tests |= {name: functools.partial(_is, name) for name in ("changed", "failed", "skipped")}
+    made.tests["truthy"] = truthy
     return made
 
 
@@ -141,10 +165,22 @@ def _compiled(expression: str) -> Callable[..., Any]:
 class InProcess:
     """One playbook on one database; `ran` is what it has done."""
 
-    def __init__(self, stage: Stage, dsn: str, **settings: Any) -> None:
-        self.stage, self.dsn = stage, dsn
+    def __init__(
+        self,
+        stage: Stage,
+        dsn: str,
+        *,
+        on_task: Callable[[str], None] = lambda _task: None,
+        controller: int | None = None,
+        **settings: Any,
+    ) -> None:
+        self.stage, self.dsn, self.on_task = stage, dsn, on_task
+        #: The process whose end ends its lease; that of whoever started this one, where none is given.
+        self.controller = controller or os.getppid()
         self.settings = {"result_file": str(stage.home / "result.json"), **settings}
         self.ran: list[Ran] = []
+        #: How many tasks have changed something.
+        self.changed = 0
         self.screen: list[str] = []
         self.summary: list[str] = []
         self._playbook = ""
@@ -152,14 +188,16 @@ class InProcess:
         self._variables: dict[str, Any] = {}
 
     def play(self, playbook: str) -> Played:
-        """Runs the playbook to its end."""
-        self._playbook = f"playbooks/{playbook}.yml"
-        [play] = _loaded(CHECKOUT / self._playbook)
-        for role in _roles(play["tasks"]):
-            self._variables |= _own(role, "defaults")
+        """Runs the playbook to its end; a bare name is a playbook of the checkout."""
+        path = Path(playbook) if "/" in playbook else CHECKOUT / "playbooks" / f"{playbook}.yml"
         (self.stage.home / "result.json").unlink(missing_ok=True)
         try:
-            self._tasks(play["tasks"], Scope())
+            for place, play in _plays(path):
+                self._playbook = str(place.relative_to(CHECKOUT))
+                self._variables |= {"ansible_playbook_python": sys.executable, "playbook_dir": str(place.parent)}
+                for role in _roles(play["tasks"]):
+                    self._variables |= _own(role, "defaults")
+                self._tasks(play["tasks"], Scope())
             code = 0
         except TaskFailed:
             code = FAILED_EXIT_CODE
@@ -191,25 +229,48 @@ class InProcess:
         if kind == "import_role":
             self._role(given, scope)
             return
+        if kind == "import_tasks":
+            self._tasks(_loaded(CHECKOUT / "roles" / scope.role / "tasks" / given), scope)
+            return
+        self.on_task(task.get("name", ""))
         refused = next((each for each in scope.conditions if not self._true(each, scope)), None)
         if refused is not None:
             if "register" in task:
                 skipped = {"changed": False, "skipped": True, "skip_reason": "Conditional result was False"}
                 self._registered[task["register"]] = skipped | {"false_condition": refused}
-        elif kind == "include_role":
-            self._role(given, Scope(scope.role, scope.variables))
-        elif kind == "include_tasks":
-            self._tasks(_loaded(CHECKOUT / "roles" / scope.role / "tasks" / given), Scope(scope.role, scope.variables))
-        elif kind == "meta":
-            assert given == "end_role", given
-            raise EndOfRole
-        elif kind == "debug":
-            self.screen.append(self._template(given["msg"], scope))
+        elif kind in ("include_role", "include_tasks"):
+            self._included(kind, given, Scope(scope.role, scope.variables))
+        elif action.startswith(BUILTIN):
+            self._builtin(kind, given, task, scope)
         else:
             self._module(action.removeprefix(OURS), given, task, scope)
 
+    def _included(self, kind: str, given: Any, scope: Scope) -> None:
+        if kind == "include_role":
+            self._role(given, scope)
+        else:
+            self._tasks(_loaded(CHECKOUT / "roles" / scope.role / "tasks" / given), scope)
+
+    def _builtin(self, kind: str, given: Any, task: Mapping[str, Any], scope: Scope) -> None:
+        match kind:
+            case "meta":
+                assert given == "end_role", given
+                raise EndOfRole
+            case "set_fact":
+                self._registered |= self._template(given, scope)
+            case "debug":
+                self.screen.append(self._template(given["msg"], scope))
+            case "fail":
+                self._failed(task, self._template(given["msg"], scope))
+            case "wait_for":
+                time.sleep(given["timeout"])
+            case "command":
+                self._command(self._template(given["argv"], scope), task, scope)
+            case _:
+                raise AssertionError(f"{kind} is not played here")
+
     def _role(self, given: Mapping[str, str], scope: Scope) -> None:
-        role = given["name"].removeprefix(OURS)
+        role = self._template(given["name"], scope).removeprefix(OURS)
         try:
             self._tasks(
                 _loaded(CHECKOUT / "roles" / role / "tasks" / given["tasks_from"]),
@@ -220,19 +281,38 @@ class InProcess:
 
     def _module(self, name: str, given: Mapping[str, Any], task: Mapping[str, Any], scope: Scope) -> None:
         args = {option: self._template(value, scope) for option, value in given.items()}
-        result = self._result(name, {option: value for option, value in args.items() if value is not OMIT})
+        check = self._true(self._template(task.get("check_mode", False), scope), scope)
+        result = self._result(name, {option: value for option, value in args.items() if value is not OMIT}, check=check)
         if "failed_when" in task:
             assert task["failed_when"] is False, task
             result["failed"] = False
         if "register" in task:
             self._registered[task["register"]] = result
         if result["failed"]:
-            self.screen.append(f"[ERROR]: {task['name']}: {result['msg']}")
-            raise TaskFailed(result["msg"])
+            self._failed(task, result["msg"])
+        self._count(result["changed"], task, scope)
 
-    def _result(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
-        """As the front for all modules makes it, and that of the summary."""
+    def _command(self, argv: list[str], task: Mapping[str, Any], scope: Scope) -> None:
+        """A program of somebody else's, in the environment of a playbook."""
+        env = environment(self.stage.home, {"SCOUT_DSN": self.dsn})
+        done = subprocess.run(argv, env=env, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            self._failed(task, done.stderr)
+        self._count(True, task, scope)
+
+    def _failed(self, task: Mapping[str, Any], said: str) -> None:
+        self.screen.append(f"[ERROR]: {task['name']}: {said}")
+        raise TaskFailed(said)
+
+    def _count(self, changed: bool, task: Mapping[str, Any], scope: Scope) -> None:
+        self.changed += self._true(task.get("changed_when", changed), scope)
+
+    def _result(self, name: str, args: dict[str, Any], *, check: bool) -> dict[str, Any]:
+        """As the front for all modules makes it, and those of the summary and of the options."""
         module = results.module(name)
+        if name == OPTIONS:
+            # What is wrong in options is found by Ansible's own templating, and tested with it.
+            return {"changed": False, "failed": False}
         variables = {**self._registered, **listed(self.settings), "scout_dsn": self.dsn}
         left_open = task_options.left_open(module.SPEC, args, variables, self, DataLoader())
         checked = ArgumentSpecValidator(module.SPEC, **getattr(module, "RULES", {})).validate(args | left_open)
@@ -244,7 +324,7 @@ class InProcess:
             (self.screen if params["first"] else self.summary).extend(result.get("lines", []))
         else:
             progress = Progress(lambda line: self.screen.append(f"[localhost] {line}"))
-            result = invoke(module.run, name, params, check=False, progress=progress, controller_pid=os.getppid())
+            result = invoke(module.run, name, params, check=check, progress=progress, controller_pid=self.controller)
             as_declared(name, result)
         self.ran.append(Ran(name, params, result))
         kept = {part: value for part, value in result.items() if part not in ("diff", "lines")}
@@ -288,8 +368,19 @@ class InProcess:
     def _lookup(self, plugin: str, name: str, default: Any = None) -> Any:
         if plugin == "ansible.builtin.env":
             return {"SCOUT_EVIDENCE": str(self.stage.home / "evidence")}.get(name, default)
+        if plugin == "ansible.builtin.vars":
+            return self._registered.get(name, default)
         assert plugin == "scout.recovery.setting", plugin
         return self.settings.get(name, default)
+
+
+def _plays(path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """The plays of a playbook and of those that it imports, each with where it is written."""
+    for play in _loaded(path):
+        if imported := play.get(f"{BUILTIN}import_playbook"):
+            yield from _plays(CHECKOUT / "playbooks" / f"{imported.removeprefix(OURS)}.yml")
+        else:
+            yield path, play
 
 
 def _own(role: str, kind: str) -> dict[str, Any]:
