@@ -25,6 +25,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playb
     PlaybookProcess,
     PlaybookRunner,
 )
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import game
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox import operator_role
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox.base import Sandbox
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
@@ -126,7 +127,14 @@ class Playing(PlaybookProcess):
         time.sleep(float(order.variables.get("stuck_after_seconds", 0)))
         try:
             with acting_as(order.actor), controller() as pid:
-                driver = InProcess(Stage(folder), order.dsn, on_task=self._started, controller=pid, **order.variables)
+                driver = InProcess(
+                    Stage(folder),
+                    order.dsn,
+                    on_task=self._started,
+                    controller=pid,
+                    check=order.check,
+                    **order.variables,
+                )
                 played = driver.play(str(order.playbook))
         except BaseException:
             (folder / "player.log").write_text(traceback.format_exc())
@@ -172,7 +180,8 @@ def drill_in_process(patch: pytest.MonkeyPatch, copies: Copies) -> None:
     def wait(scene: Scene, seconds: float) -> None:
         scene.progress.wait(seconds * FASTER)
 
-    patch.setattr(drill_run, "open_sandbox", open_sandbox)
+    for each in (drill_run, game):
+        patch.setattr(each, "open_sandbox", open_sandbox)
     patch.setattr(PlaybookRunner, "start", start)
     patch.setattr(live_load, "MINUTE_SECONDS", MINUTE_SECONDS)
     patch.setitem(actions.ACTIONS, "wait", wait)

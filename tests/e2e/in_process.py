@@ -58,6 +58,7 @@ KNOWN = frozenset(
         "failed_when",
         "changed_when",
         "check_mode",
+        "diff",
         "block",
         "rescue",
         "always",
@@ -172,9 +173,10 @@ class InProcess:
         *,
         on_task: Callable[[str], None] = lambda _task: None,
         controller: int | None = None,
+        check: bool = False,
         **settings: Any,
     ) -> None:
-        self.stage, self.dsn, self.on_task = stage, dsn, on_task
+        self.stage, self.dsn, self.on_task, self.check = stage, dsn, on_task, check
         #: The process whose end ends its lease; that of whoever started this one, where none is given.
         self.controller = controller or os.getppid()
         self.settings = {"result_file": str(stage.home / "result.json"), **settings}
@@ -281,7 +283,7 @@ class InProcess:
 
     def _module(self, name: str, given: Mapping[str, Any], task: Mapping[str, Any], scope: Scope) -> None:
         args = {option: self._template(value, scope) for option, value in given.items()}
-        check = self._true(self._template(task.get("check_mode", False), scope), scope)
+        check = self._true(self._template(task.get("check_mode", self.check), scope), scope)
         result = self._result(name, {option: value for option, value in args.items() if value is not OMIT}, check=check)
         if "failed_when" in task:
             assert task["failed_when"] is False, task
@@ -319,7 +321,7 @@ class InProcess:
         assert not checked.error_messages, checked.error_messages
         params = json.loads(json.dumps(checked.validated_parameters))
         if name == SUMMARY:
-            result: dict[str, Any] = {**summarize(params, check=False, again=f"ansible-playbook {self._playbook}")}
+            result: dict[str, Any] = {**summarize(params, check=check, again=f"ansible-playbook {self._playbook}")}
             # What is said before a run is waited for comes at once, the rest last of all, as the callback has it.
             (self.screen if params["first"] else self.summary).extend(result.get("lines", []))
         else:
@@ -360,7 +362,7 @@ class InProcess:
                 "template": lambda value: self._template(value, scope),
                 "lookup": self._lookup,
                 "omit": OMIT,
-                "ansible_check_mode": False,
+                "ansible_check_mode": self.check,
                 "inventory_hostname": "localhost",
             }
         )
