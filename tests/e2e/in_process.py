@@ -9,6 +9,8 @@ import functools
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 import unittest.mock
 from collections import Counter
@@ -32,7 +34,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.co
 from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, front, given_options, task_options
 from tests import CHECKOUT, results
 from tests.e2e.pasting import assert_accepted
-from tests.e2e.play import PLUGINS, Played, Stage
+from tests.e2e.play import PLUGINS, Played, Stage, environment
 from tests.integration.modules import as_declared
 
 OURS = "scout.recovery."
@@ -181,8 +183,19 @@ def _compiled(expression: str) -> Callable[..., Any]:
 class InProcess:
     """One playbook on one database; `ran` is what it has done."""
 
-    def __init__(self, stage: Stage, dsn: str, *, check: bool = False, **settings: Any) -> None:
-        self.stage, self.dsn, self.check = stage, dsn, check
+    def __init__(
+        self,
+        stage: Stage,
+        dsn: str,
+        *,
+        check: bool = False,
+        on_task: Callable[[str], None] = lambda _task: None,
+        controller: int | None = None,
+        **settings: Any,
+    ) -> None:
+        self.stage, self.dsn, self.check, self.on_task = stage, dsn, check, on_task
+        #: The process whose end ends its lease; that of whoever started this one, where none is given.
+        self.controller = controller or os.getppid()
         self.settings = {"result_file": str(stage.home / "result.json"), **settings}
         self.ran: list[Ran] = []
         self.screen: list[str] = []
@@ -194,17 +207,18 @@ class InProcess:
         self._variables: dict[str, Any] = {}
 
     def play(self, playbook: str) -> Played:
-        """Runs the playbook to its end."""
-        assert any(playbook in compared for compared in COMPARED.values()), playbook
-        self._playbook = f"playbooks/{playbook}.yml"
-        [play] = _loaded(CHECKOUT / self._playbook)
-        for role in _roles(play["tasks"]):
-            self._variables |= _own(role, "defaults")
+        """Runs the playbook to its end; a bare name is a playbook of the checkout."""
+        path = Path(playbook) if "/" in playbook else CHECKOUT / "playbooks" / f"{playbook}.yml"
         (self.stage.home / "result.json").unlink(missing_ok=True)
         try:
             # As the command line says them.
             with unittest.mock.patch.object(load_extra_vars, "extra_vars", dict(self.settings), create=True):
-                self._tasks(play["tasks"], Scope())
+                for place, play in _plays(path):
+                    self._playbook = str(place.relative_to(CHECKOUT))
+                    self._variables |= {"ansible_playbook_python": sys.executable, "playbook_dir": str(place.parent)}
+                    for role in _roles(play["tasks"]):
+                        self._variables |= _own(role, "defaults")
+                    self._tasks(play["tasks"], Scope())
             code = 0
         except TaskFailed:
             code = FAILED_EXIT_CODE
@@ -239,9 +253,12 @@ class InProcess:
         given, kind = task[action], action.removeprefix(BUILTIN)
         if kind == "import_role":
             self._role(given, scope)
-        elif kind == "import_tasks":
+            return
+        if kind == "import_tasks":
             self._file(given, scope)
-        elif (refused := next((each for each in scope.conditions if not self._true(each, scope)), None)) is not None:
+            return
+        self.on_task(task.get("name", ""))
+        if (refused := next((each for each in scope.conditions if not self._true(each, scope)), None)) is not None:
             if "register" in task:
                 skipped = {"changed": False, "skipped": True, "skip_reason": "Conditional result was False"}
                 self._registered[task["register"]] = skipped | {"false_condition": refused}
@@ -249,16 +266,43 @@ class InProcess:
             self._role(given, scope.included())
         elif kind == "include_tasks":
             self._file(given, scope.included())
-        elif kind == "meta":
-            assert given == "end_role", given
-            raise EndOfRole
-        elif kind == "debug":
-            self.screen.append(self._template(given["msg"], scope))
-        elif kind == "set_fact":
-            self._registered |= {name: self._template(value, scope) for name, value in given.items()}
-            self.recap["ok"] += 1
+        elif action.startswith(BUILTIN):
+            self._builtin(kind, given, task, scope)
         else:
             self._module(action.removeprefix(OURS), given, task, scope)
+
+    def _builtin(self, kind: str, given: Any, task: Mapping[str, Any], scope: Scope) -> None:
+        match kind:
+            case "meta":
+                assert given == "end_role", given
+                raise EndOfRole
+            case "debug":
+                self.screen.append(self._template(given["msg"], scope))
+            case "set_fact":
+                self._registered |= {name: self._template(value, scope) for name, value in given.items()}
+                self.recap["ok"] += 1
+            case "fail":
+                self._failed(task, self._template(given["msg"], scope))
+            case "wait_for":
+                time.sleep(given["timeout"])
+            case "command":
+                self._command(self._template(given["argv"], scope), task)
+            case _:
+                raise AssertionError(f"{kind} is not played here")
+
+    def _command(self, argv: list[str], task: Mapping[str, Any]) -> None:
+        """A program of somebody else's, in the environment of a playbook."""
+        env = environment(self.stage.home, {"SCOUT_DSN": self.dsn})
+        done = subprocess.run(argv, env=env, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            self._failed(task, done.stderr)
+        self.recap["ok"] += 1
+        self.recap["changed"] += task.get("changed_when", True)
+
+    def _failed(self, task: Mapping[str, Any], said: str) -> None:
+        self.recap["failed"] += 1
+        self.screen.append(f"[ERROR]: {task['name']}: {said}")
+        raise TaskFailed(said)
 
     def _file(self, name: str, scope: Scope) -> None:
         self._tasks(_loaded(CHECKOUT / "roles" / scope.role / "tasks" / name), scope)
@@ -340,7 +384,7 @@ class InProcess:
         else:
             params = front.validated(module, args | left_open)
             progress = Progress(lambda line: self.screen.append(f"[{HOST}] {line}"))
-            result = invoke(module.run, name, params, check=check, progress=progress, controller_pid=os.getppid())
+            result = invoke(module.run, name, params, check=check, progress=progress, controller_pid=self.controller)
             as_declared(name, result)
             result = cast("dict[str, Any]", remove_values(result, secrets(params)))
         self.ran.append(Ran(name, params, result))
@@ -420,6 +464,17 @@ class Quick(Stage):
         assert set(arguments) <= {"--check"}, arguments
         assert (env, cwd) == (None, CHECKOUT)
         return InProcess(self, dsn, check=bool(arguments), **options).play(playbook)
+
+
+def _plays(path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """The plays of a playbook and of those that it imports, each with where it is written."""
+    if path.parent == CHECKOUT / "playbooks":
+        assert any(path.stem in compared for compared in COMPARED.values()), path
+    for play in _loaded(path):
+        if imported := play.get(f"{BUILTIN}import_playbook"):
+            yield from _plays(CHECKOUT / "playbooks" / f"{imported.removeprefix(OURS)}.yml")
+        else:
+            yield path, play
 
 
 def _own(role: str, kind: str) -> dict[str, Any]:

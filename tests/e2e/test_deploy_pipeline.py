@@ -9,6 +9,7 @@ import concurrent.futures
 import contextlib
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fak
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import uri
 from tests.door import Door
 from tests.e2e.deploying import BAD, GOOD, HALF, SCRIPT, Team, differing, script_behind
+from tests.e2e.inner_door import InnerDoor
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, eventually
 from tests.integration.clones import hook, quiet_git
@@ -31,16 +33,24 @@ PASSWORD = "n0t-for-the-process-list"
 AGE = "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '1 hour'"
 
 
+#: Tests of whole runs, and of those that are stopped while a playbook is at work: Ansible itself plays it.
+WHOLE = pytest.mark.parametrize("team", ["forked"], indirect=True)
+
+
 @pytest.fixture(scope="module")
-def script(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script, with playbooks that are forked."""
-    return script_behind(door, tmp_path_factory.mktemp("checkout"))
+def scripts(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """The script, with playbooks that are forked, and with those that are played in this process."""
+    with InnerDoor() as inner:
+        doors = {"forked": door, "in process": inner}
+        yield {name: script_behind(each, tmp_path_factory.mktemp("checkout")) for name, each in doors.items()}
 
 
 @pytest.fixture
-def team(healthy: Pipeline, tmp_path: Path, quiet_git: None, script: Path) -> Team:
+def team(
+    request: pytest.FixtureRequest, healthy: Pipeline, tmp_path: Path, quiet_git: None, scripts: dict[str, Path]
+) -> Team:
     """A team whose v5.2.1 runs well; test_deploy_files.py has the script as it is, and rollbacks that are rehearsed."""
-    return Team(tmp_path / "team", healthy, script, rehearse=False)
+    return Team(tmp_path / "team", healthy, scripts[getattr(request, "param", "in process")], rehearse=False)
 
 
 class Before:
@@ -74,6 +84,7 @@ def told(team: Team) -> list[str]:
     return team.notified.read_text().splitlines() if team.notified.exists() else []
 
 
+@WHOLE
 def test_a_good_release_is_deployed_and_accepted(team: Team) -> None:
     checkout = team.release("v5.3.0", GOOD)
     tree = team.tree
@@ -102,6 +113,7 @@ def test_a_good_release_is_deployed_and_accepted(team: Team) -> None:
     assert deployed.artifacts.stat().st_mode & 0o077 == 0
 
 
+@WHOLE
 def test_a_bad_release_goes_without_a_trace_and_a_second_rollback_changes_nothing(team: Team, stage: Stage) -> None:
     before = Before(team)
     checkout = team.release("v5.3.0", BAD)
@@ -169,7 +181,15 @@ def test_where_the_release_was_not_the_cause_a_person_is_needed(team: Team) -> N
     """Bronze is old: there is nothing to take back, so no exit code but that of the gate tells."""
     checkout = team.release("v5.3.0", GOOD)
     hook(checkout.path / "ops" / "migrate", f'psql -Xqd "$SCOUT_DSN" -c "{AGE}"')
-    command = [str(SCRIPT), "--from", "v5.2.1", "--to", "v5.3.0", "--migrate", str(checkout.path / "ops" / "migrate")]
+    command = [
+        str(team.script),
+        "--from",
+        "v5.2.1",
+        "--to",
+        "v5.3.0",
+        "--migrate",
+        str(checkout.path / "ops" / "migrate"),
+    ]
     deployed = team.run(command, team.home)
     assert deployed.rc == 62, deployed.text
     made = deployed.result
@@ -179,6 +199,7 @@ def test_where_the_release_was_not_the_cause_a_person_is_needed(team: Team) -> N
     assert made["next"]
 
 
+@WHOLE
 def test_a_rollback_that_cannot_be_done_leaves_it_paused_and_says_so_and_the_next_one_goes_on(team: Team) -> None:
     """A report goes on reading the table that would lose its new column."""
     before = Before(team)
@@ -270,25 +291,24 @@ def test_a_check_writes_nothing(team: Team) -> None:
     assert (told(team), team.cli.calls) == ([], [])
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
+def test_what_cannot_be_meant_is_refused(team: Team, subtests: pytest.Subtests) -> None:
+    whole = ["--from", "a", "--to", "b", "--migrate", "x"]
+    for words, said in (
         (["--to", "b"], "name the release that runs now"),
         (["--from", "a", "--migrate", "x"], "name the release to deploy"),
         (["--from", "a", "--to", "b"], "there is nothing to deploy"),
-        (["--from", "a", "--to", "b", "--migrate", "x", "--application", "."], "name the commit of the application"),
-        (["--from", "a", "--to", "b", "--migrate", "x", "--variables", "nowhere.yml"], "--variables nowhere.yml is not there"),
-        (["--from", "a", "--to", "b", "--migrate", "x", "--step-seconds", "1h"], "--step-seconds 1h is not a whole number"),
-        (["--from", "a", "--to", "b", "--migrate", "x", "--if-interrupted"], "goes with --rollback"),
+        ([*whole, "--application", "."], "name the commit of the application"),
+        ([*whole, "--variables", "nowhere.yml"], "--variables nowhere.yml is not there"),
+        ([*whole, "--step-seconds", "1h"], "--step-seconds 1h is not a whole number"),
+        ([*whole, "--if-interrupted"], "goes with --rollback"),
         (["--from"], "--from wants a value"),
         (["--form", "a"], "unknown option --form"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_meant_is_refused(team: Team, words: list[str], said: str) -> None:
-    deployed = team.run([str(SCRIPT), *words], team.home)
-    assert deployed.rc == 60
-    assert said in deployed.text
-    assert not deployed.artifacts.exists()
+    ):
+        with subtests.test(said):
+            deployed = team.run([str(SCRIPT), *words], team.home)
+            assert deployed.rc == 60
+            assert said in deployed.text
+            assert not deployed.artifacts.exists()
 
 
 @pytest.mark.parametrize("begin", ["", "BEGIN; "])
@@ -330,6 +350,7 @@ def test_an_interrupted_deployment_is_told_and_goes_back_when_asked(team: Team, 
     assert "nothing to do" in again.text
 
 
+@WHOLE
 def test_what_a_killed_deployment_left_at_work_is_ended_before_the_rollback(team: Team) -> None:
     """The script alone was killed, as some runners do; its migration would go on changing what has been taken back."""
     before = Before(team)
@@ -354,6 +375,7 @@ def test_what_a_killed_deployment_left_at_work_is_ended_before_the_rollback(team
         before.assert_back()
 
 
+@WHOLE
 def test_a_rollback_that_a_killed_deployment_left_at_work_is_waited_for(team: Team) -> None:
     before = Before(team)
     checkout = team.release("v5.3.0", HALF)
@@ -367,6 +389,7 @@ def test_a_rollback_that_a_killed_deployment_left_at_work_is_waited_for(team: Te
         before.assert_back()
 
 
+@WHOLE
 def test_whoever_stops_it_while_it_goes_back_waits_for_the_end(team: Team) -> None:
     before = Before(team)
     checkout = team.release("v5.3.0", HALF)
@@ -395,7 +418,7 @@ def test_a_release_is_taken_back_by_hand_later(team: Team) -> None:
 
 def test_a_name_that_nobody_captured_is_refused_with_those_there_are(team: Team, stage: Stage) -> None:
     assert stage.play("capture_release", team.pipeline.dsn, release="v5.2.1").rc == 0
-    back = team.run([str(SCRIPT), "--rollback", "--from", "v9"], team.home)
+    back = team.run([str(team.script), "--rollback", "--from", "v9"], team.home)
     assert (back.rc, back.result["outcome"]) == (62, "rollback_failed"), back.text
     assert "v5.2.1" in back.text
 
@@ -407,6 +430,7 @@ def test_who_cannot_be_notified_changes_no_exit_code(team: Team) -> None:
     assert "could not notify: it exited with 1" in deployed.text
 
 
+@WHOLE
 def test_no_secret_is_in_a_list_of_processes_on_a_screen_or_in_the_artifacts(team: Team) -> None:
     """Even with every line of the script traced."""
     checkout = team.release("v5.3.0", BAD)

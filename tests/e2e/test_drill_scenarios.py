@@ -6,6 +6,7 @@ which check was broken."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import yaml
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution import scenario_run
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import OURS, Request, run
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import scorecard
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from tests.e2e.drilling import Copies, drill_in_process
 
 SCENARIOS = sorted(path.stem for path in OURS.glob("*.yml"))
 #: Those that mean most with the real pg_cron, in a container.
@@ -52,8 +55,22 @@ BROKEN_PROMISES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-#: test_drill.py and test_playbook_process.py have playbooks as they are.
-pytestmark = pytest.mark.usefixtures("forked")
+#: By real playbooks: a controller is killed, two are at work at once, and a release is rolled back, undone and redone.
+BY_PLAYBOOK = ("controller_killed", "two_operators", "bad_release")
+
+
+@pytest.fixture(scope="module")
+def copies(pg_server: Server) -> Iterator[Copies]:
+    """Pipelines to be copied."""
+    made = Copies(pg_server)
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def in_process(copies: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Playbooks are played in this process, on copies."""
+    drill_in_process(monkeypatch, copies)
 
 
 def drilled(name: str, output: Path, folder: Path | None = None, sandbox: str = "embedded") -> dict[str, Any]:
@@ -85,12 +102,21 @@ def passes(told: dict[str, Any]) -> None:
     assert [name for name in promised if name.endswith(".yml changes nothing")]
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in BY_PLAYBOOK])
 def test_a_scenario_passes(name: str, tmp_path: Path) -> None:
     passes(drilled(name, tmp_path))
 
 
+@pytest.mark.usefixtures("forked")
+@pytest.mark.parametrize("name", BY_PLAYBOOK)
+def test_a_scenario_passes_by_its_playbooks(name: str, tmp_path: Path) -> None:
+    """test_drill.py and test_playbook_process.py have playbooks as they are."""
+    passes(drilled(name, tmp_path))
+
+
 @pytest.mark.docker
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("name", CHOSEN)
 def test_a_scenario_passes_with_the_real_pg_cron(name: str, tmp_path: Path) -> None:
     passes(drilled(name, tmp_path, sandbox="docker"))
@@ -113,7 +139,7 @@ def fails(name: str, tmp_path: Path, playbook: Path | str, **more: Any) -> dict[
     return told
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("in_process", "impatient")
 @pytest.mark.parametrize("name", BROKEN_PROMISES)
 def test_a_broken_recovery_fails_and_the_broken_promise_is_named(name: str, tmp_path: Path) -> None:
     more, says = BROKEN_PROMISES[name]
@@ -125,7 +151,7 @@ def test_every_broken_recovery_is_tried() -> None:
     assert {path.stem for path in BROKEN.glob("*.yml")} == {*BROKEN_PROMISES, "is_too_slow"}
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("in_process", "impatient")
 def test_a_recovery_that_leaves_ingestion_paused(tmp_path: Path) -> None:
     told = fails("left_paused", tmp_path, "emergency_reset", play={"vars": {"resume": False}})
     assert any(why.startswith("nothing is paused after: wanted yes, found paused by") for why in told["why"])
@@ -134,6 +160,7 @@ def test_a_recovery_that_leaves_ingestion_paused(tmp_path: Path) -> None:
     assert told["events"]["lost"] == 0
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_rollback_that_forgets_the_application(tmp_path: Path) -> None:
     """Schema and jobs are back; the branch and the edge function are looked at in git and where it was deployed."""
     told = fails(
@@ -146,6 +173,7 @@ def test_a_rollback_that_forgets_the_application(tmp_path: Path) -> None:
     assert broken == ["the branch has the tree of the captured commit", "the edge function that was deployed last"]
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_recovery_that_is_too_slow_for_its_budget(tmp_path: Path) -> None:
     """Every check is kept but the time."""
     told = fails("slow", tmp_path, BROKEN / "is_too_slow.yml", budget={"recovered": 5})
