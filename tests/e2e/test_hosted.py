@@ -17,6 +17,7 @@ from tests.e2e.play import Played, Stage
 from tests.integration.hosted.test_owner_and_operator import done as handed_over
 from tests.integration.hosted.test_owner_and_operator import operator
 from tests.integration.outcomes import scout_tables
+from tests.integration.pooler import opened
 from tests.scout.hosted import Hosted
 
 POISONS = list(poison_payloads.KINDS)[:10]
@@ -35,8 +36,18 @@ MIGRATION = (
     ("hosted", "as_owner"), [("supabase", False), ("neon", True)], indirect=["hosted"], ids=["operator", "owner"]
 )
 def test_every_playbook_works(hosted: Hosted, as_owner: bool, stage: Stage) -> None:
-    options: dict[str, Any] = {"allow_owner": True} if as_owner else {}
     dsn = hosted.owner if as_owner else operator(hosted, "-v", "rollback=on")
+    works(hosted, dsn, as_owner, stage)
+
+
+def test_every_playbook_works_through_a_transaction_pooler(hosted: Hosted, stage: Stage) -> None:
+    with opened(operator(hosted, "-v", "rollback=on"), hosted.superuser) as pooler:
+        works(hosted, pooler.dsn, False, stage)
+
+
+def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
+    """An incident, rows moved and moved back, and a rollback, each by its playbooks."""
+    options: dict[str, Any] = {"allow_owner": True} if as_owner else {}
     pipeline = Pipeline(hosted.superuser)
     jobs, events = pipeline.active_jobs(), pipeline.one(EVENTS)
 

@@ -78,13 +78,15 @@ def plan(
     moved = new_partitions.moving(found)
     fills = fill(found, kept)
     steps = order(found, fills, migrations_table=migrations_table)
-    apart = {step.key for step in steps if _adds_labels(step)} - {step.key for step in renames}
+    today = _names_of_today(live.entries, there)
+    # One that has another name by then waits for that.
+    apart = {step.key for step in steps if _adds_labels(step)} - today.keys()
     return Plan(
         (*renames, *(step for step in steps if step.key not in apart)),
         tuple(key for key in found.loses if key not in moved),
         (*found.impossible, *_beyond(found)),
         tuple(step for step in steps if step.key in apart),
-        _names_of_today(live.entries, there),
+        today,
         tuple(sorted(fills.filled)),
         fills.empty,
         tuple(key for key in found.disordered if key not in found.copied),

@@ -51,9 +51,9 @@ LOSING = {
     'DROP TABLE "Ünï ""q"" shop"."Tâble; DROP" CASCADE': 'table:"Ünï ""q"" shop"."Tâble; DROP"',
     "DROP TABLE shop.sale_2026_other": "table:shop.sale_2026_other",
 }
-#: What some others beside it make impossible, which PostgreSQL says, and then nothing is changed: another owner of the schema, whom
-#: the owner of a table has to ask, and a label of a type that has another name by then.
-ALONE = [each for each in (*CHOSEN, *COMPOUND) if each.startswith("ALTER SCHEMA shop OWNER") or "ADD VALUE" in each]
+#: What makes some others impossible, which PostgreSQL says, and then nothing is changed: another owner of the schema, whom
+#: the owner of a table has to ask.
+ALONE = [each for each in COMPOUND if each.startswith("ALTER SCHEMA shop OWNER")]
 KEEPING = [
     each for each in (*CHOSEN, *COMPOUND) if each not in (*LOSING, *ALONE) and not each.startswith(tuple(NO_WAY))
 ]
@@ -153,6 +153,7 @@ def test_there_and_back_without_what_was_lost(migration: str, empty: str, copies
 
 #: What goes wrong only together: a table that is copied has another address, columns that come back in an order of their own.
 TOGETHER = (
+    ("ALTER TYPE shop.status ADD VALUE 'back' AFTER 'sent'", "ALTER TYPE shop.status RENAME TO state"),
     (
         "ALTER TABLE shop.customer ADD COLUMN zeta int, ADD COLUMN alpha text",
         "ALTER TABLE shop.customer RENAME code TO kode",
