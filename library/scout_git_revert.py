@@ -73,6 +73,11 @@ options:
   commit_message:
     description: First lines of the commit's message. The list of what is reverted and the trailers follow.
     type: str
+  skip_ci:
+    description:
+      - Whether the commit says C([skip ci]), so that its push starts no workflow. By default it does where a workflow of the
+        repository applies migrations at a push to the branch, which would be a second deployment beside the rollback of the schema.
+    type: bool
   sign:
     description: Sign the commit, with the key that git is configured to use.
     type: bool
@@ -157,6 +162,11 @@ kept_ref:
   description: The ref that a commit which was not pushed is kept as; null where there is none.
   returned: success
   type: str
+workflows:
+  description: Workflows of the branch that a push starts and that apply migrations.
+  returned: success
+  type: list
+  elements: str
 tree:
   description: Its tree.
   returned: success
@@ -217,6 +227,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "incident": {"type": "str", "default": "adhoc"},
     "release": {"type": "str"},
     "commit_message": {"type": "str"},
+    "skip_ci": {"type": "bool"},
     "sign": {"type": "bool", "default": False},
     "author_name": {"type": "str"},
     "author_email": {"type": "str"},

@@ -10,6 +10,7 @@ import typing as t
 
 from ..core.errors import BadInput, NotConverged, ProgramFailed
 from ..core.text import count
+from . import workflows
 from .repository import MERGES_WITHOUT_CHECKOUT, Commit, Conflict, complaint, kept
 from .revert_plan import Plan, Wanted, message, result
 
@@ -153,9 +154,9 @@ def plan(
             )
         reverted = repository.log(tip, f"^{target}", paths=wanted.paths)
         newer = repository.log(tip, f"^{target}", f"^{known}", paths=wanted.paths) if known else []
-    return Plan(
-        branch, tip, tree, tree != now, target, reverted, newer, message(repository, wanted, branch, target, reverted)
-    )
+    started = workflows.deploying(repository, tip, branch)
+    said = message(repository, wanted, branch, target, reverted, started)
+    return Plan(branch, tip, tree, tree != now, target, reverted, newer, said, tuple(started))
 
 
 def _tree(repository: Repository, commit: str) -> str:

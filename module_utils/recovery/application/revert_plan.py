@@ -10,9 +10,12 @@ import typing as t
 
 from ..core.results import ModuleResult
 from ..core.text import count
+from . import workflows
 from .repository import Commit, kept
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .repository import Repository
 
 LISTED: t.Final = 50
@@ -36,6 +39,8 @@ class Wanted:
     incident: str = "adhoc"
     release: str | None = None
     commit_message: str | None = None
+    #: Whether the commit keeps workflows from being started by its push; none means where one of them would deploy the schema.
+    skip_ci: bool | None = None
     sign: bool = False
     author_name: str | None = None
     author_email: str | None = None
@@ -55,10 +60,20 @@ class Plan:
     #: Those of them that the clone has not seen before.
     newer: list[Commit]
     message: str
+    #: Workflows that a push would start, and that deploy the schema.
+    workflows: tuple[str, ...] = ()
 
 
-def message(repository: Repository, wanted: Wanted, branch: str, target: str | None, reverted: list[Commit]) -> str:
-    """What the commit says: for which incident and release, what was reverted, and trailers that a machine finds."""
+def message(
+    repository: Repository,
+    wanted: Wanted,
+    branch: str,
+    target: str | None,
+    reverted: list[Commit],
+    started: Sequence[str],
+) -> str:
+    """What the commit says: for which incident and release, what was reverted, trailers that a machine finds, and that no workflow
+    is to be started by it, where one of them would deploy the schema a second time."""
     [there] = repository.log("-1", target) if target else [None]
     of_paths = f" of {', '.join(wanted.paths[:5])}{' …' if len(wanted.paths) > 5 else ''}" if wanted.paths else ""
     if target is None:
@@ -79,7 +94,11 @@ def message(repository: Repository, wanted: Wanted, branch: str, target: str | N
     if wanted.release:
         trailers.append(f"Release: {wanted.release}")
     trailers.append(f"Incident: {wanted.incident}")
-    return "\n".join([(wanted.commit_message or subject).strip(), "", told, "", *listed, "", *trailers])
+    skips = wanted.skip_ci if wanted.skip_ci is not None else bool(started)
+    why = f"{workflows.SKIP} so that its push starts no second deployment beside the rollback of the schema"
+    named = f" ({', '.join(started[:5])})" if started else ""
+    said = [f"{why}{named}.", ""] if skips else []
+    return "\n".join([(wanted.commit_message or subject).strip(), "", *said, told, "", *listed, "", *trailers])
 
 
 class RevertResult(ModuleResult):
@@ -99,6 +118,7 @@ class RevertResult(ModuleResult):
     files: list[dict[str, t.Any]]
     totals: dict[str, int]
     commit_message: str
+    workflows: list[str]
     conflicts: t.NotRequired[list[str]]
     diff: dict[str, t.Any]
 
@@ -133,6 +153,7 @@ def result(
         "files": files,
         "totals": totals,
         "commit_message": todo.message if todo.changed else "",
+        "workflows": list(todo.workflows),
         "diff": {"prepared": patch},
         "summary": _summary(repository, wanted, todo, check=check, commit=commit, ready=not changed, pushed=pushed),
     }

@@ -620,3 +620,40 @@ def test_both_ways_give_the_same(story: Story) -> None:
 def children(pid: int) -> list[int]:
     """The processes that a process has started."""
     return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+# Workflows that a push starts
+
+WORKFLOW = """
+name: deploy
+on:
+  push:
+    branches: [main, 'release/**']
+    paths: ['supabase/migrations/**']
+jobs:
+  deploy: {runs-on: ubuntu-latest, steps: [{run: supabase db push}, {run: psql -f legacy/01.sql}]}
+"""
+
+
+def with_workflow(story: Story, text: str = WORKFLOW) -> None:
+    colleague = story.another_clone()
+    colleague.commit("Deploy at each push", {".github/workflows/production.yml": text})
+    colleague.commit("Deploy this", {"later": "l\n"})
+    colleague.push()
+    story.clone.git("fetch", "origin")
+
+
+@pytest.mark.parametrize(("options", "skips"), [({}, True), ({"skip_ci": True}, True), ({"skip_ci": False}, False)])
+def test_a_pushed_revert_starts_no_second_deployment(story: Story, options: dict[str, bool], skips: bool) -> None:
+    with_workflow(story)
+    made = done(story, last=1, push=True, **options)
+    assert made["workflows"] == ["production.yml"]
+    assert ("[skip ci]" in made["commit_message"]) is skips
+    assert ("[skip ci]" in story.clone.git("log", "-1", "--format=%B", made["commit"])) is skips
+
+
+def test_where_no_workflow_deploys_a_revert_is_like_any_push(story: Story) -> None:
+    with_workflow(story, WORKFLOW.replace("push:", "workflow_dispatch:"))
+    made = done(story, last=1, push=True)
+    assert made["workflows"] == []
+    assert "[skip ci]" not in made["commit_message"]
