@@ -96,11 +96,14 @@ WHERE owner IN (SELECT oid FROM pg_temp.mighty)
 CREATE TEMPORARY TABLE jobs (jobid bigint, username text) ON COMMIT DROP;
 CREATE TEMPORARY TABLE commands (jobid bigint, jobname text, schedule text, command text, active boolean) ON COMMIT DROP;
 \if :has_cron
-  -- Its jobs: those of the runbook, and whatever else says the name of the schema, of who owns some of it.
+  -- Its jobs: those of the runbook, and whatever else says the name of the schema; of who owns some of it, or did.
   INSERT INTO pg_temp.jobs
   SELECT jobid, username FROM cron.job
   WHERE database = current_database()
-    AND username IN (SELECT m.rolname::text FROM pg_temp.mighty AS m JOIN pg_temp.things AS t ON t.owner = m.oid)
+    AND username IN (
+        SELECT r.rolname::text FROM pg_temp.mighty AS m JOIN pg_roles AS r ON r.oid = m.oid
+        WHERE r.rolsuper OR r.oid IN (SELECT owner FROM pg_temp.things)
+           OR pg_has_role(r.oid, to_regrole(quote_ident(:'owner'))::oid, 'USAGE'))
     AND (jobname IN ('bronze-to-silver-etl', 'product-linking', 'smart-gold-refresh')
          OR strpos(lower(command), :'schema' || '.') > 0 OR strpos(command, quote_ident(:'schema') || '.') > 0);
   INSERT INTO pg_temp.commands
@@ -192,10 +195,15 @@ WHERE NOT (:'is_super'::boolean OR has_schema_privilege(n.oid, 'USAGE WITH GRANT
            OR EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a WHERE a.grantee = 0))
   AND (p.prosecdef OR EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgfoid = p.oid AND NOT g.tgisinternal)
        OR p.proname IN (SELECT m[1] FROM pg_temp.commands AS c, regexp_matches(c.command, '(\w+)\s*\(', 'g') AS m))
-  AND regexp_replace(regexp_replace(p.prosrc, '--[^\n]*', '', 'g'), '/\*.*?\*/', '', 'g') ~* ('\m' || n.nspname || '\s*\.');
+  AND regexp_replace(regexp_replace(p.prosrc, '--[^\n]*', '', 'g'), '/\*.*?\*/', '', 'g') ~* ('\m' || regexp_replace(n.nspname, '(\W)', '\\\1', 'g') || '"?\s*\.')
+UNION
+SELECT NULL, NULL, format('job %s belongs to %s', jobid, username) FROM pg_temp.jobs
+WHERE NOT :'is_super'::boolean AND username <> :'me';
 \if :leave
   DELETE FROM pg_temp.things AS t USING pg_temp.stays AS s WHERE s.classid = t.classid AND s.oid = t.oid;
   DELETE FROM pg_temp.needs WHERE for_view IS NOT NULL AND NOT EXISTS (SELECT FROM pg_temp.things AS t WHERE t.thing = for_view);
+  DELETE FROM pg_temp.jobs WHERE NOT :'is_super'::boolean AND username <> :'me';
+  DELETE FROM pg_temp.commands AS c WHERE NOT EXISTS (SELECT FROM pg_temp.jobs AS j WHERE j.jobid = c.jobid);
   DELETE FROM pg_temp.stays;
 \endif
 

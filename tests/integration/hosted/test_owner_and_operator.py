@@ -223,12 +223,29 @@ def test_migrations_go_on_and_a_second_run_hands_over_what_they_made(hosted: Hos
         migration.execute("ALTER TABLE scout.silver_transactions ADD COLUMN loyalty text")
         migration.execute("CREATE TABLE scout.loyalty (id bigint GENERATED ALWAYS AS IDENTITY, name text)")
         migration.execute("CREATE FUNCTION scout.loyal() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        migration.execute("SELECT cron.schedule('loyalty', '0 3 * * *', 'SELECT scout.loyal()')")
     owned = "SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = 'scout.loyalty'::regclass"
     assert one(hosted.superuser, owned) == "postgres"
     undo = done(hosted.owner, "pipeline_owner.sql")
     assert one(hosted.superuser, owned) == "scout_owner"
     assert "ALTER TABLE scout.loyalty OWNER TO postgres;" in undo
     assert undo.count("OWNER TO") == 2
+    assert {job[5] for job in jobs(hosted.superuser)} == {"scout_owner"}
+
+
+def test_a_job_of_another_such_role_is_left_or_refused(hosted: Hosted) -> None:
+    with connect(hosted.superuser) as superuser:
+        superuser.execute(
+            "GRANT USAGE ON SCHEMA cron TO supabase_auth_admin; GRANT CREATE ON SCHEMA scout TO supabase_auth_admin"
+        )
+        superuser.execute("SET ROLE supabase_auth_admin; CREATE TABLE scout.theirs (id int)")
+        superuser.execute("SELECT cron.schedule('theirs', '0 3 * * *', 'SELECT FROM scout.theirs')")
+    said = refused(hosted.owner, "pipeline_owner.sql")
+    assert "TABLE scout.theirs belongs to supabase_auth_admin" in said
+    assert "job 8 belongs to supabase_auth_admin" in said
+    done(hosted.owner, "pipeline_owner.sql", "-v", "leave=on")
+    assert {job[1]: job[5] for job in jobs(hosted.superuser)}["theirs"] == "supabase_auth_admin"
+    assert {job[5] for job in jobs(hosted.superuser)} == {"scout_owner", "supabase_auth_admin"}
 
 
 def test_what_the_new_owner_makes_is_granted_as_before(hosted: Hosted) -> None:
