@@ -10,6 +10,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,9 +21,11 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from tests import VERSION
 from tests.door import Door
 from tests.e2e.browser import Browser, open_browser
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment
+
+if TYPE_CHECKING:
+    from tests.e2e.in_process import Quick
 
 #: The template grows old while other tests run, and a pipeline to which nothing comes stays failing.
 ARRIVED = """
@@ -68,6 +71,9 @@ def stage(tmp_path: Path) -> Stage:
 @pytest.fixture
 def quick(tmp_path: Path) -> Quick:
     """Plays playbooks in this process, from that folder; tests/e2e/test_in_process.py shows that it is the same."""
+    # It loads Ansible's own parts, which most tests do without.
+    from tests.e2e.in_process import Quick
+
     return Quick(tmp_path)
 
 

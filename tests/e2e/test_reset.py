@@ -117,31 +117,31 @@ def test_check_writes_nothing(
 
 
 @pytest.mark.parametrize("variant", builder.VARIANTS)
-def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, quick: Quick) -> None:
+def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, stage: Stage) -> None:
     """The repaired switch would activate what was off; the faithful one does nothing and says otherwise."""
     pipeline = Pipeline(builder.build(pg_server.create_database(f"told_{variant}"), variant, events=600, pending=200))
     library.job_disabled_on_purpose(pipeline.dsn)
     active = pipeline.active_jobs()
 
-    left = quick.play("emergency_reset", pipeline.dsn, resume=False)
+    left = stage.play("emergency_reset", pipeline.dsn, resume=False)
     assert left.rc == 0, left.text
     assert left.result["outcome"] == "left_paused_as_told"
     assert pipeline.active_jobs() == active - JOBS
     assert "playbooks/resume_ingestion.yml when ready" in left.summary
     assert pipeline.pending() == 0
 
-    again = quick.play("emergency_reset", pipeline.dsn, resume=False)
+    again = stage.play("emergency_reset", pipeline.dsn, resume=False)
     assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
 
     before = pipeline.fingerprint()
-    planned = quick.play("emergency_reset", pipeline.dsn, "--check")
+    planned = stage.play("emergency_reset", pipeline.dsn, "--check")
     assert (planned.rc, planned.result["outcome"], planned.result["ingestion"]) == (0, "planned", "paused"), (
         planned.text
     )
     assert "resume 2 jobs" in planned.summary, "one was disabled on purpose"
     assert pipeline.fingerprint() == before
 
-    back = quick.play("resume_ingestion", pipeline.dsn)
+    back = stage.play("resume_ingestion", pipeline.dsn)
     assert back.rc == 0, back.text
     assert pipeline.active_jobs() == active
     assert back.result["outcome"] == "done"

@@ -112,7 +112,7 @@ def ingestion(ledger: Ledger, names: list[str] | None = None) -> Ingestion:
     if found:
         seen["state"] = "running" if any(job.active and not job.parked for job in found) else "paused"
     if pause:
-        seen |= {"paused_by": pause.actor, "incident": pause.incident, "reason": pause.reason}
+        seen.update({"paused_by": pause.actor, "incident": pause.incident, "reason": pause.reason})
     return seen
 
 
