@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Drills as they are, but for what takes time: databases are copies, playbooks are played in this process, and a scheduler's minute is
-half a second."""
+a second."""
 
 from __future__ import annotations
 
