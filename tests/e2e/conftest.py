@@ -25,6 +25,7 @@ from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, Stage, environment
 
 if TYPE_CHECKING:
+    from tests.e2e.drilling import Copies
     from tests.e2e.in_process import Quick
 
 #: The template grows old while other tests run, and a pipeline to which nothing comes stays failing.
@@ -104,6 +105,24 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def healthy(scout_db: str) -> Pipeline:
     """A pipeline in which nothing is wrong."""
     return Pipeline(scout_db)
+
+
+@pytest.fixture(scope="module")
+def copies(pg_server: Server) -> Iterator[Copies]:
+    """Pipelines to be copied."""
+    from tests.e2e.drilling import Copies
+
+    made = Copies(pg_server)
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def in_process(copies: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The playbooks of a drill or a game day are played in this process, on copies."""
+    from tests.e2e.drilling import drill_in_process
+
+    drill_in_process(monkeypatch, copies)
 
 
 def break_pipeline(dsn: str, *, events: int, backlog: int) -> None:

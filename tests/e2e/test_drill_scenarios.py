@@ -6,7 +6,6 @@ which check was broken."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ import yaml
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution import scenario_run
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.drill_run import OURS, Request, run
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import scorecard
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from tests.e2e.drilling import Copies, drill_in_process
 
 SCENARIOS = sorted(path.stem for path in OURS.glob("*.yml"))
 #: Those that mean most with the real pg_cron, in a container.
@@ -57,20 +54,6 @@ BROKEN_PROMISES: dict[str, tuple[dict[str, Any], str]] = {
 
 #: By real playbooks: a controller is killed, two are at work at once, and a release is rolled back, undone and redone.
 BY_PLAYBOOK = ("controller_killed", "two_operators", "bad_release")
-
-
-@pytest.fixture(scope="module")
-def copies(pg_server: Server) -> Iterator[Copies]:
-    """Pipelines to be copied."""
-    made = Copies(pg_server)
-    yield made
-    made.drop()
-
-
-@pytest.fixture
-def in_process(copies: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playbooks are played in this process, on copies."""
-    drill_in_process(monkeypatch, copies)
 
 
 def drilled(name: str, output: Path, folder: Path | None = None, sandbox: str = "embedded") -> dict[str, Any]:

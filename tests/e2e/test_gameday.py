@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +21,14 @@ from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import 
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday.round import Round
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday.script import Act, Script
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from tests import CHECKOUT
-from tests.e2e.drilling import Copies, drill_in_process
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
 #: What is played of seed 1; no round begins later than so many seconds after the first, so that it is some two minutes in all.
 ROUNDS, SECONDS = 7, 110
 KEPT = sorted(path.stem for path in game.KEPT.glob("*.json"))
-
-
-@pytest.fixture(scope="module")
-def copies(pg_server: Server) -> Iterator[Copies]:
-    """Pipelines to be copied."""
-    made = Copies(pg_server)
-    yield made
-    made.drop()
-
-
-@pytest.fixture
-def in_process(copies: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playbooks are played in this process, on copies."""
-    drill_in_process(monkeypatch, copies)
 
 
 def play(folder: Path, made: Script, **where: Any) -> dict[str, Any]:
