@@ -40,9 +40,7 @@ WRITES_ROWS: t.Final = ("drain", *MOVES)
 NEEDS_ROWS: t.Final = ("assess", "gate", "refresh_gold", "watch", *WRITES_ROWS)
 
 #: Modules that act: they alter jobs, end sessions, or call and change what is in the database.
-ACTS: t.Final = frozenset(
-    {"ingestion", "terminate_sessions", "drain", "refresh_gold", "proof", "edge_function", *MOVES, *ROLLBACK}
-)
+ACTS: t.Final = frozenset({"ingestion", "terminate_sessions", "drain", "refresh_gold", "proof", *MOVES, *ROLLBACK})
 
 #: Modules whose name is not that of their action.
 OF_MODULES: t.Final = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..core.errors import BadInput, MissingPrivilege, RecoveryError
 from ..core.text import count
 from ..ledger import bootstrap
-from ..ledger.actions import MOVES, RESET, ROLLBACK, WRITES_ROWS
+from ..ledger.actions import LOOKS, MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_hazards
@@ -214,8 +214,9 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
         warnings += roles.needless(session)
         if he := roles.itself(session):
             alone = roles.owner_himself(session, he)
-            if not allow_owner and {*actions} - {"assess", "gate"}:
-                missing.append(Missing(next(a for a in actions if a not in ("assess", "gate")), OWNER, alone.next_step))
+            acting = [action for action in actions if action not in LOOKS]
+            if acting and not allow_owner:
+                missing.append(Missing(acting[0], OWNER, alone.next_step))
             warnings.insert(0, f"works as the pipeline's owner, {he}: {alone.said}")
         if owners := roles.mighty_owners(session):
             owned, own = f"{OWNED}{' and '.join(owners)}", roles.owner_of_its_own(session)
