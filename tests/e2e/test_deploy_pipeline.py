@@ -395,7 +395,8 @@ def test_whoever_stops_it_while_it_goes_back_waits_for_the_end(team: Team) -> No
     checkout = team.release("v5.3.0", HALF)
     with team.start(team.command(checkout, "v5.3.0"), checkout.path.parent) as deploying:
         for step in ("rollback", "gate_again"):
-            eventually(lambda step=step: deploying.begun(step), 180, step)
+            eventually(lambda step=step: deploying.begun(step) or deploying.process.poll() is not None, 240, step)
+            assert deploying.begun(step), deploying.text
             for number in (signal.SIGTERM, signal.SIGINT):
                 deploying.process.send_signal(number)
                 time.sleep(0.3)

@@ -27,7 +27,7 @@ VARYING = re.compile(
 #: How long the run has lasted, in the line before each step, once that is worth a word.
 SINCE = re.compile(r"\] (?:\d.*? )?\*+$")
 #: Said now and then, as time goes by.
-PROGRESS = re.compile(r"\d/s, about |still working; ")
+PROGRESS = re.compile(r"\d/s, about |still working; |\] assessing: ")
 SLEEPING = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 HANGS = """
 CREATE FUNCTION scout.hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;

@@ -37,7 +37,7 @@ def mallory(scout_db: str, operator: str) -> Iterator[psycopg.Connection]:
 def nested(depth: int) -> str:
     source = "SELECT 1"
     for number in range(depth):
-        source = f"$n{number}$ {source} $n{number}$"
+        source = f"EXECUTE $n{number}$ {source} $n{number}$"
     return source
 
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_judged_leads_to_the_names(scout_db: str, operator: str) 
     refused = call("scout_ingestion", operator, state="paused")
     assert refused["failed"]
     assert "could not tell which jobs are ingestion" in refused["msg"]
-    assert "function scout.deep: its dollar quotes are nested more than" in refused["msg"]
+    assert "function scout.deep: its strings are nested more than" in refused["msg"]
     assert '{"ingestion_jobs": [' in refused["error"]["next_step"]
     assert jobs(scout_db) == before
     assert not call("scout_health_info", operator).get("failed")

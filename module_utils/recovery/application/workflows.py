@@ -24,7 +24,7 @@ FOLDER: t.Final = ".github/workflows"
 SKIP: t.Final = "[skip ci]"
 #: How such a workflow applies migrations.
 MIGRATES: t.Final = re.compile(r"migration|supabase\s+db\s+push|supabase/setup-cli|\bpsql\b", re.IGNORECASE)
-PUSHED: t.Final = re.compile(r"^\s*(on\s*:.*\bpush\b|push\s*:|-\s*push\s*$)", re.MULTILINE)
+PUSHED: t.Final = re.compile(r"^[ \t]*(on[ \t]*:.*\bpush\b|push[ \t]*:|-[ \t]*push[ \t]*$)", re.MULTILINE)
 
 
 def deploying(repository: Repository, commit: str, branch: str) -> list[str]:
