@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import MissingPrivilege
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
@@ -21,6 +23,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Scope
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
+from tests.security.roles import drop_roles
 
 #: Each of its functions notes as whom it ran, and takes what a superuser may give.
 RELEASE = """
@@ -169,3 +172,24 @@ def test_what_looks_at_rows_runs_with_the_rights_of_their_owner(dsn: str, releas
     rolled_back(dsn, f"{release}; TRUNCATE shop.seen")
     with psycopg.connect(dsn, autocommit=True) as looks:
         assert not looks.execute("SELECT DISTINCT who FROM shop.seen WHERE who <> 'mallory'").fetchall()
+
+
+def test_an_owner_who_may_make_no_temporary_function_runs_nothing(dsn: str) -> None:
+    """As him alone, without a function of his, what he wrote would only have to RESET ROLE."""
+    with psycopg.connect(dsn, autocommit=True) as superuser:
+        superuser.execute("REVOKE TEMPORARY ON DATABASE rollback_as_owner FROM PUBLIC")
+        superuser.execute("CREATE ROLE shift LOGIN IN ROLE mallory")
+        superuser.execute("GRANT CREATE, TEMPORARY ON DATABASE rollback_as_owner TO shift")
+        superuser.execute("TRUNCATE shop.seen")
+    try:
+        with pytest.raises(MissingPrivilege, match="mallory may make no temporary function") as refused:
+            rolled_back(make_conninfo(dsn, user="shift"), "ALTER TABLE shop.thing DROP CONSTRAINT good")
+        assert refused.value.next_step == 'GRANT TEMPORARY ON DATABASE "rollback_as_owner" TO "mallory"'
+        with psycopg.connect(dsn, autocommit=True) as looks:
+            assert looks.execute("SELECT count(*) FROM shop.seen").fetchone() == (0,)
+            looks.execute(refused.value.next_step.encode())
+        rolled_back(make_conninfo(dsn, user="shift"), "ALTER TABLE shop.thing DROP COLUMN n")
+        with psycopg.connect(dsn, autocommit=True) as looks:
+            assert looks.execute("SELECT DISTINCT who FROM shop.seen").fetchall() == [("mallory",)]
+    finally:
+        drop_roles(dsn, "shift")

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
@@ -236,3 +237,17 @@ def test_a_preflight_tells_of_it(attacked: str) -> None:
         text for text in call("scout_preflight_info", attacked, actions=["quarantine"])["warnings"] if "gain" in text
     ]
     assert "ALTER TABLE scout.silver_transactions DISABLE TRIGGER gain" in told
+
+
+def test_whom_the_operator_may_become_is_not_trusted_with_what_he_may(scout_db: str) -> None:
+    """`operator_role.sql -v rollback=on` makes him a member of every owner of something in scout."""
+    with connect(scout_db) as superuser:
+        superuser.execute(PLANTED)
+    operator = builder.operator(scout_db)
+    try:
+        with connect(scout_db) as superuser:
+            superuser.execute("GRANT mallory TO scout_operator")
+        planted_by(scout_db, TRIGGERS["bronze"])
+        refused(quarantine(operator), "trigger gain on scout.bronze_events calls mallory.gain()")
+    finally:
+        drop_roles(scout_db, "scout_operator", MALLORY)

@@ -138,7 +138,7 @@ def call(session: Session, by: Actor, statement: sql.Composed, *settings: t.Lite
     utilities for the call. What fails has to be rolled back by the caller. Raises MissingPrivilege where that code would
     have our rights."""
     if not by.sealed and not by.trusted:
-        raise _unsealed(session, by)
+        raise unsealed(session, by.role, becomes=by.becomes)
     query = sql.SQL(AS_JSON).format(statement=statement)
     with _sealed(session, by, settings) if by.sealed else _open(session, by, settings):
         if by.sealed:
@@ -147,18 +147,17 @@ def call(session: Session, by: Actor, statement: sql.Composed, *settings: t.Lite
     return [json.loads(row["said"]) for row in rows]
 
 
-def _unsealed(session: Session, by: Actor) -> MissingPrivilege:
-    role, me = (sql.Identifier(name).as_string() for name in (by.role, session.facts.role))
+def unsealed(session: Session, role: str, *, becomes: bool) -> MissingPrivilege:
+    """What is told where code of a role would run with our rights, because we may not become it, or it may not make the function."""
+    name, me = (sql.Identifier(each).as_string() for each in (role, session.facts.role))
     how = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
-    grant = f"GRANT {role} TO {me}{how}"
-    if by.becomes:
-        grant = f"GRANT TEMPORARY ON DATABASE {sql.Identifier(session.facts.database).as_string()} TO {role}"
+    grant = f"GRANT {name} TO {me}{how}"
+    if becomes:
+        grant = f"GRANT TEMPORARY ON DATABASE {sql.Identifier(session.facts.database).as_string()} TO {name}"
     return MissingPrivilege(
-        f"refused to call what belongs to role {by.role} with the rights of role {session.facts.role}",
+        f"refused to call what belongs to role {role} with the rights of role {session.facts.role}",
         on=session.where,
-        said=f"{by.role} may make no temporary function"
-        if by.becomes
-        else f"{session.facts.role} may not become {by.role}",
+        said=f"{role} may make no temporary function" if becomes else f"{session.facts.role} may not become {role}",
         next_step=grant,
     )
 

@@ -12,7 +12,7 @@ import typing as t
 
 from ..core.errors import BadInput, ConnectionFailed, WrongDatabase
 from ..core.text import first_line
-from . import loaders
+from . import closing, loaders
 from .driver import psycopg, rows, sql
 from .dsn import connection_advice, describe, parse_dsn, to_set, without_shells_time_zone, without_time_zone
 from .failures import SET_BY, limits_named, writable_again
@@ -201,7 +201,7 @@ class Session:
         """A READ COMMITTED transaction, fenced by the lease when one is held: from its start, which locks the lease,
         or just before it commits. Raises LeaseLost, rolled back, where the lease is no longer ours."""
         first = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
-        with self._transaction(statement_timeout_seconds, lock_timeout_seconds, first):
+        with self._transaction(statement_timeout_seconds, lock_timeout_seconds, first, last=(PIN, closing.look())):
             if self.fence is not None and not fence_last:
                 self.fence()
             yield self
@@ -221,7 +221,7 @@ class Session:
             for tables, mode in ((closed, sql.SQL("SHARE ROW EXCLUSIVE")), (written, sql.SQL("ROW EXCLUSIVE")))
             if tables
         ]
-        with self._transaction(None, None, first, *locks):
+        with self._transaction(None, None, first, *locks, last=(PIN, closing.look([*closed, *written]))):
             self.connection.execute(EXACTLY)
             if self.fence is not None:
                 self.fence()
@@ -234,6 +234,7 @@ class Session:
         lock_timeout_seconds: float | None,
         characteristics: t.LiteralString,
         *more: Query,
+        last: tuple[Query, ...] = (),
     ) -> Generator[None]:
         """A transaction that is bounded from its beginning, which is one message, and whose connection is given up where a statement
         takes much longer than PostgreSQL would let it."""
@@ -245,8 +246,12 @@ class Session:
             if self.facts.pooled and self.facts.server_version >= UNENDED_SINCE:
                 wanted = (*BOUNDS, UNENDED)
             bounds = self._bounds(wanted, statement_timeout_seconds, lock_timeout_seconds)
-            with self.connection.pinned(*bounds, characteristics, *more):
+            with self.connection.pinned(*bounds, characteristics, *more, last=last):
                 yield
+        except psycopg.Error as e:
+            if e.sqlstate != closing.SQLSTATE:
+                raise
+            raise closing.refused(e, self.facts.role, self.where) from e
         finally:
             self.connection.limit_seconds = usual
 

@@ -84,28 +84,38 @@ class Watched(Base):
         return super().execute(message)
 
     @contextlib.contextmanager
-    def pinned(self, *first: Statement) -> Generator[None]:
-        """A transaction that begins with the pin and what else is to come before any query, sent with the first one. It is rolled
-        back where the block raises, and psycopg.Rollback ends it in silence."""
+    def pinned(self, *first: Statement, last: tuple[Statement, ...] = ()) -> Generator[None]:
+        """A transaction that begins with the pin and what else is to come before any query, sent with the first one, and has
+        `last` sent with its COMMIT. It is rolled back where the block raises, and psycopg.Rollback ends it in silence."""
         if not self.is_idle:
             raise psycopg.ProgrammingError("refused to begin a transaction within another one")
         self._unsent = ("BEGIN", PIN, *first)
         try:
             yield
         except BaseException as e:
-            self._end("ROLLBACK")
+            self._roll_back()
             if not isinstance(e, psycopg.Rollback) or e.transaction is not None:
                 raise
         else:
-            self._end("COMMIT")
+            self._commit(last)
 
-    def _end(self, how: t.Literal["COMMIT", "ROLLBACK"]) -> None:
-        """Ends the transaction, if it has come to one; where something has gone wrong before, that is what matters."""
+    def _commit(self, last: tuple[Statement, ...]) -> None:
+        """Commits the transaction, if it has come to one; rolls it back where what comes with that fails."""
         self._unsent, self._depth = (), 0
         if self.closed or self.is_idle:
             return
-        with contextlib.suppress(psycopg.Error) if how == "ROLLBACK" else contextlib.nullcontext():
-            super().execute(how)
+        try:
+            super().execute(sql.SQL("; ").join(map(_composable, (*last, "COMMIT"))))
+        except psycopg.Error:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        """Ends the transaction, if it has come to one; what has gone wrong before is what matters."""
+        self._unsent, self._depth = (), 0
+        if not (self.closed or self.is_idle):
+            with contextlib.suppress(psycopg.Error):
+                super().execute("ROLLBACK")
 
     @contextlib.contextmanager
     def transaction(self, *args: t.Any, **options: t.Any) -> Generator[None]:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -114,23 +114,19 @@ def _as_owner(session: Session, statement: Statement, whose: Row) -> None:
         session.connection.execute(made)
         session.connection.execute(sql.SQL("GRANT SELECT ON pg_temp.scout_recovery_kept TO {}").format(owner))
         text = _of_copy(text)
-    become = sql.SQL(acting.BECOME).format(role=owner)
-    if whose["superuser"] or whose["temporary"]:
-        # Who may not make such a function himself is given one by a superuser.
-        confined = sql.SQL(acting.RUN).format(function=FUNCTION)
-        if whose["superuser"]:
-            session.connection.execute(confined)
-            session.connection.execute(sql.SQL(GIVEN).format(function=FUNCTION, owner=owner))
-        else:
-            session.connection.execute(become)
-            session.connection.execute(confined)
-            session.connection.execute("RESET ROLE")
-        session.execute(RUN, statement=text.as_string())
-        session.connection.execute(sql.SQL(acting.DROP).format(function=FUNCTION))
-    else:
-        session.connection.execute(become)
-        session.connection.execute(text)
+    # Who may not make such a function himself is given one by a superuser.
+    confined = sql.SQL(acting.RUN).format(function=FUNCTION)
+    if whose["superuser"]:
+        session.connection.execute(confined)
+        session.connection.execute(sql.SQL(GIVEN).format(function=FUNCTION, owner=owner))
+    elif whose["temporary"]:
+        session.connection.execute(sql.SQL(acting.BECOME).format(role=owner))
+        session.connection.execute(confined)
         session.connection.execute("RESET ROLE")
+    else:
+        raise acting.unsealed(session, whose["owner"], becomes=True)
+    session.execute(RUN, statement=text.as_string())
+    session.connection.execute(sql.SQL(acting.DROP).format(function=FUNCTION))
     if statement.takes:
         session.connection.execute("DROP TABLE pg_temp.scout_recovery_kept")
 
