@@ -30,60 +30,66 @@ SQLSTATE: t.Final = "SRC01"
 #: all of that has to be a superuser's. On one snapshot for the whole transaction a trigger that came after it is not seen, but on
 #: the tables locked before it there can be none: any other that was written has to be of who may make one on those, or ours, and
 #: nobody else may make a trigger on it.
+#: What is expensive to plan comes last, and only where there is a deferrable trigger.
 LOOK: t.Final[t.LiteralString] = """
 DO LANGUAGE plpgsql $scout_recovery$
-DECLARE told text;
+DECLARE
+    told text;
+    written oid[] := ARRAY(
+        SELECT l.relation FROM pg_catalog.pg_locks AS l
+        WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.database <> 0);
 BEGIN
-    WITH trusted AS MATERIALIZED (
-        SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolsuper OR r.rolname IN (session_user, current_user)
-    ), written AS MATERIALIZED (
-        SELECT c.oid, c.relowner, c.relacl, n.nspname || '.' || c.relname = ANY ({locked}::text[]) OR n.nspname = 'scout_ops' AS locked
-        FROM pg_catalog.pg_locks AS l
-        JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'
-          AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
-    ), makers AS MATERIALIZED (
-        SELECT oid FROM trusted UNION SELECT w.relowner FROM written AS w WHERE w.locked
-    ), pending AS (
-        SELECT g.tgname, g.tgrelid, g.tgconstrrelid, g.tgconstraint, g.tgisinternal, f.proowner
-        FROM written AS w
-        JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = w.oid AND g.tgdeferrable AND g.tgenabled IN ('O', 'A')
-        JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
-    )
-    SELECT pg_catalog.string_agg(left_behind.what, '; ') INTO told FROM (
-        SELECT pg_catalog.format('cursor %I WITH HOLD', c.name) AS what FROM pg_catalog.pg_cursors AS c WHERE c.is_holdable
-        UNION
-        SELECT pg_catalog.format('deferrable trigger %I on %s, whose function belongs to %s', d.tgname, d.tgrelid::regclass,
-                                 d.proowner::regrole)
-        FROM pending AS d WHERE NOT d.tgisinternal AND d.proowner NOT IN (SELECT oid FROM trusted)
-        UNION
-        SELECT pg_catalog.format('deferrable constraint %I on %s, which calls what is not PostgreSQL''s', k.conname,
-                                 k.conrelid::regclass)
-        FROM pending AS d JOIN pg_catalog.pg_constraint AS k ON k.oid = d.tgconstraint
-        WHERE d.tgisinternal AND (
-            EXISTS (SELECT FROM unnest(k.conpfeqop || k.conppeqop || k.conffeqop || k.conexclop) AS called (oid)
-                    JOIN pg_catalog.pg_operator AS o ON o.oid = called.oid JOIN pg_catalog.pg_proc AS f ON f.oid = o.oprcode
-                    WHERE f.proowner NOT IN (SELECT oid FROM trusted))
-            OR EXISTS (SELECT FROM unnest(k.conkey, k.confkey) AS pair (own, other)
-                       JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = pair.own
-                       JOIN pg_catalog.pg_attribute AS b ON b.attrelid = k.confrelid AND b.attnum = pair.other
-                       JOIN pg_catalog.pg_type AS y ON y.oid IN (a.atttypid, b.atttypid)
-                       WHERE a.atttypid <> b.atttypid AND y.typowner NOT IN (SELECT oid FROM trusted))
-            OR EXISTS (SELECT FROM pg_catalog.pg_index AS i
-                       JOIN pg_catalog.pg_depend AS p ON p.classid = 'pg_catalog.pg_class'::regclass AND p.objid = i.indexrelid
-                       LEFT JOIN pg_catalog.pg_operator AS o
-                         ON p.refclassid = 'pg_catalog.pg_operator'::regclass AND o.oid = p.refobjid
-                       JOIN pg_catalog.pg_proc AS f ON f.oid = coalesce(o.oprcode, p.refobjid)
-                       WHERE i.indrelid IN (k.conrelid, k.confrelid) AND f.proowner NOT IN (SELECT oid FROM trusted)
-                         AND p.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)))
-        UNION
-        SELECT pg_catalog.format('a row of %s, on which %s may make triggers', w.oid::regclass, maker.oid::regrole)
-        FROM written AS w CROSS JOIN LATERAL (
-            SELECT w.relowner UNION SELECT a.grantee FROM pg_catalog.aclexplode(w.relacl) AS a WHERE a.privilege_type = 'TRIGGER'
+    SELECT pg_catalog.string_agg(pg_catalog.format('cursor %I WITH HOLD', c.name), '; ') INTO told
+    FROM pg_catalog.pg_cursors AS c WHERE c.is_holdable;
+    IF told IS NULL AND {one_snapshot} THEN
+        WITH made AS (
+            SELECT c.oid, c.relowner, c.relacl, n.nspname || '.' || c.relname = ANY ({locked}) OR n.nspname = 'scout_ops' AS locked
+            FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE c.oid = ANY (written) AND c.relkind IN ('r', 'p')
+        )
+        SELECT pg_catalog.string_agg(
+            pg_catalog.format('a row of %s, on which %s may make triggers', m.oid::regclass, maker.oid::regrole), '; ') INTO told
+        FROM made AS m CROSS JOIN LATERAL (
+            SELECT m.relowner UNION SELECT a.grantee FROM pg_catalog.aclexplode(m.relacl) AS a WHERE a.privilege_type = 'TRIGGER'
         ) AS maker (oid)
-        WHERE {one_snapshot} AND NOT w.locked AND maker.oid NOT IN (SELECT oid FROM makers)
-    ) AS left_behind;
+        WHERE NOT m.locked AND maker.oid NOT IN (SELECT l.relowner FROM made AS l WHERE l.locked) AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_roles AS r
+            WHERE r.oid = maker.oid AND (r.rolsuper OR r.rolname IN (session_user, current_user)));
+    END IF;
+    IF told IS NULL AND EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = ANY (written) AND g.tgdeferrable) THEN
+        WITH trusted AS MATERIALIZED (
+            SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolsuper OR r.rolname IN (session_user, current_user)
+        ), pending AS (
+            SELECT g.tgname, g.tgrelid, g.tgconstraint, g.tgisinternal, f.proowner
+            FROM pg_catalog.pg_trigger AS g JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
+            WHERE g.tgrelid = ANY (written) AND g.tgdeferrable AND g.tgenabled IN ('O', 'A')
+        )
+        SELECT pg_catalog.string_agg(left_behind.what, '; ') INTO told FROM (
+            SELECT pg_catalog.format('deferrable trigger %I on %s, whose function belongs to %s', p.tgname, p.tgrelid::regclass,
+                                     p.proowner::regrole) AS what
+            FROM pending AS p WHERE NOT p.tgisinternal AND p.proowner NOT IN (SELECT oid FROM trusted)
+            UNION
+            SELECT pg_catalog.format('deferrable constraint %I on %s, which calls what is not PostgreSQL''s', k.conname,
+                                     k.conrelid::regclass)
+            FROM pending AS p JOIN pg_catalog.pg_constraint AS k ON k.oid = p.tgconstraint
+            WHERE p.tgisinternal AND (
+                EXISTS (SELECT FROM unnest(k.conpfeqop || k.conppeqop || k.conffeqop || k.conexclop) AS called (oid)
+                        JOIN pg_catalog.pg_operator AS o ON o.oid = called.oid JOIN pg_catalog.pg_proc AS f ON f.oid = o.oprcode
+                        WHERE f.proowner NOT IN (SELECT oid FROM trusted))
+                OR EXISTS (SELECT FROM unnest(k.conkey, k.confkey) AS pair (own, other)
+                           JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = pair.own
+                           JOIN pg_catalog.pg_attribute AS b ON b.attrelid = k.confrelid AND b.attnum = pair.other
+                           JOIN pg_catalog.pg_type AS y ON y.oid IN (a.atttypid, b.atttypid)
+                           WHERE a.atttypid <> b.atttypid AND y.typowner NOT IN (SELECT oid FROM trusted))
+                OR EXISTS (SELECT FROM pg_catalog.pg_index AS i
+                           JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
+                           LEFT JOIN pg_catalog.pg_operator AS o
+                             ON d.refclassid = 'pg_catalog.pg_operator'::regclass AND o.oid = d.refobjid
+                           JOIN pg_catalog.pg_proc AS f ON f.oid = coalesce(o.oprcode, d.refobjid)
+                           WHERE i.indrelid IN (k.conrelid, k.confrelid) AND f.proowner NOT IN (SELECT oid FROM trusted)
+                             AND d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)))
+        ) AS left_behind;
+    END IF;
     IF told IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'SRC01', MESSAGE = told;
     END IF;
