@@ -152,7 +152,9 @@ def release(pg_server: Server) -> Iterator[str]:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_check_that_a_rollback_makes_again_leaves_nothing_behind(release: str, way: str) -> None:
     """A superuser rolls back, so that there is something to be had."""
-    planted = PLANTED.replace("{planted}", WAYS[way]).replace("ALTER ROLE %I PASSWORD ''mallory''", "ALTER ROLE mallory SUPERUSER")
+    planted = PLANTED.replace("{planted}", WAYS[way]).replace(
+        "ALTER ROLE %I PASSWORD ''mallory''", "ALTER ROLE mallory SUPERUSER"
+    )
     with psycopg.connect(release, autocommit=True) as superuser:
         superuser.execute("GRANT CREATE ON SCHEMA public TO mallory")
     with psycopg.connect(release, user="mallory", autocommit=True) as mallory:

@@ -127,7 +127,7 @@ HOLD_BACK_THESE = "INSERT INTO {etl_ledger} (event_id) SELECT unnest(%(ids)s::uu
 
 NOT_TAKEN = """
 SELECT id::text AS event_id FROM unnest(%(ids)s::uuid[]) AS id
-WHERE NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = id) LIMIT 5
+WHERE NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = id) LIMIT %(most)s
 """
 
 LET_GO = "DELETE FROM {etl_ledger} WHERE event_id = ANY(%(ids)s::uuid[])"
@@ -308,9 +308,9 @@ def require_written(session: Session) -> None:
     )
 
 
-def not_taken(session: Session, event_ids: list[str]) -> list[str]:
-    """Those of the events that the ETL has not marked; the first few."""
-    return [row["event_id"] for row in session.rows(contract.compose(NOT_TAKEN), ids=event_ids)]
+def not_taken(session: Session, event_ids: list[str], most: int = 5) -> list[str]:
+    """Those of the events that the ETL has not marked; the first so many."""
+    return [row["event_id"] for row in session.rows(contract.compose(NOT_TAKEN), ids=event_ids, most=most)]
 
 
 def load_exactly(session: Session, event_ids: list[str], pipeline: Actor) -> None:

@@ -21,6 +21,10 @@ if t.TYPE_CHECKING:
 #: What the ETL takes for a sale; it passes over every other payload without a word.
 SELLS = "jsonb_typeof({e}) = 'object' AND {e} ? 'transaction_id'"
 
+#: The transaction an event is about, as the ETL reads it.
+SALE: t.Final = """CASE WHEN {b}.event_type = {transaction_event} AND jsonb_typeof({b}.event_data) = 'object'
+    THEN {b}.event_data ->> 'transaction_id' END"""
+
 #: What keeps a sale from being stored, each with its words.
 LACKS: t.Final[tuple[tuple[t.LiteralString, str], ...]] = (
     ("{e} ->> 'transaction_id' IS NULL", "transaction_id is null"),
@@ -30,6 +34,11 @@ LACKS: t.Final[tuple[tuple[t.LiteralString, str], ...]] = (
 #: What keeps an item of it from being stored, and its words.
 ITEM_LACKS: t.LiteralString = "item ->> 'product_id' IS NULL"
 ITEM_LACKS_WORDS: t.Final = "an item has no product_id"
+
+
+def sale(alias: str) -> sql.Composed:
+    """The transaction an event `alias` is about, as the ETL reads it; NULL where it is about none."""
+    return contract.compose(SALE, b=sql.Identifier(alias))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,8 @@ from ..engine.batches import Batches, Done
 from ..engine.cursors import Blocks, Keyset
 from ..engine.event_closure import Batch, Closure, Label
 from ..engine.job import SCAN_SECONDS, closed
-from ..engine.selection import sale, seen_by_snapshot, snapshot_values
+from ...scout.loadable import sale
+from ..engine.selection import seen_by_snapshot, snapshot_values
 from ..quarantine.mover import Whole
 from . import rules, scan
 from .findings import Scope

@@ -11,8 +11,8 @@ import typing as t
 
 from ...scout import contract
 from ...scout.dead_letters import FORMAT
-from .expected_silver import ASSUMED, Model
-from .selection import sale
+from ...scout.expected_silver import ASSUMED, Model
+from ...scout.loadable import sale
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,7 @@ from ...scout import contract
 from ...scout.dead_letters import DLQ_ID, FORMAT, ascending_prefix
 from ...scout.row_hazards import refuse_cascades, triggers
 from .batches import Done
-from .selection import sale
+from ...scout.loadable import sale
 from .siblings import RelatedEvents, touched_by
 
 if t.TYPE_CHECKING:

@@ -23,10 +23,6 @@ if t.TYPE_CHECKING:
 
 CLOCKS: t.Final = ("ingested_at", "event_ts")
 
-#: The transaction an event is about, as the ETL reads it.
-SALE: t.Final = """CASE WHEN {b}.event_type = {transaction_event} AND jsonb_typeof({b}.event_data) = 'object'
-    THEN {b}.event_data ->> 'transaction_id' END"""
-
 CANONICAL_PATH = "SELECT %(path)s::jsonpath::text AS path"
 
 #: What `identifiers` calls one, and many, where more than events may be meant.
@@ -129,11 +125,6 @@ class Selection:
             payload_path=kept["payload_path"],
             snapshot=kept.get("snapshot"),
         )
-
-
-def sale(alias: str) -> sql.Composed:
-    """The transaction an event `alias` is about, as the ETL reads it; NULL where it is about none."""
-    return contract.compose(SALE, b=sql.Identifier(alias))
 
 
 def seen_by_snapshot(alias: str) -> sql.Composed:

@@ -10,7 +10,8 @@ import typing as t
 
 from ...postgres.driver import sql
 from ...scout import contract
-from .selection import sale, seen_by_snapshot, snapshot_values
+from ...scout.loadable import sale
+from .selection import seen_by_snapshot, snapshot_values
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

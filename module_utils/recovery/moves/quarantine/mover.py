@@ -15,7 +15,7 @@ from ..engine.batches import Batches, Done
 from ..engine.cursors import Blocks, Keys, Keyset, indexed
 from ..engine.event_closure import Batch, Closure
 from ..engine.job import SCAN_SECONDS, closed
-from ..engine.selection import sale
+from ...scout.loadable import sale
 
 if t.TYPE_CHECKING:
     import datetime

@@ -15,7 +15,7 @@ from ...postgres.driver import Jsonb, errors, psycopg, sql
 from ...scout import contract, event_queue
 from ...scout.poison_probe import Refused, verdict_on
 from ...scout.row_images import digest, literal, named
-from ..engine.selection import sale
+from ...scout.loadable import sale
 from ..undo.journal import THERE
 from .outcome import Resolver
 

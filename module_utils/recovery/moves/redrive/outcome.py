@@ -13,7 +13,7 @@ from ...postgres.driver import Jsonb, sql
 from ...scout import contract
 from ...scout.dead_letters import FORMAT
 from ...scout.row_images import digest
-from ..engine.selection import sale
+from ...scout.loadable import sale
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from ...core.errors import NotConverged
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
 from ...scout.row_images import digest
-from ..engine.selection import sale
+from ...scout.loadable import sale
 from ..engine.siblings import touched_by
 from .planner import TABLES, Current, Item, Rows, Swap
 

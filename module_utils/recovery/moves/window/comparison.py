@@ -12,8 +12,8 @@ import typing as t
 from ...ledger import history
 from ...postgres.driver import sql
 from ...scout import contract, event_queue
-from ..engine.expected_silver import Model
-from ..engine.selection import sale
+from ...scout.expected_silver import Model
+from ...scout.loadable import sale
 from ..engine.siblings import SINCE
 
 if t.TYPE_CHECKING:
@@ -333,7 +333,7 @@ class Comparer:
                 self.expected = self.session.row(query, **self.selection.values)["events"]
                 self.scan_seconds = time.monotonic() - began
             if self.unjudged is None:
-                self.unjudged = self.model.unjudged(self.session, self.selection)
+                self.unjudged = self.model.unjudged(self.session, self.selection.condition(), self.selection.values)
             if self.cleanups is None:
                 there = history.readable(self.session)
                 self.cleanups = [row["run_id"] for row in self.session.rows(CLEANUPS)] if there else []

@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
     from ...postgres.acting import Actor
     from ...postgres.session import Session
     from ...scout.row_images import Tables
-    from ..engine.expected_silver import Model
+    from ...scout.expected_silver import Model
 
 #: Events of these units that were loaded since they were noted.
 SINCE = """

@@ -23,7 +23,7 @@ from ...postgres.driver import errors, psycopg, sql
 from ...postgres.watched import PIN
 from ...scout import contract, event_queue, gold_views, row_hazards
 from ...scout.judging import foreign_code
-from .. import drain, refresh_gold, trial_sale
+from .. import battery, drain, refresh_gold, trial_sale
 from . import judgement, reading
 from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
@@ -56,6 +56,7 @@ COLLISIONS: t.Final = (errors.SerializationFailure, errors.DeadlockDetected, err
 NOT_HERE: t.Final = ("0A000", "2D000", "25001", "25P01")
 #: One statement that upserts a row twice.
 REPEATS: t.Final = "21000"
+UNIQUE: t.Final = "23505"
 BECOMES: t.Final = "cannot set parameter"
 
 
@@ -78,15 +79,16 @@ class Trials:
         self.seconds = seconds
         self.plain: dict[str, str] = {}
         self.runners = 0
-        #: What has come into silver, and is to stay there.
+        #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
+        self.copies: list[battery.Copy] = []
 
     def run(self, todo: Sequence[Todo]) -> dict[int, Verdict]:
         """What each job's trial came to, those that load first, by its id: several jobs may have one name, or none."""
         ordered = sorted(todo, key=lambda each: each.purpose != LOAD)
         for attempt in range(ATTEMPTS):
             found: list[Verdict] = []
-            self.plain, self.sale = reading.plain(self.session), None
+            self.plain, self.sale, self.copies = reading.plain(self.session), None, []
             try:
                 with self.session.write(lock_timeout_seconds=LOCK_SECONDS):
                     found = self._all(ordered)
@@ -160,19 +162,80 @@ class Trials:
         session = self.session
         sale = trial_sale.Trial(session, max(0.001, self.deadline - time.monotonic()), todo.job.owner)
         event, why = self._send(sale, todo)
-        self._execute(todo)
+        copies = self._send_copies(sale, todo) if event else []
+        self._execute_with(todo, copies)
         if event is None:
             raise _Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}")
         command = cut(printable(clean(todo.job.command)), 100)
         if event_queue.not_taken(session, [event]):
             raise _Failed(FAILED, f"it ran and loaded nothing, although a sale was pending: its command is {command}")
+        etl = contract.names().etl
         if lacking := sale.landed():
             said = f"it marked a sale as processed, and {lacking}"
-            raise _Failed(
-                FAILED, said, next_step=f"look at {contract.names().etl}: it marks events that it does not load"
-            )
-        self.sale = sale
+            raise _Failed(FAILED, said, next_step=f"look at {etl}: it marks events that it does not load")
+        self._take_all(todo, copies)
+        self.sale, self.copies = sale, copies
+        if wrong := battery.differing(session, self.copies, acting.actor(session, todo.job.owner)):
+            said = f"it writes sales otherwise than their events say: {battery.in_words(wrong)}"
+            step = f"compare {etl} with the release's; rollback.yml restores it, where a release has been captured"
+            raise _Failed(FAILED, said, next_step=step)
         return "it loads"
+
+    def _take_all(self, todo: Todo, copies: list[battery.Copy]) -> None:
+        """Runs the command until it has taken all of them, for batches may be small; raises _Failed where it passes over one."""
+        ids = [copy.event_id for copy in copies]
+        left = event_queue.not_taken(self.session, ids, most=len(ids))
+        while left:
+            self._execute(todo)
+            before, left = left, event_queue.not_taken(self.session, ids, most=len(ids))
+            if len(left) == len(before):
+                kinds = [copy.kind for copy in copies if copy.event_id in left]
+                said = f"it loads other sales, and passes over those {'; '.join(kinds[:MOST_NAMED])}"
+                raise _Failed(FAILED, said, next_step=f"look at the command of the job and at {contract.names().etl}")
+
+    def _send_copies(self, sale: trial_sale.Trial, todo: Todo) -> list[battery.Copy]:
+        """Sends sales of every kind, right after the plain one and before whatever is pending; raises _Failed where bronze takes no copies."""
+        why: list[str] = []
+        for role in (self.session.facts.role, todo.job.owner):
+            try:
+                with self.session.savepoint(), acting.as_role(self.session, role):
+                    copies = battery.choose(self.session)
+                    battery.send(self.session, copies, sale.moment)
+                    return copies
+            except (psycopg.Error, NotConverged) as e:
+                self._require_open(e)
+                why.append(str(e))
+        raise _Failed(UNKNOWN, f"a plain sale could be sent, and no copies of others: {why[0]}")
+
+    def _execute_with(self, todo: Todo, copies: list[battery.Copy]) -> None:
+        """Runs the command; where it fails with the copies and works without them, tells which one it fails with. A copy that is one
+        too many for a unique key says nothing of the pipeline, and is left out."""
+        try:
+            return self._execute(todo)
+        except _Failed as e:
+            if not copies or e.status != FAILED:
+                raise
+            failed = e
+        ids = [copy.event_id for copy in copies]
+        self.session.execute(contract.compose(event_queue.HOLD_BACK_THESE), ids=ids)
+        try:
+            self._execute(todo)
+        except _Failed:
+            raise failed from None
+        for copy in list(copies):
+            self.session.execute(contract.compose(event_queue.LET_GO), ids=[copy.event_id])
+            try:
+                self._execute(todo)
+            except _Failed as e:
+                if e.status != FAILED:
+                    raise
+                if e.sqlstate != UNIQUE:
+                    raise _Failed(
+                        FAILED, f"it loads a plain sale, and none {copy.kind}: {e.said}", e.sqlstate, e.next_step
+                    ) from e
+                self.session.execute(contract.compose(event_queue.HOLD_BACK_THESE), ids=[copy.event_id])
+                copies.remove(copy)
+        return None
 
     def _send(self, sale: trial_sale.Trial, todo: Todo) -> tuple[str | None, str]:
         """Sends a sale as ourselves, else as the role of the job; why neither may."""

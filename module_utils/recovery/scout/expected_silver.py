@@ -14,15 +14,16 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...postgres.driver import sql
-from ...scout import contract, loadable
-from ...scout.row_images import literal, named
-from .selection import sale
+from ..postgres.driver import sql
+from . import contract, loadable
+from .loadable import sale
+from .row_images import literal, named
 
 if t.TYPE_CHECKING:
-    from ...postgres.session import Session
-    from ...scout.row_images import Table, Tables
-    from .selection import Selection
+    from collections.abc import Mapping
+
+    from ..postgres.session import Session
+    from .row_images import Table, Tables
 
 #: A time that means another moment whenever it is read: silver has the moment at which it was loaded.
 MOVING: t.Final = "f.e ->> 'ts' ~* '(now|today|tomorrow|yesterday)'"
@@ -178,6 +179,7 @@ SELECT sale, differing FROM (
 #: How much of silver is looked at from both its ends, and how many transactions outside the window are enough to judge by.
 SAMPLE_ROWS: t.Final = 200
 ENOUGH: t.Final = 30
+NOTHING: t.Final = sql.SQL("false")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,10 +210,13 @@ class Model:
             day_made=sql.SQL("({})::text").format(sql.SQL(t.cast("t.LiteralString", day))),
         )
 
-    def unjudged(self, session: Session, selection: Selection) -> list[str]:
-        """The fields in which most of a sample of silver differ from the events it was made of: here the ETL fills them otherwise."""
-        query = contract.compose(SAMPLE, condition=selection.condition(), sale=sale("b"))
-        rows = session.rows(query, **selection.values, rows=SAMPLE_ROWS, enough=ENOUGH)
+    def unjudged(
+        self, session: Session, condition: sql.Composable = NOTHING, values: Mapping[str, t.Any] | None = None
+    ) -> list[str]:
+        """The fields in which most of a sample of silver differ from the events it was made of: here the ETL fills them otherwise. The
+        sample is of events outside the condition on `b`, where there are enough of them."""
+        query = contract.compose(SAMPLE, condition=condition, sale=sale("b"))
+        rows = session.rows(query, **(values or {}), rows=SAMPLE_ROWS, enough=ENOUGH)
         pairs = {row["transaction_id"]: row["event_id"] for row in rows}
         differing = self.wrong(session, list(pairs), list(pairs.values()), [])
         return [field for field in ASSUMED if 2 * sum(field in found for found in differing.values()) > len(pairs)]

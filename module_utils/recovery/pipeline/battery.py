@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Test sales of every kind that this database has, so that a pipeline that writes some of them wrong is told from a sound one.
+
+Each is the copy of an event that was loaded lately, with a transaction_id of its own: one for each source, payment method,
+region, kind of customer, form of payload and of time, the smallest and the largest. To these come two around midnight, and one of
+many line items. What silver has to have of them is computed from the events themselves (scout/expected_silver.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+import uuid
+
+from ..core.text import cut, printable
+from ..postgres.driver import Jsonb, sql
+from ..scout import contract, event_queue, expected_silver, loadable, row_images
+
+if t.TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterable
+
+    from ..postgres.acting import Actor
+    from ..postgres.session import Session
+
+#: Events that were loaded last, and which are copied; a kind that is none of theirs is not tried.
+LOOKED_AT: t.Final = 2000
+COPIED: t.Final = 24
+#: Line items of the sale of many, unless a real one has more, up to so many.
+LINES: t.Final = 12
+MOST_LINES: t.Final = 60
+
+#: Of each kind the newest event; those first that stand for what is asked first.
+KINDS = """
+WITH newest AS MATERIALIZED (
+    SELECT p.event_id FROM {etl_ledger} AS p WHERE p.processed_at IS NOT NULL ORDER BY p.processed_at DESC LIMIT %(looked_at)s
+), known AS MATERIALIZED (
+    SELECT b.event_id, b.ingested_at, b.source_system, b.event_data AS e
+    FROM newest JOIN {bronze} AS b ON b.event_id = newest.event_id
+    WHERE {sale} IS NOT NULL AND NOT ({malformed}) AND EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = {sale})
+), measured AS MATERIALIZED (
+    SELECT k.*, coalesce((e ->> 'total_amount')::numeric, 0) AS total,
+           CASE WHEN jsonb_typeof(e -> 'items') = 'array' THEN jsonb_array_length(e -> 'items') ELSE 0 END AS lines
+    FROM known AS k
+), kinds AS (
+    SELECT m.event_id, m.ingested_at, v.place, v.what || coalesce(' ' || v.value, '') AS kind FROM measured AS m CROSS JOIN LATERAL (VALUES
+        (1, 'source', m.source_system), (2, 'payment method', e ->> 'payment_method'), (3, 'region', e ->> 'region'),
+        (4, 'customer type', e ->> 'customer_type'), (4, 'discount', CASE WHEN e ? 'discount_amount' THEN 'given' END),
+        (4, 'campaign', CASE WHEN e ->> 'campaign_id' IS NOT NULL THEN 'given' END),
+        (5, 'time like', regexp_replace(e ->> 'ts', '[0-9]', '0', 'g')), (5, 'amount as', jsonb_typeof(e -> 'total_amount')),
+        (6, 'payload of', md5(array_to_string(ARRAY(SELECT jsonb_object_keys(e) ORDER BY 1), ',')))
+    ) AS v (place, what, value) WHERE v.value IS NOT NULL
+    UNION ALL (SELECT event_id, ingested_at, 1, 'the most line items' FROM measured ORDER BY lines DESC LIMIT 1)
+    UNION ALL (SELECT event_id, ingested_at, 1, 'the largest total' FROM measured ORDER BY total DESC LIMIT 1)
+    UNION ALL (SELECT event_id, ingested_at, 1, 'the smallest total' FROM measured ORDER BY total LIMIT 1)
+), chosen AS (
+    SELECT DISTINCT ON (kind) kind, place, event_id FROM kinds ORDER BY kind, ingested_at DESC, event_id
+)
+SELECT c.event_id::text AS event_id, array_agg(left(c.kind, 60) ORDER BY c.place, c.kind) AS kinds,
+       m.e ->> 'transaction_id' AS transaction_id, m.e ->> 'ts' AS ts, m.lines, m.ingested_at
+FROM chosen AS c JOIN measured AS m ON m.event_id = c.event_id
+GROUP BY c.event_id, m.e, m.lines, m.ingested_at ORDER BY min(c.place), count(*) DESC, c.event_id LIMIT %(copied)s
+"""
+
+SEND: t.Final = """
+INSERT INTO {bronze} (event_id, event_type, source_system, event_data, event_hash, ingested_at{more})
+SELECT event_id, {transaction_event}, source, d, {hash}, coalesce(%(moment)s::timestamptz, now()) + nth * interval '1 microsecond'{values}
+FROM (
+    SELECT k.event_id, k.nth, b.source_system AS source, b.event_data || k.changed AS d
+    FROM jsonb_to_recordset(%(sales)s) AS k (event_id uuid, "like" uuid, changed jsonb, nth int) JOIN {bronze} AS b ON b.event_id = k.like
+) AS given
+"""
+
+#: A time as it is written, to be moved to another hour of its day.
+WRITTEN: t.Final = re.compile(r"(\d{4}-\d\d-\d\d[T ])\d\d:\d\d(?::\d\d(?:\.\d+)?)?(.*)")
+MIDNIGHT: t.Final = ("23:59:30", "00:00:30")
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """One of these sales: a copy of an event, with what is changed in it, and what it is one of, in words."""
+
+    like: str
+    kind: str
+    changed: dict[str, t.Any]
+    event_id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def transaction_id(self) -> str:
+        """Its own."""
+        return self.changed["transaction_id"]
+
+
+def choose(session: Session) -> list[Copy]:
+    """What is to be sent; empty where nothing has been loaded yet. Inside the caller's transaction."""
+    tables = row_images.tables(session)
+    model = expected_silver.Model(tables, session.facts.server_version)
+    query = contract.compose(KINDS, sale=loadable.sale("b"), malformed=model.malformed)
+    rows = session.rows(query, looked_at=LOOKED_AT, copied=COPIED)
+    copies = [_copy(row["event_id"], f"like {row['transaction_id']} ({', '.join(row['kinds'][:2])})") for row in rows]
+    if not rows:
+        return []
+    latest = max(rows, key=lambda row: row["ingested_at"])
+    if written := WRITTEN.fullmatch(latest["ts"] or ""):
+        copies += [_copy(latest["event_id"], f"at {at}", ts=written[1] + at + written[2]) for at in MIDNIGHT]
+    number = min(MOST_LINES, max(LINES, *(row["lines"] for row in rows)))
+    return [*copies, _copy(latest["event_id"], f"of {number} line items", **_of_lines(number))]
+
+
+def _copy(like: str, kind: str, **changed: t.Any) -> Copy:
+    return Copy(like, cut(printable(kind), 100), {"transaction_id": f"SMOKE-{uuid.uuid4()}", **changed})
+
+
+def _of_lines(number: int) -> dict[str, t.Any]:
+    item = {"product_name": "Smoke test", "brand_name": "Smoke test", "category": "Smoke test"}
+    items = [
+        {"product_id": f"SMOKE-{nth}", "qty": 1, "unit_price": nth, "line_amount": nth, **item}
+        for nth in range(1, number + 1)
+    ]
+    total = sum(item["line_amount"] for item in items)
+    return {"items": items, "total_amount": total, "net_amount": total, "discount_amount": 0, "tax_amount": 0}
+
+
+def send(session: Session, copies: Iterable[Copy], moment: datetime.datetime | None) -> None:
+    """Stores them in bronze, one after the other from that moment on, or from now."""
+    more, values = event_queue.filled_by_senders(session)
+    query = contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")), more=more, values=values)
+    sales = [{"event_id": c.event_id, "like": c.like, "changed": c.changed, "nth": n} for n, c in enumerate(copies, 1)]
+    session.execute(query, moment=moment, sales=Jsonb(sales))
+
+
+def differing(session: Session, copies: Iterable[Copy], pipeline: Actor) -> dict[str, list[str]]:
+    """Those of them that silver has otherwise than their events say, each with the fields, by what it is one of. Fields that the
+    pipeline's ETL fills otherwise in most of what is there are left out."""
+    of = {copy.transaction_id: copy for copy in copies}
+    model = expected_silver.Model(row_images.tables(session), session.facts.server_version)
+    with event_queue.in_its_time_zone(session, pipeline):
+        unjudged = model.unjudged(session)
+        wrong = model.wrong(session, [*of], [copy.event_id for copy in of.values()], unjudged)
+    return {of[name].kind: fields for name, fields in wrong.items()}
+
+
+def in_words(wrong: dict[str, list[str]], most: int = 3) -> str:
+    """`sales like 4-0001 (source till-3): total_amount; and 2 more kinds`."""
+    names = names_of(wrong)
+    shown = "; ".join(f"{kind}: {', '.join(fields[:5])}" for kind, fields in names[:most])
+    return shown + (f"; and {len(names) - most} more kinds" if len(names) > most else "")
+
+
+def names_of(wrong: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """In their order, what is missing altogether first."""
+    return sorted(wrong.items(), key=lambda item: ("missing" not in item[1], item[0]))

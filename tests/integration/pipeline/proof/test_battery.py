@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A pipeline that loads a plain sale and writes others wrong is no working pipeline."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.modules import call, connect, fingerprint, one
+
+ETL = "bronze-to-silver-etl"
+LOAD = "scout.load_silver_from_bronze(integer)"
+
+#: What is replaced in the text of the ETL by what, and what is said of it.
+WRONG = {
+    "shifts times": ("            s.ts,\n", "            s.ts + interval '8 hours',\n", "ts"),
+    "takes the day in another zone": (
+        "coalesce((e->>'ts')::date, s.ingested_at::date)", "(s.ts AT TIME ZONE 'Pacific/Kiritimati')::date", "date_key",
+    ),
+    "keeps ten lines": ("position\n        FROM sales s", "position\n        FROM sales s", "lines.missing"),
+    "halves what one method paid": (
+        "coalesce((e->>'total_amount')::numeric, 0),\n            coalesce((e->>'discount",
+        "coalesce((e->>'total_amount')::numeric, 0) / CASE WHEN e->>'payment_method' = 'gcash' THEN 2 ELSE 1 END,\n"
+        "            coalesce((e->>'discount",
+        "total_amount",
+    ),
+    "forgets the region": ("e->>'region',", "NULL,", "region"),
+    "calls all unknown": ("coalesce(e->>'payment_method', 'unknown')", "'unknown'", "payment_method"),
+    "rounds line amounts": ("greatest(coalesce((item->>'line_amount')::numeric, 0), 0)", "round((item->>'line_amount')::numeric)", "line_amount"),
+    "counts one item": ("coalesce(jsonb_array_length(e->'items'), 0),\n            i.products", "1,\n            i.products", "item_count"),
+}  # fmt: skip
+ONLY_TEN = ("jsonb_array_elements(e->'items') WITH ORDINALITY AS items (item, position)\n", "WHERE position <= 10\n")
+
+
+def mutate(dsn: str, old: str, new: str) -> None:
+    """Replaces a part of the ETL's text."""
+    with connect(dsn) as session:
+        text = str(one(dsn, f"SELECT pg_get_functiondef('{LOAD}'::regprocedure)"))
+        assert old in text
+        session.execute(text.replace(old, new).encode())
+
+
+def said(dsn: str) -> str:
+    """What the proof says of the job that loads; nothing of it remains."""
+    before = fingerprint(dsn)
+    result = call("scout_proof", dsn)
+    assert fingerprint(dsn) == before
+    [found] = [each for each in result["jobs"] if each["jobname"] == ETL]
+    assert (found["status"], result["proven"]) == ("failed", False), result
+    return str(found["said"])
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_writes_some_sales_wrong_is_told_by_the_field(wrong: str, scout_db: str) -> None:
+    old, new, field = WRONG[wrong]
+    if wrong == "keeps ten lines":
+        old, new = ONLY_TEN[0], "".join(ONLY_TEN)
+    mutate(scout_db, old, new)
+    told = said(scout_db)
+    assert "it writes sales otherwise than their events say" in told
+    assert field in told
+
+
+def test_a_source_that_is_passed_over_is_named(scout_db: str) -> None:
+    source = one(
+        scout_db,
+        "SELECT source_system FROM scout.bronze_events WHERE event_type = 'transaction.v1' GROUP BY 1 ORDER BY count(*) LIMIT 1",
+    )
+    with connect(scout_db) as session:
+        session.execute(
+            "UPDATE scout.bronze_events SET source_system = 'till-9' WHERE event_id IN (SELECT event_id FROM scout.bronze_events ORDER BY ingested_at DESC LIMIT 40)"
+        )
+    assert source
+    mutate(
+        scout_db,
+        "WHERE b.event_type = 'transaction.v1'",
+        "WHERE b.event_type = 'transaction.v1' AND b.source_system <> 'till-9'",
+    )
+    assert "passes over those like" in said(scout_db)
+
+
+def test_a_kind_that_it_cannot_load_is_named(scout_db: str) -> None:
+    with connect(scout_db) as session:
+        session.execute("ALTER TABLE scout.silver_transactions ADD CHECK (payment_method <> 'gcash') NOT VALID")
+    told = said(scout_db)
+    assert "it loads a plain sale, and none like" in told
+    assert "check" in told
+
+
+def test_small_batches_are_no_fault(scout_db: str) -> None:
+    with connect(scout_db) as session:
+        session.execute(
+            "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(5)' WHERE jobname = %s", [ETL]
+        )
+    assert call("scout_proof", scout_db)["proven"]
+
+
+def test_a_key_of_the_teams_own_that_a_copy_violates_is_no_fault(scout_db: str) -> None:
+    with connect(scout_db) as session:
+        session.execute("CREATE UNIQUE INDEX ON scout.silver_transactions (store_id, ts, total_amount, customer_id)")
+    assert call("scout_proof", scout_db)["proven"]
