@@ -61,6 +61,9 @@ class Contract:
     transaction_event: str = "transaction.v1"
     #: The refresh function's session lock, a single-bigint key (pg_locks: high half classid, low half objid, objsubid 1).
     gold_lock: int = 94752052
+    #: Materialized views, by their bare names with commas between them, that leave out sales by design: their figures are not
+    #: compared with silver's.
+    partial_gold: str = ""
 
     def __getitem__(self, key: str) -> str:
         """The name with this key."""
@@ -70,6 +73,11 @@ class Contract:
     def required_tables(self) -> tuple[str, ...]:
         """Without these a database is not Scout; they are those whose rows a move touches."""
         return self.bronze, self.dead_letters, self.etl_ledger, self.transactions, self.line_items
+
+    @property
+    def partial_views(self) -> frozenset[str]:
+        """Materialized views that leave out sales by design, with their schema."""
+        return frozenset(f"{self.schema}.{name.strip()}" for name in self.partial_gold.split(",") if name.strip())
 
     @property
     def etl(self) -> str:
@@ -149,7 +157,7 @@ DEFAULT: t.Final = Contract()
 
 #: The kinds of names, by the end of their keys; what is no other kind is a table.
 FUNCTION, VIEW, JOB, PREFIX = "_function", "_view", "_job", "_prefix"
-OTHERS: t.Final = ("schema", "transaction_event", "gold_lock")
+OTHERS: t.Final = ("schema", "transaction_event", "gold_lock", "partial_gold")
 KEYS: t.Final = tuple(field.name for field in dataclasses.fields(Contract))
 TABLES: t.Final = tuple(key for key in KEYS if key not in OTHERS and not key.endswith((FUNCTION, VIEW, JOB, PREFIX)))
 #: What is in the schema.
@@ -184,6 +192,7 @@ PROTECTED_ROLES: t.Final = ("replicator", "supabase_admin", "rdsadmin", "cloudsq
 #: What PostgreSQL gives back as it was written without quotes.
 PLAIN: t.Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 EVENT_TYPE: t.Final = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
+VIEW_NAMES: t.Final = re.compile(rf"(?:{PLAIN.pattern}(?:, ?{PLAIN.pattern})*)?")
 JOB_NAME: t.Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 NOT_OURS: t.Final = re.compile(r"pg_.*|information_schema|cron|scout_ops")
 #: The key whose value is a number, and the variable of an inventory that gives all of them.
@@ -291,6 +300,8 @@ def _check(key: str, value: t.Any) -> None:
     pattern, rule = JOB_NAME, "give the name of a job: 1 to 200 characters in one line"
     if key == "transaction_event":
         pattern, rule = EVENT_TYPE, "give a type of events: letters, digits and _ . : / -"
+    elif key == "partial_gold":
+        pattern, rule = VIEW_NAMES, "give names of materialized views without their schema, with commas between them"
     elif not key.endswith(JOB):
         pattern, rule = PLAIN, "give lower-case letters, digits and _ (at most 63), without a schema or quotes"
     if not isinstance(value, str) or not pattern.fullmatch(value):

@@ -13,12 +13,12 @@ from ...postgres.driver import sql
 from ...postgres.failures import attempting
 from ...postgres.times import Window, window_of
 from ...scout import contract
+from ...scout.loadable import sale
 from ...scout.row_images import digest
 from ..engine.batches import Batches, Done
 from ..engine.cursors import Blocks, Keyset
 from ..engine.event_closure import Batch, Closure, Label
 from ..engine.job import SCAN_SECONDS, closed
-from ...scout.loadable import sale
 from ..engine.selection import seen_by_snapshot, snapshot_values
 from ..quarantine.mover import Whole
 from . import rules, scan

@@ -21,9 +21,9 @@ from ...ledger.trust.stored_letters import NOTED, RETURNED
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
 from ...scout.dead_letters import DLQ_ID, FORMAT, ascending_prefix
+from ...scout.loadable import sale
 from ...scout.row_hazards import refuse_cascades, triggers
 from .batches import Done
-from ...scout.loadable import sale
 from .siblings import RelatedEvents, touched_by
 
 if t.TYPE_CHECKING:

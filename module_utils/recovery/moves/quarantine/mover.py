@@ -10,12 +10,12 @@ import typing as t
 
 from ...postgres.driver import sql
 from ...scout import contract
+from ...scout.loadable import sale
 from ...scout.row_images import digest
 from ..engine.batches import Batches, Done
 from ..engine.cursors import Blocks, Keys, Keyset, indexed
 from ..engine.event_closure import Batch, Closure
 from ..engine.job import SCAN_SECONDS, closed
-from ...scout.loadable import sale
 
 if t.TYPE_CHECKING:
     import datetime

@@ -13,9 +13,9 @@ import typing as t
 from ...core.errors import NotConverged
 from ...postgres.driver import Jsonb, errors, psycopg, sql
 from ...scout import contract, event_queue
+from ...scout.loadable import sale
 from ...scout.poison_probe import Refused, verdict_on
 from ...scout.row_images import digest, literal, named
-from ...scout.loadable import sale
 from ..undo.journal import THERE
 from .outcome import Resolver
 

@@ -12,8 +12,8 @@ from ...core.errors import NotConverged
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
 from ...scout.dead_letters import FORMAT
-from ...scout.row_images import digest
 from ...scout.loadable import sale
+from ...scout.row_images import digest
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ import typing as t
 from ...core.errors import NotConverged
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
-from ...scout.row_images import digest
 from ...scout.loadable import sale
+from ...scout.row_images import digest
 from ..engine.siblings import touched_by
 from .planner import TABLES, Current, Item, Rows, Swap
 

@@ -27,8 +27,8 @@ if t.TYPE_CHECKING:
 
     from ...postgres.acting import Actor
     from ...postgres.session import Session
-    from ...scout.row_images import Tables
     from ...scout.expected_silver import Model
+    from ...scout.row_images import Tables
 
 #: Events of these units that were loaded since they were noted.
 SINCE = """

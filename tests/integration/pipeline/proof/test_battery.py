@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests import CHECKOUT
 from tests.integration.modules import call, connect, fingerprint, one
 
+SCHEMA = CHECKOUT / "drills/plugins/plugin_utils/reference/schema"
 ETL = "bronze-to-silver-etl"
 LOAD = "scout.load_silver_from_bronze(integer)"
 
@@ -100,3 +102,41 @@ def test_a_key_of_the_teams_own_that_a_copy_violates_is_no_fault(scout_db: str) 
     with connect(scout_db) as session:
         session.execute("CREATE UNIQUE INDEX ON scout.silver_transactions (store_id, ts, total_amount, customer_id)")
     assert call("scout_proof", scout_db)["proven"]
+
+
+#: What is replaced in the definition of a view by what.
+GOLD = {
+    "leaves out a payment method": ("FROM scout.silver_transactions t\n", "FROM (SELECT * FROM scout.silver_transactions WHERE payment_method <> 'gcash') t\n"),
+    "counts twice": ("FROM scout.silver_transactions t\n", "FROM scout.silver_transactions t CROSS JOIN generate_series(1, 2)\n"),
+    "shows another sum": ("sum(t.peso_value) AS peso_total", "sum(t.peso_value) / 2 AS peso_total"),
+    "leaves out the large": ("FROM scout.silver_transactions t\n", "FROM (SELECT * FROM scout.silver_transactions WHERE total_amount < 500) t\n"),
+}  # fmt: skip
+
+
+def redefine(dsn: str, old: str, new: str) -> None:
+    """Makes gold_region_choropleth again, with a part of its definition replaced."""
+    text = (SCHEMA / "20_gold.sql").read_text().partition("CREATE MATERIALIZED VIEW scout.gold_region_choropleth")[2].partition("CREATE FUNCTION")[0]
+    assert old in text
+    with connect(dsn) as session:
+        session.execute("DROP MATERIALIZED VIEW scout.gold_region_choropleth CASCADE")
+        session.execute(f"CREATE MATERIALIZED VIEW scout.gold_region_choropleth{text.replace(old, new, 1)}".encode())
+        session.execute("ALTER MATERIALIZED VIEW scout.gold_region_choropleth OWNER TO loader")
+
+
+def gold_said(dsn: str) -> tuple[str, str]:
+    [found] = [each for each in call("scout_proof", dsn)["jobs"] if each["jobname"] == "smart-gold-refresh"]
+    return found["status"], found["said"]
+
+
+@pytest.mark.parametrize("wrong", GOLD)
+def test_gold_that_is_not_what_silver_has_is_told_by_view_and_day(wrong: str, scout_db: str) -> None:
+    redefine(scout_db, *GOLD[wrong])
+    status, told = gold_said(scout_db)
+    assert status == "failed", told
+    assert "gold, which is not what silver has: scout.gold_region_choropleth of 20" in told
+    assert " instead of " in told
+
+
+def test_a_view_that_leaves_out_sales_by_design_is_named_in_the_contract(scout_db: str) -> None:
+    redefine(scout_db, *GOLD["leaves out a payment method"])
+    assert call("scout_proof", scout_db, contract={"partial_gold": "gold_region_choropleth"})["proven"]
