@@ -18,8 +18,8 @@ from ...ledger.trust import stored_letters
 from ...pipeline import poison_policy
 from ...postgres.driver import Jsonb, psycopg, sql
 from ...scout import contract, event_queue
+from ...scout.loadable import sale
 from ...scout.poison_probe import Refused, verdict_on
-from ..engine.selection import sale
 from ..undo.journal import take_written
 
 if t.TYPE_CHECKING:
