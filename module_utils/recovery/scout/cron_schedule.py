@@ -89,6 +89,27 @@ def missed(schedule: str, after: datetime.datetime, until: datetime.datetime) ->
     return found
 
 
+def longest_gap(
+    schedule: str, now: datetime.datetime, zone: datetime.tzinfo
+) -> tuple[datetime.datetime, datetime.datetime] | None:
+    """Between which two moments of the next day the job does not come for the longest time; None where that cannot be told."""
+    if SECONDS.fullmatch(schedule):
+        return now, now + datetime.timedelta(seconds=float(schedule.split()[0]))
+    fields = parse(schedule)
+    if fields is None:
+        return None
+    longest, last = (now, now), now
+    for start in _starts(fields, now.astimezone(zone), zone):
+        if start <= now:
+            continue
+        if start - last > longest[1] - longest[0]:
+            longest = last, start
+        last = start
+        if last - now > DAY:
+            return longest
+    return max(longest, (last, now + DAY), key=lambda gap: gap[1] - gap[0])
+
+
 def comes_within_a_day(schedule: str, now: datetime.datetime) -> bool:
     """Whether the job comes at all within the next day, by UTC; one whose schedule pg_cron does not take never does."""
     if SECONDS.fullmatch(schedule):

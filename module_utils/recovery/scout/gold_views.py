@@ -285,7 +285,13 @@ def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str]) 
     for view in found:
         day = next((name for name in DAYS if name in view.columns), None)
         number = next((name for name in COUNTS if name in view.contents), None)
-        if day is None or number is None or not view.populated or view.full_name in contract.names().partial_views or _waits(view):
+        if (
+            day is None
+            or number is None
+            or not view.populated
+            or view.full_name in contract.names().partial_views
+            or _waits(view)
+        ):
             continue
         sums = [(name, column) for name, column in SUMS.items() if name in view.contents]
         shown = [f"sum({number})::bigint AS sales", *(f"round(sum({name})::numeric, 2) AS {name}" for name, _ in sums)]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import time
 import typing as t
 
@@ -19,8 +20,6 @@ from .judgement import FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UN
 from .trial import Trials
 
 if t.TYPE_CHECKING:
-    import datetime
-
     from ...core.errors import RecoveryError
     from ...invoke import Call, Params
 
@@ -28,6 +27,8 @@ POLL_SECONDS: t.Final = 0.5
 SAID_EVERY_SECONDS: t.Final = 4.0
 #: pg_cron records the end of the first of several statements; what the others did shows a little later.
 SETTLES_SECONDS: t.Final = 5.0
+
+DAY: t.Final = datetime.timedelta(days=1)
 
 RESET: t.Final = "emergency_reset.yml"
 AGAIN: t.Final = f"then {RESET}"
@@ -191,7 +192,16 @@ class _Proof:
         # Whoever starts nothing was alive once: what ran then, or can be tried, is no proof that it is.
         if self.found.scheduler.real and not runs and (why := reading.why_silent(self.call.session, certain=True)):
             verdicts |= {each.job.jobid: judgement.muted(each, why) for each in (*latest, *trials)}
+        self._judge_schedules(verdicts)
         return [verdicts[each.job.jobid] for each in self.todo]
+
+    def _judge_schedules(self, verdicts: dict[int, Verdict]) -> None:
+        """A job that works, and comes so seldom that events wait for longer than is allowed."""
+        if seldom := judgement.seldom(self.todo, self.found.scheduler):
+            todo, start, end = seldom
+            if verdicts[todo.job.jobid].status == PROVED and reading.arrived(self.call.session, start - DAY, end - DAY):
+                silent = (end - start).total_seconds()
+                verdicts[todo.job.jobid] = judgement.too_seldom(todo, verdicts[todo.job.jobid], silent)
 
     def _tried(self, todo: list[Todo]) -> dict[int, Verdict]:
         """Trials of jobs that no run can prove now."""
@@ -255,6 +265,7 @@ class _Proof:
     def _with_effects(self, todo: list[Todo], verdicts: dict[int, Verdict], pending: list[str]) -> dict[int, Verdict]:
         """A run that says it succeeded must have done something, where there was anything to do."""
         unseen: list[Todo] = []
+        loaded: list[Todo] = []
         for each in todo:
             verdict = verdicts[each.job.jobid]
             if verdict.status != PROVED or (each.purpose == OTHER and each.how == RUN):
@@ -268,15 +279,20 @@ class _Proof:
                     verdicts[each.job.jobid] = dataclasses.replace(
                         verdict, said=f"{verdict.said} and loaded what waited"
                     )
+                    loaded.append(each)
             elif each.purpose == GOLD and self._refreshed_since(verdict.started):
                 verdicts[each.job.jobid] = dataclasses.replace(verdict, said=f"{verdict.said} and refreshed gold")
             else:
                 unseen.append(each)
-        if unseen:
-            tried = self._tried([dataclasses.replace(each, why="its run had nothing to do") for each in unseen])
-            for each in unseen:
+        if unseen or loaded:
+            idle = [dataclasses.replace(each, why="its run had nothing to do") for each in unseen]
+            tried = self._tried(
+                [*idle, *(dataclasses.replace(each, why="with a sale of every kind") for each in loaded)]
+            )
+            for each in (*unseen, *loaded):
                 verdict, trial = verdicts[each.job.jobid], tried[each.job.jobid]
-                verdicts[each.job.jobid] = judgement.besides(verdict, trial)
+                judged = judgement.with_kinds if each in loaded else judgement.besides
+                verdicts[each.job.jobid] = judged(verdict, trial)
         return verdicts
 
     def _left_of(self, pending: list[str]) -> int:

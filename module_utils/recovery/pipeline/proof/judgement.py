@@ -15,7 +15,7 @@ from ...core.redaction import clean
 from ...core.text import cut, in_words, printable
 from ...postgres import lexer
 from ...scout import contract
-from ...scout.cron_schedule import next_run
+from ...scout.cron_schedule import longest_gap, next_run
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +37,8 @@ LATE_TIMES: t.Final = 3
 STARTS_SECONDS: t.Final = 15.0
 #: With less a batch of the ETL cannot be loaded, even where a single event can.
 LEAST_TIMEOUT_SECONDS: t.Final = 1.0
+#: An event waits no longer in a healthy pipeline; the silver_staleness that fails an assessment.
+MOST_SILENT_SECONDS: t.Final = 900.0
 LONGEST_MESSAGE: t.Final = 300
 
 
@@ -277,6 +279,35 @@ def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:
     command = cut(printable(clean(todo.job.command)), 100)
     said = f"{verdict.said} and says that it succeeded, but {what}: its command is {command}"
     return dataclasses.replace(verdict, status=FAILED, said=said)
+
+
+def seldom(todo: Sequence[Todo], scheduler: Scheduler) -> tuple[Todo, datetime.datetime, datetime.datetime] | None:
+    """The job that loads most often, where even that leaves events waiting for longer than is allowed within a day, and from when
+    to when; None where that cannot be told."""
+    gaps = [
+        (gap[1] - gap[0], each, gap)
+        for each in todo
+        if each.purpose == LOAD
+        and scheduler.zone
+        and (gap := longest_gap(each.job.schedule, scheduler.now, scheduler.zone))
+    ]
+    shortest = min(gaps, key=lambda found: found[0], default=None)
+    if shortest is None or shortest[0].total_seconds() <= MOST_SILENT_SECONDS:
+        return None
+    return shortest[1], *shortest[2]
+
+
+def too_seldom(todo: Todo, verdict: Verdict, silent: float) -> Verdict:
+    """Of a job that works, and whose schedule leaves events waiting that come in between."""
+    said = f"{verdict.said}, but by its schedule {todo.job.schedule} it does not come for {in_words(silent)}, and events do"
+    return dataclasses.replace(verdict, status=FAILED, said=said)
+
+
+def with_kinds(verdict: Verdict, trial: Verdict) -> Verdict:
+    """Of a run that loaded what waited, and a trial with a sale of every kind, which alone tells whether it writes them right."""
+    if trial.status != FAILED:
+        return verdict
+    return dataclasses.replace(trial, how=verdict.how, said=f"{verdict.said}; it {trial.said}", started=verdict.started)
 
 
 def besides(verdict: Verdict, trial: Verdict) -> Verdict:

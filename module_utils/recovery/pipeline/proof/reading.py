@@ -104,6 +104,9 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_roles AS r
                WHERE r.rolname = %(role)s AND pg_catalog.pg_has_role(%(owner)s, r.oid, 'MEMBER')) AS may
 """
 STILL = "SELECT count(*) AS events FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) AND {pending}"
+ARRIVED = """
+SELECT EXISTS (SELECT FROM {bronze} WHERE event_type = {transaction_event} AND ingested_at >= %(start)s AND ingested_at < %(end)s) AS any
+"""
 SAMPLE_EVENTS: t.Final = 100
 
 
@@ -210,6 +213,11 @@ def still_waiting(session: Session, event_ids: list[str]) -> int:
     """How many of these events are pending."""
     with session.read():
         return session.row(event_queue.of_pending(STILL), ids=event_ids)["events"]
+
+
+def arrived(session: Session, start: datetime.datetime, end: datetime.datetime) -> bool:
+    """Whether events that the ETL loads arrived between these moments."""
+    return session.row(contract.compose(ARRIVED), start=start, end=end)["any"]
 
 
 def settings(session: Session, owner: str) -> dict[str, Setting]:

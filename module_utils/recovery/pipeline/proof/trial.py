@@ -10,6 +10,7 @@ role and runs as its owner: so it can neither end the transaction nor become the
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import time
 import typing as t
@@ -22,6 +23,7 @@ from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.watched import PIN
 from ...scout import contract, event_queue, gold_views, row_hazards
+from ...scout.cron_schedule import missed
 from ...scout.judging import foreign_code
 from .. import battery, drain, refresh_gold, trial_sale
 from . import judgement, reading
@@ -40,6 +42,10 @@ LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE n
 #: A cancelled refresh of the pipeline leaves its session's lock behind.
 UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
 BEGAN = "SELECT transaction_timestamp() AS at"
+PACE = """
+SELECT clock_timestamp() AS now, count(*) AS events FROM {bronze}
+WHERE event_type = {transaction_event} AND ingested_at >= now() - interval '1 hour' AND ingested_at <= clock_timestamp()
+"""
 REFRESH = "SELECT pg_catalog.to_jsonb(r)::pg_catalog.text FROM {refresh_function}() AS r"
 
 #: How the pipeline's refresh begins to say that it did not.
@@ -57,6 +63,7 @@ NOT_HERE: t.Final = ("0A000", "2D000", "25001", "25P01")
 #: One statement that upserts a row twice.
 REPEATS: t.Final = "21000"
 UNIQUE: t.Final = "23505"
+HOUR: t.Final = datetime.timedelta(hours=1)
 BY_DESIGN: t.Final = "A view that leaves out sales by design is named in scout_contract: partial_gold"
 BECOMES: t.Final = "cannot set parameter"
 
@@ -186,13 +193,31 @@ class Trials:
         """Runs the command until it has taken all of them, for batches may be small; raises _Failed where it passes over one."""
         ids = [copy.event_id for copy in copies]
         left = event_queue.not_taken(self.session, ids, most=len(ids))
+        # With the plain one.
+        batch = len(ids) - len(left) + 1
         while left:
             self._execute(todo)
             before, left = left, event_queue.not_taken(self.session, ids, most=len(ids))
+            batch = max(batch, len(before) - len(left))
             if len(left) == len(before):
                 kinds = [copy.kind for copy in copies if copy.event_id in left]
                 said = f"it loads other sales, and passes over those {'; '.join(kinds[:MOST_NAMED])}"
                 raise _Failed(FAILED, said, next_step=f"look at the command of the job and at {contract.names().etl}")
+        if batch <= len(ids):
+            self._require_pace(todo, batch)
+
+    def _require_pace(self, todo: Todo, batch: int) -> None:
+        """Raises _Failed where more events arrive than a job loads that takes so few a run."""
+        pace = self.session.row(contract.compose(PACE))
+        starts = missed(todo.job.schedule, pace["now"], pace["now"] + HOUR)
+        if starts and batch * starts < pace["events"]:
+            command = cut(printable(clean(todo.job.command)), 100)
+            said = f"it loads {count(batch, 'event')} a run, {batch * starts:,} an hour, and {pace['events']:,} arrived within the last one"
+            raise _Failed(
+                FAILED,
+                f"{said}: its command is {command}",
+                next_step="raise the limit that it gives, or run it more often",
+            )
 
     def _send_copies(self, sale: trial_sale.Trial, todo: Todo) -> list[battery.Copy]:
         """Sends sales of every kind, right after the plain one and before whatever is pending; raises _Failed where bronze takes no copies."""
@@ -291,10 +316,12 @@ class Trials:
             )
             raise _Failed(FAILED, f"it refreshes {', '.join(same)}, which does not show a new sale", next_step=step)
         if unlike := self._unlike_silver(todo):
-            step = (
-                f"compare its definition with the release's; rollback.yml restores it, where a release has been captured. {BY_DESIGN}"
+            step = f"compare its definition with the release's; rollback.yml restores it, where a release has been captured. {BY_DESIGN}"
+            raise _Failed(
+                FAILED,
+                f"it refreshes gold, which is not what silver has: {'; '.join(unlike[:MOST_NAMED])}",
+                next_step=step,
             )
-            raise _Failed(FAILED, f"it refreshes gold, which is not what silver has: {'; '.join(unlike[:MOST_NAMED])}", next_step=step)
         newer = sum(at is not None for at in times.values())
         return f"it refreshes {count(newer, 'view')}" if newer else "it runs"
 

@@ -115,7 +115,12 @@ GOLD = {
 
 def redefine(dsn: str, old: str, new: str) -> None:
     """Makes gold_region_choropleth again, with a part of its definition replaced."""
-    text = (SCHEMA / "20_gold.sql").read_text().partition("CREATE MATERIALIZED VIEW scout.gold_region_choropleth")[2].partition("CREATE FUNCTION")[0]
+    text = (
+        (SCHEMA / "20_gold.sql")
+        .read_text()
+        .partition("CREATE MATERIALIZED VIEW scout.gold_region_choropleth")[2]
+        .partition("CREATE FUNCTION")[0]
+    )
     assert old in text
     with connect(dsn) as session:
         session.execute("DROP MATERIALIZED VIEW scout.gold_region_choropleth CASCADE")
@@ -140,3 +145,36 @@ def test_gold_that_is_not_what_silver_has_is_told_by_view_and_day(wrong: str, sc
 def test_a_view_that_leaves_out_sales_by_design_is_named_in_the_contract(scout_db: str) -> None:
     redefine(scout_db, *GOLD["leaves out a payment method"])
     assert call("scout_proof", scout_db, contract={"partial_gold": "gold_region_choropleth"})["proven"]
+
+
+def test_a_job_that_loads_less_than_arrives_is_told_with_both_figures(scout_db: str) -> None:
+    with connect(scout_db) as session:
+        session.execute(
+            "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(5)' WHERE jobname = %s", [ETL]
+        )
+        session.execute(
+            "INSERT INTO scout.bronze_events (event_type, event_data, ingested_at) SELECT 'transaction.v1', '[]', now() - n * interval '1 s' "
+            "FROM generate_series(1, 1000) AS n"
+        )
+        session.execute(
+            "INSERT INTO scout.etl_processed SELECT event_id FROM scout.bronze_events WHERE event_data = '[]'"
+        )
+    assert "it loads 5 events a run, 300 an hour, and 1," in said(scout_db)
+
+
+@pytest.mark.parametrize("schedule", ["*/30 * * * *", "* 3-4 * * *"])
+def test_a_schedule_that_leaves_events_waiting_is_told(schedule: str, scout_db: str) -> None:
+    with connect(scout_db) as session:
+        session.execute("UPDATE cron.job SET schedule = %s WHERE jobname = %s", [schedule, ETL])
+    told = said(scout_db)
+    assert f"by its schedule {schedule} it does not come for" in told
+
+
+def test_another_job_that_loads_often_enough_makes_up_for_it(scout_db: str) -> None:
+    with connect(scout_db) as session:
+        session.execute(
+            "INSERT INTO cron.job (schedule, command, database, nodeport, username, jobname) SELECT '0 3 * * *', "
+            "'SELECT scout.load_silver_from_bronze(100000)', database, nodeport, username, 'nightly-catch-up' FROM cron.job WHERE jobname = %s",
+            [ETL],
+        )
+    assert call("scout_proof", scout_db)["proven"]

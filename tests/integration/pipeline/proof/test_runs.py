@@ -184,3 +184,15 @@ def test_a_stop_while_it_waits_leaves_all_as_it_is_and_says_so(cron: str) -> Non
     assert "ingestion is running, unproven" in result["msg"]
     assert fingerprint(cron) == before
     assert one(cron, "SELECT bool_and(active) FROM cron.job")
+
+
+def test_a_run_that_loaded_what_waited_has_not_shown_what_it_makes_of_others(cron: str) -> None:
+    sell(cron)
+    text = str(one(cron, "SELECT pg_get_functiondef('scout.load_silver_from_bronze(integer)'::regprocedure)"))
+    run(cron, text.replace("coalesce(e->>'payment_method', 'unknown')", "'cash'"))
+    with ticking(cron):
+        result = prove(cron)
+    assert of(result)["status"] == "failed"
+    assert re.search(
+        r"as loader and loaded what waited; it was tried as loader, rolled back: .* payment_method", of(result)["said"]
+    )
