@@ -303,8 +303,10 @@ def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str]) 
             shown=sql.SQL(t.cast("t.LiteralString", ", ".join(shown))),
             there=sql.SQL(t.cast("t.LiteralString", ", ".join(there))),
         )
-        for row in session.rows(query, days=list(days)):
-            told.append(f"{view.full_name} of {row['day']}: {_beside(row['shown'] or {}, row['there'] or {})}")
+        told += [
+            f"{view.full_name} of {row['day']}: {_beside(row['shown'] or {}, row['there'] or {})}"
+            for row in session.rows(query, days=list(days))
+        ]
     return told
 
 

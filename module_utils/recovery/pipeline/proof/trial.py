@@ -220,7 +220,7 @@ class Trials:
             )
 
     def _send_copies(self, sale: trial_sale.Trial, todo: Todo) -> list[battery.Copy]:
-        """Sends sales of every kind, right after the plain one and before whatever is pending; raises _Failed where bronze takes no copies."""
+        """Sends sales of every kind, after the plain one and before whatever is pending; raises _Failed where bronze takes none."""
         why: list[str] = []
         for role in (self.session.facts.role, todo.job.owner):
             try:
