@@ -32,6 +32,12 @@ def warning(check: str, code: int, *warned: str) -> Seen:
     return Seen(warned=warned, gate={check: "warn"}, verdict="warn", code=code)
 
 
+def unread(cause: str, command: str) -> Seen:
+    """What is seen of events that nobody loads while nothing else arrives."""
+    failing = ("silver_staleness", "unloaded_sources")
+    return Seen(failing, gate=dict.fromkeys(failing, "fail"), code=45, further_codes=(46,), cause=cause, command=command)
+
+
 FAULTS = {
     "negative totals": Fault(
         (library.negative_totals,),
@@ -66,12 +72,26 @@ FAULTS = {
     ),
     "events of another type": Fault(
         (f"UPDATE scout.bronze_events SET event_type = 'transaction.v2' {HOUR}", OLD_SILVER),
-        by_check("silver_staleness", "events arrive as type transaction.v2, which the ETL ignores", "have the sources send the type",
-                 code=45),
+        unread("events arrive as type transaction.v2, which the ETL ignores", "have the sources send the type"),
     ),
     "events without a transaction_id": Fault(
         (f"UPDATE scout.bronze_events SET event_data = event_data - 'transaction_id' {HOUR}", OLD_SILVER),
-        by_check("silver_staleness", "events arrive without a transaction_id", "have the sources send transaction_id again", code=45),
+        unread("events arrive without a transaction_id", "have the sources send transaction_id again"),
+    ),
+    "one till sends another form": Fault(
+        (f"UPDATE scout.bronze_events SET source_system = 'till-9', event_data = jsonb_build_object('sale', event_data) "
+         f"{HOUR} AND abs(hashtext(event_id::text)) % 3 = 0",),
+        by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "have it send the type and the transaction_id"),
+    ),
+    "one till sends another type": Fault(
+        ("UPDATE scout.bronze_events SET source_system = 'till-9' WHERE abs(hashtext(event_id::text)) % 3 = 0",
+         f"UPDATE scout.bronze_events SET event_type = 'sale.v2' {HOUR} AND source_system = 'till-9'"),
+        by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "have it send the type and the transaction_id"),
+    ),
+    "a hole of days ago": Fault(
+        (f"DELETE FROM {SILVER} WHERE transaction_id IN (SELECT transaction_id FROM {SILVER} "
+         "WHERE processed_at < now() - interval '3 hours' ORDER BY processed_at LIMIT 300)", *FRESH_GOLD),
+        by_check("lost_events", "silver has lost", "window_recovery.yml -e window_start="),
     ),
     "sales of the future": Fault(
         (f"UPDATE {SILVER} SET ts = now() + interval '3 days' WHERE id = (SELECT min(id::text)::uuid FROM {SILVER})",),

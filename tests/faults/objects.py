@@ -160,6 +160,7 @@ OBJECTS = {
 SEEN = {
     "bronze's clock is renamed": renamed(
         "scout.bronze_events.ingested_at", "arrived_at", "bronze_staleness", "backlog_events", "backlog_age", "blocked_events",
+        "unloaded_sources",
     ),
     "silver's net amount is renamed": renamed(
         f"{SILVER}.net_amount", "net",

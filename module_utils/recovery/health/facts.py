@@ -15,7 +15,7 @@ from ..moves.engine import damaged_silver
 from ..pipeline import refresh_gold
 from ..pipeline.proof import job_rights
 from ..postgres.read_budget import Budget, Problem
-from ..scout import contract, cron_jobs, cron_runs, event_queue, poison_probe, row_hazards, row_images, sessions
+from ..scout import contract, cron_jobs, cron_runs, event_queue, lost_sales, poison_probe, row_hazards, row_images, sessions
 from . import schema_drift
 from .reads import jobs as jobs_read
 from .reads import losses, objects, quality, surroundings
@@ -95,6 +95,8 @@ class Wider:
 
     updated_minutes: float | None = None
     lost: Row | None = None
+    #: Of a sample of all events.
+    lost_of_all: Row | None = None
     missing: list[str] | None = None
     needed: list[jobs_read.Needed] | None = None
     #: Whether pg_cron itself starts the jobs here.
@@ -107,6 +109,7 @@ class Wider:
     prepared: list[Row] | None = None
     interrupted: list[Row] | None = None
     types: Row | None = None
+    unloaded: list[Row] | None = None
     future: Row | None = None
     duplicates: int | None = None
     server: list[str] | None = None
@@ -226,8 +229,10 @@ def read(
         looked = budget.read("alerts", functools.partial(quality.alerts, hours=alert_hours, most=most))
         found.alerts, sales_limited = looked or ([], False)
         found.wider.types = budget.read("types", losses.types)
+        found.wider.unloaded = budget.read("unloaded", losses.unloaded)
         found.wider.future = budget.read("future", losses.future)
         found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours, most=most))
+        found.wider.lost_of_all = budget.read("lost_of_all", lost_sales.sample)
         marks_limited = found.wider.lost is not None and found.wider.lost["limited"]
         found.limited = quality.limited(alert_hours, most, sales=sales_limited, marks=marks_limited)
         found.older = budget.read("older", lambda s: quality.older(s, alert_hours))

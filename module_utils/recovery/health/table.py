@@ -15,6 +15,7 @@ from ..core.text import count, in_words
 from ..scout import contract
 from . import diagnoses, thresholds
 from .reads import jobs as jobs_read
+from .reads import losses
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,8 +191,21 @@ def _blocked(found: Facts) -> Measured:
 
 
 def _lost(found: Facts) -> Measured:
-    row = found.wider.lost
-    return Measured(None) if row is None else Measured(float(row["lost"]), for_example(row["lost_ids"] or []))
+    """Of the latest events, and where these are well of a sample of all."""
+    row, of_all = found.wider.lost, found.wider.lost_of_all
+    if row is None:
+        return Measured(None)
+    if not row["lost"] and of_all and of_all["lost"]:
+        some = f"of a sample of {of_all['looked']:,} events of all time; {for_example(of_all['ids'])}"
+        return Measured(float(of_all["lost"]), some)
+    return Measured(float(row["lost"]), for_example(row["lost_ids"] or []))
+
+
+def _unloaded(found: Facts) -> Measured:
+    rows = found.wider.unloaded
+    if rows is None:
+        return Measured(None)
+    return Measured(float(len(rows)), "; ".join(map(losses.in_words, rows)))
 
 
 def _jobs_present(found: Facts) -> Measured:
@@ -334,6 +348,7 @@ CHECKS: t.Final = (
     Figure("gold_refreshable", "pg_class, pg_index", ("gold",), _gold_refreshable),
     Figure("blocked_events", "the oldest pending {bronze}", ("backlog", "head", "suspects", "repeats"), _blocked),
     Figure("lost_events", "{etl_ledger} without {transactions}", ("lost",), _lost),
+    Figure("unloaded_sources", "{bronze}, last hour", ("unloaded",), _unloaded),
     Figure("jobs_present", "cron.job", JOBS, _jobs_present),
     Figure("jobs_active", "cron.job", ("jobs", *JOBS), _jobs_active, flow=True),
     Figure("job_runs", RUNS_OF_JOBS, (*JOBS, "job_runs"), _job_runs, flow=True, past=True),

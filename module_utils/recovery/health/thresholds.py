@@ -83,6 +83,7 @@ GATE: t.Final[dict[str, Threshold]] = {
     "blocked_events": _none("events"),
     "lost_events": _none("events"),
     "swallowed_events": _none("events"),
+    "unloaded_sources": _none("sources"),
     "jobs_present": _none("jobs"),
     "jobs_active": _none("jobs"),
     "job_runs": _none("jobs"),

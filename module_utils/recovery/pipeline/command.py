@@ -321,7 +321,7 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     """The gold views that are not fresh refreshed, each proved newer: what every view was, how each was refreshed, and seconds.
 
     Raises BadInput for a view that is not there, MissingPrivilege before any is touched, LeaseHeld, and NotConverged where a
-    view cannot be refreshed; those refreshed before stay so.
+    view cannot be refreshed, or shows sales that silver has lost; those refreshed before stay so.
     """
     if params["attempts"] < 1:
         raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
@@ -333,6 +333,8 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     every = params["force"] or (call.check and params["expect_changes"])
     todo = [f.view for f in before if every or f.state != "fresh"]
     refresh_gold.require(call.session, todo)
+    if todo and not params["force"]:
+        refresh_gold.refuse_hole(call.session, todo)
     done, told = list[refresh_gold.Refreshed](), _nothing_recorded()
     if todo and not call.check:
         done, told = _refreshed(call, params, todo)

@@ -13,7 +13,7 @@ from ..core.errors import MissingPrivilege, NotConverged, RecoveryError
 from ..core.text import count, in_words
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import translate
-from ..scout import contract, sessions
+from ..scout import contract, lost_sales, sessions
 from ..scout.gold_views import Freshness, View, in_order, read, refreshed_at, views
 from ..scout.judging import roles
 from . import blockers
@@ -116,6 +116,23 @@ def require(session: Session, todo: list[View]) -> None:
         said=f"role {session.facts.role} may not refresh {', '.join(view.full_name for view in denied)}",
         sqlstate="42501",
         next_step=grant,
+    )
+
+
+def refuse_hole(session: Session, todo: list[View]) -> None:
+    """Raises NotConverged where a view shows sales that silver has lost: it may be the last right copy."""
+    with session.read():
+        found = lost_sales.shown_by_gold(session, todo)
+    if found is None:
+        return
+    view, lost = found
+    names = contract.names()
+    raise NotConverged(
+        f"refused to refresh {', '.join(each.full_name for each in todo)}",
+        on=session.where,
+        said=f"{view} shows {count(lost['lost'], 'sale')} that {names.transactions} has lost although {names.bronze} has their events, "
+        f"for example {', '.join(lost['ids'])}",
+        next_step=f"ansible-playbook playbooks/window_recovery.yml {lost_sales.window(lost)} rebuilds them and refreshes gold",
     )
 
 

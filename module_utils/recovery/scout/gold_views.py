@@ -278,21 +278,24 @@ def days_of(session: Session, sales: list[str]) -> list[str]:
     return [row["day"] for row in session.rows(contract.compose(DATED), names=sales)]
 
 
+def counted(view: View) -> tuple[str, str] | None:
+    """The columns by which a view counts all sales of a day, and says which day; None where it does not, or leaves out some by design
+    (`partial_gold` of the contract)."""
+    day = next((name for name in DAYS if name in view.columns), None)
+    number = next((name for name in COUNTS if name in view.contents), None)
+    if day is None or number is None or view.full_name in contract.names().partial_views or _waits(view):
+        return None
+    return day, number
+
+
 def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str]) -> list[str]:
-    """What views that show all sales of a day say of these days otherwise than silver does, in words; a view that leaves out some
-    by design is named in the contract (`partial_gold`)."""
+    """What views that show all sales of a day say of these days otherwise than silver does, in words."""
     told: list[str] = []
     for view in found:
-        day = next((name for name in DAYS if name in view.columns), None)
-        number = next((name for name in COUNTS if name in view.contents), None)
-        if (
-            day is None
-            or number is None
-            or not view.populated
-            or view.full_name in contract.names().partial_views
-            or _waits(view)
-        ):
+        columns = counted(view)
+        if columns is None or not view.populated:
             continue
+        day, number = columns
         sums = [(name, column) for name, column in SUMS.items() if name in view.contents]
         shown = [f"sum({number})::bigint AS sales", *(f"round(sum({name})::numeric, 2) AS {name}" for name, _ in sums)]
         there = ["count(*)::bigint AS sales", *(f"round(sum({column})::numeric, 2) AS {name}" for name, column in sums)]

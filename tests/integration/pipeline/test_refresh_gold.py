@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -140,13 +141,13 @@ def test_deleted_silver_is_seen_long_after_the_refresh(scout_db: str) -> None:
         scout_db,
         "DELETE FROM scout.silver_transactions WHERE transaction_id = (SELECT max(transaction_id) FROM scout.silver_transactions)",
     )
-    assert states(refresh(scout_db)) == {DAILY: "stale", REGION: "stale"}
+    assert states(refresh(scout_db, force=True)) == {DAILY: "stale", REGION: "stale"}
     assert one(scout_db, SOLD)
 
 
 def test_empty_silver(scout_db: str) -> None:
     execute(scout_db, "TRUNCATE scout.silver_transactions CASCADE")
-    assert states(refresh(scout_db)) == {DAILY: "stale", REGION: "stale"}
+    assert states(refresh(scout_db, force=True)) == {DAILY: "stale", REGION: "stale"}
     assert one(scout_db, "SELECT count(*) FROM scout.gold_daily_metrics") == 0
     assert not refresh(scout_db)["changed"]
     execute(scout_db, "TRUNCATE scout.etl_processed, scout.bronze_events")
@@ -455,3 +456,56 @@ def test_a_role_that_may_refresh_but_not_read_silver_still_refreshes(scout_db: s
     result = call("scout_refresh_gold", operator, ledger="off")
     assert states(result) == {DAILY: "fresh", REGION: "unknown"}
     assert how(result) == {REGION: "concurrently"}
+
+
+LOSE = """
+DELETE FROM scout.silver_transactions WHERE transaction_id IN (
+    SELECT transaction_id FROM scout.silver_transactions ORDER BY processed_at LIMIT 300)
+"""
+#: Gold has another reason to be refreshed.
+STALE = "UPDATE scout.silver_transactions SET updated_at = now() WHERE id = (SELECT max(id::text)::uuid FROM scout.silver_transactions)"
+
+
+def test_gold_is_not_refreshed_to_a_hole_in_silver(scout_db: str) -> None:
+    """The dashboards have the last right copy until the sales are there again."""
+    before = one(scout_db, "SELECT sum(transaction_count) FROM scout.gold_daily_metrics")
+    with connect(scout_db) as session:
+        session.execute(LOSE)
+    refused = failing(scout_db)
+    assert "shows 300 sales that scout.silver_transactions has lost" in refused["msg"]
+    assert one(scout_db, "SELECT sum(transaction_count) FROM scout.gold_daily_metrics") == before
+    window = re.search(r"window_recovery.yml -e window_start=(\S+) -e window_end=(\S+)", refused["error"]["next_step"])
+    assert window
+    recovered = call("scout_window_recovery", scout_db, window_start=window[1], window_end=window[2])
+    assert recovered["changed"], recovered
+    refresh(scout_db)
+    assert one(scout_db, "SELECT sum(transaction_count) FROM scout.gold_daily_metrics") == before
+    assert one(scout_db, SOLD)
+
+
+NEGATIVE = """
+WITH chosen AS (SELECT id, source_event_id FROM scout.silver_transactions ORDER BY id LIMIT 3),
+told AS (UPDATE scout.bronze_events SET event_data = event_data || '{"total_amount": -1}' WHERE event_id IN (SELECT source_event_id FROM chosen))
+UPDATE scout.silver_transactions SET total_amount = -1 WHERE id IN (SELECT id FROM chosen)
+"""
+FIRST_DAY = (
+    "DELETE FROM scout.silver_transactions WHERE date_key = (SELECT min(date_key) FROM scout.silver_transactions)"
+)
+ITS_EVENTS = """
+DELETE FROM scout.bronze_events AS b
+WHERE NOT EXISTS (SELECT FROM scout.silver_transactions WHERE transaction_id = b.event_data ->> 'transaction_id')
+"""
+
+
+def test_what_was_taken_out_of_silver_on_purpose_is_no_hole(scout_db: str) -> None:
+    """By a quarantine, by a cleanup that keeps the events, and by a retention that takes both."""
+    events = [row[0] for row in rows(scout_db, "SELECT source_event_id::text FROM scout.silver_transactions LIMIT 20")]
+    assert not call("scout_quarantine", scout_db, event_ids=events).get("failed")
+    refresh(scout_db)
+    execute(scout_db, NEGATIVE)
+    cleaned = call("scout_cleanup", scout_db, source_event="keep")
+    assert cleaned["changed"], cleaned
+    refresh(scout_db)
+    execute(scout_db, FIRST_DAY, ITS_EVENTS)
+    refresh(scout_db)
+    assert one(scout_db, SOLD)

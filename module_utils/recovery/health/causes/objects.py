@@ -8,7 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ...core.text import count, in_words
-from ...scout import contract
+from ...scout import contract, lost_sales
+from ..reads import losses
 from ..reads.objects import needed_to_run
 from .base import RESET, Diagnosis, cause, rolled_back
 
@@ -90,8 +91,11 @@ def triggers(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
 
 
 def swallowed(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
-    """Events that arrive and that the ETL never loads, while silver stands still."""
+    """Events that arrive and that the ETL never loads: of some sources, or of all, and silver stands still."""
     if status.get("silver_staleness") not in ("warn", "fail"):
+        for each in (found.wider.unloaded or []) if status.get("unloaded_sources") == "fail" else []:
+            fix = "have it send the type and the transaction_id that the ETL loads; what came stays in bronze"
+            yield cause(f"{each['what']} {each['name'] or 'sources'} sends what the ETL does not load", losses.in_words(each), fix)
         return
     row = found.wider.types
     if row and row["others"] >= SOME_EVENTS and row["others"] > row["sales"]:
@@ -111,7 +115,15 @@ def swallowed(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
 def lost(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     """Events that are marked as loaded and made no sale; where they are sound, silver is said to be damaged."""
     row = found.wider.lost
-    if status.get("lost_events") == "fail" and row and not found.damaged:
+    of_all = found.wider.lost_of_all
+    if status.get("lost_events") == "fail" and row and not row["lost"] and of_all and not found.damaged:
+        yield cause(
+            f"silver has lost {count(of_all['lost'], 'sale')} of {of_all['looked']:,} that were looked at",
+            f"for example {', '.join(of_all['ids'])}",
+            f"{RECOVER} {lost_sales.window(of_all)} --check",
+            blocks=False,
+        )
+    elif status.get("lost_events") == "fail" and row and not found.damaged:
         what = f"{count(row['lost'], 'event is', 'events are')} marked as loaded and not in silver"
         evidence = f"for example {', '.join(row['lost_ids'] or [])}"
         hours = count(found.alert_hours, "hour")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ...core.text import count
 from ...scout import contract, dead_letters
 
 if t.TYPE_CHECKING:
@@ -55,6 +56,32 @@ FROM (SELECT event_id, event_type, event_type = %(event_type)s AS sale,
       FROM {bronze} WHERE ingested_at >= now() - interval '1 hour' AND ingested_at <= clock_timestamp()) AS arrived
 """
 
+#: Of the last hour: sources and stores most of whose events make no sale, though they are of the type of sales or the same source
+#: or store sold within the day before; and all together, where more than a tenth of what is of that type makes none.
+UNLOADED = """
+WITH arrived AS MATERIALIZED (
+    SELECT source_system AS source, CASE WHEN jsonb_typeof(event_data) = 'object' THEN event_data ->> 'store_id' END AS store,
+           event_type, event_type = {transaction_event} AS typed,
+           event_type = {transaction_event} AND jsonb_typeof(event_data) = 'object' AND event_data ? 'transaction_id' AS sells
+    FROM {bronze} WHERE ingested_at >= now() - interval '1 hour' AND ingested_at <= clock_timestamp()
+), of AS (
+    SELECT CASE WHEN grouping(source) = 0 THEN 'source' WHEN grouping(store) = 0 THEN 'store' ELSE 'all' END AS what,
+           coalesce(source, store) AS name, count(*) FILTER (WHERE NOT sells) AS unread,
+           count(*) FILTER (WHERE typed AND NOT sells) AS nameless, count(*) FILTER (WHERE typed) AS typed,
+           count(*) FILTER (WHERE sells) AS sold, mode() WITHIN GROUP (ORDER BY event_type) FILTER (WHERE NOT sells) AS type
+    FROM arrived GROUP BY GROUPING SETS ((source), (store), ())
+)
+SELECT what, left(name, 60) AS name, unread, nameless, typed, sold, left(type, 60) AS type FROM of
+WHERE what = 'all' AND nameless >= %(some)s AND nameless * 10 > typed
+   OR what <> 'all' AND name IS NOT NULL AND unread >= %(some)s AND unread > sold AND (nameless > sold OR EXISTS (
+       SELECT FROM {bronze} AS b WHERE b.event_type = {transaction_event}
+         AND b.ingested_at >= now() - interval '1 day' AND b.ingested_at < now() - interval '1 hour'
+         AND of.name = CASE of.what WHEN 'source' THEN b.source_system ELSE b.event_data ->> 'store_id' END))
+ORDER BY unread DESC, what, name LIMIT 5
+"""
+#: Fewer than this are no stream of sales.
+SOME_EVENTS: t.Final = 10
+
 #: Sales that have not happened yet; a day is left for time zones.
 FUTURE = """
 SELECT count(*) AS sales, left(min(transaction_id), 60) AS sample,
@@ -71,6 +98,20 @@ SELECT count(*) AS twice FROM (
 def types(session: Session) -> Row:
     """How many events of which kind arrived within the last hour."""
     return session.row(contract.compose(TYPES), event_type=contract.names().transaction_event)
+
+
+def unloaded(session: Session) -> list[Row]:
+    """Sources and stores whose events of the last hour make no sales, the worst first."""
+    return session.rows(contract.compose(UNLOADED), some=SOME_EVENTS)
+
+
+def in_words(row: Row) -> str:
+    """`source till-9: 40 of 40 events make no sale, most of type sale.v2`."""
+    of = row["typed"] if row["what"] == "all" else row["unread"] + row["sold"]
+    number = row["nameless"] if row["what"] == "all" else row["unread"]
+    whose = "all sources" if row["what"] == "all" else f"{row['what']} {row['name']}"
+    what = "without a transaction_id" if row["nameless"] == number else f"most of type {row['type']}"
+    return f"{whose}: {number:,} of {count(of, 'event')} of the last hour make no sale, {what}"
 
 
 def future(session: Session) -> Row | None:

@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sales whose events are marked as loaded and that silver does not have, however long ago: in a sample of all that is there, and
+on days of which gold still shows more than silver has."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ..postgres.driver import sql
+from . import contract, dead_letters, gold_views
+from .loadable import sale
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..postgres.session import Row, Session
+    from .gold_views import View
+
+#: How many events a sample is to have.
+SAMPLED: t.Final = 20_000
+
+#: A sale that a cleanup set aside while it kept the event is not lost.
+LOST = """
+WITH events AS MATERIALIZED (
+    SELECT b.event_id, b.ingested_at, {sale} AS sale, b.event_data ->> 'ts' AS ts FROM {bronze} AS b {sample} WHERE {condition}
+), lost AS MATERIALIZED (
+    SELECT e.event_id, e.ingested_at, e.sale FROM events AS e
+    WHERE e.sale IS NOT NULL AND EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = e.event_id)
+      AND NOT EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = e.sale)
+      AND NOT EXISTS (SELECT FROM {dead_letters} AS d
+                      WHERE d.original_payload ->> 'transaction_id' = e.sale AND d.resolved_at IS NULL
+                        AND d.error_details ->> 'format' = %(format)s AND NOT d.error_details ? 'event')
+)
+SELECT count(DISTINCT sale) AS lost, (SELECT count(*) FROM events) AS looked, min(ingested_at) AS first, max(ingested_at) AS last,
+       coalesce((array_agg(event_id::text ORDER BY ingested_at, event_id))[1:3], '{{}}') AS ids
+FROM lost
+"""
+#: What silver no longer has of the days before its first one, a retention has taken.
+SINCE = """
+isfinite(b.ingested_at) AND b.ingested_at >= (SELECT coalesce(min(date_key), 'infinity') FROM {transactions})
+"""
+SIZE = "SELECT greatest(reltuples, 0)::float8 AS events FROM pg_catalog.pg_class WHERE oid = to_regclass(%(name)s)"
+
+#: Days of which a view counts more sales than silver has.
+MORE = """
+SELECT s.day::text AS day, s.sales - coalesce(t.sales, 0) AS more
+FROM (SELECT {day} AS day, sum({number}) AS sales FROM {view} GROUP BY 1) AS s
+LEFT JOIN (SELECT date_key AS day, count(*) AS sales FROM {transactions} GROUP BY 1) AS t ON t.day = s.day
+WHERE s.sales > coalesce(t.sales, 0) ORDER BY 1
+"""
+
+
+def sample(session: Session) -> Row:
+    """How many of so many events (`looked`) are lost, from when to when, with examples; all events where there are not many."""
+    events = session.row(SIZE, name=contract.names().bronze)["events"]
+    share = min(100.0, 100.0 * SAMPLED / max(events, 1.0))
+    part = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(share)) if share < 100.0 else sql.SQL("")
+    return _lost(session, part, contract.compose(SINCE))
+
+
+def shown_by_gold(session: Session, found: Iterable[View]) -> tuple[str, Row] | None:
+    """A view that counts sales which silver has lost, with these: what a refresh would take off the dashboards although their events
+    are there; None where there is none."""
+    for view in found:
+        columns = gold_views.counted(view)
+        if columns is None or not view.populated:
+            continue
+        day, number = map(sql.Identifier, columns)
+        named = sql.Identifier(contract.names().schema, view.name)
+        days = [row["day"] for row in session.rows(contract.compose(MORE, day=day, number=number, view=named))]
+        if not days:
+            continue
+        written = sql.SQL("left(b.event_data ->> 'ts', 10) = ANY({})").format(sql.Literal(days))
+        if (row := _lost(session, sql.SQL(""), written))["lost"]:
+            return view.full_name, row
+    return None
+
+
+def window(lost: Row) -> str:
+    """The options of a window recovery that rebuilds them: whole minutes, in UTC."""
+    first, last = (lost[name].astimezone(datetime.UTC) for name in ("first", "last"))
+    return f"-e window_start={first:%Y-%m-%dT%H:%MZ} -e window_end={last + datetime.timedelta(minutes=1):%Y-%m-%dT%H:%MZ}"
+
+
+def _lost(session: Session, part: sql.Composable, condition: sql.Composable) -> Row:
+    query = contract.compose(LOST, sale=sale("b"), sample=part, condition=condition)
+    return session.row(query, format=dead_letters.FORMAT)
