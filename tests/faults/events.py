@@ -15,6 +15,9 @@ RECENT = "processed_at = now(), updated_at = now()"
 LAST_WEEK = "processed_at = now() - interval '7 days', updated_at = now() - interval '7 days'"
 LETTER = "INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, failed_at) SELECT '{}', 'E', 'e', now()"
 HOUR = "WHERE ingested_at > now() - interval '1 hour'"
+A_THIRD = "abs(hashtext(event_id::text)) % 3 = 0"
+OTHER_FORM = "jsonb_build_object('sale', event_data)"
+OLD_SALES = f"SELECT transaction_id FROM {SILVER} WHERE processed_at < now() - interval '3 hours' ORDER BY processed_at LIMIT 300"
 #: What is wrong with silver is not to be told by gold.
 FRESH_GOLD = (
     "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics",
@@ -79,18 +82,16 @@ FAULTS = {
         unread("events arrive without a transaction_id", "have the sources send transaction_id again"),
     ),
     "one till sends another form": Fault(
-        (f"UPDATE scout.bronze_events SET source_system = 'till-9', event_data = jsonb_build_object('sale', event_data) "
-         f"{HOUR} AND abs(hashtext(event_id::text)) % 3 = 0",),
+        (f"UPDATE scout.bronze_events SET source_system = 'till-9', event_data = {OTHER_FORM} {HOUR} AND {A_THIRD}",),
         by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "have it send the type and the transaction_id"),
     ),
     "one till sends another type": Fault(
-        ("UPDATE scout.bronze_events SET source_system = 'till-9' WHERE abs(hashtext(event_id::text)) % 3 = 0",
+        (f"UPDATE scout.bronze_events SET source_system = 'till-9' WHERE {A_THIRD}",
          f"UPDATE scout.bronze_events SET event_type = 'sale.v2' {HOUR} AND source_system = 'till-9'"),
         by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "have it send the type and the transaction_id"),
     ),
     "a hole of days ago": Fault(
-        (f"DELETE FROM {SILVER} WHERE transaction_id IN (SELECT transaction_id FROM {SILVER} "
-         "WHERE processed_at < now() - interval '3 hours' ORDER BY processed_at LIMIT 300)", *FRESH_GOLD),
+        (f"DELETE FROM {SILVER} WHERE transaction_id IN ({OLD_SALES})", *FRESH_GOLD),
         by_check("lost_events", "silver has lost", "window_recovery.yml -e window_start="),
     ),
     "sales of the future": Fault(

@@ -15,7 +15,17 @@ from ..moves.engine import damaged_silver
 from ..pipeline import refresh_gold
 from ..pipeline.proof import job_rights
 from ..postgres.read_budget import Budget, Problem
-from ..scout import contract, cron_jobs, cron_runs, event_queue, lost_sales, poison_probe, row_hazards, row_images, sessions
+from ..scout import (
+    contract,
+    cron_jobs,
+    cron_runs,
+    event_queue,
+    lost_sales,
+    poison_probe,
+    row_hazards,
+    row_images,
+    sessions,
+)
 from . import schema_drift
 from .reads import jobs as jobs_read
 from .reads import losses, objects, quality, surroundings

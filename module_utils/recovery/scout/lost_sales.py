@@ -82,7 +82,9 @@ def shown_by_gold(session: Session, found: Iterable[View]) -> tuple[str, Row] | 
 def window(lost: Row) -> str:
     """The options of a window recovery that rebuilds them: whole minutes, in UTC."""
     first, last = (lost[name].astimezone(datetime.UTC) for name in ("first", "last"))
-    return f"-e window_start={first:%Y-%m-%dT%H:%MZ} -e window_end={last + datetime.timedelta(minutes=1):%Y-%m-%dT%H:%MZ}"
+    return (
+        f"-e window_start={first:%Y-%m-%dT%H:%MZ} -e window_end={last + datetime.timedelta(minutes=1):%Y-%m-%dT%H:%MZ}"
+    )
 
 
 def _lost(session: Session, part: sql.Composable, condition: sql.Composable) -> Row:

@@ -485,7 +485,10 @@ def test_gold_is_not_refreshed_to_a_hole_in_silver(scout_db: str) -> None:
 
 NEGATIVE = """
 WITH chosen AS (SELECT id, source_event_id FROM scout.silver_transactions ORDER BY id LIMIT 3),
-told AS (UPDATE scout.bronze_events SET event_data = event_data || '{"total_amount": -1}' WHERE event_id IN (SELECT source_event_id FROM chosen))
+told AS (
+    UPDATE scout.bronze_events SET event_data = event_data || '{"total_amount": -1}'
+    WHERE event_id IN (SELECT source_event_id FROM chosen)
+)
 UPDATE scout.silver_transactions SET total_amount = -1 WHERE id IN (SELECT id FROM chosen)
 """
 FIRST_DAY = (

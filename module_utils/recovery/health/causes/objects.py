@@ -95,7 +95,11 @@ def swallowed(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     if status.get("silver_staleness") not in ("warn", "fail"):
         for each in (found.wider.unloaded or []) if status.get("unloaded_sources") == "fail" else []:
             fix = "have it send the type and the transaction_id that the ETL loads; what came stays in bronze"
-            yield cause(f"{each['what']} {each['name'] or 'sources'} sends what the ETL does not load", losses.in_words(each), fix)
+            yield cause(
+                f"{each['what']} {each['name'] or 'sources'} sends what the ETL does not load",
+                losses.in_words(each),
+                fix,
+            )
         return
     row = found.wider.types
     if row and row["others"] >= SOME_EVENTS and row["others"] > row["sales"]:
