@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from collections.abc import Iterator
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import Result, call, connect, one, rows
 from tests.integration.oracle import START, arrive
@@ -142,6 +144,31 @@ def test_a_deferred_trigger_on_silver(scout_db: str, operator: str) -> None:
 def test_a_foreign_key_to_silver_leaves_nothing_behind(scout_db: str, operator: str, way: str) -> None:
     plants(scout_db, WAYS[way], FOREIGN_KEY)
     held(scout_db, call("scout_quarantine", operator, event_ids=[row[0] for row in rows(scout_db, LOADED)]))
+
+
+SLEEPS = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND usename = 'scout_operator'"
+LATE = """
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON public.quiet DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION public.taking()
+"""
+
+
+def test_a_trigger_that_is_made_after_the_snapshot_of_a_move(scout_db: str, operator: str) -> None:
+    """A move reads one snapshot, in which the trigger is not there; its event is queued all the same."""
+    with connect(scout_db, user="mallory") as mallory:
+        mallory.execute("CREATE TABLE public.quiet (n int)")
+        plants(scout_db, "PERFORM pg_sleep(0.6); INSERT INTO public.quiet VALUES (1)", FOREIGN_KEY)
+
+        def make() -> None:
+            with connect(scout_db) as looks:
+                wait_until(looks, SLEEPS, seconds=30)
+            mallory.execute(LATE)
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            made = pool.submit(make)
+            result = call("scout_quarantine", operator, event_ids=[row[0] for row in rows(scout_db, LOADED)])
+            made.result()
+    held(scout_db, result)
 
 
 @pytest.fixture
