@@ -242,7 +242,7 @@ def read(
         found.wider.unloaded = budget.read("unloaded", losses.unloaded)
         found.wider.future = budget.read("future", losses.future)
         found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours, most=most))
-        found.wider.lost_of_all = budget.read("lost_of_all", lost_sales.sample)
+        found.wider.lost_of_all = budget.read("older_losses", lost_sales.sample)
         marks_limited = found.wider.lost is not None and found.wider.lost["limited"]
         found.limited = quality.limited(alert_hours, most, sales=sales_limited, marks=marks_limited)
         found.older = budget.read("older", lambda s: quality.older(s, alert_hours))

@@ -60,7 +60,8 @@ WITH newest AS MATERIALIZED (
     SELECT DISTINCT ON (kind) kind, place, event_id FROM kinds ORDER BY kind, ingested_at DESC, event_id
 )
 SELECT c.event_id::text AS event_id, array_agg(left(c.kind, 60) ORDER BY c.place, c.kind) AS kinds,
-       m.e ->> 'transaction_id' AS transaction_id, m.e ->> 'ts' AS ts, m.lines, m.ingested_at
+       m.e ->> 'transaction_id' AS transaction_id, m.e ->> 'ts' AS ts, m.lines,
+       row_number() OVER (ORDER BY isfinite(m.ingested_at) DESC, m.ingested_at DESC, c.event_id) = 1 AS latest
 FROM chosen AS c JOIN measured AS m ON m.event_id = c.event_id
 GROUP BY c.event_id, m.e, m.lines, m.ingested_at ORDER BY min(c.place), count(*) DESC, c.event_id LIMIT %(copied)s
 """
@@ -103,7 +104,7 @@ def choose(session: Session) -> list[Copy]:
     copies = [_copy(row["event_id"], f"like {row['transaction_id']} ({', '.join(row['kinds'][:2])})") for row in rows]
     if not rows:
         return []
-    latest = max(rows, key=lambda row: row["ingested_at"])
+    latest = next((row for row in rows if row["latest"]), rows[0])
     if written := WRITTEN.fullmatch(latest["ts"] or ""):
         copies += [_copy(latest["event_id"], f"at {at}", ts=written[1] + at + written[2]) for at in MIDNIGHT]
     number = min(MOST_LINES, max(LINES, *(row["lines"] for row in rows)))

@@ -22,10 +22,11 @@ if t.TYPE_CHECKING:
 #: How many events a sample is to have.
 SAMPLED: t.Final = 20_000
 
-#: A sale that a cleanup set aside while it kept the event is not lost.
+#: A sale that a cleanup set aside while it kept the event is not lost; nor can one be recovered whose event came at no time.
 LOST = """
 WITH events AS MATERIALIZED (
-    SELECT b.event_id, b.ingested_at, {sale} AS sale, b.event_data ->> 'ts' AS ts FROM {bronze} AS b {sample} WHERE {condition}
+    SELECT b.event_id, b.ingested_at, {sale} AS sale, b.event_data ->> 'ts' AS ts FROM {bronze} AS b {sample}
+    WHERE {condition} AND b.ingested_at BETWEEN '1970-01-01' AND '9000-01-01'
 ), lost AS MATERIALIZED (
     SELECT e.event_id, e.ingested_at, e.sale FROM events AS e
     WHERE e.sale IS NOT NULL AND EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = e.event_id)
@@ -40,7 +41,7 @@ FROM lost
 """
 #: What silver no longer has of the days before its first one, a retention has taken.
 SINCE = """
-isfinite(b.ingested_at) AND b.ingested_at >= (SELECT coalesce(min(date_key), 'infinity') FROM {transactions})
+b.ingested_at >= (SELECT coalesce(min(date_key), 'infinity') FROM {transactions})
 """
 SIZE = "SELECT greatest(reltuples, 0)::float8 AS events FROM pg_catalog.pg_class WHERE oid = to_regclass(%(name)s)"
 

@@ -168,3 +168,14 @@ def test_another_job_that_loads_often_enough_makes_up_for_it(scout_db: str) -> N
             [ETL],
         )
     assert call("scout_proof", scout_db)["proven"]
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "10000-01-01", "0001-01-01 BC"])
+def test_events_that_came_at_no_time_are_copied_too(moment: str, scout_db: str) -> None:
+    with connect(scout_db) as session:
+        session.execute(
+            "UPDATE scout.bronze_events SET ingested_at = %s WHERE event_id IN "
+            "(SELECT event_id FROM scout.etl_processed ORDER BY processed_at DESC LIMIT 50)",
+            [moment],
+        )
+    assert call("scout_proof", scout_db)["proven"]
