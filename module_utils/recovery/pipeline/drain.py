@@ -292,6 +292,7 @@ class Drain:
         done = self.done
         if not done.loaded:
             self.etl.refuse_broken("the drain", refused, self.tolerance)
+        self.etl.refuse_younger("the drain", event_id, refused, self.tolerance)
         self.tolerance.refuse(
             "the drain", event_id, refused, quarantined=len(done.poison), loaded=done.loaded, where=self.session.where
         )

@@ -10,13 +10,13 @@ import typing as t
 
 from ..core.errors import NotConverged, SystemicFailure
 from ..core.text import count
-from ..scout import contract, dead_letters
+from ..scout import contract, dead_letters, poison_probe
 from ..scout.poison_probe import Refused
 from . import trial_sale
 
 if t.TYPE_CHECKING:
     from ..postgres.acting import Actor
-    from ..postgres.session import Session
+    from ..postgres.session import Row, Session
 
 #: The share of poison is judged from this many on.
 SHARE_SAMPLE: t.Final = 20
@@ -67,8 +67,47 @@ class Tolerance:
             )
 
 
+#: The transaction of the last load that worked.
+LAST_LOAD = """
+SELECT p.xmin::text AS xid FROM {etl_ledger} AS p WHERE p.processed_at <= clock_timestamp() ORDER BY p.processed_at DESC LIMIT 1
+"""
+#: What refused an event, and was made, or made again, after that transaction began: the constraint, index or column that the error
+#: names; else a trigger on what the ETL writes, or the ETL, whose function the error came from.
+YOUNGER = """
+SELECT found.what, found.undo FROM (
+    SELECT 'constraint ' || quote_ident(k.conname) || ' on ' || k.conrelid::regclass AS what, age(k.xmin) AS age, 1 AS place,
+           'ALTER TABLE ' || k.conrelid::regclass || ' DROP CONSTRAINT ' || quote_ident(k.conname) AS undo
+    FROM pg_catalog.pg_constraint AS k WHERE k.conname = %(constraint)s AND k.conrelid = to_regclass(%(table)s)
+    UNION ALL
+    SELECT 'constraint ' || quote_ident(k.conname) || ' of domain ' || k.contypid::regtype, age(k.xmin), 1,
+           'ALTER DOMAIN ' || k.contypid::regtype || ' DROP CONSTRAINT ' || quote_ident(k.conname)
+    FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_type AS y ON y.oid = k.contypid
+    WHERE k.conname = %(constraint)s AND y.typname = %(domain)s
+    UNION ALL
+    SELECT 'index ' || i.indexrelid::regclass, age(i.xmin), 2, 'DROP INDEX ' || i.indexrelid::regclass
+    FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+    WHERE c.relname = %(constraint)s AND i.indrelid = to_regclass(%(table)s)
+    UNION ALL
+    SELECT 'NOT NULL of column ' || quote_ident(a.attname) || ' of ' || a.attrelid::regclass, age(a.xmin), 2,
+           'ALTER TABLE ' || a.attrelid::regclass || ' ALTER COLUMN ' || quote_ident(a.attname) || ' DROP NOT NULL'
+    FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = to_regclass(%(table)s) AND a.attname = %(column)s AND a.attnotnull AND %(sqlstate)s = '23502'
+    UNION ALL
+    SELECT 'trigger ' || quote_ident(g.tgname) || ' on ' || g.tgrelid::regclass, least(age(g.xmin), age(f.xmin)), 2,
+           'ALTER TABLE ' || g.tgrelid::regclass || ' DISABLE TRIGGER ' || quote_ident(g.tgname)
+    FROM pg_catalog.pg_trigger AS g JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
+    WHERE %(constraint)s IS NULL AND %(column)s IS NULL AND NOT g.tgisinternal AND strpos(%(context)s, f.proname || '(') > 0
+      AND g.tgrelid = ANY(ARRAY(SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name))
+    UNION ALL
+    SELECT 'function ' || f.oid::regprocedure, age(f.xmin), 3, '' FROM pg_catalog.pg_proc AS f
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace
+    WHERE %(constraint)s IS NULL AND %(column)s IS NULL AND n.nspname || '.' || f.proname = %(etl)s
+) AS found WHERE found.age < age(%(since)s::xid) ORDER BY found.place LIMIT 1
+"""
+
+
 class Etl:
-    """Tells an ETL that refuses an event from one that refuses everything."""
+    """Tells an ETL that refuses an event from one that refuses everything, or what was sound until a deployment."""
 
     def __init__(self, session: Session, timeout_seconds: float, pipeline: Actor) -> None:
         self.session = session
@@ -76,6 +115,44 @@ class Etl:
         self.pipeline = pipeline
         #: What it has said of events, and not of a sound sale.
         self.said: set[str] = set()
+        loaded = session.rows(contract.compose(LAST_LOAD))
+        #: The last load before anything was done here.
+        self.since: str | None = loaded[0]["xid"] if loaded else None
+
+    def refuse_younger(self, what: str, event_id: str, refused: Refused, tolerance: Tolerance) -> None:
+        """Raises SystemicFailure where a sale that the ETL could always convert is refused by what came after the last load that
+        worked: a constraint, a trigger or an ETL that a deployment brought. Inside the caller's transaction."""
+        if tolerance.allows_all or poison_probe.unconvertible(self.session, [event_id], 1):
+            return
+        if (found := self._younger(refused)) is None:
+            return
+        raise SystemicFailure(
+            f"{what} stopped before it quarantined a sound sale",
+            on=self.session.where,
+            said=f"{found['what']}, which is younger than the last load that worked, refuses event {event_id}: {refused.said}",
+            sqlstate=refused.sqlstate,
+            next_step=f"rollback.yml, where a release brought it{_or(found)}, then run the same command again; "
+            "-e max_poison_share=1 quarantines what it refuses all the same",
+        )
+
+    def _younger(self, refused: Refused) -> Row | None:
+        """What refused an event and came after the last load that worked, and the statement that takes it away."""
+        if self.since is None:
+            return None
+        diag, names = refused.error.diag, contract.names()
+        rows = self.session.rows(
+            YOUNGER,
+            constraint=diag.constraint_name,
+            domain=diag.datatype_name,
+            column=diag.column_name,
+            sqlstate=refused.sqlstate,
+            table=f"{diag.schema_name}.{diag.table_name}",
+            context=diag.context or "",
+            tables=[*names.required_tables],
+            etl=names.load_function,
+            since=self.since,
+        )
+        return rows[0] if rows else None
 
     def refuse_broken(self, what: str, refused: Refused, tolerance: Tolerance) -> None:
         """Raises SystemicFailure where the ETL says the same of a known-good test sale: then no event is to blame, and none
@@ -87,15 +164,22 @@ class Etl:
         if sound is None or Refused(sound).said != refused.said:
             self.said.add(refused.said)
             return
+        found = self._younger(refused)
         raise SystemicFailure(
             f"{what} stopped: the ETL rejects a known-good test sale too",
             on=self.session.where,
-            said=refused.said,
+            said=refused.said + (f": {found['what']} is younger than the last load that worked" if found else ""),
             sqlstate=refused.sqlstate,
             next_step=(
-                f"fix {contract.names().etl}, or roll back the deployment that broke it (rollback.yml), then run the same command again"
+                f"fix {contract.names().etl}, or roll back the deployment that broke it (rollback.yml){_or(found)}, "
+                "then run the same command again"
             ),
         )
+
+
+def _or(found: Row | None) -> str:
+    """The statement that takes something away, where there is one, as a part of a sentence."""
+    return f", or `{found['undo']}`" if found and found["undo"] else ""
 
 
 def quarantine(

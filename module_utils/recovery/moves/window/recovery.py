@@ -316,6 +316,7 @@ class Recovery:
         if not by_now:
             self.etl.refuse_broken("the recovery", refused, self.tolerance)
         loaded = self.sound + by_now
+        self.etl.refuse_younger("the recovery", event_id, refused, self.tolerance)
         self.tolerance.refuse(
             "the recovery", event_id, refused, quarantined=quarantined, loaded=loaded, where=self.session.where
         )
