@@ -229,6 +229,19 @@ def writers(session: Session, of: Iterable[Job]) -> Callable[[Job], bool]:
     return writes
 
 
+def removers(session: Session) -> list[Job]:
+    """The active jobs, of anybody whose jobs we see, that may take events out of bronze: by their text, which proves nothing."""
+    active = [job for job in jobs(session) if job.active]
+    owners = sorted({job.owner for job in active})
+    with _telling(session), session.savepoint():
+        found = functions.read(session, owners)
+        chosen = {role: found.removing(role) for role in owners}
+        texts = {job.jobid: lexer.may_run(job.command) for job in active}
+    return [
+        job for job in active if statements.removes(texts[job.jobid]) or chosen[job.owner].called_by(texts[job.jobid])
+    ]
+
+
 def strangers(session: Session, job: Job) -> list[tuple[str, str]]:
     """Functions that a job may call and that do not count, with their owners: those of roles that are not the pipeline's."""
     with _telling(session), session.savepoint():

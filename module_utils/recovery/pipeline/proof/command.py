@@ -272,7 +272,9 @@ class _Proof:
                 continue
             if each.purpose == LOAD and pending:
                 left = self._left_of(pending)
-                if left == len(pending):
+                if gone := reading.vanished(self.call.session, pending):
+                    verdicts[each.job.jobid] = judgement.vanished(verdict, gone, reading.removers(self.call.session))
+                elif left == len(pending):
                     what = f"{count(left, 'event')} that waited for it {'is' if left == 1 else 'are'} still pending"
                     verdicts[each.job.jobid] = judgement.without_effect(each, verdict, what)
                 else:

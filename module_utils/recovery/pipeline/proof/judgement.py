@@ -12,7 +12,7 @@ import typing as t
 import zoneinfo
 
 from ...core.redaction import clean
-from ...core.text import cut, in_words, printable
+from ...core.text import count, cut, in_words, printable
 from ...postgres import lexer
 from ...scout import contract
 from ...scout.cron_schedule import longest_gap, next_run
@@ -279,6 +279,16 @@ def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:
     command = cut(printable(clean(todo.job.command)), 100)
     said = f"{verdict.said} and says that it succeeded, but {what}: its command is {command}"
     return dataclasses.replace(verdict, status=FAILED, said=said)
+
+
+def vanished(verdict: Verdict, gone: int, removers: Sequence[Job]) -> Verdict:
+    """Of a run beside which somebody took events away that had not been loaded."""
+    told = [f"{job.jobname} of {job.owner}: {cut(printable(clean(job.command)), 100)}" for job in removers[:3]]
+    who = f"; jobs that take events out of {contract.names().bronze}: {'; '.join(told)}" if told else ""
+    are = "is" if gone == 1 else "are"
+    said = f"{verdict.said}, but {count(gone, 'event')} that waited {are} gone from {contract.names().bronze} and {are} not loaded{who}"
+    step = "switch off what deletes them, or let it wait until they are loaded; what is gone has to be sent again"
+    return dataclasses.replace(verdict, status=FAILED, said=said, next_step=step)
 
 
 def seldom(todo: Sequence[Todo], scheduler: Scheduler) -> tuple[Todo, datetime.datetime, datetime.datetime] | None:

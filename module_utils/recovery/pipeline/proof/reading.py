@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 
-from ...core.errors import MissingPrivilege
+from ...core.errors import MissingPrivilege, RecoveryError
 from ...core.text import count
 from ...postgres import lexer
 from ...postgres.driver import psycopg, sql
@@ -104,6 +105,12 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_roles AS r
                WHERE r.rolname = %(role)s AND pg_catalog.pg_has_role(%(owner)s, r.oid, 'MEMBER')) AS may
 """
 STILL = "SELECT count(*) AS events FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) AND {pending}"
+#: Neither in bronze, nor loaded, nor set aside with its event.
+VANISHED = """
+SELECT count(*) AS events FROM unnest(%(ids)s::uuid[]) AS id
+WHERE NOT EXISTS (SELECT FROM {bronze} AS b WHERE b.event_id = id) AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = id)
+  AND NOT EXISTS (SELECT FROM {dead_letters} AS d WHERE d.error_details #>> '{{event,event_id}}' = id::text)
+"""
 ARRIVED = """
 SELECT EXISTS (SELECT FROM {bronze} WHERE event_type = {transaction_event} AND ingested_at >= %(start)s AND ingested_at < %(end)s) AS any
 """
@@ -213,6 +220,19 @@ def still_waiting(session: Session, event_ids: list[str]) -> int:
     """How many of these events are pending."""
     with session.read():
         return session.row(event_queue.of_pending(STILL), ids=event_ids)["events"]
+
+
+def vanished(session: Session, event_ids: list[str]) -> int:
+    """How many of these events are gone without having been loaded."""
+    with session.read():
+        return session.row(contract.compose(VANISHED), ids=event_ids)["events"]
+
+
+def removers(session: Session) -> list[Job]:
+    """The jobs that may have taken them; none where nobody can tell."""
+    with contextlib.suppress(RecoveryError), session.read():
+        return cron_jobs.removers(session)
+    return []
 
 
 def arrived(session: Session, start: datetime.datetime, end: datetime.datetime) -> bool:

@@ -160,8 +160,15 @@ class Functions:
     def writing(self, role: str) -> Chosen:
         """Those that may write silver or gold for a job of this role, themselves or through another."""
         names = contract.names()
-        own = {(f.schema, f.name) for f in self._found if f.matters_to(role) and statements.writes(f.may_run)}
+        own = self._doing(role, statements.writes)
         return self._reaching(role, self._may_call, own | self.of_pipeline(*names.etl_functions, *names.gold_functions))
+
+    def removing(self, role: str) -> Chosen:
+        """Those that may take events out of bronze for a job of this role, themselves or through another."""
+        return self._reaching(role, self._may_call, self._doing(role, statements.removes))
+
+    def _doing(self, role: str, does: t.Callable[[str], bool]) -> set[tuple[str, str]]:
+        return {(f.schema, f.name) for f in self._found if f.matters_to(role) and does(f.may_run)}
 
     def reaching(self, role: str, names: Iterable[str]) -> Chosen:
         """These functions of the pipeline (bare names), and those that come to them for a job of this role."""

@@ -25,6 +25,11 @@ WRITES: t.Final = (
     r"(?:\"?\w+\"?\s*\.\s*)?\"?"
 )
 
+#: The same of what takes rows away.
+REMOVES: t.Final = (
+    r"\b(?:delete\s+from|merge\s+into|truncate(?:\s+table)?|drop\s+table)\s+(?:only\s+)?(?:\"?\w+\"?\s*\.\s*)?\"?"
+)
+
 
 def called(plain: str) -> frozenset[tuple[str | None, str]]:
     """What code calls: each schema (None where it is not told) and name, in lower case; keywords may be among them."""
@@ -49,6 +54,16 @@ def calls(text: str, functions: Iterable[str]) -> str | None:
 def writes(plain: str) -> bool:
     """Whether code writes silver or gold by a statement of its own."""
     return bool(_write(contract.names()).search(plain))
+
+
+def removes(plain: str) -> bool:
+    """Whether code takes events out of bronze by a statement of its own."""
+    return bool(_remove(contract.bare(contract.names().bronze)).search(plain))
+
+
+@functools.lru_cache(maxsize=8)
+def _remove(table: str) -> re.Pattern[str]:
+    return re.compile(rf"{REMOVES}{re.escape(table)}\b", re.IGNORECASE)
 
 
 @functools.lru_cache(maxsize=8)

@@ -196,3 +196,24 @@ def test_a_run_that_loaded_what_waited_has_not_shown_what_it_makes_of_others(cro
     assert re.search(
         r"as loader and loaded what waited; it was tried as loader, rolled back: .* payment_method", of(result)["said"]
     )
+
+
+def test_events_that_somebody_deletes_before_they_are_loaded_are_missed(cron: str) -> None:
+    """A retention of ten seconds, say; the run itself succeeds."""
+    sell(cron)
+    run(
+        cron,
+        "INSERT INTO cron.job (schedule, command, database, nodeport, username, jobname) SELECT '0 0 1 1 *', "
+        "'DELETE FROM scout.bronze_events WHERE ingested_at < now() - interval ''10 s''', database, nodeport, username, 'retention' "
+        f"FROM cron.job WHERE jobname = '{ETL}'",
+        f"UPDATE cron.job SET command = 'DELETE FROM scout.bronze_events WHERE event_id NOT IN (SELECT event_id FROM scout.etl_processed); "
+        f"SELECT scout.load_silver_from_bronze(2000)' WHERE jobname = '{ETL}'",
+    )
+    with ticking(cron):
+        result = prove(cron)
+    assert of(result)["status"] == "failed", result
+    assert (
+        "1 event that waited is gone from scout.bronze_events and is not loaded; jobs that take events out of"
+        in of(result)["said"]
+    )
+    assert "retention of loader: DELETE FROM scout.bronze_events" in of(result)["said"]
