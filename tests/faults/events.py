@@ -15,6 +15,7 @@ RECENT = "processed_at = now(), updated_at = now()"
 LAST_WEEK = "processed_at = now() - interval '7 days', updated_at = now() - interval '7 days'"
 LETTER = "INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, failed_at) SELECT '{}', 'E', 'e', now()"
 HOUR = "WHERE ingested_at > now() - interval '1 hour'"
+LATEST_SALES = f"transaction_id IN (SELECT transaction_id FROM {SILVER} ORDER BY processed_at DESC LIMIT 40)"
 A_THIRD = "abs(hashtext(event_id::text)) % 3 = 0"
 OTHER_FORM = "jsonb_build_object('sale', event_data)"
 OLD_SALES = f"SELECT transaction_id FROM {SILVER} WHERE processed_at < now() - interval '3 hours' ORDER BY processed_at LIMIT 300"
@@ -35,10 +36,18 @@ def warning(check: str, code: int, *warned: str) -> Seen:
     return Seen(warned=warned, gate={check: "warn"}, verdict="warn", code=code)
 
 
+def altered(field: str) -> Seen:
+    """What is seen of sales that silver has otherwise than their events say, and no rule finds."""
+    first = "silver has lost or altered 40 sales whose events are sound"
+    return by_check("altered_sales", command="window_recovery.yml -e window_start=", first=first, evidence=field)
+
+
 def unread(cause: str, command: str) -> Seen:
     """What is seen of events that nobody loads while nothing else arrives."""
     failing = ("silver_staleness", "unloaded_sources")
-    return Seen(failing, gate=dict.fromkeys(failing, "fail"), code=45, further_codes=(46,), cause=cause, command=command)
+    return Seen(
+        failing, gate=dict.fromkeys(failing, "fail"), code=45, further_codes=(46,), cause=cause, command=command
+    )
 
 
 FAULTS = {
@@ -89,6 +98,14 @@ FAULTS = {
         (f"UPDATE scout.bronze_events SET source_system = 'till-9' WHERE {A_THIRD}",
          f"UPDATE scout.bronze_events SET event_type = 'sale.v2' {HOUR} AND source_system = 'till-9'"),
         by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "have it send the type and the transaction_id"),
+    ),
+    "times that are shifted": Fault(
+        (f"UPDATE {SILVER} SET ts = ts + interval '8 hours' WHERE {LATEST_SALES}", *FRESH_GOLD), altered("(ts)"),
+    ),
+    "totals halved where no rule tells": Fault(
+        (f"UPDATE {LINES} SET unit_price = unit_price / 2 WHERE {LATEST_SALES}",
+         f"UPDATE {SILVER} SET total_amount = total_amount / 2 WHERE {LATEST_SALES}", *FRESH_GOLD),
+        altered("total_amount"),
     ),
     "a hole of days ago": Fault(
         (f"DELETE FROM {SILVER} WHERE transaction_id IN ({OLD_SALES})", *FRESH_GOLD),

@@ -160,7 +160,7 @@ OBJECTS = {
 SEEN = {
     "bronze's clock is renamed": renamed(
         "scout.bronze_events.ingested_at", "arrived_at", "bronze_staleness", "backlog_events", "backlog_age", "blocked_events",
-        "unloaded_sources",
+        "unloaded_sources", "altered_sales",
     ),
     "silver's net amount is renamed": renamed(
         f"{SILVER}.net_amount", "net",
@@ -168,6 +168,7 @@ SEEN = {
     ),
     "the event of the marks is renamed": renamed(
         "scout.etl_processed.event_id", "id_of_event", "backlog_events", "backlog_age", "blocked_events", "lost_events",
+        "altered_sales",
     ),
     "silver holds a sale twice": Fault(
         (LINES_KEY, SALES_KEY, f"CREATE TEMP TABLE t AS SELECT * FROM {SILVER} LIMIT 1", "UPDATE t SET id = gen_random_uuid()",

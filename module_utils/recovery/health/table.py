@@ -201,6 +201,17 @@ def _lost(found: Facts) -> Measured:
     return Measured(float(row["lost"]), for_example(row["lost_ids"] or []))
 
 
+def _altered(found: Facts) -> Measured:
+    """Sales that silver has otherwise than their events say, of which no other check tells."""
+    if "damaged" in found.problems:
+        return Measured(None)
+    told = {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row["sales"] or ()}
+    differing = found.damaged.differing if found.damaged else {}
+    others = {name: fields for name, fields in differing.items() if name not in told and "missing" not in fields}
+    shown = [f"{name[:60]} ({', '.join(fields)})" for name, fields in sorted(others.items())[:FEW]]
+    return Measured(float(len(others)), for_example(shown))
+
+
 def _unloaded(found: Facts) -> Measured:
     rows = found.wider.unloaded
     if rows is None:
@@ -348,6 +359,7 @@ CHECKS: t.Final = (
     Figure("gold_refreshable", "pg_class, pg_index", ("gold",), _gold_refreshable),
     Figure("blocked_events", "the oldest pending {bronze}", ("backlog", "head", "suspects", "repeats"), _blocked),
     Figure("lost_events", "{etl_ledger} without {transactions}", ("lost",), _lost),
+    Figure("altered_sales", "{transactions} beside {bronze}", ("damaged",), _altered),
     Figure("unloaded_sources", "{bronze}, last hour", ("unloaded",), _unloaded),
     Figure("jobs_present", "cron.job", JOBS, _jobs_present),
     Figure("jobs_active", "cron.job", ("jobs", *JOBS), _jobs_active, flow=True),

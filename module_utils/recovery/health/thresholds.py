@@ -84,6 +84,7 @@ GATE: t.Final[dict[str, Threshold]] = {
     "lost_events": _none("events"),
     "swallowed_events": _none("events"),
     "unloaded_sources": _none("sources"),
+    "altered_sales": _none("sales"),
     "jobs_present": _none("jobs"),
     "jobs_active": _none("jobs"),
     "job_runs": _none("jobs"),

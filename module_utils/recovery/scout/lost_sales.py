@@ -56,10 +56,13 @@ WHERE s.sales > coalesce(t.sales, 0) ORDER BY 1
 
 def sample(session: Session) -> Row:
     """How many of so many events (`looked`) are lost, from when to when, with examples; all events where there are not many."""
-    events = session.row(SIZE, name=contract.names().bronze)["events"]
-    share = min(100.0, 100.0 * SAMPLED / max(events, 1.0))
-    part = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(share)) if share < 100.0 else sql.SQL("")
-    return _lost(session, part, contract.compose(SINCE))
+    return _lost(session, part_of(session, contract.names().bronze, SAMPLED), contract.compose(SINCE))
+
+
+def part_of(session: Session, table: str, rows: int) -> sql.Composable:
+    """What takes about so many rows of a table, by its statistics, after its name in a FROM; nothing where it has no more."""
+    share = min(100.0, 100.0 * rows / max(session.row(SIZE, name=table)["events"], 1.0))
+    return sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(share)) if share < 100.0 else sql.SQL("")
 
 
 def shown_by_gold(session: Session, found: Iterable[View]) -> tuple[str, Row] | None:

@@ -118,6 +118,7 @@ CHECKS: t.Final = (
     _as_check("blocked_events"),
     _as_check("lost_events"),
     Check("swallowed_events", "{etl_ledger} without a transaction_id", ("lost",), _swallowed, severity="info"),
+    _as_check("altered_sales"),
     _as_check("unloaded_sources"),
     _as_check("jobs_present"),
     _as_check("jobs_active"),

@@ -9,7 +9,8 @@ import dataclasses
 import datetime
 import typing as t
 
-from ...scout import contract
+from ...postgres import acting
+from ...scout import contract, cron_jobs, event_queue, lost_sales
 from ...scout.dead_letters import FORMAT
 from ...scout.expected_silver import ASSUMED, Model
 from ...scout.loadable import sale
@@ -51,6 +52,17 @@ JOIN {bronze} AS b ON b.event_id = p.event_id
 WHERE b.event_type = {transaction_event} AND {sale} IS NOT NULL
 """
 LOST = RECENT + "  AND NOT EXISTS (SELECT FROM {transactions} AS t WHERE t.transaction_id = {sale})"
+
+#: Sales with the event that each was made of first: of the latest, and of all there are.
+PAIRS = """
+SELECT p.transaction_id, p.source_event_id::text AS event_id FROM (
+    (SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t ORDER BY t.processed_at DESC NULLS LAST LIMIT %(rows)s)
+    UNION (SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t {sample} LIMIT %(rows)s)
+) AS p JOIN {bronze} AS b ON b.event_id = p.source_event_id WHERE {sale} = p.transaction_id
+"""
+#: What a later event of a sale may change in silver, and so does not tell by the first one alone.
+LATER: t.Final = ("net_amount", "item_count", "lines.quantity", "lines.unit_price", "lines.line_amount", "lines.extra")
+PAIRED_ROWS: t.Final = 300
 
 #: How many of the events that were loaded last are looked at.
 RECENT_ROWS: t.Final = 5000
@@ -102,10 +114,22 @@ def find(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | No
 
 
 def spread(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | None:
-    """The same of these sales and of those that silver has lost; where any is damaged, of all that were loaded lately, for whatever
-    damaged one may have damaged others that no rule finds."""
-    found = find(session, tables, sorted({*sales, *_recent(session, LOST)}))
-    return found and find(session, tables, sorted({*sales, *found.differing, *_recent(session, RECENT)}))
+    """The same of these sales, of those that silver has lost, and of some that look as if it had them otherwise than their first event
+    says; where any is damaged, of all that were loaded lately, for whatever damaged one may have damaged others that no rule finds.
+    Times without an offset mean what they mean to the pipeline."""
+    with event_queue.in_its_time_zone(session, acting.actor(session, cron_jobs.etl_owner(session))):
+        found = find(session, tables, sorted({*sales, *_recent(session, LOST), *_unlike_first(session, tables)}))
+        return found and find(session, tables, sorted({*sales, *found.differing, *_recent(session, RECENT)}))
+
+
+def _unlike_first(session: Session, tables: Tables) -> list[str]:
+    """Of the latest sales, and of a sample of all, those that silver has otherwise than their first event says: quick to find, for no
+    index tells of a sale's other events."""
+    model = Model(tables, session.facts.server_version)
+    sample = lost_sales.part_of(session, contract.names().transactions, PAIRED_ROWS)
+    rows = session.rows(contract.compose(PAIRS, sale=sale("b"), sample=sample), rows=PAIRED_ROWS)
+    pairs = {row["transaction_id"]: row["event_id"] for row in rows}
+    return [*model.wrong(session, [*pairs], [*pairs.values()], [*ASSUMED, *LATER])]
 
 
 def _recent(session: Session, query: t.LiteralString) -> list[str]:
