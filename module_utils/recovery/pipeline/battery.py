@@ -61,6 +61,7 @@ WITH newest AS MATERIALIZED (
 )
 SELECT c.event_id::text AS event_id, array_agg(left(c.kind, 60) ORDER BY c.place, c.kind) AS kinds,
        m.e ->> 'transaction_id' AS transaction_id, m.e ->> 'ts' AS ts, m.lines,
+       m.e #>> '{{items,0,product_id}}' AS product,
        row_number() OVER (ORDER BY isfinite(m.ingested_at) DESC, m.ingested_at DESC, c.event_id) = 1 AS latest
 FROM chosen AS c JOIN measured AS m ON m.event_id = c.event_id
 GROUP BY c.event_id, m.e, m.lines, m.ingested_at ORDER BY min(c.place), count(*) DESC, c.event_id LIMIT %(copied)s
@@ -108,20 +109,27 @@ def choose(session: Session) -> list[Copy]:
     if written := WRITTEN.fullmatch(latest["ts"] or ""):
         copies += [_copy(latest["event_id"], f"at {at}", ts=written[1] + at + written[2]) for at in MIDNIGHT]
     number = min(MOST_LINES, max(LINES, *(row["lines"] for row in rows)))
-    return [*copies, _copy(latest["event_id"], f"of {number} line items", **_of_lines(number))]
+    return [
+        *copies,
+        _copy(latest["event_id"], f"of {number} line items", **_of_lines(number, latest["product"] or "SMOKE-1")),
+    ]
 
 
 def _copy(like: str, kind: str, **changed: t.Any) -> Copy:
     return Copy(like, cut(printable(kind), 100), {"transaction_id": f"SMOKE-{uuid.uuid4()}", **changed})
 
 
-def _of_lines(number: int) -> dict[str, t.Any]:
-    item = {"product_name": "Smoke test", "brand_name": "Smoke test", "category": "Smoke test"}
-    items = [
-        {"product_id": f"SMOKE-{nth}", "qty": 1, "unit_price": nth, "line_amount": nth, **item}
-        for nth in range(1, number + 1)
-    ]
-    total = sum(item["line_amount"] for item in items)
+def _of_lines(number: int, product: str) -> dict[str, t.Any]:
+    """What makes a sale one of so many lines, of a product that is known: something may refer to it."""
+    item = {
+        "product_id": product,
+        "product_name": "Smoke test",
+        "brand_name": "Smoke test",
+        "category": "Smoke test",
+        "qty": 1,
+    }
+    items = [{**item, "unit_price": nth, "line_amount": nth} for nth in range(1, number + 1)]
+    total = sum(range(1, number + 1))
     return {"items": items, "total_amount": total, "net_amount": total, "discount_amount": 0, "tax_amount": 0}
 
 

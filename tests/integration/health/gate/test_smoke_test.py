@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import Any
@@ -42,7 +43,8 @@ def test_it_goes_all_the_way_and_leaves_nothing(variant_db: str) -> None:
     assert told["status"] == "pass", told
     assert [step["step"] for step in told["steps"]] == [
         "store the event in bronze", "load it with the pipeline's ETL", "compare silver with the event", "send the same event again",
-        "send the same sale in another event", "check that no sequence was advanced", "check that nothing remains",
+        "send the same sale in another event", "load a sale of every kind, and compare silver with their events",
+        "check that no sequence was advanced", "check that nothing remains",
     ]  # fmt: skip
     assert {step["result"] for step in told["steps"]} == {"done"}
     assert 0 < told["seconds"] < 2
@@ -88,7 +90,10 @@ def test_what_refers_to_stores_and_products_is_satisfied(scout_db: str) -> None:
     run(
         scout_db,
         "ALTER TABLE scout.silver_transactions ADD FOREIGN KEY (store_id) REFERENCES scout.dim_store",
-        "ALTER TABLE scout.silver_line_items ADD FOREIGN KEY (product_id) REFERENCES scout.dim_product NOT VALID",
+        "DELETE FROM scout.silver_line_items AS l WHERE NOT EXISTS (SELECT FROM scout.dim_product AS d WHERE d.product_id = l.product_id)",
+        "ALTER TABLE scout.silver_line_items ADD FOREIGN KEY (product_id) REFERENCES scout.dim_product",
+        "DELETE FROM scout.etl_processed AS p USING scout.bronze_events AS b WHERE b.event_id = p.event_id AND EXISTS (SELECT FROM "
+        "jsonb_array_elements(b.event_data -> 'items') AS i WHERE i ->> 'product_id' NOT IN (SELECT product_id FROM scout.dim_product))",
     )
     assert smoke(scout_db)["status"] == "pass"
 
@@ -250,3 +255,16 @@ def test_missing_privileges_are_no_failure_of_the_pipeline(scout_db: str) -> Non
         assert "permission denied for table bronze_events" in told["reason"]
     finally:
         run(scout_db, "DROP OWNED BY reader", "DROP ROLE reader")
+
+
+def test_an_etl_that_writes_one_kind_of_sale_wrong_fails_it(scout_db: str) -> None:
+    text = str(one(scout_db, "SELECT pg_get_functiondef('scout.load_silver_from_bronze(integer)'::regprocedure)"))
+    run(scout_db, text.replace("e->>'region',", "nullif(e->>'region', 'Region II'),"))
+    run(
+        scout_db,
+        'UPDATE scout.bronze_events SET event_data = event_data || \'{"region": "Region II"}\' WHERE event_id IN '
+        "(SELECT source_event_id FROM scout.silver_transactions ORDER BY processed_at DESC LIMIT 3)",
+    )
+    told = smoke(scout_db)
+    assert told["status"] == "fail"
+    assert re.search(r"silver has other than their events say of sales .*: region", told["reason"])
