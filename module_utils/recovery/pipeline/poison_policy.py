@@ -118,13 +118,14 @@ class Etl:
         loaded = session.rows(contract.compose(LAST_LOAD))
         #: The last load before anything was done here.
         self.since: str | None = loaded[0]["xid"] if loaded else None
+        #: What was found to have refused an event, by what the error names: one look for each.
+        self.younger: dict[tuple[str | None, ...], Row | None] = {}
 
     def refuse_younger(self, what: str, event_id: str, refused: Refused, tolerance: Tolerance) -> None:
         """Raises SystemicFailure where a sale that the ETL could always convert is refused by what came after the last load that
         worked: a constraint, a trigger or an ETL that a deployment brought. Inside the caller's transaction."""
-        if tolerance.allows_all or poison_probe.unconvertible(self.session, [event_id], 1):
-            return
-        if (found := self._younger(refused)) is None:
+        found = None if tolerance.allows_all else self._younger(refused)
+        if found is None or poison_probe.unconvertible(self.session, [event_id], 1):
             return
         raise SystemicFailure(
             f"{what} stopped before it quarantined a sound sale",
@@ -140,19 +141,19 @@ class Etl:
         if self.since is None:
             return None
         diag, names = refused.error.diag, contract.names()
-        rows = self.session.rows(
-            YOUNGER,
-            constraint=diag.constraint_name,
-            domain=diag.datatype_name,
-            column=diag.column_name,
-            sqlstate=refused.sqlstate,
-            table=f"{diag.schema_name}.{diag.table_name}",
-            context=diag.context or "",
-            tables=[*names.required_tables],
-            etl=names.load_function,
-            since=self.since,
-        )
-        return rows[0] if rows else None
+        by = {
+            "constraint": diag.constraint_name,
+            "domain": diag.datatype_name,
+            "column": diag.column_name,
+            "sqlstate": refused.sqlstate,
+            "table": f"{diag.schema_name}.{diag.table_name}",
+            "context": diag.context or "",
+        }
+        key = tuple(by.values())
+        if key not in self.younger:
+            others = {"tables": [*names.required_tables], "etl": names.load_function, "since": self.since}
+            self.younger[key] = next(iter(self.session.rows(YOUNGER, **by, **others)), None)
+        return self.younger[key]
 
     def refuse_broken(self, what: str, refused: Refused, tolerance: Tolerance) -> None:
         """Raises SystemicFailure where the ETL says the same of a known-good test sale: then no event is to blame, and none

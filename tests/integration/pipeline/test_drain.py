@@ -272,6 +272,7 @@ def test_two_poison_among_ten_thousand_at_the_same_time(scout_db: str) -> None:
         connection.execute("CREATE TABLE refused (transaction_id text)")
         connection.execute(REFUSING)
         connection.execute("INSERT INTO refused VALUES (%s)", [f"{SEED}-00008888"])
+        connection.execute("INSERT INTO scout.etl_processed (event_id) VALUES (gen_random_uuid())")
         connection.execute(
             "UPDATE scout.bronze_events SET event_data = event_data || %s WHERE event_data ->> 'transaction_id' = %s",
             ['{"net_amount": "abc"}', f"{SEED}-00000777"],
@@ -295,6 +296,13 @@ CREATE TRIGGER refuse BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EX
 GRANT SELECT ON refused TO PUBLIC
 """
 
+
+def works_since(dsn: str) -> None:
+    """A load, after which what was there before is no deployment's fault."""
+    arrive(dsn, [sale(999)])
+    assert drain(dsn)["loaded"] == 1
+
+
 CONSTRAINTS = {
     "23503": "ALTER TABLE scout.silver_transactions ADD FOREIGN KEY (store_id) REFERENCES scout.dim_store (store_id)",
     "23514": "ALTER TABLE scout.silver_transactions ADD CONSTRAINT sane CHECK (store_id <> 'S-404')",
@@ -314,13 +322,14 @@ def test_what_the_database_refuses_by_itself_is_quarantined(scout_db: str, pg_se
         sale(501, **(wrong if sqlstate != "54000" else {})),
         *sales(9, 200),
     ]
-    ids = arrive(scout_db, payloads)
-    bad = [ids[70]] if sqlstate == "54000" else [ids[70], ids[111]]
-    expected = loaded_one_by_one(pg_server, scout_db, without=bad)
     with connect(scout_db) as connection:
         connection.execute(CONSTRAINTS[sqlstate])  # type: ignore[call-overload]
         if sqlstate == "P0001":
             connection.execute("INSERT INTO refused VALUES (%s), (%s)", [f"{SEED}-00000500", f"{SEED}-00000501"])
+    works_since(scout_db)
+    ids = arrive(scout_db, payloads)
+    bad = [ids[70]] if sqlstate == "54000" else [ids[70], ids[111]]
+    expected = loaded_one_by_one(pg_server, scout_db, without=bad)
     result = drain(scout_db, batch_rows=50)
     assert [(p["event_id"], p["sqlstate"]) for p in result["poison"]] == [(str(event), sqlstate) for event in bad]
     assert silver(scout_db) == expected

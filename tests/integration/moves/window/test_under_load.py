@@ -182,13 +182,18 @@ def test_poison_that_arrives_during_the_run_does_not_stop_it(scout_db: str) -> N
     time.sleep(0.3)
     window = Window(ago(86_400 * 3.5), ago(0))
     result = ran(
-        "scout_window_recovery", scout_db, target_seconds=0.05, max_poison=1000, max_poison_share=1.0, **window.options
+        "scout_window_recovery",
+        scout_db,
+        target_seconds=0.05,
+        max_poison=10_000,
+        max_poison_share=1.0,
+        **window.options,
     )
     stop.set()
     thread.join(timeout=10)
     assert result["reconciliation"]["unexplained"] == 0
     case = Case(scout_db, window)
-    recover(case, max_poison=1000)
+    recover(case, max_poison=10_000)
     assert case.wrong() == []
     assert case.letters() == poisoned
     assert not set(poisoned) & bronze(scout_db).keys()
