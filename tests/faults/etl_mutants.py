@@ -1,0 +1,179 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small changes of the pipeline's own functions and views, and whether the proof tells of each that makes other figures.
+
+`python -m tests.faults.etl_mutants [words]` makes all of them, those alone whose names have these words, and prints the share that
+is told, and each that is not.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.integration.modules import call, connect, one, rows
+from tests.integration.oracle import START, arrive
+
+LOAD: Final = "scout.load_silver_from_bronze(integer)"
+VIEWS: Final = ("gold_daily_metrics", "gold_region_choropleth")
+
+TYPE: Final = "WHERE b.event_type = 'transaction.v1'"
+FROM: Final = "FROM scout.silver_transactions t\n"
+ITEMS: Final = "WITH ORDINALITY AS items (item, position)"
+#: What is replaced, wherever it stands, by what.
+CHANGES: Final = (
+    (r"\bNOT EXISTS\b", "EXISTS"),
+    (r"\bAND\b", "OR"),
+    (r"\bgreatest\(", "least("),
+    (r"\bcount\(DISTINCT ", "count("),
+    (r"\bsum\(", "max("),
+    (r"\bmax\(", "min("),
+    (r"\bcount\(\*\)", "count(*) + 1"),
+    (r"\bavg\(", "max("),
+    (r" \* ", " + "),
+    (r" / ", " * "),
+    (r"(?<=[ (,])0(?=[,)])", "1"),
+    (r"(?<=, )1(?=[,)])", "2"),
+    (r"\b1\.0\b", "0.5"),
+    (r"= 'true'", "<> 'true'"),
+    (r"IS NOT NULL", "IS NULL"),
+    (r"= 'number'", "<> 'number'"),
+    (r"\bORDER BY b\.ingested_at\b", "ORDER BY b.ingested_at DESC"),
+    (r"\b(e|item)->>'(\w+)'", r"\1->>'\2_'"),
+    (r"'Asia/Manila'", "'UTC'"),
+    (r"\bs\.ts,", "s.ts + interval '1 hour',"),
+    (r"BETWEEN (\d+) AND (\d+)", r"BETWEEN \1 + 1 AND \2"),
+    (r"'(morning|afternoon|evening|new|returning|vip)'", "'night'"),
+    (r"'(unknown|Unknown \w+|Uncategorized)'", "'other'"),
+    (re.escape(ITEMS), f"{ITEMS} WHERE position < 3"),
+    (r"^\s+\w+ = excluded\.\w+,\n", ""),
+    (re.escape(TYPE), f"{TYPE} AND b.source_system <> 'pos'"),
+    (r"\bLEFT JOIN\b", "JOIN"),
+    (re.escape(FROM), FROM.replace(" t\n", " t TABLESAMPLE BERNOULLI (90)\n")),
+)
+
+#: What the pipeline makes of events, down to clocks and generated ids.
+SILVER: Final = """
+SELECT to_jsonb(t) - ARRAY['id', 'processed_at', 'created_at', 'updated_at'] FROM scout.silver_transactions AS t ORDER BY transaction_id
+"""
+LINES: Final = """
+SELECT to_jsonb(l) - ARRAY['line_id', 'processed_at', 'updated_at'] FROM scout.silver_line_items AS l
+ORDER BY transaction_id, product_id, line_sequence
+"""
+GOLD: Final = "SELECT to_jsonb(g) - ARRAY['created_at', 'updated_at'] AS row FROM scout.{} AS g ORDER BY 1"
+MARKS: Final = "SELECT event_id FROM scout.etl_processed ORDER BY 1"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: of the function or of a view, and the text that makes it."""
+
+    name: str
+    of: str
+    text: str
+
+
+def mutants(dsn: str) -> Iterator[Mutant]:
+    """Of the text as it is deployed there, each place changed alone."""
+    yield from _changed("etl", str(one(dsn, f"SELECT pg_get_functiondef('{LOAD}'::regprocedure)")))
+    for view in VIEWS:
+        yield from _changed(view, str(one(dsn, f"SELECT pg_get_viewdef('scout.{view}'::regclass)")))
+
+
+def _changed(of: str, text: str) -> Iterator[Mutant]:
+    for pattern, new in CHANGES:
+        for found in re.finditer(pattern, text, re.MULTILINE):
+            changed = text[: found.start()] + found.expand(new) + text[found.end() :]
+            line = text.count("\n", 0, found.start()) + 1
+            yield Mutant(
+                f"{of}:{line} {' '.join(found[0].split())[:40]} -> {' '.join(found.expand(new).split())[:40]}",
+                of,
+                changed,
+            )
+
+
+def made(dsn: str, mutant: Mutant) -> bool:
+    """Whether PostgreSQL takes the change."""
+    try:
+        with connect(dsn) as session:
+            if mutant.of == "etl":
+                session.execute(mutant.text.encode())
+            else:
+                indexes = rows(dsn, f"SELECT indexdef FROM pg_indexes WHERE tablename = '{mutant.of}'")
+                session.execute(f"DROP MATERIALIZED VIEW scout.{mutant.of} CASCADE".encode())
+                session.execute(f"CREATE MATERIALIZED VIEW scout.{mutant.of} AS {mutant.text}".encode())
+                for [index] in indexes:
+                    session.execute(index.encode())
+                session.execute(f"ALTER MATERIALIZED VIEW scout.{mutant.of} OWNER TO loader".encode())
+    except psycopg.Error:
+        return False
+    return True
+
+
+def figures(dsn: str) -> Any:
+    """What comes of some hundred sales of all kinds; the error, where the pipeline ends with one."""
+    numbers = [n for n in range(60_000, 60_400) if generator.is_transaction(n)][:150]
+    payloads = [generator.transaction(9, n, sold_at=START) for n in numbers]
+    arrive(dsn, payloads)
+    with connect(dsn) as session:
+        for _ in range(3):
+            try:
+                session.execute(f"SELECT {LOAD.partition('(')[0]}(2000)".encode())
+            except psycopg.Error as e:
+                return e.diag.message_primary
+        session.execute("SELECT scout.refresh_gold_platinum()")
+        return [
+            session.execute(query.encode()).fetchall() for query in (SILVER, LINES, MARKS, *map(GOLD.format, VIEWS))
+        ]
+
+
+def told(dsn: str) -> str:
+    """What the proof says where it does not believe the pipeline; empty where it does."""
+    proof = call("scout_proof", dsn)
+    return "" if proof.get("proven") else str(proof.get("error") or proof)
+
+
+def judge(template: builder.Template, mutant: Mutant, sound: Any) -> str:
+    """`invalid`, `equal` where the figures are the same, `told`, `missed`, or `false alarm`."""
+    looked, loaded = (template.clone(f"mutant_{kind}") for kind in ("looked", "loaded"))
+    if not made(looked, mutant):
+        return "invalid"
+    made(loaded, mutant)
+    equal, said = _of(figures(loaded)) == sound, told(looked)
+    return ("false alarm" if said else "equal") if equal else "told" if said else "missed"
+
+
+def _of(found: Any) -> str:
+    """Without ids that are made anew."""
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "", str(found))
+
+
+def main(words: str) -> None:
+    """Prints the share, and what is missed."""
+    with Server() as server:
+        template = builder.template(server, events=2000)
+        sound = _of(figures(template.clone("mutant_sound")))
+        count: dict[str, int] = {}
+        for mutant in mutants(template.clone("mutant_texts")):
+            if words in mutant.name:
+                verdict = judge(template, mutant, sound)
+                count[verdict] = count.get(verdict, 0) + 1
+                for kind in ("looked", "loaded"):
+                    server.drop_database(f"mutant_{kind}")
+                if verdict in ("missed", "false alarm"):
+                    print(f"{verdict}: {mutant.name}", flush=True)
+        wrong = count.get("told", 0) + count.get("missed", 0)
+        print(count, f"told of {100.0 * count.get('told', 0) / max(1, wrong):.1f} % of {wrong} that make other figures")
+
+
+if __name__ == "__main__":
+    main(" ".join(sys.argv[1:]))
