@@ -66,11 +66,14 @@ class LookupModule(LookupBase):
             typed = extra_vars.as_data(self._loader)
         except BadInput as e:
             raise AnsibleLookupError(f"{e}") from e
-        groups: dict[str, list[str]] = (variables or {}).get("groups", {})
-        given = terms[0] if terms else typed.get("target", (variables or {}).get("target", ""))
-        pattern = self._pattern(str(self._templar.template(given)).strip(), variables or {}, groups)
+        # What Ansible has gathered for this template, it had gathered when what was typed could still be one.
+        variables = {**(variables or {}), **typed}
+        templar = self._templar.copy_with_new_env(available_variables=variables)
+        groups: dict[str, list[str]] = variables.get("groups", {})
+        given = terms[0] if terms else variables.get("target", "")
+        pattern = self._pattern(str(templar.template(given)).strip(), variables, groups)
         try:
-            right_database.check(pattern, self._templar, variables or {}, typed)
+            right_database.check(pattern, templar, variables, typed)
         except BadInput as e:
             raise AnsibleLookupError(f"{e}") from e
         return [pattern]

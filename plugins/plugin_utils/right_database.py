@@ -58,7 +58,8 @@ class Endpoint(t.NamedTuple):
 
 def check(pattern: str, templar: t.Any, variables: Mapping[str, t.Any], typed: Mapping[str, t.Any]) -> None:
     """Raises BadInput where a play on `pattern` would work on no host, on one whose database is not known, on one database
-    twice, or where a host has a mistyped variable. `variables` are those of the play, without a host's."""
+    twice, or where a host has a mistyped variable. `variables` are those of the play, without a host's; what of them was
+    `typed` is data."""
     runs = executor()
     if runs is None:
         # Nothing is run.

@@ -23,8 +23,18 @@ PLAYBOOKS = {
     path.stem: CHECKOUT / "drills" / "playbooks" / path.name if path.stem in ("drill", "gameday") else path
     for path in sorted(CHECKOUT.glob("playbooks/*.yml"))
 }
-#: What has to be right for anything to begin.
-RIGHT = {"result_file", "scout_dsn", "target", "scout_drill_target"}
+#: What has to match a host for anything to begin; it has tests of its own.
+RIGHT = {"target"}
+#: Read by plugins before the first task.
+EARLY = (
+    "target",
+    "scout_dsn",
+    "scout_password",
+    "ansible_host",
+    "ansible_connection",
+    "result_file",
+    "scout_drill_target",
+)
 EVENT = "00000000-0000-4000-8000-00000000e711"
 ROW = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
 
@@ -78,9 +88,9 @@ def test_no_variable_is_a_template_however_it_is_given(how: str, scout_db: str, 
     path.write_text(yaml.safe_dump([{"name": "All", "hosts": hosts, "gather_facts": False, "tasks": tasks}]))
     if how == "file":
         (tmp_path / "given.json").write_text(json.dumps(given))
-        played = stage.play(str(path), scout_db, "-e", f"@{tmp_path / 'given.json'}")
+        played = stage.play(str(path), None, "-e", f"@{tmp_path / 'given.json'}", env={"SCOUT_DSN": scout_db})
     else:
-        played = stage.play(str(path), scout_db, **given)
+        played = stage.play(str(path), None, env={"SCOUT_DSN": scout_db}, **given)
     assert played.rc == 0, played.text
     assert played.recap()["ok"] == len(names)
     assert list(made.iterdir()) == []
@@ -98,6 +108,33 @@ def test_no_playbook_runs_what_an_event_says(playbook: str, scout_db: str, tmp_p
     given: dict[str, Any] = {name: attack(made, name) for name in names}
     played = Stage(tmp_path).play(playbook, scout_db, "--check", **given)
     assert played.rc != 4, played.text
+    assert list(made.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", EARLY)
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_nothing_that_is_read_before_the_first_task_is_a_template(
+    name: str, hosts: int, scout_db: str, tmp_path: Path, made: Path
+) -> None:
+    stage = Stage(tmp_path)
+    inventory = stage.inventory(
+        {f"branch{n}": {"scout_dsn": f"{scout_db}_{n}" if n else scout_db} for n in range(hosts)}
+    )
+    stage.play("assess", None, "-i", inventory, "-e", json.dumps({name: attack(made, name)}), cwd=tmp_path)
+    assert list(made.iterdir()) == []
+
+
+def test_what_an_inventory_makes_of_what_was_typed_is_no_template(scout_db: str, tmp_path: Path, made: Path) -> None:
+    """Nor what a play of a team's own makes of it."""
+    stage = Stage(tmp_path)
+    inventory = stage.inventory(
+        {"branch": {"scout_dsn": "host={{ where }} dbname=scout", "ansible_host": "{{ where }}"}}
+    )
+    stage.play("assess", None, "-i", inventory, where=attack(made, "inventory"))
+    play = {"hosts": "{{ lookup('scout.recovery.targets') }}", "gather_facts": False, "tasks": []}
+    own = {"target": "{{ where }}", "scout_dsn": "host={{ where }} dbname=scout"}
+    (tmp_path / "own.yml").write_text(yaml.safe_dump([{"name": "Own", "vars": own, **play}]))
+    stage.play(str(tmp_path / "own.yml"), scout_db, "-i", inventory, where=attack(made, "play"))
     assert list(made.iterdir()) == []
 
 
