@@ -237,7 +237,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
                 warnings += _without_schemas(session, me)
         if {*WRITES_ROWS, "smoke"} & set(actions):
             warnings += [f"{one.describe()}: no row is written before {one.fix}" for one in foreign_code.read(session)]
-        warnings += _without_jobs(session) if "pause" in actions and not missing else []
+        warnings += _without_jobs(session, missing) if "pause" in actions else []
         problem = bootstrap.problem(session) if ledger_mode != "off" else None
         if problem and ledger_mode == "required":
             missing.append(Missing("assess", "the ledger scout_ops", problem.next_step))
@@ -397,8 +397,12 @@ def _roles(session: Session) -> list[Missing]:
     return [Missing(needs[name], f"membership in {name}", roles.membership(session, name)) for name in names]
 
 
-def _without_jobs(session: Session) -> list[str]:
-    """Warns that nothing can be paused here."""
+def _without_jobs(session: Session, missing: Sequence[Missing]) -> list[str]:
+    """Warns that nothing can be paused here, for another reason than what is missing."""
+    if problem := cron_jobs.foreign(session):
+        return [f"nothing can be paused: {problem.said}. {problem.next_step}"]
+    if missing:
+        return []
     if not cron_jobs.present(session):
         return ["pg_cron is not installed in this database: nothing can be paused"]
     try:

@@ -15,7 +15,7 @@ from ..postgres import acting, lexer
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from . import contract
-from .judging import functions, roles, statements
+from .judging import functions, impostors, roles, statements
 from .judging.statements import calls
 
 if t.TYPE_CHECKING:
@@ -132,14 +132,30 @@ def _becoming(session: Session) -> str:
 
 
 def present(session: Session) -> bool:
-    """Whether pg_cron's tables are in this database."""
-    return bool(session.row(HAS_CRON)["there"])
+    """Whether pg_cron's tables are in this database; those of somebody else, who only calls them so, are not."""
+    return bool(session.row(HAS_CRON)["there"]) and foreign(session) is None
+
+
+def foreign(session: Session) -> WrongDatabase | None:
+    """Why schema cron may not be used; None where all of it that is read or called is pg_cron's, or there is none."""
+    said, fix = impostors.of_cron(session)
+    if not said:
+        return None
+    return WrongDatabase(
+        "refused: schema cron is not pg_cron's, so nothing here can be paused or resumed",
+        on=session.where,
+        said=f"{said}, who is no superuser, and it is no part of extension pg_cron",
+        next_step=f"look at it, then its owner or a superuser runs {fix}; where pg_cron lives in another database "
+        "(cron.database_name), connect to that one",
+    )
 
 
 def require(session: Session) -> None:
-    """Raises WrongDatabase in a database without pg_cron: nothing can be paused there, and saying otherwise would be
-    a lie."""
-    if not present(session):
+    """Raises WrongDatabase in a database without pg_cron, or with a schema that only has its name: nothing can be paused there,
+    and saying otherwise would be a lie."""
+    if problem := foreign(session):
+        raise problem
+    if not session.row(HAS_CRON)["there"]:
         raise WrongDatabase(
             "refused: pg_cron is not installed in this database, so nothing here can be paused or resumed",
             on=session.where,

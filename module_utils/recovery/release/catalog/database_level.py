@@ -12,6 +12,7 @@ from ...core.errors import BadInput, MissingPrivilege
 from ...postgres.driver import errors, sql
 from ...postgres.failures import translate
 from ...scout import contract, cron_jobs
+from ...scout.judging import impostors
 from . import job_commands
 from .query import Kind
 
@@ -153,6 +154,7 @@ def migrations(session: Session, table: str) -> list[Row]:
     columns = session.rows(HISTORY, schema=schema, table=name)
     if not columns:
         return []
+    impostors.refuse_history(session, schema, name)
     quoted = sql.Identifier(schema, name)
     if not columns[0]["may"]:
         raise unreadable(session, f"could not read the migration history {table}", schema, quoted.as_string())

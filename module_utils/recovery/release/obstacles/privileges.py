@@ -9,7 +9,7 @@ import typing as t
 
 from ...postgres.driver import sql
 from ...scout import cron_jobs
-from ...scout.judging import roles
+from ...scout.judging import impostors, roles
 from .definitions import parts
 from .situation import Obstacle, table_key
 
@@ -137,6 +137,9 @@ def jobs(session: Session, found: Situation) -> Iterator[Obstacle]:
         entry = found.wanted.get(key) or found.now(key)
         if entry is not None and entry.kind == "cron_job" and entry.owner:
             about.setdefault(entry.owner, key)
+    if about and (problem := cron_jobs.foreign(session)):
+        yield Obstacle("owner", next(iter(about.values())), problem.said or "", problem.next_step or "")
+        return
     for owner, key in about.items():
         for grant in cron_jobs.missing_grants(session, owner):
             said = f"a right to change the jobs of {owner} is missing"
@@ -145,11 +148,15 @@ def jobs(session: Session, found: Situation) -> Iterator[Obstacle]:
 
 def history(session: Session, found: Situation) -> Iterator[Obstacle]:
     """Rows of the migration history that go or come back, and that we may not write: with the rights of its owner, or with our own
-    where that is a superuser; inside the caller's transaction."""
+    where that is a superuser; and code of others that would run when they are written. Inside the caller's transaction."""
     about = {
         does: key for does, key in sorted(found.steps) if key.startswith("migration:") and does in ("create", "drop")
     }
-    if not (about and found.migrations_table) or session.facts.superuser:
+    if not (about and found.migrations_table):
+        return
+    for code in impostors.history_calls(session, ".".join(parts(found.migrations_table)), writing=True):
+        yield Obstacle("owner", next(iter(about.values())), code.describe(), f"`{code.fix}`")
+    if session.facts.superuser:
         return
     becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
     me, table = sql.Identifier(session.facts.role).as_string(), found.migrations_table

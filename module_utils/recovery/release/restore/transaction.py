@@ -18,10 +18,12 @@ from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...postgres.session import EXACTLY
+from ...scout import cron_jobs
+from ...scout.judging import impostors
 from .. import as_owner
 from ..captures import document as captures_document
+from ..catalog import database_level, stability
 from ..catalog import reader as catalog_reader
-from ..catalog import stability
 from ..catalog.entries import Catalog, Entry, Scope
 from ..planner import default_grants, fill_statements, new_partitions, secret_commands, single_object
 from ..planner import plan as planner_plan
@@ -307,6 +309,7 @@ def restore(
             ):
                 session.execute(EXACTLY)
                 prepare()
+                _refuse_planted(session, way)
                 if go is None:
                     walk(session, way.plan)
                 else:
@@ -321,6 +324,17 @@ def restore(
             progress.wait(pause)
         else:
             return Gone(attempts, round(time.monotonic() - began, 3))
+
+
+def _refuse_planted(session: Session, way: Way) -> None:
+    """Raises a RecoveryError where what the plan calls or writes by a name that everybody knows is not what is called so."""
+    kinds = {step.key.partition(":")[0] for step in way.plan.all_steps}
+    if "cron_job" in kinds:
+        cron_jobs.require(session)
+    if "migration" in kinds:
+        table = way.target.scope.migrations_table
+        schema, name = database_level.identifier(session, table, "migrations_table", (2,))
+        impostors.refuse_history(session, schema, name, writing=True)
 
 
 def add_labels(session: Session, found: planner_plan.Plan) -> None:

@@ -153,7 +153,7 @@ def refuse_casts(session: Session, columns: Collection[tuple[str, str]]) -> None
     """Raises NotConverged where reading values of these columns as texts, or making them of texts, would run code of others; inside a
     transaction."""
     if found := casts(session, columns):
-        raise _refused(session, "refused to read rows", found)
+        raise refused(session, "refused to read rows", found)
 
 
 def lockable(session: Session, tables: Sequence[str] = ()) -> list[str]:
@@ -165,10 +165,11 @@ def refuse(session: Session, tables: Sequence[str] = ()) -> None:
     """Raises NotConverged where writing a row would run code of others; inside a transaction that holds what is `lockable`, for
     only then nobody adds a trigger until it ends, or in one that only looks."""
     if found := read(session, tables):
-        raise _refused(session, "refused to write rows", found)
+        raise refused(session, "refused to write rows", found)
 
 
-def _refused(session: Session, attempted: str, found: list[Found]) -> NotConverged:
+def refused(session: Session, attempted: str, found: list[Found]) -> NotConverged:
+    """The refusal of what would run code of others, which is named with what keeps each from it."""
     fixes = list(dict.fromkeys(one.fix for one in found))
     return NotConverged(
         f"{attempted}: code of others would run with the rights of role {session.facts.role}",
@@ -183,7 +184,12 @@ def _refused(session: Session, attempted: str, found: list[Found]) -> NotConverg
 
 def shut_out(session: Session, tables: Sequence[str] = ()) -> None:
     """The same, having locked the tables against new triggers, rules and defaults until the READ COMMITTED transaction ends."""
+    lock(session, tables)
+    refuse(session, tables)
+
+
+def lock(session: Session, tables: Sequence[str] = ()) -> None:
+    """Keeps others from adding code to those that this role may lock, until the transaction ends."""
     if names := lockable(session, tables):
         listed = sql.SQL(", ").join(sql.Identifier(*name.split(".")) for name in names)
         session.connection.execute(sql.SQL(LOCK).format(tables=listed))
-    refuse(session, tables)

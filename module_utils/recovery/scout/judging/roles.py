@@ -127,14 +127,14 @@ def itself(session: Session) -> str:
     if session.facts.superuser:
         return ""
     me = session.facts.role
-    owns = me in {row["role"] for row in session.rows(OWNERS, **_owned())}
+    owns = me in {row["role"] for row in session.rows(OWNERS, **owned())}
     return mighty(session, [me]).get(me, "") if owns else ""
 
 
 def mighty_owners(session: Session) -> list[str]:
     """Such roles that own the pipeline, and are not who asks: `superuser postgres`."""
     himself = set[str]() if session.facts.superuser else {session.facts.role}
-    return sorted(mighty(session, {row["role"] for row in session.rows(OWNERS, **_owned())} - himself).values())
+    return sorted(mighty(session, {row["role"] for row in session.rows(OWNERS, **owned())} - himself).values())
 
 
 def service(session: Session) -> str | None:
@@ -148,7 +148,8 @@ def who_runs(session: Session) -> str:
     return "whoever owns the pipeline and may make roles runs" if service(session) else "a superuser runs"
 
 
-def _owned() -> dict[str, t.Any]:
+def owned() -> dict[str, t.Any]:
+    """The values of `OWNERS`."""
     names = contract.names()
     tables = [contract.bare(name) for name in names.required_tables]
     return {"schema": names.schema, "tables": tables, "load": contract.bare(names.load_function)}

@@ -306,7 +306,8 @@ def went_back_as_deployer(release: str) -> None:
 def test_the_migration_history_of_another_owner_needs_his_rights(release: str, deployer: str) -> None:
     execute(
         release,
-        f"CREATE ROLE night_shift; {HISTORY}; ALTER TABLE supabase_migrations.schema_migrations OWNER TO night_shift",
+        f"CREATE ROLE night_shift; GRANT loader TO night_shift; {HISTORY};"
+        "ALTER TABLE supabase_migrations.schema_migrations OWNER TO night_shift",
     )
     execute(
         release,
