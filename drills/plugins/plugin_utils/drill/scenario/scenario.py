@@ -15,6 +15,7 @@ import yaml
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.values import refuse_deep
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.options import severities
+from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars
 
 from .yaml_reader import Action, Reader, under
 
@@ -29,6 +30,25 @@ LEADS: t.Final = re.compile(
     r"|scout_drill_target|.*environment|result_file|group_names|hostvars|omit",
     re.IGNORECASE,
 )
+#: What a playbook of the collection may be given: nothing that names a file, a program, a remote or a token. A variable that is new
+#: is refused until it is here.
+GIVEN: t.Final = frozenset(
+    """
+    adopt adopt_since allow_lossy allow_owner allow_owners allow_superuser application_include_newer application_push
+    application_rollback_enabled application_skip_ci batch_timeout_seconds budget_seconds canary_rows cancel_running capture_id
+    check_severity column_order compare_by consecutive currency default_grants dlq_ids drain drain_timeout_seconds drop_column
+    drop_function duration edge_function_force edge_function_timeout_seconds edge_function_verify_jwt error_codes event_ids
+    event_types external_dependencies force gate incident incident_severities ingestion_jobs interval_seconds last ledger
+    max_failures max_poison max_poison_share max_replays max_replica_lag_seconds max_rows max_share mode new_partitions
+    next_update_minutes of_action of_incident on_conflict on_failed_proof patience_seconds pause paused_passes payload_path
+    period_hours poison proof proof_timeout_seconds protect quality_cleanup_rules rate_per_second reason recapture refresh rehearse
+    rehearse_rows release release_digest release_schemas repair repairs repause require_tls required_jobs resume retrospective
+    root_cause rules run_id schema_rollback_enabled settles severity smoke source_event source_systems stores stuck_after_seconds
+    takeover target_seconds text thresholds time_zone title transactions warn_passes window_clock window_end window_start
+    """.split()  # noqa: SIM905  # a list of them would be a page
+)
+#: Programs and folders of this machine: only as the action `release_captured` says, which makes or finds them itself.
+PROVIDED: t.Final = frozenset({"application_dir", "edge_function_cli", "edge_function_project", "pg_dump"})
 NAME: t.Final = re.compile(r"[a-z0-9][a-z0-9_]*")
 SANDBOXES: t.Final = ("embedded", "docker", "staging")
 STEADY: t.Final = ("flowing", "gate", "nothing_paused", "jobs", "gold")
@@ -235,10 +255,16 @@ def _steps(at: Reader, given: t.Any, playbooks: Path, faults: Registry, actions:
     return tuple(step for step in made if step)
 
 
-def _refuse_variables(at: Reader, key: str, variables: dict[t.Any, t.Any]) -> None:
-    """No play of a scenario leads anywhere but to the sandbox, and none of its values is a template."""
+def _refuse_variables(at: Reader, key: str, variables: dict[t.Any, t.Any], *, of_a_team: bool) -> None:
+    """No play of a scenario leads anywhere but to the sandbox, or has a program or a file of this machine that the author chose, and
+    none of its values is a template. What a playbook of a team's own calls its variables is the team's affair."""
     for name, value in variables.items():
-        if LEADS.fullmatch(str(name)):
+        if name in PROVIDED:
+            if value != f"{{{name}}}":
+                at.wrong(under(key, name), value, f'"{{{name}}}", as release_captured provides it')
+        elif name not in GIVEN and not (of_a_team and name not in frozenset[str]().union(*extra_vars.known())):
+            at.wrong(under(key, name), value, "a scenario's to give: docs/drills.md says which variables are")
+        elif LEADS.fullmatch(str(name)):
             at.wrong(under(key, name), value, "a scenario's to give: a drill works on its sandbox alone")
         elif "{{" in repr(value) or "{%" in repr(value):
             at.wrong(under(key, name), value, "a plain value")
@@ -263,7 +289,8 @@ def _play(at: Reader, key: str, given: t.Any, known: tuple[str, ...], playbooks:
     if not isinstance(variables, dict):
         at.wrong(under(key, "vars"), variables, "a mapping of extra variables")
     else:
-        _refuse_variables(at, under(key, "vars"), t.cast("dict[t.Any, t.Any]", variables))
+        of_a_team = path.resolve().parent != playbooks.resolve()
+        _refuse_variables(at, under(key, "vars"), t.cast("dict[t.Any, t.Any]", variables), of_a_team=of_a_team)
     ended = any(event.do in ENDING for event in meanwhile)
     operator, actor = found.get("operator"), found.get("actor")
     return Play(
