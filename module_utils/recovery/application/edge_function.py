@@ -18,7 +18,7 @@ from ..core import subprocesses
 from ..core.errors import BadInput, ProgramFailed
 from ..core.files import PRIVATE
 from ..core.results import ModuleResult
-from . import deployments
+from . import deployments, exported_tree
 from .deployments import Deployment, Records
 
 if t.TYPE_CHECKING:
@@ -235,20 +235,8 @@ def _export(repository: Repository, wanted: Wanted, commit: str, files: list[str
             next_step="git fsck",
         )
     root = (top / wanted.folder).parent
-    _refuse_links_out(root, names, top, on=str(repository.folder), commit=commit)
+    exported_tree.refuse_leaving(root, top, files, wanted.functions_dir, on=str(repository.folder), commit=commit[:10])
     return root
-
-
-def _refuse_links_out(root: Path, names: bytes, top: Path, *, on: str, commit: str) -> None:
-    """Raises BadInput for a link of the commit that leads out of its tree: the CLI would send what it finds there."""
-    for name in map(os.fsdecode, filter(None, names.split(b"\0"))):
-        if (top / name).is_symlink() and not Path(os.path.realpath(top / name)).is_relative_to(root.resolve()):
-            raise BadInput(
-                f"{name} of commit {commit[:10]} is a link that leads out of {root.relative_to(top) / 'supabase'}",
-                on=on,
-                said=f"it leads to {(top / name).readlink()}",
-                next_step="name a commit that has a file there",
-            )
 
 
 def arguments(cli: str, wanted: Wanted, *, config_says_open: bool) -> list[str]:
