@@ -121,14 +121,30 @@ python=$tools/python3
 [ -x "$python" ] || python=$(command -v python3 || true)
 "$python" -c '' 2>/dev/null || refuse "there is no Python that runs: run scripts/setup in $root"
 
-# Others than the owner have no business with what a step said.
+# Others than the owner have no business with what a step said; and whoever else may write here could have this script write
+# elsewhere, by a link, or end what is none of its steps.
+me=$(id -u)
+while [ "${artifacts%/}" != "$artifacts" ] && [ "$artifacts" != / ]; do artifacts=${artifacts%/}; done
+[ ! -L "$artifacts" ] || [ -z "$(find "$artifacts" -maxdepth 0 ! -user "$me")" ] ||
+    refuse "$artifacts is a link that somebody else has made: name the folder itself, or another one"
 (umask 077 && mkdir -p -- "$artifacts") || refuse "cannot make the folder $artifacts"
 artifacts=$(CDPATH='' cd -- "$artifacts" && pwd -P)
-[ -z "$(find "$artifacts" -maxdepth 0 -perm /002)" ] ||
-    refuse "anybody may write to $artifacts, and could have this script write elsewhere: chmod o-w $(printf '%q' "$artifacts")"
+[ -z "$(find "$artifacts" -maxdepth 0 ! -user "$me")" ] ||
+    refuse "$artifacts belongs to somebody else: name another folder, or make this one yours: chown $me $(printf '%q' "$artifacts")"
+[ -z "$(find "$artifacts" -maxdepth 0 -perm /022)" ] ||
+    refuse "others may write to $artifacts, and could have this script write elsewhere: chmod go-w $(printf '%q' "$artifacts")"
+strange=$(find "$artifacts" -mindepth 1 \( -type l -o ! -user "$me" \) -print -quit 2>/dev/null) || true
+# Where others cannot enter the folder, the rights of its files are nothing to them.
+[ -n "$strange" ] || [ -z "$(find "$artifacts" -maxdepth 0 -perm /011)" ] ||
+    strange=$(find "$artifacts" -mindepth 1 -perm /022 -print -quit 2>/dev/null) || true
+[ -z "$strange" ] ||
+    refuse "$(printf '%q' "$strange") is a link, somebody else's, or may be written by others: remove it, or name an empty folder"
 export SCOUT_EVIDENCE=${SCOUT_EVIDENCE:-$artifacts/evidence} PYTHONUNBUFFERED=1
 export DEPLOY_FROM=$from DEPLOY_TO=$to DEPLOY_COMMIT=$commit DEPLOY_APPLICATION=$application
 export DEPLOY_RESULT=$artifacts/deploy-result.json
+# By this in its environment a step is known from what got its number later, and from what somebody else calls a step.
+DEPLOY_ID=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+export DEPLOY_ID
 work=$(mktemp -d) || refuse "cannot make a temporary folder"
 trap 'rm -rf -- "$work"' EXIT
 
@@ -167,13 +183,14 @@ if [ -z "$if_interrupted" ]; then
     done
     rm -f -- "$artifacts/steps.tsv" "$artifacts/at-work.tsv" "$DEPLOY_RESULT"
 fi
+(umask 077 && touch -- "$artifacts/steps.tsv" "$artifacts/at-work.tsv")
 
-# NAME PID: notes a process with the time at which it was born, so that it is known from one that gets its number later.
+# NAME PID: notes a process with the time at which it was born and what it has in its environment.
 note() {
     local stat words=()
     stat=$(cat "/proc/$2/stat" 2>/dev/null) || return 0
     read -r -a words <<<"${stat##*) }"
-    printf '%s\t%s\t%s\n' "$1" "$2" "${words[19]}" >>"$artifacts/at-work.tsv"
+    printf '%s\t%s\t%s\t%s\n' "$1" "$2" "${words[19]}" "$DEPLOY_ID" >>"$artifacts/at-work.tsv"
 }
 note script "$$"
 

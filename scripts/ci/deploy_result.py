@@ -24,6 +24,8 @@ from typing import Any, cast
 FORMAT = "scout-deploy-result/1"
 RESULT = "deploy-result.json"
 CHANGING = ("migrate", "deploy", "gate", "rollback")
+#: By what name the script notes itself; it is waited for, and never ended.
+SCRIPT = "script"
 #: What is let come to its end, whoever asks to stop.
 FINISHING = ("rollback", "gate_again")
 #: How a program is ended, and how long each may take. At the first, psql and others cancel what the server does for them; without
@@ -82,11 +84,22 @@ def _fields(pid: int) -> list[str]:
 
 
 def at_work(artifacts: Path) -> list[tuple[str, int]]:
-    """What of an earlier run still lives, by name and process; one that got its number later was born at another time."""
+    """What of an earlier run still lives, by name and process; one that got its number later was born at another time, and one that
+    is no step leads no group, or has not the deployment's id in its environment."""
     path = artifacts / "at-work.tsv"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    noted = [(name, int(pid), born) for name, pid, born in (line.split("\t") for line in lines)]
-    return [(name, pid) for name, pid, born in noted if _lives(_fields(pid)) and _fields(pid)[19] == born]
+    noted = [(name, int(pid), born, of) for name, pid, born, of in (line.split("\t") for line in lines)]
+    living = [(name, pid, of) for name, pid, born, of in noted if _lives(_fields(pid)) and _fields(pid)[19] == born]
+    return [(name, pid) for name, pid, of in living if name == SCRIPT or _is_step(pid, of)]
+
+
+def _is_step(pid: int, deployment: str) -> bool:
+    """Whether a process leads a group, and was begun by that deployment."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return f"DEPLOY_ID={deployment}".encode() in environment and _fields(pid)[2:3] == [str(pid)]
 
 
 def _lives(fields: list[str]) -> bool:

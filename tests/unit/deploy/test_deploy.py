@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -319,11 +320,27 @@ def test_a_program_is_bounded_with_all_it_started(seconds: str, words: list[str]
 
 def test_who_is_at_work_is_known_from_who_got_the_number_later(tmp_path: Path) -> None:
     assert helper.at_work(tmp_path) == []
-    born = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-    (tmp_path / "at-work.tsv").write_text(
-        f"migrate\t{os.getpid()}\t1\ndeploy\t{os.getpid()}\t{born}\ngate\t4194304999\t1\n"
-    )
-    assert helper.at_work(tmp_path) == [("deploy", os.getpid())]
+    with contextlib.ExitStack() as ends:
+        leads, follows = (
+            ends.enter_context(subprocess.Popen(["sleep", "60"], env={"DEPLOY_ID": "a1"}, start_new_session=leading))
+            for leading in (True, False)
+        )
+        for process in (leads, follows):
+            ends.callback(process.kill)
+        born = {
+            pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+            for pid in (leads.pid, follows.pid, os.getpid())
+        }
+        noted = [
+            ("migrate", leads.pid, "1", "a1"),
+            ("deploy", leads.pid, born[leads.pid], "a1"),
+            ("notify", leads.pid, born[leads.pid], "a2"),
+            ("look", follows.pid, born[follows.pid], "a1"),
+            ("gate", 4194304999, "1", "a1"),
+            ("script", os.getpid(), born[os.getpid()], "a1"),
+        ]
+        (tmp_path / "at-work.tsv").write_text("".join("\t".join(map(str, line)) + "\n" for line in noted))
+        assert helper.at_work(tmp_path) == [("deploy", leads.pid), ("script", os.getpid())]
 
 
 @pytest.mark.parametrize(
