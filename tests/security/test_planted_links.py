@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,43 @@ def test_nobody_elses_link_is_followed(way: str, where: str, machine: Machine, t
     assert raised.value.next_step
     assert machine.precious.read_text() == PRECIOUS
     assert not (tmp_path / "precious.prom").exists()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("where", ["folder", "above", "file"])
+def test_a_link_that_comes_after_the_look_is_not_followed(
+    way: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever owns the folder exchanges it between the look and the writing."""
+    name = "precious.prom" if way == "metrics" else "precious"
+    theirs, ours = tmp_path / "theirs", tmp_path / "home"
+    (ours / "deep").mkdir(parents=True)
+    for precious in (ours / name, ours / "deep" / name):
+        precious.write_text(PRECIOUS)
+    (theirs / "deep").mkdir(parents=True)
+    path, exchanged, target = {
+        "folder": (theirs / name, theirs, ours),
+        "above": (theirs / "deep" / name, theirs, ours),
+        "file": (theirs / name, theirs / name, ours / name),
+    }[where]
+    looked = files.real
+
+    def real(wanted: Path) -> Path:
+        found = looked(wanted)
+        if not exchanged.is_symlink():
+            if exchanged.exists():
+                exchanged.rename(tmp_path / "away")
+            exchanged.symlink_to(target)
+            os.chown(exchanged, SOMEBODY, SOMEBODY, follow_symlinks=False)
+        return found
+
+    monkeypatch.setattr(files, "real", real)
+    with contextlib.suppress(BadInput):
+        WAYS[way](path.with_suffix("") if way == "metrics" else path)
+    assert (ours / name).read_text() == (ours / "deep" / name).read_text() == PRECIOUS
+    assert sorted(each.name for each in ours.iterdir()) == sorted(["deep", name])
+    if where == "file":
+        assert not path.is_symlink() or path.readlink() == ours / name
 
 
 def test_what_a_run_writes_nobody_else_reads(scout_db: str, tmp_path: Path) -> None:

@@ -194,9 +194,8 @@ class InFile:
     @contextlib.contextmanager
     def _locked(self) -> Generator[None]:
         try:
-            path = files.real(self.path.with_name(f"{self.path.name}.lock"))
-            files.make_folder(path.parent)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, files.OWNER)
+            with files.beside(self.path.with_name(f"{self.path.name}.lock")) as (at, file):
+                lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, files.OWNER, dir_fd=at)
         except OSError as e:
             raise self._unwritable(e) from e
         try:

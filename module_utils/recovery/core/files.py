@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
 OWNER: t.Final = 0o600
 #: That of a folder with such files.
 PRIVATE: t.Final = 0o700
+#: How a folder is opened to work in it; where there is O_PATH, it need not be readable.
+FOLDER: t.Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 #: As many links as Linux follows.
 MOST_LINKS: t.Final = 40
 #: How long another writer of the same folder is waited for.
@@ -36,16 +38,16 @@ def write(path: Path, data: bytes, name: str = "", *, mode: int | None = None, a
 
     Without `mode` a file of ours keeps the mode it had; any other is readable by its owner alone.
     """
-    with translating(path, name, advice):
-        _replace(real(path), data, mode)
+    with translating(path, name, advice), beside(path) as (at, file):
+        _replace(at, file, data, mode)
 
 
 def create(path: Path, data: bytes) -> bool:
     """Writes a file that does not exist yet, in one step; False, with the file unchanged, where it does. Raises
     BadInput where it cannot be written."""
-    with translating(path), _written(real(path), data, OWNER) as part:
+    with translating(path), beside(path) as (at, file), _written(at, file, data, OWNER) as part:
         try:
-            os.link(part, path, follow_symlinks=False)
+            os.link(part, file, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
         except FileExistsError:
             return False
     return True
@@ -54,20 +56,15 @@ def create(path: Path, data: bytes) -> bool:
 def update(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: int | None = None) -> None:
     """Replaces a file's bytes (empty where there is no file) by what `made` returns for them; one writer at a time.
     Raises BadInput where it cannot be written."""
-    with translating(path, name):
-        there = real(path)
-        make_folder(there.parent)
-        with locked(there.parent):
-            _replace(there, made(there.read_bytes() if there.is_file() else b""), mode)
+    with translating(path, name), beside(path) as (at, file), locked(Path(), at=at):
+        _replace(at, file, made(_bytes(at, file)), mode)
 
 
 def append(path: Path, name: str = "") -> t.BinaryIO:
     """A file open for adding to its end, unbuffered, and readable by its owner alone. Raises BadInput where it cannot
     be written."""
-    with translating(path, name):
-        there = real(path)
-        make_folder(there.parent)
-        descriptor = os.open(there, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, OWNER)
+    with translating(path, name), beside(path) as (at, file):
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, OWNER, dir_fd=at)
         return os.fdopen(descriptor, "ab", buffering=0)
 
 
@@ -96,6 +93,33 @@ def real(path: Path) -> Path:
                 continue
         there = step
     return there
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Generator[tuple[int, str]]:
+    """The folder of the file that a path leads to, open, with what is missing of it made for us alone; and the file's name there.
+    Raises OSError as `real` does, and for a part that has become a link since: whoever owns a folder on the way may exchange it
+    for one at any time, so nothing is reached by its path again."""
+    there = real(path)
+    at = os.open("/", FOLDER)
+    try:
+        for part in there.parts[1:-1]:
+            at = _entered(at, part)
+        yield at, there.name
+    finally:
+        os.close(at)
+
+
+def _entered(at: int, part: str) -> int:
+    """A folder within another one that is open, and closed for it."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(part, FOLDER, dir_fd=at)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(part, PRIVATE, dir_fd=at)
+        return os.open(part, FOLDER, dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def make_folder(folder: Path) -> None:
@@ -133,9 +157,10 @@ def translating(path: Path, name: str = "", advice: str = GIVE) -> Generator[Non
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Generator[None]:
-    """One writer at a time, by a lock on the folder: a file that is replaced cannot carry it, and nothing is left behind."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def locked(folder: Path, *, at: int | None = None) -> Generator[None]:
+    """One writer at a time, by a lock on the folder, as seen from one that is open: a file that is replaced cannot carry it, and
+    nothing is left behind."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY, dir_fd=at)
     try:
         deadline = time.monotonic() + LOCK_SECONDS
         while True:
@@ -151,31 +176,42 @@ def locked(folder: Path) -> Generator[None]:
         os.close(descriptor)
 
 
-def _replace(path: Path, data: bytes, mode: int | None) -> None:
+def _bytes(at: int, file: str) -> bytes:
+    """What is in a file; empty where there is none."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    except FileNotFoundError:
+        return b""
+    with os.fdopen(descriptor, "rb") as there:
+        return there.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+
+
+def _replace(at: int, file: str, data: bytes, mode: int | None) -> None:
     with contextlib.suppress(FileNotFoundError):
-        facts = path.stat()
+        facts = os.stat(file, dir_fd=at, follow_symlinks=False)
         if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
             # Such as /dev/null, in whose place there must not be a file.
-            path.write_bytes(data)
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_NOFOLLOW, dir_fd=at), "wb") as device:
+                device.write(data)
             return
         if mode is None and facts.st_uid == os.geteuid():
             mode = stat.S_IMODE(facts.st_mode)
-    with _written(path, data, OWNER if mode is None else mode) as part:
-        part.replace(path)
+    with _written(at, file, data, OWNER if mode is None else mode) as part:
+        os.replace(part, file, src_dir_fd=at, dst_dir_fd=at)
 
 
 @contextlib.contextmanager
-def _written(path: Path, data: bytes, mode: int) -> Generator[Path]:
+def _written(at: int, file: str, data: bytes, mode: int) -> Generator[str]:
     """The bytes beside the file that they are for, safe on the disk."""
-    make_folder(path.parent)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    part = f".{file}.{secrets.token_hex(6)}"
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER, dir_fd=at)
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(part, flags, OWNER), "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        with os.fdopen(descriptor, "wb") as written:
+            os.fchmod(descriptor, mode)
+            written.write(data)
+            written.flush()
+            os.fsync(descriptor)
         yield part
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=at)
