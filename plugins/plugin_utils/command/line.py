@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import typing as t
@@ -25,6 +26,10 @@ PASSWORD: t.Final = re.compile(r"(://[^/@\s:]*:)[^/@\s]*(?=@)|(password\s*=\s*)(
 KEPT: t.Final = ("plan_file", "result_file")
 #: In place of a run's id.
 LAST: t.Final = "last"
+#: Said where a configuration is not used.
+UNUSED: t.Final = (
+    "scout: ansible.cfg of this folder is not used: it would say which plugins run. ANSIBLE_CONFIG=ansible.cfg uses it"
+)
 #: Where Ansible looks for collections unless it is told.
 USUAL: t.Final = ("~/.ansible/collections", "/usr/share/ansible/collections")
 
@@ -45,20 +50,34 @@ class Place(t.NamedTuple):
         """How a playbook is called from there."""
         return f"playbooks/{name}.yml" if self.checkout and self.cwd == self.root else f"scout.recovery.{name}"
 
+    @property
+    def strange(self) -> bool:
+        """Whether the folder one is in has a configuration that is not this collection's project's: it would say which plugins run,
+        whoever wrote it."""
+        here = self.cwd / "ansible.cfg"
+        if self.environment.get("ANSIBLE_CONFIG") or not here.is_file():
+            return False
+        return not self.root.is_relative_to(self.cwd) or here.stat().st_uid not in (0, os.geteuid())
+
     def settings(self) -> dict[str, str]:
-        """What Ansible has to be told, so that it finds the collection from there; what somebody has set stays."""
-        told = self.environment.get("ANSIBLE_CONFIG") or self.environment.get("ANSIBLE_COLLECTIONS_PATH")
-        if told or (self.cwd / "ansible.cfg").is_file():
+        """What Ansible has to be told, so that it finds the collection from there, and no configuration but the user's or that of the
+        project; what somebody has set stays."""
+        if self.environment.get("ANSIBLE_CONFIG") or ((self.cwd / "ansible.cfg").is_file() and not self.strange):
             return {}
+        found = bool(self.environment.get("ANSIBLE_COLLECTIONS_PATH"))
         if self.checkout:
-            return {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg")}
+            return {} if found and not self.strange else {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg")}
         home = Path(self.environment.get("HOME", "/"))
+        configured = [each for each in (home / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")) if each.is_file()]
         # …/ansible_collections/scout/recovery
         folder = self.root.parents[2]
         usual = [Path(each.replace("~", str(home), 1)) for each in USUAL]
-        if folder in usual or (home / ".ansible.cfg").is_file() or Path("/etc/ansible/ansible.cfg").is_file():
-            return {}
-        return {"ANSIBLE_COLLECTIONS_PATH": ":".join(map(str, [folder, *usual]))}
+        made: dict[str, str] = {}
+        if self.strange:
+            made["ANSIBLE_CONFIG"] = str([*configured, self.root / "bin" / "scout.cfg"][0])
+        if not (found or configured or folder in usual):
+            made["ANSIBLE_COLLECTIONS_PATH"] = ":".join(map(str, [folder, *usual]))
+        return made
 
 
 def words(asked: Asked, place: Place) -> list[str]:

@@ -47,6 +47,8 @@ def repeat(program: str, asked: Asked, place: line.Place) -> int:
         again = asked._replace(variables={**asked.variables, "result_file": str(made)})
         typed = line.words(asked, place)
         sys.stderr.write(f"+ {line.shown(typed, place.settings())}\n")
+        if place.strange:
+            sys.stderr.write(f"{line.UNUSED}\n")
         sys.stderr.flush()
         command = [program, *line.words(again, place)[1:]]
         environment = {**os.environ, **place.settings()}

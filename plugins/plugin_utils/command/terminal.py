@@ -76,6 +76,8 @@ class _Run(t.NamedTuple):
     def _shown(self, words: Sequence[str]) -> dict[str, str]:
         settings = self.place.settings()
         sys.stderr.write(f"+ {line.shown(words, settings)}\n")
+        if self.place.strange:
+            sys.stderr.write(f"{line.UNUSED}\n")
         sys.stderr.flush()
         return {**os.environ, **settings}
 
