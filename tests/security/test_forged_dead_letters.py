@@ -200,11 +200,11 @@ def test_a_controller_with_a_key_puts_back_only_what_was_signed(intruder: str, k
     assert forged(intruder) == 0
 
     key.write_text(secrets.token_hex(32))
-    assert "its signature is wrong" in call("scout_undo", intruder, run_id=run["run_id"])["msg"]
+    assert "it is signed by key" in call("scout_undo", intruder, run_id=run["run_id"])["msg"]
     with connect(intruder) as session:
         session.execute("DELETE FROM scout_ops.stored WHERE signature IS NULL")
     refused = call("scout_redrive", intruder, run_id=run["run_id"])
-    assert "its signature is wrong" in refused["msg"]
+    assert "it is signed by key" in refused["msg"]
 
 
 @pytest.mark.parametrize("rows_a_batch", [1, 2])

@@ -7,27 +7,43 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import stat
 import typing as t
 from pathlib import Path
 
+from ...core import files
 from ...core.errors import BadInput
+from ...core.text import printable
 
 #: The environment variable with the path of the key; a key never is an option, for those are logged.
 KEY_FILE: t.Final = "SCOUT_SIGNING_KEY_FILE"
 LEAST_BYTES: t.Final = 32
+#: Several keys, a line each: the first signs, and the others verify what was signed before it came.
+SEVERAL: t.Final = re.compile(rb"[!-~]{%d,}(?:\s+[!-~]{%d,})+" % (LEAST_BYTES, LEAST_BYTES))
+#: The length of a key's id before a signature, in hexadecimal digits. What an earlier version signed has none.
+ID: t.Final = 16
+WHOLE: t.Final = 64
 
 
-def _key() -> bytes | None:
-    """The key of this controller; None where it has none. Raises BadInput for one that cannot be used, or that others may read."""
+def _keys() -> list[bytes]:
+    """The keys of this controller, that which signs first; none where it has none. Raises BadInput for one that cannot be used, that
+    others may read, or that somebody else has made: whoever knows it signs as this controller does."""
     name = os.environ.get(KEY_FILE)
     if not name:
-        return None
+        return []
     path = Path(name).expanduser()
     try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise BadInput(f"{KEY_FILE} {name} can be read or written by others", next_step=f"chmod 600 {path}")
-        key = path.read_bytes().strip()
+        with os.fdopen(os.open(files.real(path), os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            facts = os.fstat(file.fileno())
+            if facts.st_uid not in (0, os.geteuid()):
+                raise BadInput(
+                    f"{KEY_FILE} {name} belongs to somebody else (uid {facts.st_uid}), who could sign as this controller does",
+                    next_step=f"make a key of your own: (umask 077; openssl rand -hex 32 > FILE), and name it in {KEY_FILE}",
+                )
+            if stat.S_IMODE(facts.st_mode) & 0o077:
+                raise BadInput(f"{KEY_FILE} {name} can be read or written by others", next_step=f"chmod 600 {path}")
+            key = file.read().strip()
     except OSError as e:
         raise BadInput(
             f"could not read {KEY_FILE} {name}",
@@ -39,7 +55,8 @@ def _key() -> bytes | None:
             f"the key in {KEY_FILE} {name} has {len(key)} bytes",
             next_step=f"make one of at least {LEAST_BYTES}: (umask 077; openssl rand -hex 32 > {path})",
         )
-    return key
+    # One key of several lines verifies what it has signed.
+    return [*key.split(), key] if SEVERAL.fullmatch(key) else [key]
 
 
 def has_key() -> bool:
@@ -48,18 +65,39 @@ def has_key() -> bool:
 
 
 def sign(kind: str, content: bytes) -> str | None:
-    """HMAC-SHA256 of a content of this kind; None without a key."""
-    key = _key()
-    return hmac.digest(key, kind.encode() + b"\0" + content, "sha256").hex() if key else None
+    """HMAC-SHA256 of a content of this kind, behind the id of the key; None without a key."""
+    keys = _keys()
+    return f"{_id(keys[0])}{_made(keys[0], kind, content)}" if keys else None
 
 
 def refuse_unsigned(kind: str, content: bytes, signature: t.Any, name: str) -> None:
-    """Raises BadInput where this controller has a key, and `signature` is not what it makes of this content."""
-    wanted = sign(kind, content)
-    if wanted is None or (isinstance(signature, str) and hmac.compare_digest(wanted.encode(), signature.encode())):
+    """Raises BadInput where this controller has a key, and `signature` is not what one of its keys makes of this content."""
+    keys = _keys()
+    if not keys:
         return
+    given = signature if isinstance(signature, str) else ""
+    of, made = given[: max(len(given) - WHOLE, 0)], given[-WHOLE:]
+    able = [key for key in keys if of in ("", _id(key))]
+    if any(hmac.compare_digest(_made(key, kind, content).encode(), made.encode()) for key in able):
+        return
+    if not signature:
+        wrong = "it is not signed"
+    elif not able:
+        wrong = f"it is signed by key {printable(of, ID)}, and this controller has {', '.join(map(_id, keys))}"
+    else:
+        wrong = "its signature is wrong"
     raise BadInput(
-        f"refused {name}: " + ("its signature is wrong" if signature else "it is not signed"),
+        f"refused {name}: {wrong}",
         said=f"this controller has a key ({KEY_FILE}), and whoever made or changed it did not have it",
-        next_step=f"create it with that key; to believe it all the same, look at it, then unset {KEY_FILE} for one run",
+        next_step=f"create it with that key, or add the key it was signed by as a line below the first; to believe it all the same, "
+        f"look at it, then unset {KEY_FILE} for one run",
     )
+
+
+def _made(key: bytes, kind: str, content: bytes) -> str:
+    return hmac.digest(key, kind.encode() + b"\0" + content, "sha256").hex()
+
+
+def _id(key: bytes) -> str:
+    """By what a key is named without being told."""
+    return hmac.digest(key, b"key id", "sha256").hex()[:ID]
