@@ -22,6 +22,7 @@ LIBPQ: t.Final = "libpq's environment"
 
 UNSET: t.Final = "libpq's defaults, as SCOUT_DSN is not set"
 
+NAMES_A_HOST: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE")
 NAMES_A_SERVER: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
 
 
@@ -113,14 +114,56 @@ def is_unverified(connection: t.Any) -> bool:
 def require_verified(parts: Mapping[str, t.Any], source: str, environment: Mapping[str, str]) -> None:
     """Raises BadInput, before a password is sent, where a connection would lead to another machine unverified. Where a
     service says it all, libpq knows better than we do, and the session is looked at once it is there."""
+    if _leads_to_anybody(parts, environment):
+        raise unverified(describe(dict(parts), source), source)
+
+
+def _leads_to_anybody(parts: Mapping[str, t.Any], environment: Mapping[str, str]) -> bool:
+    """Whether a connection would lead to another machine unverified, as far as no service says it."""
     if parts.get("service") or environment.get("PGSERVICE"):
-        return
+        return False
     hosts = str(parts.get("host") or environment.get("PGHOST") or "/").split(",")
     addresses = str(parts.get("hostaddr") or environment.get("PGHOSTADDR") or "").split(",")
     local = all(_is_local(host, addresses[at] if at < len(addresses) else "") for at, host in enumerate(hosts))
     system = (parts.get("sslrootcert") or environment.get("PGSSLROOTCERT")) == "system"
-    if not local and not system and (parts.get("sslmode") or environment.get("PGSSLMODE")) not in VERIFIED:
-        raise unverified(describe(dict(parts), source), source)
+    return not local and not system and (parts.get("sslmode") or environment.get("PGSSLMODE")) not in VERIFIED
+
+
+#: How a server that nobody has verified may not ask for a password: in clear, or as a hash that is soon guessed.
+NOT_ASKED_SO: t.Final = "!password,!md5"
+REQUIRE_AUTH_SINCE: t.Final = 160000
+
+
+def guarded(parts: Mapping[str, t.Any], source: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """What a connection is given besides, so that no password goes to whom it does not belong: to a server that is not known only by
+    a method that does not tell it; and that of the environment not to another server than the environment names."""
+    made: dict[str, str] = {}
+    said = parts.get("require_auth") or environment.get("PGREQUIREAUTH")
+    if not said and psycopg.pq.version() >= REQUIRE_AUTH_SINCE and _leads_to_anybody(parts, environment):
+        made["require_auth"] = NOT_ASKED_SO
+    if environment.get("PGPASSWORD") and not parts.get("password") and _is_of_another(parts, source, environment):
+        # Nothing at all, but not nothing said, for which libpq would take that of the environment.
+        made["password"] = ""
+    return made
+
+
+def _is_of_another(parts: Mapping[str, t.Any], source: str, environment: Mapping[str, str]) -> bool:
+    """Whether a connection string that was given leads elsewhere than the environment, which names a server too."""
+    own, of = choose_dsn(None, environment)
+    if source in (of, UNSET) or not (own or any(environment.get(name) for name in NAMES_A_HOST)):
+        return False
+    try:
+        known = parse_dsn(own, of)
+    except BadInput:
+        return True
+    return _servers(parts, environment) != _servers(known, environment)
+
+
+def _servers(parts: Mapping[str, t.Any], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Where a connection string leads, together with what libpq takes from the environment for what it leaves open."""
+    open_to = {name: environment.get(f"PG{name.upper()}", "") for name in ("service", "host", "hostaddr", "port")}
+    found = {name: str(parts.get(name) or kept) for name, kept in open_to.items()}
+    return (found["service"], found["host"].lower(), found["hostaddr"], found["port"] or "5432")
 
 
 def unverified(where: str, source: str) -> BadInput:
@@ -160,6 +203,13 @@ def connection_advice(error: psycopg.Error, source: str) -> str:
     text = str(error)
     if source == UNSET:
         return "name the database: export SCOUT_DSN=postgresql://USER@HOST:5432/scout, or add -e scout_dsn=…"
+    if "authentication method requirement" in text:
+        return (
+            f"the server asks for the password in a way that tells it, and nobody knows whose server it is: add sslmode=verify-full to "
+            f"{source}, and sslrootcert=FILE where its authority is not a public one; else require_auth=password, or md5, allows it"
+        )
+    if "no password supplied" in text and os.environ.get("PGPASSWORD"):
+        return f"PGPASSWORD belongs to the server that the environment names, and {source} leads to another: give scout_password"
     if isinstance(error, errors.InvalidPassword) or "password" in text:
         return "check scout_password, PGPASSWORD or .pgpass for this host, database and user"
     if isinstance(error, errors.InvalidCatalogName) or "does not exist" in text:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import typing as t
 
@@ -14,7 +15,7 @@ from ..core.errors import BadInput, ConnectionFailed, WrongDatabase
 from ..core.text import first_line
 from . import closing, loaders
 from .driver import psycopg, rows, sql
-from .dsn import connection_advice, describe, parse_dsn, to_set, without_shells_time_zone, without_time_zone
+from .dsn import connection_advice, describe, guarded, parse_dsn, to_set, without_shells_time_zone, without_time_zone
 from .failures import SET_BY, limits_named, writable_again
 from .watched import PIN, Watched
 
@@ -318,6 +319,7 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         "keepalives_count": parts.get("keepalives_count") or 3,
         "tcp_user_timeout": parts.get("tcp_user_timeout") or 60_000,
         **without_time_zone(parts),
+        **guarded(parts, source, os.environ),
     }
     if settings.password:
         if "\0" in settings.password:
