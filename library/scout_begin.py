@@ -15,6 +15,7 @@ description:
   - Does what M(scout.recovery.scout_preflight_info), M(scout.recovery.scout_lease) with O(scout.recovery.scout_lease#module:state=held)
     and M(scout.recovery.scout_health_info) do, one after the other, in one task and on one session.
   - Ends with the first that fails, with the results until then. A lease that was taken is released by M(scout.recovery.scout_lease).
+  - Where something is to be repaired in a pause that someone else made, it is refused unless O(takeover) is given.
 options:
   actions:
     description: What is going to be done.

@@ -52,7 +52,7 @@ options:
   only_own:
     description:
       - With O(state=running), leave a pause in force that someone else made, unless it was made for the same named
-        O(incident). The emergency reset does so.
+        O(incident), was left by an operation that died, or is taken over. The emergency reset does so.
       - Without it, and without O(operation), a pause that someone else made is refused unless O(takeover) is given.
     type: bool
     default: false
@@ -121,6 +121,10 @@ paused_reason:
   description: Why, as whoever paused gave it; null where nothing was given.
   returned: success
   type: str
+paused_by_another:
+  description: Whether a pause is in force that somebody else made, and that is not what an operation left when it died.
+  returned: success
+  type: bool
 switch:
   description: Whether the pipeline's own switch could be called and what it said. It is never believed.
   returned: when something was changed

@@ -24,7 +24,9 @@ options:
       - Without it the task takes the lease for itself for as long as it lasts. A module that only reads needs none.
     type: int
   takeover:
-    description: Take the lease even when someone else holds it; their next write is refused.
+    description:
+      - Take the lease even when someone else holds it; their next write is refused.
+      - Load, refresh, move or resume in a pause that someone else made for another incident, which is refused without it.
     type: bool
     default: false
 """

@@ -197,19 +197,36 @@ def test_two_operators(broken: Pipeline, stage: Stage) -> None:
 def test_a_colleagues_pause_is_respected(
     another_broken: Callable[[], Pipeline], quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bob's reset fixes what is broken but does not resume what Alice paused, unless for the same incident."""
-    for incident, outcome in (("INC-2", "left_paused_for_another"), ("INC-1", "recovered")):
+    """Bob's reset repairs and resumes nothing that Alice paused, unless for the same incident, or taken over."""
+    for options in ({"incident": "INC-1"}, {"incident": "INC-2", "takeover": True}):
         pipeline = another_broken()
         monkeypatch.setenv("SUDO_USER", "alice")
-        assert quick.play("pause_ingestion", pipeline.dsn, incident="INC-1").rc == 0
+        assert quick.play("pause_ingestion", pipeline.dsn, incident="INC-1", reason="bad prices until noon").rc == 0
+        pending = pipeline.pending()
         monkeypatch.setenv("SUDO_USER", "bob")
-        bob = quick.play("emergency_reset", pipeline.dsn, incident=incident)
-        assert bob.rc == 0, bob.text
-        assert bob.result["outcome"] == outcome
+        for playbook, more in RECOVERIES.items():
+            refused = quick.play(playbook, pipeline.dsn, incident="INC-2", **more)
+            assert refused.rc == 2, refused.text
+            assert refused.result["error"]["kind"] == "pause_held", refused.text
+            assert "alice@" in refused.summary
+            assert "bad prices until noon" in refused.summary
+            assert "takeover=true" in refused.summary
+        assert pipeline.pending() == pending
+        bob = quick.play("emergency_reset", pipeline.dsn, **options)
+        assert (bob.rc, bob.result["outcome"]) == (0, "recovered"), bob.text
         assert pipeline.pending() == 0
-        assert (pipeline.active_jobs() >= JOBS) == (outcome == "recovered")
-        if outcome != "recovered":
-            assert "alice@" in bob.summary
+        assert pipeline.active_jobs() >= JOBS
+
+
+#: What would load, refresh or move.
+RECOVERIES: dict[str, dict[str, Any]] = {
+    "emergency_reset": {},
+    "quarantine": {
+        "event_types": ["transaction.v1"],
+        "window_start": "2020-01-01T00:00Z",
+        "window_end": "2100-01-01T00:00Z",
+    },
+}
 
 
 def _until_waiting(running: Running) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ..core.errors import RecoveryError
+from ..core.errors import PauseHeld, RecoveryError
 from ..core.results import ModuleResult
 from ..invoke import failure
-from ..ledger import lease
+from ..ledger import lease, pauses
 from ..pipeline import preflight
 from ..postgres.driver import psycopg
 from ..postgres.failures import translate
@@ -35,8 +35,8 @@ class BeginResult(ModuleResult):
 def begin(call: Call, params: Params) -> BeginResult:
     """The results of a preflight, of taking the lease and of an assessment, as their own modules return them.
 
-    Raises what the first step that fails raises, with the results until then; a lease that was taken is among them, with its
-    token, for it is still to be released.
+    Raises what the first step that fails raises, and PauseHeld where something is to be repaired in a pause of somebody else, with
+    the results until then; a lease that was taken is among them, with its token, for it is still to be released.
     """
     steps: dict[str, tuple[str, Callable[[], Mapping[str, t.Any]]]] = {
         "preflight": ("preflight", lambda: preflight.check(call, params)),
@@ -58,7 +58,7 @@ def begin(call: Call, params: Params) -> BeginResult:
             done[name] = {**about, **failure(error), "ingestion": seen}
             error.result = {**done, "token": done["lease"].get("token"), "ingestion": seen}
             raise error from e
-    told: list[str] = []
+    told = _ask_first(call, params, done)
     for each in done.values():
         told += each.get("warnings") or []
     return {
@@ -70,6 +70,19 @@ def begin(call: Call, params: Params) -> BeginResult:
         "warnings": list(dict.fromkeys(told)),
         "summary": done["assess"]["summary"],
     }
+
+
+def _ask_first(call: Call, params: Params, done: dict[str, Result]) -> list[str]:
+    """What is to be said of whose pause there is work in; raises PauseHeld, with the results, where that is somebody else's."""
+    if not done["assess"]["needs_reset"]:
+        return []
+    try:
+        return pauses.ask_first(call.look(params["ledger"]), "repair", takeover=params["takeover"])
+    except PauseHeld as e:
+        token = done["lease"]["token"]
+        done["lease"] |= failure(e)
+        e.result = {**done, "token": token, "ingestion": e.result["ingestion"]}
+        raise
 
 
 def _lease(call: Call, params: Params) -> lease.LeaseResult:

@@ -150,7 +150,10 @@ def _of_the_pause(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosi
     since = f"{in_words(pause.seconds)} ago ({to_the_second(pause.paused_at)})"
     evidence = f"{since}, for incident {pause.incident}{pause.why}; it took {took}"
     command = RESUME
-    if found.me not in ("", pause.actor):
+    if pause.abandoned:
+        command = RESET
+        evidence += "; the operation it was a step of died, so it is nobody's to ask for"
+    elif found.me and not pause.is_own(found.me):
         command = f"ask {pause.actor}; to resume all the same, resume_ingestion.yml takes -e takeover=true"
     if found.ingestion == "paused":
         yield cause(f"ingestion was paused by {pause.actor}", evidence, command)

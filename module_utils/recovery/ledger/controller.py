@@ -43,6 +43,12 @@ def this_controller(pid: int | None) -> Controller:
     return Controller(f"{login}@{host}", host, _host_key(host), pid, _process_started(pid) if pid else None)
 
 
+def same_login(one: str, other: str) -> bool:
+    """Whether two actors, `login@host`, are one person: who works with several machines, as a deploy pipeline does, has the
+    same login on each."""
+    return one.partition("@")[0] == other.partition("@")[0]
+
+
 def _host_key(host: str) -> str:
     """Tells this boot of this machine and this pid namespace from every other."""
     parts = [host]

@@ -14,7 +14,7 @@ from ..core.results import ModuleResult
 from ..core.text import in_words
 from ..core.times import to_the_second
 from ..postgres.failures import attempting
-from .controller import holder_is_dead
+from .controller import holder_is_dead, same_login
 from .trust import ownership
 
 if t.TYPE_CHECKING:
@@ -56,6 +56,19 @@ RENEW_LEASE = """
 UPDATE scout_ops.leases
 SET expires_at = clock_timestamp() + make_interval(secs => ttl_seconds)
 WHERE name = %(name)s AND token = %(token)s AND owner IS NOT NULL
+"""
+
+#: Whether a session of an operation still works; one that only hangs there has lost its controller.
+WORKS = """
+SELECT EXISTS (SELECT FROM scout_ops.runs AS r JOIN pg_catalog.pg_stat_activity AS a
+               ON a.pid = r.backend_pid AND a.backend_start = r.backend_start
+               WHERE r.parent_run_id = %(run_id)s AND a.state = 'active') AS works
+"""
+
+#: What the lease said of a dead operation is lost with the next one that takes it, so its pause remembers it.
+ABANDON = """
+UPDATE scout_ops.runs SET effects = effects || '{"abandoned": true}'
+WHERE parent_run_id = %(run_id)s AND run_id IN (SELECT p.run_id FROM scout_ops.pauses AS p WHERE p.resumed_at IS NULL)
 """
 
 FREE_LEASE = """
@@ -143,6 +156,8 @@ def acquire(
             if not dead and not takeover:
                 raise held_by(seen, session.where)
             note = _reclaimed(seen, here, dead=dead)
+        if seen is not None and _is_left(session, seen):
+            session.execute(ABANDON, run_id=seen["run_id"])
         token = session.rows(
             TAKE_LEASE,
             name=LEASE,
@@ -163,6 +178,20 @@ def acquire(
                 next_step="assess.yml shows who is working",
             )
     return Lease(token[0]["token"], run_id, note)
+
+
+def _is_left(session: Session, lease: Row) -> bool:
+    """Whether a lease that nobody may be behind any more was never released, and no session of its operation works."""
+    return lease["owner"] is not None and not session.row(WORKS, run_id=lease["run_id"])["works"]
+
+
+def died(ledger: Ledger, run_id: str) -> bool:
+    """Whether the operation that took the lease for this run died: it was not released, has expired or its process is gone,
+    and no session of it works. Inside the caller's transaction."""
+    seen = read(ledger)
+    if seen is None or str(seen["run_id"]) != run_id or (seen["held"] and not holder_is_dead(seen, ledger.controller)):
+        return False
+    return _is_left(ledger.session, seen)
 
 
 def _reclaimed(lease: Row, here: Controller, *, dead: bool) -> str:
@@ -266,9 +295,7 @@ def free(ledger: Ledger, token: int | None, *, check: bool) -> LeaseResult:
         raise BadInput("state=released needs lease_token", next_step="pass the token that state=held returned")
     with ledger.session.read():
         seen, other = read(ledger), at_work(ledger)
-    # Who works with several machines, as a deploy pipeline does, has the same login on each.
-    logins = [name.partition("@")[0] for name in (other.owner if other else "", ledger.controller.actor)]
-    if seen and other and seen["token"] == token and logins[0] != logins[1]:
+    if seen and other and seen["token"] == token and not same_login(other.owner, ledger.controller.actor):
         raise LeaseHeld(
             f"refused to release the lease of {other.owner}",
             on=ledger.session.where,

@@ -1,16 +1,19 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pauses of ingestion, and what each has to re-enable."""
+"""Pauses of ingestion: what each has to re-enable, and whose it is to work in."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing as t
 
-from ..core.errors import RecoveryError
+from ..core.errors import PauseHeld, RecoveryError
+from ..core.times import to_the_second
 from ..postgres.driver import Jsonb, psycopg
 from ..scout import cron_jobs
+from . import lease
+from .controller import same_login
 
 if t.TYPE_CHECKING:
     import datetime
@@ -22,7 +25,8 @@ if t.TYPE_CHECKING:
 OPEN_PAUSE = """
 SELECT p.pause_id, p.run_id, p.incident, p.actor, p.paused_at, p.jobs, p.switched,
        extract(epoch FROM clock_timestamp() - p.paused_at)::float8 AS seconds,
-       r.parameters ->> 'operation' AS operation,
+       r.parameters ->> 'operation' AS operation, r.parent_run_id::text AS parent_run_id,
+       coalesce((r.effects ->> 'abandoned')::boolean, false) AS abandoned,
        -- A ledger that nobody has written to since has no such column.
        to_jsonb(p) ->> 'reason' AS reason
 FROM scout_ops.pauses AS p LEFT JOIN scout_ops.runs AS r ON r.run_id = p.run_id
@@ -60,6 +64,26 @@ class Pause:
     operation: str | None = None
     #: Why, as whoever paused gave it.
     reason: str | None = None
+    #: Whether the operation it was a step of died before it came to its end.
+    abandoned: bool = False
+
+    def took(self, job: cron_jobs.Job) -> bool:
+        """Whether it disabled this job, which may have been renamed, or created anew, since."""
+        return any(is_saved(entry, job) for entry in self.jobs)
+
+    def is_own(self, actor: str) -> bool:
+        """Whether this person made it, or nobody is behind it any more."""
+        return self.abandoned or same_login(self.actor, actor)
+
+    def is_ours(self, actor: str, incident: str) -> bool:
+        """Whether it is one's own, or was made for the incident that one works on."""
+        return self.is_own(actor) or (self.incident == incident and incident != "adhoc")
+
+    @property
+    def whose(self) -> str:
+        """`bob@bastion paused it at 22:04:00 UTC for incident INC-9: moving the table`."""
+        left = ", and the operation died" if self.abandoned else ""
+        return f"{self.actor} paused it at {to_the_second(self.paused_at)} for incident {self.incident}{self.why}{left}"
 
     @property
     def why(self) -> str:
@@ -81,8 +105,58 @@ def open_pause(ledger: Ledger) -> Pause | None:
     if not found:
         return None
     row = found[0]
-    row["run_id"] = str(row["run_id"])
+    row["run_id"], parent = str(row["run_id"]), row.pop("parent_run_id")
+    # A pause that was made by itself is meant to outlast whoever made it.
+    row["abandoned"] = row["abandoned"] or (parent is not None and lease.died(ledger, parent))
     return Pause(**row)
+
+
+def is_saved(entry: Row, job: cron_jobs.Job) -> bool:
+    """Whether a saved job is this one."""
+    return entry["jobid"] == job.jobid or (entry["jobname"], entry["owner"]) == (job.jobname, job.owner)
+
+
+def of_another(ledger: Ledger) -> Pause | None:
+    """The pause in which only whoever made it may work: somebody else's, for another incident, whose jobs are still off. Inside
+    the caller's transaction."""
+    pause = open_pause(ledger)
+    if (
+        pause is None
+        or pause.is_ours(ledger.controller.actor, ledger.incident)
+        or not cron_jobs.present(ledger.session)
+    ):
+        return None
+    there = [job for job in cron_jobs.jobs(ledger.session) if pause.took(job)]
+    return None if there and all(job.active and not job.parked for job in there) else pause
+
+
+def ask_first(ledger: Ledger, what: str, *, takeover: bool) -> list[str]:
+    """The one rule for whatever loads, refreshes or moves: raises PauseHeld in a pause of somebody else, unless it is taken
+    over; gives what is to be said of that."""
+    with ledger.session.read():
+        pause = of_another(ledger)
+    if pause is None:
+        return []
+    if takeover:
+        return [f"took over a pause: {pause.whose}"]
+    raise held_by(pause, ledger, what)
+
+
+def held_by(pause: Pause, ledger: Ledger, what: str) -> PauseHeld:
+    """The refusal that somebody sees who would do something in a pause of somebody else."""
+    seen: Ingestion = {
+        "state": "paused",
+        "paused_by": pause.actor,
+        "incident": pause.incident,
+        "reason": pause.reason,
+    }
+    return PauseHeld(
+        f"refused to {what} what somebody else paused",
+        on=ledger.session.where,
+        said=pause.whose,
+        next_step=f"ask {pause.actor}; to {what} it all the same, run the same command again with -e takeover=true",
+        result={"state": "paused", "paused_by": pause.actor, "paused_reason": pause.reason, "ingestion": seen},
+    )
 
 
 class Ingestion(t.TypedDict):

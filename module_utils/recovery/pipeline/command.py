@@ -11,6 +11,7 @@ import typing as t
 
 from ..core.errors import BadInput, DatabaseError, NotConverged
 from ..core.text import count, in_words
+from ..ledger import pauses
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
@@ -48,7 +49,9 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     ledger = call.look(params["ledger"])
     before = pause_resume.read(call.session, ledger, params["jobs"])
     todo = _planned_switch(call, params, before)
-    whose = pause_resume.require_own(call.session, ledger, before, todo, params)
+    # An operation pauses before it does what cannot be undone, such as rolling back the application.
+    steps_in = pausing and params["operation"] is not None
+    whose = _ask_first(call, params, "change") if steps_in else pause_resume.require_own(ledger, before, todo, params)
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
     if call.check or not (todo.changes or todo.wait_for):
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
@@ -58,8 +61,8 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     return {
         **done.told,
         "changed": todo.changes,
-        **_state(before, done),
-        "warnings": [*(text for text in (whose, todo.note) if text), *done.told["warnings"]],
+        **_state(call, before, done),
+        "warnings": [*whose, *([todo.note] if todo.note else []), *done.told["warnings"]],
         "seconds": round(seconds, 3),
         "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
         "summary": _ingestion_summary(call, params["state"], before, todo, seconds),
@@ -75,7 +78,7 @@ def _planned_switch(call: Call, params: Params, before: pause_resume.State) -> p
     if params["state"] == "paused":
         return pause_resume.plan_pause(before, leave_after_seconds=params["leave_stuck_after_seconds"])
     only_for = (call.controller.actor, call.incident) if params["only_own"] else None
-    return pause_resume.plan_resume(before, params["jobs"], only_for, params["operation"])
+    return pause_resume.plan_resume(before, params["jobs"], only_for, params["operation"], takeover=params["takeover"])
 
 
 def _switch(call: Call, params: Params, before: pause_resume.State, todo: pause_resume.Plan) -> _Switched:
@@ -111,7 +114,7 @@ def _switch(call: Call, params: Params, before: pause_resume.State, todo: pause_
     return _Switched(after, waited_for, stuck, told)
 
 
-def _state(before: pause_resume.State, done: _Switched) -> IngestionState:
+def _state(call: Call, before: pause_resume.State, done: _Switched) -> IngestionState:
     """How ingestion is now, each job with what it was before."""
     after = done.after
     activity = {job.jobid: job.active and not job.parked for job in after.jobs}
@@ -126,6 +129,7 @@ def _state(before: pause_resume.State, done: _Switched) -> IngestionState:
         "paused_since": after.pause.paused_at.isoformat() if after.pause else None,
         "paused_by": after.pause.actor if after.pause else None,
         "paused_reason": after.pause.reason if after.pause else None,
+        "paused_by_another": after.pause is not None and not after.pause.is_own(call.controller.actor),
     }
 
 
@@ -258,16 +262,23 @@ def drain(call: Call, params: Params) -> DrainResult:
         looks = call.check and bool(backlog.events)
         suspected = pipeline_drain.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if looks else []
     done, told = pipeline_drain.Drained(backlog.events), _nothing_recorded()
+    taken = _ask_first(call, params, "drain") if backlog.events else []
     if backlog.events and not call.check:
         done, told = _drained(call, params)
     result: DrainResult = {
         **pipeline_drain.outcome(done),
         **told,
+        "warnings": [*taken, *told["warnings"]],
         "backlog": {"events": backlog.events, "oldest_seconds": backlog.oldest_seconds},
         "summary": pipeline_drain.summary(done),
         "diff": {"before": {"pending": backlog.events}, "after": {"pending": 0}},
     }
     return _foreseen(result, backlog, suspected) if call.check else result
+
+
+def _ask_first(call: Call, params: Params, what: str) -> list[str]:
+    """What is said of a pause that was taken over; raises PauseHeld in one of somebody else."""
+    return pauses.ask_first(call.look(params["ledger"]), what, takeover=params["takeover"])
 
 
 def _refuse_unusable(params: Params) -> None:
@@ -336,12 +347,14 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     if todo and not params["force"]:
         refresh_gold.refuse_hole(call.session, todo)
     done, told = list[refresh_gold.Refreshed](), _nothing_recorded()
+    taken = _ask_first(call, params, "refresh") if todo else []
     if todo and not call.check:
         done, told = _refreshed(call, params, todo)
     would = call.check and bool(todo)
     return {
         **refresh_gold.outcome(done),
         **told,
+        "warnings": [*taken, *told["warnings"]],
         "changed": bool(todo),
         "effects": {"refreshed": len(todo)},
         "views": [f.as_dict() for f in before],

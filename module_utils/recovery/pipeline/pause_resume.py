@@ -11,12 +11,11 @@ import hashlib
 import time
 import typing as t
 
-from ..core.errors import MissingPrivilege, NotConverged, PauseHeld
+from ..core.errors import MissingPrivilege, NotConverged
 from ..core.redaction import clean
 from ..core.text import in_words, printable
-from ..core.times import to_the_second
 from ..ledger import lease
-from ..ledger.pauses import close_pause, open_pause, save_pause
+from ..ledger.pauses import close_pause, held_by, is_saved, open_pause, save_pause
 from ..postgres import acting
 from ..postgres.driver import psycopg, sql
 from ..postgres.failures import attempting
@@ -61,7 +60,7 @@ class State:
     @property
     def parked(self) -> tuple[Job, ...]:
         """Jobs an unfinished pause keeps from starting while a run of theirs ends."""
-        return tuple(job for job in self.jobs if job.parked and _taken(self.pause, job))
+        return tuple(job for job in self.jobs if job.parked and self.pause and self.pause.took(job))
 
     @property
     def name(self) -> str:
@@ -76,7 +75,7 @@ def read(session: Session, ledger: Ledger, names: list[str] | None = None) -> St
         jobs = cron_jobs.ingestion_jobs(session, names)
         pause = open_pause(ledger)
         if pause is not None:
-            jobs += [job for job in cron_jobs.jobs(session) if job not in jobs and _taken(pause, job)]
+            jobs += [job for job in cron_jobs.jobs(session) if job not in jobs and pause.took(job)]
         return State(tuple(jobs), tuple(sessions.read(session, jobs)), pause)
 
 
@@ -105,12 +104,17 @@ def plan_pause(before: State, *, leave_after_seconds: float | None) -> Plan:
 
 
 def plan_resume(
-    before: State, names: list[str] | None, only_for: tuple[str, str] | None = None, operation: str | None = None
+    before: State,
+    names: list[str] | None,
+    only_for: tuple[str, str] | None = None,
+    operation: str | None = None,
+    *,
+    takeover: bool = False,
 ) -> Plan:
     """The jobs the pause in force took, or without one those named; never any other that is off.
 
-    With `only_for`, an actor and an incident, a pause that someone else made for another incident is left in force; with
-    `operation` also one that was not made as a step of that operation.
+    With `only_for`, an actor and an incident, a pause that someone else made for another incident is left in force unless it
+    is taken over; with `operation` also one that was not made as a step of that operation.
     """
     off = [job for job in before.jobs if not job.active or job.parked]
     if before.pause is None and names and operation is None:
@@ -119,37 +123,32 @@ def plan_resume(
         note = f"no pause of this toolkit is in force; left inactive as found: {_describe_jobs(off)}" if off else ""
         return Plan((), note=note)
     pause = before.pause
-    if only_for is not None and not _made_for(pause, *only_for):
+    if only_for is not None and not takeover and not pause.is_ours(*only_for):
         return Plan((), note=f"{pause.actor} paused it for {pause.incident}, so it is theirs to resume")
     if operation is not None and pause.operation != operation:
         return Plan((), note=f"{pause.actor} had already paused it for {pause.incident}, so it stays paused")
-    gone = [entry["jobname"] for entry in pause.jobs if not any(_same(entry, job) for job in before.jobs)]
+    gone = [entry["jobname"] for entry in pause.jobs if not any(is_saved(entry, job) for job in before.jobs)]
     note = f"no longer exist, so not resumed: {', '.join(sorted(gone))}" if gone else ""
-    return Plan(tuple(job for job in off if _taken(pause, job)), note=note, ends_pause=True)
+    return Plan(tuple(job for job in off if pause.took(job)), note=note, ends_pause=True)
 
 
-def _made_for(pause: Pause, actor: str, incident: str) -> bool:
-    return pause.actor == actor or (pause.incident == incident and incident != "adhoc")
-
-
-def require_own(session: Session, ledger: Ledger, before: State, todo: Plan, params: Mapping[str, t.Any]) -> str:
-    """Raises PauseHeld for a pause that somebody else made, unless it is taken over; says then whose it was and why."""
+def require_own(ledger: Ledger, before: State, todo: Plan, params: Mapping[str, t.Any]) -> list[str]:
+    """What is to be said of the pause that ends; raises PauseHeld for one of somebody else that is resumed by itself, unless it
+    is taken over. What an operation resumes it has asked for before it began."""
     pause = before.pause
-    by_the_way = not todo.ends_pause or params["only_own"] or params["operation"] is not None
-    if by_the_way or pause is None or pause.actor == ledger.controller.actor:
-        return ""
-    whose = f"{pause.actor} paused it at {to_the_second(pause.paused_at)} for incident {pause.incident}{pause.why}"
+    if not todo.ends_pause or pause is None:
+        return []
+    if pause.abandoned:
+        return [f"resumed what was left paused: {pause.whose}"]
+    if pause.is_own(ledger.controller.actor):
+        return []
     if params["takeover"]:
-        return f"took over a pause: {whose}"
+        return [f"took over a pause: {pause.whose}"]
+    if params["only_own"] or params["operation"] is not None:
+        return []
     # Whoever is still at work is named as such.
     lease.foresee(ledger, takeover=False)
-    raise PauseHeld(
-        "refused to resume what somebody else paused",
-        on=session.where,
-        said=whose,
-        next_step=f"ask {pause.actor}; to resume all the same, run the same command again with -e takeover=true",
-        result={"state": before.name, "paused_by": pause.actor, "paused_reason": pause.reason},
-    )
+    raise held_by(pause, ledger, "resume")
 
 
 def require_privileges(session: Session, before: State, todo: Plan, *, pausing: bool) -> None:
@@ -322,21 +321,12 @@ def _current(session: Session, of: Iterable[Job]) -> list[Job]:
     return [job for job in cron_jobs.jobs(session) if job.jobid in wanted]
 
 
-def _same(entry: dict[str, t.Any], job: Job) -> bool:
-    """Whether a saved job is this one, which may have been renamed, or created anew, in the meantime."""
-    return entry["jobid"] == job.jobid or (entry["jobname"], entry["owner"]) == (job.jobname, job.owner)
-
-
-def _taken(pause: Pause | None, job: Job) -> bool:
-    return pause is not None and any(_same(entry, job) for entry in pause.jobs)
-
-
 def _original_schedule(pause: Pause | None, job: Job) -> str:
     """What a parked job's schedule was before a pause parked it."""
     if not job.parked:
         return job.schedule
     for entry in pause.jobs if pause else []:
-        if _same(entry, job):
+        if is_saved(entry, job):
             return entry["schedule"]
     raise NotConverged(
         f"cannot restore the schedule of job {job.jobname}",

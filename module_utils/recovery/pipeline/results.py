@@ -33,6 +33,7 @@ class IngestionState(t.TypedDict):
     paused_since: str | None
     paused_by: str | None
     paused_reason: str | None
+    paused_by_another: bool
 
 
 class SwitchResult(ModuleResult, Switched, IngestionState):

@@ -378,10 +378,12 @@ def _resume_by_hand(story: Story) -> list[str]:
         return []
     if _ours(story):
         return [f"{RESUME} when ready"]
-    owner = next(
-        (r["paused_by"] for r in reversed(story.ran.values()) if r.get("paused_by")), "whoever disabled the jobs"
-    )
-    return [f"ask {owner}, or {RESUME}"]
+    paused = next((r for r in reversed(story.ran.values()) if r.get("paused_by")), {})
+    if not paused:
+        return [f"ask whoever disabled the jobs, or {RESUME}"]
+    if not paused.get("paused_by_another"):
+        return [f"{RESUME} when ready"]
+    return [f"ask {paused['paused_by']}, or {RESUME} -e takeover=true"]
 
 
 def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:

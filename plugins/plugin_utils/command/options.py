@@ -49,7 +49,7 @@ COMMON: t.Final = (
     Option("scout_dsn", help="the database, without a password"),
     Option("incident", help="what it is done for [the open one]"),
     Option("ledger", choices=("required", "auto", "off"), help="whether the ledger is needed [auto]"),
-    Option("takeover", "bool", help="take the lease from whoever holds it"),
+    Option("takeover", "bool", help="take the lease, or the pause, from whoever holds it"),
     Option("allow_superuser", "bool", help="work as a superuser"),
     Option("allow_owner", "bool", help="work as the pipeline's owner, who may more than an operator"),
     Option("allow_shared_database", "bool", help="let two hosts of the inventory work on one database"),

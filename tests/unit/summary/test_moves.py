@@ -35,7 +35,14 @@ WHOLE = START | {"plan": PLAN, "pause": PAUSED, "quarantine": DONE, "drain": did
 ROWS = ("rows bronze_events 1,234, silver_transactions 1,200, silver_line_items 3,611, etl_processed 1,200; "
         "12 kept events requeued; gold of 2026-11-21, 2026-11-22, 2026-11-23 and 2 more")  # fmt: skip
 WAY_BACK = f"undo ansible-playbook playbooks/undo.yml -e run_id={RUN}"
-THEIRS = {"changed": False, "state": "paused", "paused_by": "ben@laptop", "summary": "ingestion already paused"}
+OWN = {"changed": False, "state": "paused", "paused_by": "anna@bastion", "summary": "ingestion already paused"}
+THEIRS = {
+    "changed": False,
+    "state": "paused",
+    "paused_by": "ben@laptop",
+    "paused_by_another": True,
+    "summary": "ingestion already paused",
+}
 BROKEN = errors.NotConverged("what was stored is not what was removed", on=DATABASE, said="silver_line_items differs",
                            next_step="look at the triggers of scout.bronze_events_dlq")  # fmt: skip
 CONFLICTS = [{"table": "silver_transactions", "key": f"T-{n}", "why": "changed since"} for n in range(50)]
@@ -58,7 +65,9 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
         "plan": NOTHING, "unfinished": did("would resume 3 jobs", state="paused"), "drain": did("loaded 12 events in 0.2 s"),
         "resume": RESUMED}, {}, "done", ["did loaded 12 events in 0.2 s; resumed 3 jobs", "now ingestion is running"]),
     "paused before by another": ("quarantine", WHOLE | {"pause": THEIRS, "resume": THEIRS}, {}, "done", [
-        "now ingestion is paused (by ben@laptop)", f"then ask ben@laptop, or {render.RESUME}"]),
+        "now ingestion is paused (by ben@laptop)", f"then ask ben@laptop, or {render.RESUME} -e takeover=true"]),
+    "paused before by oneself": ("quarantine", WHOLE | {"pause": OWN, "resume": OWN}, {}, "done", [
+        "now ingestion is paused (by anna@bastion)", f" {render.RESUME} when ready"]),
     "left paused as told": ("quarantine", WHOLE | {"resume": {}}, {"resume_wanted": False}, "done", [
         "now ingestion is paused", f"{render.RESUME} re-enables the jobs", f" {render.RESUME} when ready"]),
     "without a pause": ("quarantine", WHOLE | {"pause": {}, "resume": {}}, {}, "done", ["now ingestion unchanged"]),

@@ -13,7 +13,7 @@ from ...core.errors import BadInput
 from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...core.times import to_the_second
-from ...ledger import runs
+from ...ledger import pauses, runs
 from ...pipeline import blockers, pause_resume
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
@@ -185,7 +185,7 @@ class MoveJob:
     def operation(self, parameters: dict[str, t.Any], *, undoes: str | None = None) -> Generator[Run]:
         """The run under the lease; the ledger is not optional: a move that is not recorded could not be undone."""
         call, params = self.call, self.params
-        self._refuse_foreign_code()
+        self.require_leave()
         ledger = call.ensure("required")
         if params["require_pause"]:
             pause_resume.require_barrier(call.session, ledger, params["jobs"], call.progress)
@@ -204,7 +204,7 @@ class MoveJob:
         """The result of a look that only has to know whether there is anything to do."""
         some = rows > 0
         if some:
-            self._refuse_foreign_code()
+            self.require_leave()
         return {
             **self.nothing(f"{verb} {count(rows, 'event')}" if some else "0 events match"),
             "changed": some or self.interrupted is not None,
@@ -226,7 +226,7 @@ class MoveJob:
             self.refuse_drift(whole)
         some = any(whole.counts.values())
         if some:
-            self._refuse_foreign_code()
+            self.require_leave()
         plan = plan_file.Plan(
             action=self.action,
             database=self.call.session.where,
@@ -263,7 +263,9 @@ class MoveJob:
             "diff": {"before": {"selected": whole.counts}, "after": {"selected": dict.fromkeys(whole.counts, 0)}},
         }
 
-    def _refuse_foreign_code(self) -> None:
+    def require_leave(self) -> None:
+        """Raises PauseHeld in a pause of somebody else, and what `foreign_code.refuse` raises."""
+        ask_first(self.call, self.params)
         with self.call.session.read():
             foreign_code.refuse(self.call.session)
 
@@ -304,6 +306,12 @@ class MoveJob:
                 "after": {"selected": dict.fromkeys(effects["moved"], 0)},
             },
         }
+
+
+def ask_first(call: Call, params: Mapping[str, t.Any]) -> None:
+    """Raises PauseHeld in a pause of somebody else, and says so where that is taken over."""
+    for taken in pauses.ask_first(call.look(), "change", takeover=params["takeover"]):
+        call.progress.say(taken)
 
 
 def refuse_too_many(rows: int, params: Mapping[str, t.Any], *, where: str, noun: str = "event") -> None:

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import typing as t
 
-from ...core.errors import BadInput, DatabaseError, MissingPrivilege, NotConverged, RecoveryError
+from ...core.errors import BadInput, DatabaseError, MissingPrivilege, NotConverged, PauseHeld, RecoveryError
 from ...core.text import in_words
 from ...ledger import runs
 from ...ledger.pauses import open_pause
@@ -99,14 +99,14 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
         return {**result, **nothing(order)}
     planning = call.check and not params["look"]
     if planning:
-        if refusal := _would_refuse(call, seen, order):
+        if refusal := _would_refuse(call, params, seen, order):
             result["warnings"].append(f"{refusal.attempted}: {refusal.said}. {refusal.next_step}")
             result["refused"] = refusal.as_dict()
         if params["plan_file"]:
             seen.plan.save(params["plan_file"])
     else:
         _refuse_drift(call, params, order, seen)
-        _refuse(call, seen, order)
+        _refuse(call, params, seen, order)
         result["rehearsal"] = _rehearsed(call, params, order, seen, result["warnings"])
         if result["rehearsal"] and result["rehearsal"]["undo"]:
             result["warnings"].append(f"an undo of this would fail as things stand. {result['rehearsal']['undo']}")
@@ -230,7 +230,8 @@ def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_reques
         )
 
 
-def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
+def _refuse(call: Call, params: Mapping[str, t.Any], seen: Look, order: restore_request.Order) -> None:
+    engine_job.ask_first(call, params)
     with call.session.read():
         owners.refuse_strange(call.session, seen.way, order.allow_owners, order.allow_strange)
     transaction.refuse(
@@ -248,10 +249,12 @@ def _refuse(call: Call, seen: Look, order: restore_request.Order) -> None:
         )
 
 
-def _would_refuse(call: Call, seen: Look, order: restore_request.Order) -> RecoveryError | None:
+def _would_refuse(
+    call: Call, params: Mapping[str, t.Any], seen: Look, order: restore_request.Order
+) -> RecoveryError | None:
     try:
-        _refuse(call, seen, order)
-    except (NotConverged, MissingPrivilege) as e:
+        _refuse(call, params, seen, order)
+    except (NotConverged, MissingPrivilege, PauseHeld) as e:
         return e
     return None
 
