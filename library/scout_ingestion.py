@@ -34,6 +34,13 @@ options:
         as a whole.
     type: list
     elements: str
+  also:
+    description:
+      - With O(state=running), names of jobs among O(jobs) that are activated beside those that the pause in the ledger disabled,
+        although they were off before it. It counts for nothing with O(only_own) or O(operation).
+    type: list
+    elements: str
+    default: []
   drain_timeout_seconds:
     description: How long to wait for work in flight, in seconds. At the timeout the task fails and nothing is resumed.
     type: float
@@ -129,6 +136,10 @@ switch:
   description: Whether the pipeline's own switch could be called and what it said. It is never believed.
   returned: when something was changed
   type: dict
+error:
+  description: That a move of rows which was begun in the pause is not finished, in the form of every error.
+  returned: when a pause was ended in which one was broken off
+  type: dict
 seconds:
   description: How long it took until the state was reached.
   returned: success
@@ -153,6 +164,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **LEDGER_SPEC,
     "state": {"type": "str", "choices": ["paused", "running"], "required": True},
     "jobs": {"type": "list", "elements": "str"},
+    "also": {"type": "list", "elements": "str", "default": []},
     "drain_timeout_seconds": {"type": "float", "default": 60.0},
     "cancel_running": {"type": "bool", "default": False},
     "leave_stuck_after_seconds": {"type": "float"},

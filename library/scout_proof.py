@@ -44,6 +44,10 @@ options:
     description: Prove nothing where none of the jobs is active, because ingestion is paused.
     type: bool
     default: false
+  refreshes:
+    description: Count it as a failure as well that the job that refreshes gold is inactive.
+    type: bool
+    default: false
   jobs:
     description: Names of the jobs that count as ingestion; by default those that M(scout.recovery.scout_ingestion) finds.
     type: list
@@ -122,6 +126,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "waits": {"type": "bool", "default": True},
     "look": {"type": "bool", "default": False},
     "if_running": {"type": "bool", "default": False},
+    "refreshes": {"type": "bool", "default": False},
     "jobs": {"type": "list", "elements": "str"},
 }
 

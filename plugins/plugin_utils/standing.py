@@ -43,7 +43,7 @@ def of(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
     for name in ("allow_superuser", "allow_owner", "require_tls"):
         params[name] = _yes(variables.get(settings.find(name, variables, DataLoader()) or ""))
     params |= {"statement_timeout_seconds": float(SECONDS), "state": "paused", "jobs": None, "only_own": False}
-    params |= {"leave_stuck_after_seconds": None, "operation": None, "reason": None}
+    params |= {"also": [], "leave_stuck_after_seconds": None, "operation": None, "reason": None}
     found = invoke.invoke(_look, "scout_ingestion", params, check=True)
     return {"state": found.get("state") or "unknown", "run_id": found.get("run_id")}
 

@@ -140,6 +140,7 @@ def _ingestion(found: facts.Facts) -> dict[str, t.Any]:
     pause = found.pause
     return {
         "state": found.ingestion or "unknown",
+        "off": found.off,
         "paused_since": pause.paused_at.isoformat() if pause else None,
         "paused_for_seconds": round(pause.seconds, 1) if pause else None,
         "paused_by": pause.actor if pause else None,

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import typing as t
 
-from ..ledger import lease
+from ..ledger import history, lease
 from ..ledger.pauses import open_pause
 from ..moves.engine import damaged_silver
 from ..pipeline import refresh_gold
@@ -283,7 +283,7 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
     )
     wider.triggers = budget.read("triggers", row_hazards.triggers)
     wider.prepared = budget.read("prepared", surroundings.prepared)
-    wider.interrupted = budget.read("interrupted", functools.partial(surroundings.interrupted, ledger=ledger))
+    wider.interrupted = budget.read("interrupted", lambda _: history.broken_off(ledger))
     wider.server = budget.read("server", surroundings.server)
     silver = contract.names().transactions
     no_key = any(name.startswith("unique index on ") and f" {silver} " in name for name in gone)

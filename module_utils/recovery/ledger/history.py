@@ -15,10 +15,12 @@ from ..core.results import ModuleResult
 from ..core.text import count
 from ..postgres.failures import attempting
 from . import bootstrap
-from .actions import UNDOABLE
+from .actions import MOVES, UNDOABLE
 from .trust import ownership
 
 if t.TYPE_CHECKING:
+    import datetime
+
     from ..postgres.session import Row, Session
     from .ledger import Ledger
 
@@ -63,6 +65,22 @@ ORDER BY started_at DESC LIMIT 5
 UNDOABLE_RUNS = """
 SELECT run_id::text AS run_id, action, effects, undone_by::text AS undone_by FROM scout_ops.runs
 WHERE action = ANY(%(actions)s) AND undone_by IS NULL ORDER BY started_at DESC LIMIT 100
+"""
+
+#: Runs that moved something, did not come to their end, and were neither gone on with nor undone. A run that is at work holds
+#: the lease, or its playbook does; one that has nothing to show changed nothing.
+BROKEN_OFF = """
+SELECT r.run_id::text AS run_id, r.action, r.status, r.actor, r.incident, r.asked, r.parameters, r.effects,
+       r.error ->> 'said' AS said,
+       extract(epoch FROM clock_timestamp() - r.started_at)::float8 AS seconds
+FROM scout_ops.runs AS r
+WHERE r.action = ANY(%(actions)s) AND r.status <> 'succeeded' AND r.effects <> '{}' AND r.undone_by IS NULL
+  AND r.asked IS NOT NULL AND r.started_at > coalesce(%(since)s::timestamptz, clock_timestamp() - interval '7 days')
+  AND NOT (r.status = 'running' AND EXISTS (
+      SELECT FROM scout_ops.leases AS l
+      WHERE l.owner IS NOT NULL AND l.expires_at > clock_timestamp() AND l.run_id IN (r.run_id, r.parent_run_id)))
+  AND NOT EXISTS (SELECT FROM scout_ops.runs AS o WHERE o.action = r.action AND o.asked = r.asked AND o.started_at > r.started_at)
+ORDER BY r.started_at DESC LIMIT 3
 """
 
 MOVED: t.Final = (
@@ -157,6 +175,12 @@ def _why_not(row: Row, effects: dict[str, t.Any], poison: list[t.Any]) -> str | 
     if row["action"] not in UNDOABLE or (row["action"] == "drain" and not poison):
         return "moved no data"
     return None if effects else "moved nothing"
+
+
+def broken_off(ledger: Ledger, since: datetime.datetime | None = None) -> list[Row]:
+    """Runs that moved rows and were broken off, and that nobody went on with or undid, the latest first: those of the last seven
+    days, or since a moment. Inside the caller's transaction."""
+    return ledger.session.rows(BROKEN_OFF, actions=list(MOVES), since=since) if ledger.present else []
 
 
 def readable(session: Session) -> bool:

@@ -146,6 +146,7 @@ def held_by(pause: Pause, ledger: Ledger, what: str) -> PauseHeld:
     """The refusal that somebody sees who would do something in a pause of somebody else."""
     seen: Ingestion = {
         "state": "paused",
+        "off": [job["jobname"] for job in pause.jobs],
         "paused_by": pause.actor,
         "incident": pause.incident,
         "reason": pause.reason,
@@ -160,15 +161,16 @@ def held_by(pause: Pause, ledger: Ledger, what: str) -> PauseHeld:
 
 
 class Ingestion(t.TypedDict):
-    """How ingestion is (running, paused or unknown), and by whom it is paused, for which incident and why."""
+    """How ingestion is (running, paused or unknown), which of its jobs are off, and by whom it is paused, for which incident and why."""
 
     state: str
+    off: list[str]
     paused_by: str | None
     incident: str | None
     reason: str | None
 
 
-UNSEEN: t.Final[Ingestion] = {"state": "unknown", "paused_by": None, "incident": None, "reason": None}
+UNSEEN: t.Final[Ingestion] = {"state": "unknown", "off": [], "paused_by": None, "incident": None, "reason": None}
 
 
 def ingestion(ledger: Ledger, names: list[str] | None = None) -> Ingestion:
@@ -184,7 +186,8 @@ def ingestion(ledger: Ledger, names: list[str] | None = None) -> Ingestion:
         found = []
     seen = UNSEEN.copy()
     if found:
-        seen["state"] = "running" if any(job.active and not job.parked for job in found) else "paused"
+        seen["off"] = [job.jobname for job in found if not job.active or job.parked]
+        seen["state"] = "running" if len(seen["off"]) < len(found) else "paused"
     if pause:
         seen.update({"paused_by": pause.actor, "incident": pause.incident, "reason": pause.reason})
     return seen

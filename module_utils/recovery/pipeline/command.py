@@ -11,7 +11,7 @@ import typing as t
 
 from ..core.errors import BadInput, DatabaseError, NotConverged
 from ..core.text import count, in_words
-from ..ledger import pauses
+from ..ledger import history, pauses
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
@@ -20,6 +20,7 @@ from . import drain as pipeline_drain
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params
+    from ..ledger.ledger import Ledger
     from ..scout.sessions import Activity
     from .results import DrainResult, IngestionState, Recorded, RefreshResult, Switched, SwitchResult, TerminationResult
 
@@ -57,9 +58,11 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
     else:
         done = _switch(call, params, before, todo)
+    unfinished = None if pausing else _unfinished(call, params, ledger, before)
     seconds = time.monotonic() - began
     return {
         **done.told,
+        **({"error": unfinished.as_dict()} if unfinished else {}),
         "changed": todo.changes,
         **_state(call, before, done),
         "warnings": [*whose, *([todo.note] if todo.note else []), *done.told["warnings"]],
@@ -78,7 +81,14 @@ def _planned_switch(call: Call, params: Params, before: pause_resume.State) -> p
     if params["state"] == "paused":
         return pause_resume.plan_pause(before, leave_after_seconds=params["leave_stuck_after_seconds"])
     only_for = (call.controller.actor, call.incident) if params["only_own"] else None
-    return pause_resume.plan_resume(before, params["jobs"], only_for, params["operation"], takeover=params["takeover"])
+    return pause_resume.plan_resume(
+        before,
+        params["jobs"],
+        only_for,
+        params["operation"],
+        takeover=params["takeover"],
+        also=params["also"] if _is_asked_for(params) else (),
+    )
 
 
 def _switch(call: Call, params: Params, before: pause_resume.State, todo: pause_resume.Plan) -> _Switched:
@@ -131,6 +141,29 @@ def _state(call: Call, before: pause_resume.State, done: _Switched) -> Ingestion
         "paused_reason": after.pause.reason if after.pause else None,
         "paused_by_another": after.pause is not None and not after.pause.is_own(call.controller.actor),
     }
+
+
+def _is_asked_for(params: Params) -> bool:
+    """Whether a resume is what a person asked for, and no step of an operation."""
+    return not params["only_own"] and params["operation"] is None
+
+
+def _unfinished(call: Call, params: Params, ledger: Ledger, before: pause_resume.State) -> NotConverged | None:
+    """What is to be said where a person ends a pause in which rows were being moved, and that did not come to its end."""
+    if before.pause is None or not _is_asked_for(params):
+        return None
+    with attempting("could not read the ledger", on=call.session.where), call.session.read():
+        left = history.broken_off(ledger, before.pause.paused_at)
+    if not left:
+        return None
+    run = left[0]
+    why = f": {run['said']}" if run["said"] else ""
+    return NotConverged(
+        f"ingestion is resumed, but {run['action'].replace('_', ' ')} run {run['run_id']} is not finished",
+        on=call.session.where,
+        said=f"{run['actor']} began it in this pause, and it ended before all was done{why}",
+        next_step="assess.yml has the command that goes on with it, and the one that undoes it",
+    )
 
 
 def _planned_diff(before: pause_resume.State, todo: pause_resume.Plan, pausing: bool) -> dict[str, dict[str, str]]:

@@ -23,7 +23,7 @@ from ..scout import contract, cron_jobs, cron_runs, sessions
 from .in_flight import Waiting
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from ..core.progress import Progress
     from ..ledger.ledger import Ledger
@@ -110,8 +110,9 @@ def plan_resume(
     operation: str | None = None,
     *,
     takeover: bool = False,
+    also: Collection[str] = (),
 ) -> Plan:
-    """The jobs the pause in force took, or without one those named; never any other that is off.
+    """The jobs the pause in force took and those that are asked for also, or without one those named; never any other that is off.
 
     With `only_for`, an actor and an incident, a pause that someone else made for another incident is left in force unless it
     is taken over; with `operation` also one that was not made as a step of that operation.
@@ -129,7 +130,7 @@ def plan_resume(
         return Plan((), note=f"{pause.actor} had already paused it for {pause.incident}, so it stays paused")
     gone = [entry["jobname"] for entry in pause.jobs if not any(is_saved(entry, job) for job in before.jobs)]
     note = f"no longer exist, so not resumed: {', '.join(sorted(gone))}" if gone else ""
-    return Plan(tuple(job for job in off if pause.took(job)), note=note, ends_pause=True)
+    return Plan(tuple(job for job in off if pause.took(job) or job.jobname in also), note=note, ends_pause=True)
 
 
 def require_own(ledger: Ledger, before: State, todo: Plan, params: Mapping[str, t.Any]) -> list[str]:

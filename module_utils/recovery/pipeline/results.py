@@ -39,6 +39,7 @@ class IngestionState(t.TypedDict):
 class SwitchResult(ModuleResult, Switched, IngestionState):
     """What scout_ingestion returns."""
 
+    error: t.NotRequired[dict[str, t.Any]]
     seconds: float
     effects: dict[str, t.Any]
     diff: dict[str, t.Any]

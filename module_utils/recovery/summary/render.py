@@ -222,6 +222,8 @@ def _now(story: Story) -> str:
 def _ingestion(story: Story) -> str:
     """How ingestion is; of a pause, whose it is."""
     text = f"ingestion is {story.state}"
+    if story.state == "running" and (off := _off(story)):
+        text += f" without {', '.join(off)}"
     ingestion = story.after.get("ingestion") or story.gate.get("ingestion") or story.seen
     resumed = story.ran.get("resume", {})
     if story.state == "paused" and ingestion.get("paused_by") and not resumed.get("changed"):
@@ -230,6 +232,15 @@ def _ingestion(story: Story) -> str:
     elif story.moving and story.state == "paused" and resumed.get("paused_by"):
         text += f" (by {resumed['paused_by']})"
     return text
+
+
+def _off(story: Story) -> list[str]:
+    """The jobs that are off although ingestion is running, by the last step that looked."""
+    resumed = story.ran.get("resume", {})
+    if resumed.get("state"):
+        return [job["jobname"] for job in as_list(resumed.get("jobs")) if job.get("after") is False]
+    seen = story.after.get("ingestion") or story.gate.get("ingestion") or story.seen
+    return as_list(seen.get("off"))
 
 
 def _now_unseen(story: Story) -> str:

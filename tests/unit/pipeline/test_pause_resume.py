@@ -93,6 +93,8 @@ BOTH = state(off(ETL), off(GOLD), pause=pause(ETL))
         # With one: what it took, and no other.
         (BOTH, {}, (off(ETL),), "", True),
         (BOTH, {"names": ["gold"]}, (off(ETL),), "", True),
+        # A person who names a job wants it active, whatever took the others.
+        (BOTH, {"names": ["gold"], "also": ["gold"]}, (off(ETL), off(GOLD)), "", True),
         (state(parked(ETL), off(GOLD), pause=pause(ETL, GOLD)), {}, (parked(ETL), off(GOLD)), "", True),
         (state(ETL, GOLD, pause=pause(ETL)), {}, (), "", True),
         (state(GOLD, pause=pause(ETL)), {}, (), "no longer exist, so not resumed: load", True),
@@ -101,6 +103,9 @@ BOTH = state(off(ETL), off(GOLD), pause=pause(ETL))
         (BOTH, {"only_for": ("root@vm", "INC-8")}, (off(ETL),), "", True),
         (BOTH, {"only_for": ("eve@vm", "INC-7")}, (off(ETL),), "", True),
         (BOTH, {"only_for": ("eve@vm", "INC-8")}, (), THEIRS, False),
+        (BOTH, {"only_for": ("root@elsewhere", "INC-8")}, (off(ETL),), "", True),
+        (BOTH, {"only_for": ("eve@vm", "INC-8"), "takeover": True}, (off(ETL),), "", True),
+        (state(off(ETL), pause=pause(ETL, abandoned=True)), {"only_for": ("eve@vm", "INC-8")}, (off(ETL),), "", True),
         (state(off(ETL), pause=pause(ETL, incident="adhoc")), {"only_for": ("eve@vm", "adhoc")}, (),
          "root@vm paused it for adhoc, so it is theirs to resume", False),
         # As a step of an operation: what that has paused itself.

@@ -1,19 +1,16 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What surrounds the pipeline in its database: transactions that were prepared and left, runs of ours that were broken off,
-and the server's own limits."""
+"""What surrounds the pipeline in its database: transactions that were prepared and left, and the server's own limits."""
 
 from __future__ import annotations
 
 import typing as t
 
 from ...core.text import in_words
-from ...ledger.actions import DEAD_LETTER_ACTIONS, JOURNAL_ACTIONS
 from ...scout import contract
 
 if t.TYPE_CHECKING:
-    from ...ledger.ledger import Ledger
     from ...postgres.session import Row, Session
 
 PREPARED = """
@@ -27,21 +24,6 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE p.database = current_database() AND n.nspname IN (%(schema)s, 'cron') AND c.relkind IN ('r', 'p', 'm')
   AND l.mode NOT IN ('AccessShareLock')
 GROUP BY 1, 2, 3 ORDER BY 3 DESC LIMIT 5
-"""
-
-#: Runs that moved something, did not come to their end, and were neither gone on with nor undone. A run that is at work holds
-#: the lease, or its playbook does; one that has nothing to show changed nothing.
-INTERRUPTED = """
-SELECT r.run_id::text AS run_id, r.action, r.status, r.actor, r.incident, r.asked, r.parameters, r.effects,
-       extract(epoch FROM clock_timestamp() - r.started_at)::float8 AS seconds
-FROM scout_ops.runs AS r
-WHERE r.action = ANY(%(actions)s) AND r.status <> 'succeeded' AND r.effects <> '{}' AND r.undone_by IS NULL
-  AND r.asked IS NOT NULL AND r.started_at > clock_timestamp() - interval '7 days'
-  AND NOT (r.status = 'running' AND EXISTS (
-      SELECT FROM scout_ops.leases AS l
-      WHERE l.owner IS NOT NULL AND l.expires_at > clock_timestamp() AND l.run_id IN (r.run_id, r.parent_run_id)))
-  AND NOT EXISTS (SELECT FROM scout_ops.runs AS o WHERE o.action = r.action AND o.asked = r.asked AND o.started_at > r.started_at)
-ORDER BY r.started_at DESC LIMIT 3
 """
 
 SERVER = """
@@ -71,14 +53,6 @@ DEAD_ROWS: t.Final = 100_000.0
 def prepared(session: Session) -> list[Row]:
     """Prepared transactions that hold Scout's tables, the oldest first."""
     return session.rows(PREPARED, schema=contract.names().schema)
-
-
-def interrupted(session: Session, ledger: Ledger) -> list[Row]:
-    """Runs of ours that moved rows and were broken off, the latest first; none while somebody is at work."""
-    if not ledger.present:
-        return []
-    moves = [action for action in (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS) if action != "drain"]
-    return session.rows(INTERRUPTED, actions=moves)
 
 
 def server(session: Session) -> list[str]:

@@ -75,8 +75,10 @@ def prove(call: Call, params: Params) -> ProofResult:
         return _planned(found, todo)
     proof = _Proof(call, found, todo, params["timeout_seconds"])
     try:
-        # Who names jobs says which they are.
-        nothing = [] if params["jobs"] else judgement.unproved(found.jobs, found.elsewhere)
+        # Who names jobs says which they are, unless those are known to be a part.
+        seen = found.whole if params["jobs"] else found.jobs
+        nothing = judgement.unproved(seen, found.elsewhere) if seen or not params["jobs"] else []
+        nothing += judgement.unrefreshed(found.jobs) if params["refreshes"] else []
         verdicts = [*nothing, *proof.made()]
     except Stopped as e:
         e.result = {**_state(found), "changed": False, "proven": False, "status": "unproven", "waits": True, "jobs": []}

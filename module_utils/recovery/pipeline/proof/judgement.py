@@ -203,6 +203,21 @@ def announced(todo: Iterable[Todo], now: datetime.datetime) -> str:
     )
 
 
+def unrefreshed(found: Sequence[tuple[Job, str]]) -> list[Verdict]:
+    """That nothing refreshes gold, because the job that does is inactive."""
+    off = [job for job, purpose in found if purpose == GOLD and (not job.active or job.parked)]
+    if not off or any(purpose == GOLD and job not in off for job, purpose in found):
+        return []
+    said = f"{off[0].jobname} is inactive, so nothing refreshes gold"
+    return [Verdict(off[0].jobname, GOLD, RUN, FAILED, said, next_step=activation(off[0]))]
+
+
+def is_a_part(found: Sequence[tuple[Job, str]]) -> bool:
+    """Whether these jobs are known to be only a part of the pipeline: Scout's own that load nothing."""
+    names = contract.names()
+    return bool(found) and all(purpose == GOLD or job.jobname == names.link_job for job, purpose in found)
+
+
 def unproved(found: Sequence[tuple[Job, str]], elsewhere: Sequence[Mapping[str, t.Any]]) -> list[Verdict]:
     """What no run can prove: that nothing loads, because no job does, or it is inactive or in another database."""
     loads = [job for job, purpose in found if purpose == LOAD]

@@ -125,6 +125,8 @@ class Found:
     elsewhere: tuple[Row, ...]
     scheduler: judgement.Scheduler
     newest: int = 0
+    #: All jobs of the pipeline, where only a part of them was named.
+    whole: tuple[tuple[Job, str], ...] = ()
 
     @property
     def running(self) -> bool:
@@ -155,7 +157,11 @@ def read(session: Session, names: list[str] | None) -> Found:
         )
         load = contract.names().load_job
         elsewhere = [] if jobs else cron_runs.elsewhere(session, [load])
-    return Found(tuple(jobs), tuple(elsewhere), scheduler, newest)
+        whole: list[tuple[Job, str]] = []
+        if names and judgement.is_a_part(jobs):
+            every = cron_jobs.ingestion_jobs(session, required=False)
+            whole = judgement.purposes(every, _functions(session, every))
+    return Found(tuple(jobs), tuple(elsewhere), scheduler, newest, tuple(whole))
 
 
 def _functions(session: Session, jobs: Iterable[Job]) -> functions.Functions:

@@ -123,6 +123,38 @@ def test_what_no_run_can_prove(found: Any, elsewhere: Any, said: str | None, ste
     assert all(verdict.status == FAILED and verdict.next_step.startswith(step) for verdict in verdicts)
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([], []),
+        ([(job("smart-gold-refresh"), GOLD)], []),
+        (
+            [(job("smart-gold-refresh", active=False), GOLD)],
+            ["smart-gold-refresh is inactive, so nothing refreshes gold"],
+        ),
+        ([(job("smart-gold-refresh", active=False), GOLD), (job("gold"), GOLD)], []),
+        ([(job(active=False), LOAD)], []),
+    ],
+)
+def test_who_refreshes_gold(found: Any, said: list[str]) -> None:
+    assert [verdict.said for verdict in judgement.unrefreshed(found)] == said
+
+
+@pytest.mark.parametrize(
+    ("found", "part"),
+    [
+        ([], False),
+        ([(job("product-linking"), OTHER)], True),
+        ([(job("product-linking"), OTHER), (job("gold"), GOLD)], True),
+        # What a team's own job does nobody can tell.
+        ([(job("product-linking"), OTHER), (job("ours"), OTHER)], False),
+        ([(job(), LOAD), (job("gold"), GOLD)], False),
+    ],
+)
+def test_which_jobs_are_known_to_be_a_part(found: Any, part: bool) -> None:
+    assert judgement.is_a_part(found) == part
+
+
 TODO = Todo(job(), LOAD, RUN, NOW)
 
 
