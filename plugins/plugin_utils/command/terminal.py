@@ -15,7 +15,8 @@ import typing as t
 from pathlib import Path
 
 from ...module_utils.recovery.core.text import visible
-from . import line, options, parser
+from . import line, options, parser, symptoms
+from .commands import COMMANDS
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +26,16 @@ if t.TYPE_CHECKING:
 #: The exit code where somebody saw the plan and did not want it.
 DECLINED: t.Final = 1
 MISSING: t.Final = 127
+#: In place of a command: what to type, by what people say.
+HELP: t.Final = "help"
 
 
 def main(typed: Sequence[str], executable: str) -> int:
     """The exit code; that of ansible-playbook wherever it was run. `executable` is the Python beside which it is looked for."""
+    if typed[:1] == [HELP] and not _is_a_command(typed[1:]):
+        return _helped(typed[1:])
     try:
-        asked = parser.read(typed)
+        asked = parser.read([*typed[1:], "--help"] if typed[:1] == [HELP] else typed)
     except parser.Mistyped as e:
         return _refuse(str(e), parser.WRONG)
     place = line.Place(options.ROOT, _here(), os.environ)
@@ -50,6 +55,28 @@ def main(typed: Sequence[str], executable: str) -> int:
     from . import live
 
     return live.repeat(program, asked, place)
+
+
+def _is_a_command(words: Sequence[str]) -> bool:
+    """Whether these words are a command, or the first of one."""
+    return bool(words) and any(each.words[: len(words)] == tuple(words) for each in COMMANDS)
+
+
+def _helped(words: Sequence[str]) -> int:
+    """Says what is typed where people say these words, or what they say at all."""
+    if not words:
+        sys.stdout.write(f"scout help and some words of what people say tell what to type:\n\n{symptoms.listed()}\n")
+        return 0
+    place = line.Place(options.ROOT, _here(), os.environ)
+    known = symptoms.found(words)
+    if not known:
+        asked = " ".join(words)
+        return _refuse(
+            f"nobody says {asked!r}; scout help lists what people say, and scout assess says what is wrong",
+            parser.WRONG,
+        )
+    sys.stdout.write("\n\n".join(symptoms.shown(each, place) for each in known) + "\n")
+    return 0
 
 
 class _Run(t.NamedTuple):
