@@ -205,7 +205,7 @@ def _altered(found: Facts) -> Measured:
     """Sales that silver has otherwise than their events say, of which no other check tells."""
     if "damaged" in found.problems:
         return Measured(None)
-    told = {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row["sales"] or ()}
+    told = {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row.get("sales") or ()}
     differing = found.damaged.differing if found.damaged else {}
     others = {name: fields for name, fields in differing.items() if name not in told and "missing" not in fields}
     shown = [f"{name[:60]} ({', '.join(fields)})" for name, fields in sorted(others.items())[:FEW]]

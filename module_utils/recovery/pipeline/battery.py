@@ -28,7 +28,9 @@ if t.TYPE_CHECKING:
 
 #: Events that were loaded last, and which are copied; a kind that is none of theirs is not tried.
 LOOKED_AT: t.Final = 2000
-COPIED: t.Final = 24
+COPIED: t.Final = 80
+#: Of each property, such as regions, so many values at most, the newest.
+VALUES: t.Final = 16
 #: Line items of the sale of many, unless a real one has more, up to so many.
 LINES: t.Final = 12
 MOST_LINES: t.Final = 60
@@ -46,18 +48,26 @@ WITH newest AS MATERIALIZED (
            CASE WHEN jsonb_typeof(e -> 'items') = 'array' THEN jsonb_array_length(e -> 'items') ELSE 0 END AS lines
     FROM known AS k
 ), kinds AS (
-    SELECT m.event_id, m.ingested_at, v.place, v.what || coalesce(' ' || v.value, '') AS kind FROM measured AS m CROSS JOIN LATERAL (VALUES
+    SELECT m.event_id, m.ingested_at, v.place, v.what, v.what || coalesce(' ' || v.value, '') AS kind FROM measured AS m CROSS JOIN LATERAL (VALUES
         (1, 'source', m.source_system), (2, 'payment method', e ->> 'payment_method'), (3, 'region', e ->> 'region'),
         (4, 'customer type', e ->> 'customer_type'), (4, 'discount', CASE WHEN e ? 'discount_amount' THEN 'given' END),
         (4, 'campaign', CASE WHEN e ->> 'campaign_id' IS NOT NULL THEN 'given' END),
-        (5, 'time like', regexp_replace(e ->> 'ts', '[0-9]', '0', 'g')), (5, 'amount as', jsonb_typeof(e -> 'total_amount')),
-        (6, 'payload of', md5(array_to_string(ARRAY(SELECT jsonb_object_keys(e) ORDER BY 1), ',')))
+        (5, 'time like', regexp_replace(e ->> 'ts', '[0-9]', '0', 'g')),
+        (6, 'payload of', (SELECT md5(string_agg(key || jsonb_typeof(value), ',' ORDER BY key)) FROM jsonb_each(e))),
+        (6, 'items of', (
+            SELECT md5(string_agg(DISTINCT shape, ';')) FROM jsonb_array_elements(CASE WHEN lines > 0 THEN e -> 'items' ELSE '[]' END) AS item
+            CROSS JOIN LATERAL (SELECT string_agg(key || jsonb_typeof(value), ',' ORDER BY key) AS shape
+                                FROM jsonb_each(CASE WHEN jsonb_typeof(item) = 'object' THEN item ELSE '{{}}' END)) AS i))
     ) AS v (place, what, value) WHERE v.value IS NOT NULL
-    UNION ALL (SELECT event_id, ingested_at, 1, 'the most line items' FROM measured ORDER BY lines DESC LIMIT 1)
-    UNION ALL (SELECT event_id, ingested_at, 1, 'the largest total' FROM measured ORDER BY total DESC LIMIT 1)
-    UNION ALL (SELECT event_id, ingested_at, 1, 'the smallest total' FROM measured ORDER BY total LIMIT 1)
+    UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the most line items' FROM measured ORDER BY lines DESC LIMIT 1)
+    UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the largest total' FROM measured ORDER BY total DESC LIMIT 1)
+    UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the smallest total' FROM measured ORDER BY total LIMIT 1)
+), newest_of_kind AS (
+    SELECT DISTINCT ON (kind) kind, what, place, event_id, ingested_at FROM kinds ORDER BY kind, ingested_at DESC, event_id
 ), chosen AS (
-    SELECT DISTINCT ON (kind) kind, place, event_id FROM kinds ORDER BY kind, ingested_at DESC, event_id
+    SELECT kind, place, event_id FROM (
+        SELECT k.*, row_number() OVER (PARTITION BY what ORDER BY ingested_at DESC, kind) AS nth FROM newest_of_kind AS k) AS numbered
+    WHERE nth <= %(of_each)s
 )
 SELECT c.event_id::text AS event_id, array_agg(left(c.kind, 60) ORDER BY c.place, c.kind) AS kinds,
        m.e ->> 'transaction_id' AS transaction_id, m.e ->> 'ts' AS ts, m.lines,
@@ -101,7 +111,7 @@ def choose(session: Session) -> list[Copy]:
     tables = row_images.tables(session)
     model = expected_silver.Model(tables, session.facts.server_version)
     query = contract.compose(KINDS, sale=loadable.sale("b"), malformed=model.malformed)
-    rows = session.rows(query, looked_at=LOOKED_AT, copied=COPIED)
+    rows = session.rows(query, looked_at=LOOKED_AT, copied=COPIED, of_each=VALUES)
     copies = [_copy(row["event_id"], f"like {row['transaction_id']} ({', '.join(row['kinds'][:2])})") for row in rows]
     if not rows:
         return []

@@ -60,9 +60,8 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
         done = _switch(call, params, before, todo)
     unfinished = None if pausing else _unfinished(call, params, ledger, before)
     seconds = time.monotonic() - began
-    return {
+    result: SwitchResult = {
         **done.told,
-        **({"error": unfinished.as_dict()} if unfinished else {}),
         "changed": todo.changes,
         **_state(call, before, done),
         "warnings": [*whose, *([todo.note] if todo.note else []), *done.told["warnings"]],
@@ -71,6 +70,7 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
         "summary": _ingestion_summary(call, params["state"], before, todo, seconds),
         "diff": _planned_diff(before, todo, pausing) if call.check else pause_resume.diff(before, done.after.jobs),
     }
+    return {**result, "error": unfinished.as_dict()} if unfinished else result
 
 
 def _nothing_recorded() -> Recorded:

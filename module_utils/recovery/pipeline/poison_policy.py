@@ -128,12 +128,11 @@ class Etl:
         if found is None or poison_probe.unconvertible(self.session, [event_id], 1):
             return
         raise SystemicFailure(
-            f"{what} stopped before it quarantined a sound sale",
+            f"{what} stopped before it quarantined a sale that has nothing wrong in it",
             on=self.session.where,
-            said=f"{found['what']}, which is younger than the last load that worked, refuses event {event_id}: {refused.said}",
+            said=f"{found['what']}, which came after the last load that worked, refuses event {event_id}: {refused.said}",
             sqlstate=refused.sqlstate,
-            next_step=f"rollback.yml, where a release brought it{_or(found)}, then run the same command again; "
-            "-e max_poison_share=1 quarantines what it refuses all the same",
+            next_step=f"rollback.yml, where a release brought it{_or(found)}, then run the same command again",
         )
 
     def _younger(self, refused: Refused) -> Row | None:
@@ -169,7 +168,7 @@ class Etl:
         raise SystemicFailure(
             f"{what} stopped: the ETL rejects a known-good test sale too",
             on=self.session.where,
-            said=refused.said + (f": {found['what']} is younger than the last load that worked" if found else ""),
+            said=refused.said + (f": {found['what']} came after the last load that worked" if found else ""),
             sqlstate=refused.sqlstate,
             next_step=(
                 f"fix {contract.names().etl}, or roll back the deployment that broke it (rollback.yml){_or(found)}, "

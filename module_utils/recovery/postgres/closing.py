@@ -108,7 +108,7 @@ def refused(error: psycopg.Error, role: str, where: str) -> NotConverged:
     return NotConverged(
         f"refused to commit: code of others would run with the rights of role {role}",
         on=where,
-        said=error.diag.message_primary,
+        said=error.diag.message_primary or str(error),
         sqlstate=SQLSTATE,
         next_step="nothing of this step was changed; find out who made that. A trigger's table's owner runs `ALTER TABLE … "
         "DISABLE TRIGGER …`, the owner of a constraint makes it NOT DEFERRABLE, and a cursor is opened by code that the ETL, a "

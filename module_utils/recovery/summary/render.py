@@ -389,7 +389,7 @@ def _resume_by_hand(story: Story) -> list[str]:
         return []
     if _ours(story):
         return [f"{RESUME} when ready"]
-    paused = next((r for r in reversed(story.ran.values()) if r.get("paused_by")), {})
+    paused = next((r for r in reversed(story.ran.values()) if r.get("paused_by")), dict[str, t.Any]())
     if not paused:
         return [f"ask whoever disabled the jobs, or {RESUME}"]
     if not paused.get("paused_by_another"):

@@ -74,8 +74,8 @@ def test_what_a_deployment_brought_is_named_and_no_sound_sale_is_quarantined(wha
     sell(scout_db, "gcash", numbers=range(1, 4))
     refused = call("scout_drain", scout_db)
     assert refused["failed"], refused
-    assert "stopped before it quarantined a sound sale" in refused["msg"]
-    assert f"{named}, which is younger than the last load that worked, refuses event" in refused["msg"]
+    assert "stopped before it quarantined a sale that has nothing wrong in it" in refused["msg"]
+    assert f"{named}, which came after the last load that worked, refuses event" in refused["msg"]
     letters = "SELECT count(*) FROM scout.bronze_events_dlq"
     assert one(scout_db, letters) == len(refused["poison"]) <= 1
     assert (
@@ -99,7 +99,7 @@ def test_what_refuses_every_sale_is_named_too(scout_db: str) -> None:
     sell(scout_db, "cash", numbers=range(1, 3))
     refused = call("scout_drain", scout_db)
     assert "the ETL rejects a known-good test sale too" in refused["msg"]
-    assert f"NOT NULL of column extra of {SILVER} is younger than the last load that worked" in refused["msg"]
+    assert f"NOT NULL of column extra of {SILVER} came after the last load that worked" in refused["msg"]
     assert f"ALTER TABLE {SILVER} ALTER COLUMN extra DROP NOT NULL" in refused["error"]["next_step"]
 
 

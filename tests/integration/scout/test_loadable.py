@@ -17,7 +17,6 @@ from psycopg.types.json import Jsonb
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import expected_silver
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.redrive import letters
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
     Session,
@@ -26,6 +25,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import (
     contract,
+    expected_silver,
     loadable,
     poison_probe,
     row_images,
