@@ -143,14 +143,17 @@ def told(dsn: str) -> str:
     return "" if proof.get("proven") else str(proof.get("error") or proof)
 
 
-def judge(template: builder.Template, mutant: Mutant, sound: Any) -> str:
-    """`invalid`, `equal` where the figures are the same, `told`, `missed`, or `false alarm`."""
+def judge(template: builder.Template, mutant: Mutant) -> str:
+    """`invalid`, `equal` where the figures are the same, `told`, `missed`, or `told, and equal here`: the sales of the figures are not
+    all that there can be."""
     looked, loaded = (template.clone(f"mutant_{kind}") for kind in ("looked", "loaded"))
     if not made(looked, mutant):
         return "invalid"
     made(loaded, mutant)
-    equal, said = _of(figures(loaded)) == sound, told(looked)
-    return ("false alarm" if said else "equal") if equal else "told" if said else "missed"
+    # At the same time of day as the changed one.
+    equal = _of(figures(loaded)) == _of(figures(template.clone("mutant_sound")))
+    said = told(looked)
+    return ("told, and equal here" if said else "equal") if equal else "told" if said else "missed"
 
 
 def _of(found: Any) -> str:
@@ -163,15 +166,14 @@ def main(words: str) -> None:
     os.environ["SCOUT_ALLOW_SUPERUSER"] = "1"
     with Server() as server:
         template = builder.template(server, events=2000)
-        sound = _of(figures(template.clone("mutant_sound")))
         count: dict[str, int] = {}
         for mutant in mutants(template.clone("mutant_texts")):
             if words in mutant.name:
-                verdict = judge(template, mutant, sound)
+                verdict = judge(template, mutant)
                 count[verdict] = count.get(verdict, 0) + 1
-                for kind in ("looked", "loaded"):
+                for kind in ("looked", "loaded", "sound"):
                     server.drop_database(f"mutant_{kind}")
-                if verdict in ("missed", "false alarm"):
+                if verdict == "missed":
                     print(f"{verdict}: {mutant.name}", flush=True)
         wrong = count.get("told", 0) + count.get("missed", 0)
         print(count, f"told of {100.0 * count.get('told', 0) / max(1, wrong):.1f} % of {wrong} that make other figures")

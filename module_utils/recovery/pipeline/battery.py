@@ -21,7 +21,7 @@ from ..scout import contract, event_queue, expected_silver, loadable, row_images
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from ..postgres.acting import Actor
     from ..postgres.session import Session
@@ -30,7 +30,9 @@ if t.TYPE_CHECKING:
 LOOKED_AT: t.Final = 2000
 COPIED: t.Final = 80
 #: Of each property, such as regions, so many values at most, the newest.
-VALUES: t.Final = 16
+VALUES: t.Final = 24
+#: So many microseconds after the first of them come those that send or correct one of them again.
+AGAIN: t.Final = 1000
 #: Line items of the sale of many, unless a real one has more, up to so many.
 LINES: t.Final = 12
 MOST_LINES: t.Final = 60
@@ -48,14 +50,17 @@ WITH newest AS MATERIALIZED (
            CASE WHEN jsonb_typeof(e -> 'items') = 'array' THEN jsonb_array_length(e -> 'items') ELSE 0 END AS lines
     FROM known AS k
 ), kinds AS (
-    SELECT m.event_id, m.ingested_at, v.place, v.what, v.what || coalesce(' ' || v.value, '') AS kind FROM measured AS m CROSS JOIN LATERAL (VALUES
+    SELECT m.event_id, m.ingested_at, v.place, v.what, v.what || coalesce(' ' || v.value, '') AS kind
+    FROM measured AS m CROSS JOIN LATERAL (VALUES
         (1, 'source', m.source_system), (2, 'payment method', e ->> 'payment_method'), (3, 'region', e ->> 'region'),
         (4, 'customer type', e ->> 'customer_type'), (4, 'discount', CASE WHEN e ? 'discount_amount' THEN 'given' END),
         (4, 'campaign', CASE WHEN e ->> 'campaign_id' IS NOT NULL THEN 'given' END),
+        (5, 'hour', substring(e ->> 'ts' FROM '[T ]([0-9][0-9]):')),
         (5, 'time like', regexp_replace(e ->> 'ts', '[0-9]', '0', 'g')),
         (6, 'payload of', (SELECT md5(string_agg(key || jsonb_typeof(value), ',' ORDER BY key)) FROM jsonb_each(e))),
         (6, 'items of', (
-            SELECT md5(string_agg(DISTINCT shape, ';')) FROM jsonb_array_elements(CASE WHEN lines > 0 THEN e -> 'items' ELSE '[]' END) AS item
+            SELECT md5(string_agg(DISTINCT shape, ';'))
+            FROM jsonb_array_elements(CASE WHEN lines > 0 THEN e -> 'items' ELSE '[]' END) AS item
             CROSS JOIN LATERAL (SELECT string_agg(key || jsonb_typeof(value), ',' ORDER BY key) AS shape
                                 FROM jsonb_each(CASE WHEN jsonb_typeof(item) = 'object' THEN item ELSE '{{}}' END)) AS i))
     ) AS v (place, what, value) WHERE v.value IS NOT NULL
@@ -143,22 +148,41 @@ def _of_lines(number: int, product: str) -> dict[str, t.Any]:
     return {"items": items, "total_amount": total, "net_amount": total, "discount_amount": 0, "tax_amount": 0}
 
 
-def send(session: Session, copies: Iterable[Copy], moment: datetime.datetime | None) -> None:
-    """Stores them in bronze, one after the other from that moment on, or from now."""
+def again(copies: Sequence[Copy]) -> list[Copy]:
+    """Events that come after these: one that sends the same sale again, and one that corrects the sale of many line items."""
+    if not copies:
+        return []
+    same, corrected = copies[0], copies[-1]
+    changed = {**same.changed, "note": "sent again"}
+    found = [dataclasses.replace(same, kind=f"sent twice, {same.kind}", changed=changed, event_id=str(uuid.uuid4()))]
+    if items := corrected.changed.get("items"):
+        fewer = [{**item, "qty": 3, "unit_price": item["unit_price"] + 1, "line_amount": 3} for item in items[:-1]]
+        total = corrected.changed["total_amount"]
+        changed = {**corrected.changed, "items": fewer, "total_amount": total + 7, "net_amount": total + 9}
+        kind = f"corrected, {corrected.kind}"
+        found.append(dataclasses.replace(corrected, kind=kind, changed=changed, event_id=str(uuid.uuid4())))
+    return found
+
+
+def send(session: Session, copies: Sequence[Copy], moment: datetime.datetime | None, *, after: int = 0) -> None:
+    """Stores them in bronze, one after the other from that moment on, or from now, so many microseconds later."""
     more, values = event_queue.filled_by_senders(session)
     query = contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")), more=more, values=values)
-    sales = [{"event_id": c.event_id, "like": c.like, "changed": c.changed, "nth": n} for n, c in enumerate(copies, 1)]
+    sales = [
+        {"event_id": c.event_id, "like": c.like, "changed": c.changed, "nth": n}
+        for n, c in enumerate(copies, after + 1)
+    ]
     session.execute(query, moment=moment, sales=Jsonb(sales))
 
 
-def differing(session: Session, copies: Iterable[Copy], pipeline: Actor) -> dict[str, list[str]]:
+def differing(session: Session, copies: Sequence[Copy], pipeline: Actor) -> dict[str, list[str]]:
     """Those of them that silver has otherwise than their events say, each with the fields, by what it is one of. Fields that the
     pipeline's ETL fills otherwise in most of what is there are left out."""
     of = {copy.transaction_id: copy for copy in copies}
     model = expected_silver.Model(row_images.tables(session), session.facts.server_version)
     with event_queue.in_its_time_zone(session, pipeline):
         unjudged = model.unjudged(session)
-        wrong = model.wrong(session, [*of], [copy.event_id for copy in of.values()], unjudged)
+        wrong = model.wrong(session, [*of], [copy.event_id for copy in copies], unjudged)
     return {of[name].kind: fields for name, fields in wrong.items()}
 
 

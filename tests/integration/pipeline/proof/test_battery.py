@@ -86,13 +86,15 @@ def test_small_batches_are_no_fault(scout_db: str) -> None:
         session.execute(
             "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(5)' WHERE jobname = %s", [ETL]
         )
-    assert call("scout_proof", scout_db)["proven"]
+    proof = call("scout_proof", scout_db)
+    assert proof["proven"], proof["error"]
 
 
 def test_a_key_of_the_teams_own_that_a_copy_violates_is_no_fault(scout_db: str) -> None:
     with connect(scout_db) as session:
         session.execute("CREATE UNIQUE INDEX ON scout.silver_transactions (store_id, ts, total_amount, customer_id)")
-    assert call("scout_proof", scout_db)["proven"]
+    proof = call("scout_proof", scout_db)
+    assert proof["proven"], proof["error"]
 
 
 FROM = "FROM scout.silver_transactions t\n"
@@ -167,7 +169,8 @@ def test_another_job_that_loads_often_enough_makes_up_for_it(scout_db: str) -> N
             "FROM cron.job WHERE jobname = %s",
             [ETL],
         )
-    assert call("scout_proof", scout_db)["proven"]
+    proof = call("scout_proof", scout_db)
+    assert proof["proven"], proof["error"]
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "10000-01-01", "0001-01-01 BC"])
@@ -178,4 +181,5 @@ def test_events_that_came_at_no_time_are_copied_too(moment: str, scout_db: str) 
             "(SELECT event_id FROM scout.etl_processed ORDER BY processed_at DESC LIMIT 50)",
             [moment],
         )
-    assert call("scout_proof", scout_db)["proven"]
+    proof = call("scout_proof", scout_db)
+    assert proof["proven"], proof["error"]
