@@ -133,3 +133,54 @@ def test_on_a_staging_server_no_role_that_may_do_so_clones(scout_db: str, more: 
         ):
             pass
         assert staging.names() == names
+
+
+#: Whoever has TRIGGER on the events of production; these are written by whoever fills the clone, and drives it.
+TAKES = """
+CREATE FUNCTION public.takes() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    statement text;
+BEGIN
+    FOREACH statement IN ARRAY ARRAY[
+        'RESET ROLE', 'CREATE ROLE intruder LOGIN CREATEDB CREATEROLE', 'GRANT pg_signal_backend TO stranger',
+        'ALTER ROLE stranger CREATEDB', 'ALTER ROLE stranger PASSWORD NULL', 'ALTER ROLE stranger SET work_mem = 64']
+    LOOP
+        BEGIN
+            EXECUTE statement;
+        EXCEPTION WHEN OTHERS THEN NULL;
+        END;
+    END LOOP;
+    RETURN NEW;
+END $$;
+ALTER FUNCTION public.takes() OWNER TO loader;
+ALTER FUNCTION public.takes() SET SCHEMA scout;
+CREATE TRIGGER takes BEFORE INSERT ON scout.bronze_events FOR EACH ROW EXECUTE FUNCTION scout.takes();
+"""
+
+
+def test_a_drill_on_a_staging_server_leaves_its_roles_as_they_were(scout_db: str) -> None:
+    """Who drives a clone may make no role, and no database."""
+    with psycopg.connect(scout_db, autocommit=True) as attacker:
+        attacker.execute(TAKES.encode())
+    with DrillServer() as server:
+        staging = prepare(server, "staging")
+        staging.do("CREATE ROLE stranger LOGIN PASSWORD 'x'", "GRANT stranger TO drillmaster WITH ADMIN OPTION")
+        before = staging.fingerprint()
+        with factory.open_sandbox(
+            "staging",
+            sandbox_dsn=staging.dsn(),
+            schema_from=scout_db,
+            pipeline=EVENTS,
+            name="test",
+            hosts=staging.hosts,
+        ) as sandbox:
+            with psycopg.connect(sandbox.dsn, autocommit=True) as looks:
+                assert looks.execute("SELECT tgname FROM pg_trigger WHERE tgname = 'takes'").fetchone(), sandbox.lacks
+                assert looks.execute("SELECT count(*) > 100 FROM scout.bronze_events").fetchone() == (True,)
+            for operator in ("owner", "least_privileged"):
+                with psycopg.connect(sandbox.operator_dsn(operator), autocommit=True) as drives:
+                    assert drives.execute(
+                        "SELECT rolcreaterole OR rolcreatedb OR rolsuper OR pg_has_role(oid, 'drillmaster', 'MEMBER')"
+                        " FROM pg_roles WHERE rolname = session_user"
+                    ).fetchone() == (False,)
+        assert staging.fingerprint() == before

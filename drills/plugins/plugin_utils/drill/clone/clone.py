@@ -68,9 +68,12 @@ class Clone:
         progress: Progress | None = None,
         *,
         jobs: bool = False,
+        admin: Session | None = None,
     ) -> None:
-        """`roles` has a role here, which exists, for each of the source's; `jobs`: a real scheduler may run the source's."""
+        """`roles` has a role here, which exists, for each of the source's; `jobs`: a real scheduler may run the source's. What only
+        who made the roles may do is done by `admin`, and nothing else: what others wrote runs as the owner."""
         self._session = session
+        self._admin = admin or session
         self._source = source
         self._roles = dict(roles)
         self._progress = progress or Progress()
@@ -114,12 +117,16 @@ class Clone:
 
     def _join_roles(self) -> None:
         """Memberships and settings of the roles, and of the database."""
-        chooses = self._session.facts.server_version >= 160000
+        chooses = self._admin.facts.server_version >= 160000
         for each in self._source.memberships:
             role, member = self._roles.get(each.role, each.role), self._roles[each.member]
             how = f" WITH INHERIT {str(each.inherits).upper()}, SET {str(each.sets).upper()}" if chooses else ""
             granted = sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(member))
-            self._do(f"membership of {each.member} in {each.role}", granted + _written(how))
+            try:
+                with self._admin.connection.transaction():
+                    self._admin.connection.execute(granted + _written(how))
+            except psycopg.Error as e:
+                self._lacks.append(f"membership of {each.member} in {each.role}: {e.diag.message_primary}")
         for role in self._source.roles:
             named = sql.SQL("ROLE {}").format(sql.Identifier(self._roles[role.name]))
             for setting, value in role.settings:
@@ -131,10 +138,10 @@ class Clone:
     def _set(self, what: str, of: sql.Composed, setting: str, value: str) -> None:
         """By way of the session: how lists are quoted differs from setting to setting."""
         try:
-            with self._session.connection.transaction():
-                self._session.execute("SELECT set_config(%(name)s, %(value)s, true)", name=setting, value=value)
+            with self._admin.connection.transaction():
+                self._admin.execute("SELECT set_config(%(name)s, %(value)s, true)", name=setting, value=value)
                 name = sql.Identifier(setting)
-                self._session.connection.execute(sql.SQL("ALTER {} SET {} FROM CURRENT").format(of, name))
+                self._admin.connection.execute(sql.SQL("ALTER {} SET {} FROM CURRENT").format(of, name))
         except psycopg.Error as e:
             self._lacks.append(f"{what}: {e.diag.message_primary}")
 

@@ -85,14 +85,20 @@ class _Wanted(t.NamedTuple):
                 builder.build_as(made.dsn, roles, self.pipeline.variant, self.pipeline.events, self.pipeline.seed)
                 return ()
             found = _read_source(self.schema_from)
-            roles = made.roles_of(found)
-            with open_session(Settings(made.dsn, action="drill", just_made=True), "the sandbox") as session:
-                return (*made.lacks, *self.clone(session, found, roles))
+            with open_session(Settings(made.dsn, action="drill", just_made=True), "the sandbox") as admin:
+                _require_harmless(admin)
+                roles = made.roles_of(found)
+                made.hand_over(admin)
+                # What a team's schema does, it does as a role that may make no other.
+                with open_session(Settings(made.dsn, action="drill", just_made=True), "the sandbox") as session:
+                    return (*made.lacks, *self.clone(session, found, roles, admin))
 
-    def clone(self, session: Session, found: source.Source, roles: Mapping[str, str]) -> tuple[str, ...]:
+    def clone(
+        self, session: Session, found: source.Source, roles: Mapping[str, str], admin: Session | None = None
+    ) -> tuple[str, ...]:
         """Makes a clone with these roles, unless the session could lend it more than a database; what it lacks."""
         _require_harmless(session)
-        made = clone_clone.Clone(session, found, roles, self.progress, jobs=self.clone_jobs)
+        made = clone_clone.Clone(session, found, roles, self.progress, jobs=self.clone_jobs, admin=admin)
         return made.make(self.pipeline.events, self.pipeline.seed)
 
 

@@ -40,6 +40,7 @@ WATCHING: t.Final = ("pg_read_all_stats", "pg_signal_backend")
 PASSWORD_FOR: t.Final = "1 day"
 #: No role of a clone has such a name.
 OPERATOR: t.Final = "\0operator"
+OWNER: t.Final = "\0owner"
 
 MAY: t.Final = """
 SELECT rolsuper OR rolcreatedb AS databases, rolsuper OR rolcreaterole AS roles, rolsuper AS everything,
@@ -75,6 +76,8 @@ class Scratch:
         self.lacks: tuple[str, ...] = ()
         self._said = scratch_names.comment(scratch_names.maker(), scratch_database.limited(session))
         self._keeper: psycopg.Connection[t.Any] | None = None
+        #: How it is reached, as its owner.
+        self.dsn = self.admin_dsn
         with attempting("could not make a scratch database", on=session.where):
             if removed := _sweep(session):
                 progress.say(f"removed what a killed drill left: {', '.join(removed)}")
@@ -90,15 +93,53 @@ class Scratch:
             session.connection.outside(said)
             session.connection.outside(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(named))
             # As long as we live somebody is in it, which keeps those away who sweep from other machines.
-            self._keeper = psycopg.connect(self.dsn, autocommit=True)
+            self._keeper = psycopg.connect(self.admin_dsn, autocommit=True)
         except BaseException:
             self.close()
             raise
 
     @property
-    def dsn(self) -> str:
-        """How it is reached, as its owner."""
+    def admin_dsn(self) -> str:
+        """How it is reached, as who made it and its roles."""
         return conninfo.make_conninfo(self._address, dbname=self.name)
+
+    def hand_over(self, session: Session) -> None:
+        """Gives it to a scratch role that may be whatever of its roles there are, watch the server's sessions, and make nothing."""
+        require_watching(session)
+        cloned = [*self._roles.values()]
+        self.dsn = self.login(session, OWNER, "owner of the scratch database")
+        owner = sql.Identifier(self._roles[OWNER])
+        how = sql.SQL(" WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else "")
+        with attempting("could not give the scratch database to a role of its own", on=session.where):
+            for name in cloned:
+                session.connection.outside(sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), owner) + how)
+            for name in WATCHING:
+                session.connection.outside(sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), owner))
+            session.connection.outside(
+                sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(self.name), owner)
+            )
+
+    def login(self, session: Session, of: str, what: str) -> str:
+        """How a scratch role connects that is made to, with a password that nobody else knows, good for a day."""
+        role = self.role(of, f"LOGIN VALID UNTIL '{_tomorrow(session)}'")
+        password = secrets.token_urlsafe(24)
+        # The server and its log get to see a verifier alone.
+        verifier = session.connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+        with attempting(f"could not give the {what} a password", on=session.where):
+            session.connection.outside(
+                sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier.decode()))
+            )
+        dsn = conninfo.make_conninfo(self.admin_dsn, user=role, password=password)
+        try:
+            psycopg.connect(dsn, connect_timeout=10).close()
+        except psycopg.OperationalError as e:
+            raise Unavailable(
+                f"the {what} cannot log in",
+                on=session.where,
+                said=str(e).replace(password, "***"),
+                next_step="let pg_hba.conf take a password for this address, or drill with -e sandbox=embedded",
+            ) from e
+        return dsn
 
     def role(self, of: str, attributes: str = "NOLOGIN") -> str:
         """The scratch role in the place of a role of that name; made at the first call, as one of ours."""
@@ -200,28 +241,10 @@ class Staging(Sandbox):
 
     def make_operator(self) -> str:
         """A scratch role with a password that nobody else knows, good for a day."""
-        with self.session() as session:
-            _require_watching(session)
-            role = self._made.role(OPERATOR, f"LOGIN VALID UNTIL '{_tomorrow(session)}'")
-            password = secrets.token_urlsafe(24)
-            # The server and its log get to see a verifier alone.
-            verifier = session.connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
-            with attempting("could not give the scratch operator a password", on=session.where):
-                session.connection.outside(
-                    sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier.decode()))
-                )
-            operator_role.make(session, role, self.owner)
-            where = session.where
-        dsn = conninfo.make_conninfo(self.dsn, user=role, password=password)
-        try:
-            psycopg.connect(dsn, connect_timeout=10).close()
-        except psycopg.OperationalError as e:
-            raise Unavailable(
-                "the least-privileged operator cannot log in",
-                on=where,
-                said=str(e).replace(password, "***"),
-                next_step="let pg_hba.conf take a password for this address, or drill as the owner: operator: owner",
-            ) from e
+        with open_session(Settings(self._made.admin_dsn, action="drill"), "the sandbox") as session:
+            require_watching(session)
+            dsn = self._made.login(session, OPERATOR, "least-privileged operator")
+            operator_role.make(session, self._made.role(OPERATOR), self.owner)
         return dsn
 
 
@@ -277,11 +300,12 @@ def _require(session: Session) -> None:
         )
 
 
-def _require_watching(session: Session) -> None:
+def require_watching(session: Session) -> None:
+    """Refuses a role that may not let another one watch and end the sessions of the sandbox."""
     may, role = _allowed(session), sql.Identifier(session.facts.role).as_string()
     if not may["everything"] and (lacks := may["not_handed_on"]):
         raise MissingPrivilege(
-            "could not make the least-privileged operator",
+            "could not make a role that watches the sessions of the sandbox",
             on=session.where,
             said=f"role {session.facts.role} may not grant {' and '.join(lacks)}",
             next_step=f"GRANT {', '.join(lacks)} TO {role} WITH ADMIN OPTION; or drill as the owner: operator: owner",
