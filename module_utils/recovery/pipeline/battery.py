@@ -37,22 +37,18 @@ AGAIN: t.Final = 1000
 LINES: t.Final = 12
 MOST_LINES: t.Final = 60
 
-#: Of each kind the newest event; those first that stand for what is asked first.
+#: Of each kind the newest event; those first that stand for what is asked first. What silver has of them was no malformed event, unless
+#: somebody changed it since.
 KINDS = """
 WITH newest AS MATERIALIZED (
     SELECT p.event_id FROM {etl_ledger} AS p WHERE p.processed_at IS NOT NULL ORDER BY p.processed_at DESC LIMIT %(looked_at)s
 ), known AS MATERIALIZED (
-    SELECT b.event_id, b.ingested_at, b.source_system, b.event_data AS e
-    FROM newest JOIN {bronze} AS b ON b.event_id = newest.event_id
-    WHERE {sale} IS NOT NULL AND NOT ({malformed}) AND EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = {sale})
-), measured AS MATERIALIZED (
-    SELECT k.*, coalesce((e ->> 'total_amount')::numeric, 0) AS total,
-           CASE WHEN jsonb_typeof(e -> 'items') = 'array' THEN jsonb_array_length(e -> 'items') ELSE 0 END AS lines
-    FROM known AS k
+    SELECT b.event_id, b.ingested_at, b.source_system, b.event_data AS e, s.total_amount AS total, s.item_count AS lines
+    FROM newest JOIN {bronze} AS b ON b.event_id = newest.event_id JOIN {transactions} AS s ON s.transaction_id = {sale}
 ), kinds AS (
-    SELECT m.event_id, m.ingested_at, v.place, v.what, v.what || coalesce(' ' || v.value, '') AS kind
-    FROM measured AS m CROSS JOIN LATERAL (VALUES
-        (1, 'source', m.source_system), (2, 'payment method', e ->> 'payment_method'), (3, 'region', e ->> 'region'),
+    SELECT k.event_id, k.ingested_at, v.place, v.what, v.what || coalesce(' ' || v.value, '') AS kind
+    FROM known AS k CROSS JOIN LATERAL (VALUES
+        (1, 'source', k.source_system), (2, 'payment method', e ->> 'payment_method'), (3, 'region', e ->> 'region'),
         (4, 'customer type', e ->> 'customer_type'), (4, 'discount', CASE WHEN e ? 'discount_amount' THEN 'given' END),
         (4, 'campaign', CASE WHEN e ->> 'campaign_id' IS NOT NULL THEN 'given' END),
         (5, 'hour', substring(e ->> 'ts' FROM '[T ]([0-9][0-9]):')),
@@ -60,26 +56,25 @@ WITH newest AS MATERIALIZED (
         (6, 'payload of', (SELECT md5(string_agg(key || jsonb_typeof(value), ',' ORDER BY key)) FROM jsonb_each(e))),
         (6, 'items of', (
             SELECT md5(string_agg(DISTINCT shape, ';'))
-            FROM jsonb_array_elements(CASE WHEN lines > 0 THEN e -> 'items' ELSE '[]' END) AS item
+            FROM jsonb_array_elements(CASE WHEN jsonb_typeof(e -> 'items') = 'array' THEN e -> 'items' ELSE '[]' END) AS item
             CROSS JOIN LATERAL (SELECT string_agg(key || jsonb_typeof(value), ',' ORDER BY key) AS shape
                                 FROM jsonb_each(CASE WHEN jsonb_typeof(item) = 'object' THEN item ELSE '{{}}' END)) AS i))
     ) AS v (place, what, value) WHERE v.value IS NOT NULL
-    UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the most line items' FROM measured ORDER BY lines DESC LIMIT 1)
-    UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the largest total' FROM measured ORDER BY total DESC LIMIT 1)
-    UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the smallest total' FROM measured ORDER BY total LIMIT 1)
+    UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the most line items' FROM known ORDER BY lines DESC LIMIT 1)
+    UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the largest total' FROM known ORDER BY total DESC LIMIT 1)
+    UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the smallest total' FROM known ORDER BY total LIMIT 1)
 ), newest_of_kind AS (
     SELECT DISTINCT ON (kind) kind, what, place, event_id, ingested_at FROM kinds ORDER BY kind, ingested_at DESC, event_id
 ), chosen AS (
-    SELECT kind, place, event_id FROM (
+    SELECT event_id, min(place) AS place, count(*) AS number, array_agg(left(kind, 60) ORDER BY place, kind) AS kinds FROM (
         SELECT k.*, row_number() OVER (PARTITION BY what ORDER BY ingested_at DESC, kind) AS nth FROM newest_of_kind AS k) AS numbered
-    WHERE nth <= %(of_each)s
+    WHERE nth <= %(of_each)s GROUP BY event_id
 )
-SELECT c.event_id::text AS event_id, array_agg(left(c.kind, 60) ORDER BY c.place, c.kind) AS kinds,
-       m.e ->> 'transaction_id' AS transaction_id, m.e ->> 'ts' AS ts, m.lines,
-       m.e #>> '{{items,0,product_id}}' AS product,
-       row_number() OVER (ORDER BY isfinite(m.ingested_at) DESC, m.ingested_at DESC, c.event_id) = 1 AS latest
-FROM chosen AS c JOIN measured AS m ON m.event_id = c.event_id
-GROUP BY c.event_id, m.e, m.lines, m.ingested_at ORDER BY min(c.place), count(*) DESC, c.event_id LIMIT %(copied)s
+SELECT c.event_id::text AS event_id, c.kinds, b.event_data ->> 'transaction_id' AS transaction_id, b.event_data ->> 'ts' AS ts,
+       (SELECT k.lines FROM known AS k WHERE k.event_id = c.event_id) AS lines, b.event_data #>> '{{items,0,product_id}}' AS product,
+       row_number() OVER (ORDER BY isfinite(b.ingested_at) DESC, b.ingested_at DESC, c.event_id) = 1 AS latest
+FROM chosen AS c JOIN {bronze} AS b ON b.event_id = c.event_id WHERE NOT ({malformed})
+ORDER BY c.place, c.number DESC, c.event_id LIMIT %(copied)s
 """
 
 SEND: t.Final = """
@@ -181,8 +176,7 @@ def differing(session: Session, copies: Sequence[Copy], pipeline: Actor) -> dict
     of = {copy.transaction_id: copy for copy in copies}
     model = expected_silver.Model(row_images.tables(session), session.facts.server_version)
     with event_queue.in_its_time_zone(session, pipeline):
-        unjudged = model.unjudged(session)
-        wrong = model.wrong(session, [*of], [copy.event_id for copy in copies], unjudged)
+        wrong = model.wrong(session, [*of], [copy.event_id for copy in copies], model.unjudged(session))
     return {of[name].kind: fields for name, fields in wrong.items()}
 
 

@@ -183,19 +183,14 @@ class Trials:
             raise _Failed(FAILED, said, next_step=f"look at {etl}: it marks events that it does not load")
         self._take_all(todo, copies)
         self.sale, self.copies = sale, copies
-        self._require_right(todo, copies)
         later = self._send_copies(sale, todo, lambda _: battery.again(copies), after=battery.AGAIN)
         self._execute(todo)
         self._take_all(todo, later)
-        self._require_right(todo, [*copies, *later])
-        return "it loads"
-
-    def _require_right(self, todo: Todo, copies: list[battery.Copy]) -> None:
-        """Raises _Failed where silver has other than the events of these sales say."""
-        if wrong := battery.differing(self.session, copies, acting.actor(self.session, todo.job.owner)):
+        if wrong := battery.differing(session, [*copies, *later], acting.actor(session, todo.job.owner)):
             said = f"it writes sales otherwise than their events say: {battery.in_words(wrong)}"
-            step = f"compare {contract.names().etl} with the release's; rollback.yml restores it, where a release has been captured"
+            step = f"compare {etl} with the release's; rollback.yml restores it, where a release has been captured"
             raise _Failed(FAILED, said, next_step=step)
+        return "it loads"
 
     def _take_all(self, todo: Todo, copies: list[battery.Copy]) -> None:
         """Runs the command until it has taken all of them, for batches may be small; raises _Failed where it passes over one."""
