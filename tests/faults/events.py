@@ -16,6 +16,11 @@ LAST_WEEK = "processed_at = now() - interval '7 days', updated_at = now() - inte
 LETTER = "INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, failed_at) SELECT '{}', 'E', 'e', now()"
 HOUR = "WHERE ingested_at > now() - interval '1 hour'"
 LATEST_SALES = f"transaction_id IN (SELECT transaction_id FROM {SILVER} ORDER BY processed_at DESC LIMIT 40)"
+KEY_OF_SILVER = "WHERE indexrelid = 'scout.silver_transactions_transaction_id_key'::regclass"
+SALES_AGAIN = f"""
+INSERT INTO {SILVER} SELECT (jsonb_populate_record(NULL::{SILVER}, to_jsonb(t) || jsonb_build_object('id', gen_random_uuid()))).*
+FROM {SILVER} AS t ORDER BY processed_at DESC LIMIT 40
+"""
 A_THIRD = "abs(hashtext(event_id::text)) % 3 = 0"
 OTHER_FORM = "jsonb_build_object('sale', event_data)"
 OLD_SALES = f"SELECT transaction_id FROM {SILVER} WHERE processed_at < now() - interval '3 hours' ORDER BY processed_at LIMIT 300"
@@ -106,6 +111,11 @@ FAULTS = {
         (f"UPDATE {LINES} SET unit_price = unit_price / 2 WHERE {LATEST_SALES}",
          f"UPDATE {SILVER} SET total_amount = total_amount / 2 WHERE {LATEST_SALES}", *FRESH_GOLD),
         altered("total_amount"),
+    ),
+    "sales that a corrupt key let in twice": Fault(
+        (f"UPDATE pg_index SET indisready = false {KEY_OF_SILVER}", SALES_AGAIN, f"UPDATE pg_index SET indisready = true {KEY_OF_SILVER}",
+         *FRESH_GOLD),
+        by_check("duplicate_sales", code=43),
     ),
     "a hole of days ago": Fault(
         (f"DELETE FROM {SILVER} WHERE transaction_id IN ({OLD_SALES})", *FRESH_GOLD),

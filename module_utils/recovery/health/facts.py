@@ -287,8 +287,12 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
     wider.server = budget.read("server", surroundings.server)
     silver = contract.names().transactions
     no_key = any(name.startswith("unique index on ") and f" {silver} " in name for name in gone)
-    # Its key is one of each partition at most.
-    if no_key or budget.read("partitioned", functools.partial(objects.is_partitioned, table=silver)):
+    # Its key is one of each partition at most; and an index may be corrupt, which is looked at where that takes no time.
+    if (
+        no_key
+        or budget.read("partitioned", functools.partial(objects.is_partitioned, table=silver))
+        or budget.read("few_sales", losses.few_sales)
+    ):
         wider.duplicates = budget.read("duplicates", losses.duplicates)
     wider.updated_minutes = budget.read("updated", losses.updated_minutes)
     if ledger.present:

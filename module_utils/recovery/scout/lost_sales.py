@@ -43,7 +43,7 @@ FROM lost
 SINCE = """
 b.ingested_at >= (SELECT coalesce(min(date_key), 'infinity') FROM {transactions})
 """
-SIZE = "SELECT greatest(reltuples, 0)::float8 AS events FROM pg_catalog.pg_class WHERE oid = to_regclass(%(name)s)"
+SIZE = "SELECT greatest(reltuples, 0)::float8 AS rows FROM pg_catalog.pg_class WHERE oid = to_regclass(%(name)s)"
 
 #: Days of which a view counts more sales than silver has.
 MORE = """
@@ -61,7 +61,7 @@ def sample(session: Session) -> Row:
 
 def part_of(session: Session, table: str, rows: int) -> sql.Composable:
     """What takes about so many rows of a table, by its statistics, after its name in a FROM; nothing where it has no more."""
-    share = min(100.0, 100.0 * rows / max(session.row(SIZE, name=table)["events"], 1.0))
+    share = min(100.0, 100.0 * rows / max(size(session, table), 1.0))
     return sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(share)) if share < 100.0 else sql.SQL("")
 
 
@@ -81,6 +81,11 @@ def shown_by_gold(session: Session, found: Iterable[View]) -> tuple[str, Row] | 
         if (row := _lost(session, sql.SQL(""), written))["lost"]:
             return view.full_name, row
     return None
+
+
+def size(session: Session, table: str) -> float:
+    """How many rows a table has by its statistics; 0 where nobody has looked yet."""
+    return session.row(SIZE, name=table)["rows"]
 
 
 def window(lost: Row) -> str:
