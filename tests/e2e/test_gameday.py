@@ -127,9 +127,10 @@ def test_the_oracle_finds_out(lie: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 UNDONE = {
+    # No other undo refreshes gold while a sale is missing in silver.
     "drops a sale": (
         "DELETE FROM scout.silver_transactions WHERE id IN (SELECT id FROM scout.silver_transactions ORDER BY id LIMIT 1)",
-        "undone and undone again, every value is as it was",
+        "the undo that is offered is accepted",
     ),
     "touches a store": (
         "UPDATE scout.dim_store SET store_name = store_name || '!' WHERE store_id IN (SELECT min(store_id) FROM scout.dim_store)",

@@ -84,8 +84,9 @@ def shown_by_gold(session: Session, found: Iterable[View]) -> tuple[str, Row] | 
 
 
 def size(session: Session, table: str) -> float:
-    """How many rows a table has by its statistics; 0 where nobody has looked yet."""
-    return session.row(SIZE, name=table)["rows"]
+    """How many rows a table has by its statistics; 0 where nobody has looked yet, or there is none of that name."""
+    found = session.rows(SIZE, name=table)
+    return found[0]["rows"] if found else 0.0
 
 
 def window(lost: Row) -> str:
