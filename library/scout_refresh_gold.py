@@ -47,6 +47,12 @@ options:
     description: For check mode after a step that would change silver. Every view counts as stale.
     type: bool
     default: false
+  accept_lost:
+    description:
+      - Refresh also where a view shows sales that silver has lost although bronze has their events. Otherwise the task fails with the
+        window recovery that rebuilds them, for the view may be the last right copy.
+    type: bool
+    default: false
   only_lock:
     description:
       - Refresh nothing, and only see whether Scout's refresh lock can be taken, or will be free by then; the emergency reset asks
@@ -116,6 +122,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "force": {"type": "bool", "default": False},
     "refresh_timeout_seconds": {"type": "float", "default": 1800.0},
     "attempts": {"type": "int", "default": 5},
+    "accept_lost": {"type": "bool", "default": False},
     "expect_changes": {"type": "bool", "default": False},
     "only_lock": {"type": "bool", "default": False},
     "stuck_after_seconds": {"type": "float", "default": 600.0},

@@ -377,7 +377,7 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     every = params["force"] or (call.check and params["expect_changes"])
     todo = [f.view for f in before if every or f.state != "fresh"]
     refresh_gold.require(call.session, todo)
-    if todo and not params["force"]:
+    if todo and not (params["force"] or params["accept_lost"]):
         refresh_gold.refuse_hole(call.session, todo)
     done, told = list[refresh_gold.Refreshed](), _nothing_recorded()
     taken = _ask_first(call, params, "refresh") if todo else []
