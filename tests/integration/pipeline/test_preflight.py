@@ -190,7 +190,7 @@ def test_an_assessment_tells_once_all_that_a_missing_grant_hides(scout_db: str, 
         "stale_gold_views",
     }
     [first] = result["diagnoses"]
-    assert first["cause"] == "insufficient privileges to see: gold, linking, alerts"
+    assert first["cause"] == "insufficient privileges to see: gold, linking, alerts, damaged"
     assert first["evidence"] == "permission denied for table silver_line_items"
     assert first["next_command"].startswith("ansible-playbook playbooks/preflight.yml")
 

@@ -29,7 +29,7 @@ SELECT sale, array_agg(event_id::text ORDER BY ingested_at, event_id) AS events,
 FROM (
     SELECT {sale} AS sale, b.event_id, b.ingested_at, {malformed} AS malformed
     FROM {bronze} AS b
-    WHERE {sale} = ANY(%(sales)s) AND b.event_type = {transaction_event} AND isfinite(b.ingested_at)
+    WHERE {sale} = ANY(%(sales)s) AND b.event_type = {transaction_event} AND b.ingested_at BETWEEN '1970-01-01' AND '9000-01-01'
       AND (EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
            OR EXISTS (SELECT FROM {transactions} AS t WHERE t.source_event_id = b.event_id))
 ) AS fed
