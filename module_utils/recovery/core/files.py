@@ -101,6 +101,8 @@ def beside(path: Path) -> Generator[tuple[int, str]]:
     Raises OSError as `real` does, and for a part that has become a link since: whoever owns a folder on the way may exchange it
     for one at any time, so nothing is reached by its path again."""
     there = real(path)
+    if not there.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     at = os.open("/", FOLDER)
     try:
         for part in there.parts[1:-1]:

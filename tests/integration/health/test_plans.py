@@ -35,10 +35,16 @@ WHERE relnamespace = 'scout'::regnamespace
 """
 
 #: What is pending, and what is broken however old it is, no index tells.
-ALWAYS = {"backlog": {"bronze_events", "etl_processed"}, "older": {"silver_transactions"}}
+#: Of `damaged` some rows alone, of all days.
+ALWAYS = {
+    "backlog": {"bronze_events", "etl_processed"},
+    "older": {"silver_transactions"},
+    "damaged": {"silver_transactions"},
+}
 UNLESS_INDEXED = {
     "bronze": {"bronze_events"},
     "types": {"bronze_events"},
+    "unloaded": {"bronze_events"},
     "flow": {"bronze_events"},
     "gold": {"silver_transactions"},
     "updated": {"silver_transactions"},
