@@ -114,7 +114,7 @@ def test_the_document_tells_what_happened(scout_db: str) -> None:
     with connect(scout_db) as connection:
         connection.execute("ALTER TABLE scout.silver_transactions ADD CONSTRAINT sane CHECK (store_id <> 'S-404')")
         generator.insert(connection, generator.transaction(4711, 1, store_id="S-404"), source_system="pos-sync")
-    result = call("scout_drain", scout_db, incident="INC-7")
+    result = call("scout_drain", scout_db, incident="INC-7", max_poison_share=1.0)
     [(details, source)] = rows(scout_db, "SELECT error_details, source_system FROM scout.bronze_events_dlq")
     assert details.pop("event")["event_type"] == "transaction.v1"
     assert details.pop("detail").startswith("Failing row contains (")
