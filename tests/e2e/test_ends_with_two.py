@@ -82,7 +82,7 @@ def test_gold_is_not_fresh_for_long_without_its_job(healthy: Pipeline, quick: Qu
 
 BREAKS = """
 CREATE FUNCTION scout.refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF NEW.store_id = '{store}' THEN PERFORM scout.not_there(); END IF;
+    IF NEW.transaction_id = '{sale}' THEN PERFORM scout.not_there(); END IF;
     RETURN NEW;
 END; $$;
 CREATE TRIGGER refuses BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.refuses();
@@ -90,17 +90,17 @@ CREATE TRIGGER refuses BEFORE INSERT ON scout.silver_transactions FOR EACH ROW E
 
 
 def test_a_resume_says_which_recovery_is_not_finished(healthy: Pipeline, quick: Quick) -> None:
-    """Its ETL works for a test sale, and not for those that the recovery is about."""
+    """Its ETL works for test sales, and not for one that the recovery is about."""
     window = library.lost_window(healthy.dsn)
     healthy.execute("SELECT scout.load_silver_from_bronze(2000)")
     options: dict[str, Any] = {name: at.isoformat() for name, at in window.items()}
-    store = healthy.one(
-        "SELECT b.event_data ->> 'store_id' FROM scout.bronze_events AS b WHERE b.event_type = 'transaction.v1'"
+    sale = healthy.one(
+        "SELECT b.event_data ->> 'transaction_id' FROM scout.bronze_events AS b WHERE b.event_type = 'transaction.v1'"
         " AND b.ingested_at >= %s AND b.ingested_at < %s AND NOT EXISTS"
         " (SELECT FROM scout.silver_transactions AS t WHERE t.transaction_id = b.event_data ->> 'transaction_id') LIMIT 1",
         *window.values(),
     )
-    healthy.execute(BREAKS.format(store=store))
+    healthy.execute(BREAKS.format(sale=sale))
     assert quick.play("window_recovery", healthy.dsn, **options).rc == 2
     resumed = quick.play("resume_ingestion", healthy.dsn)
     assert resumed.rc == 2, resumed.text
