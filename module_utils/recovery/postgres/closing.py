@@ -91,7 +91,7 @@ BEGIN
         ) AS left_behind;
     END IF;
     IF told IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'SRC01', MESSAGE = told;
+        RAISE EXCEPTION USING ERRCODE = {code}, MESSAGE = told;
     END IF;
 END $scout_recovery$
 """
@@ -100,7 +100,11 @@ END $scout_recovery$
 def look(locked: Sequence[str] | None = None) -> sql.Composed:
     """The look, in a transaction of one snapshot with what was locked before that (names with their schema), else in one of which
     each statement has its own."""
-    return sql.SQL(LOOK).format(locked=sql.Literal([*(locked or ())]), one_snapshot=sql.Literal(locked is not None))
+    return sql.SQL(LOOK).format(
+        locked=sql.Literal([*(locked or ())]),
+        one_snapshot=sql.Literal(locked is not None),
+        code=sql.Literal(SQLSTATE),
+    )
 
 
 def refused(error: psycopg.Error, role: str, where: str) -> NotConverged:

@@ -79,8 +79,8 @@ WHERE what = 'all' AND nameless >= %(some)s AND nameless * 10 > typed
          AND of.name = CASE of.what WHEN 'source' THEN b.source_system ELSE b.event_data ->> 'store_id' END))
 ORDER BY unread DESC, what, name LIMIT 5
 """
-#: Fewer than this are no stream of sales.
-SOME_EVENTS: t.Final = 10
+#: Fewer than this of one source or store may be a test of somebody's.
+LEAST_UNREAD: t.Final = 10
 
 #: Sales that have not happened yet; a day is left for time zones.
 FUTURE = """
@@ -109,7 +109,7 @@ def types(session: Session) -> Row:
 
 def unloaded(session: Session) -> list[Row]:
     """Sources and stores whose events of the last hour make no sales, the worst first."""
-    return session.rows(contract.compose(UNLOADED), some=SOME_EVENTS)
+    return session.rows(contract.compose(UNLOADED), some=LEAST_UNREAD)
 
 
 def in_words(row: Row) -> str:
