@@ -118,8 +118,8 @@ class Wider:
     triggers: list[Row] | None = None
     prepared: list[Row] | None = None
     interrupted: list[Row] | None = None
-    types: Row | None = None
-    unloaded: list[Row] | None = None
+    #: All that arrived within the last hour, and the sources and stores of it of which nothing is loaded.
+    arrived: list[Row] | None = None
     future: Row | None = None
     duplicates: int | None = None
     server: list[str] | None = None
@@ -238,8 +238,7 @@ def read(
         most = quality.most_sales(budget_seconds)
         looked = budget.read("alerts", functools.partial(quality.alerts, hours=alert_hours, most=most))
         found.alerts, sales_limited = looked or ([], False)
-        found.wider.types = budget.read("types", losses.types)
-        found.wider.unloaded = budget.read("unloaded", losses.unloaded)
+        found.wider.arrived = budget.read("arrived", losses.arrived)
         found.wider.future = budget.read("future", losses.future)
         found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours, most=most))
         found.wider.lost_of_all = budget.read("older_losses", lost_sales.sample)

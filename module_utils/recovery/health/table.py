@@ -213,9 +213,9 @@ def _altered(found: Facts) -> Measured:
 
 
 def _unloaded(found: Facts) -> Measured:
-    rows = found.wider.unloaded
-    if rows is None:
+    if found.wider.arrived is None:
         return Measured(None)
+    rows = [row for row in found.wider.arrived if row["unloaded"]]
     return Measured(float(len(rows)), "; ".join(map(losses.in_words, rows)))
 
 
@@ -360,7 +360,7 @@ CHECKS: t.Final = (
     Figure("blocked_events", "the oldest pending {bronze}", ("backlog", "head", "suspects", "repeats"), _blocked),
     Figure("lost_events", "{etl_ledger} without {transactions}", ("lost",), _lost),
     Figure("altered_sales", "{transactions} beside {bronze}", ("damaged",), _altered),
-    Figure("unloaded_sources", "{bronze}, last hour", ("unloaded",), _unloaded),
+    Figure("unloaded_sources", "{bronze}, last hour", ("arrived",), _unloaded),
     Figure("jobs_present", "cron.job", JOBS, _jobs_present),
     Figure("jobs_active", "cron.job", ("jobs", *JOBS), _jobs_active, flow=True),
     Figure("job_runs", RUNS_OF_JOBS, (*JOBS, "job_runs"), _job_runs, flow=True, past=True),

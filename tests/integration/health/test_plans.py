@@ -43,8 +43,7 @@ ALWAYS = {
 }
 UNLESS_INDEXED = {
     "bronze": {"bronze_events"},
-    "types": {"bronze_events"},
-    "unloaded": {"bronze_events"},
+    "arrived": {"bronze_events"},
     "flow": {"bronze_events"},
     "gold": {"silver_transactions"},
     "updated": {"silver_transactions"},

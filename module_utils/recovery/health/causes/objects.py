@@ -93,7 +93,9 @@ def triggers(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
 def swallowed(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     """Events that arrive and that the ETL never loads: of some sources, or of all, and silver stands still."""
     if status.get("silver_staleness") not in ("warn", "fail"):
-        for each in (found.wider.unloaded or []) if status.get("unloaded_sources") == "fail" else []:
+        for each in found.wider.arrived or []:
+            if not each["unloaded"] or status.get("unloaded_sources") != "fail":
+                continue
             fix = "have it send the type and the transaction_id that the ETL loads; what came stays in bronze"
             yield cause(
                 f"{each['what']} {each['name'] or 'sources'} sends what the ETL does not load",
@@ -101,18 +103,18 @@ def swallowed(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
                 fix,
             )
         return
-    row = found.wider.types
-    if row and row["others"] >= SOME_EVENTS and row["others"] > row["sales"]:
+    row = next(iter(found.wider.arrived or []), None)
+    if row and row["others"] >= SOME_EVENTS and row["others"] > row["typed"]:
         what = (
             f"events arrive as type {row['type']}, which the ETL ignores: it loads {contract.names().transaction_event}"
         )
-        evidence = f"{row['others']:,} of {row['others'] + row['sales']:,} events of the last hour"
+        evidence = f"{row['others']:,} of {row['others'] + row['typed']:,} events of the last hour"
         yield cause(
             what, evidence, "have the sources send the type that the ETL loads, or deploy an ETL that loads theirs"
         )
-    if row and row["nameless"] >= SOME_EVENTS and row["nameless"] * 2 > row["sales"]:
+    if row and row["nameless"] >= SOME_EVENTS and row["nameless"] * 2 > row["typed"]:
         what = "events arrive without a transaction_id: the ETL marks them as loaded and writes nothing"
-        evidence = f"{row['nameless']:,} of {row['sales']:,} events of the last hour, for example {row['sample']}"
+        evidence = f"{row['nameless']:,} of {row['typed']:,} events of the last hour, for example {row['sample']}"
         yield cause(what, evidence, "have the sources send transaction_id again; the events stay in bronze")
 
 

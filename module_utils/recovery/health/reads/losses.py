@@ -45,39 +45,35 @@ SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM marked WHERE t
        (SELECT count(*) FROM newest) >= %(most)s AS limited
 """
 
-#: What arrived within the last hour: of the type that the ETL loads, of others, and without what makes it a sale.
-TYPES = """
-SELECT count(*) FILTER (WHERE sale) AS sales, count(*) FILTER (WHERE NOT sale) AS others,
-       count(*) FILTER (WHERE sale AND nameless) AS nameless,
-       left(mode() WITHIN GROUP (ORDER BY event_type) FILTER (WHERE NOT sale), 60) AS type,
-       min(event_id::text) FILTER (WHERE sale AND nameless) AS sample
-FROM (SELECT event_id, event_type, event_type = %(event_type)s AS sale,
-             jsonb_typeof(event_data) <> 'object' OR NOT event_data ? 'transaction_id' AS nameless
-      FROM {bronze} WHERE ingested_at >= now() - interval '1 hour' AND ingested_at <= clock_timestamp()) AS arrived
-"""
-
-#: Of the last hour: sources and stores most of whose events make no sale, though they are of the type of sales or the same source
-#: or store sold within the day before; and all together, where more than a tenth of what is of that type makes none.
-UNLOADED = """
+#: What arrived within the last hour, all together and by source and store: of the type that the ETL loads, of others, and without
+#: what makes it a sale. `unloaded` are those most of whose events make no sale, though they are of the type of sales or the same
+#: source or store sold within the day before; and all together, where more than a tenth of what is of that type makes none.
+ARRIVED = """
 WITH arrived AS MATERIALIZED (
-    SELECT source_system AS source, CASE WHEN jsonb_typeof(event_data) = 'object' THEN event_data ->> 'store_id' END AS store,
+    SELECT event_id, source_system AS source, CASE WHEN jsonb_typeof(event_data) = 'object' THEN event_data ->> 'store_id' END AS store,
            event_type, event_type = {transaction_event} AS typed,
            event_type = {transaction_event} AND jsonb_typeof(event_data) = 'object' AND event_data ? 'transaction_id' AS sells
     FROM {bronze} WHERE ingested_at >= now() - interval '1 hour' AND ingested_at <= clock_timestamp()
 ), of AS (
     SELECT CASE WHEN grouping(source) = 0 THEN 'source' WHEN grouping(store) = 0 THEN 'store' ELSE 'all' END AS what,
            coalesce(source, store) AS name, count(*) FILTER (WHERE NOT sells) AS unread,
-           count(*) FILTER (WHERE typed AND NOT sells) AS nameless, count(*) FILTER (WHERE typed) AS typed,
-           count(*) FILTER (WHERE sells) AS sold, mode() WITHIN GROUP (ORDER BY event_type) FILTER (WHERE NOT sells) AS type
+           count(*) FILTER (WHERE typed) AS typed, count(*) FILTER (WHERE NOT typed) AS others,
+           count(*) FILTER (WHERE sells) AS sold, count(*) FILTER (WHERE typed AND NOT sells) AS nameless,
+           mode() WITHIN GROUP (ORDER BY event_type) FILTER (WHERE NOT sells) AS unread_type,
+           mode() WITHIN GROUP (ORDER BY event_type) FILTER (WHERE NOT typed) AS type,
+           min(event_id::text) FILTER (WHERE typed AND NOT sells) AS sample
     FROM arrived GROUP BY GROUPING SETS ((source), (store), ())
+), judged AS (
+    SELECT of.*, what = 'all' AND nameless >= %(some)s AND nameless * 10 > typed
+        OR what <> 'all' AND name IS NOT NULL AND unread >= %(some)s AND unread > sold AND (nameless > sold OR EXISTS (
+            SELECT FROM {bronze} AS b WHERE b.event_type = {transaction_event}
+              AND b.ingested_at >= now() - interval '1 day' AND b.ingested_at < now() - interval '1 hour'
+              AND of.name = CASE of.what WHEN 'source' THEN b.source_system ELSE b.event_data ->> 'store_id' END)) AS unloaded
+    FROM of
 )
-SELECT what, left(name, 60) AS name, unread, nameless, typed, sold, left(type, 60) AS type FROM of
-WHERE what = 'all' AND nameless >= %(some)s AND nameless * 10 > typed
-   OR what <> 'all' AND name IS NOT NULL AND unread >= %(some)s AND unread > sold AND (nameless > sold OR EXISTS (
-       SELECT FROM {bronze} AS b WHERE b.event_type = {transaction_event}
-         AND b.ingested_at >= now() - interval '1 day' AND b.ingested_at < now() - interval '1 hour'
-         AND of.name = CASE of.what WHEN 'source' THEN b.source_system ELSE b.event_data ->> 'store_id' END))
-ORDER BY unread DESC, what, name LIMIT 5
+SELECT what, left(name, 60) AS name, unread, typed, others, sold, nameless, left(unread_type, 60) AS unread_type,
+       left(type, 60) AS type, sample, unloaded
+FROM judged WHERE unloaded OR what = 'all' ORDER BY what <> 'all', unread DESC, what, name LIMIT 6
 """
 #: Fewer than this of one source or store may be a test of somebody's.
 LEAST_UNREAD: t.Final = 10
@@ -102,14 +98,9 @@ SELECT count(*) AS twice FROM (
 """
 
 
-def types(session: Session) -> Row:
-    """How many events of which kind arrived within the last hour."""
-    return session.row(contract.compose(TYPES), event_type=contract.names().transaction_event)
-
-
-def unloaded(session: Session) -> list[Row]:
-    """Sources and stores whose events of the last hour make no sales, the worst first."""
-    return session.rows(contract.compose(UNLOADED), some=LEAST_UNREAD)
+def arrived(session: Session) -> list[Row]:
+    """What arrived within the last hour: all together, and the sources and stores whose events make no sales, the worst first."""
+    return session.rows(contract.compose(ARRIVED), some=LEAST_UNREAD)
 
 
 def in_words(row: Row) -> str:
@@ -117,7 +108,7 @@ def in_words(row: Row) -> str:
     of = row["typed"] if row["what"] == "all" else row["unread"] + row["sold"]
     number = row["nameless"] if row["what"] == "all" else row["unread"]
     whose = "all sources" if row["what"] == "all" else f"{row['what']} {row['name']}"
-    what = "without a transaction_id" if row["nameless"] == number else f"most of type {row['type']}"
+    what = "without a transaction_id" if row["nameless"] == number else f"most of type {row['unread_type']}"
     return f"{whose}: {number:,} of {count(of, 'event')} of the last hour make no sale, {what}"
 
 
