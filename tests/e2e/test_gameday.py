@@ -127,15 +127,9 @@ def test_the_oracle_finds_out(lie: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 UNDONE = {
-    # No other undo refreshes gold while a sale is missing in silver.
-    "drops a sale": (
-        "DELETE FROM scout.silver_transactions WHERE id IN (SELECT id FROM scout.silver_transactions ORDER BY id LIMIT 1)",
-        "the undo that is offered is accepted",
-    ),
-    "touches a store": (
-        "UPDATE scout.dim_store SET store_name = store_name || '!' WHERE store_id IN (SELECT min(store_id) FROM scout.dim_store)",
-        "undone and undone again, every value is as it was",
-    ),
+    "drops a sale": "DELETE FROM scout.silver_transactions WHERE id IN (SELECT id FROM scout.silver_transactions ORDER BY id LIMIT 1)",
+    "touches a store": "UPDATE scout.dim_store SET store_name = store_name || '!' "
+    "WHERE store_id IN (SELECT min(store_id) FROM scout.dim_store)",
 }
 
 
@@ -150,7 +144,7 @@ def test_an_undo_is_held_to_every_value(lie: str | None, tmp_path: Path, monkeyp
         undone = type_undos(self, where, texts, required=required)
         if lie and first:
             with ground.connect(where.sandbox.dsn) as connection:
-                connection.execute(UNDONE[lie][0].encode())
+                connection.execute(UNDONE[lie].encode())
         return undone
 
     monkeypatch.setattr(Round, "type_undos", lying)
@@ -158,7 +152,8 @@ def test_an_undo_is_held_to_every_value(lie: str | None, tmp_path: Path, monkeyp
     [told] = document["scenarios"]
     checks = {check["check"]: check["passed"] for check in told["checks"]}
     assert checks["the undo puts back what was taken"]
-    assert {check for check, passed in checks.items() if not passed} == ({UNDONE[lie][1]} if lie else set())
+    broken = {"undone and undone again, every value is as it was"} if lie else set[str]()
+    assert {check for check, passed in checks.items() if not passed} == broken
 
 
 @pytest.mark.usefixtures("forked")

@@ -11,6 +11,8 @@ from tests.faults import SILVER, Fault, Seen, by_check
 LINES = "scout.silver_line_items"
 OLD_SILVER = f"UPDATE {SILVER} SET processed_at = processed_at - interval '20 minutes', updated_at = updated_at - interval '20 minutes'"
 ONE_SALE = f"transaction_id = (SELECT max(transaction_id) FROM {SILVER})"
+ONE_EVENT = f"event_data ->> 'transaction_id' = (SELECT max(transaction_id) FROM {SILVER})"
+AHEAD = "date_trunc('day', now()) + interval '3 days 12 hours'"
 RECENT = "processed_at = now(), updated_at = now()"
 LAST_WEEK = "processed_at = now() - interval '7 days', updated_at = now() - interval '7 days'"
 LETTER = "INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, failed_at) SELECT '{}', 'E', 'e', now()"
@@ -122,7 +124,9 @@ FAULTS = {
         by_check("lost_events", "silver has lost", "window_recovery.yml -e window_start="),
     ),
     "sales of the future": Fault(
-        (f"UPDATE {SILVER} SET ts = now() + interval '3 days' WHERE id = (SELECT min(id::text)::uuid FROM {SILVER})",),
+        # A till whose clock is ahead: silver has what the event says.
+        (f"UPDATE scout.bronze_events SET event_data = event_data || jsonb_build_object('ts', {AHEAD}) WHERE {ONE_EVENT}",
+         f"UPDATE {SILVER} SET ts = {AHEAD}, date_key = ({AHEAD})::date WHERE {ONE_SALE}", *FRESH_GOLD),
         by_check("future_sales", "1 sale lies in the future", "playbooks/quarantine.yml", code=43),
     ),
     "products not linked": Fault(
