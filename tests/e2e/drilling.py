@@ -153,8 +153,10 @@ class Playing(PlaybookProcess):
 def controller() -> Iterator[int]:
     """A process that is there as long as a playbook: by that others know whether its lease is still somebody's."""
     with subprocess.Popen(["sleep", "infinity"]) as process:
-        yield process.pid
-        process.kill()
+        try:
+            yield process.pid
+        finally:
+            process.kill()
 
 
 @contextlib.contextmanager
