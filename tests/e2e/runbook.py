@@ -72,6 +72,7 @@ PASSING = (
     (re.compile(r"\b\d\d:\d\d(?::\d\d)?\b"), "CLOCK"),
     (re.compile(r"\b\d[\d,.]*(?: ms| s| min| h| d)\b(?: \d+ (?:s|min|h)\b)?"), "SPAN"),
     (re.compile(r"\bSPAN to SPAN\b"), "SPAN"),
+    (re.compile(r"\ball of \d+ checks pass"), "all checks pass"),
     (re.compile(r"\bpid \d+"), "pid N"),
     # Whoever waited for a session that is ended may be quick enough to end by itself.
     (

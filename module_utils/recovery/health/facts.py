@@ -20,6 +20,7 @@ from ..scout import (
     cron_jobs,
     cron_runs,
     event_queue,
+    gold_figures,
     lost_sales,
     poison_probe,
     row_hazards,
@@ -115,6 +116,8 @@ class Wider:
     rights: list[Obstacle] | None = None
     unknown_columns: list[tuple[str, str]] | None = None
     gone_views: list[str] | None = None
+    #: What gold would say otherwise than silver does even if it were refreshed.
+    unlike_gold: list[str] | None = None
     triggers: list[Row] | None = None
     prepared: list[Row] | None = None
     interrupted: list[Row] | None = None
@@ -245,6 +248,10 @@ def read(
         marks_limited = found.wider.lost is not None and found.wider.lost["limited"]
         found.limited = quality.limited(alert_hours, most, sales=sales_limited, marks=marks_limited)
         found.older = budget.read("older", lambda s: quality.older(s, alert_hours))
+        views = [each.view for each in found.gold or []]
+        found.wider.unlike_gold = budget.read(
+            "gold_figures", functools.partial(gold_figures.of_latest_days, found=views)
+        )
         broken = {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row["sales"] or ()}
         found.damaged = budget.read("damaged", functools.partial(_damaged, sorted(broken)))
         if more is not None:

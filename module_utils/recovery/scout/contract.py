@@ -61,8 +61,8 @@ class Contract:
     transaction_event: str = "transaction.v1"
     #: The refresh function's session lock, a single-bigint key (pg_locks: high half classid, low half objid, objsubid 1).
     gold_lock: int = 94752052
-    #: Materialized views, by their bare names with commas between them, that leave out sales by design: their figures are not
-    #: compared with silver's.
+    #: Materialized views, by their bare names with commas between them, that leave out sales by design, and columns (`view.column`)
+    #: that show something else by design: they are not compared with silver.
     partial_gold: str = ""
 
     def __getitem__(self, key: str) -> str:
@@ -76,7 +76,7 @@ class Contract:
 
     @property
     def partial_views(self) -> frozenset[str]:
-        """Materialized views that leave out sales by design, with their schema."""
+        """Materialized views that leave out sales by design, and columns that show something else, with their schema."""
         return frozenset(f"{self.schema}.{name.strip()}" for name in self.partial_gold.split(",") if name.strip())
 
     @property
@@ -191,8 +191,9 @@ PROTECTED_ROLES: t.Final = ("replicator", "supabase_admin", "rdsadmin", "cloudsq
 
 #: What PostgreSQL gives back as it was written without quotes.
 PLAIN: t.Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+VIEW_NAME: t.Final = rf"{PLAIN.pattern}(?:\.{PLAIN.pattern})?"
 EVENT_TYPE: t.Final = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
-VIEW_NAMES: t.Final = re.compile(rf"(?:{PLAIN.pattern}(?:, ?{PLAIN.pattern})*)?")
+VIEW_NAMES: t.Final = re.compile(rf"(?:{VIEW_NAME}(?:, ?{VIEW_NAME})*)?")
 JOB_NAME: t.Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 NOT_OURS: t.Final = re.compile(r"pg_.*|information_schema|cron|scout_ops")
 #: The key whose value is a number, and the variable of an inventory that gives all of them.
@@ -301,7 +302,10 @@ def _check(key: str, value: t.Any) -> None:
     if key == "transaction_event":
         pattern, rule = EVENT_TYPE, "give a type of events: letters, digits and _ . : / -"
     elif key == "partial_gold":
-        pattern, rule = VIEW_NAMES, "give names of materialized views without their schema, with commas between them"
+        pattern, rule = (
+            VIEW_NAMES,
+            "give names of materialized views, or view.column, without their schema, with commas between them",
+        )
     elif not key.endswith(JOB):
         pattern, rule = PLAIN, "give lower-case letters, digits and _ (at most 63), without a schema or quotes"
     if not isinstance(value, str) or not pattern.fullmatch(value):

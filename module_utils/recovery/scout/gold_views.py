@@ -86,21 +86,9 @@ MOVES = re.compile(
 #: Columns in which a view counts all sales of a day, or of a store or a region on it.
 COUNTS: t.Final = ("transaction_count", "txn_count")
 
-#: Columns by which a view says of which day a row is, and the sums of silver that others of it have.
+#: Columns by which a view says of which day a row is.
 DAYS: t.Final = ("date_key", "day")
-SUMS: t.Final = {"total_sales": "total_amount", "net_sales": "net_amount", "peso_total": "peso_value"}
 
-#: What a view says of some days and silver does not, the first few.
-UNLIKE = """
-WITH shown AS (
-    SELECT {day} AS day, {shown} FROM {view} WHERE {day} = ANY(%(days)s::date[]) GROUP BY 1
-), there AS (
-    SELECT date_key AS day, {there} FROM {transactions} WHERE date_key = ANY(%(days)s::date[]) GROUP BY 1
-)
-SELECT coalesce(s.day, t.day)::text AS day, to_jsonb(s) - 'day' AS shown, to_jsonb(t) - 'day' AS there
-FROM shown AS s FULL JOIN there AS t ON t.day = s.day WHERE (to_jsonb(s) - 'day') IS DISTINCT FROM (to_jsonb(t) - 'day')
-ORDER BY 1 DESC LIMIT 3
-"""
 DATED = "SELECT DISTINCT date_key::text AS day FROM {transactions} WHERE transaction_id = ANY(%(names)s)"
 
 #: An ETL run that was in flight at a refresh shows an earlier time than it; beyond this, a later refresh is trusted where
@@ -286,37 +274,6 @@ def counted(view: View) -> tuple[str, str] | None:
     if day is None or number is None or view.full_name in contract.names().partial_views or _waits(view):
         return None
     return day, number
-
-
-def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str]) -> list[str]:
-    """What views that show all sales of a day say of these days otherwise than silver does, in words."""
-    told: list[str] = []
-    for view in found:
-        columns = counted(view)
-        if columns is None or not view.populated:
-            continue
-        day, number = columns
-        sums = [(name, column) for name, column in SUMS.items() if name in view.contents]
-        shown = [f"sum({number})::bigint AS sales", *(f"round(sum({name})::numeric, 2) AS {name}" for name, _ in sums)]
-        there = ["count(*)::bigint AS sales", *(f"round(sum({column})::numeric, 2) AS {name}" for name, column in sums)]
-        query = contract.compose(
-            UNLIKE,
-            day=sql.Identifier(day),
-            view=sql.Identifier(contract.names().schema, view.name),
-            shown=sql.SQL(t.cast("t.LiteralString", ", ".join(shown))),
-            there=sql.SQL(t.cast("t.LiteralString", ", ".join(there))),
-        )
-        told += [
-            f"{view.full_name} of {row['day']}: {_beside(row['shown'] or {}, row['there'] or {})}"
-            for row in session.rows(query, days=list(days))
-        ]
-    return told
-
-
-def _beside(shown: dict[str, t.Any], there: dict[str, t.Any]) -> str:
-    """`sales 40 instead of 52, total_sales 100.00 instead of 140.00`."""
-    names = [name for name in there or shown if shown.get(name) != there.get(name)]
-    return ", ".join(f"{name} {shown.get(name, 0)} instead of {there.get(name, 0)}" for name in names)
 
 
 def _waits(view: View) -> bool:

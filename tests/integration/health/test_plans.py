@@ -49,6 +49,8 @@ UNLESS_INDEXED = {
     "updated": {"silver_transactions"},
     "alerts": {"silver_transactions"},
 }
+#: Sales of two days by their index, where two days are not most of what there is, as they are here.
+OF_TWO_DAYS = {"gold_figures": {"silver_transactions", "silver_line_items"}}
 
 Statement = tuple[str, Any, dict[str, Any]]
 
@@ -129,7 +131,7 @@ def whole(plan: dict[str, Any], *, bounded: bool = False) -> Iterator[str]:
 def test_where_scout_has_no_index_only_these_reads_go_through_a_whole_table(
     large: str, statements: list[Statement]
 ) -> None:
-    assert scanned(large, statements) == ALWAYS | UNLESS_INDEXED
+    assert scanned(large, statements) == ALWAYS | UNLESS_INDEXED | OF_TWO_DAYS
 
 
 def test_where_it_has_one_only_what_no_index_tells_does(large: str, statements: list[Statement]) -> None:
@@ -139,12 +141,12 @@ def test_where_it_has_one_only_what_no_index_tells_does(large: str, statements: 
     found = scanned(large, statements)
     # The newest 20,000 sales are joined with all of them, where the planner takes that for cheaper than 20,000 look-ups.
     found.pop("alerts", None)
-    assert found == ALWAYS
+    assert found == ALWAYS | OF_TWO_DAYS
 
 
 def test_docs_name_each_read_and_the_indexes() -> None:
     text = (CHECKOUT / "docs" / "performance.md").read_text()
     _, _, section = text.partition("## What an assessment reads")
-    assert {name for name in ALWAYS | UNLESS_INDEXED if f"`{name}`" not in section} == set()
+    assert {name for name in ALWAYS | UNLESS_INDEXED | OF_TWO_DAYS if f"`{name}`" not in section} == set()
     for table, column in (("bronze_events", "ingested_at"), ("silver_transactions", "updated_at")):
         assert f"CREATE INDEX CONCURRENTLY ON scout.{table} ({column});" in section

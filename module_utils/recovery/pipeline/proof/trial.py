@@ -22,7 +22,7 @@ from ...core.text import count, cut, in_words, printable
 from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.watched import PIN
-from ...scout import contract, event_queue, gold_views, row_hazards
+from ...scout import contract, event_queue, gold_figures, gold_views, row_hazards
 from ...scout.cron_schedule import missed
 from ...scout.judging import foreign_code
 from .. import battery, drain, refresh_gold, trial_sale
@@ -336,10 +336,10 @@ class Trials:
         session, sales = self.session, [self.sale.sale.transaction_id] if self.sale else []
         days = gold_views.days_of(session, [*sales, *(copy.transaction_id for copy in self.copies)])
         for _ in range(ATTEMPTS - 1):
-            if not gold_views.unlike_silver(session, gold_views.views(session), days):
+            if not gold_figures.unlike_silver(session, gold_views.views(session), days):
                 return []
             self._execute(todo)
-        return gold_views.unlike_silver(session, gold_views.views(session), days)
+        return gold_figures.unlike_silver(session, gold_views.views(session), days)
 
     def _why_not_refreshed(self, todo: Todo) -> str:
         """What the pipeline's own refresh says of it, to the role of the job."""

@@ -105,6 +105,14 @@ GOLD = {
     "counts twice": (FROM, f"{FROM.strip()} CROSS JOIN generate_series(1, 2)\n"),
     "shows another sum": ("sum(t.peso_value) AS peso_total", "sum(t.peso_value) / 2 AS peso_total"),
     "leaves out the large": (FROM, SOME.format("total_amount < 500")),
+    "takes the afternoon for the morning": ("= 'morning'", "= 'afternoon'"),
+    "counts sales as stores": ("count(DISTINCT t.store_id)", "count(t.store_id)"),
+    "divides by another number": ("nullif(max(r.population), 0)", "nullif(max(r.population), 0) * 2"),
+    "shows the largest as the mean": ("avg(t.total_amount)", "max(t.total_amount)"),
+    "shows one region's sales as another's": (
+        "ON r.region_name = t.region\n",
+        "ON r.region_key = CASE t.region WHEN 'National Capital Region' THEN 'NONE' ELSE 'X' END\n",
+    ),
 }
 MADE = "CREATE MATERIALIZED VIEW scout.gold_region_choropleth"
 

@@ -1,0 +1,273 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Scout's materialized views say of some days, beside what silver says of them: each known figure is computed anew from silver,
+by its name."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ..postgres.driver import sql
+from . import contract, gold_views
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..postgres.session import Row, Session
+    from .gold_views import View
+
+_OF_CAMPAIGN: t.Final = ("t.campaign_id IS NOT NULL", "t.campaign_influenced")
+
+
+def _of_kind(kind: str) -> tuple[str, ...]:
+    of = f"FILTER (WHERE t.customer_type::text = '{kind}')"
+    return f"count(*) {of}", f"count(DISTINCT t.customer_id) {of}"
+
+
+def _at(time_of_day: str) -> tuple[str, ...]:
+    of = f"FILTER (WHERE t.time_of_day::text = '{time_of_day}')"
+    return tuple(f"sum(t.{column}) {of}" for column in ("total_amount", "net_amount"))
+
+
+#: What a column shows of the sales `t` of a day, or of one store or region on it, and of their lines `l`. Where deployments differ,
+#: each way in which they do: all days have to agree in one.
+FIGURES: t.Final[dict[str, tuple[str, ...]]] = {
+    "transaction_count": ("count(*)",),
+    "txn_count": ("count(*)",),
+    "total_sales": ("sum(t.total_amount)",),
+    "total_discount": ("sum(t.discount_amount)",),
+    "total_tax": ("sum(t.tax_amount)",),
+    "net_sales": ("sum(t.net_amount)",),
+    "peso_total": ("sum(t.peso_value)", "sum(t.total_amount)"),
+    "unique_customers": ("count(DISTINCT t.customer_id)",),
+    "new_customers": _of_kind("new"),
+    "returning_customers": _of_kind("returning"),
+    "vip_customers": _of_kind("vip"),
+    "units_sold": ("max(l.units)",),
+    "unique_products_sold": ("max(l.products)",),
+    "avg_basket_size": ("avg(t.basket_size)", "avg(t.item_count)", "avg(t.unique_products)", "max(l.units) / count(*)"),
+    "avg_transaction_value": ("avg(t.total_amount)", "avg(t.net_amount)"),
+    "morning_sales": _at("morning"),
+    "afternoon_sales": _at("afternoon"),
+    "evening_sales": _at("evening"),
+    "night_sales": _at("night"),
+    "campaign_transactions": tuple(f"count(*) FILTER (WHERE {of})" for of in _OF_CAMPAIGN),
+    "campaign_sales": tuple(f"sum(t.total_amount) FILTER (WHERE {of})" for of in _OF_CAMPAIGN),
+    "campaign_effectiveness": tuple(
+        f"{percent} * {part} FILTER (WHERE {of}) / nullif({whole}, 0)"
+        for percent in ("100.0", "1.0")
+        for of in _OF_CAMPAIGN
+        for part, whole in (("count(*)", "count(*)"), ("sum(t.total_amount)", "sum(t.total_amount)"))
+    ),
+    "active_stores": ("count(DISTINCT t.store_id)",),
+    "revenue_per_capita": ("sum(t.total_amount)", "sum(t.net_amount)", "sum(t.peso_value)"),
+}
+#: What is shown by head, and the column of the view that says of how many.
+BY_HEAD: t.Final = {"revenue_per_capita": "population"}
+#: Those that add up over the rows of a day.
+ADD_UP: t.Final = ("transaction_count", "txn_count", "total_sales", "net_sales", "peso_total")
+#: The column by which a view divides a day, and the one of silver that has the same.
+DIVIDED_BY: t.Final = {"store_id": "store_id", "region_name": "region"}
+#: Sales of regions that the dimension does not name are shown all together.
+REGIONS: t.Final = "dim_region"
+NAMED: t.Final = "EXISTS (SELECT FROM {regions} AS r WHERE r.region_name = t.region)"
+SHOWN: t.Final = "EXISTS (SELECT FROM shown AS r WHERE r.key = coalesce(t.region::text, ''))"
+
+OF_SILVER: t.Final = re.compile(r"\bt\.(\w+)")
+NUMBERS: t.Final = ("int2", "int4", "int8", "numeric", "float4", "float8")
+
+COLUMNS = """
+SELECT a.attname::text AS name, y.typname::text AS type, y.typnamespace = 'pg_catalog'::regnamespace AS builtin
+FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
+WHERE a.attrelid = to_regclass(%(name)s) AND a.attnum > 0 AND NOT a.attisdropped
+  AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+"""
+#: The latest days on which there were sales.
+LATEST = """
+WITH RECURSIVE latest (day, nth) AS (
+    SELECT max(date_key), 1 FROM {transactions} WHERE date_key < current_date + 2
+    UNION ALL
+    SELECT (SELECT max(date_key) FROM {transactions} AS s WHERE s.date_key < latest.day), nth + 1
+    FROM latest WHERE latest.day IS NOT NULL AND nth < %(most)s
+)
+SELECT day::text AS day FROM latest WHERE day IS NOT NULL ORDER BY 1
+"""
+MOST_DAYS: t.Final = 2
+#: The key of a whole day.
+ALL: t.Final = sql.SQL("''::text")
+
+#: What is shown of each day in one row, or of each part of it where it has one row, what silver has of the same, and how often they
+#: are not equal. A view may round, which the scale of its figures tells; floats are not exact.
+BESIDE = """
+WITH source AS MATERIALIZED (
+    {source}
+), shown AS (
+    SELECT {day} AS day, {shown_key} AS key, count(*) AS rows, {shown} FROM source GROUP BY 1, 2
+), lines AS (
+    SELECT t.date_key AS day, {there_key} AS key, sum(i.quantity) AS units, count(DISTINCT i.product_id) AS products
+    FROM {transactions} AS t JOIN {line_items} AS i USING (transaction_id) WHERE t.date_key = ANY(%(days)s::date[]) GROUP BY 1, 2
+), there AS (
+    SELECT t.date_key AS day, {there_key} AS key, {there}
+    FROM {transactions} AS t LEFT JOIN lines AS l ON l.day = t.date_key AND l.key = {there_key}
+    WHERE t.date_key = ANY(%(days)s::date[]) AND {known} GROUP BY 1, 2
+), compared AS (
+    SELECT day, key, name, way, s.value AS shown, t.value AS there
+    FROM (SELECT day, key, n.name, n.way, n.shown AS value, n.there AS other
+          FROM shown AS s {join} there AS t USING (day, key) CROSS JOIN LATERAL (VALUES {pairs}) AS n (name, way, shown, there)
+          WHERE {once}) AS s
+    CROSS JOIN LATERAL (SELECT round(coalesce(s.other, 0), least(greatest(scale(s.value), 0), 100)) AS value) AS t
+)
+SELECT name, way, count(*) AS rows, (array_agg(jsonb_build_array(day, key, shown, there) ORDER BY day DESC, key))[1] AS first
+FROM compared
+WHERE shown IS DISTINCT FROM there AND (abs(shown - there) <= 1e-9 * greatest(1e-3, abs(there))) IS NOT TRUE
+GROUP BY 1, 2
+"""
+
+
+def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str], *, defined: bool = False) -> list[str]:
+    """What views that show all sales of a day say of these days otherwise than silver does, in words, a line for each store, region or
+    day; with `defined`, what they would say after a refresh. Inside a transaction."""
+    told, given = list[str](), list(days)
+    columns = _columns(session, contract.names().transactions)
+    for view in found:
+        counted = gold_views.counted(view)
+        if counted is None or not (view.populated or defined) or not given:
+            continue
+        numbers = {name for name, kind in _columns(session, view.full_name).items() if kind in NUMBERS}
+        ways = {
+            name: [way for way in FIGURES[name] if set(OF_SILVER.findall(way)) <= columns.keys()]
+            for name in FIGURES.keys() & numbers
+            if f"{view.full_name}.{name}" not in contract.names().partial_views
+        }
+        source = _definition(view) if defined else sql.Identifier(contract.names().schema, view.name)
+        said = _of_days(session, view, (source, counted[0]), ways, given)
+        part = next((name for name in DIVIDED_BY if name in view.columns and DIVIDED_BY[name] in columns), "")
+        told += said or _of_parts(session, view, (source, counted[0], part), ways, given)
+    return told
+
+
+def of_latest_days(session: Session, found: Iterable[View]) -> list[str]:
+    """What they would say so, after a refresh, of the latest days on which there were sales."""
+    days = [row["day"] for row in session.rows(contract.compose(LATEST), most=MOST_DAYS)]
+    return unlike_silver(session, found, days, defined=True)
+
+
+def _definition(view: View) -> sql.Composable:
+    return sql.SQL("({})").format(sql.SQL(t.cast("t.LiteralString", view.definition.strip().rstrip(";"))))
+
+
+def _of_days(
+    session: Session, view: View, by: tuple[sql.Composable, str], ways: dict[str, list[str]], days: list[str]
+) -> list[str]:
+    """What does not add up, where a view has several rows of a day."""
+    names = {name: ways[name] for name in ADD_UP if ways.get(name)}
+    shown = {name: sql.SQL("sum({})::numeric").format(sql.Identifier(name)) for name in names}
+    rows = _beside(session, (*by, ALL, ALL), shown, names, days, join="FULL JOIN", once="true", known=sql.SQL("true"))
+    return _told(view, names, rows)
+
+
+def _of_parts(
+    session: Session, view: View, by: tuple[sql.Composable, str, str], ways: dict[str, list[str]], days: list[str]
+) -> list[str]:
+    """What is shown otherwise of a store or a region on a day, or of a day of which there is one row."""
+    source, day, part = by
+    names = {name: found for name, found in ways.items() if found}
+    names = {name: found for name, found in names.items() if BY_HEAD.get(name, name) in view.columns}
+    shown_key = sql.SQL("coalesce({}::text, '')").format(sql.Identifier(part)) if part else ALL
+    there_key = sql.SQL("coalesce(t.{}::text, '')").format(sql.Identifier(DIVIDED_BY[part])) if part else ALL
+    heads = [head for name, head in BY_HEAD.items() if name in names]
+    shown = {
+        name: sql.SQL("(array_agg({}))[1]::numeric").format(sql.Identifier(name))
+        for name in dict.fromkeys([*names, *heads])
+    }
+    rows = _beside(
+        session,
+        (source, day, shown_key, there_key),
+        shown,
+        names,
+        days,
+        join="RIGHT JOIN",
+        once="coalesce(s.rows, 1) = 1",
+        known=_known(session, part),
+    )
+    return _told(view, names, rows)
+
+
+def _known(session: Session, part: str) -> sql.Composable:
+    """Which parts a view has to show."""
+    if part != "region_name":
+        return sql.SQL("true")
+    schema = contract.names().schema
+    there = "region_name" in _columns(session, f"{schema}.{REGIONS}")
+    return sql.SQL(NAMED).format(regions=sql.Identifier(schema, REGIONS)) if there else sql.SQL(SHOWN)
+
+
+def _beside(
+    session: Session,
+    keys: tuple[sql.Composable, str, sql.Composable, sql.Composable],
+    shown: Mapping[str, sql.Composable],
+    names: dict[str, list[str]],
+    days: list[str],
+    *,
+    join: t.LiteralString,
+    once: t.LiteralString,
+    known: sql.Composable,
+) -> list[Row]:
+    if not names:
+        return []
+    source, day, shown_key, there_key = keys
+    every = [(name, nth, way) for name, ways in names.items() for nth, way in enumerate(ways)]
+    pairs: list[sql.Composable] = []
+    for at, (name, nth, _) in enumerate(every):
+        other = sql.SQL("t.{}").format(sql.Identifier(f"w{at}"))
+        if head := BY_HEAD.get(name):
+            other = sql.SQL("{} / nullif(s.{}, 0)").format(other, sql.Identifier(head))
+        value = sql.SQL("coalesce(s.{}, 0)").format(sql.Identifier(name))
+        pairs.append(sql.SQL("({}, {}, {}, {})").format(sql.Literal(name), sql.Literal(nth), value, other))
+    query = contract.compose(
+        BESIDE,
+        # Day by day: only a constant is taken to all that a view reads, and a view reads all of silver.
+        source=sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT * FROM {} AS v WHERE v.{} = {}").format(source, sql.Identifier(day), sql.Literal(each))
+            for each in days
+        ),
+        day=sql.Identifier(day),
+        shown_key=shown_key,
+        there_key=there_key,
+        shown=sql.SQL(", ").join(sql.SQL("{} AS {}").format(how, sql.Identifier(name)) for name, how in shown.items()),
+        there=sql.SQL(", ").join(
+            sql.SQL("({})::numeric AS {}").format(sql.SQL(t.cast("t.LiteralString", way)), sql.Identifier(f"w{at}"))
+            for at, (_, _, way) in enumerate(every)
+        ),
+        pairs=sql.SQL(", ").join(pairs),
+        join=sql.SQL(join),
+        once=sql.SQL(once),
+        known=known,
+    )
+    return session.rows(query, days=days)
+
+
+def _told(view: View, names: dict[str, list[str]], rows: Sequence[Row]) -> list[str]:
+    """`gold_daily of 2026-11-25, S-103: total_sales 100.00 instead of 140.00`, of each figure that agrees in no way."""
+    told: dict[str, list[str]] = {}
+    for name, ways in names.items():
+        unlike = [row for row in rows if row["name"] == name]
+        if len(unlike) < len(ways):
+            continue
+        fewest = min(unlike, key=lambda row: (row["rows"], row["way"]))
+        day, key, shown, there = fewest["first"]
+        told.setdefault(f"{view.full_name} of {day}{f', {key[:60]}' if key else ''}", []).append(
+            f"{name} {_figure(shown)} instead of {_figure(there)}"
+        )
+    return [f"{where}: {', '.join(figures)}" for where, figures in told.items()]
+
+
+def _figure(value: t.Any) -> str:
+    return str(0 if value is None else value)[:40]
+
+
+def _columns(session: Session, relation: str) -> dict[str, str]:
+    """The columns of a relation that may be read, by name, with the type where it is one of PostgreSQL's own."""
+    return {row["name"]: row["type"] if row["builtin"] else "" for row in session.rows(COLUMNS, name=relation)}
