@@ -23,6 +23,16 @@ COMMAND: t.Final = re.compile(
     rf"(?: (?:--check|-[bkKJ])(?![-\w])| (?:{_VALUED}) (?>{_VALUE}+)(?!…))*))"
     r"(?! -e )`?"
 )
+#: A statement for psql: from the words with which it begins to its semicolon, or to where words go on.
+STATEMENT: t.Final = re.compile(
+    r"(?:(?<=^)|(?<=[;:.,] )|(?<=then )|(?<=runs )|(?<=`))"
+    r"((?:ALTER [A-Z]+ |CREATE [A-Z]+ |DROP [A-Z]+ |REINDEX [A-Z]+ |REFRESH MATERIALIZED |GRANT (?=[^;]* TO )|REVOKE (?=[^;]* FROM )"
+    r"|SELECT (?:cron|pg_catalog)\.|SELECT pg_\w+\(|UPDATE (?=\S+ SET )|SET )"
+    r"(?:'(?:[^'…]|'')*'|\"(?:[^\"…]|\"\")*\"|(?!(?:,? (?:or|then|which|and|as)|,) [a-z]|\.\s)[^;'\"`…\n])+)"
+    r"(?:;|`|$|(?=,? [a-z])|(?=\.\s))"
+)
+#: One of the scripts of docs/, as psql runs it.
+SCRIPT: t.Final = re.compile(r"`?(psql -X(?: -[dfv] (?:'[^'…]*'|[^\s;,'…`()]*[^\s;,.'…`()]))+)`?")
 #: A playbook that a text names alone, between the marks by which it becomes a command.
 MARKED: t.Final = re.compile(r"`(\w+\.yml)((?: [^`\n]*)?)`")
 #: A playbook of ours in a command, as the texts of this collection name it.
@@ -32,10 +42,11 @@ JOINTS: t.Final = " \n;,.:"
 
 
 class Part(t.NamedTuple):
-    """A command, or words around one."""
+    """A command, a statement for psql, or words around them."""
 
     text: str
     is_command: bool
+    is_statement: bool = False
 
 
 class Typed(t.NamedTuple):
@@ -92,11 +103,29 @@ def parts(text: str) -> Iterator[Part]:
     """The commands of a text in their order, and the words between them without what joined them."""
     whole, at = plain(text), 0
     for found in COMMAND.finditer(whole):
-        if words := _between(whole[at : found.start()], first=not at):
+        yield from _with_statements(whole[at : found.start()], first=not at)
+        yield Part(found[1], is_command=True)
+        at = found.end()
+    yield from _with_statements(whole[at:], first=not at)
+
+
+def _with_statements(text: str, *, first: bool) -> Iterator[Part]:
+    at = 0
+    for found in STATEMENT.finditer(text):
+        yield from _with_scripts(text[at : found.start()], first=first and not at)
+        yield Part(f"{found[1].rstrip()};", is_command=False, is_statement=True)
+        at = found.end()
+    yield from _with_scripts(text[at:], first=first and not at)
+
+
+def _with_scripts(text: str, *, first: bool) -> Iterator[Part]:
+    at = 0
+    for found in SCRIPT.finditer(text):
+        if words := _between(text[at : found.start()], first=first and not at):
             yield Part(words, is_command=False)
         yield Part(found[1], is_command=True)
         at = found.end()
-    if words := _between(whole[at:], first=not at):
+    if words := _between(text[at:], first=first and not at):
         yield Part(words, is_command=False)
 
 
@@ -108,12 +137,18 @@ def _between(text: str, *, first: bool) -> str:
     return "" if words == "then" else words
 
 
+def can_be_pasted(text: str) -> bool:
+    """Whether it holds something to type, and not words alone."""
+    return any(part.is_command or part.is_statement for part in parts(text))
+
+
 def commands(texts: Iterable[str]) -> list[str]:
-    """All commands of these texts, each once, in their order."""
-    return list(dict.fromkeys(part.text for text in texts for part in parts(text) if part.is_command))
+    """All playbooks of these texts, with their options, each once, in their order."""
+    found = (part.text for text in texts for part in parts(text) if part.is_command)
+    return list(dict.fromkeys(text for text in found if COMMAND.match(text)))
 
 
 def words(texts: Iterable[str]) -> list[str]:
     """What these texts say besides their commands."""
-    said = (" … ".join(part.text for part in parts(text) if not part.is_command) for text in texts)
+    said = (" … ".join(part.text for part in parts(text) if not COMMAND.match(part.text)) for text in texts)
     return [text for text in said if text]

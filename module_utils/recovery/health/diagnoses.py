@@ -199,7 +199,8 @@ def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]
     explained = bool(found.suspects or found.repeats or _idle(found))
     if failed and not explained:
         said = message_of(failed)
-        yield cause("the ETL job fails", said, f"fix what PostgreSQL reports, then {RESET}")
+        first = found.wider.remedy or "fix what PostgreSQL reports,"
+        yield cause("the ETL job fails", said, f"{first} then {RESET}")
     elif status.get("backlog_age") in ("warn", "fail") and not explained and found.backlog:
         waiting = f"{count(found.backlog.events, 'event')} pending, the oldest for {in_words(found.backlog.seconds)}"
         if found.runs or "runs" in found.problems:

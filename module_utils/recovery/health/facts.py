@@ -23,6 +23,7 @@ from ..scout import (
     gold_figures,
     lost_sales,
     poison_probe,
+    remedies,
     row_hazards,
     row_images,
     sessions,
@@ -127,6 +128,8 @@ class Wider:
     duplicates: int | None = None
     server: list[str] | None = None
     flow: Row | None = None
+    #: What ends the error with which the ETL's latest run failed, where that can be told.
+    remedy: str = ""
     letters: Row | None = None
     raised: list[Row] | None = None
 
@@ -228,6 +231,8 @@ def read(
         found.gold = budget.read("gold", functools.partial(_gold, found, budget))
         found.runs = budget.read("runs", functools.partial(_runs, jobs=found.etl_jobs)) or []
         _read_wider(budget, found, ledger, required or list(contract.names().purposes))
+        if failed := found.failed_run:
+            found.wider.remedy = budget.read("remedy", functools.partial(_remedy, failed=failed)) or ""
         found.bronze_minutes = budget.read("bronze", lambda s: s.row(contract.compose(BRONZE))["minutes"])
         found.silver_minutes = budget.read("silver", lambda s: s.row(contract.compose(SILVER))["minutes"])
         found.linking = budget.read(
@@ -311,6 +316,10 @@ def _read_head(budget: Budget, found: Facts) -> None:
     if ids:
         found.suspects = budget.read("suspects", lambda s: poison_probe.unconvertible(s, ids, most=3)) or []
         found.repeats = budget.read("repeats", lambda s: s.rows(contract.compose(REPEATS), ids=ids)) or []
+
+
+def _remedy(session: Session, failed: Row) -> str:
+    return remedies.of(session, str(failed["return_message"] or ""), cron_jobs.etl_owner(session))
 
 
 def _damaged(sales: list[str], session: Session) -> damaged_silver.Damaged | None:

@@ -115,6 +115,8 @@ def _linking(found: Facts) -> Measured:
         return Measured(None, "no line item in the last 24 hours")
     if row["due"]:
         return Measured(float(row["due_percent"]))
+    if row["percent"] >= thresholds.INDICATORS["linking_coverage"].ok:
+        return Measured(float(row["percent"]))
     return Measured(
         None,
         f"cannot tell: all {count(row['lines'], 'line')} of the last 24 hours are newer than "

@@ -17,7 +17,7 @@ from ..ledger.trust import stored_letters
 from ..postgres import acting, lock_holders
 from ..postgres.driver import errors, psycopg
 from ..postgres.failures import translate
-from ..scout import contract, cron_jobs, event_queue
+from ..scout import contract, cron_jobs, event_queue, remedies
 from ..scout.event_queue import Backlog, read
 from ..scout.judging import foreign_code
 from ..scout.poison_probe import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
@@ -352,6 +352,10 @@ class Drain:
             next_step = (
                 "find what slows or cancels the ETL (or raise batch_timeout_seconds), then run the same command again"
             )
+        elif not self.session.connection.closed:
+            with self.session.read():
+                remedy = remedies.of(self.session, error.diag.message_primary or "", cron_jobs.etl_owner(self.session))
+            next_step = f"{remedy} then run the same command again" if remedy else ""
         raised = translate(error, attempted, on=self.session.where, next_step=next_step)
         raised.said += who.held()
         return raised

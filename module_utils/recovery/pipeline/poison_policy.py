@@ -10,7 +10,7 @@ import typing as t
 
 from ..core.errors import NotConverged, SystemicFailure
 from ..core.text import count
-from ..scout import contract, dead_letters, poison_probe
+from ..scout import contract, dead_letters, poison_probe, remedies
 from ..scout.poison_probe import Refused
 from . import trial_sale
 
@@ -164,16 +164,16 @@ class Etl:
         if sound is None or Refused(sound).said != refused.said:
             self.said.add(refused.said)
             return
-        found = self._younger(refused)
+        remedy = remedies.of(self.session, refused.said, self.pipeline.role)
+        # What is told to be full, or shut, is to blame, and not what came last.
+        found = None if remedy else self._younger(refused)
+        broken = f"fix {contract.names().etl}, or roll back the deployment that broke it (rollback.yml){_or(found)},"
         raise SystemicFailure(
             f"{what} stopped: the ETL rejects a known-good test sale too",
             on=self.session.where,
             said=refused.said + (f": {found['what']} came after the last load that worked" if found else ""),
             sqlstate=refused.sqlstate,
-            next_step=(
-                f"fix {contract.names().etl}, or roll back the deployment that broke it (rollback.yml){_or(found)}, "
-                "then run the same command again"
-            ),
+            next_step=f"{remedy or broken} then run the same command again",
         )
 
 

@@ -20,7 +20,7 @@ from ..ledger.actions import LOOKS, MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_hazards
-from ..scout.judging import foreign_code, roles
+from ..scout.judging import event_triggers, foreign_code, roles
 from . import refresh_gold
 from .proof import job_rights
 
@@ -64,6 +64,9 @@ NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("line_items", "DELETE", MOVES),
     ("alerts", "SELECT", ("gate",)),
 )
+
+#: What calls code of others, and needs a temporary function for it.
+CALLS: t.Final = (*WRITES_ROWS, *ROLLBACK)
 
 TABLES = """
 SELECT need.relation, need.privilege
@@ -229,7 +232,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
             me = sql.Identifier(session.facts.role).as_string()
             missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session)]
             missing += [
-                Missing("assess", f"right to see every row of {table}", row_hazards.grant_sight(session))
+                Missing("assess", f"right to see every row of {table}", row_hazards.grant_sight(session, table))
                 for table in row_hazards.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
             ]
             if "rollback" in actions:
@@ -244,7 +247,19 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
         elif problem:
             warnings.append(f"no ledger: {problem.said}. {problem.next_step}")
         known = roles.service(session)
+        fired = bool(event_triggers.fired(session))
+    missing += _frozen(session, actions, fired=fired)
     return Preflight(tuple(_told_once(m for m in missing if m.action in wanted)), tuple(warnings), known)
+
+
+def _frozen(session: Session, actions: Sequence[str], *, fired: bool) -> list[Missing]:
+    """What keeps us from calling code of others at all, which is to be known before anything is paused."""
+    calling = [action for action in actions if action in CALLS]
+    if not calling or not fired:
+        return []
+    with session.write():
+        refusal = event_triggers.refusal(session)
+    return [Missing(calling[0], str(refusal), refusal.fix)] if refusal else []
 
 
 def _told_once(missing: Iterable[Missing]) -> Iterator[Missing]:

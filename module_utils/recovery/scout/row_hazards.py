@@ -62,6 +62,14 @@ ORDER BY need.position
 """
 
 
+#: Whether we have what its owner has.
+BINDS_ITS_OWNER = """
+SELECT FROM pg_catalog.pg_class AS c
+WHERE c.oid = to_regclass(%(table)s) AND c.relforcerowsecurity AND pg_catalog.pg_has_role(c.relowner, 'USAGE')
+"""
+FREED: t.Final = "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY"
+
+
 def triggers(session: Session) -> list[Row]:
     """Triggers that somebody put on the pipeline's own tables: `relation`, `name`, `function`, and `what` in words; what they
     do after a statement its RETURNING does not tell. Inside a transaction."""
@@ -95,8 +103,10 @@ def hidden(session: Session, *, writing: bool) -> list[str]:
     return [row["name"] for row in session.rows(HIDDEN, tables=tables, writing=writing)]
 
 
-def grant_sight(session: Session) -> str:
-    """The GRANT that shows it all of them."""
+def grant_sight(session: Session, table: str) -> str:
+    """What shows it all of them: where its policies bind even those who own it, that they no longer do."""
+    if session.rows(BINDS_ITS_OWNER, table=table):
+        return contract.compose(FREED, sql.Identifier(*table.split("."))).as_string()
     return f"ALTER ROLE {sql.Identifier(session.facts.role).as_string()} BYPASSRLS"
 
 
@@ -107,5 +117,5 @@ def require_sight(session: Session, *, writing: bool) -> None:
             f"refused to judge rows that a policy may hide from role {session.facts.role}",
             on=session.where,
             said=f"row security is on for {', '.join(tables)}",
-            next_step=f"{grant_sight(session)}, or work as the owner of these tables",
+            next_step=f"{'; '.join(dict.fromkeys(grant_sight(session, table) for table in tables))}, or work as the owner of these tables",
         )

@@ -15,7 +15,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: A line of a command, its first or another.
-COMMAND: t.Final = re.compile(r"ansible-playbook |(?<!\s)\s+-(?:e|-vault-[\w-]+) ")
+COMMAND: t.Final = re.compile(r"ansible-playbook |psql -X |(?<!\s)\s+-(?:e|-vault-[\w-]+) ")
 WIDTH: t.Final = 79
 HEIGHT: t.Final = 20
 INDENT: t.Final = 9
@@ -34,8 +34,23 @@ def wrapped(text: str, width: int) -> list[str]:
     be pasted: no word and no mark stands beside it."""
     made: list[str] = []
     for part in advice.parts(text):
-        made += folded(part.text, width) if part.is_command else textwrap.wrap(part.text, width, break_on_hyphens=False)
+        if part.is_command:
+            made += folded(part.text, width)
+        elif part.is_statement:
+            made += _between_words(part.text, width)
+        else:
+            made += textwrap.wrap(part.text, width, break_on_hyphens=False)
     return made
+
+
+def _between_words(statement: str, width: int) -> list[str]:
+    """A statement over as many lines as it takes, none of which ends within quotes: psql reads on to the semicolon."""
+    lines = [""]
+    for word in re.findall(r"(?:'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[^\s'\"])+", statement):
+        if lines[-1] and len(f"{lines[-1]} {word}") > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".lstrip()
+    return lines
 
 
 def numbered(texts: Sequence[str], width: int, most: int | None) -> list[str]:
@@ -53,7 +68,7 @@ def folded(command: str, width: int) -> list[str]:
     """A command over as many lines as it takes, each but the last with the mark by which a shell reads on."""
     if len(command) <= width:
         return [command]
-    first, *words = re.split(r" (?=-e |--limit |--vault-)", command)
+    first, *words = re.split(r" (?=-[efv] |--limit |--vault-)", command)
     lines = [first]
     for word in words:
         if len(f"{lines[-1]} {word} \\") > width:

@@ -370,7 +370,11 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
     if story.ran.get("proof") is failure:
         # What keeps the jobs from working may have been seen by the assessment, with the statement that changes it.
         known = [str(c["next_command"]) for c in as_list((story.after or story.before).get("diagnoses"))]
-        first = [c for c in known if not c.startswith((RESET, RESUME)) and c.rstrip("; ") not in step][:1]
+        first = [
+            c
+            for c in known
+            if not c.startswith((RESET, RESUME)) and c.rstrip("; ") not in step and advice.can_be_pasted(c)
+        ][:1]
         step = "; ".join([*(c.rstrip("; ") for c in first), step])
     return [*watch.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
 

@@ -11,10 +11,35 @@ import re
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice, errors
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout
 from tests import CHECKOUT
 
 A = "ansible-playbook playbooks/assess.yml"
 R = "ansible-playbook playbooks/redrive.yml"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("as loader: SELECT cron.schedule('etl', '* * * * *', 'SELECT 1;'); fix it, then " + A,
+         ["as loader:", "SELECT cron.schedule('etl', '* * * * *', 'SELECT 1;');", "fix it, then", A]),
+        ('GRANT USAGE ON SCHEMA scout TO op; GRANT SELECT ON scout.x TO "o p"',
+         ["GRANT USAGE ON SCHEMA scout TO op;", 'GRANT SELECT ON scout.x TO "o p";']),
+        ('ALTER ROLE "op" BYPASSRLS, or work as the owner', ['ALTER ROLE "op" BYPASSRLS;', "or work as the owner"]),
+        ("if it is yours: `ALTER TABLE x OWNER TO y`. Else ask", ["if it is yours:", "ALTER TABLE x OWNER TO y;", "Else ask"]),
+        ("a superuser runs psql -X -d scout -v role=op -f docs/operator_role.sql (or the grants)",
+         ["a superuser runs", "psql -X -d scout -v role=op -f docs/operator_role.sql", "(or the grants)"]),
+        ("UPDATE on silver is not needed", ["UPDATE on silver is not needed"]),
+        ("create the index again, then " + A, ["create the index again, then", A]),
+    ],
+)  # fmt: skip
+def test_what_is_typed_stands_alone(text: str, lines: list[str]) -> None:
+    assert layout.wrapped(text, 90) == lines
+
+
+def test_a_statement_is_folded_between_its_words() -> None:
+    lines = layout.wrapped("SELECT cron.schedule('a job of ours', '*/5 * * * *', 'SELECT f();');", 30)
+    assert lines == ["SELECT", "cron.schedule('a job of ours',", "'*/5 * * * *', 'SELECT f();');"]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def _instead(found: Facts, name: str) -> list[str]:
 def triggers(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     """A trigger on the pipeline's own tables, where rows are lost or the ETL fails."""
     suffers = {"lost_events", "job_runs", "etl_duration", "silver_staleness", "backlog_age"}
-    if not any(status.get(name) == "fail" for name in suffers):
+    if found.wider.remedy or not any(status.get(name) == "fail" for name in suffers):
         return
     for row in (found.wider.triggers or [])[:MOST_TRIGGERS]:
         what = f"trigger {row['name']} on {row['relation']} may swallow or refuse its rows"

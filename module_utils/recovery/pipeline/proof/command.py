@@ -34,6 +34,7 @@ RESET: t.Final = "emergency_reset.yml"
 AGAIN: t.Final = f"then {RESET}"
 #: What a reset quarantines, or loads one after the other.
 OF_DATA: t.Final = ("21", "22", "23")
+PAUSE: t.Final = "pause_ingestion.yml keeps it from writing more of them meanwhile"
 LOOK: t.Final = "assess.yml shows whether its next run works"
 
 
@@ -86,7 +87,7 @@ def prove(call: Call, params: Params) -> ProofResult:
         e.next_step = LOOK
         raise
     status = judgement.overall(verdicts)
-    error = _error(call, status, verdicts)
+    error = _error(call, status, verdicts, goes_on=params["if_running"] or not params["waits"])
     return {
         **_state(found),
         "changed": False,
@@ -139,8 +140,8 @@ def _planned(found: reading.Found, todo: list[Todo]) -> ProofResult:
     }
 
 
-def _error(call: Call, status: str, verdicts: list[Verdict]) -> RecoveryError | None:
-    """What is to be said where it is not proved that the pipeline works."""
+def _error(call: Call, status: str, verdicts: list[Verdict], *, goes_on: bool) -> RecoveryError | None:
+    """What is to be said where it is not proved that the pipeline works; with `goes_on`, while nobody pauses it."""
     if status == PROVED:
         return None
     wrong = [verdict for verdict in verdicts if verdict.status == status]
@@ -152,6 +153,8 @@ def _error(call: Call, status: str, verdicts: list[Verdict]) -> RecoveryError | 
         data = any((verdict.sqlstate or "")[:2] in OF_DATA for verdict in wrong)
         # All of them come before the reset, which would fail for want of the next one.
         step = f"{'; '.join(steps)}; {AGAIN}" if steps else RESET if data else f"fix what it says, {AGAIN}"
+        if goes_on and any(judgement.OTHERWISE in verdict.said for verdict in wrong):
+            step = f"{PAUSE}; {step}"
     return NotConverged(
         attempted,
         on=call.session.where,

@@ -112,6 +112,10 @@ class JobRun:
         return self.status in ("succeeded", "failed")
 
 
+#: What is said of a job that writes sales as their events do not say.
+OTHERWISE: t.Final = "it writes sales otherwise than their events say"
+
+
 @dataclasses.dataclass(frozen=True)
 class Verdict:
     """What the proof of a job came to, in words, and the command that fixes it where that is known."""

@@ -22,10 +22,10 @@ from ...core.text import count, cut, in_words, printable
 from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.watched import PIN
-from ...scout import contract, event_queue, gold_figures, gold_views, row_hazards
+from ...scout import contract, event_queue, gold_figures, gold_views, remedies, row_hazards
 from ...scout.cron_schedule import missed
-from ...scout.judging import foreign_code
-from .. import battery, drain, refresh_gold, trial_sale
+from ...scout.judging import event_triggers, foreign_code
+from .. import battery, drain, refresh_gold, sequences, trial_sale
 from . import judgement, reading
 from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
@@ -112,8 +112,10 @@ class Trials:
         return {}
 
     def _all(self, ordered: Sequence[Todo]) -> list[Verdict]:
-        if drawn := trial_sale.drawing(self.session):
-            said = f"was not tried: {drawn[0]} takes numbers from a sequence, which no rollback undoes"
+        if frozen := event_triggers.refusal(self.session):
+            return [tried(each, UNKNOWN, f"was not tried: {frozen}", next_step=frozen.fix) for each in ordered]
+        if drawn := sequences.shadow(self.session, trial_sale.written()):
+            said = f"was not tried: {drawn[0]} takes numbers from a sequence that we may not shadow, and no rollback undoes that"
             step = "look at its next run in cron.job_run_details, or run it again with proof=false"
             return [tried(each, UNKNOWN, said, next_step=step) for each in ordered]
         verdicts: list[Verdict] = []
@@ -187,7 +189,7 @@ class Trials:
         self._execute(todo)
         self._take_all(todo, later)
         if wrong := battery.differing(session, [*copies, *later], acting.actor(session, todo.job.owner)):
-            said = f"it writes sales otherwise than their events say: {battery.in_words(wrong)}"
+            said = f"{judgement.OTHERWISE}: {battery.in_words(wrong)}"
             step = f"compare {etl} with the release's; rollback.yml restores it, where a release has been captured"
             raise _Failed(FAILED, said, next_step=step)
         return "it loads"
@@ -450,6 +452,10 @@ class Trials:
 
     def _cure(self, todo: Todo, e: psycopg.Error) -> str:
         """The statements that fix it, where they can be told."""
+        with self.session.savepoint():
+            remedy = remedies.of(self.session, e.diag.message_primary or "", todo.job.owner)
+        if remedy:
+            return remedy
         if isinstance(e, errors.InsufficientPrivilege):
             return "; ".join(reading.grants(self.session, todo.job.owner, _functions(todo)))
         return ""

@@ -158,7 +158,7 @@ def going(session: Session, at: tuple[str, str], names: set[str] | None, unstabl
             f"could not read {rows[0]['relation']}, whose data would go",
             on=session.where,
             said=f"a policy hides rows from role {session.facts.role}",
-            next_step=f"do it as a superuser; or {row_hazards.grant_sight(session)}",
+            next_step=f"do it as a superuser; or {row_hazards.grant_sight(session, '.'.join(at))}",
         )
     # A table without columns has rows all the same.
     columns = [row for row in rows if row["name"] and not row["generated"] and (names is None or row["name"] in names)]

@@ -272,7 +272,7 @@ def test_data_that_a_policy_hides_is_not_lost(scout_db: str) -> None:
         hand_over_ledger(scout_db, dsn)
         refused = restored(dsn, check=True)
     assert "a policy hides rows from role operator_" in refused["msg"]
-    assert "BYPASSRLS" in refused["msg"]
+    assert "NO FORCE ROW LEVEL SECURITY" in refused["msg"]
 
 
 def test_a_column_that_was_added_again_is_told_of(scout_db: str) -> None:

@@ -90,7 +90,7 @@ def test_of_jobs_that_are_not_there_nothing_passes() -> None:
 
 
 def test_lines_that_are_not_due_yet_tell_nothing_of_linking() -> None:
-    verdict = judged(seen(linking={"due": 0, "due_percent": None, "lines": 5, "percent": 100.0}))
+    verdict = judged(seen(linking={"due": 0, "due_percent": None, "lines": 5, "percent": 10.0}))
     [linking] = [check for check in verdict.checks if check.name == "linking_coverage"]
     assert (linking.value, linking.status) == (None, "inconclusive")
     assert linking.reason.startswith("cannot tell: all 5 lines of the last 24 hours are newer than 10 minutes")
@@ -110,7 +110,7 @@ def test_a_healthy_pipeline_passes() -> None:
 WRONG: list[tuple[Result, str, str, int]] = [
     ({"linking": {"due": 10, "due_percent": 94.9, "lines": 10, "percent": 99.0}}, "linking_coverage", "warn", 42),
     ({"linking": {"due": 10, "due_percent": 89.9, "lines": 10, "percent": 99.0}}, "linking_coverage", "fail", 42),
-    ({"linking": {"due": 0, "due_percent": None, "lines": 5, "percent": 100.0}}, "linking_coverage", "inconclusive", 47),
+    ({"linking": {"due": 0, "due_percent": None, "lines": 5, "percent": 10.0}}, "linking_coverage", "inconclusive", 47),
     ({"linking": {"due": 0, "due_percent": None, "lines": 0, "percent": None}}, "linking_coverage", "inconclusive", 47),
     ({"alerts": [alert("NEGATIVE_TOTAL")]}, "negative_totals", "fail", 43),
     ({"alerts": [alert("EMPTY_BASKET")]}, "empty_baskets", "fail", 43),
