@@ -206,6 +206,17 @@ FAULTS = {
         ("UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '20 minutes'", *FRESH_GOLD),
         by_check("bronze_staleness", code=45),
     ),
+    "policies that keep the sources off": Fault(
+        ("ALTER TABLE scout.bronze_events ENABLE ROW LEVEL SECURITY",
+         "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '20 minutes'", *FRESH_GOLD),
+        by_check("bronze_staleness", "row security of scout.bronze_events refuses what edge_ingest would insert",
+                 "CREATE POLICY scout_writers ON scout.bronze_events FOR INSERT TO edge_ingest WITH CHECK (true);", code=45),
+    ),
+    "a right to insert that the sources no longer have": Fault(
+        ("REVOKE INSERT ON scout.bronze_events FROM edge_ingest",
+         "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '20 minutes'", *FRESH_GOLD),
+        by_check("bronze_staleness", "no new event arrives", "only loader may insert into scout.bronze_events", code=45),
+    ),
     "sources that are slow": Fault(
         ("UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '8 minutes'", *FRESH_GOLD),
         warning("bronze_staleness", 45, "bronze_staleness"),

@@ -12,10 +12,23 @@ import typing as t
 
 from ..core.text import count, in_words
 from ..core.times import to_the_second
+from ..postgres.identifiers import identifier
 from ..scout import contract
 from ..scout.sessions import STUCK_AFTER_SECONDS
 from .causes import jobs, objects, surroundings
-from .causes.base import ASSESS, CLEANUP, DEAD_LETTERS, REFRESH, RESET, RESUME, ROLLBACK, TERMINATE, Diagnosis, cause
+from .causes.base import (
+    ASSESS,
+    CLEANUP,
+    DEAD_LETTERS,
+    REFRESH,
+    RESET,
+    RESUME,
+    ROLLBACK,
+    TERMINATE,
+    Diagnosis,
+    cause,
+    rolled_back,
+)
 from .thresholds import GOLD_LATE_SECONDS
 
 if t.TYPE_CHECKING:
@@ -246,9 +259,7 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         )
         yield cause(f"silver holds violations older than {hours}", evidence, SET_ASIDE, blocks=False)
     if status.get("bronze_staleness") in ("warn", "fail"):
-        evidence = f"the latest is {in_words((found.bronze_minutes or 0) * 60)} old"
-        look = "look at the edge function and its sources, not at the database"
-        yield cause("no new event arrives", evidence, look, blocks=False)
+        yield _of_the_sources(found)
     if status.get("linking_coverage") in ("warn", "fail"):
         evidence = contract.words("{line_items} without product_key")
         look = contract.words("look at {products} and at the job {link_job}")
@@ -259,6 +270,27 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         )
         look = f"{DEAD_LETTERS} lists them, and how they are redriven once the cause is fixed"
         yield cause("unresolved dead letters", evidence, look, blocks=False)
+
+
+def _of_the_sources(found: Facts) -> Diagnosis:
+    """Why no new event arrives, as far as the database knows."""
+    evidence = f"the latest is {in_words((found.bronze_minutes or 0) * 60)} old"
+    bronze, writers = contract.names().bronze, found.wider.writers
+    if writers is None or writers["able"]:
+        look = "look at the edge function and its sources, not at the database"
+        return cause("no new event arrives", evidence, look, blocks=False)
+    if kept_off := writers["kept_off"]:
+        what = f"no new event arrives: row security of {bronze} refuses what {' and '.join(kept_off[:3])} would insert"
+        policy = f"CREATE POLICY scout_writers ON {bronze} FOR INSERT TO {', '.join(map(identifier, kept_off))} WITH CHECK (true);"
+        return cause(
+            what,
+            f"{evidence}, and no policy lets them",
+            rolled_back(found, policy, contract.bare(bronze)),
+            blocks=False,
+        )
+    # That is how it is where the sources log in as the owner, and where a GRANT was taken from them.
+    look = f"look at the edge function and its sources: only {writers['owner']} may insert into {bronze}, so whoever else tries is refused"
+    return cause("no new event arrives", f"{evidence}, and nobody but its owner may insert", look, blocks=False)
 
 
 def _all_damaged(found: Facts, row: Row) -> bool:

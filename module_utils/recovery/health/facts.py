@@ -31,7 +31,7 @@ from ..scout import (
 from . import schema_drift
 from .reads import jobs as jobs_read
 from .reads import losses, objects, quality, surroundings
-from .thresholds import LINKING_DUE_MINUTES
+from .thresholds import FRESH_MINUTES, LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
     import datetime
@@ -128,6 +128,8 @@ class Wider:
     duplicates: int | None = None
     server: list[str] | None = None
     flow: Row | None = None
+    #: Who may write bronze, where nothing has come for a while.
+    writers: Row | None = None
     #: What ends the error with which the ETL's latest run failed, where that can be told.
     remedy: str = ""
     letters: Row | None = None
@@ -234,6 +236,8 @@ def read(
         if failed := found.failed_run:
             found.wider.remedy = budget.read("remedy", functools.partial(_remedy, failed=failed)) or ""
         found.bronze_minutes = budget.read("bronze", lambda s: s.row(contract.compose(BRONZE))["minutes"])
+        if (found.bronze_minutes or 0) > FRESH_MINUTES:
+            found.wider.writers = budget.read("writers", losses.writers)
         found.silver_minutes = budget.read("silver", lambda s: s.row(contract.compose(SILVER))["minutes"])
         found.linking = budget.read(
             "linking", lambda s: s.row(contract.compose(LINKING), due_minutes=LINKING_DUE_MINUTES)
