@@ -23,7 +23,7 @@ FROM {transactions} WHERE updated_at <= clock_timestamp() AND isfinite(updated_a
 WRITERS = """
 SELECT c.relowner::regrole::text AS owner,
        coalesce(array_agg(r.rolname::text ORDER BY r.rolname)
-                FILTER (WHERE NOT c.relrowsecurity OR r.rolbypassrls OR let.them), '{{}}') AS able,
+                FILTER (WHERE r.oid IS NOT NULL AND (NOT c.relrowsecurity OR r.rolbypassrls OR let.them)), '{{}}') AS able,
        coalesce(array_agg(r.rolname::text ORDER BY r.rolname)
                 FILTER (WHERE c.relrowsecurity AND NOT r.rolbypassrls AND NOT let.them), '{{}}') AS kept_off
 FROM pg_catalog.pg_class AS c
