@@ -68,12 +68,15 @@ FIGURES: t.Final[dict[str, tuple[str, ...]]] = {
 BY_HEAD: t.Final = {"revenue_per_capita": "population"}
 #: Those that add up over the rows of a day.
 ADD_UP: t.Final = ("transaction_count", "txn_count", "total_sales", "net_sales", "peso_total")
-#: The column by which a view divides a day, and the one of silver that has the same.
-DIVIDED_BY: t.Final = {"store_id": "store_id", "region_name": "region"}
+#: The column by which a view divides a day, and what has the same of a sale: in one deployment the region of the sale, in another the
+#: one of its store.
+DIVIDED_BY: t.Final[dict[str, tuple[str, ...]]] = {"store_id": ("t.store_id",), "region_name": ("t.region", "s.region")}
 #: Sales of regions that the dimension does not name are shown all together.
 REGIONS: t.Final = "dim_region"
-NAMED: t.Final = "EXISTS (SELECT FROM {regions} AS r WHERE r.region_name = t.region)"
-SHOWN: t.Final = "EXISTS (SELECT FROM shown AS r WHERE r.key = coalesce(t.region::text, ''))"
+STORES: t.Final = "dim_store"
+NAMED: t.Final = "EXISTS (SELECT FROM {regions} AS r WHERE r.region_name = t.scout_key)"
+SHOWN: t.Final = "EXISTS (SELECT FROM shown AS r WHERE r.key = t.scout_key)"
+OF_STORE: t.Final = "LEFT JOIN {stores} AS s ON s.store_id = t.store_id"
 
 OF_SILVER: t.Final = re.compile(r"\bt\.(\w+)")
 NUMBERS: t.Final = ("int2", "int4", "int8", "numeric", "float4", "float8")
@@ -105,13 +108,15 @@ WITH source AS MATERIALIZED (
     {source}
 ), shown AS (
     SELECT {day} AS day, {shown_key} AS key, count(*) AS rows, {shown} FROM source GROUP BY 1, 2
+), sales AS MATERIALIZED (
+    SELECT t.*, coalesce({there_key}::text, '') AS scout_key FROM {transactions} AS t {more} WHERE t.date_key = ANY(%(days)s::date[])
 ), lines AS (
-    SELECT t.date_key AS day, {there_key} AS key, sum(i.quantity) AS units, count(DISTINCT i.product_id) AS products
-    FROM {transactions} AS t JOIN {line_items} AS i USING (transaction_id) WHERE t.date_key = ANY(%(days)s::date[]) GROUP BY 1, 2
+    SELECT t.date_key AS day, t.scout_key AS key, sum(i.quantity) AS units, count(DISTINCT i.product_id) AS products
+    FROM sales AS t JOIN {line_items} AS i USING (transaction_id) GROUP BY 1, 2
 ), there AS (
-    SELECT t.date_key AS day, {there_key} AS key, {there}
-    FROM {transactions} AS t LEFT JOIN lines AS l ON l.day = t.date_key AND l.key = {there_key}
-    WHERE t.date_key = ANY(%(days)s::date[]) AND {known} GROUP BY 1, 2
+    SELECT t.date_key AS day, t.scout_key AS key, {there}
+    FROM sales AS t LEFT JOIN lines AS l ON l.day = t.date_key AND l.key = t.scout_key
+    WHERE {known} GROUP BY 1, 2
 ), compared AS (
     SELECT day, key, name, way, s.value AS shown, t.value AS there
     FROM (SELECT day, key, n.name, n.way, n.shown AS value, n.there AS other
@@ -143,8 +148,7 @@ def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str], 
         }
         source = _definition(view) if defined else sql.Identifier(contract.names().schema, view.name)
         said = _of_days(session, view, (source, counted[0]), ways, given)
-        part = next((name for name in DIVIDED_BY if name in view.columns and DIVIDED_BY[name] in columns), "")
-        told += said or _of_parts(session, view, (source, counted[0], part), ways, given)
+        told += said or _of_parts(session, view, (source, counted[0]), ways, given)
     return told
 
 
@@ -164,35 +168,52 @@ def _of_days(
     """What does not add up, where a view has several rows of a day."""
     names = {name: ways[name] for name in ADD_UP if ways.get(name)}
     shown = {name: sql.SQL("sum({})::numeric").format(sql.Identifier(name)) for name in names}
-    rows = _beside(session, (*by, ALL, ALL), shown, names, days, join="FULL JOIN", once="true", known=sql.SQL("true"))
+    every, keys = sql.SQL("true"), (*by, ALL, ALL)
+    rows = _beside(session, keys, shown, names, days, join="FULL JOIN", once="true", known=every, more=sql.SQL(""))
     return _told(view, names, rows)
 
 
 def _of_parts(
-    session: Session, view: View, by: tuple[sql.Composable, str, str], ways: dict[str, list[str]], days: list[str]
+    session: Session, view: View, by: tuple[sql.Composable, str], ways: dict[str, list[str]], days: list[str]
 ) -> list[str]:
     """What is shown otherwise of a store or a region on a day, or of a day of which there is one row."""
-    source, day, part = by
-    names = {name: found for name, found in ways.items() if found}
-    names = {name: found for name, found in names.items() if BY_HEAD.get(name, name) in view.columns}
+    source, day = by
+    part = next((name for name in DIVIDED_BY if name in view.columns), "")
+    names = {name: found for name, found in ways.items() if found and BY_HEAD.get(name, name) in view.columns}
     shown_key = sql.SQL("coalesce({}::text, '')").format(sql.Identifier(part)) if part else ALL
-    there_key = sql.SQL("coalesce(t.{}::text, '')").format(sql.Identifier(DIVIDED_BY[part])) if part else ALL
     heads = [head for name, head in BY_HEAD.items() if name in names]
     shown = {
         name: sql.SQL("(array_agg({}))[1]::numeric").format(sql.Identifier(name))
         for name in dict.fromkeys([*names, *heads])
     }
-    rows = _beside(
-        session,
-        (source, day, shown_key, there_key),
-        shown,
-        names,
-        days,
-        join="RIGHT JOIN",
-        once="coalesce(s.rows, 1) = 1",
-        known=_known(session, part),
-    )
-    return _told(view, names, rows)
+    told: list[list[str]] = []
+    for there_key, more in _keys(session, part):
+        keys = (source, day, shown_key, there_key)
+        once: t.LiteralString = "coalesce(s.rows, 1) = 1"
+        rows = _beside(
+            session, keys, shown, names, days, join="RIGHT JOIN", once=once, known=_known(session, part), more=more
+        )
+        told.append(_told(view, names, rows))
+    return min(told, key=len) if told else []
+
+
+def _keys(session: Session, part: str) -> list[tuple[sql.Composable, sql.Composable]]:
+    """By what a sale may belong to a part of its day, each with what has to be joined for it."""
+    if not part:
+        return [(ALL, sql.SQL(""))]
+    stores = sql.Identifier(contract.names().schema, STORES)
+    columns = {
+        "t": _columns(session, contract.names().transactions),
+        "s": _columns(session, f"{contract.names().schema}.{STORES}"),
+    }
+    return [
+        (
+            sql.SQL("{}.{}").format(sql.Identifier(table), sql.Identifier(column)),
+            sql.SQL(OF_STORE).format(stores=stores) if table == "s" else sql.SQL(""),
+        )
+        for table, column in (key.split(".") for key in DIVIDED_BY[part])
+        if column in columns[table]
+    ]
 
 
 def _known(session: Session, part: str) -> sql.Composable:
@@ -214,6 +235,7 @@ def _beside(
     join: t.LiteralString,
     once: t.LiteralString,
     known: sql.Composable,
+    more: sql.Composable,
 ) -> list[Row]:
     if not names:
         return []
@@ -245,6 +267,7 @@ def _beside(
         join=sql.SQL(join),
         once=sql.SQL(once),
         known=known,
+        more=more,
     )
     return session.rows(query, days=days)
 

@@ -141,6 +141,18 @@ def test_gold_that_is_not_what_silver_has_is_told_by_view_and_day(wrong: str, sc
     assert " instead of " in told
 
 
+def test_gold_of_every_variant_is_what_silver_has(variant_db: str) -> None:
+    """Also where a sale is of the region of its store."""
+    told = {each["name"]: each["value"] for each in call("scout_health_info", variant_db)["indicators"]}
+    assert told["gold_figures"] == 0
+    assert call("scout_proof", variant_db)["proven"]
+
+
+def test_a_column_that_shows_something_else_by_design_is_named_in_the_contract(scout_db: str) -> None:
+    redefine(scout_db, *GOLD["counts sales as stores"])
+    assert call("scout_proof", scout_db, contract={"partial_gold": "gold_region_choropleth.active_stores"})["proven"]
+
+
 def test_a_view_that_leaves_out_sales_by_design_is_named_in_the_contract(scout_db: str) -> None:
     redefine(scout_db, *GOLD["leaves out a payment method"])
     assert call("scout_proof", scout_db, contract={"partial_gold": "gold_region_choropleth"})["proven"]
