@@ -62,13 +62,17 @@ SPOILED: t.Final = {
 }
 
 
+#: How a session waits that has committed and is not told so.
+AT_COMMIT: t.Final = "IPC: SyncRep"
+
+
 def diagnose(
     found: Facts, status: Mapping[str, str], blockers: Collection[str] = (), *, trouble: bool = False
 ) -> list[Diagnosis]:
     """Likely causes, most blocking first; `status` is the judgement of each indicator by name, `trouble` says that
     something is wrong which they do not tell."""
-    known = (_of_whoever_works, surroundings.interrupted, _of_what_is_hidden, surroundings.prepared, objects.missing, _of_sessions,
-             _of_the_pause, jobs.missing, jobs.hindered, _of_the_etl)  # fmt: skip
+    known = (_of_whoever_works, surroundings.interrupted, _of_what_is_hidden, surroundings.prepared, objects.missing, _of_the_standby,
+             _of_sessions, _of_the_pause, jobs.missing, jobs.hindered, _of_the_etl)  # fmt: skip
     seen = (objects.triggers, _of_the_flow, jobs.silent, _of_gold, jobs.gold, objects.gold, objects.swallowed, objects.lost, _of_data,
             _of_jobs_off, surroundings.server)  # fmt: skip
     # What was deployed today comes before what it may have done; what was deployed long ago explains little.
@@ -153,6 +157,22 @@ def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis
     for activity, why in found.stuck.leave:
         what = f"pid {activity.pid} blocks the pipeline and this toolkit does not end it"
         yield cause(what, f"{activity.describe()}; {why}", f"ask {activity.role or 'its owner'} to end it")
+
+
+def _of_the_standby(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """Commits that wait for a standby: whatever writes stands still, and nothing that writes helps."""
+    waiting = [activity for activity in found.activities if activity.wait == AT_COMMIT]
+    if waiting:
+        longest = in_words(max(activity.seconds for activity in waiting))
+        evidence = (
+            f"{count(len(waiting), 'session')} in their COMMIT, the longest for {longest}: {waiting[0].describe()}"
+        )
+        off = "ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();"
+        yield cause(
+            "no commit ends: a synchronous standby does not answer",
+            evidence,
+            f"start the standby again; to go on without it, a superuser runs {off} then {RESET}",
+        )
 
 
 def _of_the_pause(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
