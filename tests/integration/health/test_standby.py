@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
@@ -22,8 +21,8 @@ def write(dsn: str) -> None:
         session.execute(WRITE)
 
 
-def test_commits_that_wait_for_a_standby_are_told(tmp_path: Path) -> None:
-    with Server(tmp_path / "state") as server:
+def test_commits_that_wait_for_a_standby_are_told() -> None:
+    with Server() as server:
         dsn = builder.build(server.create_database("standby"), events=300)
         with connect(dsn) as session:
             session.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
