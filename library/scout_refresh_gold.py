@@ -14,6 +14,8 @@ version_added: 1.0.0
 description:
   - Refreshes the materialized views of schema C(scout) that are not up to date with silver, in the order of their
     dependencies, each in a transaction of its own under Scout's own refresh lock, and proves that each is newer.
+  - Where that lock is not to be had within O(lock_timeout_seconds), sessions at it whose roles can write nothing of the pipeline are
+    recorded and ended, whatever their age.
   - Concurrently where possible. An unpopulated view, or one without a usable unique index, is refreshed plainly, with a
     lock timeout and retries, so that readers never queue behind it for long.
   - A failure of one view is named and does not undo the others. A view that is fresh already is left alone.
@@ -53,16 +55,6 @@ options:
         window recovery that rebuilds them, for the view may be the last right copy.
     type: bool
     default: false
-  only_lock:
-    description:
-      - Refresh nothing, and only see whether Scout's refresh lock can be taken, or will be free by then; the emergency reset asks
-        before it pauses. The task fails, naming the holder and the command that ends it, where a refresh would find it taken.
-    type: bool
-    default: false
-  stuck_after_seconds:
-    description: With O(only_lock=true), the age from which its holder is ended before the refresh, in seconds.
-    type: float
-    default: 600.0
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -124,8 +116,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "attempts": {"type": "int", "default": 5},
     "accept_lost": {"type": "bool", "default": False},
     "expect_changes": {"type": "bool", "default": False},
-    "only_lock": {"type": "bool", "default": False},
-    "stuck_after_seconds": {"type": "float", "default": 600.0},
 }
 
 

@@ -20,9 +20,11 @@ description:
   - Protected roles, superusers (unless we are one) and the toolkit's own sessions are reported and left alone.
 options:
   state:
-    description: The wanted state.
+    description:
+      - The wanted state. With V(foreseen) nothing is ended, and the task fails where ending them, or a refresh of gold after it, would
+        fail, naming who is in the way and the command that ends them. The emergency reset asks so before it pauses.
     type: str
-    choices: [terminated]
+    choices: [terminated, foreseen]
     default: terminated
   stuck_after_seconds:
     description: Age of a transaction, or of an idle holder's idleness, from which a session counts as stuck, in seconds.
@@ -37,7 +39,7 @@ options:
     type: float
     default: 10.0
   max_sessions:
-    description: Refuse to end more sessions than this.
+    description: Refuse to end more sessions than this, not counting those of roles that can write nothing of the pipeline.
     type: int
     default: 20
   protected_roles:
@@ -109,7 +111,7 @@ from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
-    "state": {"type": "str", "choices": ["terminated"], "default": "terminated"},
+    "state": {"type": "str", "choices": ["terminated", "foreseen"], "default": "terminated"},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "cancel_wait_seconds": {"type": "float", "default": 5.0},
     "terminate_wait_seconds": {"type": "float", "default": 10.0},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..core.errors import LedgerVersion, MissingPrivilege
+from ..core.errors import DatabaseError, LedgerVersion, MissingPrivilege
 from ..postgres.driver import sql
 from ..postgres.failures import attempting
 from ..postgres.session import check_incident
@@ -23,7 +23,12 @@ if t.TYPE_CHECKING:
     from .controller import Controller
 
 APPLIED: t.Final = "SELECT count(*) AS applied FROM scout_ops.versions"
-CREATION_LOCK: t.Final = 7226883401  # any number of our own: serialises two first uses
+#: Of two first uses, the one that came second: another transaction has made the schema meanwhile.
+CAME_SECOND: t.Final = ("42P06", "23505")
+#: Serialises two that create or upgrade: nobody but its owner can keep this lock, as anybody could an advisory one.
+COMMENT: t.Final[t.LiteralString] = (
+    "COMMENT ON SCHEMA scout_ops IS 'Ledger of Scout Recovery: runs, the lease, pauses. Safe to read; do not edit.'"
+)
 
 #: ready: all tables are there and ours to use; creatable: whatever is missing may be created by us.
 STATE = """
@@ -108,29 +113,37 @@ def _create_or_upgrade(session: Session) -> bool:
             return True
         if not state["creatable"]:
             return False
+    there: list[Row] = []
     try:
         with attempting("could not create the ledger", on=session.where), session.write():
-            session.execute("SELECT pg_advisory_xact_lock(%(key)s)", key=CREATION_LOCK)
-            # Between the look and the lock somebody may have come first.
-            ownership.require(session)
-            owner = session.rows(OWNER)
-            if owner:
-                # Members of the role that keeps it have it keep all of it.
-                session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner[0]["owner"])))
-            else:
+            there = session.rows(OWNER)
+            if not there:
                 session.execute("CREATE SCHEMA scout_ops")
-                session.execute(
-                    "COMMENT ON SCHEMA scout_ops IS 'Ledger of Scout Recovery: runs, the lease, pauses. Safe to read; do not edit.'"
-                )
+            # Members of the role that keeps it have it keep all of it.
+            owner = there[0]["owner"] if there else session.facts.role
+            _become(session, owner)
+            session.execute(COMMENT)
+            # Between the look and the lock somebody may have come first.
+            _become(session, session.facts.role)
+            ownership.require(session)
+            _become(session, owner)
             applied = _applied(session)
             for number, statements in enumerate(VERSIONS[applied:], applied + 1):
                 session.connection.execute(statements)
                 session.execute("INSERT INTO scout_ops.versions (version) VALUES (%(number)s)", number=number)
-            session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(session.facts.role)))
+            _become(session, session.facts.role)
             ownership.revoke_all(session)
     except MissingPrivilege:
         return False
+    except DatabaseError as e:
+        if e.sqlstate not in CAME_SECOND or there:
+            raise
+        return _create_or_upgrade(session)
     return True
+
+
+def _become(session: Session, role: str) -> None:
+    session.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
 
 
 OWNER = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text AS owner FROM pg_catalog.pg_namespace WHERE nspname = 'scout_ops'"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import typing as t
 
@@ -186,7 +187,8 @@ def _ingestion_summary(
 
 
 def terminate(call: Call, params: Params) -> TerminationResult:
-    """Stuck sessions ended, each recorded before: which and how, which were left alone and why, who waits for whom.
+    """Stuck sessions ended, each recorded before: which and how, which were left alone and why, who waits for whom. With
+    `state=foreseen` none is ended, and what that or a refresh after it would raise is raised now.
 
     Raises NotConverged where one stays, or one that may not be touched blocks the pipeline; SystemicFailure above `max_sessions`;
     MissingPrivilege; LeaseHeld.
@@ -197,18 +199,24 @@ def terminate(call: Call, params: Params) -> TerminationResult:
         counted = cron_jobs.ingestion_jobs(session, params["jobs"], required=False) if there else []
         activities = sessions.read(session, counted)
     sessions.require_visibility(session, activities)
-    todo = sessions.plan(
-        activities,
+    plan = functools.partial(
+        sessions.plan,
         stuck_after_seconds=params["stuck_after_seconds"],
         protected_roles=[*contract.PROTECTED_ROLES, *params["protected_roles"]],
         we_are_superuser=session.facts.superuser,
     )
-    done, told = list[terminate_sessions.Ended](), _nothing_recorded()
-    if todo.end and not call.check:
+    todo = plan(activities)
+    done, told, foresees = list[terminate_sessions.Ended](), _nothing_recorded(), params["state"] == "foreseen"
+    if foresees:
+        terminate_sessions.refuse_systemic(session, todo, params["max_sessions"])
+    elif todo.end and not call.check:
         done, told = _terminated(call, params, todo, counted)
-    result = _termination(call, activities, todo, done, told)
-    if not call.check:
+    result = _termination(activities, todo, done, told, would=bool(todo.end) and (foresees or call.check))
+    if foresees or not call.check:
         _refuse_blocking(call, params, activities, todo, result)
+    if foresees:
+        refresh_gold.foresee_lock(session, plan, call.progress)
+        result["changed"] = False
     return result
 
 
@@ -239,11 +247,15 @@ def _terminated(
 
 
 def _termination(
-    call: Call, activities: list[Activity], todo: sessions.Plan, done: list[terminate_sessions.Ended], told: Recorded
+    activities: list[Activity],
+    todo: sessions.Plan,
+    done: list[terminate_sessions.Ended],
+    told: Recorded,
+    *,
+    would: bool,
 ) -> TerminationResult:
     """What was, or would be, ended."""
     how = {ended.activity.identity: ended.how for ended in done}
-    would = call.check and bool(todo.end)
     return {
         **told,
         "changed": bool(todo.end),
@@ -369,10 +381,6 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     """
     if params["attempts"] < 1:
         raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
-    if params["only_lock"]:
-        return refresh_gold.foresee_lock(
-            call.session, stuck_after_seconds=params["stuck_after_seconds"], progress=call.progress
-        )
     before = _gold(call, params["views"])
     every = params["force"] or (call.check and params["expect_changes"])
     todo = [f.view for f in before if every or f.state != "fresh"]

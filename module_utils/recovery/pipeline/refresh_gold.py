@@ -12,17 +12,17 @@ import typing as t
 from ..core.errors import MissingPrivilege, NotConverged, RecoveryError
 from ..core.text import count, in_words
 from ..postgres.driver import errors, psycopg, sql
-from ..postgres.failures import translate
+from ..postgres.failures import attempting, translate
 from ..scout import contract, lost_sales, sessions
 from ..scout.gold_views import Freshness, View, in_order, read, refreshed_at, views
 from ..scout.judging import roles
-from . import blockers
+from . import blockers, terminate_sessions
 
 if t.TYPE_CHECKING:
     from ..core.progress import Progress
     from ..ledger.runs import Run
-    from ..postgres.session import Session
-    from .results import Refreshes, RefreshResult
+    from ..postgres.session import Row, Session
+    from .results import Refreshes
 
 __all__ = [
     "Freshness",
@@ -41,12 +41,14 @@ __all__ = [
 #: SQLSTATEs of a table and a column that are not there.
 GONE: t.Final = ("42P01", "42703")
 
-LOCK = "SELECT pg_try_advisory_xact_lock(%(key)s) AS got"
+#: Queued for: whoever only tries again never gets what others hand round.
+LOCK = "SELECT pg_catalog.pg_advisory_xact_lock(%(key)s)"
 
-HOLDER = """
-SELECT a.pid, a.usename::text AS role, a.application_name AS application, a.state
+#: Who holds a key or waits for it, and which of the two.
+AT_KEY = """
+SELECT a.pid, a.usename::text AS role, a.application_name AS application, a.state, l.granted
 FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.pid <> pg_catalog.pg_backend_pid()
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND (l.classid::bigint << 32 | l.objid::bigint) = %(key)s
 """
@@ -201,18 +203,30 @@ def _refresh_one(
         sql.SQL("CONCURRENTLY " if view.concurrently else ""), sql.Identifier(contract.names().schema, view.name)
     )
     attempt = 1
+    squatters: list[sessions.Activity] = []
     while True:
         try:
             with session.write(
                 statement_timeout_seconds=options.refresh_timeout_seconds,
                 lock_timeout_seconds=options.lock_timeout_seconds,
             ):
-                take_lock(session, options.lock_timeout_seconds, progress)
+                # With nothing between the two, for whoever comes after us has to wait until we are done.
+                terminate_sessions.terminate_at_once(session, squatters)
+                take_lock(session)
                 session.connection.execute(statement)
                 _prove(session, view)
                 entries = [*(entry.as_dict() for entry in done), {"name": view.full_name, "how": how}]
                 run.record(refreshed=entries)
             return how
+        except _LockHeld:
+            squatters = _squatters(session) if attempt < options.attempts else []
+            if not squatters:
+                raise
+            with attempting("could not record the sessions before ending them", on=session.where), session.write():
+                run.record(ended=[*run.effects.get("ended", []), *(each.as_dict() for each in squatters)])
+            progress.say(f"ends {count(len(squatters), 'session')} at Scout's refresh lock: {squatters[0].describe()}")
+            progress.checkpoint()
+            attempt += 1
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             # A plain refresh queued behind a reader blocks every later reader: give way, then try again.
             if attempt == options.attempts:
@@ -222,18 +236,36 @@ def _refresh_one(
             attempt += 1
 
 
-def take_lock(session: Session, wait_seconds: float, progress: Progress) -> None:
+def take_lock(session: Session) -> None:
     """Scout's own refresh lock, for this transaction, so that its refresh and ours never meet. Raises NotConverged, naming the
-    holder, where it is taken for so long."""
-    deadline = time.monotonic() + wait_seconds
-    while not session.row(LOCK, key=contract.names().gold_lock)["got"]:
-        if time.monotonic() >= deadline:
-            raise _lock_held(session)
-        progress.wait(min(0.2, wait_seconds))
+    holder, where it is taken for longer than the transaction waits for locks."""
+    try:
+        with session.savepoint():
+            session.rows(LOCK, key=contract.names().gold_lock)
+    except errors.LockNotAvailable as e:
+        raise _lock_held(session) from e
+
+
+def _squatters(session: Session) -> list[sessions.Activity]:
+    """Who holds the refresh lock or waits for it, can write nothing that it is for, and may be ended."""
+    with attempting("could not read who holds Scout's refresh lock", on=session.where), session.read():
+        return _unable(session, sessions.read(session), session.rows(AT_KEY, key=contract.names().gold_lock))
+
+
+def _unable(session: Session, everyone: list[sessions.Activity], at_key: list[Row]) -> list[sessions.Activity]:
+    pids, superuser = {row["pid"] for row in at_key}, session.facts.superuser
+    return [
+        each
+        for each in everyone
+        if each.pid in pids
+        and not each.able
+        and not sessions.untouchable(each, contract.PROTECTED_ROLES, we_are_superuser=superuser)
+    ]
 
 
 def _lock_held(session: Session) -> _LockHeld:
-    who = blockers.explain(session, session.rows(HOLDER, key=contract.names().gold_lock))
+    at_key = session.rows(AT_KEY, key=contract.names().gold_lock)
+    who = blockers.explain(session, [row for row in at_key if row["granted"]])
     return _LockHeld(
         "could not take Scout's refresh lock",
         on=session.where,
@@ -242,20 +274,20 @@ def _lock_held(session: Session) -> _LockHeld:
     )
 
 
-def foresee_lock(session: Session, *, stuck_after_seconds: float, progress: Progress) -> RefreshResult:
-    """Returns once the refresh lock is free, or will be: a refresh in flight ends before a pause does, and whoever is stuck
-    is ended after it. Raises NotConverged, naming the holder, where a refresh would find it taken."""
+def foresee_lock(
+    session: Session, plan: t.Callable[[list[sessions.Activity]], sessions.Plan], progress: Progress
+) -> None:
+    """Returns once the refresh lock is free, or will be: a refresh in flight ends before a pause does, whom `plan` ends is ended
+    after it, and who can write nothing by the refresh. Raises NotConverged, naming the holder, where one would find it taken."""
     deadline = time.monotonic() + session.settings.lock_timeout_seconds
     while True:
         with session.read():
-            holders = {row["pid"] for row in session.rows(HOLDER, key=contract.names().gold_lock)}
+            holders = [row for row in session.rows(AT_KEY, key=contract.names().gold_lock) if row["granted"]]
             everyone = sessions.read(session) if holders else []
-            superuser = session.facts.superuser
-            plan = sessions.plan(everyone, stuck_after_seconds=stuck_after_seconds, we_are_superuser=superuser)
-            ended = {each.pid for each in plan.end} | {each.pid for each in everyone if each.writing}
-            if holders <= ended:
-                told = "Scout's refresh lock can be taken"
-                return {**outcome([]), "run_id": None, "warnings": [], "summary": told, "views": [], "diff": {}}
+            gone = {each.pid for each in everyone if each.writing}
+            gone |= {each.pid for each in (*plan(everyone).end, *_unable(session, everyone, holders))}
+            if {row["pid"] for row in holders} <= gone:
+                return
             if time.monotonic() >= deadline:
                 raise _lock_held(session)
         progress.wait(0.2)

@@ -36,6 +36,13 @@ FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = %(pid)s AND a.backend_start 
 """
 
 
+#: That very session, as a part of a transaction that needs at once what it holds.
+TERMINATE_ALL = """
+SELECT count(*) FILTER (WHERE pg_catalog.pg_terminate_backend(a.pid)) AS sent FROM pg_catalog.pg_stat_activity AS a
+JOIN unnest(%(pids)s::int[], %(starts)s::timestamptz[]) AS t (pid, backend_start) USING (pid, backend_start)
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Ended:
     """The outcome for one session."""
@@ -43,6 +50,19 @@ class Ended:
     activity: Activity
     how: str
     seconds: float
+
+
+def refuse_systemic(session: Session, todo: Plan, max_sessions: int) -> None:
+    """Raises SystemicFailure where more than `max_sessions` would be ended, of roles that can write to the pipeline: of others
+    anybody can have as many as the server lets them."""
+    able = [activity for activity in todo.end if activity.able]
+    if len(able) > max_sessions:
+        raise SystemicFailure(
+            f"refused to end {len(able)} sessions, more than max_sessions={max_sessions}",
+            on=session.where,
+            said="; ".join(a.describe() for a in able[:5]),
+            next_step="look at what they wait for (terminate_sessions.yml --check); raise terminate_sessions_max_sessions if it is right",
+        )
 
 
 def terminate(
@@ -58,19 +78,14 @@ def terminate(
     progress: Progress,
 ) -> list[Ended]:
     """Cancels, then terminates, each stuck session, and proves that it is gone or no longer stuck. Raises SystemicFailure,
-    having ended none, where there are more than `max_sessions`; NotConverged where one survives."""
-    if len(todo.end) > max_sessions:
-        raise SystemicFailure(
-            f"refused to end {len(todo.end)} sessions, more than max_sessions={max_sessions}",
-            on=session.where,
-            said="; ".join(a.describe() for a in todo.end[:5]),
-            next_step="look at what they wait for (terminate_sessions.yml --check); raise terminate_sessions_max_sessions if it is right",
-        )
+    having ended none, where `refuse_systemic` does; NotConverged where one survives."""
+    refuse_systemic(session, todo, max_sessions)
     with attempting("could not record the sessions before ending them", on=session.where), session.write():
         run.record(captured=[a.as_dict() for a in (*todo.end, *todo.waiting)])
     stuck = functools.partial(_still_stuck, session, counted=counted, stuck_after_seconds=stuck_after_seconds)
-    done: list[Ended] = []
-    for target in todo.end:
+    done = _end_unable(session, todo, terminate_wait_seconds, progress)
+    gone = {each.activity.identity for each in done}
+    for target in (each for each in todo.end if each.identity not in gone):
         progress.checkpoint()
         began = time.monotonic()
         how = "ended by itself"
@@ -81,6 +96,24 @@ def terminate(
         with attempting("could not record what was ended", on=session.where), session.write():
             run.record(ended=[{"pid": c.activity.pid, "how": c.how, "seconds": c.seconds} for c in done])
     return done
+
+
+def _end_unable(session: Session, todo: Plan, wait_seconds: float, progress: Progress) -> list[Ended]:
+    """Ends all those together whose roles can write nothing of the pipeline, of which there may be hundreds; those that are gone."""
+    small, began = [target for target in todo.end if not target.able], time.monotonic()
+    if not small:
+        return []
+    with session.read():
+        terminate_at_once(session, small)
+    while True:
+        with session.read():
+            there = {activity.identity for activity in sessions.read(session)}
+        seconds = round(time.monotonic() - began, 3)
+        done = [Ended(target, "terminated", seconds) for target in small if target.identity not in there]
+        if len(done) == len(small) or seconds >= wait_seconds:
+            progress.say(f"terminated {count(len(done), 'session')}, the first: {small[0].describe()}")
+            return done
+        progress.wait(0.1)
 
 
 def _end(
@@ -110,6 +143,21 @@ def _end(
         said=f"it is still there {in_words(cancel_wait_seconds + terminate_wait_seconds)} after it was asked to end",
         next_step="it may be sleeping in the kernel or rolling back a large transaction: wait and run the same command again",
     )
+
+
+def terminate_at_once(session: Session, targets: Iterable[Activity]) -> None:
+    """Asks those very sessions to end, within the caller's transaction, which needs what they hold. Raises MissingPrivilege,
+    with the grant, where the role may not."""
+    chosen = [(target.pid, target.backend_start) for target in targets]
+    if not chosen:
+        return
+    pids, starts = zip(*chosen, strict=True)
+    try:
+        with attempting("could not end them", on=session.where), session.savepoint():
+            session.rows(TERMINATE_ALL, pids=list(pids), starts=list(starts))
+    except MissingPrivilege as e:
+        e.next_step = roles.membership(session, "pg_signal_backend")
+        raise
 
 
 def signal(session: Session, query: t.LiteralString, target: Activity) -> None:

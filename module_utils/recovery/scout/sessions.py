@@ -139,6 +139,8 @@ class Activity:
     pipeline: bool
     #: Whether the ledger knows it as a session of a run under way.
     ours: bool = False
+    #: Whether its role can write anything of the pipeline.
+    able: bool = True
 
     @property
     def holds_key(self) -> bool:
@@ -244,6 +246,7 @@ def classify(
         or bool(kinds & {"etl", "gold", "advisory", "locks"})
         or (idle and bool(kinds & {"rows", "reads", "silver"})),
         ours=(row["pid"], row["backend_start"], row["role"]) in known,
+        able=able,
     )
 
 

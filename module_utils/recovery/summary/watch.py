@@ -24,7 +24,7 @@ SILENT: t.Final = {
         "assess",
         "assess_again",
         "complete_pause",
-        "refresh_lock",
+        "foresee",
         "looked_up",
         "unfinished",
         "watch",

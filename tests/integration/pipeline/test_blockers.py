@@ -88,11 +88,15 @@ def test_a_reader_that_a_plain_refresh_waits_for(scout_db: str) -> None:
 @pytest.mark.parametrize("stuck_after_seconds", [600.0, 0.5])
 def test_whether_the_refresh_lock_could_be_taken(stuck_after_seconds: float, scout_db: str) -> None:
     """Whoever is stuck is ended by the step that comes between; whoever is not is named before anything is paused."""
-    asked: dict[str, Any] = {"only_lock": True, "lock_timeout_seconds": 0.3, "stuck_after_seconds": stuck_after_seconds}
-    assert call("scout_refresh_gold", scout_db, **asked)["changed"] is False
+    asked: dict[str, Any] = {
+        "state": "foreseen",
+        "lock_timeout_seconds": 0.3,
+        "stuck_after_seconds": stuck_after_seconds,
+    }
+    assert call("scout_terminate_sessions", scout_db, **asked)["changed"] is False
     with library.lock_holder(scout_db) as held:
         one(scout_db, "SELECT pg_sleep(0.6)::text")
-        made = call("scout_refresh_gold", scout_db, **asked)
+        made = call("scout_terminate_sessions", scout_db, **asked)
         assert bool(made.get("failed")) is (stuck_after_seconds > 1)
         if made.get("failed"):
             assert f"pid {held.pids['holder']}" in made["msg"]

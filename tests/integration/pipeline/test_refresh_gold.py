@@ -272,8 +272,8 @@ WHERE datname = current_database() AND application_name = 'dashboard' AND wait_e
 #: A refresh that has asked for Scout's lock in vain.
 ASKS = """
 SELECT FROM pg_stat_activity
-WHERE datname = current_database() AND application_name LIKE 'scout-recovery/%' AND query LIKE '%pg_try_advisory_xact_lock%'
-  AND state = 'idle in transaction'
+WHERE datname = current_database() AND application_name LIKE 'scout-recovery/%' AND query LIKE '%pg_advisory_xact_lock%'
+  AND wait_event_type = 'Lock'
 """
 
 
@@ -297,11 +297,11 @@ def test_a_cancelled_refresh_leaves_no_lock(scout_db: str) -> None:
         def cancel() -> None:
             wait_until(
                 connection,
-                "SELECT FROM pg_stat_activity WHERE query LIKE 'REFRESH%%gold_slow%%' AND wait_event = 'PgSleep'",
+                "SELECT FROM pg_stat_activity WHERE query LIKE '%%REFRESH%%gold_slow%%' AND wait_event = 'PgSleep'",
             )
             assert one(scout_db, LOCKS) == 1
             connection.execute(
-                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'REFRESH%gold_slow%'"
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%REFRESH%gold_slow%' AND pid <> pg_backend_pid()"
             )
 
         canceller = threading.Thread(target=cancel)

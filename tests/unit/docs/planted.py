@@ -35,7 +35,8 @@ def code(text: str, *wrong: str) -> Plant:
 
 ROLE, PLAYBOOK = "roles/refresh_gold", "playbooks/refresh_gold.yml"
 SPECS, DEFAULTS = f"{ROLE}/meta/argument_specs.yml", f"{ROLE}/defaults/main.yml"
-TASKS, LOCK = f"{ROLE}/tasks/main.yml", f"{ROLE}/tasks/lock.yml"
+TASKS, FORESEE = f"{ROLE}/tasks/main.yml", "roles/terminate_sessions/tasks/foresee.yml"
+OF_FORESEE = "roles/terminate_sessions/meta/argument_specs.yml"
 LEDGER, COMMENT = "module_utils/recovery/ledger/schema.py", "COMMENT ON COLUMN scout_ops.leases."
 SCHEMA, RUNS = "docs/result.schema.json", "library/scout_runs_info.py"
 #: The type and the default of that option.
@@ -133,13 +134,13 @@ ROLES: dict[str, list[Plant]] = {
             "force does not carry the role's name", "force has two defaults"), "force:", DEFAULTS),
     ],
     "roles.every_entry_point_is_specified": [
-        Plant(LOCK, None, "", ("no tasks for the entry point lock",), "lock:", SPECS),
+        Plant(FORESEE, None, "", ("no tasks for the entry point foresee",), "foresee:", OF_FORESEE),
         Plant("roles/refresh_gold/tasks/gone.yml", "", "---\n", ("gone is imported nowhere in the role and is not specified",)),
         Plant("roles/lease/tasks/main.yml", "Refuse to guess", "Guess", ("main is imported nowhere in the role and is not specified",)),
     ],
     "roles.every_entry_point_is_described": [
-        Plant(SPECS, "    description: >-\n      Refreshes nothing.", "    about: >-\n      Refreshes nothing.",
-              ("the entry point lock is not described",), "lock:"),
+        Plant(OF_FORESEE, "    description: >-\n      Ends nothing.", "    about: >-\n      Ends nothing.",
+              ("the entry point foresee is not described",), "foresee:"),
     ],
     "roles.tasks_read_only_variables_of_their_role": [
         Plant(TASKS, "{{ refresh_gold_force }}", "{{ refresh_gold_farce }}",
@@ -149,7 +150,7 @@ ROLES: dict[str, list[Plant]] = {
         Plant("roles/summary/vars/main.yml", None, "", (
             "summary_refused is nowhere in the role's options and vars", "summary_told is nowhere in the role's options and vars",
         ), "summary_", "roles/summary/tasks/main.yml"),
-        Plant(TASKS, "  register:", "  when: refresh_gold_lock_result is changed\n  register:", ()),
+        Plant(TASKS, "  register:", "  when: refresh_gold_more_result is changed\n  register:", ()),
     ],
     "names.no_short_word_is_read_bare": [
         Plant(TASKS, "{{ refresh_gold_force }}", "{{ force }}", ("force is read without the lookup",), "force"),

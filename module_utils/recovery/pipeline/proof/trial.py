@@ -16,7 +16,6 @@ import time
 import typing as t
 
 from ...core.errors import NotConverged
-from ...core.progress import Progress
 from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
 from ...postgres import acting
@@ -298,7 +297,7 @@ class Trials:
             raise _Failed(UNKNOWN, f"no change of silver to show, because {loads}")
         try:
             # Scout's refresh does nothing while another one is under way, which is no fault of the job.
-            refresh_gold.take_lock(session, LOCK_SECONDS, Progress())
+            refresh_gold.take_lock(session)
         except NotConverged as e:
             raise _Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
         shown = gold_views.showing_each_sale(session, gold_views.views(session))
