@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.e2e.in_process import Quick
 from tests.integration.modules import call, connect, one, rows
 from tests.security.roles import drop_roles
 
@@ -116,3 +121,28 @@ def test_neither_does_an_undo_that_it_waits_for(attacked: str, request: pytest.F
     undone = call("scout_undo", attacked, run_id=result["run_id"], rehearse=False, allow_owners=["postgres"])
     assert not undone.get("failed"), undone["msg"]
     assert rows(attacked, "SELECT mood::varchar, n FROM scout.moody") == [("ok", "x")]
+
+
+def test_a_cast_of_a_type_that_no_table_has_keeps_nobody_from_working(scout_db: str, tmp_path: Path) -> None:
+    """Who owns a type, also of a session, may make a cast from jsonb to it, which no statement of ours can call."""
+    library.poison_event(scout_db, "bad_ts")
+    with connect(scout_db) as superuser:
+        superuser.execute("CREATE ROLE mallory LOGIN; GRANT CREATE ON SCHEMA public TO mallory")
+    operator = builder.operator(scout_db)
+    try:
+        with connect(scout_db, user="mallory") as session:
+            for at, of in itertools.product(("pg_temp", "public"), ("jsonb", "text", "uuid", "timestamptz")):
+                session.execute(
+                    f"CREATE TYPE {at}.t_{of} AS (x int);"
+                    f"CREATE FUNCTION {at}.f(v {of}) RETURNS {at}.t_{of} LANGUAGE sql AS 'SELECT NULL::{at}.t_{of}';"
+                    f"CREATE CAST ({of} AS {at}.t_{of}) WITH FUNCTION {at}.f({of})".encode()
+                )
+            played = Quick(tmp_path).play("emergency_reset", operator)
+            assert played.rc == 0, played.text
+            assert played.result["ingestion"] == "running", played.text
+            events = [row[0] for row in rows(scout_db, LOADED)]
+            moved = call("scout_quarantine", operator, event_ids=events)
+            assert not moved.get("failed"), moved
+        assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq") == 1 + len(events)
+    finally:
+        drop_roles(scout_db, "scout_operator", MALLORY)

@@ -27,6 +27,12 @@ if t.TYPE_CHECKING:
 INSIDE = """CASE b.typtype WHEN 'd' THEN b.typbasetype ELSE b.typelem END FROM typed AS y
     JOIN pg_catalog.pg_type AS b ON b.oid = y.type AND (b.typtype = 'd' OR b.typcategory = 'A')"""
 
+#: Whether a statement of ours could use the cast `k`: it makes texts and JSON of the types in `typed`, and these of texts, and one
+#: of them of another. Whoever makes a type has one that nothing else has to do with, also in pg_temp.
+USABLE = """NOT EXISTS (
+    SELECT FROM pg_catalog.pg_type AS other WHERE other.oid IN (k.castsource, k.casttarget)
+      AND other.typnamespace <> 'pg_catalog'::regnamespace AND other.oid NOT IN (SELECT type FROM typed))"""
+
 #: Functions that a written row calls and that belong to nobody who is trusted with our rights: the table's owner, a superuser, and
 #: our own role; what we may become is not what may become us. Partitions and children are written with their parent, and are
 #: trusted as it is.
@@ -73,7 +79,7 @@ WITH RECURSIVE written AS (
     UNION ALL
     SELECT 'cast', '(' || k.castsource::regtype || ' AS ' || k.casttarget::regtype || ')', y.oid, y.owner, 'pg_catalog.pg_cast'::regclass,
            k.oid, k.castfunc
-    FROM typed AS y JOIN pg_catalog.pg_cast AS k ON y.type IN (k.castsource, k.casttarget) WHERE k.castfunc <> 0
+    FROM typed AS y JOIN pg_catalog.pg_cast AS k ON y.type IN (k.castsource, k.casttarget) WHERE k.castfunc <> 0 AND {USABLE}
 )
 SELECT DISTINCT c.kind, c.name::text AS name, c.oid::regclass::text AS on_table, f.oid::regprocedure::text AS function,
        f.proowner::regrole::text AS owner, c.owner::regrole::text AS of_table, pg_catalog.quote_ident(c.name) AS quoted
@@ -95,7 +101,7 @@ SELECT DISTINCT 'cast' AS kind, '(' || k.castsource::regtype || ' AS ' || k.cast
        y.on_table, f.oid::regprocedure::text AS function, f.proowner::regrole::text AS owner, '' AS of_table, '' AS quoted
 FROM typed AS y JOIN pg_catalog.pg_cast AS k ON y.type IN (k.castsource, k.casttarget)
 JOIN pg_catalog.pg_proc AS f ON f.oid = k.castfunc JOIN pg_catalog.pg_roles AS r ON r.oid = f.proowner
-WHERE NOT r.rolsuper AND r.rolname <> current_user
+WHERE NOT r.rolsuper AND r.rolname <> current_user AND {USABLE}
 ORDER BY 3, 2 LIMIT 20
 """  # noqa: S608  # made of literals alone
 
