@@ -170,14 +170,17 @@ GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean
   \gexec
 \endif
 
--- See all sessions, and whether pg_cron records its runs; end sessions that are stuck.
+-- See all sessions, and whether pg_cron records its runs; end sessions that are stuck; from PostgreSQL 16 on, connect where others
+-- have taken all connections but those that reserved_connections keeps back.
 -- Where we may not grant what reads statistics alone, as on a hosted service, pg_monitor has it.
-SELECT format('GRANT %I TO %I%s', CASE WHEN NOT may AND name <> 'pg_signal_backend' THEN 'pg_monitor' ELSE name END, :'role',
+SELECT format('GRANT %I TO %I%s', CASE WHEN NOT may AND name LIKE 'pg\_read\_%' THEN 'pg_monitor' ELSE name END, :'role',
               CASE WHEN :'chooses_inheritance' THEN ' WITH INHERIT TRUE' ELSE '' END)
 FROM (
     SELECT name, NOT :'is_plain'::boolean OR pg_has_role(name, 'MEMBER WITH ADMIN OPTION') OR NOT :'chooses_inheritance'::boolean AS may
-    FROM unnest(ARRAY['pg_read_all_stats', 'pg_signal_backend', 'pg_read_all_settings']) AS name
-    WHERE name <> 'pg_read_all_settings' OR EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')
+    FROM (SELECT rolname::text AS name FROM pg_roles) AS known
+    WHERE name IN ('pg_read_all_stats', 'pg_signal_backend')
+       OR name = 'pg_read_all_settings' AND EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')
+       OR name = 'pg_use_reserved_connections' AND (NOT :'is_plain'::boolean OR pg_has_role(name, 'MEMBER WITH ADMIN OPTION'))
 ) AS r
 WHERE NOT pg_has_role(:'role', name, 'USAGE')
 \gexec

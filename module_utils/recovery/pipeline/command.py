@@ -208,6 +208,7 @@ def terminate(call: Call, params: Params) -> TerminationResult:
     todo = plan(activities)
     done, told, foresees = list[terminate_sessions.Ended](), _nothing_recorded(), params["state"] == "foreseen"
     if foresees:
+        terminate_sessions.refuse_hoarder(session)
         terminate_sessions.refuse_systemic(session, todo, params["max_sessions"])
     elif todo.end and not call.check:
         done, told = _terminated(call, params, todo, counted)

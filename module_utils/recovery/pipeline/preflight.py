@@ -94,6 +94,13 @@ WHERE NOT pg_catalog.pg_has_role(name, 'USAGE')
   AND (name <> 'pg_read_all_settings' OR EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron'))
 """
 
+#: Whether this role gets one of the connections that are kept back for operators, and how many those are; NULL before PostgreSQL 16.
+RESERVED = """
+SELECT pg_catalog.pg_has_role(r.oid, 'USAGE') AS may,
+       (SELECT setting::int FROM pg_catalog.pg_settings WHERE name = 'reserved_connections') AS kept
+FROM pg_catalog.pg_roles AS r WHERE r.rolname = 'pg_use_reserved_connections'
+"""
+
 #: What the views read besides silver; a view's contents are compared with what its query gives.
 READ_BY_GOLD = """
 SELECT n.nspname::text AS schema, c.relname::text AS name
@@ -152,6 +159,7 @@ def check(call: Call, params: Params) -> PreflightResult:
             cron_jobs.require(call.session)
             cron_jobs.ingestion_jobs(call.session, params["jobs"])
     hindered = _hindered(call.session) if params["job_rights"] else []
+    reserved = _reserved(call.session) if params["job_rights"] else []
     facts = call.session.facts
     of_service = f" of {found.service}, it seems" if found.service else ""
     lacking = f"; {count(len(found.missing), 'privilege')} missing" if found.missing else ""
@@ -164,7 +172,7 @@ def check(call: Call, params: Params) -> PreflightResult:
         "service": found.service,
         "pooled": facts.pooled,
         "hindered": [obstacle.as_dict() for obstacle in hindered],
-        "warnings": list(found.warnings),
+        "warnings": [*found.warnings, *reserved],
         "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{of_service}{lacking}",
     }
 
@@ -404,6 +412,18 @@ def _hindered(session: Session) -> list[job_rights.Obstacle]:
             return job_rights.read(session, jobs)
     except (RecoveryError, psycopg.Error):
         return []
+
+
+def _reserved(session: Session) -> list[str]:
+    """Warns where this role finds no connection once others have taken all: from PostgreSQL 16 on some can be kept back for it."""
+    rows = [] if session.facts.superuser else session.rows(RESERVED)
+    for row in rows:
+        full = "whoever may connect can take all connections, and none is reserved for operators"
+        if not row["may"]:
+            return [f"{full}: {roles.membership(session, 'pg_use_reserved_connections')}"]
+        if not row["kept"]:
+            return [f"{full}: ALTER SYSTEM SET reserved_connections = 5, then a restart"]
+    return []
 
 
 def _roles(session: Session) -> list[Missing]:

@@ -12,6 +12,7 @@ import typing as t
 
 from ..core.errors import MissingPrivilege, NotConverged, SystemicFailure
 from ..core.text import count, in_words
+from ..postgres import lock_holders
 from ..postgres.failures import attempting
 from ..scout import sessions
 from ..scout.judging import roles
@@ -62,6 +63,16 @@ def refuse_systemic(session: Session, todo: Plan, max_sessions: int) -> None:
             on=session.where,
             said="; ".join(a.describe() for a in able[:5]),
             next_step="look at what they wait for (terminate_sessions.yml --check); raise terminate_sessions_max_sessions if it is right",
+        )
+
+
+def refuse_hoarder(session: Session) -> None:
+    """Raises NotConverged, naming the session and what ends it, where one keeps half of the server's locks: any step may need one."""
+    with session.read():
+        found = lock_holders.hoarder(session.rows(lock_holders.MOST))
+    if found is not None:
+        raise NotConverged(
+            "refused: hardly a lock is left", on=session.where, said=found.said, next_step=found.next_step
         )
 
 

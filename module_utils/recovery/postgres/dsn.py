@@ -194,6 +194,15 @@ FULL: t.Final = re.compile(r"too many (clients|connections)|connection slots|no 
 FREE_SLOTS: t.Final = (
     "as a superuser: SELECT pid, usename, application_name, state_change FROM pg_stat_activity WHERE state = 'idle' "
     "ORDER BY state_change; end unneeded sessions, or raise max_connections (ALTER SYSTEM, then a restart); "
+    "from PostgreSQL 16 on reserved_connections keeps some for members of pg_use_reserved_connections; "
+    "then run the same command again"
+)
+
+
+#: As nobody at all can connect.
+NO_LOCKS: t.Final = (
+    "one session has all locks that the server has room for: on its machine, `ps` shows each process with role and state; "
+    "kill -TERM (never -KILL) the one that is idle in transaction, or restart PostgreSQL, and raise max_locks_per_transaction; "
     "then run the same command again"
 )
 
@@ -219,8 +228,8 @@ def connection_advice(error: psycopg.Error, source: str) -> str:
     if full := LIMITED.search(text):
         kind, name = full["kind"].upper(), sql.Identifier(full["name"]).as_string(None)
         return f"ALTER {kind} {name} CONNECTION LIMIT -1, or end unneeded sessions; then run the same command again"
-    if FULL.search(text) or error.sqlstate == "53300":
-        return FREE_SLOTS
+    if "out of shared memory" in text or FULL.search(text) or error.sqlstate == "53300":
+        return NO_LOCKS if "out of shared memory" in text else FREE_SLOTS
     if isinstance(error, errors.CannotConnectNow) or "the database system is" in text:
         return "the server is starting or stopping: run the same command again as soon as it answers"
     return (

@@ -18,6 +18,7 @@ if t.TYPE_CHECKING:
 
 #: The limit on the temporary files of a session, and others that are set.
 TEMPORARY_FILES: t.Final = "53400"
+OUT_OF_MEMORY: t.Final = "53200"
 #: Those that a session of ours can be freed of, by SQLSTATE: who may, the setting, and its value without a limit.
 LIFTED: t.Final = {
     TEMPORARY_FILES: ("as a superuser: ", "temp_file_limit", "-1"),
@@ -33,7 +34,7 @@ ADVICE: t.Final = {
         "the disk of the server is full: free space on it; SELECT slot_name FROM pg_replication_slots WHERE NOT active shows slots "
         "that keep WAL, which pg_drop_replication_slot(slot_name) frees. Then run the same command again: it continues"
     ),
-    "53200": "the server is out of memory: end large sessions, or lower work_mem (ALTER SYSTEM SET work_mem), then run it again",
+    OUT_OF_MEMORY: "the server is out of memory: end large sessions, or lower work_mem (ALTER SYSTEM SET work_mem), then run it again",
     "53300": (
         "end unneeded sessions (pg_stat_activity), or ALTER ROLE or ALTER DATABASE … CONNECTION LIMIT -1; "
         "then run the same command again"
@@ -66,6 +67,11 @@ def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: 
         next_step = "run the same command again: it continues from the last commit"
     elif isinstance(error, errors.LockNotAvailable):
         next_step = next_step or "terminate_sessions.yml --check shows who holds the lock; run the same command again"
+    elif is_lock_table(error):
+        next_step = (
+            "the server has no room left for locks: SELECT pid, count(*) FROM pg_locks GROUP BY pid ORDER BY 2 DESC shows who has them; "
+            "end that session, or raise max_locks_per_transaction (ALTER SYSTEM, then a restart), then run the same command again"
+        )
     elif error.sqlstate in ADVICE:
         next_step = ADVICE[error.sqlstate]
     elif isinstance(error, errors.QueryCanceled):
@@ -98,6 +104,12 @@ def attempting(attempted: str, *, on: str = "") -> Generator[None]:
         yield
     except psycopg.Error as e:
         raise translate(e, attempted, on=on) from e
+
+
+def is_lock_table(error: psycopg.Error) -> bool:
+    """Whether no lock can be had for want of room in the server's memory for locks. It has the SQLSTATE of any memory, and its words
+    are translated: the part of the server that says so is not."""
+    return error.sqlstate == OUT_OF_MEMORY and error.diag.source_file in ("lock.c", "predicate.c")
 
 
 #: Where a setting comes from, by pg_settings.source.

@@ -11,12 +11,12 @@ import os
 import re
 import typing as t
 
-from ..core.errors import BadInput, ConnectionFailed, WrongDatabase
+from ..core.errors import BadInput, ConnectionFailed, RecoveryError, WrongDatabase
 from ..core.text import first_line
-from . import closing, loaders
+from . import closing, loaders, lock_holders
 from .driver import psycopg, rows, sql
 from .dsn import connection_advice, describe, guarded, parse_dsn, to_set, without_shells_time_zone, without_time_zone
-from .failures import SET_BY, limits_named, writable_again
+from .failures import OUT_OF_MEMORY, SET_BY, limits_named, translate, writable_again
 from .watched import PIN, Watched
 
 if t.TYPE_CHECKING:
@@ -352,7 +352,8 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
             if ending and not facts.pooled:
                 with connection.pinned("SET LOCAL statement_timeout = '60s'"):
                     connection.execute(OWN_ENDS, {"names": ending})
-            yield Session(connection, settings, facts)
+            with _hoarder_named(connection, f"{settings.action} failed", on=describe(parts, source)):
+                yield Session(connection, settings, facts)
     except BaseException:
         if not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
             with contextlib.suppress(psycopg.Error):
@@ -360,6 +361,25 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         raise
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def _hoarder_named(connection: Watched, attempted: str, *, on: str) -> Generator[None]:
+    """Raises what ended for want of memory with who keeps most of that for locks, where somebody does."""
+    try:
+        yield
+    except (psycopg.Error, RecoveryError) as e:
+        found: lock_holders.Hoarder | None = None
+        if e.sqlstate == OUT_OF_MEMORY and not connection.closed:
+            with contextlib.suppress(psycopg.Error), connection.pinned("SET LOCAL statement_timeout = '10s'"):
+                found = lock_holders.hoarder(connection.execute(lock_holders.MOST).fetchall())
+        if found is None:
+            raise
+        error = e if isinstance(e, RecoveryError) else translate(e, attempted, on=on)
+        error.said, error.next_step = f"{error.said}; {found.said}", found.next_step
+        if error is e:
+            raise
+        raise error from e
 
 
 def _facts(connection: Watched, source: str, *, only_read: bool) -> tuple[Facts, float, list[str]]:

@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may only connect takes all of what a server has room for, its locks or its connections: it is said who, and what ends that."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.integration.modules import Result, call, connect, off, one
+from tests.security.roles import drop_roles
+
+KEY = library.REFRESH_LOCK
+#: Temporary tables are slow to make, and take the same room.
+ALL = "SELECT pg_catalog.pg_advisory_xact_lock(n) FROM pg_catalog.generate_series({}) AS n"
+
+
+@pytest.fixture
+def attacked(scout_db: str) -> Iterator[str]:
+    """The dsn of scout_operator, in a database to which mallory may connect and nothing else."""
+    with connect(scout_db) as superuser:
+        superuser.execute("CREATE ROLE mallory LOGIN")
+    yield builder.operator(scout_db)
+    with connect(scout_db) as superuser:
+        for (gid,) in superuser.execute(
+            "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+        ).fetchall():
+            superuser.execute(f"ROLLBACK PREPARED '{gid}'".encode())
+    drop_roles(scout_db, "scout_operator", "mallory")
+
+
+def take_all(session: psycopg.Connection[Any]) -> None:
+    """Every lock that there is room for, in one transaction, the last few of them after a savepoint."""
+    session.execute("BEGIN")
+    first = 1
+    for step in (1000, 100, 30, 1):
+        with contextlib.suppress(psycopg.errors.OutOfMemory):
+            while True:
+                session.execute(("SAVEPOINT few" if step == 30 else "SAVEPOINT one").encode())
+                session.execute(ALL.format(f"{first}, {first + step - 1}").encode())
+                first += step
+        session.execute("ROLLBACK TO few" if step == 30 else "ROLLBACK TO one")
+
+
+def paste(dsn: str, refused: Result) -> None:
+    """Types what was said."""
+    [statement] = re.findall(r"(SELECT pg_catalog\.pg_terminate_backend.*?) ends it", refused["error"]["next_step"])
+    assert one(dsn, statement) is True
+
+
+def test_who_has_all_locks_is_named_with_what_ends_it(scout_db: str, attacked: str) -> None:
+    with contextlib.closing(connect(scout_db, user="mallory")) as mallory:
+        take_all(mallory)
+        refused = call("scout_ingestion", attacked, state="paused")
+        assert "out of shared memory" in refused["error"]["said"]
+        assert "kill -TERM" in refused["error"]["next_step"]
+        mallory.execute("ROLLBACK TO few")
+        refused = call("scout_ingestion", attacked, state="paused")
+        assert refused.get("failed"), refused
+        assert f"pid {mallory.info.backend_pid} (mallory, idle in transaction) holds " in refused["error"]["said"]
+        assert "work_mem" not in refused["msg"]
+        assert off(scout_db) == set()
+        paste(attacked, refused)
+    assert call("scout_ingestion", attacked, state="paused")["state"] == "paused"
+
+
+def test_who_has_half_of_them_is_told_before_a_pause(scout_db: str, attacked: str) -> None:
+    with connect(scout_db, user="mallory") as mallory:
+        room = mallory.execute("SELECT current_setting('max_locks_per_transaction')::int * 104 / 2").fetchone()
+        assert room
+        with mallory.transaction():
+            mallory.execute(ALL.format(f"1, {room[0]}").encode())
+            refused = call("scout_terminate_sessions", attacked, state="foreseen")
+            assert "(mallory, idle in transaction) holds " in refused["msg"]
+            paste(attacked, refused)
+            with pytest.raises(psycopg.OperationalError):
+                mallory.execute("SELECT 1")
+    assert not call("scout_terminate_sessions", attacked, state="foreseen").get("failed")
+
+
+@pytest.mark.parametrize("gid", ["mine", "ansible-playbook playbooks/undo.yml -e run_id=1"])
+def test_a_prepared_transaction_keeps_the_refresh_lock_without_a_session(
+    scout_db: str, attacked: str, gid: str
+) -> None:
+    with connect(scout_db, user="mallory") as mallory:
+        mallory.execute("BEGIN")
+        mallory.execute("SELECT pg_advisory_xact_lock(%s)", [KEY])
+        mallory.execute(f"PREPARE TRANSACTION '{gid}'".encode())
+    refused = call("scout_terminate_sessions", attacked, state="foreseen", lock_timeout_seconds=0.1)
+    assert f"held by prepared transaction '{gid}' of mallory" in refused["msg"]
+    assert (f"ROLLBACK PREPARED '{gid}'" in refused["error"]["next_step"]) is (gid == "mine")
+    assert refused["error"]["commands"] == []
+    with connect(scout_db) as superuser:
+        superuser.execute(f"ROLLBACK PREPARED '{gid}'".encode())
+    assert not call("scout_terminate_sessions", attacked, state="foreseen").get("failed")
+
+
+def test_an_operator_has_a_connection_where_all_others_are_taken(scout_db: str, attacked: str) -> None:
+    """From PostgreSQL 16 on; before, preflight has nothing to ask for."""
+    modern = one(scout_db, "SELECT current_setting('server_version_num')::int >= 160000")
+    asked: dict[str, Any] = {"required": False, "job_rights": True}
+    told = [text for text in call("scout_preflight_info", attacked, **asked)["warnings"] if "reserved" in text]
+    assert bool(told) is modern
+    assert all("ALTER SYSTEM SET reserved_connections" in text for text in told)
+    with connect(scout_db) as superuser:
+        if modern:
+            superuser.execute("REVOKE pg_use_reserved_connections FROM scout_operator")
+    told = [text for text in call("scout_preflight_info", attacked, **asked)["warnings"] if "reserved" in text]
+    assert bool(told) is modern
+    assert all('GRANT pg_use_reserved_connections TO "scout_operator"' in text for text in told)
