@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import re
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,32 @@ def test_a_section_ends_at_its_size(scout_db: str, tmp_path: Path, monkeypatch: 
     kept = section(result["folder"], "pending_events")
     assert 1 < len(kept) < 20
     assert any(f"only the first {len(kept)} rows of it" in warning for warning in result["warnings"])
+
+
+def test_a_huge_event_is_named_and_the_others_stay(scout_db: str, tmp_path: Path) -> None:
+    """Neither packed, as most are, nor unpacked is it fetched: the worker has no more memory for it than for any other."""
+    poison(scout_db, "x", size=10)
+    huge = """
+    INSERT INTO scout.bronze_events (event_type, event_data, ingested_at)
+    SELECT 'transaction.v1', jsonb_build_object('note', text), now() - interval '3 hours' FROM (VALUES
+        (repeat('x', 120000000)), ((SELECT string_agg(md5(n::text), '') FROM generate_series(1, 20000) AS n))) AS v (text)
+    UNION ALL SELECT 'transaction.v1', jsonb_object_agg('key ' || n, n), now() - interval '3 hours' FROM generate_series(1, 20000) AS n
+    RETURNING event_id::text
+    """
+    with psycopg.connect(scout_db) as attacker:
+        ids = {row[0] for row in attacker.execute(huge.encode()).fetchall()}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    result = call("scout_evidence", scout_db, folder=str(tmp_path), budget_seconds=20, full=["bronze_events"])
+    assert not result.get("failed"), result
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(before, 400 << 10)
+    for name in ("pending_events", "full_bronze_events"):
+        kept = section(result["folder"], name)
+        left = {row["event_id"]: row["left_out"] for row in kept if "left_out" in row}
+        assert len(kept) > len(left)
+        assert set(left) <= ids
+        assert all(text.startswith("event_data") for text in left.values())
+    assert {row["event_id"] for row in section(result["folder"], "pending_events") if "left_out" in row} == ids
+    assert any("left_out" in warning for warning in result["warnings"]), result["warnings"]
 
 
 def test_what_never_ends_is_killed_and_the_rest_is_kept(

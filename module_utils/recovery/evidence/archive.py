@@ -40,6 +40,10 @@ STAMP: t.Final = "%Y%m%dT%H%M%S.%fZ"
 UNFINISHED: t.Final = ".part"
 #: The fast end of gzip: evidence is in the way of an action.
 LEVEL: t.Final = 3
+#: How a row begins of which only the short values are kept: with what else there was.
+LEFT_OUT: t.Final = "left_out"
+#: What a value of a row that is too large may have at most, in characters of JSON.
+SHORT: t.Final = 512
 
 
 class _Hashed(io.RawIOBase):
@@ -83,6 +87,8 @@ class Most:
     value_characters: int
     section_bytes: int
     seconds: float
+    #: Of one row once its texts are shortened: as many of its values are kept as are short.
+    row_bytes: int = 128 << 10
 
     def reached(self, size: int, until: float) -> str:
         """Why no more is kept; empty where more is."""
@@ -91,11 +97,25 @@ class Most:
         return f"it took more than {self.seconds:g} s" if time.monotonic() > until else ""
 
 
+class CutShort(Exception):
+    """Raised by rows that come no further, for the reason that it says; those before are kept."""
+
+
+def _short_values(line: bytes) -> bytes:
+    """Of a row the values that are short, as its ids and times are, and how much was left out."""
+    row: dict[str, t.Any] = json.loads(line)
+    kept = {key: value for key, value in row.items() if len(json.dumps(value)) <= SHORT}
+    left = ", ".join(sorted(set(row) - set(kept)))
+    return json.dumps({LEFT_OUT: f"{left}: {len(line)} bytes in all", **kept}, ensure_ascii=False).encode()
+
+
 class EvidenceArchive:
     """The evidence archive in the making; without a folder it is only read, counted and thrown away."""
 
     def __init__(self, redactor: Redactor, folder: Path | None) -> None:
         self.files: list[dict[str, t.Any]] = []
+        #: Of how many rows of a section only the short values are kept.
+        self.short: dict[str, int] = {}
         self.folder = folder
         self.redactor = redactor
 
@@ -114,14 +134,21 @@ class EvidenceArchive:
                 gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as file,
                 io.BufferedWriter(t.cast("t.Any", file)) as out,
             ):
-                for row in rows:
-                    line = self.redactor.line(row, longest)
-                    out.write(line)
-                    out.write(b"\n")
-                    number += 1
-                    size += len(line)
-                    if most is not None and (why := most.reached(size, until)):
-                        break
+                try:
+                    for row in rows:
+                        line = self.redactor.line(row, longest)
+                        if most is not None and len(line) > most.row_bytes:
+                            line = _short_values(line)
+                        if line.startswith(b'{"' + LEFT_OUT.encode() + b'"'):
+                            self.short[name] = self.short.get(name, 0) + 1
+                        out.write(line)
+                        out.write(b"\n")
+                        number += 1
+                        size += len(line)
+                        if most is not None and (why := most.reached(size, until)):
+                            break
+                except CutShort as e:
+                    why = str(e)
                 if why and isinstance(rows, Generator):
                     # What still comes from the server is cancelled now, and not when somebody collects garbage.
                     rows.close()

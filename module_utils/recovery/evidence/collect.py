@@ -22,7 +22,7 @@ from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
 from ..scout import contract, cron_jobs, cron_runs, event_queue
-from .archive import Most
+from .archive import LEFT_OUT, CutShort, Most
 
 if t.TYPE_CHECKING:
     import datetime
@@ -95,10 +95,24 @@ LOG_TAIL = "SELECT pg_catalog.pg_read_binary_file(%(path)s, greatest(0, %(size)s
 HISTORY_SECONDS: t.Final = 6 * 3600.0
 #: Whoever can write an event chooses how long its texts are.
 MOST: t.Final = Most(value_characters=8192, section_bytes=16 << 20, seconds=5.0)
+#: No value that takes more than that is fetched, which is looked at before it is unpacked; nor one of a row of more than that as JSON.
+VALUE_BYTES: t.Final = 256 << 10
+ROW_BYTES: t.Final = 4 << 20
+#: What a value of such a row may take at most, packed, to be fetched.
+SHORT_BYTES: t.Final = 512
 LOG_BYTES: t.Final = 128 << 10
 LOG_LINES: t.Final = 1000
 #: How a line of the log begins that is not the rest of a statement, unless log_line_prefix is without a time.
 DATED = re.compile(r"\W{0,3}\d{4}-\d\d-\d\d[ T]\d\d:\d\d|\{\"timestamp\"")
+
+#: The rows of a query as JSON, of those that are too large the short values, and first of all what was left out.
+BOUNDED: t.LiteralString = """
+SELECT CASE WHEN made.line IS NOT NULL AND pg_catalog.octet_length(made.line) <= {row_bytes} THEN made.line
+            ELSE (SELECT pg_catalog.row_to_json(short)::text FROM (
+                SELECT pg_catalog.concat_ws(', ', {named}) || ': too large to be read' AS {left_out}, {short}) AS short) END
+FROM ({query}) AS found CROSS JOIN LATERAL (
+    SELECT CASE WHEN greatest({sizes}) <= {value_bytes} THEN pg_catalog.row_to_json(found)::text END OFFSET 0) AS made (line)
+"""
 
 SECTIONS: t.Final[dict[str, t.LiteralString]] = {
     "sessions": SESSIONS,
@@ -157,6 +171,8 @@ class Kept:
     sections: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
     problems: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     absent: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    #: Of how many rows of a section only the short values are kept.
+    short: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
     seconds: float = 0.0
 
 
@@ -171,7 +187,7 @@ def collect(
 ) -> Kept:
     """Every section that can be had within the budget, then the tables that are wanted whole, on one READ ONLY snapshot.
     `after` is told after each how far it came."""
-    began, kept = time.monotonic(), Kept()
+    began, kept = time.monotonic(), Kept(short=kept_in.short)
     with session.read():
         budget = Budget(session, wanted.budget_seconds)
         for name, rows in _readers(wanted, kept_in.redactor).items():
@@ -216,17 +232,17 @@ def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable
         ),
         any=sql.SQL(" OR ").join(sql.SQL("({})").format(_predicate(rule)) for rule in sampled),
     )
-    readers["bad_transactions"] = functools.partial(streamed, query=bad, **values)
+    readers["bad_transactions"] = functools.partial(_in_time, query=bad, **values)
     invalid = sql.SQL(violations.INVALID_LINE + " OR " + violations.INVALID_FIGURES)
-    readers["bad_lines"] = functools.partial(streamed, query=contract.compose(BAD_LINES, any=invalid), **values)
+    readers["bad_lines"] = functools.partial(_in_time, query=contract.compose(BAD_LINES, any=invalid), **values)
     readers["server_log"] = functools.partial(_log, redactor=redactor)
-    readers["dead_letters"] = lambda s: streamed(
+    readers["dead_letters"] = lambda s: _in_time(
         s,
         contract.compose(DEAD_LETTERS),
         runs=list(history.of_incident(s, wanted.incident)) if wanted.incident != ADHOC else [],
         **values,
     )
-    readers["pending_events"] = functools.partial(streamed, query=event_queue.of_pending(PENDING), **values)
+    readers["pending_events"] = functools.partial(_in_time, query=event_queue.of_pending(PENDING), **values)
     return readers
 
 
@@ -238,12 +254,50 @@ def streamed(session: Session, query: Query, **values: t.Any) -> Iterator[bytes]
     """The rows of a query as JSON, one after the other as the server sends them; never two of them are held."""
     whole = sql.SQL("COPY (SELECT row_to_json(found)::text FROM ({}) AS found) TO STDOUT (ENCODING 'UTF8')")
     inner = query if isinstance(query, sql.Composable) else sql.SQL(query)
+    yield from _copied(session, whole.format(inner), values)
+
+
+def bounded(session: Session, query: Query, **values: t.Any) -> Iterator[bytes]:
+    """The same of rows that others write: no value is fetched that is too large to be, and its row begins with what was left out."""
+    inner = query if isinstance(query, sql.Composable) else sql.SQL(query)
+    columns = session.connection.execute(
+        sql.SQL("SELECT * FROM ({}) AS found LIMIT 0").format(inner), values
+    ).description
+    names = [(sql.Literal(each.name), sql.Identifier(each.name)) for each in columns or ()]
+    size = [sql.SQL("coalesce(pg_catalog.pg_column_size(found.{}), 0)").format(name) for _, name in names]
+    row = sql.SQL(BOUNDED).format(
+        query=inner,
+        sizes=sql.SQL(", ").join(size),
+        named=sql.SQL(", ").join(
+            sql.SQL("CASE WHEN {} > {} THEN {} END").format(each, SHORT_BYTES, text)
+            for each, (text, _) in zip(size, names, strict=True)
+        ),
+        short=sql.SQL(", ").join(
+            sql.SQL("CASE WHEN {} <= {} THEN found.{name} END AS {name}").format(each, SHORT_BYTES, name=name)
+            for each, (_, name) in zip(size, names, strict=True)
+        ),
+        left_out=sql.Identifier(LEFT_OUT),
+        row_bytes=ROW_BYTES,
+        value_bytes=VALUE_BYTES,
+    )
+    yield from _copied(session, sql.SQL("COPY ({}) TO STDOUT (ENCODING 'UTF8')").format(row), values)
+
+
+def _in_time(session: Session, query: Query, **values: t.Any) -> Iterator[bytes]:
+    """The same of a sample, which ends with its time. Raises CutShort there."""
+    try:
+        yield from bounded(session, query, **values)
+    except errors.QueryCanceled as e:
+        raise CutShort("the time was over") from e
+
+
+def _copied(session: Session, query: sql.Composed, values: dict[str, t.Any]) -> Iterator[bytes]:
     rest = b""
     session.connection.send()
     # COPY takes no parameters from the protocol, so they are quoted into it here.
     with (
         psycopg.ClientCursor(session.connection) as cursor,
-        cursor.copy(whole.format(inner), values or None) as copy,
+        cursor.copy(query, values or None) as copy,
     ):
         for block in copy:
             *lines, rest = (rest + bytes(block)).split(b"\n")
@@ -302,7 +356,7 @@ def _whole(session: Session, kept_in: EvidenceArchive, table: str, wanted: Wante
     values = {"start": wanted.start, "end": wanted.end} if clock is not None else {}
     with attempting(f"could not export {contract.names().schema}.{table}", on=session.where):
         try:
-            return kept_in.add(f"full_{table}", _told(streamed(session, query, **values), table, progress))
+            return kept_in.add(f"full_{table}", _told(bounded(session, query, **values), table, progress))
         except errors.QueryCanceled as e:
             raise NotConverged(
                 f"could not export {contract.names().schema}.{table}",

@@ -172,6 +172,7 @@ def _about(call: Call, params: Params, wanted: collect.Wanted, kept: collect.Kep
         "window": {"start": wanted.start.isoformat(), "end": wanted.end.isoformat()},
         "masked": params["mask"],
         "problems": kept.problems,
+        "short": kept.short,
         "absent": kept.absent,
     }
 
@@ -203,7 +204,10 @@ def _wanted(call: Call, params: Params) -> collect.Wanted:
 
 
 def _warnings(kept: collect.Kept) -> list[str]:
-    return [f"evidence without {name}: {why}" for name, why in kept.problems.items()]
+    return [f"evidence without {name}: {why}" for name, why in kept.problems.items()] + [
+        f"evidence of {name} has only the short values of {count(rows, 'row')}: left_out in each says what is too large"
+        for name, rows in kept.short.items()
+    ]
 
 
 def verify(call: WithoutSession, params: Params) -> VerifyResult:

@@ -279,7 +279,7 @@ def test_a_statement_of_several_lines_in_the_log_is_one_text(
         for number, filler in enumerate((long, "")):
             superuser.execute(f"SELECT 1 AS customer_id{filler},\n  'C-hush{number}' AS whose\n".encode())
         superuser.execute("SELECT 'seen in the log'")
-    monkeypatch.setattr(collect, "LOG_BYTES", 24 << 10)
+    monkeypatch.setattr(collect, "LOG_BYTES", 48 << 10)
     lines = [row["line"] for row in section(keep(logging_db, tmp_path), "server_log")]
     assert any("seen in the log" in line for line in lines)
     assert "hush" not in text(tmp_path)
