@@ -39,7 +39,7 @@ class Attack:
         self.secret = home / "secret.ts"
         self.secret.write_text("the operator's key")
 
-    def deploy(self, files: dict[str, str], links: dict[str, str] | None = None) -> Result:
+    def deploy(self, files: dict[str, str], links: dict[str, str] | None = None, *, check: bool = False) -> Result:
         for name, target in (links or {}).items():
             link = self.clone.path / name
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +47,7 @@ class Attack:
         commit = self.clone.commit("Paths", {FUNCTION: "// good\n", "supabase/shared.ts": "// shared\n", **files})
         return run(
             "scout_edge_function",
+            check=check,
             repository=str(self.clone.path),
             project_ref=PROJECT,
             cli=str(self.cli.path),
@@ -106,6 +107,14 @@ def test_a_path_that_leads_out_is_refused(how: str, attack: Attack) -> None:
     assert attack.cli.calls == []
 
 
+@pytest.mark.parametrize("how", ["static files", "import"])
+def test_a_dry_run_refuses_it_too(how: str, attack: Attack) -> None:
+    secret = str(attack.secret).lstrip("/")
+    result = attack.deploy({name: text.replace("SECRET", secret) for name, text in OUT[how].items()}, check=True)
+    assert result.get("failed"), result
+    assert "leads out of supabase" in result["msg"], result["msg"]
+
+
 def test_a_path_through_a_link_is_where_that_leads(attack: Attack) -> None:
     """By its letters it stays inside."""
     links = {f"{FOLDER}/a/b/c/up": "../../../../.."}
@@ -115,21 +124,21 @@ def test_a_path_through_a_link_is_where_that_leads(attack: Attack) -> None:
 
 
 def test_what_stays_within_is_deployed(attack: Attack) -> None:
-    result = attack.deploy(
-        {
-            CONFIG: f'project_id = "scout"\n[auth.email.template.invite]\ncontent_path = "./templates/invite.html"\n{TABLE}'
-            'enabled = true\nverify_jwt = true\nimport_map = "./functions/ingest-transaction/deno.json"\n'
-            'entrypoint = "./functions/ingest-transaction/index.ts"\nstatic_files = ["./functions/ingest-transaction/*.html"]\n',
-            DENO: '{"imports": {"@supabase/supabase-js": "jsr:@supabase/supabase-js@2", "zod": "npm:zod@3", "/": "./",\n'
-            '"~/": "./", "shared/": "../../", "std/": "https://deno.land/std@0.224.0/"}, "lock": false,\n'
-            '"tasks": {"up": "cd ../../../../.. && ls", "serve": "deno serve ./index.ts"}, "exclude": ["../other/"]}',
-            FUNCTION: "import { x } from '../../shared.ts';\nimport z from \"https://deno.land/../x.ts\";\n"
-            'if (url.pathname === "/health") { throw new Error("not found: ../.. and /etc"); }\n'
-            "const route = `/api/${id}/../x`, split = 'a'.split('/'), here = './';\n"
-            'import y from "../../shared.ts"; // as ../../../../../README says, it\'s "shared"\n',
-            "supabase/functions/ingest-transaction/README.md": 'See [the other](../other/index.ts), it\'s "../".\n',
-            "supabase/seed.sql": "INSERT INTO t VALUES ('/', '..', 'a/b');\n",
-        }
-    )
-    assert not result.get("failed"), result["msg"]
-    assert result["changed"]
+    files = {
+        CONFIG: f'project_id = "scout"\n[auth.email.template.invite]\ncontent_path = "./templates/invite.html"\n{TABLE}'
+        'enabled = true\nverify_jwt = true\nimport_map = "./functions/ingest-transaction/deno.json"\n'
+        'entrypoint = "./functions/ingest-transaction/index.ts"\nstatic_files = ["./functions/ingest-transaction/*.html"]\n',
+        DENO: '{"imports": {"@supabase/supabase-js": "jsr:@supabase/supabase-js@2", "zod": "npm:zod@3", "/": "./",\n'
+        '"~/": "./", "shared/": "../../", "std/": "https://deno.land/std@0.224.0/"}, "lock": false,\n'
+        '"tasks": {"up": "cd ../../../../.. && ls", "serve": "deno serve ./index.ts"}, "exclude": ["../other/"]}',
+        FUNCTION: "import { x } from '../../shared.ts';\nimport z from \"https://deno.land/../x.ts\";\n"
+        'if (url.pathname === "/health") { throw new Error("not found: ../.. and /etc"); }\n'
+        "const route = `/api/${id}/../x`, split = 'a'.split('/'), here = './';\n"
+        'import y from "../../shared.ts"; // as ../../../../../README says, it\'s "shared"\n',
+        "supabase/functions/ingest-transaction/README.md": 'See [the other](../other/index.ts), it\'s "../".\n',
+        "supabase/seed.sql": "INSERT INTO t VALUES ('/', '..', 'a/b');\n",
+    }
+    for check in (True, False):
+        result = attack.deploy(files, check=check)
+        assert not result.get("failed"), result["msg"]
+        assert result["changed"]

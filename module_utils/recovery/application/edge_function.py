@@ -108,6 +108,8 @@ def deploy(
     cli = _found(wanted.cli)
     given = _known(repository, wanted.previous_commit)
     if check:
+        # What leads out of the commit is refused in a dry run, too; the tree is in the scratch folder, which goes.
+        _export(repository, wanted, commit, files)
         history = records.history(wanted.function, wanted.project_ref)
         todo = planned(history, deployment, given)
         return _result(todo, history, files, changed=wanted.force or not there(history, deployment), check=True)
