@@ -14,9 +14,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox import factory
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox import staging as staging_sandbox
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox.embedded import DrillServer
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container, docker
-from tests.integration.staging import prepare
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import RecoveryError
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from tests.integration.staging import Staging, prepare
 
 EVENTS = {"events": 200}
 #: The text that nobody can look for is put together when it runs.
@@ -184,3 +187,30 @@ def test_a_drill_on_a_staging_server_leaves_its_roles_as_they_were(scout_db: str
                         " FROM pg_roles WHERE rolname = session_user"
                     ).fetchone() == (False,)
         assert staging.fingerprint() == before
+
+
+def drives(staging: Staging, statement: str) -> None:
+    """As whoever drives the drill."""
+    with psycopg.connect(staging.dsn(), autocommit=True) as session:
+        session.execute(statement.encode())
+
+
+def test_a_drill_that_leaves_other_roles_fails(scout_db: str) -> None:
+    """However they came there: whoever drives it made one, or handed one on; what others do meanwhile is theirs."""
+    with DrillServer() as server:
+        staging = prepare(server, "staging")
+        staging.do(
+            "CREATE ROLE stranger LOGIN", "GRANT stranger TO drillmaster WITH ADMIN OPTION", "CREATE ROLE victim"
+        )
+        for done, told in (
+            ("CREATE ROLE intruder LOGIN CREATEDB", "role intruder has come"),
+            ("ALTER ROLE stranger CREATEDB", "role stranger has changed"),
+            ("GRANT pg_signal_backend TO victim", "membership of victim in pg_signal_backend by"),
+        ):
+            with (
+                pytest.raises(RecoveryError, match=f"left other roles on the staging server.*{told}"),
+                staging_sandbox.opened(staging.dsn(), "test", staging.hosts, Progress()),
+            ):
+                drives(staging, done)
+        with staging_sandbox.opened(staging.dsn(), "test", staging.hosts, Progress()):
+            staging.do("ALTER ROLE postgres SET work_mem = '64MB'")

@@ -23,7 +23,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import scratch_database
 
 from ..clone import clone
-from . import operator_role, production_guard, scratch_names
+from . import operator_role, production_guard, scratch_names, server_roles
 from .base import Sandbox, Unavailable
 
 if t.TYPE_CHECKING:
@@ -256,7 +256,8 @@ def _tomorrow(session: Session) -> str:
 @contextlib.contextmanager
 def opened(dsn: str, name: str, hosts: Sequence[production_guard.Host], progress: Progress) -> Generator[Scratch]:
     """A scratch database on the server of that database; refuses what looks like production, and a role that may not. Who
-    looks at the server's sessions sees the name of the scenario."""
+    looks at the server's sessions sees the name of the scenario. Raises NotConverged where the roles of the server are not what they
+    were."""
     with open_session(Settings(dsn, incident=name, action="drill"), "sandbox_dsn") as session:
         if session.facts.pooled:
             raise WrongDatabase(
@@ -267,11 +268,14 @@ def opened(dsn: str, name: str, hosts: Sequence[production_guard.Host], progress
         with attempting("could not look at the staging server", on=session.where):
             production_guard.refuse(session, dsn, hosts)
             _require(session)
+            before = server_roles.read(session)
         made = Scratch(session, progress)
         try:
             yield made
         finally:
             made.close()
+    with attempting("could not compare the roles of the staging server"), _administering(dsn) as (again, _):
+        server_roles.require_unchanged(again, before)
 
 
 def _allowed(session: Session) -> Row:
