@@ -82,7 +82,8 @@ class ActionModule(ActionBase):
             reached = task_options.left_open(CONNECTION_SPEC, (), variables, self._templar, self._loader)
         except AnsibleError:
             return {}
-        found = standing.of(variables | {task_options.VARIABLES[option]: value for option, value in reached.items()})
+        given = {task_options.VARIABLES[option]: value for option, value in reached.items()}
+        found = standing.of({**variables, "scout_password": None, **given})
         return {"changed": False, "state": found["state"]} if found["state"] != "unknown" else {}
 
 

@@ -214,12 +214,17 @@ class CallbackModule(CallbackBase):
 
     def _standing(self, host: str) -> dict[str, t.Any]:
         """How ingestion is on a host now, and which run is unfinished there."""
-        from ..plugin_utils import standing
+        from ansible.parsing.dataloader import DataLoader
+
+        from ..plugin_utils import standing, whose_password
 
         try:
             variables = self._play.get_variable_manager().get_vars(play=self._play) if self._play else {}
-            variables = variables.get("hostvars", {}).get(host) or variables
-            return standing.of(dict(variables))
+            hostvars = variables.get("hostvars")
+            found = dict((hostvars or {}).get(host) or variables)
+            if whose_password.is_of_another({**found, "inventory_hostname": host}, DataLoader(), hostvars=hostvars):
+                found["scout_password"] = None
+            return standing.of(found)
         except Exception:  # noqa: BLE001 whatever is wrong, what can be said is said
             return dict(UNKNOWN)
 

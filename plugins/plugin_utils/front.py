@@ -40,6 +40,7 @@ from . import (
     stray_words,
     task_options,
     voice,
+    whose_password,
 )
 
 if t.TYPE_CHECKING:
@@ -95,6 +96,8 @@ class ActionModule(ActionBase):
             self._task.args
             | task_options.left_open(module.SPEC, self._task.args, variables, self._templar, self._loader)
         )
+        if task_options.withholds(set(module.SPEC) - set(self._task.args), variables, self._templar, self._loader):
+            display.warning(whose_password.WARNING)
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
         try:

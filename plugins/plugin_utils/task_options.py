@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC
-from . import settings
+from . import settings, whose_password
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -35,11 +35,14 @@ def names() -> frozenset[str]:
 def left_open(
     spec: Collection[str], given: Collection[str], variables: Mapping[str, t.Any], templar: t.Any, loader: t.Any
 ) -> dict[str, t.Any]:
-    """Values for the options of `spec` that are not `given`; one whose variable is not set, or omitted, is not among them.
+    """Values for the options of `spec` that are not `given`; one whose variable is not set, or omitted, is not among them, nor is
+    a password that belongs to another server than the one that was typed.
 
     Raises AnsibleError where a variable cannot be templated.
     """
     open_options = set(spec) - set(given)
+    if withholds(open_options, variables, templar, loader):
+        open_options -= {"password"}
     found = {
         option: variables[variable]
         for option, name in VARIABLES.items()
@@ -49,6 +52,12 @@ def left_open(
     if "lease_token" in open_options and token:
         found["lease_token"] = token
     return templar.template(found)
+
+
+def withholds(open_options: Collection[str], variables: Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> bool:
+    """Whether the password that a host has is not for the server that was typed."""
+    asked = {"dsn", "password"} <= set(open_options)
+    return asked and whose_password.is_of_another(variables, loader, templar=templar)
 
 
 def _lease_token(variables: Mapping[str, t.Any]) -> int | None:

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,6 +20,7 @@ import yaml
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import dsn as dsns
 from tests import CHECKOUT
+from tests.e2e.play import Stage
 from tests.integration.modules import call
 from tests.security.test_unverified_server import SSL_REQUEST, outside
 
@@ -82,6 +85,35 @@ def test_the_password_of_the_environments_server_goes_to_no_other(
     if allowed:
         assert "PGPASSWORD belongs to the server that the environment names" in refused["error"]["next_step"]
     assert SECRET not in str(refused)
+
+
+def inventory(folder: Path, dsn: str, password: str) -> str:
+    """Of one host."""
+    host = {"scout_dsn": dsn, "scout_password": password, "server": "db1.example.org"}
+    file = folder / "hosts.yml"
+    file.write_text(yaml.safe_dump({"scout": {"hosts": {"luzon": host}}}))
+    return str(file)
+
+
+@pytest.mark.parametrize("own", ["host=db1.example.org dbname=scout", "host={{ server }} dbname=scout"])
+def test_the_password_of_an_inventory_goes_to_no_other_server(evil: Evil, own: str, tmp_path: Path) -> None:
+    """Neither by the modules, nor by the summary, which looks at a database that was lost."""
+    typed = json.dumps({"scout_dsn": f"{evil.dsn} require_auth=password,md5"})
+    played = Stage(tmp_path).play("emergency_reset", None, "-i", inventory(tmp_path, own, SECRET), "-e", typed)
+    assert played.rc != 0
+    assert evil.told == b""
+    assert "scout_password was not used" in " ".join(played.text.split())
+
+
+def test_it_goes_to_its_own_server_and_to_where_it_was_typed_for(evil: Evil, tmp_path: Path) -> None:
+    dsn = f"{evil.dsn} require_auth=password,md5"
+    for own, typed in (
+        ((dsn, SECRET), {"scout_dsn": f"{dsn} application_name=mine"}),
+        (("host=db1.example.org", "other"), {"scout_dsn": dsn, "scout_password": SECRET}),
+    ):
+        evil.told = b""
+        Stage(tmp_path).play("assess", None, "-i", inventory(tmp_path, *own), "-e", json.dumps(typed))
+        assert evil.told
 
 
 @NEWER

@@ -156,10 +156,10 @@ def _is_of_another(parts: Mapping[str, t.Any], source: str, environment: Mapping
         known = parse_dsn(own, of)
     except BadInput:
         return True
-    return _servers(parts, environment) != _servers(known, environment)
+    return servers(parts, environment) != servers(known, environment)
 
 
-def _servers(parts: Mapping[str, t.Any], environment: Mapping[str, str]) -> tuple[str, ...]:
+def servers(parts: Mapping[str, t.Any], environment: Mapping[str, str]) -> tuple[str, ...]:
     """Where a connection string leads, together with what libpq takes from the environment for what it leaves open."""
     open_to = {name: environment.get(f"PG{name.upper()}", "") for name in ("service", "host", "hostaddr", "port")}
     found = {name: str(parts.get(name) or kept) for name, kept in open_to.items()}

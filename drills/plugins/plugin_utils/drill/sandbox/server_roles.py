@@ -15,27 +15,28 @@ from . import scratch_names
 if t.TYPE_CHECKING:
     from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
 
-#: Of this role, and of each that it may administer: what it may and how it is set; each membership of one of these, in one, or that
-#: one has granted; and the databases that it owns. What scratch roles are goes with them. From PostgreSQL 16 on whoever makes a role
-#: may administer it; before, nothing tells who made one, and no schema is cloned there.
+#: Of this role, and of each that it may administer: what it may and how it is set; each membership that one of them has granted;
+#: and the databases that it owns. What scratch roles are goes with them. From PostgreSQL 16 on whoever makes a role may administer
+#: it; before, nothing tells who made one, and no schema is cloned there.
 READ: t.Final = """
-WITH ours AS (
+WITH me AS (
+    SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user
+), ours AS (
     SELECT r.oid, r.rolname FROM pg_catalog.pg_roles AS r
-    WHERE NOT pg_catalog.starts_with(r.rolname, %(prefix)s) AND (
-        r.rolname = current_user OR EXISTS (SELECT FROM pg_catalog.pg_auth_members AS m
-                   WHERE m.roleid = r.oid AND m.admin_option AND m.member = current_user::pg_catalog.regrole))
+    WHERE NOT pg_catalog.starts_with(r.rolname, %(prefix)s) AND (r.oid = (SELECT oid FROM me) OR EXISTS (
+        SELECT FROM pg_catalog.pg_auth_members AS m WHERE m.roleid = r.oid AND m.admin_option AND m.member = (SELECT oid FROM me)))
 )
-SELECT 'role ' || o.rolname AS what, pg_catalog.to_jsonb(r)::text AS how FROM ours AS o JOIN pg_catalog.pg_roles AS r ON r.oid = o.oid
+SELECT 'role ' || o.rolname AS what, pg_catalog.to_jsonb(r)::text AS how
+FROM ours AS o JOIN pg_catalog.pg_roles AS r ON r.oid = o.oid WHERE o.rolname !~ '^pg_'
 UNION ALL
 SELECT 'membership of ' || m.member::regrole || ' in ' || m.roleid::regrole || ' by ' || m.grantor::regrole, pg_catalog.to_jsonb(m)::text
 FROM pg_catalog.pg_auth_members AS m
-WHERE (m.member IN (SELECT oid FROM ours) OR m.roleid IN (SELECT oid FROM ours WHERE rolname !~ '^pg_')
-       OR m.grantor IN (SELECT oid FROM ours))
+WHERE m.grantor IN (SELECT oid FROM ours)
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r
                   WHERE r.oid IN (m.member, m.roleid) AND pg_catalog.starts_with(r.rolname, %(prefix)s))
 UNION ALL
 SELECT 'database ' || d.datname, d.datdba::regrole::text FROM pg_catalog.pg_database AS d
-WHERE d.datdba = current_user::pg_catalog.regrole AND NOT pg_catalog.starts_with(d.datname, %(prefix)s)
+WHERE d.datdba = (SELECT oid FROM me) AND NOT pg_catalog.starts_with(d.datname, %(prefix)s)
 """
 NAMED: t.Final = 5
 
