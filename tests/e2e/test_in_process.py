@@ -59,7 +59,7 @@ def hollow(dsn: str) -> None:
     Pipeline(dsn).execute(*FAULTS["the linking fails"].plant)
 
 
-BEGUN = "begin evidence refresh_gold ingestion terminate_sessions"
+BEGUN = "begin evidence terminate_sessions ingestion terminate_sessions"
 REPAIRED = f"{BEGUN} drain refresh_gold health_info"
 CASES = {
     "all is repaired": Case(

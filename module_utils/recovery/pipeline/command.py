@@ -205,10 +205,11 @@ def terminate(call: Call, params: Params) -> TerminationResult:
         protected_roles=[*contract.PROTECTED_ROLES, *params["protected_roles"]],
         we_are_superuser=session.facts.superuser,
     )
-    todo = plan(activities)
+    with session.read():
+        todo, hoarder = terminate_sessions.with_hoarder(session, plan(activities), activities)
     done, told, foresees = list[terminate_sessions.Ended](), _nothing_recorded(), params["state"] == "foreseen"
     if foresees:
-        terminate_sessions.refuse_hoarder(session)
+        terminate_sessions.refuse_hoarder(session, hoarder)
         terminate_sessions.refuse_systemic(session, todo, params["max_sessions"])
     elif todo.end and not call.check:
         done, told = _terminated(call, params, todo, counted)

@@ -256,13 +256,7 @@ def _squatters(session: Session) -> list[sessions.Activity]:
 
 def _unable(session: Session, everyone: list[sessions.Activity], at_key: list[Row]) -> list[sessions.Activity]:
     pids, superuser = {row["pid"] for row in at_key}, session.facts.superuser
-    return [
-        each
-        for each in everyone
-        if each.pid in pids
-        and not each.able
-        and not sessions.untouchable(each, contract.PROTECTED_ROLES, we_are_superuser=superuser)
-    ]
+    return [each for each in everyone if each.pid in pids and sessions.may_be_ended(each, we_are_superuser=superuser)]
 
 
 def _lock_held(session: Session) -> _LockHeld:

@@ -66,10 +66,23 @@ def refuse_systemic(session: Session, todo: Plan, max_sessions: int) -> None:
         )
 
 
-def refuse_hoarder(session: Session) -> None:
-    """Raises NotConverged, naming the session and what ends it, where one keeps half of the server's locks: any step may need one."""
-    with session.read():
-        found = lock_holders.hoarder(session.rows(lock_holders.MOST))
+def with_hoarder(
+    session: Session, todo: Plan, everyone: Iterable[Activity]
+) -> tuple[Plan, lock_holders.Hoarder | None]:
+    """The plan, and with it whoever keeps half of the server's locks, whatever their age, where they can write nothing of the
+    pipeline; else who it is, for any step may need a lock. Inside a transaction."""
+    found = lock_holders.hoarder(session.rows(lock_holders.MOST))
+    if found is None or found.pid in {each.pid for each in todo.end}:
+        return todo, None
+    for each in everyone:
+        if each.pid == found.pid and sessions.may_be_ended(each, we_are_superuser=session.facts.superuser):
+            ended = dataclasses.replace(each, reasons=(*each.reasons, f"holds {found.much}"))
+            return dataclasses.replace(todo, end=(*todo.end, ended)), None
+    return todo, found
+
+
+def refuse_hoarder(session: Session, found: lock_holders.Hoarder | None) -> None:
+    """Raises NotConverged, naming who keeps half of the server's locks and what ends that."""
     if found is not None:
         raise NotConverged(
             "refused: hardly a lock is left", on=session.where, said=found.said, next_step=found.next_step

@@ -63,6 +63,8 @@ WORD: t.Final = re.compile(r"[\w.:@+-]{1,64}", re.ASCII)
 class Hoarder(t.NamedTuple):
     """Who keeps half of all locks or more, in words, and what ends them."""
 
+    pid: int | None
+    much: str
     said: str
     next_step: str
 
@@ -74,10 +76,12 @@ def hoarder(rows: Sequence[Row]) -> Hoarder | None:
     row = rows[0]
     much = f"{row['locks']:,} locks, of {row['room']:,} that there is room for"
     if row["pid"] is None:
-        return Hoarder(f"{transaction(row)} holds {much}", f"{end_transaction(row)}, then run the same command again")
+        said, then = f"{transaction(row)} holds {much}", end_transaction(row)
+        return Hoarder(None, much, said, f"{then}, then run the same command again")
     that = f"WHERE pid = {row['pid']} AND backend_start = '{row['since']}'"
     end = f"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity {that}"  # noqa: S608  # to be read
-    return Hoarder(printable(f"{describe([row])} holds {much}"), f"`{end}` ends it, then run the same command again")
+    said = printable(f"{describe([row])} holds {much}")
+    return Hoarder(row["pid"], much, said, f"`{end}` ends it, then run the same command again")
 
 
 def transaction(row: Row) -> str:

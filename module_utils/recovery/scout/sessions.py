@@ -315,6 +315,13 @@ def untouchable(activity: Activity, protected_roles: Iterable[str], *, we_are_su
     return None
 
 
+def may_be_ended(activity: Activity, *, we_are_superuser: bool) -> bool:
+    """Whether a session that is in the way may be ended whatever its age: its role can write nothing of the pipeline."""
+    return (
+        not activity.able and untouchable(activity, contract.PROTECTED_ROLES, we_are_superuser=we_are_superuser) is None
+    )
+
+
 def in_flight(activities: Iterable[Activity]) -> list[Activity]:
     """Sessions that load silver or refresh gold now, by evidence."""
     return [activity for activity in activities if activity.writing]
