@@ -19,8 +19,9 @@ description:
   - A manifest has the SHA-256 of each file, and that of the manifest before it of the same incident in O(folder). The name of the
     folder ends in the first 16 digits of its own. M(scout.recovery.scout_evidence_verify) verifies all that.
   - The folder appears complete or not at all, readable by its owner alone; statements are cut at 1024 bytes.
-  - Fields that O(mask) names are replaced by a keyed hash, equal for equal values within one export. The key is random and never
-    stored. What looks like a password, a token, a key or a database's address is removed everywhere.
+  - Of a payload only what O(readable) names stays. The rest, and fields that O(mask) names, are replaced by a keyed hash, equal for
+    equal values within one export. The key is random and never stored; with a signing key it is made of that and the incident, so
+    that values are equal within the incident. What looks like a password, a token, a key or a database's address is removed everywhere.
   - Where the module runs on a remote host, the folder is there.
 options:
   folder:
@@ -39,37 +40,44 @@ options:
   mask:
     description:
       - Fields to be masked, as the names of columns and keys (V(customer_id)) at any depth, or as paths (V(customer.id), and
-        V($.event_data.items[*].note) from the root of a row). What stands below such a field is masked, too. Case, hyphens and
-        underscores are ignored, so V(customer_id) also means V(customerId).
+        V($.event_data.items[*].note) from the root of a row). What stands below such a field is masked, too. Case, blanks,
+        digits and signs are ignored, so V(customer_id) also means C(customerId) and C(Customer ID).
       - In statements, messages and log lines a value is masked where such a name tells whose it is; a path of several steps does
         not count there. A statement that names such a field keeps no quoted value but times. With V(email), addresses are
-        masked wherever they stand.
+        masked wherever they stand. Numbers of payment cards, Philippine telephone numbers, TIN, SSS and PhilSys numbers are known
+        by their forms.
       - An empty list masks nothing.
     type: list
     elements: str
     default:
-      - customer_id
-      - customer.id
-      - customer_name
-      - customer.name
-      - customer_email
-      - customer_phone
-      - customer_address
-      - email
-      - phone
-      - phone_number
-      - mobile
-      - mobile_number
-      - address
-      - first_name
-      - last_name
-      - full_name
-      - birth_date
-      - date_of_birth
-      - loyalty_id
-      - loyalty_number
-      - card_number
-      - account_number
+      [customer_id, customer.id, customer_name, customer.name, customer_email, customer_phone, customer_address, email,
+       phone, phone_number, mobile, mobile_number, telephone, tel, tel_no, cellphone, cell_no, contact, contact_number,
+       contact_no, viber, whatsapp, gcash_number, address, street, barangay, brgy, house_number, house_no, landmark,
+       zip_code, postal_code, first_name, last_name, middle_name, full_name, given_name, family_name, maiden_name,
+       surname, nickname, cardholder, recipient, beneficiary, customer, buyer, buyer_name, cashier_name, employee_name,
+       birth_date, date_of_birth, dob, birthday, birthplace, loyalty_id, loyalty_number, loyalty_card, card_number,
+       card_no, pan, account_number, account_no, iban, tin, tin_number, tin_no, tax_id, sss, sss_number, sss_no, gsis,
+       umid, crn, philhealth, pagibig, pcn, psn, philsys, national_id, passport, drivers_license, license_number,
+       license_no, senior_citizen, senior_citizen_id, senior_id, sc_id, osca, osca_id, pwd_id, pangalan, apelyido,
+       tirahan, kaarawan, kapanganakan, telepono, selpon, numero, mamimili]
+  readable:
+    description:
+      - What stays readable of a payload, in C(event_data) and C(original_payload), as names or paths like those of O(mask). A value
+        stays where its field is named, where nothing but C(items), C(store), C(payment) and the like is above it, and where it has
+        the form of such a field. Everything else becomes a keyed hash, and so does what O(mask) names.
+      - V(*) keeps whole payloads readable, except what O(mask) names; so does an empty O(mask).
+    type: list
+    elements: str
+    default:
+      [event_id, transaction_id, original_transaction_id, corrects, store_id, device_id, terminal_id, pos_id,
+       register_id, product_id, item_id, line_id, sku, campaign_id, batch_id, items.id, line_items.id, product.id,
+       store.id, device.id, transaction.id, event.id, ts, timestamp, event_ts, occurred_at, sold_at, sent_at,
+       received_at, ingested_at, created_at, updated_at, processed_at, transaction_date, transaction_time,
+       business_date, time_zone, utc_offset, total_amount, net_amount, gross_amount, tax_amount, vat_amount,
+       discount_amount, line_amount, amount, unit_price, price, total, subtotal, tax, vat, discount, tendered, change,
+       exchange_rate, qty, quantity, units, item_count, line_count, line_number, sequence, currency, currency_code,
+       payment_method, payment_type, tender_type, event_type, status, version, schema_version, unit, uom,
+       source_system, handshake_triggered, voided, refunded]
   sample_rows:
     description: How many rows at most of each sample, and how many dead letters.
     type: int
@@ -179,6 +187,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "budget_seconds": {"type": "float", "default": 1.0},
     "health": {"type": "dict", "default": {}},
     "mask": {"type": "list", "elements": "str", "default": list(redaction.PERSONAL)},
+    "readable": {"type": "list", "elements": "str", "default": list(redaction.READABLE)},
     "sample_rows": {"type": "int", "default": 100},
     "full": {"type": "list", "elements": "str", "default": []},
     "full_seconds": {"type": "float", "default": 3600.0},

@@ -44,7 +44,8 @@ def section(folder: str, name: str) -> list[dict[str, Any]]:
 def test_evidence_of_such_events_is_kept_in_seconds(scout_db: str, tmp_path: Path) -> None:
     poison(scout_db, *UNITS)
     began = time.monotonic()
-    result = call("scout_evidence", scout_db, folder=str(tmp_path), budget_seconds=5)
+    # All of it is read, and not only the fields that usually stay.
+    result = call("scout_evidence", scout_db, folder=str(tmp_path), budget_seconds=5, readable=["*"])
     assert not result.get("failed"), result
     assert time.monotonic() - began < 60
     notes = [row["event_data"]["note"] for row in section(result["folder"], "pending_events")]
@@ -76,7 +77,7 @@ def test_a_reset_goes_on_where_no_evidence_can_be_kept(scout_db: str, tmp_path: 
 def test_a_section_ends_at_its_size(scout_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     poison(scout_db, "x y ", rows=20)
     monkeypatch.setattr(collect, "MOST", collect.Most(value_characters=8192, section_bytes=1 << 16, seconds=5.0))
-    result = call("scout_evidence", scout_db, folder=str(tmp_path), budget_seconds=5)
+    result = call("scout_evidence", scout_db, folder=str(tmp_path), budget_seconds=5, readable=["*"])
     kept = section(result["folder"], "pending_events")
     assert 1 < len(kept) < 20
     assert any(f"only the first {len(kept)} rows of it" in warning for warning in result["warnings"])

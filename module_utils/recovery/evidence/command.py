@@ -16,6 +16,8 @@ from ..core.progress import Progress
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..invoke import check_options, known_secrets
+from ..ledger.open_incident import ADHOC
+from ..ledger.trust import signatures
 from ..postgres.driver import psycopg
 from ..postgres.failures import translate
 from ..postgres.session import open_session
@@ -65,7 +67,9 @@ def snapshot(call: Call, params: Params) -> EvidenceResult:
     that cannot be written; a section that cannot be read is a warning.
     """
     wanted = _wanted(call, params)
-    redactor = redaction.Redactor(params["mask"], known_secrets(call, params))
+    # Within an incident equal values stay equal where a key can be made again; else within one snapshot.
+    key = signatures.key_of("masked values", call.incident.encode()) if call.incident != ADHOC else None
+    redactor = redaction.Redactor(params["mask"], known_secrets(call, params), key, readable=params["readable"])
     if call.check:
         would = _collected(call, archive.EvidenceArchive(redactor, None), wanted)
         names = [*would.sections, *(f"all of {table}" for table in wanted.full)]
@@ -171,6 +175,7 @@ def _about(call: Call, params: Params, wanted: collect.Wanted, kept: collect.Kep
         "seconds": kept.seconds,
         "window": {"start": wanted.start.isoformat(), "end": wanted.end.isoformat()},
         "masked": params["mask"],
+        "readable": params["readable"],
         "problems": kept.problems,
         "short": kept.short,
         "absent": kept.absent,

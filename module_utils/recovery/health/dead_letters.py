@@ -132,7 +132,7 @@ def _sample(row: Row, redactor: Redactor) -> dict[str, t.Any]:
     """A sample without secrets, and with what is a person's masked as in evidence."""
     payload = row["payload"]
     if payload is not None:
-        payload = redactor.line(payload.encode(), VALUE).decode(errors="replace")[:SHOWN]
+        payload = redactor.line(payload.encode(), VALUE, payload=True).decode(errors="replace")[:SHOWN]
     names = ("dlq_id", "event_id", "run_id", "incident", "bytes")
     return {
         **{name: row[name] for name in names},

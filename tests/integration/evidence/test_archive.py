@@ -143,8 +143,9 @@ def test_customers_are_masked_wherever_they_stand(scout_db: str, tmp_path: Path)
         row["event_data"] for row in section(result, "pending_events") if row["event_data"]["transaction_id"] == "x1"
     ]
     assert waiting["customer_id"] == column
-    assert waiting["customer"]["tier"] == "gold"
-    assert waiting["note"] == "hello"
+    assert waiting["customer"]["tier"].startswith("masked:"), "nobody has said that it may stay"
+    assert waiting["note"].startswith("masked:")
+    assert waiting["transaction_id"] == "x1"
     assert column in {row["customer_id"] for row in section(result, "full_silver_transactions")}
     assert any(column in str(row["return_message"]) for row in section(result, "job_runs"))
     again = keep(scout_db, tmp_path)

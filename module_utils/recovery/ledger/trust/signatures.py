@@ -70,6 +70,12 @@ def sign(kind: str, content: bytes) -> str | None:
     return f"{_id(keys[0])}{_made(keys[0], kind, content)}" if keys else None
 
 
+def key_of(kind: str, content: bytes) -> bytes | None:
+    """A key for this content, which nobody has who has not that of this controller; None without one."""
+    keys = _keys()
+    return bytes.fromhex(_made(keys[0], kind, content)) if keys else None
+
+
 def refuse_unsigned(kind: str, content: bytes, signature: t.Any, name: str) -> None:
     """Raises BadInput where this controller has a key, and `signature` is not what one of its keys makes of this content."""
     keys = _keys()
