@@ -57,12 +57,12 @@ ages:
   returned: success
   type: dict
 kinds:
-  description: How many errors and sources there are, listed or not.
+  description: How many kinds of errors and sources there are, listed or not.
   returned: success
   type: int
 groups:
   description:
-    - Each error and source with error_code, source_system, entries, retried (how many were), oldest_seconds, newest_seconds and
+    - Each kind of error and source with error_code, sqlstate, error (the message without values), source_system, entries, retried (how many were), oldest_seconds, newest_seconds and
       sample, which has dlq_id, event_id, run_id, incident, error_message, bytes and payload (none where it is large).
   returned: success
   type: list

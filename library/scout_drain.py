@@ -105,6 +105,11 @@ poison:
   returned: success, and when it failed once it had begun
   type: list
   elements: dict
+kinds:
+  description: The kinds of errors of these, each with sqlstate, error (the message without values) and events; the most frequent first.
+  returned: success, and when it failed once it had begun
+  type: list
+  elements: dict
 suspects:
   description:
     - In check mode, those of the 20,000 oldest pending events that look as if the ETL could not load them (at most 100), with

@@ -71,7 +71,7 @@ FLAG: t.Final = re.compile(r"true|false|yes|no|[01]", re.IGNORECASE)
 #: A key that may be shown: as programs name them.
 KEY: t.Final = re.compile(r"[A-Za-z_$][A-Za-z_$.-]{0,40}\d{0,2}")
 #: What is said of a value that was refused: a number, a time, or one short word.
-TOKEN: t.Final = re.compile(r"[a-z]{1,8}|[A-Za-z]?")
+TOKEN: t.Final = re.compile(r"[a-z]{1,8}|[A-Za-z…]?")
 
 FORMS: t.Final = {
     **{spelling(entry.rpartition(".")[2]): ID for entry in IDS},

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The unresolved entries of the dead letter queue by error and source, how old they are, and one of each; bounded and read-only."""
+"""The unresolved entries of the dead letter queue by kind of error and source, how old they are, and one of each; bounded and read-only."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import typing as t
 
 from ..core.errors import WrongDatabase
 from ..core.redaction import Redactor
-from ..postgres.driver import errors
+from ..postgres.driver import errors, sql
 from ..postgres.failures import attempting
-from ..scout import contract
+from ..scout import contract, poison_probe
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,8 @@ SHOWN: t.Final = 2000
 UNRESOLVED: t.Final = """
 WITH unresolved AS MATERIALIZED (
     SELECT d.dlq_id, left(d.error_code, %(name)s) AS error_code, left(d.source_system, %(name)s) AS source_system, d.retry_count,
-           CASE WHEN isfinite(d.failed_at) THEN d.failed_at END AS failed_at
+           CASE WHEN isfinite(d.failed_at) THEN d.failed_at END AS failed_at,
+           left(d.error_details ->> 'sqlstate', 5) AS sqlstate, left({kind}, %(message)s) AS error
     FROM {dead_letters} AS d
     WHERE d.resolved_at IS NULL AND (%(codes)s::text[] IS NULL OR d.error_code = ANY(%(codes)s))
       AND (%(sources)s::text[] IS NULL OR d.source_system = ANY(%(sources)s))
@@ -44,11 +45,12 @@ WITH unresolved AS MATERIALIZED (
 GROUPS = (
     UNRESOLVED
     + """
-SELECT error_code, source_system, count(*) AS entries, count(*) FILTER (WHERE retry_count > 0) AS retried,
+SELECT error_code, source_system, sqlstate, error, count(*) AS entries, count(*) FILTER (WHERE retry_count > 0) AS retried,
        extract(epoch FROM now() - min(failed_at))::float8 AS oldest_seconds,
        extract(epoch FROM now() - max(failed_at))::float8 AS newest_seconds,
        (array_agg(dlq_id::text ORDER BY failed_at DESC NULLS LAST, dlq_id))[1] AS dlq_id, count(*) OVER () AS groups
-FROM unresolved GROUP BY error_code, source_system ORDER BY entries DESC, error_code, source_system LIMIT %(groups)s
+FROM unresolved GROUP BY error_code, source_system, sqlstate, error
+ORDER BY entries DESC, error_code, source_system, sqlstate, error LIMIT %(groups)s
 """
 )
 
@@ -82,7 +84,7 @@ class Queue(t.NamedTuple):
     limited: bool
     #: How many there are of each age: `hour`, `day`, `week`, `older`.
     ages: dict[str, int]
-    #: Each error and source with its entries, ages in seconds, how many were retried, and a sample; the largest first.
+    #: Each error (its code, SQLSTATE, and message without values) and source with its entries, ages in seconds, how many were retried, and a sample; the largest first.
     groups: list[dict[str, t.Any]]
     #: How many groups there are, also those beyond the limit.
     kinds: int
@@ -97,12 +99,14 @@ def read(
         "codes": list(codes) or None,
         "sources": list(sources) or None,
         "name": NAME,
+        "message": MESSAGE,
         "most": most,
     }
     try:
         with attempting(contract.words("could not read {dead_letters}"), on=session.where), session.read():
-            ages = session.row(contract.compose(AGES), **values)
-            groups = session.rows(contract.compose(GROUPS), groups=min(limit, MOST_GROUPS), **values)
+            kind = sql.SQL(poison_probe.KIND).format(sql.SQL("left(d.error_message, %(message)s)"))
+            ages = session.row(contract.compose(AGES, kind=kind), **values)
+            groups = session.rows(contract.compose(GROUPS, kind=kind), groups=min(limit, MOST_GROUPS), **values)
             ids = [group["dlq_id"] for group in groups]
             samples = session.rows(contract.compose(SAMPLES), ids=ids, name=NAME, message=MESSAGE, payload=PAYLOAD)
     except Exception as e:
@@ -118,12 +122,13 @@ def read(
     told = {row["dlq_id"]: _sample(row, redactor) for row in samples}
     buckets = {"hour": ages["hour"], "day": ages["day"] - ages["hour"], "week": ages["week"] - ages["day"]}
     buckets["older"] = ages["entries"] - ages["week"]
-    made = [_group(group, told.get(group["dlq_id"])) for group in groups]
+    made = [_group(group, told.get(group["dlq_id"]), redactor) for group in groups]
     return Queue(ages["entries"], ages["entries"] >= most, buckets, made, groups[0]["groups"] if groups else 0)
 
 
-def _group(row: Row, sample: dict[str, t.Any] | None) -> dict[str, t.Any]:
-    kept = {name: row[name] for name in ("error_code", "source_system", "entries", "retried")}
+def _group(row: Row, sample: dict[str, t.Any] | None, redactor: Redactor) -> dict[str, t.Any]:
+    kept = {name: row[name] for name in ("error_code", "sqlstate", "source_system", "entries", "retried")}
+    kept["error"] = redactor.text(row["error"] or "")
     ages = {name: None if row[name] is None else round(row[name], 1) for name in ("oldest_seconds", "newest_seconds")}
     return {**kept, **ages, "sample": sample}
 

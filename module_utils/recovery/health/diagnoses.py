@@ -10,6 +10,7 @@ import json
 import shlex
 import typing as t
 
+from ..core.redaction import clean
 from ..core.text import count, in_words
 from ..core.times import to_the_second
 from ..postgres.identifiers import identifier
@@ -108,7 +109,7 @@ def _is_young(drift: Drift) -> bool:
 
 def message_of(run: Row) -> str:
     """What a run of a job left behind, on one line."""
-    return " ".join(str(run["return_message"] or "no message").split())[:500]
+    return " ".join(clean(str(run["return_message"] or "no message")).split())[:500]
 
 
 def _wait_for(work: AtWork) -> str:

@@ -20,7 +20,7 @@ from ..postgres.failures import translate
 from ..scout import contract, cron_jobs, event_queue, remedies
 from ..scout.event_queue import Backlog, read
 from ..scout.judging import foreign_code
-from ..scout.poison_probe import Refused, Suspect, named, oldest, suspects, unconvertible, verdict_on
+from ..scout.poison_probe import Refused, Suspect, kinds, named, oldest, suspects, unconvertible, verdict_on
 from . import blockers
 from .poison_policy import Etl, Tolerance, quarantine
 
@@ -55,6 +55,10 @@ class Options:
     max_poison: int = 100
     max_poison_share: float = 0.1
     hidden_wait_seconds: float = 10.0
+
+
+#: So many kinds of poison are named in a line.
+SHOWN_KINDS: t.Final = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -374,6 +378,7 @@ def outcome(done: Drained) -> Progressed:
         "changed": bool(done.loaded or done.poison),
         "loaded": done.loaded,
         "poison": list(done.poison),
+        "kinds": kinds(done.poison),
         "batches": done.batches,
         "retries": done.retries,
         "seconds": round(done.seconds, 3),
@@ -388,4 +393,8 @@ def summary(done: Drained) -> str:
     text = f"loaded {count(done.loaded, 'event')} in {in_words(done.seconds)}"
     if done.poison:
         text += f", quarantined {count(len(done.poison), 'poison event')}"
+        found = kinds(done.poison)
+        told = [f"{kind['events']:,} {kind['error']} ({kind['sqlstate']})" for kind in found[:SHOWN_KINDS]]
+        more = [f"{count(len(found) - SHOWN_KINDS, 'more kind')}"] if len(found) > SHOWN_KINDS else []
+        text += f": {'; '.join([*told, *more])}"
     return text

@@ -18,7 +18,7 @@ from ..ledger import lease
 from ..ledger.pauses import close_pause, held_by, is_saved, open_pause, save_pause
 from ..postgres import acting
 from ..postgres.driver import psycopg, sql
-from ..postgres.failures import attempting
+from ..postgres.failures import attempting, words_of
 from ..scout import contract, cron_jobs, cron_runs, sessions
 from .in_flight import Waiting
 
@@ -349,7 +349,7 @@ def _call_switch(session: Session, action: str) -> dict[str, t.Any]:
     except psycopg.Error as e:
         if session.connection.closed:
             raise
-        return {"called": False, "said": e.diag.message_primary or str(e)}
+        return {"called": False, "said": words_of(e)}
     return {"called": True, "said": str(answer[0].get("message", "")) if answer else ""}
 
 

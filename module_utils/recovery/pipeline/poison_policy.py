@@ -38,7 +38,7 @@ class Tolerance:
     def refuse(self, what: str, event_id: str, refused: Refused, *, quarantined: int, loaded: int, where: str) -> None:
         """Raises NotConverged where poison stops `what`, SystemicFailure where quarantining this event too would exceed the
         limits."""
-        culprit = f"event {event_id}: {refused.said}"
+        culprit = f"event {event_id}: {refused.told}"
         if self.poison == "stop":
             raise NotConverged(
                 f"{what} stopped at a poison event, as requested",
@@ -130,7 +130,7 @@ class Etl:
         raise SystemicFailure(
             f"{what} stopped before it quarantined a sale that has nothing wrong in it",
             on=self.session.where,
-            said=f"{found['what']}, which came after the last load that worked, refuses event {event_id}: {refused.said}",
+            said=f"{found['what']}, which came after the last load that worked, refuses event {event_id}: {refused.told}",
             sqlstate=refused.sqlstate,
             next_step=f"rollback.yml, where a release brought it{_or(found)}, then run the same command again",
         )
@@ -171,7 +171,7 @@ class Etl:
         raise SystemicFailure(
             f"{what} stopped: the ETL rejects a known-good test sale too",
             on=self.session.where,
-            said=refused.said + (f": {found['what']} came after the last load that worked" if found else ""),
+            said=refused.told + (f": {found['what']} came after the last load that worked" if found else ""),
             sqlstate=refused.sqlstate,
             next_step=f"{remedy or broken} then run the same command again",
         )
@@ -197,4 +197,4 @@ def quarantine(
         "column": diag.column_name,
     }
     moved = dead_letters.move_event(session, event_id, code="POISON_EVENT", message=refused.said, document=told)
-    return moved | {"error": refused.said, "sqlstate": refused.sqlstate}
+    return moved | {"error": refused.told, "sqlstate": refused.sqlstate}

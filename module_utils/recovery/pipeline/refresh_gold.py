@@ -13,7 +13,7 @@ from ..core.errors import MissingPrivilege, NotConverged, RecoveryError
 from ..core.text import count, in_words
 from ..postgres import lock_holders
 from ..postgres.driver import errors, psycopg, sql
-from ..postgres.failures import attempting, translate
+from ..postgres.failures import attempting, translate, words_of
 from ..scout import contract, lost_sales, sessions
 from ..scout.gold_views import Freshness, View, in_order, read, refreshed_at, views
 from ..scout.judging import roles
@@ -153,7 +153,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
         except psycopg.Error as e:
             if session.connection.closed:
                 raise _with_progress(translate(e, f"could not refresh {view.full_name}", on=session.where), done) from e
-            said = e.diag.message_primary or str(e)
+            said = words_of(e)
             if isinstance(e, errors.LockNotAvailable):
                 said, step = _in_use(session, view, options.attempts)
                 steps.append(step)

@@ -62,6 +62,7 @@ class Progressed(t.TypedDict):
     changed: bool
     loaded: int
     poison: list[dict[str, t.Any]]
+    kinds: list[dict[str, t.Any]]
     batches: int
     retries: int
     seconds: float

@@ -46,6 +46,11 @@ ADVICE: t.Final = {
 }
 
 
+def words_of(error: psycopg.Error) -> str:
+    """What PostgreSQL said of an error, as it may be shown: names of columns and constraints, and nobody's values."""
+    return clean(error.diag.message_primary or first_line(str(error)) or type(error).__name__)
+
+
 def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: str = "") -> RecoveryError:
     """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost, the next
     step is ours and not the caller's."""

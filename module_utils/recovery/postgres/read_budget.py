@@ -13,6 +13,7 @@ import typing as t
 
 from ..core.errors import RecoveryError
 from .driver import errors, psycopg
+from .failures import words_of
 from .session import Session
 
 if t.TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Budget:
 
 
 def _of_postgresql(error: psycopg.Error) -> Problem:
-    said = error.diag.message_primary or str(error)
+    said = words_of(error)
     if isinstance(error, errors.QueryCanceled):
         return Problem("budget", "it could not be read within the time budget")
     if isinstance(error, errors.LockNotAvailable):

@@ -11,6 +11,7 @@ import typing as t
 
 from ..core.errors import MissingPrivilege, NotConverged
 from ..postgres.driver import errors, sql
+from ..postgres.failures import words_of
 from . import cron_jobs
 from .judging import roles
 
@@ -190,7 +191,7 @@ def _hidden(
     return MissingPrivilege(
         "cannot see the runs of the jobs",
         on=session.where,
-        said=f"role {owner}, whose jobs they are: {error.diag.message_primary}",
+        said=f"role {owner}, whose jobs they are: {words_of(error)}",
         sqlstate=error.sqlstate,
         next_step=step,
     )

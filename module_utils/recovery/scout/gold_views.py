@@ -14,6 +14,7 @@ import typing as t
 from ..core.text import count, in_words
 from ..postgres import lexer
 from ..postgres.driver import errors, psycopg, sql
+from ..postgres.failures import words_of
 from . import contract
 
 if t.TYPE_CHECKING:
@@ -226,7 +227,7 @@ def _freshness(session: Session, view: View, changed_at: datetime.datetime | Non
     except psycopg.Error as e:
         if session.connection.closed:
             raise
-        said = "out of time" if isinstance(e, errors.QueryCanceled) else e.diag.message_primary or str(e)
+        said = "out of time" if isinstance(e, errors.QueryCanceled) else words_of(e)
         known = isinstance(e, (errors.QueryCanceled, errors.InsufficientPrivilege))
         if known and behind is not None and -behind > SETTLED_SECONDS:
             return Freshness(view, "fresh", "refreshed long after silver last changed", at, 0.0)

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import re
 import typing as t
 
+from ..core.redaction import clean
 from ..postgres.driver import errors, psycopg, sql
+from ..postgres.failures import words_of
 from . import contract, event_queue, loadable
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping
 
     from ..postgres.session import Session
 
@@ -36,6 +39,14 @@ WHERE b.event_id = ANY(%(ids)s::uuid[])
 #: `Key (store_id)=(S-404) is not present in table "dim_store".` in whatever language.
 KEY = re.compile(r"\([^()]+\)=\((?P<value>[^()]+)\)")
 
+#: What of a message is somebody's value: what is quoted behind a colon or `value`, and each word with a digit. Names of columns,
+#: constraints and types stay.
+QUOTED: t.Final = re.compile(r'(: |\bvalue |\bToken )"[^\n]*"')
+VALUED: t.Final = re.compile(r"[\w.:+-]*[0-9][\w.:+-]*")
+#: A message without them, in SQL; {} is the message.
+KIND: t.Final[t.LiteralString] = (
+    "regexp_replace(regexp_replace({}, '(: |\\yvalue |\\yToken )\"[^\\n]*\"', '\\1\"…\"', 'g'), '[\\w.:+-]*[0-9][\\w.:+-]*', '…', 'g')"
+)
 #: Classes of errors that speak of one event's data: cardinality, data, integrity, WITH CHECK OPTION, program limits
 #: (an index entry too long), RAISE in a trigger. Every other error is of the system and stops the drain.
 EVENT_ERROR_CLASSES: t.Final = ("21", "22", "23", "44", "54", "P0")
@@ -59,6 +70,22 @@ class Refused(Exception):
         self.said = error.diag.message_primary or str(error)
         self.everything = f"{self.said} {error.diag.message_detail or ''}"
         super().__init__(self.said)
+
+    @property
+    def told(self) -> str:
+        """The same as a screen may show it."""
+        return clean(self.said)
+
+
+def kind_of(said: str) -> str:
+    """A message of PostgreSQL without somebody's values, which all of its kind have alike."""
+    return VALUED.sub("…", QUOTED.sub(r'\1"…"', said))
+
+
+def kinds(poison: Iterable[Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """How many events each kind of error refused, by SQLSTATE and message, the most frequent first."""
+    found = collections.Counter((each["sqlstate"], kind_of(each["error"])) for each in poison)
+    return [{"sqlstate": sqlstate, "error": said, "events": events} for (sqlstate, said), events in found.most_common()]
 
 
 def judge(sqlstate: str | None, table: str | None = None) -> str:
@@ -102,7 +129,7 @@ def unconvertible(
                 reasons = session.row(probe, ids=part, **values)["problems"]
         except errors.DataError as e:
             if len(part) == 1:
-                found.append(Suspect(part[0], e.diag.message_primary or str(e), e.sqlstate))
+                found.append(Suspect(part[0], words_of(e), e.sqlstate))
             else:
                 middle = len(part) // 2
                 stack += [part[middle:], part[:middle]]
@@ -117,4 +144,4 @@ def named(session: Session, ids: Collection[str], said: str) -> list[Suspect]:
     key = KEY.search(said)
     rows = session.rows(contract.compose(NAMED), ids=list(ids), said=said, key=key["value"] if key else None)
     spoken_of = {row["event_id"] for row in rows}
-    return [Suspect(event_id, said) for event_id in ids if event_id in spoken_of]
+    return [Suspect(event_id, clean(said)) for event_id in ids if event_id in spoken_of]

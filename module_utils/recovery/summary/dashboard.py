@@ -93,7 +93,8 @@ def dead_letters(result: Mapping[str, t.Any]) -> list[str]:
 def _entries(group: Result) -> list[str]:
     """How many there are of an error and a source, and how old they are."""
     source = _printable(group["source_system"]) or "no source"
-    head = f"  {cut(_printable(group['error_code']), 40)} from {cut(source, 30)}"
+    state = f" ({_printable(group['sqlstate'])})" if group["sqlstate"] else ""
+    head = f"  {cut(_printable(group['error_code']), 30)}{state} from {cut(source, 30)}"
     oldest, newest = group["oldest_seconds"], group["newest_seconds"]
     told = [count(group["entries"], "entry", "entries")]
     if oldest is not None:

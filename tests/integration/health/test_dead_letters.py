@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import dead_letters
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import poison_probe
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import dashboard
 from tests.integration.modules import Result, call, connect, executed, fingerprint, operator
 
@@ -148,3 +149,32 @@ def test_a_queue_of_other_columns_is_said_in_a_sentence(scout_db: str, name: str
     error = call(MODULE, scout_db)["error"]
     assert name in error["said"]
     assert error["sqlstate"] == "42703"
+
+
+def test_ten_poison_errors_are_of_as_many_kinds_as_there_are_reasons(scout_db: str) -> None:
+    """By SQLSTATE and message without its values; columns and constraints tell kinds apart. The most frequent comes first."""
+    numeric = 'invalid input syntax for type numeric: "{}"'
+    null = 'null value in column "{}" of relation "silver_transactions" violates not-null constraint'
+    for nth in range(4):
+        add(scout_db, message=numeric.format(f"Ana {nth}"), details={"sqlstate": "22P02"}, hours=nth)
+    for nth in range(3):
+        add(scout_db, message=null.format("store_id"), details={"sqlstate": "23502"})
+    add(scout_db, message=null.format("transaction_id"), details={"sqlstate": "23502"})
+    add(scout_db, message="sale T-17 of 250.00 is too large", details={"sqlstate": "P0001"})
+    add(scout_db, message="sale T-18 of 99.00 is too large", details={"sqlstate": "P0001"})
+    found = ask(scout_db)
+    assert (found["entries"], found["kinds"]) == (10, 4)
+    assert [(g["entries"], g["sqlstate"], g["error"]) for g in found["groups"]] == [
+        (4, "22P02", 'invalid input syntax for type numeric: "…"'),
+        (3, "23502", null.format("store_id")),
+        (2, "P0001", "sale … of … is too large"),
+        (1, "23502", null.format("transaction_id")),
+    ]
+    assert "Ana" not in str(found)
+    page = "\n".join(dashboard.dead_letters(found))
+    assert page.index("POISON_EVENT (22P02) from pos") < page.index("POISON_EVENT (23502) from pos")
+    with open_session(Settings(scout_db)) as session, session.read():
+        for group in found["groups"]:
+            message = group["error"].replace("…", "x1")
+            row = session.row(f"SELECT {poison_probe.KIND.format('%(said)s')} AS kind", said=message)
+            assert row["kind"] == poison_probe.kind_of(message) == group["error"], "there is one definition in two languages"

@@ -13,6 +13,7 @@ from ...core.text import in_words
 from ...pipeline.trial_sale import OTHERS, PREPARING, SLOW, TooLate, Trial, Unlike, source
 from ...postgres import lock_holders
 from ...postgres.driver import psycopg
+from ...postgres.failures import words_of
 from ...scout import contract
 from ...scout.judging import event_triggers
 from .checks import SMOKE
@@ -67,7 +68,7 @@ def _told(judged: CheckResult) -> dict[str, t.Any]:
 
 def _refusal(session: Session, trial: Trial, error: psycopg.Error) -> tuple[str, str]:
     """What an error of PostgreSQL says of the pipeline, if anything."""
-    said = error.diag.message_primary or str(error)
+    said = words_of(error)
     text = f"could not {trial.doing}: {said} (SQLSTATE {error.sqlstate})"
     # A privilege that the ETL's owner lacks is not one that we lack.
     inside = error.sqlstate == "42501" and contract.bare(contract.names().load_function) in (error.diag.context or "")

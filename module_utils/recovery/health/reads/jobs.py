@@ -182,7 +182,7 @@ def last_run(
     if ended["status"] != "succeeded" and is_over(ended, now, resumed_seconds):
         return Verdict(f"{job.jobname} has finished no run since ingestion was resumed", "unknown")
     if ended["status"] != "succeeded":
-        said = " ".join(str(ended["return_message"] or "no message").split())[:200]
+        said = " ".join(clean(str(ended["return_message"] or "no message")).split())[:200]
         return Verdict(f"the last run of {job.jobname} failed: {said}", "fail")
     return Verdict()
 

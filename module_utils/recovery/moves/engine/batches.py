@@ -16,7 +16,7 @@ from ...core.text import count
 from ...pipeline import blockers
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
-from ...postgres.failures import translate
+from ...postgres.failures import translate, words_of
 from ...scout import contract
 from ...scout.judging import foreign_code
 from .sizes import Sizes
@@ -179,7 +179,7 @@ class Batches:
             return False
         self.retries += 1
         self.progress.say_throttled(
-            f"other sessions are blocking, attempt {tries} yielded: {error.diag.message_primary}"
+            f"other sessions are blocking, attempt {tries} yielded: {words_of(error)}"
         )
         self.progress.wait(min(1.0, 0.02 * 2**tries))
         return True

@@ -16,6 +16,7 @@ import time
 import typing as t
 
 from ...core.errors import BadInput, SystemicFailure
+from ...core.redaction import clean
 from ...core.text import count
 from ...ledger.trust import stored_letters
 from ...postgres.driver import sql
@@ -208,7 +209,8 @@ class Redrive:
     def _committed(self) -> int:
         """Takes the last batch into account."""
         tally, self.last = self.last, Tally()
-        self.failures += tally.failures[: NAMED - len(self.failures)]
+        named = tally.failures[: NAMED - len(self.failures)]
+        self.failures += [{**failure, "error": clean(failure["error"])} for failure in named]
         self.conflicts += tally.conflicts
         self.batch.ours.append(tally.at)
         self.tried += tally.tried

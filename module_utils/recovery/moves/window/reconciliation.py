@@ -12,6 +12,7 @@ import typing as t
 
 from ...core import advice
 from ...core.errors import NotConverged
+from ...core.redaction import clean
 from ...core.text import count
 from ...scout import contract
 from ...scout.dead_letters import FORMAT
@@ -106,7 +107,8 @@ class Reconciliation:
         if run:
             since = session.row(STARTED, run_id=run.run_id)["started_at"]
             # The events this run has set aside.
-            poison = session.rows(contract.compose(QUARANTINED), run_id=run.run_id, since=since)
+            found = session.rows(contract.compose(QUARANTINED), run_id=run.run_id, since=since)
+            poison = [{**row, "error": clean(row["error"] or "")} for row in found]
             others = _quarantined_by_others(session, run, comparer.selection, since)
         quarantined = len(poison) + others
         selection = comparer.selection

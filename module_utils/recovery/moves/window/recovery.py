@@ -284,7 +284,7 @@ class Recovery:
                 raise refused.error
             event_id, refused = found
             if not self._is_inside(event_id):
-                why = f"event {event_id}, which is outside the window, can no longer be loaded: {refused.said}"
+                why = f"event {event_id}, which is outside the window, can no longer be loaded: {refused.told}"
                 self._give_up(unit.name, why)
                 return
             self._set_aside(event_id, refused, effects)
@@ -323,7 +323,7 @@ class Recovery:
         self.rebuilding.quarantine(event_id, refused, self.document)
         effects["quarantined"].append(event_id)
         effects["moved"]["events"] = effects["moved"].get("events", 0) + 1
-        self.progress.say(f"quarantined poison event {event_id}: {refused.said}")
+        self.progress.say(f"quarantined poison event {event_id}: {refused.told}")
 
     def _give_up_differing(self, differs: Differs) -> None:
         for name, fields in differs.units.items():

@@ -251,7 +251,7 @@ def of_run(todo: Todo, run: JobRun) -> Verdict:
     at = f"at {clock(run.started)}" if run.started else "and did not even start"
     if run.status == "succeeded":
         return _verdict(todo, PROVED, f"ran {at} as {todo.job.owner}", started=run.started)
-    said = printable(run.message) or "no message"
+    said = printable(clean(run.message)) or "no message"
     return _verdict(todo, FAILED, f"failed {at} as {todo.job.owner}: {cut(said, LONGEST_MESSAGE)}", started=run.started)
 
 

@@ -20,6 +20,7 @@ from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
 from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
+from ...postgres.failures import words_of
 from ...postgres.watched import PIN
 from ...scout import contract, event_queue, gold_figures, gold_views, remedies, row_hazards
 from ...scout.cron_schedule import missed
@@ -279,7 +280,7 @@ class Trials:
             return None, e.said
         except psycopg.Error as e:
             self._require_open(e)
-            return None, e.diag.message_primary or str(e)
+            return None, words_of(e)
         why = ""
         for role in (self.session.facts.role, todo.job.owner):
             try:
@@ -287,7 +288,7 @@ class Trials:
                     return sale.sent(), ""
             except (psycopg.Error, trial_sale.Unlike) as e:
                 self._require_open(e)
-                why = why or (e.diag.message_primary if isinstance(e, psycopg.Error) else None) or str(e)
+                why = why or (words_of(e) if isinstance(e, psycopg.Error) else str(e))
         return None, why
 
     def _refreshed(self, todo: Todo, loads: str) -> str:
@@ -352,7 +353,7 @@ class Trials:
                 words = [str(value) for row in answers for value in json.loads(row["said"]).values()]
                 said = next((word for word in words if word.startswith(REFUSALS)), "")
             except psycopg.Error as e:
-                said = e.diag.message_primary or str(e)
+                said = words_of(e)
             raise psycopg.Rollback
         return f"{contract.names().refresh_function} says {printable(said)}" if said else ""
 
@@ -408,7 +409,7 @@ class Trials:
 
     def _explained(self, todo: Todo, e: psycopg.Error, theirs: float) -> _Failed:
         """What an error of a job's command means."""
-        said = printable(e.diag.message_primary or str(e))
+        said = printable(words_of(e))
         owner = todo.job.owner
         if isinstance(e, errors.QueryCanceled) and "statement timeout" in said:
             setting = reading.settings(self.session, owner).get("statement_timeout")
