@@ -42,7 +42,7 @@ from ansible.plugins.callback.default import CallbackModule as Default
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.text import visible_in
-from ..plugin_utils import events, fleets, voice
+from ..plugin_utils import events, fleets, typed_secrets, voice
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -93,6 +93,7 @@ class CallbackModule(Default):
 
     def __init__(self) -> None:
         super().__init__()
+        typed_secrets.hide()
         self._begun: dict[str, t.Any] = {}
         self._failed_summary = False
         self._json = events.wanted()

@@ -37,7 +37,7 @@ from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the im
 from ..module_utils.recovery.core import errors
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.text import LONGEST, printable
-from ..plugin_utils import events, fleets, given_options, summaries, voice
+from ..plugin_utils import events, fleets, given_options, summaries, typed_secrets, voice
 from .screen import heading
 
 if t.TYPE_CHECKING:
@@ -72,6 +72,7 @@ class CallbackModule(CallbackBase):
 
     def __init__(self) -> None:
         super().__init__()
+        typed_secrets.hide()
         summaries.offer()
         self._plays: dict[str, fleets.Play] = {}
         self._unfinished = ""

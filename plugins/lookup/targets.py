@@ -52,7 +52,7 @@ from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.errors import BadInput
-from ..plugin_utils import extra_vars, printed, right_database, rollout
+from ..plugin_utils import extra_vars, printed, right_database, rollout, typed_secrets
 
 
 class LookupModule(LookupBase):
@@ -64,6 +64,8 @@ class LookupModule(LookupBase):
             for playbook in printed.own_playbooks():
                 rollout.refuse_parts(playbook)
             typed = extra_vars.as_data(self._loader)
+            if said := typed_secrets.warning():
+                self._display.warning(said)
         except BadInput as e:
             raise AnsibleLookupError(f"{e}") from e
         # What Ansible has gathered for this template, it had gathered when what was typed could still be one.

@@ -251,7 +251,7 @@ class Redactor:
         self.key = functools.lru_cache(8192)(self.text)
         self._short = functools.lru_cache(8192)(self._hashed)
         self._plain = functools.lru_cache(8192)(self._unnamed)
-        self._secret = functools.lru_cache(4096)(_names_a_secret)
+        self._secret = functools.lru_cache(4096)(names_a_secret)
         self._about = functools.lru_cache(4096)(self._about_key)
 
     def line(self, raw: bytes, longest: int | None = None, *, payload: bool = False) -> bytes:
@@ -372,7 +372,7 @@ class Redactor:
 
     def _about_key(self, key: str) -> _Key:
         """What its name alone says of a key."""
-        name, secret = spelling(key), _names_a_secret(key)
+        name, secret = spelling(key), names_a_secret(key)
         made = (lambda _: HIDDEN) if secret else self._masked if self._has_within(name) else None
         named = name in self._fields.last
         # In a payload a key may be anything, too: it stays where a program would use it, or where it names a field that is known.
@@ -519,7 +519,8 @@ def cleaned(value: t.Any, named: Collection[str]) -> t.Any:
     return [cleaned(inner, named) for inner in t.cast("list[t.Any]", value)] if isinstance(value, list) else value
 
 
-def _names_a_secret(name: str) -> bool:
+def names_a_secret(name: str) -> bool:
+    """Whether what is called so is secret, whatever it looks like."""
     plain = folded(name)
     return SECRET_NAME.search(plain) is not None or LETTERS.search(spelling(plain)) is not None
 

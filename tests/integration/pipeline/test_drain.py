@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -222,7 +223,9 @@ def test_each_kind_of_poison_is_quarantined_with_the_databases_own_error(
     result = drain(scout_db)
     [found] = result["poison"]
     said = refused.value.diag.message_primary
-    assert (found["event_id"], found["sqlstate"], found["error"]) == (
+    # A value that may be somebody's is not repeated.
+    told = re.sub(r"masked:[0-9a-f]{20}", "half past nine", found["error"])
+    assert (found["event_id"], found["sqlstate"], told) == (
         str(ids[5]),
         poison_payloads.KINDS[kind].sqlstate,
         said,
@@ -342,7 +345,8 @@ def test_poison_stop_moves_nothing_and_keeps_what_is_loaded(scout_db: str) -> No
     ids = arrive(scout_db, [*sales(30), poison_payloads.payload("bad_ts", SEED, 50), *sales(5, 60)])
     result = failing(scout_db, poison="stop")
     assert str(ids[30]) in result["msg"]
-    assert 'invalid input syntax for type timestamp with time zone: "half past nine" (SQLSTATE 22007)' in result["msg"]
+    assert 'invalid input syntax for type timestamp with time zone: "masked:' in result["msg"]
+    assert "(SQLSTATE 22007)" in result["msg"]
     assert (result["changed"], result["poison"], dead(scout_db)) == (True, [], set())
     assert result["loaded"] >= 30
     run = rows(
