@@ -62,8 +62,9 @@ kinds:
   type: int
 groups:
   description:
-    - Each kind of error and source with error_code, sqlstate, error (the message without values), source_system, entries, retried (how many were), oldest_seconds, newest_seconds and
-      sample, which has dlq_id, event_id, run_id, incident, error_message, bytes and payload (none where it is large).
+    - Each kind of error and source with error_code, sqlstate, error (the message without values), source_system, entries, retried (how
+      many were), oldest_seconds, newest_seconds and sample, which has dlq_id, event_id, run_id, incident, error_message, bytes and
+      payload (none where it is large).
   returned: success
   type: list
   elements: dict

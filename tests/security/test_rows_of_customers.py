@@ -36,7 +36,14 @@ def test_details_name_columns_and_constraints_and_nobodys_values(scout_db: str) 
             said.append(str(translate(refused.value, "could not load")))
     text = " ".join(said)
     assert not [secret for secret in (NAME, EMAIL, PHONE, "Maria") if secret in text]
-    for kept in ("one_each", "Key (customer_email)=(masked:", "Key (alias)=(masked:", "Key (store_id)=(S012)", "n_is_small", "(***)"):
+    for kept in (
+        "one_each",
+        "Key (customer_email)=(masked:",
+        "Key (alias)=(masked:",
+        "Key (store_id)=(S012)",
+        "n_is_small",
+        "(***)",
+    ):
         assert kept in text
 
 
@@ -51,7 +58,9 @@ def test_what_a_job_said_and_what_a_drain_met(scout_db: str) -> None:
         session.execute(
             "INSERT INTO cron.job_run_details (jobid, database, username, command, status, return_message, start_time, end_time) "
             "SELECT jobid, database, username, command, 'failed', %s, now(), now() FROM cron.job WHERE command ~ 'load_silver'",
-            [f"ERROR: value violates c\nDETAIL:  Failing row contains ({NAME}, {EMAIL}, {PHONE}).\nKey (email)=({EMAIL}) exists"],
+            [
+                f"ERROR: value violates c\nDETAIL:  Failing row contains ({NAME}, {EMAIL}, {PHONE}).\nKey (email)=({EMAIL}) exists"
+            ],
         )
     assessed = call("scout_health_info", scout_db)
     foreseen = call("scout_drain", scout_db, check=True)
@@ -63,5 +72,11 @@ def test_what_a_job_said_and_what_a_drain_met(scout_db: str) -> None:
     for shown in (assessed, foreseen, drained, letters, one(scout_db, EVERYTHING)):
         text = json.dumps(shown, default=str)
         assert not [secret for secret in (NAME, "Maria", EMAIL, PHONE) if secret in text]
-    kept = rows(scout_db, "SELECT original_payload FROM scout.bronze_events_dlq WHERE error_details #>> '{event,event_id}' = ANY(%s)", ids)
-    assert sorted(json.dumps(payload) for (payload,) in kept) == sorted(json.dumps(Jsonb(each).obj) for each in payloads), "nothing is lost"
+    kept = rows(
+        scout_db,
+        "SELECT original_payload FROM scout.bronze_events_dlq WHERE error_details #>> '{event,event_id}' = ANY(%s)",
+        ids,
+    )
+    assert sorted(json.dumps(payload) for (payload,) in kept) == sorted(
+        json.dumps(Jsonb(each).obj) for each in payloads
+    ), "nothing is lost"

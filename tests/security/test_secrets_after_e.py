@@ -42,7 +42,8 @@ def test_a_real_run_shows_no_password_and_says_where_to_put_it(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "value", "secret"),
     [
-        ("scout_dsn", "postgresql://u:pw1@h/d", ["pw1"]), ("scout_dsn", "host=h password='p w' user=u", ["p w"]), ("scout_dsn", "host=h user=u", []),
+        ("scout_dsn", "postgresql://u:pw1@h/d", ["pw1"]), ("scout_dsn", "host=h password='p w' user=u", ["p w"]),
+        ("scout_dsn", "host=h user=u", []),
         ("pguri", "postgres://u:pw1@h/d?sslmode=require&password=pw2", ["pw1", "pw2"]), ("scout_password", "pw1", ["pw1"]),
         ("scout_password", "", []), ("slack_token", "xoxb-1", ["xoxb-1"]), ("vault_password_file", "/x/y", []), ("incident", "INC-1", []),
         ("channels", [{"kind": "slack", "webhook_secret": "pw1"}, {"url": "https://u:pw2@h/"}], ["pw1", "pw2"]), ("token", 5, []),

@@ -15,9 +15,7 @@ from .errors import BadInput
 if t.TYPE_CHECKING:
     from collections.abc import Collection
 
-PATH: t.Final = re.compile(
-    r"(?P<root>\$\.)?(?P<steps>[^\W\d][\w-]*(?:\[\*\])?(?:\.[^\W\d][\w-]*(?:\[\*\])?)*)"
-)
+PATH: t.Final = re.compile(r"(?P<root>\$\.)?(?P<steps>[^\W\d][\w-]*(?:\[\*\])?(?:\.[^\W\d][\w-]*(?:\[\*\])?)*)")
 #: Letters of other scripts that look like Latin ones, and those.
 LOOKALIKES: t.Final = str.maketrans(
     "АВЕЅІЈКМНОРСТУХаеорсухіјѕһԁԛԝкмтгпвьΑΒΕΖΗΙΚΜΝΟΡΤΥΧαεικνορτυχⅼıɡʟ",
@@ -47,7 +45,8 @@ def folded(text: str) -> str:
 
 @functools.lru_cache(8192)
 def spelling(name: str) -> str:
-    """What a name is known by: what is of an alphabet in it, in lower case. Customer-ID, customerId, `customer. id` and customer_id are one."""
+    """What a name is known by: what is of an alphabet in it, in lower case. Customer-ID, customerId and
+    `customer. id` are one."""
     if not name.isascii():
         name = "".join(each for each in unicodedata.normalize("NFKD", folded(name)) if not unicodedata.combining(each))
     made = "".join(filter(str.isalpha, name.lower()))

@@ -21,10 +21,33 @@ PERSONAL: t.Final = (
     *("cellphone", "cell_no", "contact", "contact_number", "contact_no", "viber", "whatsapp", "gcash_number"),
     *("address", "street", "barangay", "brgy", "house_number", "house_no", "landmark", "zip_code", "postal_code"),
     *("first_name", "last_name", "middle_name", "full_name", "given_name", "family_name", "maiden_name", "surname"),
-    *("nickname", "cardholder", "recipient", "beneficiary", "customer", "buyer", "buyer_name", "cashier_name", "employee_name"),
+    *(
+        "nickname",
+        "cardholder",
+        "recipient",
+        "beneficiary",
+        "customer",
+        "buyer",
+        "buyer_name",
+        "cashier_name",
+        "employee_name",
+    ),
     *("birth_date", "date_of_birth", "dob", "birthday", "birthplace"),
     *("loyalty_id", "loyalty_number", "loyalty_card", "card_number", "card_no", "pan", "account_number", "account_no"),
-    *("iban", "tin", "tin_number", "tin_no", "tax_id", "sss", "sss_number", "sss_no", "gsis", "umid", "crn", "philhealth"),
+    *(
+        "iban",
+        "tin",
+        "tin_number",
+        "tin_no",
+        "tax_id",
+        "sss",
+        "sss_number",
+        "sss_no",
+        "gsis",
+        "umid",
+        "crn",
+        "philhealth",
+    ),
     *("pagibig", "pcn", "psn", "philsys", "national_id", "passport", "drivers_license", "license_number", "license_no"),
     *("senior_citizen", "senior_citizen_id", "senior_id", "sc_id", "osca", "osca_id", "pwd_id"),
     *("pangalan", "apelyido", "tirahan", "kaarawan", "kapanganakan", "telepono", "selpon", "numero", "mamimili"),
@@ -32,15 +55,40 @@ PERSONAL: t.Final = (
 #: Those of them that are meant with a word before or after them, too: `billing_address`, `email_2`.
 WITHIN: t.Final = frozenset(
     (
-        *("email", "phone", "mobile", "telephone", "cellphone", "contact", "address", "surname", "fullname", "firstname"),
+        *(
+            "email",
+            "phone",
+            "mobile",
+            "telephone",
+            "cellphone",
+            "contact",
+            "address",
+            "surname",
+            "fullname",
+            "firstname",
+        ),
         *("lastname", "customername", "cardholder", "birthdate", "birthday", "cardnumber", "cardno", "accountnumber"),
-        *("passport", "philhealth", "pagibig", "philsys", "nationalid", "seniorcitizen", "osca", "pangalan", "apelyido"),
+        *(
+            "passport",
+            "philhealth",
+            "pagibig",
+            "philsys",
+            "nationalid",
+            "seniorcitizen",
+            "osca",
+            "pangalan",
+            "apelyido",
+        ),
         *("tirahan", "kaarawan", "kapanganakan", "telepono", "selpon"),
     )
 )
 #: Those whose value goes on to the end of the clause, in a text, and those that a comma does not end.
-NAMES: t.Final = frozenset(("name", "pangalan", "apelyido", "cardholder", "recipient", "beneficiary", "mamimili", "buyer"))
-PLACES: t.Final = frozenset(("address", "tirahan", "street", "barangay", "brgy", "landmark", "kapanganakan", "birthplace"))
+NAMES: t.Final = frozenset(
+    ("name", "pangalan", "apelyido", "cardholder", "recipient", "beneficiary", "mamimili", "buyer")
+)
+PLACES: t.Final = frozenset(
+    ("address", "tirahan", "street", "barangay", "brgy", "landmark", "kapanganakan", "birthplace")
+)
 
 #: What looks like one of these and is none: it is passed over whole.
 NONE: t.Final = (
@@ -108,7 +156,9 @@ def is_of_a_person(number: str) -> bool:
         if made.adjusted() > 18 or made != made.to_integral_value():
             return False
         digits = str(int(made))
-        return is_card(digits) or (len(digits) == 10 and digits[0] == "9") or (len(digits) == 12 and digits[:3] == "639")
+        return (
+            is_card(digits) or (len(digits) == 10 and digits[0] == "9") or (len(digits) == 12 and digits[:3] == "639")
+        )
     return False
 
 

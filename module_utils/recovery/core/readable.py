@@ -19,7 +19,16 @@ if t.TYPE_CHECKING:
 #: Columns and keys that hold a payload.
 PAYLOADS: t.Final = frozenset(map(spelling, ("event_data", "original_payload", "payload")))
 IDS: t.Final = (
-    *("event_id", "transaction_id", "original_transaction_id", "corrects", "store_id", "device_id", "terminal_id", "pos_id"),
+    *(
+        "event_id",
+        "transaction_id",
+        "original_transaction_id",
+        "corrects",
+        "store_id",
+        "device_id",
+        "terminal_id",
+        "pos_id",
+    ),
     *("register_id", "product_id", "item_id", "line_id", "sku", "campaign_id", "batch_id"),
     *("items.id", "line_items.id", "product.id", "store.id", "device.id", "transaction.id", "event.id"),
 )
@@ -28,7 +37,16 @@ TIMES: t.Final = (
     *("updated_at", "processed_at", "transaction_date", "transaction_time", "business_date", "time_zone", "utc_offset"),
 )
 NUMBERS: t.Final = (
-    *("total_amount", "net_amount", "gross_amount", "tax_amount", "vat_amount", "discount_amount", "line_amount", "amount"),
+    *(
+        "total_amount",
+        "net_amount",
+        "gross_amount",
+        "tax_amount",
+        "vat_amount",
+        "discount_amount",
+        "line_amount",
+        "amount",
+    ),
     *("unit_price", "price", "total", "subtotal", "tax", "vat", "discount", "tendered", "change", "exchange_rate"),
     *("qty", "quantity", "units", "item_count", "line_count", "line_number", "sequence"),
 )
@@ -44,7 +62,19 @@ PARTS: t.Final = frozenset(
     map(
         spelling,
         (
-            *("event", "data", "payload", "meta", "metadata", "header", "body", "transaction", "sale", "store", "device"),
+            *(
+                "event",
+                "data",
+                "payload",
+                "meta",
+                "metadata",
+                "header",
+                "body",
+                "transaction",
+                "sale",
+                "store",
+                "device",
+            ),
             *("product", "products", "item", "items", "line", "lines", "line_items", "payment", "payments", "tender"),
             *("tenders", "totals", "amounts", "discounts", "taxes", "original", "correction", "corrections"),
         ),
@@ -61,7 +91,9 @@ MOMENT: t.Final = re.compile(
     r"\d{4}-\d\d?-\d\d?(?:[T ]\d\d?:\d\d(?::\d\d(?:\.\d{1,9})?)? ?(?:Z|UTC|[+-]\d\d(?::?\d\d)?)?)?"
     r"|\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?|[+-]\d\d:?\d\d|-?\d{1,13}(?:\.\d{1,9})?|[A-Z][a-z]{1,12}/[A-Z][A-Za-z_]{1,20}|UTC|infinity"
 )
-NUMBER: t.Final = re.compile(r"[+-]?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(?:e[+-]?\d{1,4})?|NaN|[+-]?Infinity", re.IGNORECASE)
+NUMBER: t.Final = re.compile(
+    r"[+-]?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(?:e[+-]?\d{1,4})?|NaN|[+-]?Infinity", re.IGNORECASE
+)
 WORD: t.Final = re.compile(
     r"[A-Za-z0-9_.+/-]{1,24}"
     r"|(?:(?:credit|debit|bank|gift|store|mobile|cash|on|delivery|card|wallet|transfer|money|check|qr|ph|pay|later|split|points)\b ?){1,3}",

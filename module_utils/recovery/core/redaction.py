@@ -43,7 +43,11 @@ WORDS: t.Final = (
 SIGNS_OF_WORDS: t.Final = (
     *("pass", "pwd", "secret", "token", "jwt", "credential", "cookie", "signature", "mpin", "otp"),
     *(mark.join(f"cv{end}") for end in "vc" for mark in ("", *"_-. ")),
-    *(f"{word}{mark}{end}" for word, end in (("service", "role"), ("security", "code"), ("pin", "code")) for mark in ("", *"_-. ")),
+    *(
+        f"{word}{mark}{end}"
+        for word, end in (("service", "role"), ("security", "code"), ("pin", "code"))
+        for mark in ("", *"_-. ")
+    ),
     "key",
 )
 #: The same by letters alone, in whatever way they are written.
@@ -165,9 +169,7 @@ def _shortest(signs: Iterable[str]) -> tuple[str, ...]:
 
 #: What makes it worth trying all of them: their signs, and those of a name that holds a secret.
 SIGNS: t.Final = _shortest((*SIGNS_OF_NAMES, *(sign for _, _, signs in RULES for sign in signs)))
-LOOKS = re.compile(
-    rb":(?:\d{1,5}|\*):[\w.*-]+:[\w.*-]+:|\.[\w-]{6}\.[\w-]{27}|(?:ac|sk)[a-f0-9]{32}|[a-f0-9]-us\d"
-)
+LOOKS = re.compile(rb":(?:\d{1,5}|\*):[\w.*-]+:[\w.*-]+:|\.[\w-]{6}\.[\w-]{27}|(?:ac|sk)[a-f0-9]{32}|[a-f0-9]-us\d")
 #: A text without any of these says nothing of anything that it names.
 SAYING = re.compile(r"[:=\s'\"(@<]")
 
@@ -310,7 +312,9 @@ class Redactor:
             return text
         if SAYING.search(text):
             text = PIECE.sub(rf"\1{HIDDEN}", ROW.sub(rf"\1{HIDDEN}\2", text))
-            text = REFUSED.sub(lambda found: f'{found[1]}"{found[2] if is_plain(found[2]) else self.hashed(found[2])}"', text)
+            text = REFUSED.sub(
+                lambda found: f'{found[1]}"{found[2] if is_plain(found[2]) else self.hashed(found[2])}"', text
+            )
             text = PARAMETER.sub(lambda found: f"{found[1]}'{self.hashed(found[2])}'", text)
             text = KEY.sub(self._of_key, text)
             if "<" in text:
@@ -373,10 +377,10 @@ class Redactor:
     def _about_key(self, key: str) -> _Key:
         """What its name alone says of a key."""
         name, secret = spelling(key), names_a_secret(key)
-        made = (lambda _: HIDDEN) if secret else self._masked if self._has_within(name) else None
+        made = _hidden if secret else self._masked if self._has_within(name) else None
         named = name in self._fields.last
         # In a payload a key may be anything, too: it stays where a program would use it, or where it names a field that is known.
-        stays = secret or made or named or self._readable.knows(name) or NAME_OF_A_KEY.fullmatch(key)
+        stays = made is not None or named or self._readable.knows(name) or NAME_OF_A_KEY.fullmatch(key) is not None
         shown = self.text(key)
         return _Key(name, shown, shown if stays else self.hashed(key), made, named, name in PAYLOADS)
 
@@ -405,7 +409,9 @@ class Redactor:
             inner = self._decoded(value)
             if inner is not None:
                 return self._encoded(self._payload(inner, path, above))
-        stays = self._readable.keeps(path[above:], number) and (not isinstance(number, str) or self.key(number) == number)
+        stays = self._readable.keeps(path[above:], number) and (
+            not isinstance(number, str) or self.key(number) == number
+        )
         return value if stays else self._masked(value)
 
     def _leaves(self, value: t.Any, made: Callable[[t.Any], t.Any], *, payload: bool = False) -> t.Any:
@@ -458,7 +464,9 @@ class Redactor:
     def _of_key(self, found: re.Match[str]) -> str:
         """The values of a key stay where each of its columns may stay of a payload."""
         names = [spelling(name) for name in found[2].split(",")]
-        hidden = any(self._is_masked((name,)) for name in names) or t.cast("re.Pattern[str]", self._names).search(found[2])
+        hidden = any(self._is_masked((name,)) for name in names) or t.cast("re.Pattern[str]", self._names).search(
+            found[2]
+        )
         stays = not hidden and (not self._strict or all(map(self._readable.knows, names)))
         values = found[4] if stays else ", ".join(map(self.hashed, found[4].split(", ")))
         return f"{found[1]}{found[2]}{found[3]}{values}{found[5]}"
@@ -517,6 +525,10 @@ def cleaned(value: t.Any, named: Collection[str]) -> t.Any:
             for key, inner in t.cast("dict[str, t.Any]", value).items()
         }
     return [cleaned(inner, named) for inner in t.cast("list[t.Any]", value)] if isinstance(value, list) else value
+
+
+def _hidden(_: t.Any) -> str:
+    return HIDDEN
 
 
 def names_a_secret(name: str) -> bool:

@@ -84,7 +84,8 @@ class Queue(t.NamedTuple):
     limited: bool
     #: How many there are of each age: `hour`, `day`, `week`, `older`.
     ages: dict[str, int]
-    #: Each error (its code, SQLSTATE, and message without values) and source with its entries, ages in seconds, how many were retried, and a sample; the largest first.
+    #: Each error (its code, SQLSTATE, and message without values) and source with its entries, ages in seconds, how many were
+    #: retried, and a sample; the largest first.
     groups: list[dict[str, t.Any]]
     #: How many groups there are, also those beyond the limit.
     kinds: int

@@ -157,7 +157,7 @@ def test_ten_poison_errors_are_of_as_many_kinds_as_there_are_reasons(scout_db: s
     null = 'null value in column "{}" of relation "silver_transactions" violates not-null constraint'
     for nth in range(4):
         add(scout_db, message=numeric.format(f"Ana {nth}"), details={"sqlstate": "22P02"}, hours=nth)
-    for nth in range(3):
+    for _ in range(3):
         add(scout_db, message=null.format("store_id"), details={"sqlstate": "23502"})
     add(scout_db, message=null.format("transaction_id"), details={"sqlstate": "23502"})
     add(scout_db, message="sale T-17 of 250.00 is too large", details={"sqlstate": "P0001"})
@@ -177,4 +177,6 @@ def test_ten_poison_errors_are_of_as_many_kinds_as_there_are_reasons(scout_db: s
         for group in found["groups"]:
             message = group["error"].replace("…", "x1")
             row = session.row(f"SELECT {poison_probe.KIND.format('%(said)s')} AS kind", said=message)
-            assert row["kind"] == poison_probe.kind_of(message) == group["error"], "there is one definition in two languages"
+            assert row["kind"] == poison_probe.kind_of(message) == group["error"], (
+                "there is one definition in two languages"
+            )

@@ -11,8 +11,32 @@ import string
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-GIVEN = ["Maria", "Jose", "Juan", "Analyn", "Rowena", "Crisanto", "Ligaya", "Bayani", "Marites", "Danilo", "Niño", "Jhun"]
-FAMILY = ["Santos", "Dela Cruz", "Reyes", "Bautista", "Dimaculangan", "Magsaysay", "Villanueva", "Macaraeg", "Ocampo", "Peñaflor"]
+GIVEN = [
+    "Maria",
+    "Jose",
+    "Juan",
+    "Analyn",
+    "Rowena",
+    "Crisanto",
+    "Ligaya",
+    "Bayani",
+    "Marites",
+    "Danilo",
+    "Niño",
+    "Jhun",
+]
+FAMILY = [
+    "Santos",
+    "Dela Cruz",
+    "Reyes",
+    "Bautista",
+    "Dimaculangan",
+    "Magsaysay",
+    "Villanueva",
+    "Macaraeg",
+    "Ocampo",
+    "Peñaflor",
+]
 STREETS = ["Rizal St.", "Mabini Street", "Bonifacio Ave", "Del Pilar Road", "Aurora Blvd"]
 TOWNS = ["Quezon City", "Makati City", "Cebu City", "Brgy. Poblacion, Iligan", "Davao"]
 LOOKALIKES = str.maketrans("aeopcyx", "аеорсух")
@@ -55,7 +79,17 @@ def _grouped(dice: random.Random, digits: str) -> str:
 
 def _mobile(dice: random.Random) -> str:
     digits = _digits(dice, 9)
-    form = dice.choice(["09{}{} {} {}", "+63 9{}{} {} {}", "0063 9{}{} {} {}", "639{}{}{}{}", "(+63) 9{}{}-{}-{}", "09{}{}{}{}", "(09{}{}) {}-{}"])
+    form = dice.choice(
+        [
+            "09{}{} {} {}",
+            "+63 9{}{} {} {}",
+            "0063 9{}{} {} {}",
+            "639{}{}{}{}",
+            "(+63) 9{}{}-{}-{}",
+            "09{}{}{}{}",
+            "(09{}{}) {}-{}",
+        ]
+    )
     return form.format(digits[:1], digits[1:2], digits[2:5], digits[5:])
 
 
@@ -79,24 +113,43 @@ def _address(dice: random.Random) -> str:
 
 
 def _email(dice: random.Random) -> str:
-    return f"{_chars(dice, 7, string.ascii_lowercase)}.{_chars(dice, 5, string.ascii_lowercase)}@{dice.choice(['mail', 'corp'])}.example.com.ph"
+    first, last = (_chars(dice, count, string.ascii_lowercase) for count in (7, 5))
+    return f"{first}.{last}@{dice.choice(['mail', 'corp'])}.example.com.ph"
 
 
 #: What a value is, how one is made, and what its field may be called.
 VALUES: dict[str, tuple[Callable[[random.Random], str], list[str]]] = {
-    "card": (lambda dice: _grouped(dice, card(dice)), ["card_number", "cardNo", "Card Number", "credit_card", "note", "numero ng card"]),
-    "mobile": (_mobile, ["contact_number", "Mobile Number", "cell.no", "selpon", "phone 2", "gcash_no", "numero ng telepono"]),
+    "card": (
+        lambda dice: _grouped(dice, card(dice)),
+        ["card_number", "cardNo", "Card Number", "credit_card", "note", "numero ng card"],
+    ),
+    "mobile": (
+        _mobile,
+        ["contact_number", "Mobile Number", "cell.no", "selpon", "phone 2", "gcash_no", "numero ng telepono"],
+    ),
     "landline": (_landline, ["telephone", "tel_no", "telepono", "Contact No."]),
     "email": (_email, ["email", "E-mail", "customer.email", "emailAddress", "note"]),
     "tin": (_tin, ["TIN", "tin_no", "buyer_tin", "Tax ID"]),
     "sss": (lambda dice: f"{_digits(dice, 2)}-{_digits(dice, 7)}-{_digits(dice, 1)}", ["SSS", "sss_number", "SSS No"]),
-    "pcn": (lambda dice: "-".join(_digits(dice, 4) for _ in range(4)), ["PCN", "PhilSys PCN", "philsys_id", "national id"]),
-    "senior": (lambda dice: f"SC-{_digits(dice, 6)}", ["senior_citizen_id", "OSCA ID", "Senior Citizen No", "osca_number"]),
+    "pcn": (
+        lambda dice: "-".join(_digits(dice, 4) for _ in range(4)),
+        ["PCN", "PhilSys PCN", "philsys_id", "national id"],
+    ),
+    "senior": (
+        lambda dice: f"SC-{_digits(dice, 6)}",
+        ["senior_citizen_id", "OSCA ID", "Senior Citizen No", "osca_number"],
+    ),
     "cvv": (lambda dice: _digits(dice, 3), ["cvv", "CVC", "c.v.v", "card cvv"]),
     "name": (_name, ["customer_name", "pangalan", "Full Name", "first name", "apelyido", "buyer", "cardholder"]),
     "address": (_address, ["address", "tirahan", "delivery_address", "Home Address", "street"]),
-    "birth": (lambda dice: f"19{_digits(dice, 2)}-0{dice.randint(1, 9)}-1{dice.randint(0, 9)}", ["birth_date", "kaarawan", "Date of Birth", "birthday"]),
-    "password": (lambda dice: _chars(dice, 12), ["password", "Pass Word", "api key", "api.key", "client_secret", "ACCESS-TOKEN"]),
+    "birth": (
+        lambda dice: f"19{_digits(dice, 2)}-0{dice.randint(1, 9)}-1{dice.randint(0, 9)}",
+        ["birth_date", "kaarawan", "Date of Birth", "birthday"],
+    ),
+    "password": (
+        lambda dice: _chars(dice, 12),
+        ["password", "Pass Word", "api key", "api.key", "client_secret", "ACCESS-TOKEN"],
+    ),
 }
 #: Tokens by their forms, of what is used around a pipeline.
 TOKENS: dict[str, Callable[[random.Random], str]] = {
@@ -108,8 +161,12 @@ TOKENS: dict[str, Callable[[random.Random], str]] = {
     "github fine": lambda dice: f"github_pat_{_chars(dice, 22)}_{_chars(dice, 59)}",
     "gitlab": lambda dice: "glpat-" + _chars(dice, 20),
     "slack": lambda dice: f"xoxb-{_digits(dice, 12)}-{_digits(dice, 12)}-{_chars(dice, 24)}",
-    "slack app": lambda dice: f"xapp-1-A{_chars(dice, 10, string.ascii_uppercase)}-{_digits(dice, 13)}-{_chars(dice, 64, '0123456789abcdef')}",
-    "slack hook": lambda dice: f"https://hooks.slack.com/services/T{_chars(dice, 8, string.ascii_uppercase)}/B{_chars(dice, 8, string.ascii_uppercase)}/{_chars(dice, 24)}",
+    "slack app": lambda dice: (
+        f"xapp-1-A{_chars(dice, 10, string.ascii_uppercase)}-{_digits(dice, 13)}-{_chars(dice, 64, '0123456789abcdef')}"
+    ),
+    "slack hook": lambda dice: (
+        f"https://hooks.slack.com/services/T{_digits(dice, 8)}/B{_digits(dice, 8)}/{_chars(dice, 24)}"
+    ),
     "aws": lambda dice: dice.choice(["AKIA", "ASIA"]) + _chars(dice, 16, string.ascii_uppercase + "234567"),
     "stripe": lambda dice: "sk_live_" + _chars(dice, 24),
     "sendgrid": lambda dice: f"SG.{_chars(dice, 22)}.{_chars(dice, 43)}",
@@ -118,7 +175,9 @@ TOKENS: dict[str, Callable[[random.Random], str]] = {
     "twilio": lambda dice: "SK" + _chars(dice, 32, "0123456789abcdef"),
     "mailchimp": lambda dice: f"{_chars(dice, 32, '0123456789abcdef')}-us{dice.randint(1, 20)}",
     "openai": lambda dice: f"sk-{_chars(dice, 20)}T3BlbkFJ{_chars(dice, 20)}",
-    "private key": lambda dice: f"-----BEGIN RSA PRIVATE KEY-----\n{_chars(dice, 64)}\n{_chars(dice, 64)}\n-----END RSA PRIVATE KEY-----",
+    "private key": lambda dice: (
+        f"-----BEGIN RSA PRIVATE KEY-----\n{_chars(dice, 64)}\n{_chars(dice, 64)}\n-----END RSA PRIVATE KEY-----"
+    ),
 }
 #: Passwords in statements and on command lines, in the ways in which they are written there.
 STATEMENTS = [
@@ -158,7 +217,12 @@ def _disguised(dice: random.Random, name: str) -> str:
 
 def _of_payload(dice: random.Random, what: str, value: str, name: str) -> tuple[str, dict[str, Any], bool]:
     """A value in what a store sends: wherever, and whatever it is called."""
-    sale: dict[str, Any] = {"transaction_id": f"7-{_digits(dice, 8)}", "store_id": "S-12", "total_amount": 120.5, "items": [{"qty": 1}]}
+    sale: dict[str, Any] = {
+        "transaction_id": f"7-{_digits(dice, 8)}",
+        "store_id": "S-12",
+        "total_amount": 120.5,
+        "items": [{"qty": 1}],
+    }
     digits = "".join(filter(str.isdecimal, value))
     where = dice.choice(["key", "deep", "list", "text", "json", "allowed", "anything", "name", "number"])
     if where == "key":
@@ -204,7 +268,7 @@ def _of_text(dice: random.Random, value: str, name: str) -> tuple[str, str]:
 
 def leaks(count: int, seed: int = 25) -> Iterator[Leak]:
     """So many of them, the same for the same seed."""
-    dice = random.Random(seed)  # noqa: S311  # no secret: the same ones each time
+    dice = random.Random(seed)  # no secret: the same ones each time
     for number in range(count):
         kind = number % 5
         if kind < 2:
@@ -218,7 +282,9 @@ def leaks(count: int, seed: int = 25) -> Iterator[Leak]:
             make, names = VALUES[what]
             value = make(dice)
             where, text = _of_text(dice, value, dice.choice([name for name in names if name != "note"]))
-            yield Leak(what, where, {dice.choice(["query", "error_message", "line"]): text}, _needles(what, value, where))
+            yield Leak(
+                what, where, {dice.choice(["query", "error_message", "line"]): text}, _needles(what, value, where)
+            )
         elif kind == 3:
             what = dice.choice(sorted(TOKENS))
             value = TOKENS[what](dice)
@@ -230,7 +296,9 @@ def leaks(count: int, seed: int = 25) -> Iterator[Leak]:
                     {"setting": value},
                 ]
             )
-            yield Leak(what, next(iter(row)), row, tuple(value.split("/")[-1].splitlines()[1:3] or [value.split("/")[-1]]))
+            yield Leak(
+                what, next(iter(row)), row, tuple(value.split("/")[-1].splitlines()[1:3] or [value.split("/")[-1]])
+            )
         else:
             a, b = _chars(dice, 6, string.ascii_letters), _chars(dice, 6, string.ascii_letters)
             text = dice.choice(STATEMENTS).format(a=a, b=b)

@@ -38,7 +38,9 @@ def test_none_of_500_passes() -> None:
     passed: list[str] = []
     for leak in LEAKS:
         raw = json.dumps(leak.row, ensure_ascii=False)
-        assert any(secret in raw or json.dumps(secret, ensure_ascii=False)[1:-1] in raw for secret in leak.secrets), leak
+        assert any(secret in raw or json.dumps(secret, ensure_ascii=False)[1:-1] in raw for secret in leak.secrets), (
+            leak
+        )
         made = kept(leak)
         if read := [secret for secret in leak.secrets if secret in made]:
             passed.append(f"{leak.what} in {leak.where}: {read} of {raw} in {made}")

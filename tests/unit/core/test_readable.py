@@ -102,13 +102,18 @@ def test_nothing_that_is_not_named_stays_and_what_was_equal_is(name: str, value:
 
 def test_a_field_stays_only_in_its_form_and_in_its_place() -> None:
     sent = {
-        "transaction_id": "T 1 of Maria", "store_id": "Marias", "total_amount": "12.50 for Ana", "ts": "noon, Ana", "payment_method": "Ana Cruz",
+        "transaction_id": "T 1 of Maria", "store_id": "Marias", "total_amount": "12.50 for Ana", "ts": "noon, Ana",
+        "payment_method": "Ana Cruz",
         "currency": "PHP", "tax_amount": 4111111111111111, "net_amount": "9171234567", "discount_amount": 1.5,
         "customer": {"transaction_id": "7-1"}, "items": [{"qty": 2, "product_id": "P-1", "note": "x"}],
         "Maria Santos": 1, "09171234567": 2, "total amount": 3,
     }  # fmt: skip
     made = kept(sent)
-    assert [name for name, value in made.items() if value == sent.get(name)] == ["currency", "discount_amount", "total amount"]
+    assert [name for name, value in made.items() if value == sent.get(name)] == [
+        "currency",
+        "discount_amount",
+        "total amount",
+    ]
     assert made["items"] == [{"qty": 2, "product_id": "P-1", "note": REDACTOR.hashed("x")}]
     assert not {"Maria Santos", "09171234567"} & made.keys()
 
@@ -118,7 +123,9 @@ def test_other_fields_can_be_named_and_all_of_it() -> None:
     made = kept(sent, Redactor(readable=["branch", "crm.tier", "crm.email"]))
     assert made["branch"] == "B-1"
     assert made["crm"]["tier"] == "gold"
-    assert [made["crm"]["email"][:7], made["total_amount"][:7]] == ["masked:", "masked:"], "what is masked is never readable"
+    assert [made["crm"]["email"][:7], made["total_amount"][:7]] == ["masked:", "masked:"], (
+        "what is masked is never readable"
+    )
     assert kept(sent, Redactor(readable=["*"]))["total_amount"] == 5
     assert kept(sent, Redactor([])) == sent, "who masks nothing keeps all of it"
     with pytest.raises(BadInput, match="readable: 'a b' is not the name of a field"):

@@ -334,14 +334,20 @@ def test_no_text_takes_long(text: str) -> None:
 #: What is a person's, wherever it stands in a row: written down a second time, so that none is dropped by accident.
 OF_A_PERSON = [
     *[{"customer": {name: "C-1"}} for name in ("id", "name")],
-    *[{name: "C-1"} for name in """customer_id customer_name customer_email customer_phone customer_address email phone phone_number
-    mobile mobile_number telephone tel tel_no cellphone cell_no contact contact_number contact_no viber whatsapp gcash_number
-    address street barangay brgy house_number house_no landmark zip_code postal_code first_name last_name middle_name full_name
-    given_name family_name maiden_name surname nickname cardholder recipient beneficiary customer buyer buyer_name cashier_name
-    employee_name birth_date date_of_birth dob birthday birthplace loyalty_id loyalty_number loyalty_card card_number card_no pan
-    account_number account_no iban tin tin_number tin_no tax_id sss sss_number sss_no gsis umid crn philhealth pagibig pcn psn philsys
-    national_id passport drivers_license license_number license_no senior_citizen senior_citizen_id senior_id sc_id osca osca_id
-    pwd_id pangalan apelyido tirahan kaarawan kapanganakan telepono selpon numero mamimili""".split()],
+    *[{name: "C-1"} for name in (
+        "customer_id", "customer_name", "customer_email", "customer_phone", "customer_address", "email", "phone",
+        "phone_number", "mobile", "mobile_number", "telephone", "tel", "tel_no", "cellphone", "cell_no", "contact",
+        "contact_number", "contact_no", "viber", "whatsapp", "gcash_number", "address", "street", "barangay", "brgy",
+        "house_number", "house_no", "landmark", "zip_code", "postal_code", "first_name", "last_name", "middle_name",
+        "full_name", "given_name", "family_name", "maiden_name", "surname", "nickname", "cardholder", "recipient",
+        "beneficiary", "customer", "buyer", "buyer_name", "cashier_name", "employee_name", "birth_date",
+        "date_of_birth", "dob", "birthday", "birthplace", "loyalty_id", "loyalty_number", "loyalty_card",
+        "card_number", "card_no", "pan", "account_number", "account_no", "iban", "tin", "tin_number", "tin_no",
+        "tax_id", "sss", "sss_number", "sss_no", "gsis", "umid", "crn", "philhealth", "pagibig", "pcn", "psn",
+        "philsys", "national_id", "passport", "drivers_license", "license_number", "license_no", "senior_citizen",
+        "senior_citizen_id", "senior_id", "sc_id", "osca", "osca_id", "pwd_id", "pangalan", "apelyido", "tirahan",
+        "kaarawan", "kapanganakan", "telepono", "selpon", "numero", "mamimili"
+    )],
 ]  # fmt: skip
 
 
@@ -364,8 +370,23 @@ def test_no_other_field_is_masked_by_default() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("Customer ID", "customer.id", "customerId", "CUSTOMER-ID", "customer__id", "\uff43\uff55\uff53\uff54\uff4f\uff4d\uff45\uff52_id"),
-        *("cust\u043emer_id", "cust\u200bomer_id", "cust\u00f3mer id", "contact no.", "billing_address", "E-Mail 2", "Petsa ng Kapanganakan"),
+        *(
+            "Customer ID",
+            "customer.id",
+            "customerId",
+            "CUSTOMER-ID",
+            "customer__id",
+            "\uff43\uff55\uff53\uff54\uff4f\uff4d\uff45\uff52_id",
+        ),
+        *(
+            "cust\u043emer_id",
+            "cust\u200bomer_id",
+            "cust\u00f3mer id",
+            "contact no.",
+            "billing_address",
+            "E-Mail 2",
+            "Petsa ng Kapanganakan",
+        ),
     ],
 )
 def test_a_name_is_known_by_its_letters(name: str) -> None:

@@ -178,9 +178,7 @@ class Batches:
         elif not isinstance(error, (errors.SerializationFailure, errors.DeadlockDetected)) or tries >= TRIES:
             return False
         self.retries += 1
-        self.progress.say_throttled(
-            f"other sessions are blocking, attempt {tries} yielded: {words_of(error)}"
-        )
+        self.progress.say_throttled(f"other sessions are blocking, attempt {tries} yielded: {words_of(error)}")
         self.progress.wait(min(1.0, 0.02 * 2**tries))
         return True
 
