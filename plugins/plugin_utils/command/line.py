@@ -22,6 +22,8 @@ if t.TYPE_CHECKING:
 PROGRAM: t.Final = "ansible-playbook"
 #: One within an address.
 PASSWORD: t.Final = re.compile(r"(://[^/@\s:]*:)[^/@\s]*(?=@)|(password\s*=\s*)(?:'[^']*'|\S+)", re.IGNORECASE)
+#: One of several variables of a word.
+ASSIGNED: t.Final = re.compile(r"(?<!\S)(\w+)=((?:'[^']*'|\"[^\"]*\"|\S)*)")
 #: Files that a plan must not replace: what was planned before, and the result of the run itself.
 KEPT: t.Final = ("plan_file", "result_file")
 #: In place of a run's id.
@@ -126,8 +128,7 @@ def _hidden(word: str) -> str:
         except ValueError:
             return HIDDEN
         return json.dumps(_value("", given), ensure_ascii=False)
-    name, equals, value = word.partition("=")
-    return f"{name}={_value(name, value)}" if equals else word
+    return ASSIGNED.sub(lambda found: f"{found[1]}={_value(found[1], found[2])}", word)
 
 
 def _value(name: str, value: t.Any) -> t.Any:

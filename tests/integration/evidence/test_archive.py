@@ -350,3 +350,19 @@ def test_memory_stays_flat_however_much_is_exported(scout_db: str, tmp_path: Pat
     assert masked["peak"] - small["peak"] < 8 * MEGABYTE
     assert large["peak"] - small["peak"] < 8 * MEGABYTE
     assert verify.verify(tmp_path, lambda: None).problems == []
+
+
+def test_with_a_signing_key_values_are_equal_within_an_incident_and_not_beyond(
+    scout_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event(scout_db, {"transaction_id": "x1", "customer_id": CUSTOMER, "total_amount": "abc"})
+    key = tmp_path / "key"
+    key.write_text("k" * 64)
+    key.chmod(0o600)
+    monkeypatch.setenv("SCOUT_SIGNING_KEY_FILE", str(key))
+    found: list[str] = []
+    for incident in ("INC-1", "INC-1", "INC-2", "adhoc", "adhoc"):
+        kept = section(keep(scout_db, tmp_path / "evidence", incident=incident), "pending_events")
+        found += [row["event_data"]["customer_id"] for row in kept if row["event_data"]["transaction_id"] == "x1"]
+    assert found[0] == found[1]
+    assert len(set(found)) == 4

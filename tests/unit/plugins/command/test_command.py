@@ -236,12 +236,15 @@ def test_secrets_are_not_shown() -> None:
         "scout_dsn='host=db1 password=hunter2'",
         "-e",
         "{scout_password: hunter2}",
+        "-e",
+        "last=1h scout_password=hunter2 text='a b'",
     ]
     words = line.words(parser.read(typed), HERE)
-    assert sum("hunter2" in word for word in words) == 6
+    assert sum("hunter2" in word for word in words) == 7
     shown = line.shown(words, {})
     assert "hunter2" not in shown
     assert "postgresql://oncall:***@db1/scout" in shown
+    assert "last=1h scout_password=*** text=" in shown
 
 
 @pytest.mark.parametrize(
