@@ -12,7 +12,7 @@ import typing as t
 from ..core import batch_size
 from ..core.errors import NotConverged, RecoveryError
 from ..core.progress import Pace
-from ..core.text import count, in_words
+from ..core.text import count, cut, in_words
 from ..ledger.trust import stored_letters
 from ..postgres import acting, lock_holders
 from ..postgres.driver import errors, psycopg
@@ -57,8 +57,8 @@ class Options:
     hidden_wait_seconds: float = 10.0
 
 
-#: So many kinds of poison are named in a line.
-SHOWN_KINDS: t.Final = 3
+#: Characters of the most frequent kind of poison in a line; dead_letters.yml shows all kinds.
+SHOWN: t.Final = 48
 
 
 @dataclasses.dataclass(frozen=True)
@@ -394,7 +394,6 @@ def summary(done: Drained) -> str:
     if done.poison:
         text += f", quarantined {count(len(done.poison), 'poison event')}"
         found = kinds(done.poison)
-        told = [f"{kind['events']:,} {kind['error']} ({kind['sqlstate']})" for kind in found[:SHOWN_KINDS]]
-        more = [f"{count(len(found) - SHOWN_KINDS, 'more kind')}"] if len(found) > SHOWN_KINDS else []
-        text += f": {'; '.join([*told, *more])}"
+        first = f"{cut(found[0]['error'], SHOWN)} ({found[0]['sqlstate']})"
+        text += f" ({len(found)} kinds; {found[0]['events']:,} of {first})" if len(found) > 1 else f" ({first})"
     return text

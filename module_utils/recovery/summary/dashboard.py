@@ -27,6 +27,8 @@ TALLEST: t.Final = 4
 REASON: t.Final = 120
 #: And of the payload of a dead letter.
 PAYLOAD: t.Final = 190
+#: The beginning of a digest is enough to tell equal values on a page.
+MASKED: t.Final = re.compile(r"(masked:[0-9a-f]{4})[0-9a-f]{16}")
 #: What a machine is told of one look.
 WHICH_OF_TOP: t.Final = (
     *(
@@ -110,7 +112,8 @@ def _sample(sample: Result) -> list[str]:
         return []
     kept = [name for name in ("event_id", "run_id", "incident") if sample[name]] or ["dlq_id"]
     whose = _printable("; ".join(f"{name.removesuffix('_id')} {sample[name]}" for name in kept))
-    payload = cut(_printable(sample["payload"] or f"{sample['bytes']:,} bytes"), PAYLOAD)
+    payload = _printable(sample["payload"] or f"{sample['bytes']:,} bytes")
+    payload = cut(MASKED.sub(r"\1…", payload), PAYLOAD)
     error = cut(_printable(sample["error_message"]), REASON)
     return [*_labelled("error", error), *_labelled("sample", whose), *_labelled("", payload)]
 
