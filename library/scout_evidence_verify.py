@@ -14,8 +14,11 @@ version_added: 1.0.0
 description:
   - Compares every file that M(scout.recovery.scout_evidence) wrote with its manifest, every manifest with the name of its folder,
     and follows the chain of the manifests of each incident.
+  - Where the controller has a key (E(SCOUT_SIGNING_KEY_FILE)), verifies the signature of each manifest.
+  - Where a database is named, by O(dsn), E(SCOUT_DSN) or E(PGURI), all snapshots that its ledger knows of in this folder have to be
+    there. V(off) for O(ledger) does without, as it does where none is named.
   - Fails when anything was tampered with, truncated, missing, added or out of order, and names each problem.
-  - Reads files only and connects to no database. A file is read once, in pieces, whatever its size.
+  - Writes nothing. A file is read once, in pieces, whatever its size.
 options:
   folder:
     description: The folder that evidence was written to, or one of the folders in it; of a single one the chain is not followed.
@@ -26,16 +29,10 @@ options:
       - SHA-256 of a manifest that has to be the last of its incident here, as M(scout.recovery.scout_evidence) returned it.
         Without it nobody can tell that folders at the end of a chain are gone.
     type: str
-attributes:
-  check_mode:
-    support: full
-    description: Only reads.
-  diff_mode:
-    support: N/A
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
+extends_documentation_fragment:
+  - scout.recovery.connection
+  - scout.recovery.ledger
+  - scout.recovery.attributes.info
 author:
   - Scout Recovery contributors (@scout-recovery)
 """
@@ -70,15 +67,17 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.evidence import command
-from ..module_utils.recovery.invoke import Params, WithoutSession, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, WithoutSession, execute
 
 SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
     "folder": {"type": "path", "required": True},
     "manifest_sha256": {"type": "str"},
 }
 
 
-def run(call: WithoutSession, params: Params) -> command.VerifyResult:
+def run(call: Call | WithoutSession, params: Params) -> command.VerifyResult:
     """Verifies."""
     return command.verify(call, params)
 

@@ -81,6 +81,8 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namesp
 
 #: Results of what keeps the record of an incident.
 SAYS_WHAT_IS_OVERDUE: t.Final = ("incident", "incident_info")
+#: What works without a database, and compares with its ledger where one is named by scout_dsn, SCOUT_DSN or PGURI.
+WITHOUT_DATABASE: t.Final = ("scout_evidence_verify",)
 #: What does not look at ingestion itself, and may be all that an operation does.
 SAYS_HOW_INGESTION_IS: t.Final = ("lease", "refresh_gold", "terminate_sessions")
 
@@ -169,7 +171,7 @@ def invoke(
     except BadInput as e:
         return failure(e)
     try:
-        if not _needs_database(params):
+        if not _needs_database(name, params):
             with voice.never_silent():
                 return _told({"operation": _action(name), **run(WithoutSession(check, voice, controller), params)})
         check_options(params)
@@ -227,8 +229,12 @@ def _told(result: Result) -> Result:
     return result
 
 
-def _needs_database(params: Params) -> bool:
-    """Whether a module has the options of a connection, and no file that stands in for the ledger."""
+def _needs_database(name: str, params: Params) -> bool:
+    """Whether a module has the options of a connection, and no file that stands in for the ledger; one that can do without a database
+    is given one where it is named, and the ledger is not off."""
+    if name in WITHOUT_DATABASE:
+        named = choose_dsn(params.get("dsn"), os.environ)[0] or params.get("ledger") == "required"
+        return bool(named) and params.get("ledger") != "off"
     return "dsn" in params and not params.get("state_file")
 
 

@@ -22,9 +22,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 from ..core import files
-from ..core.errors import NotConverged
+from ..core.errors import BadInput, NotConverged
 from ..core.text import count
 from ..core.values import loaded
+from ..ledger.trust import signatures
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +34,8 @@ if t.TYPE_CHECKING:
 
 FORMAT: t.Final = "scout-recovery-evidence/2"
 MANIFEST: t.Final = "manifest.json"
+#: What a manifest is, in the words of signatures.
+KIND: t.Final = "evidence"
 #: A folder says when it was made and how the SHA-256 of its manifest begins: wherever its name was written down, in a summary
 #: or in the log of a pipeline, nobody can exchange the manifest any more.
 NAME = re.compile(r"(?P<stem>.+-(?P<stamp>\d{8}T\d{6}\.\d{6}Z))-(?P<digest>[0-9a-f]{16})")
@@ -78,6 +81,8 @@ class Kept:
     folder: Path
     manifest_sha256: str
     number: int
+    #: The folder of all evidence, and its host.
+    place: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,8 +178,8 @@ class EvidenceArchive:
                     path.unlink()
 
     def finish(self, base: Path, about: dict[str, t.Any]) -> Kept:
-        """Writes the manifest, linked to the previous one of the same incident, and gives the folder its name.
-        Raises LookupError without a folder."""
+        """Writes the manifest, linked to the previous one of the same incident and signed where there is a key, and gives the folder
+        its name. Raises LookupError without a folder, and NotConverged for a key that cannot be used."""
         if self.folder is None:
             raise LookupError("there was nothing to keep")
         incident = str(about["incident"])
@@ -190,18 +195,40 @@ class EvidenceArchive:
                 "format": FORMAT,
                 **about,
                 "folder": stem,
+                "place": place_of(base),
                 "number": number,
                 "previous": {"folder": before.name, "manifest_sha256": before.digest} if before else None,
                 "files": self.files,
             }
             with _Hashed(self.folder / MANIFEST) as raw:
-                raw.write((json.dumps(manifest, indent=1, default=str) + "\n").encode(errors="replace"))
+                raw.write((json.dumps(_signed(manifest), indent=1) + "\n").encode())
             digest = raw.digest.hexdigest()
             _settle(self.folder)
             folder = base / f"{stem}-{digest[:16]}"
             self.folder.rename(folder)
             _settle(base)
-        return Kept(folder, digest, number)
+        return Kept(folder, digest, number, place_of(base))
+
+
+def place_of(base: Path) -> str:
+    """A folder of evidence as the ledger and the manifests in it name it: `host:/path`."""
+    return f"{os.uname().nodename}:{base.resolve()}"
+
+
+def signable(manifest: dict[str, t.Any]) -> bytes:
+    """What of a manifest is signed: all but the signature."""
+    rest = {name: value for name, value in manifest.items() if name != "signature"}
+    return json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+
+
+def _signed(manifest: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The manifest as it is read again, with a signature where this controller has a key."""
+    made: dict[str, t.Any] = loaded(json.dumps(manifest, default=str).encode())
+    try:
+        signature = signatures.sign(KIND, signable(made))
+    except BadInput as e:
+        raise NotConverged("could not sign the evidence", said=e.attempted, next_step=e.next_step) from e
+    return made | ({"signature": signature} if signature else {})
 
 
 @contextlib.contextmanager

@@ -11,13 +11,13 @@ import typing as t
 from pathlib import Path
 
 from ..core import redaction, subprocesses
-from ..core.errors import BadInput, ConnectionFailed, ConnectionLost, DatabaseError, NotConverged
+from ..core.errors import BadInput, ConnectionFailed, ConnectionLost, DatabaseError, NotConverged, RecoveryError
 from ..core.progress import Progress
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
-from ..invoke import check_options, known_secrets
+from ..invoke import Call, check_options, known_secrets
 from ..ledger.open_incident import ADHOC
-from ..ledger.trust import signatures
+from ..ledger.trust import kept_evidence, signatures
 from ..postgres.driver import psycopg
 from ..postgres.failures import translate
 from ..postgres.session import open_session
@@ -28,7 +28,7 @@ from . import verify as verification
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..invoke import Call, Params, WithoutSession
+    from ..invoke import Params, WithoutSession
 
 #: How long redacting and writing may take besides reading.
 HANDLING_SECONDS: t.Final = 15.0
@@ -149,6 +149,7 @@ def _kept(
         # Who took it is no customer, also with an address.
         actor = redaction.Redactor((), known_secrets(call, params)).text(call.controller.actor)
         done = made.finish(base, redactor.value(_about(call, params, wanted, kept)) | {"actor": actor})
+    unknown = _recorded(call, params, done, actor)
     whole = sum(rows for name, rows in kept.sections.items() if name.startswith("full_"))
     more = f", {count(whole, 'row')} of whole tables" if wanted.full else ""
     return {
@@ -159,9 +160,24 @@ def _kept(
         "number": done.number,
         "absent": kept.absent,
         "seconds": kept.seconds,
-        "warnings": _warnings(kept),
+        "warnings": [*_warnings(kept), *unknown],
         "summary": f"kept {len(made.files)} files{more} in {done.folder} ({in_words(kept.seconds)})",
     }
+
+
+def _recorded(call: Call, params: Params, done: archive.Kept, actor: str) -> list[str]:
+    """Has the ledger know of it; a warning where it does not. What was kept is kept."""
+    if params["ledger"] == "off":
+        return []
+    one = kept_evidence.Recorded(call.incident, done.place, done.number, done.manifest_sha256)
+    try:
+        ledger = call.ensure(params["ledger"])
+        if ledger.present:
+            kept_evidence.note(ledger, one, actor)
+    except (RecoveryError, psycopg.Error) as e:
+        said = translate(e, "could not write to the ledger") if isinstance(e, psycopg.Error) else e
+        return [f"the ledger does not know of this evidence, and will not miss it: {said}"]
+    return ledger.warnings
 
 
 def _about(call: Call, params: Params, wanted: collect.Wanted, kept: collect.Kept) -> dict[str, t.Any]:
@@ -215,8 +231,9 @@ def _warnings(kept: collect.Kept) -> list[str]:
     ]
 
 
-def verify(call: WithoutSession, params: Params) -> VerifyResult:
-    """Whether the evidence in a folder is as it was written: its folders, the last manifest of each incident, and problems.
+def verify(call: Call | WithoutSession, params: Params) -> VerifyResult:
+    """Whether the evidence in a folder is as it was written: its folders, the last manifest of each incident, and problems; and,
+    on a session, whether all is there that the ledger knows of.
 
     Raises NotConverged, with all of them in its result, where there are problems, and BadInput for a digest that is none.
     """
@@ -228,7 +245,8 @@ def verify(call: WithoutSession, params: Params) -> VerifyResult:
             next_step="give the 64 hexadecimal digits, in lower case",
         )
     folder = Path(params["folder"]).expanduser().absolute()
-    report = verification.verify(folder, call.progress.checkpoint)
+    recorded = kept_evidence.read(call.session) if isinstance(call, Call) else None
+    report = verification.verify(folder, call.progress.checkpoint, recorded or ())
     if last and last not in report.last.values():
         report.wrong(folder.name, f"is missing the last manifest of its incident: {last}")
     looked = f"{count(report.files, 'file')} in {count(len(report.folders), 'folder')} of evidence"
@@ -246,5 +264,16 @@ def verify(call: WithoutSession, params: Params) -> VerifyResult:
             next_step="keep this folder as it is, and look for a copy of it; each problem is in the result",
             result={**found},
         )
+    return {**found, "summary": f"{looked} are unaltered{_beside(report, recorded)}"}
+
+
+def _beside(report: verification.Report, recorded: list[kept_evidence.Recorded] | None) -> str:
+    """What else was looked at, and what was not."""
     chains = ", and the chain of each incident" if report.chained else "; a single folder shows no chain"
-    return {**found, "summary": f"{looked} are unaltered{chains}"}
+    if recorded is not None and report.chained:
+        chains += ", and all that the ledger knows of is there" if recorded else "; the ledger knows of none"
+    if report.unverified:
+        chains += f"; {count(report.unverified, 'signature')} not verified, for want of a key ({signatures.KEY_FILE})"
+    for place, number in report.elsewhere.items():
+        chains += f"; {number} more {'is' if number == 1 else 'are'} recorded of {place}"
+    return chains

@@ -13,11 +13,14 @@ import typing as t
 
 from ..core.errors import BadInput
 from ..core.values import loaded
-from .archive import FORMAT, MANIFEST, NAME
+from ..ledger.trust import signatures
+from .archive import FORMAT, KIND, MANIFEST, NAME, place_of, signable
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from ..ledger.trust.kept_evidence import Recorded
 
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 LARGEST_MANIFEST: t.Final = 16 << 20
@@ -47,6 +50,10 @@ class Report:
     #: The last manifest of every incident, to be compared with what somebody has written down.
     last: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     chained: bool = True
+    #: Manifests with a signature that was not verified, because this controller has no key.
+    unverified: int = 0
+    #: How many snapshots the ledger has of other places, by place.
+    elsewhere: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
 
     def wrong(self, folder: str, problem: str, file: str = "") -> None:
         """Notes a problem."""
@@ -60,22 +67,23 @@ class _Manifest:
     incident: str
     number: int
     previous: str | None
+    place: str
 
 
-def verify(given: Path, checkpoint: Callable[[], None]) -> Report:
-    """Checks every folder of evidence below a folder with the chains they form; or one folder alone, without its
-    chain. Raises BadInput where there is none."""
-    report = Report()
+def verify(given: Path, checkpoint: Callable[[], None], recorded: Sequence[Recorded] = ()) -> Report:
+    """Checks every folder of evidence below a folder with the chains they form, and whether all is there that was recorded
+    elsewhere; or one folder alone, without its chain. Raises BadInput where there is none, and for a key that cannot be used."""
+    report, expected = Report(), any(one.place == place_of(given) for one in recorded)
     try:
-        if not given.is_dir():
+        if not (given.is_dir() or expected):
             raise BadInput(f"could not verify evidence in {given}", said="there is no such folder", next_step=AGAIN)
         alone = (given / MANIFEST).exists() or NAME.fullmatch(given.resolve().name) is not None
         report.chained = not alone
-        folders = [given.resolve()] if alone else sorted(path for path in given.iterdir() if _is_evidence(path))
+        folders = [given.resolve()] if alone else _folders(given)
         manifests = [_folder(folder, report, checkpoint) for folder in folders]
     except OSError as e:
         raise BadInput(f"could not verify evidence in {given}", said=e.strerror or str(e), next_step=AGAIN) from e
-    if not folders:
+    if not (folders or expected):
         raise BadInput(f"could not verify evidence in {given}", said="there is none in it", next_step=AGAIN)
     report.folders = [folder.name for folder in folders]
     found = [manifest for manifest in manifests if manifest is not None]
@@ -84,10 +92,29 @@ def verify(given: Path, checkpoint: Callable[[], None]) -> Report:
         report.last[incident] = chain[-1].digest
         if not alone:
             _chain(chain, report)
+    if not alone:
+        _missed(given, found, recorded, report)
     return report
 
 
+def _missed(given: Path, found: Sequence[_Manifest], recorded: Sequence[Recorded], report: Report) -> None:
+    """Whether each snapshot that was recorded of this place is there: of where it is, and where its manifests were written."""
+    places, digests = (
+        {place_of(given), *(manifest.place for manifest in found)},
+        {manifest.digest for manifest in found},
+    )
+    for one in recorded:
+        if one.place not in places:
+            report.elsewhere[one.place] = report.elsewhere.get(one.place, 0) + 1
+        elif one.manifest_sha256 not in digests:
+            report.wrong(given.name, f"number {one.number} of {one.incident}, as {one.source} has it, is missing")
+
+
 AGAIN: t.Final = "give the folder that evidence was written to, or one of the folders in it: -e evidence_dir=evidence"
+
+
+def _folders(given: Path) -> list[Path]:
+    return sorted(path for path in given.iterdir() if _is_evidence(path)) if given.is_dir() else []
 
 
 def _is_evidence(path: Path) -> bool:
@@ -111,13 +138,15 @@ def _folder(folder: Path, report: Report, checkpoint: Callable[[], None]) -> _Ma
             raise ValueError(f"format {str(manifest['format'])[:60]!r}")
         entries = {str(entry["file"]): (int(entry["bytes"]), str(entry["sha256"])) for entry in manifest["files"]}
         previous = manifest["previous"] and str(manifest["previous"]["manifest_sha256"])
-        made = _Manifest(name, digest, str(manifest["incident"]), int(manifest["number"]), previous)
+        place = str(manifest.get("place", ""))
+        made = _Manifest(name, digest, str(manifest["incident"]), int(manifest["number"]), previous, place)
         stem = str(manifest["folder"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
         report.wrong(name, f"is not a readable evidence manifest ({str(e)[:100]})", MANIFEST)
         return None
     if found is not None and found["stem"] != stem:
         report.wrong(name, f"was written as {stem}: it has been renamed or replaced")
+    _signature(manifest, name, report)
     for file, (size, sha256) in entries.items():
         checkpoint()
         _file(folder, file, size, sha256, report)
@@ -125,6 +154,15 @@ def _folder(folder: Path, report: Report, checkpoint: Callable[[], None]) -> _Ma
         if path.name != MANIFEST and path.name not in entries:
             report.wrong(name, "was added: the manifest does not name it", path.name)
     return made
+
+
+def _signature(manifest: dict[str, t.Any], name: str, report: Report) -> None:
+    """Whether a manifest was signed by a key of this controller, where that has one."""
+    given = manifest.get("signature")
+    if not signatures.has_key():
+        report.unverified += given is not None
+    elif wrong := signatures.wrong(KIND, signable(manifest), given):
+        report.wrong(name, f"is not to be believed: {wrong}", MANIFEST)
 
 
 def _manifest_bytes(folder: Path, report: Report) -> bytes | None:

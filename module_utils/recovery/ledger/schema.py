@@ -368,10 +368,28 @@ COMMENT ON COLUMN scout_ops.pauses.jobs IS
 ALTER TABLE scout_ops.stored ADD COLUMN signature bytea;
 COMMENT ON COLUMN scout_ops.stored.signature IS 'HMAC-SHA256 of dead letter, run and digest; NULL where the controller had no key';
 """,
+    """
+CREATE TABLE scout_ops.evidence (
+    incident text NOT NULL,
+    place text NOT NULL,
+    number int NOT NULL,
+    manifest_sha256 text NOT NULL,
+    actor text NOT NULL,
+    kept_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (incident, place, number, manifest_sha256)
+);
+COMMENT ON TABLE scout_ops.evidence IS 'Each snapshot of evidence that was kept, so that one that is missing is missed';
+COMMENT ON COLUMN scout_ops.evidence.incident IS 'The incident, or adhoc';
+COMMENT ON COLUMN scout_ops.evidence.place IS 'Where it was written: host:folder';
+COMMENT ON COLUMN scout_ops.evidence.number IS 'Its place in the chain of the incident in that folder, from 1';
+COMMENT ON COLUMN scout_ops.evidence.manifest_sha256 IS 'SHA-256 of its manifest, which has that of the one before';
+COMMENT ON COLUMN scout_ops.evidence.actor IS 'Who kept it: login@host';
+COMMENT ON COLUMN scout_ops.evidence.kept_at IS 'When it was recorded, by the clock of the database';
+""",
 )
 
 #: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.
-ADDED_LAST: t.Final = ("stored",)
+ADDED_LAST: t.Final = ("stored", "evidence")
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
     *("releases", "protected_data", "incidents", "incident_entries"),

@@ -76,24 +76,30 @@ def key_of(kind: str, content: bytes) -> bytes | None:
     return bytes.fromhex(_made(keys[0], kind, content)) if keys else None
 
 
-def refuse_unsigned(kind: str, content: bytes, signature: t.Any, name: str) -> None:
-    """Raises BadInput where this controller has a key, and `signature` is not what one of its keys makes of this content."""
+def wrong(kind: str, content: bytes, signature: t.Any) -> str:
+    """Why `signature` is not what a key of this controller makes of this content; empty where it is, or where there is no key."""
     keys = _keys()
     if not keys:
-        return
+        return ""
     given = signature if isinstance(signature, str) else ""
     of, made = given[: max(len(given) - WHOLE, 0)], given[-WHOLE:]
     able = [key for key in keys if of in ("", _id(key))]
     if any(hmac.compare_digest(_made(key, kind, content).encode(), made.encode()) for key in able):
-        return
+        return ""
     if not signature:
-        wrong = "it is not signed"
-    elif not able:
-        wrong = f"it is signed by key {printable(of, ID)}, and this controller has {', '.join(map(_id, keys))}"
-    else:
-        wrong = "its signature is wrong"
+        return "it is not signed"
+    if not able:
+        return f"it is signed by key {printable(of, ID)}, and this controller has {', '.join(map(_id, keys))}"
+    return "its signature is wrong"
+
+
+def refuse_unsigned(kind: str, content: bytes, signature: t.Any, name: str) -> None:
+    """Raises BadInput where this controller has a key, and `signature` is not what one of its keys makes of this content."""
+    said = wrong(kind, content, signature)
+    if not said:
+        return
     raise BadInput(
-        f"refused {name}: {wrong}",
+        f"refused {name}: {said}",
         said=f"this controller has a key ({KEY_FILE}), and whoever made or changed it did not have it",
         next_step=f"create it with that key, or add the key it was signed by as a line below the first; to believe it all the same, "
         f"look at it, then unset {KEY_FILE} for one run",
