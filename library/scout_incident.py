@@ -190,6 +190,10 @@ phases:
   returned: unless state=seen; with state=notified where there was something to note
   type: list
   elements: dict
+audit:
+  description: Head of the audit trail, a number, a colon and a SHA-256, which goes out with a notification; null where there is none.
+  returned: unless state=seen or state=notified
+  type: str
 unnotified:
   description:
     - Whether people have yet to hear that it was opened, updated or closed, because no channel has been notified since, or because one

@@ -27,7 +27,7 @@ options:
   incident:
     description:
       - The incident, as the module C(scout_incident) returns it. Of it are used incident, title, severity, state, database,
-        opened_at, opened_by, closed_at, next_update_at, overdue, missing, escalation and root_cause; what is missing is left out.
+        opened_at, opened_by, closed_at, next_update_at, overdue, missing, escalation, root_cause and audit; what is missing is left out.
     type: dict
     required: true
   happened:

@@ -34,7 +34,7 @@ FEWEST_FORKS: t.Final = 5
 FORKS_PER_CORE: t.Final = 4
 #: Playbooks that take no lease and change nothing of a pipeline; of these a part can be run.
 LOOKING: t.Final = frozenset(
-    {"acceptance_gate", "assess", "evidence", "evidence_verify", "incident_report", "preflight", "runs"}
+    {"acceptance_gate", "assess", "audit_verify", "evidence", "evidence_verify", "incident_report", "preflight", "runs"}
 )
 
 

@@ -16,13 +16,15 @@ from ..core.progress import Progress
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..invoke import Call, check_options, known_secrets
+from ..ledger import bootstrap
 from ..ledger.open_incident import ADHOC
-from ..ledger.trust import kept_evidence, signatures
+from ..ledger.trust import audit as trail
+from ..ledger.trust import kept_evidence, ownership, signatures
 from ..postgres.driver import psycopg
-from ..postgres.failures import translate
+from ..postgres.failures import attempting, translate
 from ..postgres.session import open_session
 from ..postgres.times import window_of
-from . import archive, collect
+from . import archive, audit, collect
 from . import verify as verification
 
 if t.TYPE_CHECKING:
@@ -33,6 +35,9 @@ if t.TYPE_CHECKING:
 #: How long redacting and writing may take besides reading.
 HANDLING_SECONDS: t.Final = 15.0
 DIGEST: t.Final = re.compile(r"[0-9a-f]{64}")
+HEAD: t.Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
+#: How many problems are named in a line; all are in the result.
+FEW: t.Final = 5
 
 
 class EvidenceResult(ModuleResult):
@@ -58,6 +63,20 @@ class _Verified(t.TypedDict):
 
 class VerifyResult(ModuleResult, _Verified):
     """What scout_evidence_verify returns."""
+
+
+class _Audited(t.TypedDict):
+    """What is known of an audit trail, whether all agrees or not."""
+
+    changed: bool
+    head: str | None
+    entries: int
+    logins: dict[str, int]
+    problems: list[dict[str, t.Any]]
+
+
+class AuditResult(ModuleResult, _Audited):
+    """What scout_audit_info returns."""
 
 
 def snapshot(call: Call, params: Params) -> EvidenceResult:
@@ -148,7 +167,10 @@ def _kept(
         kept = _collected(call, made, wanted)
         # Who took it is no customer, also with an address.
         actor = redaction.Redactor((), known_secrets(call, params)).text(call.controller.actor)
-        done = made.finish(base, redactor.value(_about(call, params, wanted, kept)) | {"actor": actor})
+        with call.session.read():
+            head = trail.head(call.session)
+        about = redactor.value(_about(call, params, wanted, kept)) | {"actor": actor, "audit": head}
+        done = made.finish(base, about)
     unknown = _recorded(call, params, done, actor)
     whole = sum(rows for name, rows in kept.sections.items() if name.startswith("full_"))
     more = f", {count(whole, 'row')} of whole tables" if wanted.full else ""
@@ -277,3 +299,79 @@ def _beside(report: verification.Report, recorded: list[kept_evidence.Recorded] 
     for place, number in report.elsewhere.items():
         chains += f"; {number} more {'is' if number == 1 else 'are'} recorded of {place}"
     return chains
+
+
+def audited(call: Call, params: Params) -> AuditResult:
+    """Whether audit trail, ledger and evidence agree: the head of the trail, its entries, how many of them each login has, and problems.
+
+    Raises NotConverged, with all of them in its result, where they do not or where there is no trail, BadInput for a head that is
+    none, and ForeignLedger where the ledger is not ours.
+    """
+    given = [_head(text, "-e audit_heads") for text in params["heads"]]
+    session = call.session
+    with attempting("could not read the audit trail", on=session.where), session.read():
+        if lacking := trail.lacking(session):
+            raise NotConverged(
+                "could not verify the audit trail",
+                on=session.where,
+                said=lacking,
+                next_step="docs/operator_role.sql makes one, run again by who ran it first. If there was one, look for who dropped it",
+            )
+        ownership.require(session)
+        rows, end = trail.entries(session)
+        runs = trail.runs_of_ledger(session) if bootstrap.readable(session) else []
+    entries, recorded = audit.as_entries(rows), kept_evidence.read(session)
+    report, heads = _evidence_of(call, params, entries)
+    wrong = audit.problems(entries, end, runs, recorded, [*given, *heads])
+    wrong += [audit.Problem(0, str(problem)) for problem in report.problems] if report else []
+    found: _Audited = {
+        "changed": False,
+        "head": f"{end['number']}:{end['hash']}" if end["number"] else None,
+        "entries": len(entries),
+        "logins": audit.logins(entries),
+        "problems": [{"entry": one.number, "problem": one.problem} for one in wrong],
+    }
+    if wrong:
+        more = [f"and {len(wrong) - FEW} more"] if len(wrong) > FEW else []
+        raise NotConverged(
+            f"audit trail, ledger and evidence disagree ({count(len(wrong), 'problem')})",
+            on=session.where,
+            said="; ".join([*(one.problem for one in wrong[:FEW]), *more]),
+            next_step="somebody changed what was written, or ran an earlier version of the toolkit: `SELECT * FROM scout_audit.entries` "
+            "has login, address and time of each entry; all problems are in the result",
+            result={**found},
+        )
+    done = len({entry.said.get("run_id") for entry in entries} - {None})
+    summary = (
+        f"{count(len(entries), 'entry', 'entries')} of {count(done, 'run')} are as written, and agree with the ledger"
+    )
+    if report is not None:
+        summary += f"; so do {count(len(report.folders), 'folder')} of evidence{_beside(report, None)}"
+    if out := len(given) + len(heads):
+        summary += f"; {count(out, 'head')} that went out {'is' if out == 1 else 'are'} in it"
+    return {**found, "summary": summary}
+
+
+def _head(text: str, source: str) -> audit.Head:
+    if not (match := HEAD.fullmatch(text)):
+        raise BadInput(
+            f"{source} {text[:80]!r} is no head of an audit trail",
+            next_step="give it as the notification has it, or the evidence's manifest: a number, a colon, and 64 hexadecimal digits",
+        )
+    return audit.Head(source, int(match[1]), match[2])
+
+
+def _evidence_of(
+    call: Call, params: Params, entries: list[audit.Entry]
+) -> tuple[verification.Report | None, list[audit.Head]]:
+    """What the evidence in the folder comes to, beside what the trail knows of it, and the heads it has of this database; None where
+    there is none, and none is missed."""
+    known = [*audit.evidence_of(entries)]
+    folder = Path(params["folder"]).expanduser().absolute() if params["folder"] else None
+    if folder is None or not (
+        verification.there(folder) or any(one.place == archive.place_of(folder) for one in known)
+    ):
+        return None, []
+    report = verification.verify(folder, call.progress.checkpoint, known)
+    named = [each for each in report.heads if each.server == call.session.where]
+    return report, [_head(each.head, f"evidence {each.folder}") for each in named]

@@ -39,6 +39,15 @@ class Problem:
         return f"{self.folder}/{self.file} {self.problem}" if self.file else f"{self.folder} {self.problem}"
 
 
+@dataclasses.dataclass(frozen=True)
+class NamedHead:
+    """`57:` and a digest, as a folder of evidence has it of `scout on db1:5432`."""
+
+    folder: str
+    server: str
+    head: str
+
+
 @dataclasses.dataclass
 class Report:
     """What was checked, and every problem that was found."""
@@ -52,6 +61,8 @@ class Report:
     chained: bool = True
     #: Manifests with a signature that was not verified, because this controller has no key.
     unverified: int = 0
+    #: The head of the audit trail that each manifest names, with the database it is of.
+    heads: list[NamedHead] = dataclasses.field(default_factory=list["NamedHead"])
     #: How many snapshots the ledger has of other places, by place.
     elsewhere: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
 
@@ -68,6 +79,9 @@ class _Manifest:
     number: int
     previous: str | None
     place: str
+    server: str
+    #: The head of the audit trail; empty where there was none.
+    audit: str
 
 
 def verify(given: Path, checkpoint: Callable[[], None], recorded: Sequence[Recorded] = ()) -> Report:
@@ -87,6 +101,7 @@ def verify(given: Path, checkpoint: Callable[[], None], recorded: Sequence[Recor
         raise BadInput(f"could not verify evidence in {given}", said="there is none in it", next_step=AGAIN)
     report.folders = [folder.name for folder in folders]
     found = [manifest for manifest in manifests if manifest is not None]
+    report.heads = [NamedHead(one.folder, one.server, one.audit) for one in found if one.audit]
     for incident in sorted({manifest.incident for manifest in found}):
         chain = sorted((m for m in found if m.incident == incident), key=lambda m: (m.number, m.folder))
         report.last[incident] = chain[-1].digest
@@ -111,6 +126,11 @@ def _missed(given: Path, found: Sequence[_Manifest], recorded: Sequence[Recorded
 
 
 AGAIN: t.Final = "give the folder that evidence was written to, or one of the folders in it: -e evidence_dir=evidence"
+
+
+def there(given: Path) -> bool:
+    """Whether there is any evidence in a folder, or it is some."""
+    return (given / MANIFEST).exists() or bool(_folders(given))
 
 
 def _folders(given: Path) -> list[Path]:
@@ -138,8 +158,8 @@ def _folder(folder: Path, report: Report, checkpoint: Callable[[], None]) -> _Ma
             raise ValueError(f"format {str(manifest['format'])[:60]!r}")
         entries = {str(entry["file"]): (int(entry["bytes"]), str(entry["sha256"])) for entry in manifest["files"]}
         previous = manifest["previous"] and str(manifest["previous"]["manifest_sha256"])
-        place = str(manifest.get("place", ""))
-        made = _Manifest(name, digest, str(manifest["incident"]), int(manifest["number"]), previous, place)
+        rest = (previous, str(manifest.get("place", "")), str(manifest.get("server")), str(manifest.get("audit") or ""))
+        made = _Manifest(name, digest, str(manifest["incident"]), int(manifest["number"]), *rest)
         stem = str(manifest["folder"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
         report.wrong(name, f"is not a readable evidence manifest ({str(e)[:100]})", MANIFEST)

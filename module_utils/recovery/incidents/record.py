@@ -16,6 +16,7 @@ from ..ledger import history, lease
 from ..ledger.controller import holder_is_dead, this_controller
 from ..ledger.open_incident import ADHOC
 from ..ledger.pauses import open_pause
+from ..ledger.trust import audit
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
 from .plans import Look
@@ -110,6 +111,7 @@ def read(session: Session, incident: str) -> Record | None:
         done[::-1],
         session.rows(LOOKS, incident=incident),
         session.row("SELECT clock_timestamp() AS now")["now"],
+        audit.head(session),
     )
 
 

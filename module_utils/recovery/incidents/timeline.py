@@ -41,6 +41,8 @@ class Record:
     #: Samples of its watches at which the verdict changed.
     looks: list[Row]
     now: datetime.datetime
+    #: The head of the audit trail, `57:` and a digest; None where there is none.
+    audit: str | None = None
 
 
 class Described(t.TypedDict):
@@ -62,6 +64,7 @@ class Described(t.TypedDict):
     missing: list[str]
     phases: list[dict[str, t.Any]]
     entries: list[dict[str, t.Any]]
+    audit: str | None
 
 
 def described(record: Record) -> Described:
@@ -89,6 +92,7 @@ def described(record: Record) -> Described:
             {name: value.isoformat() if name == "at" else value for name, value in entry.items()}
             for entry in record.entries
         ],
+        "audit": record.audit,
     }
 
 

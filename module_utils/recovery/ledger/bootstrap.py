@@ -225,6 +225,11 @@ def problem(session: Session) -> RecoveryError | None:
     return None if state["ready"] or state["creatable"] else _cannot_use(session, present=state["present"])
 
 
+def readable(session: Session) -> bool:
+    """Whether there is a ledger of this version that this role may read; inside the caller's transaction."""
+    return _is_current(_state(session))
+
+
 def hidden(session: Session) -> RecoveryError | None:
     """Why nothing is seen of a ledger that is there, or None; inside the caller's transaction."""
     state = _state(session)

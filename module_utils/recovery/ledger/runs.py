@@ -17,7 +17,7 @@ from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
 from . import lease as ledger_lease
 from .controller import this_controller
-from .trust import ownership
+from .trust import audit, ownership
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator
@@ -54,6 +54,7 @@ END_KILLED = """
 UPDATE scout_ops.runs
 SET status = 'interrupted', finished_at = clock_timestamp(), error = %(error)s
 WHERE status = 'running' AND action IN ('drain', %(action)s) AND run_id <> %(run_id)s
+RETURNING run_id::text AS run_id
 """
 KILLED: t.Final = {"kind": "interrupted", "said": "its process ended without a word"}
 
@@ -132,7 +133,8 @@ def operation(
             with attempting("could not write to the ledger", on=session.where), session.write():
                 ownership.require(session)
                 _start(run, action, parameters, asked, undoes, joined=lease_token is not None)
-                session.execute(END_KILLED, action=action, run_id=run.run_id, error=Jsonb(KILLED))
+                killed = session.rows(END_KILLED, action=action, run_id=run.run_id, error=Jsonb(KILLED))
+                audit.append(session, [*(row["run_id"] for row in killed), run.run_id])
         try:
             yield run
         except BaseException as e:
@@ -159,6 +161,7 @@ def begin(ledger: Ledger, action: str, parameters: dict[str, t.Any]) -> Run:
     if ledger.present:
         with attempting("could not write to the ledger", on=ledger.session.where), ledger.session.write():
             _start(run, action, parameters, None, None, joined=False)
+            audit.append(ledger.session, [run.run_id])
     return run
 
 
@@ -238,6 +241,7 @@ def _finish(run: Run, error: BaseException | None) -> None:
                 effects=Jsonb(_kept(run.effects)),
                 error=None if said is None else Jsonb(_kept(said)),
             )
+            audit.append(session, [run.run_id])
     except (psycopg.Error, RecoveryError):
         if error is None:
             raise

@@ -78,6 +78,9 @@ def make(
     zone, complaint = _zone(time_zone)
     facts = _facts(event, incident, words, database, now)
     title, text, more = _rendered(event, facts, zone, folders)
+    if facts["audit"] and facts["audit"] not in text:
+        # Whoever rewrites the trail cannot rewrite what others were told, whatever a team's template says.
+        text += f"\n\nAudit trail: {facts['audit']}"
     document = {
         "format": FORMAT,
         "id": str(uuid.uuid4()),
@@ -160,6 +163,7 @@ def _facts(
         **said,
         "status": said["status"] or STATUS[event],
         "commander": said["commander"] or line("opened_by"),
+        "audit": line("audit"),
     }
 
 

@@ -17,6 +17,7 @@ from ..core.errors import BadInput, MissingPrivilege, RecoveryError
 from ..core.text import count
 from ..ledger import bootstrap
 from ..ledger.actions import LOOKS, MOVES, RESET, ROLLBACK, WRITES_ROWS
+from ..ledger.trust import audit
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, row_hazards
@@ -172,9 +173,23 @@ def check(call: Call, params: Params) -> PreflightResult:
         "service": found.service,
         "pooled": facts.pooled,
         "hindered": [obstacle.as_dict() for obstacle in hindered],
-        "warnings": [*found.warnings, *reserved],
+        "warnings": [*found.warnings, *reserved, *_without_trail(call.session, params)],
         "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{of_service}{lacking}",
     }
+
+
+def _without_trail(session: Session, params: Params) -> list[str]:
+    """Says that operators could rewrite who did what: not where an operation begins, but where somebody asks what is lacking."""
+    if not params["job_rights"] or params["ledger"] == "off":
+        return []
+    with session.read():
+        lacking = audit.lacking(session)
+    made = "docs/operator_role.sql makes an audit trail that they can only add to"
+    return (
+        [f"who did what is known from the ledger alone, which operators can rewrite ({lacking}): {made}"]
+        if lacking
+        else []
+    )
 
 
 def _refusal(call: Call, missing: Sequence[Missing]) -> MissingPrivilege:

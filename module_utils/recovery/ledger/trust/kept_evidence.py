@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ...postgres.failures import attempting
-from . import ownership
+from . import audit, ownership
 
 if t.TYPE_CHECKING:
     from ...postgres.session import Session
@@ -52,6 +52,7 @@ def note(ledger: Ledger, one: Recorded, actor: str) -> None:
             manifest_sha256=one.manifest_sha256,
             actor=actor,
         )
+        audit.append_evidence(session, one, actor)
 
 
 def read(session: Session) -> list[Recorded]:

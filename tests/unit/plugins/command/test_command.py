@@ -69,6 +69,7 @@ TYPED: dict[str, tuple[str, dict[str, Any]]] = {
     "incident report INC-2041": ("incident_report", {"incident": "INC-2041"}),
     "evidence --incident INC-2041": ("evidence", {"incident": "INC-2041"}),
     "verify evidence": ("evidence_verify", {"evidence_dir": "evidence"}),
+    "audit --audit-heads 57:0b5e": ("audit_verify", {"audit_heads": "57:0b5e"}),
     "preflight --target luzon": ("preflight", {"target": "luzon"}),
     "drill gold_stale": ("drill", {"scenario": "gold_stale"}),
     "gameday --seed 7": ("gameday", {"seed": 7}),
