@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 ---
 module: scout_audit_info
 short_description: Verify that audit trail, ledger and evidence agree
-version_added: 1.0.0
+version_added: 1.1.0
 description:
   - Follows the chain of schema C(scout_audit), which operators can only add to, and compares it with the runs of the ledger, with the
     evidence in O(folder), and with heads of the chain that went out with notifications and evidence.

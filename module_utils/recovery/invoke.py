@@ -177,11 +177,15 @@ def invoke(
         check_options(params)
         with voice.never_silent(), _session(_action(name), params) as (session, there):
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
-            about = {"incident": joined.incident, "incident_open": joined.is_open}
+            if name not in WITHOUT_DATABASE:
+                about = {"incident": joined.incident, "incident_open": joined.is_open}
             only_reads = name.endswith("_info")
             call = Call(
                 session, check, voice, controller, joined.incident, joined.opened_at, only_reads, _allows_owner(params)
             )
+            if not about:
+                # It is about a folder, and only compares it with a database.
+                return _told({"operation": _action(name), **run(call, params)})
             try:
                 result = run(call, params)
             except (RecoveryError, psycopg.Error) as e:
