@@ -177,19 +177,15 @@ def invoke(
         check_options(params)
         with voice.never_silent(), _session(_action(name), params) as (session, there):
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
-            if name not in WITHOUT_DATABASE:
-                about = {"incident": joined.incident, "incident_open": joined.is_open}
+            about = _about(name, joined)
             only_reads = name.endswith("_info")
             call = Call(
                 session, check, voice, controller, joined.incident, joined.opened_at, only_reads, _allows_owner(params)
             )
-            if not about:
-                # It is about a folder, and only compares it with a database.
-                return _told({"operation": _action(name), **run(call, params)})
             try:
                 result = run(call, params)
             except (RecoveryError, psycopg.Error) as e:
-                if not isinstance(e, RecoveryError) or "ingestion" not in e.result:
+                if about and (not isinstance(e, RecoveryError) or "ingestion" not in e.result):
                     about["ingestion"] = call.ingestion(params)
                 raise
             if _action(name) in SAYS_HOW_INGESTION_IS and params.get("state") != "released":
@@ -313,10 +309,17 @@ def _require_enough(session: Session, missing: str, action: str, source: str) ->
         )
 
 
+def _about(name: str, joined: open_incident.Joined) -> Result:
+    """For which incident something is done; nothing of what is about a folder, and only compares it with a database."""
+    return {} if name in WITHOUT_DATABASE else {"incident": joined.incident, "incident_open": joined.is_open}
+
+
 def _completed(result: Result, name: str, session: Session, joined: open_incident.Joined) -> Result:
     """The result with its database and its tag, and with what is to be said of the incident and of a pooler."""
-    result.setdefault("database", session.where)
     result.setdefault("operation", _action(name))
+    if name in WITHOUT_DATABASE:
+        return result
+    result.setdefault("database", session.where)
     # What keeps the record says itself what is overdue, and by now it may not be any more.
     warnings = [] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*joined.warnings]
     warnings += [POOLED] if session.facts.pooled else []
