@@ -44,7 +44,7 @@ def test_a_scenario_can_be_read_and_is_strict(name: str) -> None:
     for play in found.plays:
         assert play.path.parent == PLAYBOOKS, "the playbooks of production, unchanged"
         assert play.expect.rc != scenario.ANY
-        assert play.expect.rc == scenario.FAILED or play.expect.outcome or play.expect.error
+        assert play.expect.rc == scenario.FAILED or play.expect.outcome or play.expect.error or play.expect.says
     assert found.detected == "health" or any(fault.name in QUIET for fault in found.faults)
 
 
