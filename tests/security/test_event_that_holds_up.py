@@ -116,8 +116,8 @@ def test_what_never_ends_is_killed_and_the_rest_is_kept(
     poison(scout_db, "x", size=10)
     line = redaction.Redactor.line
 
-    def busy(self: redaction.Redactor, raw: bytes, longest: int | None = None) -> bytes:
-        return line(self, raw, longest) if b'"nth"' not in raw else re.sub(rb"(x+x+)+y", b"", b"x" * 64)
+    def busy(self: redaction.Redactor, raw: bytes, *most: int | None) -> bytes:
+        return line(self, raw, *most) if b'"nth"' not in raw else re.sub(rb"(x+x+)+y", b"", b"x" * 64)
 
     monkeypatch.setattr(redaction.Redactor, "line", busy)
     monkeypatch.setattr(

@@ -79,6 +79,11 @@ HARMLESS: t.Final = (
     r"|verification|on|at|if|missing|provided|supplied|mismatch|policy|hash|null)\b)"
 )
 
+#: How a row begins of which only the short values are kept: with what else there was.
+LEFT_OUT: t.Final = "left_out"
+#: What a value of a row that is too large may have at most, in characters of JSON.
+SHORT: t.Final = 512
+
 
 def _without_login(found: re.Match[str]) -> str:
     """An address without who logs in."""
@@ -211,6 +216,12 @@ class _Key(t.NamedTuple):
     payload: bool
 
 
+def _short_values(row: dict[str, t.Any], size: int) -> dict[str, t.Any]:
+    """Those that are short, as ids and times are, after the names of the others."""
+    kept = {key: value for key, value in row.items() if len(json.dumps(value)) <= SHORT}
+    return {LEFT_OUT: f"{', '.join(sorted(set(row) - set(kept)))}: {size:,} bytes in all", **kept}
+
+
 class Redactor:
     """Takes secrets out of texts and rows, and masks fields; equal values of one redactor stay equal.
 
@@ -256,9 +267,12 @@ class Redactor:
         self._secret = functools.lru_cache(4096)(names_a_secret)
         self._about = functools.lru_cache(4096)(self._about_key)
 
-    def line(self, raw: bytes, longest: int | None = None, *, payload: bool = False) -> bytes:
+    def line(
+        self, raw: bytes, longest: int | None = None, largest: int | None = None, *, payload: bool = False
+    ) -> bytes:
         """A row as one line of JSON, from such a line; where nothing is to be hidden, the very same bytes. Of a text of more
-        than `longest` characters the beginning, its length and a digest. `payload` says that it is no row, but a payload."""
+        than `longest` characters the beginning, its length and a digest; of a row that still has more than `largest` its short
+        values, after what it leaves out. `payload` says that it is no row, but a payload."""
         long = longest is not None and len(raw) > longest
         suspect = self._is_suspect(raw.lower()) or not raw.isascii()
         if not suspect and not long and not self._fields.last:
@@ -266,6 +280,9 @@ class Redactor:
         try:
             found = self._read.decode(raw.decode("utf-8", errors="replace"))
             row = self._shortened(found, longest) if longest is not None and long else found
+            # Before it is looked through, which takes a while for thousands of keys.
+            if largest is not None and len(raw) > largest and len(json.dumps(row)) > largest:
+                row = _short_values(row, len(raw))
             text = self._any if suspect else self._said
             made = self._payload(row, (), 0) if payload and self._strict else self._walked(row, (), text)
             if made == found:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from ..core import files
 from ..core.errors import BadInput, NotConverged
+from ..core.redaction import LEFT_OUT
 from ..core.text import count
 from ..core.values import loaded
 from ..ledger.trust import signatures
@@ -43,10 +44,6 @@ STAMP: t.Final = "%Y%m%dT%H%M%S.%fZ"
 UNFINISHED: t.Final = ".part"
 #: The fast end of gzip: evidence is in the way of an action.
 LEVEL: t.Final = 3
-#: How a row begins of which only the short values are kept: with what else there was.
-LEFT_OUT: t.Final = "left_out"
-#: What a value of a row that is too large may have at most, in characters of JSON.
-SHORT: t.Final = 512
 
 
 class _Hashed(io.RawIOBase):
@@ -106,14 +103,6 @@ class CutShort(Exception):
     """Raised by rows that come no further, for the reason that it says; those before are kept."""
 
 
-def _short_values(line: bytes) -> bytes:
-    """Of a row the values that are short, as its ids and times are, and how much was left out."""
-    row: dict[str, t.Any] = json.loads(line)
-    kept = {key: value for key, value in row.items() if len(json.dumps(value)) <= SHORT}
-    left = ", ".join(sorted(set(row) - set(kept)))
-    return json.dumps({LEFT_OUT: f"{left}: {len(line)} bytes in all", **kept}, ensure_ascii=False).encode()
-
-
 class EvidenceArchive:
     """The evidence archive in the making; without a folder it is only read, counted and thrown away."""
 
@@ -130,7 +119,7 @@ class EvidenceArchive:
         if self.folder is None:
             return sum(1 for _ in rows)
         path = self.folder / f"{name}.jsonl.gz"
-        longest = most.value_characters if most else None
+        longest, largest = (most.value_characters, most.row_bytes) if most else (None, None)
         number, size, why, until = 0, 0, "", time.monotonic() + (most.seconds if most else 0.0)
         try:
             with (
@@ -141,9 +130,7 @@ class EvidenceArchive:
             ):
                 try:
                     for row in rows:
-                        line = self.redactor.line(row, longest)
-                        if most is not None and len(line) > most.row_bytes:
-                            line = _short_values(line)
+                        line = self.redactor.line(row, longest, largest)
                         if line.startswith(b'{"' + LEFT_OUT.encode() + b'"'):
                             self.short[name] = self.short.get(name, 0) + 1
                         out.write(line)

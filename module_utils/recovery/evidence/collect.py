@@ -22,7 +22,7 @@ from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
 from ..scout import contract, cron_jobs, cron_runs, event_queue
-from .archive import LEFT_OUT, CutShort, Most
+from .archive import CutShort, Most
 
 if t.TYPE_CHECKING:
     import datetime
@@ -276,7 +276,7 @@ def bounded(session: Session, query: Query, **values: t.Any) -> Iterator[bytes]:
             sql.SQL("CASE WHEN {} <= {} THEN found.{name} END AS {name}").format(each, SHORT_BYTES, name=name)
             for each, (_, name) in zip(size, names, strict=True)
         ),
-        left_out=sql.Identifier(LEFT_OUT),
+        left_out=sql.Identifier(redaction.LEFT_OUT),
         row_bytes=ROW_BYTES,
         value_bytes=VALUE_BYTES,
     )

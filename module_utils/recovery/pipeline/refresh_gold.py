@@ -11,7 +11,7 @@ import typing as t
 
 from ..core.errors import MissingPrivilege, NotConverged, RecoveryError
 from ..core.text import count, in_words
-from ..postgres import lock_holders
+from ..postgres import lock_table
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting, translate, words_of
 from ..scout import contract, lost_sales, sessions
@@ -49,7 +49,7 @@ LOCK = "SELECT pg_catalog.pg_advisory_xact_lock(%(key)s)"
 AT_KEY: t.LiteralString = f"""
 SELECT a.pid, a.usename::text AS role, a.application_name AS application, a.state, l.granted, p.gid, p.owner
 FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-LEFT JOIN {lock_holders.PREPARED} AS p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
+LEFT JOIN {lock_table.PREPARED} AS p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
 WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND (l.classid::bigint << 32 | l.objid::bigint) = %(key)s
@@ -263,7 +263,7 @@ def _lock_held(session: Session) -> _LockHeld:
     at_key = session.rows(AT_KEY, key=contract.names().gold_lock)
     who = blockers.explain(session, [row for row in at_key if row["granted"]])
     if prepared := [row for row in at_key if row["granted"] and row["pid"] is None]:
-        who = blockers.Blockers(lock_holders.transaction(prepared[0]), lock_holders.end_transaction(prepared[0]))
+        who = blockers.Blockers(lock_table.transaction(prepared[0]), lock_table.end_transaction(prepared[0]))
     return _LockHeld(
         "could not take Scout's refresh lock",
         on=session.where,

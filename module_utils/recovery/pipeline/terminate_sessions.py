@@ -12,7 +12,7 @@ import typing as t
 
 from ..core.errors import MissingPrivilege, NotConverged, SystemicFailure
 from ..core.text import count, in_words
-from ..postgres import lock_holders
+from ..postgres import lock_table
 from ..postgres.failures import attempting
 from ..scout import sessions
 from ..scout.judging import roles
@@ -66,12 +66,10 @@ def refuse_systemic(session: Session, todo: Plan, max_sessions: int) -> None:
         )
 
 
-def with_hoarder(
-    session: Session, todo: Plan, everyone: Iterable[Activity]
-) -> tuple[Plan, lock_holders.Hoarder | None]:
+def with_hoarder(session: Session, todo: Plan, everyone: Iterable[Activity]) -> tuple[Plan, lock_table.Hoarder | None]:
     """The plan, and with it whoever keeps half of the server's locks, whatever their age, where they can write nothing of the
     pipeline; else who it is, for any step may need a lock. Inside a transaction."""
-    found = lock_holders.hoarder(session.rows(lock_holders.MOST))
+    found = lock_table.hoarder(session.rows(lock_table.MOST))
     if found is None or found.pid in {each.pid for each in todo.end}:
         return todo, None
     for each in everyone:
@@ -81,7 +79,7 @@ def with_hoarder(
     return todo, found
 
 
-def refuse_hoarder(session: Session, found: lock_holders.Hoarder | None) -> None:
+def refuse_hoarder(session: Session, found: lock_table.Hoarder | None) -> None:
     """Raises NotConverged, naming who keeps half of the server's locks and what ends that."""
     if found is not None:
         raise NotConverged(

@@ -13,7 +13,7 @@ import typing as t
 
 from ..core.errors import BadInput, ConnectionFailed, RecoveryError, WrongDatabase
 from ..core.text import first_line
-from . import closing, loaders, lock_holders
+from . import closing, loaders, lock_table
 from .driver import psycopg, rows, sql
 from .dsn import connection_advice, describe, guarded, parse_dsn, to_set, without_shells_time_zone, without_time_zone
 from .failures import OUT_OF_MEMORY, SET_BY, limits_named, translate, writable_again
@@ -369,10 +369,10 @@ def _hoarder_named(connection: Watched, attempted: str, *, on: str) -> Generator
     try:
         yield
     except (psycopg.Error, RecoveryError) as e:
-        found: lock_holders.Hoarder | None = None
+        found: lock_table.Hoarder | None = None
         if e.sqlstate == OUT_OF_MEMORY and not connection.closed:
             with contextlib.suppress(psycopg.Error), connection.pinned("SET LOCAL statement_timeout = '10s'"):
-                found = lock_holders.hoarder(connection.execute(lock_holders.MOST).fetchall())
+                found = lock_table.hoarder(connection.execute(lock_table.MOST).fetchall())
         if found is None:
             raise
         error = e if isinstance(e, RecoveryError) else translate(e, attempted, on=on)
