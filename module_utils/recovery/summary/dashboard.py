@@ -113,7 +113,7 @@ def _sample(sample: Result) -> list[str]:
     kept = [name for name in ("event_id", "run_id", "incident") if sample[name]] or ["dlq_id"]
     whose = _printable("; ".join(f"{name.removesuffix('_id')} {sample[name]}" for name in kept))
     payload = _printable(sample["payload"] or f"{sample['bytes']:,} bytes")
-    payload = cut(MASKED.sub(r"\1…", payload), PAYLOAD)
+    payload = cut(MASKED.sub(r"\1", payload), PAYLOAD)
     error = cut(_printable(sample["error_message"]), REASON)
     return [*_labelled("error", error), *_labelled("sample", whose), *_labelled("", payload)]
 
