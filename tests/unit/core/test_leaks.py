@@ -44,7 +44,7 @@ def test_none_of_500_passes() -> None:
         made = kept(leak)
         if read := [secret for secret in leak.secrets if secret in made]:
             passed.append(f"{leak.what} in {leak.where}: {read} of {raw} in {made}")
-    assert len({leak.row and json.dumps(leak.row) for leak in LEAKS}) == 500
+    assert len({json.dumps(leak.row) for leak in LEAKS}) == 500
     assert passed == [], f"{len(passed)} passed"
 
 
