@@ -42,7 +42,7 @@ KEY = re.compile(r"\([^()]+\)=\((?P<value>[^()]+)\)")
 #: What of a message is somebody's value: what is quoted behind a colon or `value`, and each word with a digit. Names of columns,
 #: constraints and types stay.
 QUOTED: t.Final = re.compile(r'(: |\bvalue |\bToken )"[^\n]*"')
-VALUED: t.Final = re.compile(r"[\w.:+-]*[0-9][\w.:+-]*")
+WORD: t.Final = re.compile(r"[\w.:+-]+")
 #: A message without them, in SQL; {} is the message.
 KIND: t.Final[t.LiteralString] = (
     "regexp_replace(regexp_replace({}, '(: |\\yvalue |\\yToken )\"[^\\n]*\"', '\\1\"…\"', 'g'), '[\\w.:+-]*[0-9][\\w.:+-]*', '…', 'g')"
@@ -79,7 +79,11 @@ class Refused(Exception):
 
 def kind_of(said: str) -> str:
     """A message of PostgreSQL without somebody's values, which all of its kind have alike."""
-    return VALUED.sub("…", QUOTED.sub(r'\1"…"', said))
+    return WORD.sub(_without_digits, QUOTED.sub(r'\1"…"', said))
+
+
+def _without_digits(word: re.Match[str]) -> str:
+    return "…" if re.search("[0-9]", word[0]) else word[0]
 
 
 def kinds(poison: Iterable[Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
