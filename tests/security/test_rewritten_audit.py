@@ -291,6 +291,7 @@ def test_two_at_once_make_one_chain_and_who_crashes_leaves_no_hole(operator: str
     assert one(scout_db, "SELECT pg_terminate_backend(%s, 10000)", crashing.info.backend_pid)
     for thread in threads:
         thread.join()
+    crashing.close()
     assert failed == []
     assert time.monotonic() - began < 10
     assert [row[:2] for row in trail(operator)[4:]] == [(number, "noise") for number in range(5, 65)]
