@@ -18,7 +18,6 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...postgres.session import Row, Session
-    from .kept_evidence import Recorded
 
 #: SHA-256 of the function's body, of every version there was: by its name alone nothing is called.
 KNOWN: t.Final = ("0bafb03a5d217ec1ace2683786bfc909ae91adeb6379aaa9801ebf5884f38f11",)
@@ -98,14 +97,14 @@ def append(session: Session, run_ids: Sequence[str]) -> None:
     session.execute(sql.SQL(APPEND).format(whole=_whole(), append=runs))
 
 
-def append_evidence(session: Session, one: Recorded, actor: str) -> None:
-    """Adds that a snapshot was kept; last in the transaction that recorded it. Nothing where there is no trail."""
-    outcome = sql.Literal(f"{one.number} {one.place}")
+def append_evidence(session: Session, incident: str, actor: str, where: str, manifest_sha256: str) -> None:
+    """Adds that a snapshot was kept, `where` being its number and its place; last in the transaction that recorded it. Nothing where
+    there is no trail."""
     kept = sql.SQL(EVIDENCE).format(
-        incident=sql.Literal(one.incident),
+        incident=sql.Literal(incident),
         actor=sql.Literal(actor),
-        outcome=outcome,
-        manifest_sha256=sql.Literal(one.manifest_sha256),
+        outcome=sql.Literal(where),
+        manifest_sha256=sql.Literal(manifest_sha256),
     )
     session.execute(sql.SQL(APPEND).format(whole=_whole(), append=kept))
 

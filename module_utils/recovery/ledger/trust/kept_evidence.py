@@ -52,7 +52,7 @@ def note(ledger: Ledger, one: Recorded, actor: str) -> None:
             manifest_sha256=one.manifest_sha256,
             actor=actor,
         )
-        audit.append_evidence(session, one, actor)
+        audit.append_evidence(session, one.incident, actor, f"{one.number} {one.place}", one.manifest_sha256)
 
 
 def read(session: Session) -> list[Recorded]:
