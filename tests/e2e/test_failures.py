@@ -61,11 +61,12 @@ FAILURES = {
         ingestion="running",
     ),
     "stuck_session_is_protected": Failure(
-        "terminate_sessions",
+        "foresee",
         "role postgres is protected",
         "ask its owner to end it",
         variables={"terminate_sessions_protected_roles": ["postgres"], "stuck_after_seconds": 0.1},
         fault=library.lock_holder,
+        ingestion="running",
     ),
     "etl_is_broken": Failure(
         "drain",

@@ -433,7 +433,7 @@ def _reserved(session: Session) -> list[str]:
     """Warns where this role finds no connection once others have taken all: from PostgreSQL 16 on some can be kept back for it."""
     rows = [] if session.facts.superuser else session.rows(RESERVED)
     for row in rows:
-        full = "whoever may connect can take all connections, and none is reserved for operators"
+        full = "no connection is kept back for operators"
         if not row["may"]:
             return [f"{full}: {roles.membership(session, 'pg_use_reserved_connections')}"]
         if not row["kept"]:

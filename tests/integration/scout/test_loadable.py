@@ -169,4 +169,4 @@ def test_each_reason_is_said(empty: Session) -> None:
             raise psycopg.Rollback
     reasons = [words for _, words in loadable.LACKS]
     assert [*said.values()][:4] == [*reasons, loadable.ITEM_LACKS_WORDS]
-    assert "half past nine" in said["bad_ts"]
+    assert "invalid input syntax for type timestamp" in said["bad_ts"]
