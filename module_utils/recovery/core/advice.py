@@ -137,11 +137,6 @@ def _between(text: str, *, first: bool) -> str:
     return "" if words == "then" else words
 
 
-def can_be_pasted(text: str) -> bool:
-    """Whether it holds something to type, and not words alone."""
-    return any(part.is_command or part.is_statement for part in parts(text))
-
-
 def commands(texts: Iterable[str]) -> list[str]:
     """All playbooks of these texts, with their options, each once, in their order."""
     found = (part.text for text in texts for part in parts(text) if part.is_command)

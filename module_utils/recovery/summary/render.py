@@ -30,6 +30,8 @@ RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 #: After a step that ended without words of ours.
+#: How a cause begins that keeps no job from working.
+OF_THE_SOURCES: t.Final = "no new event arrives"
 CRASHED: t.Final = f"{ASSESS} shows how the pipeline is now; fix what failed, then run the same command again"
 
 
@@ -369,12 +371,9 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
         ]
     if story.ran.get("proof") is failure:
         # What keeps the jobs from working may have been seen by the assessment, with the statement that changes it.
-        known = [str(c["next_command"]) for c in as_list((story.after or story.before).get("diagnoses"))]
-        first = [
-            c
-            for c in known
-            if not c.startswith((RESET, RESUME)) and c.rstrip("; ") not in step and advice.can_be_pasted(c)
-        ][:1]
+        seen = as_list((story.after or story.before).get("diagnoses"))
+        known = [str(c["next_command"]) for c in seen if not str(c["cause"]).startswith(OF_THE_SOURCES)]
+        first = [c for c in known if not c.startswith((RESET, RESUME)) and c.rstrip("; ") not in step][:1]
         step = "; ".join([*(c.rstrip("; ") for c in first), step])
     return [*watch.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
 
