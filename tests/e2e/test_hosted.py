@@ -104,7 +104,7 @@ def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
         refused = stage.play("rollback", dsn, release="v5.2.1", rehearse=False)
         assert refused.rc == 2
         assert "the rights of owner postgres" in refused.summary
-        assert "-f docs/pipeline_owner.sql; then run the same command again" in refused.summary
+        assert "-f docs/pipeline_owner.sql then run the same command again" in refused.summary
         handed_over(hosted.owner, "pipeline_owner.sql")
     broken = dump(hosted.superuser, "-s", "-n", "scout")
     assert broken != before
