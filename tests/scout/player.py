@@ -265,7 +265,9 @@ def play(story: Story, given: argparse.Namespace, server: Server, screen: Screen
         stage = Stage(story, given, server, screen, dsn, connection, began, shown=dsn)
         story.show(stage)
     if screen.broken_promises:
-        screen.title(f"Not as promised: {screen.broken_promises} of the facts above, marked NO, do not hold")
+        screen.title(f"Not as promised: {len(screen.broken_promises)} of the facts above, marked NO, do not hold")
+        for broken in screen.broken_promises:
+            screen.item(broken)
     elif story.last:
         screen.title(f"{story.ends}, in {stage.seconds:.0f} s. What to try next")
         story.last(stage)
@@ -347,4 +349,4 @@ def ended(show: Callable[[Screen], int | None]) -> int:
     except (AssertionError, RuntimeError, OSError, psycopg.Error) as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
-    return own or int(screen.broken_promises > 0)
+    return own or int(bool(screen.broken_promises))

@@ -20,7 +20,7 @@ class Screen:
 
     colour: bool = field(default_factory=lambda: sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
     number: int = 0
-    broken_promises: int = 0
+    broken_promises: list[str] = field(default_factory=list)
 
     def title(self, text: str) -> None:
         """Begins the next screen."""
@@ -46,7 +46,7 @@ class Screen:
     def promise(self, holds: object, text: str) -> None:
         """A fact, which must hold for the demonstration to succeed."""
         if not holds:
-            self.broken_promises += 1
+            self.broken_promises.append(text)
         word = self._in("32", "yes") if holds else self._in("1;31", "NO ")
         body = textwrap.wrap(text, WIDTH - 8, break_on_hyphens=False)
         print(f"   {word}  {f'{chr(10)}        '.join(body)}", flush=True)

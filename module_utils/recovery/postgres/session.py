@@ -80,6 +80,9 @@ ALONE = (
     f"BEGIN READ ONLY; {PIN}; SET LOCAL statement_timeout = {{}}; SET LOCAL lock_timeout = {{}}; {'; '.join(TIMES)}; "
 )
 
+#: How often the first statement of a session is tried, which has the limit of its role.
+FIRST_TRIES = 20
+
 #: What is done outside of a transaction has our limit too, unless a pooler would hand it on to others.
 OWN_TIMEOUT = "SELECT pg_catalog.set_config('statement_timeout', %(limit)s, false)"
 #: What ends sessions that are idle or at work for long: ours wait for the scheduler and for people, bounded by ourselves.
@@ -344,11 +347,12 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
     try:
         about = connection.info
         with limits_named(about.user, about.dbname, f"{settings.action} failed", on=describe(parts, source)):
-            facts, timeout_seconds, ending = _facts(connection, source, only_read=only_read)
+            facts, timeout_seconds, ending = _in_spite_of_a_limit(
+                connection, lambda: _facts(connection, source, only_read=only_read)
+            )
             if 0 < timeout_seconds < settings.statement_timeout_seconds and not facts.pooled:
                 limit = _milliseconds(settings.statement_timeout_seconds)
-                with connection.pinned(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(limit))):
-                    connection.execute(OWN_TIMEOUT, {"limit": limit})
+                _in_spite_of_a_limit(connection, lambda: _lift(connection, limit))
             if ending and not facts.pooled:
                 with connection.pinned("SET LOCAL statement_timeout = '60s'"):
                     connection.execute(OWN_ENDS, {"names": ending})
@@ -361,6 +365,24 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         raise
     finally:
         connection.close()
+
+
+def _in_spite_of_a_limit[T](connection: Watched, ask: Callable[[], T]) -> T:
+    """The answer to the first question that is quick enough: until ours is set, a statement has the limit of its role or
+    database, of a millisecond perhaps, which a busy server does not always keep."""
+    for _ in range(FIRST_TRIES - 1):
+        try:
+            return ask()
+        except psycopg.errors.QueryCanceled:
+            if not connection.is_idle:
+                connection.outside("ROLLBACK")
+    return ask()
+
+
+def _lift(connection: Watched, limit: str) -> None:
+    """Gives the session our limit of a statement."""
+    with connection.pinned(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(limit))):
+        connection.execute(OWN_TIMEOUT, {"limit": limit})
 
 
 @contextlib.contextmanager
