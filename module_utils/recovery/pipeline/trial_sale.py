@@ -23,7 +23,7 @@ from ..postgres import acting
 from ..postgres.driver import Jsonb, errors, psycopg, sql
 from ..scout import contract, event_queue
 from ..scout.judging import foreign_code
-from . import battery, sequences
+from . import apart, battery
 
 if t.TYPE_CHECKING:
     import datetime
@@ -266,8 +266,10 @@ class Trial:
     def _rehearse(self, send: sql.Composed, pipeline: Actor) -> None:
         """What is rolled back in the end."""
         first, second = self.ids
+        with self.step("wait until nobody writes what it is loaded into"):
+            apart.await_writers(self.session, loaded_into(), seconds=LOCK_SECONDS / 4)
         with self.step("shadow the sequences"):
-            if drawn := sequences.shadow(self.session, written()):
+            if drawn := apart.shadow(self.session, written()):
                 raise NotConverged(f"it would advance a sequence of {', '.join(drawn)}, which no rollback undoes")
         with self.step("store the event in bronze"):
             foreign_code.shut_out(self.session, [contract.names().bronze, contract.names().etl_ledger])
@@ -370,8 +372,13 @@ class Trial:
 
 def written() -> tuple[str, ...]:
     """The tables that a sale goes through."""
+    return contract.names().bronze, *loaded_into()
+
+
+def loaded_into() -> tuple[str, ...]:
+    """Those of them that only the pipeline's own jobs write."""
     names = contract.names()
-    return names.bronze, names.etl_ledger, names.transactions, names.line_items
+    return names.etl_ledger, names.transactions, names.line_items
 
 
 def source() -> str:
@@ -387,7 +394,7 @@ def refused(session: Session, *, seconds: float, pipeline: Actor) -> psycopg.Err
     said: psycopg.Error | None = None
     try:
         with session.savepoint():
-            if sequences.shadow(session, written()):
+            if apart.shadow(session, written()):
                 return None
             said = Trial(session, seconds, "").refused(pipeline)
             raise psycopg.Rollback

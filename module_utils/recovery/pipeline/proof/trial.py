@@ -25,7 +25,7 @@ from ...postgres.watched import PIN
 from ...scout import contract, event_queue, gold_figures, gold_views, remedies, row_hazards
 from ...scout.cron_schedule import missed
 from ...scout.judging import event_triggers, foreign_code
-from .. import battery, drain, refresh_gold, sequences, trial_sale
+from .. import apart, battery, drain, refresh_gold, trial_sale
 from . import judgement, reading
 from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
@@ -114,7 +114,8 @@ class Trials:
     def _all(self, ordered: Sequence[Todo]) -> list[Verdict]:
         if frozen := event_triggers.refusal(self.session):
             return [tried(each, UNKNOWN, f"was not tried: {frozen}", next_step=frozen.fix) for each in ordered]
-        if drawn := sequences.shadow(self.session, trial_sale.written()):
+        apart.await_writers(self.session, trial_sale.loaded_into(), seconds=LOCK_SECONDS)
+        if drawn := apart.shadow(self.session, trial_sale.written()):
             said = f"was not tried: {drawn[0]} takes numbers from a sequence that we may not shadow, and no rollback undoes that"
             step = "look at its next run in cron.job_run_details, or run it again with proof=false"
             return [tried(each, UNKNOWN, said, next_step=step) for each in ordered]

@@ -1,15 +1,21 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sequences that whoever writes into the pipeline's tables draws from, shadowed for as long as a transaction lasts.
+"""What keeps a trial, which is rolled back, apart from the pipeline's own runs.
 
-What is drawn from a sequence no rollback undoes. ALTER SEQUENCE gives it a file of its own within its transaction, with the same
-values, and a rollback returns to the old one: so a trial takes no number from anybody. Nobody else draws from it meanwhile.
+Sequences are shadowed: what is drawn from one no rollback undoes. ALTER SEQUENCE gives it a file of its own within its transaction,
+with the same values, and a rollback returns to the old one: so a trial takes no number from anybody. Nobody else draws from it
+meanwhile.
+
+Writers wait: a trial and a run of the pipeline that lock the same rows in other orders would wait for each other, and the server
+ends whichever has waited a second (deadlock_timeout), which may be the pipeline's. Where the tables are locked before any row,
+neither can hold what the other needs.
 """
 
 from __future__ import annotations
 
 import re
+import time
 import typing as t
 
 from ..postgres import acting, lexer
@@ -55,6 +61,14 @@ JOIN pg_catalog.pg_class AS c ON c.oid = s.seqrelid JOIN pg_catalog.pg_namespace
 WHERE c.oid = ANY(%(sequences)s::oid[]) ORDER BY 2, 3
 """
 OIDS = "SELECT to_regclass(name)::oid AS oid FROM unnest(%(names)s::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
+OWNERS = """
+SELECT relowner::regrole::text AS owner FROM pg_catalog.pg_class
+WHERE oid IN (SELECT to_regclass(name) FROM unnest(%(names)s::text[]) AS name)
+"""
+LOCK_TIMEOUT = "SELECT current_setting('lock_timeout') AS value"
+SET_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %(value)s, true)"
+#: How long we wait in the way of others, and let them go on: well below the second of deadlock_timeout.
+MOMENT_SECONDS: t.Final = 0.1
 SHADOW: t.Final = "ALTER SEQUENCE {} INCREMENT BY {}"
 
 NEXT: t.Final = re.compile(r"\bnextval\b", re.IGNORECASE)
@@ -63,6 +77,35 @@ WORD: t.Final = re.compile(r"\w+")
 DEEPEST: t.Final = 5
 #: More words than this are no name of anything that a trigger uses.
 MOST_WORDS: t.Final = 2000
+
+
+def await_writers(session: Session, tables: t.Sequence[str], *, seconds: float) -> None:
+    """Locks these tables against writers until the transaction ends, once nobody is writing them; where somebody does for longer than
+    `seconds`, or where neither we nor the owner of a table may, they stay as they are. Nobody who waits for us meanwhile waits as
+    long as a server takes to look for a deadlock."""
+    usual = session.row(LOCK_TIMEOUT)["value"]
+    owners = {row["owner"] for row in session.rows(OWNERS, names=list(tables))}
+    deadline = time.monotonic() + seconds
+    for role in dict.fromkeys((session.facts.role, *sorted(owners))):
+        while time.monotonic() < deadline:
+            try:
+                with session.savepoint(), acting.as_role(session, role):
+                    session.row(SET_LOCK_TIMEOUT, value=f"{MOMENT_SECONDS * 1000:.0f}ms")
+                    session.connection.execute(_lock(tables))
+                    session.row(SET_LOCK_TIMEOUT, value=usual)
+            except errors.LockNotAvailable:
+                time.sleep(MOMENT_SECONDS)
+            except psycopg.Error:
+                if session.connection.closed:
+                    raise
+                break
+            else:
+                return
+
+
+def _lock(tables: t.Sequence[str]) -> sql.Composed:
+    each = sql.SQL(", ").join(sql.Identifier(*table.split(".")) for table in tables)
+    return sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(each)
 
 
 def shadow(session: Session, tables: t.Iterable[str]) -> list[str]:
