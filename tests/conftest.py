@@ -15,7 +15,7 @@ pytest_plugins = ["tests.scout.fixtures"]
 os.environ["SCOUT_ALLOW_SUPERUSER"] = "1"
 
 
-#: What only `make test-all` runs whole, by the beginning of its place, and why `make test` can do with a fifth of it. What has the
+#: What only `make test-all` runs whole, by the beginning of its place, and why `make test` can do with a tenth of it. What has the
 #: marker `thorough` is of them, too.
 SAMPLED = {
     "tests/e2e": "whole playbooks; each command is tested on a database, and `make check` has a reset and a rollback",
@@ -32,14 +32,14 @@ SAMPLED = {
     "tests/integration/release": "pairs of schemas, wrecks, rehearsals",
     "tests/security": "the attacks: all of them before a change is taken",
 }
-#: Which fifth comes today; set, so that all workers take the same one, and a run can be repeated.
+#: Which tenth comes today; set, so that all workers take the same one, and a run can be repeated.
 DAY = "SCOUT_TEST_DAY"
-FIFTHS = 5
+TENTHS = 10
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--sampled", action="store_true", help="of what only `make test-all` runs whole take today's fifth"
+        "--sampled", action="store_true", help="of what only `make test-all` runs whole take today's tenth"
     )
 
 
@@ -84,13 +84,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def is_sampled(item: pytest.Item) -> bool:
-    """Whether a fifth of its kind is enough for `make test`."""
+    """Whether a tenth of its kind is enough for `make test`."""
     return item.nodeid.startswith((*SAMPLED,)) or item.get_closest_marker("thorough") is not None
 
 
 def is_todays(nodeid: str, day: int) -> bool:
-    """Whether a sampled test is of the fifth of this day of the year; each is of one of any five days in a row."""
-    return zlib.crc32(nodeid.encode()) % FIFTHS == day % FIFTHS
+    """Whether a sampled test is of the tenth of this day of the year; each is of one of any ten days in a row."""
+    return zlib.crc32(nodeid.encode()) % TENTHS == day % TENTHS
 
 
 def pytest_unconfigure() -> None:

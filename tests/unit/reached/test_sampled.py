@@ -8,19 +8,19 @@ from __future__ import annotations
 import pytest
 
 from tests import CHECKOUT
-from tests.conftest import FIFTHS, SAMPLED, is_todays
+from tests.conftest import TENTHS, SAMPLED, is_todays
 
 
 @pytest.mark.parametrize("day", [1, 170, 362])
-def test_each_comes_once_in_five_days(day: int) -> None:
+def test_each_comes_once_in_ten_days(day: int) -> None:
     for number in range(200):
-        days = [is_todays(f"tests/e2e/test_x.py::test_y[{number}]", day + after) for after in range(FIFTHS)]
+        days = [is_todays(f"tests/e2e/test_x.py::test_y[{number}]", day + after) for after in range(TENTHS)]
         assert days.count(True) == 1
 
 
 def test_each_day_takes_some() -> None:
-    names = [f"tests/e2e/test_x.py::test_y[{number}]" for number in range(500)]
-    assert all(50 < sum(is_todays(name, day) for name in names) < 150 for day in range(FIFTHS))
+    names = [f"tests/e2e/test_x.py::test_y[{number}]" for number in range(1000)]
+    assert all(50 < sum(is_todays(name, day) for name in names) < 150 for day in range(TENTHS))
 
 
 @pytest.mark.parametrize("place", SAMPLED)
