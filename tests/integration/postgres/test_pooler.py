@@ -35,7 +35,8 @@ from tests.integration.outcomes import scout_tables
 from tests.integration.pooler import SESSIONS, Pooler, opened
 from tests.integration.windows import damaged
 
-WINDOW = Window(START - timedelta(hours=20), START - timedelta(hours=1))
+#: A whole day: shops are closed at night, whatever the hour is now.
+WINDOW = Window(START - timedelta(hours=25), START - timedelta(hours=1))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests import CHECKOUT
-from tests.conftest import TENTHS, SAMPLED, is_todays
+from tests.conftest import SAMPLED, TENTHS, is_todays
 
 
 @pytest.mark.parametrize("day", [1, 170, 362])

@@ -166,7 +166,7 @@ def test_it_knows_poison_by_its_sqlstate(scout_db: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_damage_is_seen_and_nothing_else(small_db: str, kind: str) -> None:
     """Rows and lines that differ are of the transactions that were damaged; without a mark silver is not explained either."""
-    window = Window(START - timedelta(hours=20), START - timedelta(hours=1))
+    window = Window(START - timedelta(hours=25), START - timedelta(hours=1))
     case = damaged(small_db, window, kind)
     done = case.damage
     wrong = {

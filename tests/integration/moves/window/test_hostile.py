@@ -29,7 +29,8 @@ from tests.integration.outcomes import ran, scout_tables
 from tests.integration.windows import Case, damaged, recover
 
 SEED = 90_211
-WINDOW = Window(START - timedelta(hours=20), START - timedelta(hours=1))
+#: A whole day: shops are closed at night, whatever the hour is now.
+WINDOW = Window(START - timedelta(hours=25), START - timedelta(hours=1))
 #: A day in which the reference has no event.
 QUIET = Window(START + timedelta(days=1), START + timedelta(days=2))
 

@@ -164,6 +164,8 @@ def test_the_etl_that_loads_beside_it_is_neither_failed_nor_fooled(scout_db: str
 def test_poison_that_arrives_during_the_run_does_not_stop_it(scout_db: str) -> None:
     stop = threading.Event()
     poisoned: dict[Any, str] = {}
+    # Ten thousand milliseconds of it, all of them before the window ends, however long the run takes.
+    first = ago(100)
 
     def spoil() -> None:
         with connect(scout_db) as connection:
@@ -171,7 +173,7 @@ def test_poison_that_arrives_during_the_run_does_not_stop_it(scout_db: str) -> N
                 if stop.wait(0.05):
                     return
                 kind = sorted(poison_payloads.KINDS)[number % len(poison_payloads.KINDS)]
-                at = ago(100) + timedelta(milliseconds=number)
+                at = first + timedelta(milliseconds=number)
                 event = generator.insert(connection, poison_payloads.payload(kind, SEED, number), ingested_at=at)
                 poisoned[event] = poison_payloads.KINDS[kind].sqlstate
 

@@ -33,7 +33,8 @@ from tests.integration.outcomes import ran, scout_tables
 from tests.integration.windows import Case, damaged, recover
 
 SEED = 62_062
-WINDOW = Window(START - timedelta(hours=20), START - timedelta(hours=1))
+#: A whole day: shops are closed at night, whatever the hour is now.
+WINDOW = Window(START - timedelta(hours=25), START - timedelta(hours=1))
 
 
 def sale(number: int, **fields: Any) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from tests.integration.outcomes import ran, scout_tables
 from tests.integration.windows import Case, damaged, recover
 
 SEED = 77_077
-WINDOW = Window(START - timedelta(hours=20), START - timedelta(hours=1))
+#: A whole day: shops are closed at night, whatever the hour is now.
+WINDOW = Window(START - timedelta(hours=25), START - timedelta(hours=1))
 
 #: Silver, by transaction, as it is down to clocks and generated ids.
 ROWS = "SELECT transaction_id, t.xmin::text || t::text FROM scout.silver_transactions AS t"
