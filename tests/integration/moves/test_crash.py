@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
     ZERO,
@@ -31,7 +32,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progr
 from tests.integration.modules import Result, call, connect, one, rows
 from tests.integration.moves.movers import OURS, hang, unhang
 from tests.integration.oracle import arrive
-from tests.integration.outcomes import ran
+from tests.integration.outcomes import ran, scout_tables
 
 SEED = 50_505
 EVENTS = 240
@@ -74,6 +75,71 @@ MOVED_SALES = """
 SELECT d.original_payload FROM scout.bronze_events_dlq AS d WHERE d.error_details ? 'transaction' AND d.error_details ? 'event'
 ORDER BY d.failed_at, d.dlq_id LIMIT 2
 """
+
+
+@pytest.mark.parametrize("words", ["last", "short"])
+def test_an_undo_that_was_broken_off_goes_on_with_its_own_run(
+    scout_db: str, tmp_path: Path, words: str, small_batches: int
+) -> None:
+    """While it stands still something else is quarantined: `last` means that then, and what was begun is gone on with by its name."""
+    file, before = tmp_path / "stop", scout_tables(scout_db)
+    [[one_sale], [other]] = rows(
+        scout_db, "SELECT transaction_id FROM scout.silver_transactions ORDER BY ts DESC LIMIT 2"
+    )
+    for sale in (one_sale, other):
+        ran("scout_quarantine", scout_db, transactions=[sale])
+        ran("scout_undo", scout_db, run_id="last")
+    assert scout_tables(scout_db) == before
+    first = ran("scout_quarantine", scout_db, **WINDOW | {"window_end": "2999-01-01T00:00:00Z"})["run_id"]
+    name = {"last": "last", "short": first[:8]}[words]
+    progress = Progress(lambda line: file.touch() if HOW_FAR.search(line) else None, every_seconds=0)
+    stopped = call("scout_undo", scout_db, progress=progress, run_id=name, stop_file=str(file))
+    assert stopped["error"]["kind"] == "stopped"
+    file.unlink()
+    [[back]] = rows(scout_db, "SELECT transaction_id FROM scout.silver_transactions ORDER BY ts DESC LIMIT 1")
+    between = scout_tables(scout_db)
+    second = ran("scout_quarantine", scout_db, transactions=[back])["run_id"]
+    latest = ran("scout_undo", scout_db, run_id="last")
+    assert latest["undone"]["run_id"] == second
+    assert scout_tables(scout_db) == between
+    finished = ran("scout_undo", scout_db, run_id=first if words == "short" else first[:12])
+    assert (finished["run_id"], finished["undone"]["run_id"]) == (stopped["run_id"], first)
+    assert scout_tables(scout_db) == before
+
+
+def test_a_redrive_that_was_broken_off_goes_on_with_its_own_run(
+    scout_db: str, tmp_path: Path, small_batches: int
+) -> None:
+    file = tmp_path / "stop"
+    first = ran("scout_quarantine", scout_db, **WINDOW | {"window_end": "2999-01-01T00:00:00Z"})["run_id"]
+
+    def stop() -> None:
+        with connect(scout_db) as connection:
+            wait_until(connection, "SELECT FROM scout.bronze_events_dlq WHERE resolved_at IS NOT NULL", seconds=60)
+        file.touch()
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    stopped = call("scout_redrive", scout_db, run_id="last", stop_file=str(file))
+    stopping.join()
+    assert stopped["error"]["kind"] == "stopped", stopped
+    file.unlink()
+    [[begun, status]] = rows(scout_db, "SELECT run_id::text, status FROM scout_ops.runs WHERE action = 'redrive'")
+    assert status == "stopped"
+    sale = generator.transaction(39_039, 1)
+    arrive(scout_db, [sale])
+    second = ran("scout_quarantine", scout_db, transactions=[sale["transaction_id"]])["run_id"]
+    latest = ran("scout_redrive", scout_db, run_id="last")
+    assert latest["run_id"] != begun
+    assert (
+        one(
+            scout_db,
+            "SELECT parameters #>> '{selection,run_id}' FROM scout_ops.runs WHERE run_id = %s",
+            latest["run_id"],
+        )
+        == second
+    )
+    assert ran("scout_redrive", scout_db, run_id=first[:8])["run_id"] == begun
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["moved whole", "made again of what was kept as well"])

@@ -96,6 +96,10 @@ def redrive(call: Call, params: Params) -> RedriveResult:
     """
     options = engine_job.options(params)
     _how(params)
+    if params["run_id"]:
+        with engine_job.reading(call.session, "could not read the run to redrive"):
+            # What was asked for is this run, whatever `last` means when the command comes again.
+            params = {**params, "run_id": history.run_named(call.session, params["run_id"])}
     job = engine_job.MoveJob(call, params, "redrive", REDRIVE_SPEC)
     how = _how({**params, **{name: job.asked[name] for name in REDRIVE_SPEC}})
     seen = _look(call, params, job, how)

@@ -55,8 +55,9 @@ def undo[R: Mapping[str, t.Any]](
     no longer fits; LeaseHeld. What a stopped undo has committed stays, and it is gone on with.
     """
     options = engine_job.options(params)
-    job = engine_job.MoveJob(call, params, "undo", UNDO_SPEC)
     undone = _find(call, params["run_id"])
+    # What was asked for is this run, whatever `last` means when the command comes again.
+    job = engine_job.MoveJob(call, {**params, "run_id": undone["run_id"]}, "undo", UNDO_SPEC)
     if "before_capture_id" in undone["effects"]:
         return _of_schema(call, params, job, undone, of_schema)
     with engine_job.reading(call.session, "could not read the run to undo"):

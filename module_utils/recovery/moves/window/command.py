@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ...core.errors import BadInput
+from ...core.times import to_the_minute
 from ...pipeline.poison_policy import Tolerance
 from ...postgres import acting
 from ...scout import cron_jobs, row_images
@@ -78,7 +79,13 @@ def recover(call: Call, params: Params) -> WindowResult:
         tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
         recovery = Recovery(call.session, run, seen.tables, seen.comparer, tolerance, call.progress, document)
         batches = recovery.go(options, seen.first, batch_timeout_seconds=params["batch_timeout_seconds"])
-        return {**result, **recovery.outcome(batches, seen.first)}
+        done = recovery.outcome(batches, seen.first)
+    if job.interrupted and params["last"]:
+        begun = to_the_minute(job.interrupted["started_at"])
+        done["summary"] += (
+            f"; it was the window of the run of {begun}: run it again for the last {params['last']} from now"
+        )
+    return {**result, **done}
 
 
 def _refuse_unusable(params: Params) -> None:

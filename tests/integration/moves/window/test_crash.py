@@ -80,6 +80,7 @@ def test_a_run_that_goes_on_keeps_the_window_it_began_with(case: Case, small_bat
     result = ran("scout_window_recovery", case.dsn, **options)
     assert (result["run_id"], result["resumed"]) == (broken["run_id"], True)
     assert datetime.fromisoformat(result["window"]["end"]) < datetime.now(UTC)
+    assert "run it again for the last 4d from now" in result["summary"]
     assert rows(case.dsn, "SELECT FROM scout.etl_processed WHERE event_id = %s", late) == []
     assert result["reconciliation"]["unexplained"] == 0
     once_more = ran("scout_window_recovery", case.dsn, last="4d")
