@@ -91,11 +91,10 @@ FROM ({items}) AS i CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'events
 WHERE r.image ->> 'event_id' = ANY(%(absent)s)
 """
 
-#: The journal of an exchange: the rows that go as they are now, the rows that come as the item has them.
+#: The journal of an exchange: the rows that go as they are now, the rows that come as the item has them. What is wanted of an item is
+#: looked up, not joined: PostgreSQL takes a document for a hundred rows, and would compare each item with each of thousands.
 WRITE_DOWN = """
-WITH items AS ({items}), wanted AS (
-    SELECT * FROM jsonb_to_recordset(%(swaps)s) AS w (item text, take jsonb, put jsonb)
-)
+WITH items AS ({items}), wanted AS (SELECT %(swaps)s::jsonb AS of)
 INSERT INTO scout_ops.images (run_id, dlq_id, event_id, transaction_id, removed, added)
 SELECT %(run_id)s, i.dlq_id, i.event_id, i.transaction_id, jsonb_build_object({removed}),
        (SELECT coalesce(jsonb_object_agg(part.key, (
@@ -103,7 +102,9 @@ SELECT %(run_id)s, i.dlq_id, i.event_id, i.transaction_id, jsonb_build_object({r
             WHERE w.put -> part.key ? (r.image ->> keys.name))), '{{}}')
         FROM jsonb_each(i.removed) AS part
         JOIN unnest(%(tables)s::text[], %(keys)s::text[]) AS keys (part, name) ON keys.part = part.key)
-FROM items AS i JOIN wanted AS w USING (item)
+FROM wanted CROSS JOIN items AS i
+CROSS JOIN LATERAL (SELECT wanted.of -> i.item -> 'take' AS take, wanted.of -> i.item -> 'put' AS put) AS w
+WHERE wanted.of ? i.item
 ORDER BY i.item
 RETURNING item
 """
@@ -308,14 +309,13 @@ class Journal:
             )
             for name, table in self.tables.items()
         ]
-        wanted = [
-            {
-                "item": swap.key,
+        wanted = {
+            swap.key: {
                 "take": {name: sorted(keys) for name, keys in swap.take.items()},
                 "put": {name: sorted(keys) for name, keys in swap.put.items()},
             }
             for swap in swaps
-        ]
+        }
         query = sql.SQL(WRITE_DOWN).format(items=self.items, removed=sql.SQL(", ").join(parts))
         keys = [swap.key for swap in swaps]
         rows = self.session.rows(query, items=keys, swaps=Jsonb(wanted), run_id=self.run_id, **self.names)

@@ -56,22 +56,23 @@ GROUP BY 1 HAVING count(*) > 1
 """
 
 #: The items of a span, and the others of the same transactions: they were moved in one transaction of the database, but for
-#: those of MOVED_AGAIN.
+#: those of MOVED_AGAIN. Without a join: nothing tells PostgreSQL how many letters a document of theirs makes one of.
 WITH_KIN_OF_DEAD_LETTERS = """
-WITH base AS MATERIALIZED (
-    SELECT d.dlq_id, d.failed_at, {sale} AS transaction_id FROM {dead_letters} AS d WHERE {condition} AND {span}
+WITH span AS MATERIALIZED (
+    SELECT min(d.failed_at) AS first, max(d.failed_at) AS last FROM {dead_letters} AS d WHERE {condition} AND {span}
+), near AS MATERIALIZED (
+    SELECT d.dlq_id, {sale} AS transaction_id, ({span}) AS inside FROM {dead_letters} AS d
+    WHERE {condition} AND d.failed_at BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)
 )
-SELECT dlq_id::text AS key FROM base
-UNION
-SELECT d.dlq_id::text FROM {dead_letters} AS d
-WHERE {condition} AND d.failed_at BETWEEN (SELECT min(failed_at) FROM base) AND (SELECT max(failed_at) FROM base)
-  AND {sale} IN (SELECT transaction_id FROM base WHERE transaction_id IS NOT NULL)
+SELECT dlq_id::text AS key FROM (
+    SELECT dlq_id, inside OR (transaction_id IS NOT NULL AND bool_or(inside) OVER (PARTITION BY transaction_id)) AS taken FROM near
+) AS n WHERE taken
 """
 
 AND_MOVED_AGAIN = """
 UNION
 SELECT d.dlq_id::text FROM {dead_letters} AS d
-WHERE {condition} AND {sale} IN (SELECT transaction_id FROM base WHERE transaction_id = ANY(%(again)s))
+WHERE {condition} AND {sale} IN (SELECT transaction_id FROM near WHERE inside AND transaction_id = ANY(%(again)s))
 """
 
 WITH_KIN_OF_JOURNAL = """
