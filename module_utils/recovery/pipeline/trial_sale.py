@@ -269,8 +269,6 @@ class Trial:
     def _rehearse(self, send: sql.Composed, pipeline: Actor) -> None:
         """What is rolled back in the end."""
         first, second = self.ids
-        with self.step("wait until nobody writes what it is loaded into"):
-            apart.await_writers(self.session, loaded_into(), seconds=LOCK_SECONDS / 4)
         with self.step("shadow the sequences"):
             if drawn := apart.shadow(self.session, written()):
                 raise NotConverged(f"it would advance a sequence of {', '.join(drawn)}, which no rollback undoes")
