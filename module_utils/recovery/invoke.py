@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -40,6 +41,7 @@ Result = dict[str, t.Any]
 #: Options every module that talks to a database has; documented in plugins/doc_fragments/connection.py.
 CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "dsn": {"type": "str", "no_log": True},
+    "cron_dsn": {"type": "str", "no_log": True},
     "password": {"type": "str", "no_log": True},
     "connect_timeout_seconds": {"type": "int", "default": 10},
     "statement_timeout_seconds": {"type": "float", "default": 60.0},
@@ -65,7 +67,7 @@ ALLOW_OWNER: t.Final = "SCOUT_ALLOW_OWNER"
 #: Ellipses, which no text consists of.
 PLACEHOLDERS: t.Final = frozenset({"…", "..."})
 #: Options whose values stand in no message.
-SECRET: t.Final = ("dsn", "password", "token")
+SECRET: t.Final = ("dsn", "cron_dsn", "password", "token")
 
 #: What an operation says of a database without a pipeline.
 NOT_SCOUT: t.Final = "refused: this is not a Scout database"
@@ -79,6 +81,8 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namesp
                   WHERE n.nspname || '.' || c.relname = name)
 """
 
+#: What is to be run where pg_cron is.
+COMMANDS_OF_CRON: t.Final = re.compile(r"\bcron\.(?:alter_job|schedule|unschedule|job_run_details TO)\b|ON SCHEMA cron\b")
 #: Results of what keeps the record of an incident.
 SAYS_WHAT_IS_OVERDUE: t.Final = ("incident", "incident_info")
 #: What works without a database, and compares with its ledger where one is named by scout_dsn, SCOUT_DSN or PGURI.
@@ -185,6 +189,8 @@ def invoke(
             try:
                 result = run(call, params)
             except (RecoveryError, psycopg.Error) as e:
+                if isinstance(e, RecoveryError) and (there := _of_cron(session, e.next_step)):
+                    e.next_step = f"in database {there}: {e.next_step}"
                 if about and (not isinstance(e, RecoveryError) or "ingestion" not in e.result):
                     about["ingestion"] = call.ingestion(params)
                 raise
@@ -254,6 +260,7 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
     verified = params["require_tls"] or _is_on(os.environ, dsns.REQUIRE_TLS)
     if verified:
         dsns.require_verified(parse_dsn(dsn, source), source, os.environ)
+    settings = _with_cron(dataclasses.replace(settings, verified=verified), source, params)
     with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
         if verified and dsns.is_unverified(session.connection.pgconn):
             raise dsns.unverified(session.where, source)
@@ -267,6 +274,19 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
             row_hazards.require_sight(session, writing=done in actions.WRITES_ROWS)
         yield session, there
+
+
+def _with_cron(settings: Settings, source: str, params: Params) -> Settings:
+    """With how to reach the database that has pg_cron, where it is named. Raises BadInput where that is no connection string, or
+    would lead to an unverified server."""
+    given, cron_source = dsns.choose_cron(params["cron_dsn"], os.environ)
+    if not given:
+        return settings
+    dsn, trusted = dsns.completed(given, cron_source, settings.dsn, source)
+    if settings.verified:
+        dsns.require_verified(parse_dsn(dsn, cron_source), cron_source, os.environ)
+    cron = dataclasses.replace(settings, dsn=dsn, password=settings.password if trusted else None)
+    return dataclasses.replace(settings, cron=cron, cron_source=cron_source)
 
 
 def _allows_owner(params: Params) -> bool:
@@ -323,13 +343,24 @@ def _completed(result: Result, name: str, session: Session, joined: open_inciden
     # What keeps the record says itself what is overdue, and by now it may not be any more.
     warnings = [] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*joined.warnings]
     warnings += [POOLED] if session.facts.pooled else []
-    warnings += (
-        [dsns.UNVERIFIED] if not session.connection.closed and dsns.is_unverified(session.connection.pgconn) else []
-    )
+    opened = [each for each in (session, session.opened_beside) if each is not None and not each.connection.closed]
+    warnings += [dsns.UNVERIFIED] if any(dsns.is_unverified(each.connection.pgconn) for each in opened) else []
+    if there := _of_cron(session, result):
+        database = session.facts.database
+        warnings.append(
+            f"pg_cron is in database {there}: what begins with SELECT cron. is for there, and a job of this one is scheduled with "
+            f"cron.schedule_in_database(…, '{database}')"
+        )
     if warnings:
         told: list[str] = result.get("warnings") or []
         result["warnings"] = [*told, *(text for text in warnings if text not in told)]
     return result
+
+
+def _of_cron(session: Session, told: t.Any) -> str:
+    """The database in which what is told to run of pg_cron has to be run, where that is another one; else empty."""
+    beside = session.opened_beside
+    return beside.facts.database if beside is not None and COMMANDS_OF_CRON.search(str(told)) else ""
 
 
 def _action(name: str) -> str:
@@ -393,12 +424,13 @@ def _storable(value: t.Any) -> bool:
 
 def secrets(params: t.Mapping[str, t.Any]) -> set[str]:
     """Every spelling of a secret among the options and the environment that a message could contain."""
-    dsn, source = choose_dsn(params.get("dsn"), os.environ)
     found = {*(params.get(name) for name in SECRET), os.environ.get("PGPASSWORD")}
-    try:
-        found.add(parse_dsn(dsn, source).get("password"))
-    except RecoveryError:
-        found.add(dsn)
+    named = choose_dsn(params.get("dsn"), os.environ), dsns.choose_cron(params.get("cron_dsn"), os.environ)
+    for dsn, source in named:
+        try:
+            found.add(parse_dsn(dsn, source).get("password"))
+        except RecoveryError:
+            found.add(dsn)
     spellings = {spelling for value in found if value for spelling in (value, urllib.parse.quote(value, safe=""))}
     return {value for value in spellings if len(value) > 2}
 

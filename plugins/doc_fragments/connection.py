@@ -16,6 +16,14 @@ options:
       - Where the database is, as a libpq URI or keyword string; TLS options and service names pass through.
       - Without it E(SCOUT_DSN) is used, then E(PGURI), then libpq's own variables, service file and C(.pgpass).
     type: str
+  cron_dsn:
+    description:
+      - The database of the same server that has pg_cron, where that is another one than that of O(dsn), as C(dbname=postgres) on RDS,
+        Aurora and Cloud SQL. The jobs whose C(database) is that of O(dsn) are found and altered there.
+      - Where it names no server, what it leaves open is as in O(dsn); the password too, unless it names a role. Another server
+        is refused.
+      - Without it E(SCOUT_CRON_DSN) is used.
+    type: str
   password:
     description: Password of the database role, for example from a vault; overrides one in O(dsn).
     type: str

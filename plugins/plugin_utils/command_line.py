@@ -51,11 +51,12 @@ LONG: t.Final = frozenset({*SPELLINGS, *REACH_VALUED} - {"-u"})
 #: How the database is reached: without it the next command works on another one, or is refused.
 REACH_NAMES: t.Final = frozenset(
     {
-        *("scout_dsn", "scout_password", "scout_contract"),
+        *("scout_dsn", "scout_cron_dsn", "scout_password", "scout_contract"),
         *("allow_superuser", "scout_allow_superuser", "require_tls", "scout_require_tls"),
         *("allow_owner", "scout_allow_owner"),
     }
 )
+DSNS: t.Final = ("scout_dsn", "scout_cron_dsn")
 #: What stands on no screen; whoever types the command again has it elsewhere, or gives it again.
 SECRET: t.Final = re.compile(r"password|passwd|token|secret|channels", re.IGNORECASE)
 #: One within an address.
@@ -138,7 +139,7 @@ def _variables(given: str) -> Iterator[str]:
         yield f" -e {shlex.quote(given)}"
         return
     for name, value in needed.items():
-        shown = _without_password(str(value)) if name == "scout_dsn" else value
+        shown = _without_password(str(value)) if name in DSNS else value
         if shown and not SECRET.search(name):
             yield f" -e {_typed(name, shown)}"
 
@@ -160,8 +161,9 @@ def without_secrets(given: str) -> str:
     found = variables(given)
     if not any(_is_secret(name, value) for name, value in found.items()):
         return given if found else ""
-    if "scout_dsn" in found:
-        found["scout_dsn"] = _without_password(str(found["scout_dsn"]))
+    for name in DSNS:
+        if name in found:
+            found[name] = _without_password(str(found[name]))
     shown = {name: value for name, value in found.items() if value != "" and not _is_secret(name, value)}
     return json.dumps(shown, ensure_ascii=False) if shown else ""
 

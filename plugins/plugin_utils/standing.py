@@ -37,6 +37,7 @@ def of(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {"state": "unknown", "run_id": None}
     params: dict[str, t.Any] = {name: option.get("default") for name, option in invoke.CONNECTION_SPEC.items()}
     params |= {name: option.get("default") for name, option in invoke.LEDGER_SPEC.items()}
+    params |= {"cron_dsn": _plain(variables.get("scout_cron_dsn"))}
     params |= {"dsn": _plain(variables.get("scout_dsn")), "password": _plain(variables.get("scout_password"))}
     contract = variables.get("scout_contract")
     params |= {"contract": contract if isinstance(contract, dict) else {}, "connect_timeout_seconds": SECONDS}

@@ -16,6 +16,7 @@ if t.TYPE_CHECKING:
 #: The variable that says it, by option, as it is typed: in an inventory the names of all begin with scout_.
 VARIABLES: t.Final = {
     "dsn": "scout_dsn",
+    "cron_dsn": "scout_cron_dsn",
     "password": "scout_password",
     "contract": "scout_contract",
     "allow_superuser": "allow_superuser",

@@ -22,6 +22,8 @@ _numbers = itertools.count(1)
 
 #: What Supabase sets for all sessions.
 SETTINGS = {"statement_timeout": "2min"}
+#: Where pg_cron is in database `postgres`, and Scout in another one.
+CRON_ELSEWHERE = {"rds"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Hosted:
     kind: str
     owner: str
     superuser: str
+    #: As the superuser in the database that has pg_cron.
+    cron: str
 
     def of(self, role: str) -> str:
         """The dsn of another role."""
@@ -44,7 +48,8 @@ class Host:
         """Prepare it; starts nothing."""
         self.kind = kind
         self.superuser, self.owner = builder.HOSTS[kind]
-        self.server = Server(settings=SETTINGS, folder=folder, superuser=self.superuser)
+        settings = SETTINGS | ({"cron.database_name": "postgres"} if kind in CRON_ELSEWHERE else {})
+        self.server = Server(settings=settings, folder=folder, superuser=self.superuser)
         self.template = builder.template(self.server, "deployed", host=kind)
         self.roles: set[str] = set()
 
@@ -59,8 +64,12 @@ class Host:
             # A copy has neither what its template was set to nor its owner.
             superuser.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(*map(sql.Identifier, (name, self.owner))))
             self.roles = {row[0] for row in superuser.execute("SELECT rolname::text FROM pg_roles")}
+        cron = dsn
+        if self.kind in CRON_ELSEWHERE:
+            cron = self.server.dsn("postgres")
+            builder.move_cron(dsn, cron, self.kind)
         try:
-            yield Hosted(self.kind, make_conninfo(dsn, user=self.owner), dsn)
+            yield Hosted(self.kind, make_conninfo(dsn, user=self.owner), dsn, cron)
         finally:
             self.server.drop_database(name)
             with psycopg.connect(self.server.dsn("postgres"), autocommit=True) as superuser:

@@ -223,7 +223,8 @@ def _stop(
     everyone: bool,
     reason: str | None = None,
 ) -> tuple[dict[str, t.Any], frozenset[int], bool]:
-    """Deactivates the jobs, or parks those whose run is in flight, in one transaction that records how each of them was.
+    """Deactivates the jobs, or parks those whose run is in flight, in one transaction that records how each of them was; where
+    pg_cron is in another database that is recorded first, so that whoever runs it again, or resumes, knows.
 
     Parks the jobs of stuck runs, and with `everyone` those of all runs. Returns what the switch said, the jobs parked,
     and whether one of them has a run that is worth waiting for.
@@ -244,38 +245,51 @@ def _stop(
             reason=clean(printable(reason or ""))[:LONGEST_REASON] or None,
         )
         in_force = open_pause(ledger)
+        if session.beside() is None:
+            _switch_off(session, todo, running, in_force)
+        run.record(deactivated=[job.jobname for job in todo.jobs], stuck=[a.as_dict() for a in todo.stuck])
+    if session.beside() is not None:
+        # Within one that holds the lease.
+        with attempting("could not pause ingestion", on=session.where), session.write():
+            _switch_off(session, todo, running, in_force)
+    return switch, running, any(r.pid not in stuck for r in runs)
+
+
+def _switch_off(session: Session, todo: Plan, running: frozenset[int], in_force: Pause | None) -> None:
+    """Deactivates or parks the jobs, all or none."""
+    with session.at_cron(writing=True):
         # Read again, because the switch may have done it, though never the schedule of a parked job.
         for job in _current(session, todo.jobs):
             if job.jobid in running:
                 cron_jobs.alter(session, job, active=True, schedule=cron_jobs.NEVER)
             elif job.active or job.parked:
                 cron_jobs.alter(session, job, active=False, schedule=_original_schedule(in_force, job))
-        run.record(deactivated=[job.jobname for job in todo.jobs], stuck=[a.as_dict() for a in todo.stuck])
-    return switch, running, any(r.pid not in stuck for r in runs)
 
 
 def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan) -> tuple[State, dict[str, t.Any]]:
     """Re-enables exactly the planned jobs in one transaction, so that the scheduler never sees another set; all or
-    none. Raises NotConverged where one stays inactive."""
+    none. Raises NotConverged where one stays inactive. Where pg_cron is in another database the pause ends after that: a second
+    resume ends it."""
     switch: dict[str, t.Any] = {"called": False, "said": "the pause did not call it either"}
     with attempting("could not resume ingestion", on=session.where), session.write():
-        wanted = {job.jobid: (job.active, job.schedule) for job in cron_jobs.jobs(session)}
-        wanted |= {job.jobid: (True, _original_schedule(before.pause, job)) for job in todo.jobs}
-        if before.pause is not None and before.pause.switched:
-            switch = _call_switch(session, "resume")
-        for job in cron_jobs.jobs(session):
-            active, schedule = wanted.get(job.jobid, (job.active, job.schedule))
-            if (job.active, job.schedule) != (active, schedule):
-                cron_jobs.alter(session, job, active=active, schedule=schedule)
-        off = [job for job in _current(session, todo.jobs) if not job.active]
-        if off:
-            raise NotConverged(
-                "could not resume ingestion, so none of its jobs was resumed",
-                on=session.where,
-                said=f"still inactive after being activated: {_describe_jobs(off)}",
-                next_step="something deactivates them, such as a trigger on cron.job: stop it, then resume_ingestion.yml",
-                result={"state": before.name},
-            )
+        with session.at_cron(writing=True):
+            wanted = {job.jobid: (job.active, job.schedule) for job in cron_jobs.jobs(session)}
+            wanted |= {job.jobid: (True, _original_schedule(before.pause, job)) for job in todo.jobs}
+            if before.pause is not None and before.pause.switched:
+                switch = _call_switch(session, "resume")
+            for job in cron_jobs.jobs(session):
+                active, schedule = wanted.get(job.jobid, (job.active, job.schedule))
+                if (job.active, job.schedule) != (active, schedule):
+                    cron_jobs.alter(session, job, active=active, schedule=schedule)
+            off = [job for job in _current(session, todo.jobs) if not job.active]
+            if off:
+                raise NotConverged(
+                    "could not resume ingestion, so none of its jobs was resumed",
+                    on=session.where,
+                    said=f"still inactive after being activated: {_describe_jobs(off)}",
+                    next_step="something deactivates them, such as a trigger on cron.job: stop it, then resume_ingestion.yml",
+                    result={"state": before.name},
+                )
         if before.pause is not None:
             close_pause(ledger, run, before.pause)
         run.record(activated=[job.jobname for job in todo.jobs])

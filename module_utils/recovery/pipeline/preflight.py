@@ -20,7 +20,7 @@ from ..ledger.actions import LOOKS, MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..ledger.trust import audit
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
-from ..scout import contract, cron_jobs, row_hazards
+from ..scout import contract, cron_jobs, cron_runs, row_hazards
 from ..scout.judging import event_triggers, foreign_code, roles
 from . import refresh_gold
 from .proof import job_rights
@@ -92,7 +92,7 @@ MAY_MAKE_SCHEMAS = "SELECT pg_catalog.has_database_privilege(current_database(),
 ROLES = """
 SELECT name FROM unnest(ARRAY['pg_read_all_stats', 'pg_signal_backend', 'pg_read_all_settings']) AS name
 WHERE NOT pg_catalog.pg_has_role(name, 'USAGE')
-  AND (name <> 'pg_read_all_settings' OR EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron'))
+  AND (name <> 'pg_read_all_settings' OR %(scheduled)s)
 """
 
 #: Whether this role gets one of the connections that are kept back for operators, and how many those are; NULL before PostgreSQL 16.
@@ -407,7 +407,8 @@ def _scheduler(session: Session) -> list[Missing]:
             missing.append(Missing("pause", "an owner of its jobs whom it may become", grant))
             continue
         what = grant.removeprefix("GRANT ").partition(" TO ")[0]
-        missing.append(Missing("pause", what if " ON " in what else f"membership in {what}", grant))
+        there = f" in database {beside.facts.database}" if (beside := session.beside()) else ""
+        missing.append(Missing("pause", f"{what}{there}" if " ON " in what else f"membership in {what}", grant))
     return missing
 
 
@@ -443,7 +444,7 @@ def _reserved(session: Session) -> list[str]:
 
 def _roles(session: Session) -> list[Missing]:
     needs = {"pg_read_all_stats": "assess", "pg_read_all_settings": "assess", "pg_signal_backend": "terminate_sessions"}
-    names = [row["name"] for row in session.rows(ROLES)]
+    names = [row["name"] for row in session.rows(ROLES, scheduled=cron_runs.scheduler(session).installed)]
     return [Missing(needs[name], f"membership in {name}", roles.membership(session, name)) for name in names]
 
 
@@ -454,7 +455,7 @@ def _without_jobs(session: Session, missing: Sequence[Missing]) -> list[str]:
     if missing:
         return []
     if not cron_jobs.present(session):
-        return ["pg_cron is not installed in this database: nothing can be paused"]
+        return [f"pg_cron is not installed in this database: nothing can be paused; {cron_jobs.elsewhere(session)}"]
     try:
         with session.savepoint():
             cron_jobs.ingestion_jobs(session)

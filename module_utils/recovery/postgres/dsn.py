@@ -22,6 +22,9 @@ LIBPQ: t.Final = "libpq's environment"
 
 UNSET: t.Final = "libpq's defaults, as SCOUT_DSN is not set"
 
+#: The environment's word for the database that has pg_cron.
+CRON: t.Final = "SCOUT_CRON_DSN"
+
 NAMES_A_HOST: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE")
 NAMES_A_SERVER: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
 
@@ -39,6 +42,24 @@ def choose_dsn(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, st
         if environment.get(name):
             return environment[name], name
     return "", LIBPQ if any(environment.get(name) for name in NAMES_A_SERVER) else UNSET
+
+
+def choose_cron(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
+    """The connection string of the database that has pg_cron, and where it came from; empty where it is not named."""
+    if dsn:
+        return dsn, "scout_cron_dsn"
+    return environment.get(CRON, ""), CRON
+
+
+def completed(dsn: str, source: str, by: str, by_source: str) -> tuple[str, bool]:
+    """A connection string that leads where it says, and in what it leaves open where `by` leads, unless it names a server; and
+    whether the password of `by` is for it too, as it is where neither a server nor a role is named. Raises BadInput."""
+    own, other = parse_dsn(dsn, source), parse_dsn(by, by_source)
+    if any(own.get(name) for name in ("service", "host", "hostaddr", "port")):
+        return dsn, False
+    if own.get("user"):
+        other.pop("password", None)
+    return conninfo.make_conninfo("", **{**other, **own}), not own.get("user")
 
 
 def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:

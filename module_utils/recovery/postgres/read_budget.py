@@ -42,6 +42,7 @@ class _DeadlineSession(Session):
 
     def __init__(self, session: Session, seconds: float) -> None:
         super().__init__(session.connection, session.settings, session.facts)
+        self._session = session
         self.deadline = time.monotonic() + seconds
         self._lock = min(session.settings.lock_timeout_seconds, seconds * LOCK_SHARE)
         self._given = math.inf
@@ -65,6 +66,18 @@ class _DeadlineSession(Session):
         except BaseException:
             self._given = math.inf
             raise
+
+    def beside(self) -> Session | None:
+        """As of the session itself."""
+        return self._session.beside()
+
+    @contextlib.contextmanager
+    def at_cron(self, *, writing: bool = False) -> Generator[Session]:
+        """As in any session; beside it too each statement gets only the time that is left."""
+        with super().at_cron(writing=writing) as at:
+            if at is not self:
+                at.limit_statements(max(self.left, 0.0), lock_timeout_seconds=self._lock)
+            yield at
 
     def hurry(self, *, anew: bool = False) -> None:
         """Bounds what comes next, or raises QueryCanceled where no time is left."""

@@ -15,7 +15,17 @@ from ..core.errors import BadInput, ConnectionFailed, RecoveryError, WrongDataba
 from ..core.text import first_line
 from . import closing, loaders, lock_table
 from .driver import psycopg, rows, sql
-from .dsn import connection_advice, describe, guarded, parse_dsn, to_set, without_shells_time_zone, without_time_zone
+from .dsn import (
+    connection_advice,
+    describe,
+    guarded,
+    is_unverified,
+    parse_dsn,
+    to_set,
+    unverified,
+    without_shells_time_zone,
+    without_time_zone,
+)
 from .failures import OUT_OF_MEMORY, SET_BY, limits_named, translate, writable_again
 from .watched import PIN, Watched
 
@@ -80,6 +90,12 @@ ALONE = (
     f"BEGIN READ ONLY; {PIN}; SET LOCAL statement_timeout = {{}}; SET LOCAL lock_timeout = {{}}; {'; '.join(TIMES)}; "
 )
 
+#: By what a server is known: its copies have its system identifier, but were not started at the same moment.
+SERVER = """
+SELECT pg_catalog.pg_postmaster_start_time() AS started,
+       (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = %(database)s) AS database
+"""
+
 #: How often the first statement of a session is tried, which has the limit of its role.
 FIRST_TRIES = 20
 
@@ -105,6 +121,11 @@ class Settings:
     lock_timeout_seconds: float = 5.0
     #: Of a database that we have just made: only there may statements come outside of transactions.
     just_made: bool = False
+    #: How to reach the database that has pg_cron, where that is named besides.
+    cron: Settings | None = None
+    cron_source: str = "scout_cron_dsn"
+    #: Whether nobody works on a server of another machine that is not verified.
+    verified: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +167,9 @@ class Session:
         self.fence: Callable[[], None] | None = None
         #: Pid, start and role of the sessions that are ours; the ledger sets it, for it alone knows them.
         self.known: Callable[[], frozenset[Known]] | None = None
+        #: Ends what was opened beside it.
+        self.ending = contextlib.ExitStack()
+        self.opened_beside: Session | None = None
 
     @property
     def where(self) -> str:
@@ -265,6 +289,46 @@ class Session:
         lock = self.settings.lock_timeout_seconds if lock_timeout_seconds is None else lock_timeout_seconds
         self.connection.limit_seconds = max(seconds, lock, self.connection.limit_seconds or 0.0)
 
+    def beside(self) -> Session | None:
+        """The session with the database that has pg_cron, where that is another one of this server; opened when it is first
+        asked for. Raises ConnectionFailed, BadInput as a superuser or unverified, and WrongDatabase on another server."""
+        if self.settings.cron is None:
+            return None
+        if self.opened_beside is None or self.opened_beside.connection.closed:
+            source = self.settings.cron_source
+            other = self.ending.enter_context(open_session(self.settings.cron, source))
+            if self.settings.verified and is_unverified(other.connection.pgconn):
+                raise unverified(other.where, source)
+            here, there = (each.row(SERVER, database=self.facts.database) for each in (self, other))
+            if here != there:
+                raise WrongDatabase(
+                    f"refused to look for pg_cron on another server than that of {self.where}",
+                    on=other.where,
+                    said="they were not started at the same moment, or have not the same databases",
+                    next_step=f"point {source} at the database of the same server that has pg_cron, as {source}='dbname=postgres'",
+                )
+            if other.facts.superuser and not self.facts.superuser:
+                raise BadInput(
+                    f"refused to alter jobs as superuser {other.facts.role}",
+                    on=other.where,
+                    next_step=f"name role {self.facts.role} in {source}, or none, which is the same",
+                )
+            self.opened_beside = other
+        return None if self.opened_beside.facts.database == self.facts.database else self.opened_beside
+
+    @contextlib.contextmanager
+    def at_cron(self, *, writing: bool = False) -> Generator[Session]:
+        """Where pg_cron is: this session, in the caller's transaction; else the one beside it, in one of its own, which ends with
+        the outermost such block. Raises as beside() does."""
+        other = self.beside()
+        if other is None:
+            yield self
+        elif other.connection.is_idle:
+            with other.write() if writing else other.read():
+                yield other
+        else:
+            yield other
+
     @contextlib.contextmanager
     def savepoint(self) -> Generator[None]:
         """A part of a transaction that may fail alone."""
@@ -357,7 +421,9 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
                 with connection.pinned("SET LOCAL statement_timeout = '60s'"):
                     connection.execute(OWN_ENDS, {"names": ending})
             with _hoarder_named(connection, f"{settings.action} failed", on=describe(parts, source)):
-                yield Session(connection, settings, facts)
+                session = Session(connection, settings, facts)
+                with session.ending:
+                    yield session
     except BaseException:
         if not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
             with contextlib.suppress(psycopg.Error):

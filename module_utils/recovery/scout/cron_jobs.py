@@ -1,18 +1,20 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pg_cron's jobs of this database, seen and altered as their owner, and which of them are ingestion."""
+"""pg_cron's jobs of this database, seen and altered as their owner, and which of them are ingestion. Where pg_cron is in another
+database of the server, which scout_cron_dsn names, its own tables and functions are reached through the session beside ours."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
 from ..core.text import first_line
 from ..postgres import acting, lexer
-from ..postgres.driver import errors, psycopg, sql
+from ..postgres.driver import conninfo, errors, psycopg, sql
 from ..postgres.failures import attempting
 from . import contract
 from .judging import functions, impostors, roles, statements
@@ -35,6 +37,12 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace
                WHERE n.nspname = 'cron' AND c.relname = 'job') AS there
 """
 
+#: Which database pg_cron is in, where that may be seen.
+OF_CRON = """
+SELECT CASE WHEN pg_catalog.pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')
+            THEN current_setting('cron.database_name', true) END AS database
+"""
+
 #: Roles whose jobs we may see and alter by SET ROLE; pg_cron shows a role only its own jobs.
 OWNERS = """
 SELECT r.rolname::text AS role
@@ -46,7 +54,7 @@ ORDER BY r.rolname LIMIT 50
 
 JOBS = """
 SELECT jobid, jobname::text AS jobname, schedule, command, active, username::text AS owner
-FROM cron.job WHERE database = current_database() ORDER BY jobid
+FROM cron.job WHERE database = %(database)s ORDER BY jobid
 """
 
 POLICIES = "SELECT current_setting('row_security') AS mode"
@@ -132,45 +140,64 @@ def _becoming(session: Session) -> str:
 
 
 def present(session: Session) -> bool:
-    """Whether pg_cron's tables are in this database; those of somebody else, who only calls them so, are not."""
+    """Whether pg_cron's tables are in this database; those of somebody else, who only calls them so, are not. Raises WrongDatabase
+    where another one was named for them, and has none."""
+    if session.beside() is not None:
+        require(session)
+        return True
     return bool(session.row(HAS_CRON)["there"]) and foreign(session) is None
 
 
 def foreign(session: Session) -> WrongDatabase | None:
     """Why schema cron may not be used; None where all of it that is read or called is pg_cron's, or there is none."""
-    said, fix = impostors.of_cron(session)
+    with session.at_cron() as at:
+        said, fix = impostors.of_cron(at)
     if not said:
         return None
     return WrongDatabase(
         "refused: schema cron is not pg_cron's, so nothing here can be paused or resumed",
-        on=session.where,
+        on=at.where,
         said=f"{said}, who is no superuser, and it is no part of extension pg_cron",
-        next_step=f"look at it, then its owner or a superuser runs {fix}; where pg_cron lives in another database "
-        "(cron.database_name), connect to that one",
+        next_step=f"look at it, then its owner or a superuser runs {fix}; {elsewhere(session)}",
     )
 
 
 def require(session: Session) -> None:
-    """Raises WrongDatabase in a database without pg_cron, or with a schema that only has its name: nothing can be paused there,
-    and saying otherwise would be a lie."""
+    """Raises WrongDatabase where there is no pg_cron, here or in the database that was named for it, or a schema that only has its
+    name: nothing can be paused there, and saying otherwise would be a lie."""
     if problem := foreign(session):
         raise problem
-    if not session.row(HAS_CRON)["there"]:
-        raise WrongDatabase(
-            "refused: pg_cron is not installed in this database, so nothing here can be paused or resumed",
-            on=session.where,
-            said="cron.job does not exist",
-            next_step="connect to the database of cron.database_name, or CREATE EXTENSION pg_cron there",
-        )
+    with session.at_cron() as at:
+        there = at.row(HAS_CRON)["there"]
+    if there:
+        return
+    beside = at is not session
+    raise WrongDatabase(
+        f"refused: pg_cron is not installed in {f'the database that {session.settings.cron_source} names' if beside else 'this database'}, "
+        "so nothing here can be paused or resumed",
+        on=at.where,
+        said="cron.job does not exist",
+        next_step=elsewhere(session) + ("" if beside else "; else CREATE EXTENSION pg_cron"),
+    )
+
+
+def elsewhere(session: Session) -> str:
+    """What to do where pg_cron is in another database."""
+    named: str | None = session.row(OF_CRON)["database"]
+    if named == session.facts.database:
+        named = None
+    dbname = conninfo.make_conninfo("", dbname=named or "postgres")
+    known = f"as cron.database_name is {named}" if named else "where another database has it (cron.database_name)"
+    return f"{known}, name it: -e scout_cron_dsn={shlex.quote(dbname)}"
 
 
 def jobs(session: Session) -> list[Job]:
     """All jobs of this database that we can see, as ourselves or as a role we may become."""
     found: dict[int, Job] = {}
-    with policies(session):
-        for role in identities(session):
-            with contextlib.suppress(errors.InsufficientPrivilege), session.savepoint(), as_role(session, role):
-                for row in session.rows(JOBS):
+    with session.at_cron() as at, policies(at):
+        for role in identities(at):
+            with contextlib.suppress(errors.InsufficientPrivilege), at.savepoint(), as_role(at, role):
+                for row in at.rows(JOBS, database=session.facts.database):
                     row["jobname"] = row["jobname"] or f"job {row['jobid']}"
                     found.setdefault(row["jobid"], Job(**row))
     return [found[jobid] for jobid in sorted(found)]
@@ -189,21 +216,26 @@ def etl_owner(session: Session) -> str:
 def alter(session: Session, job: Job, *, active: bool, schedule: str) -> None:
     """Sets a job's activity and schedule through cron.alter_job, as its owner; needs no superuser. Raises a
     RecoveryError that names the job."""
-    with attempting(f"could not alter job {job.jobname}", on=session.where), as_role(session, job.owner):
-        session.execute(ALTER, jobid=job.jobid, active=active, schedule=schedule)
+    with (
+        session.at_cron(writing=True) as at,
+        attempting(f"could not alter job {job.jobname}", on=at.where),
+        as_role(at, job.owner),
+    ):
+        at.execute(ALTER, jobid=job.jobid, active=active, schedule=schedule)
 
 
 def missing_grants(session: Session, owner: str) -> list[str]:
     """The GRANTs that are missing to see and alter the jobs of this owner; of one whom nobody may be made a member of, the
     command that gives the pipeline another."""
-    if session.facts.superuser:
-        return []
-    found = session.rows(GRANTS, owner=owner, privilege=_becoming(session))
+    with session.at_cron() as at:
+        if at.facts.superuser:
+            return []
+        found = at.rows(GRANTS, owner=owner, privilege=_becoming(at))
     if not found:
         return []
     if not found[0]["member"] and roles.mighty(session, [owner]):
         return [roles.owner_of_its_own(session)]
-    role, me = sql.Identifier(owner).as_string(), sql.Identifier(session.facts.role).as_string()
+    role, me = sql.Identifier(owner).as_string(), sql.Identifier(at.facts.role).as_string()
     # Becoming the owner is enough; inheriting all that he may do would be too much.
     least = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
     grants = {

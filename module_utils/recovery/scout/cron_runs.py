@@ -31,6 +31,7 @@ SELECT clock_timestamp() AS now,
        CASE WHEN s.shown THEN current_setting('cron.launch_active_jobs', true) END AS launches,
        CASE WHEN s.shown THEN current_setting('cron.database_name', true) END AS database,
        CASE WHEN s.shown THEN current_setting('cron.timezone', true) END AS timezone,
+       current_database() AS here,
        pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE backend_type = 'pg_cron launcher') AS gone
 FROM (SELECT pg_catalog.pg_has_role(current_user, 'pg_read_all_settings', 'USAGE') AS shown) AS s
@@ -38,8 +39,8 @@ FROM (SELECT pg_catalog.pg_has_role(current_user, 'pg_read_all_settings', 'USAGE
 
 #: Jobs of these names that were moved to another database.
 ELSEWHERE = """
-SELECT jobid, jobname::text AS jobname, database::text AS database FROM cron.job
-WHERE database <> current_database() AND jobname = ANY(%(names)s) ORDER BY jobid
+SELECT jobid, jobname::text AS jobname, database::text AS database, quote_literal(%(database)s::text) AS wanted FROM cron.job
+WHERE database <> %(database)s AND jobname = ANY(%(names)s) ORDER BY jobid
 """
 
 #: The server process is the proof: the history says succeeded after the first statement of several, and
@@ -48,7 +49,7 @@ RUNS_IN_FLIGHT = """
 SELECT DISTINCT ON (a.pid) d.jobid, a.pid, d.start_time AS started_at
 FROM pg_catalog.pg_stat_activity AS a
 JOIN cron.job_run_details AS d ON d.job_pid = a.pid AND d.start_time >= a.backend_start - interval '10 seconds'
-WHERE a.datname = current_database() AND d.database = current_database()
+WHERE a.datname = %(database)s AND d.database = %(database)s
   AND a.usename = d.username AND (a.backend_type = 'pg_cron' OR a.application_name = 'pg_cron')
 ORDER BY a.pid, d.runid DESC
 """
@@ -78,6 +79,8 @@ class Scheduler:
     launches: str | None
     database: str | None
     timezone: str | None
+    #: The database that its tables are in.
+    here: str
     #: Whether it is known that no launcher is running.
     gone: bool
 
@@ -93,20 +96,18 @@ class JobRun:
 
 def scheduler(session: Session) -> Scheduler:
     """Who starts the jobs here, and what that is set to; inside a transaction."""
-    return Scheduler(**session.row(SCHEDULER))
+    with session.at_cron() as at:
+        return Scheduler(**at.row(SCHEDULER))
 
 
 def elsewhere(session: Session, names: Iterable[str]) -> list[Row]:
     """Jobs of these names in other databases (`jobid`, `jobname`, `database`), as far as one may see them."""
     found: dict[int, Row] = {}
-    with cron_jobs.policies(session):
-        for role in cron_jobs.identities(session):
-            with (
-                contextlib.suppress(errors.InsufficientPrivilege),
-                session.savepoint(),
-                cron_jobs.as_role(session, role),
-            ):
-                found |= {row["jobid"]: row for row in session.rows(ELSEWHERE, names=list(names))}
+    with session.at_cron() as at, cron_jobs.policies(at):
+        for role in cron_jobs.identities(at):
+            with contextlib.suppress(errors.InsufficientPrivilege), at.savepoint(), cron_jobs.as_role(at, role):
+                rows = at.rows(ELSEWHERE, names=list(names), database=session.facts.database)
+                found |= {row["jobid"]: row for row in rows}
     return [found[jobid] for jobid in sorted(found)]
 
 
@@ -116,7 +117,7 @@ def runs_in_flight(session: Session, of: Iterable[Job]) -> list[JobRun]:
     for _owner, jobs in by_owner(of):
         wanted = {job.jobid for job in jobs}
         with contextlib.suppress(MissingPrivilege):
-            rows = as_owners(session, jobs, RUNS_IN_FLIGHT)
+            rows = as_owners(session, jobs, RUNS_IN_FLIGHT, database=session.facts.database)
             found |= {row["pid"]: JobRun(**row) for row in rows if row["jobid"] in wanted}
     return list(found.values())
 
@@ -170,13 +171,13 @@ def as_owners(session: Session, of: Iterable[Job], query: t.LiteralString, **val
     """The rows of a query of the history as each owner of these jobs, to whom alone pg_cron shows their runs; it is given
     their `jobids`. Raises MissingPrivilege, with the GRANT, where an owner may not read it."""
     found: list[Row] = []
-    with cron_jobs.policies(session):
+    with session.at_cron() as at, cron_jobs.policies(at):
         for owner, jobs in by_owner(of):
             try:
-                with session.savepoint(), cron_jobs.as_role(session, owner):
-                    found += session.rows(query, jobids=[job.jobid for job in jobs], **values)
+                with at.savepoint(), cron_jobs.as_role(at, owner):
+                    found += at.rows(query, jobids=[job.jobid for job in jobs], **values)
             except (errors.InsufficientPrivilege, errors.UndefinedTable) as e:
-                raise _hidden(session, owner, e) from e
+                raise _hidden(at, owner, e) from e
     return found
 
 

@@ -89,7 +89,7 @@ def recovers(dsn: str, scout: Hosted, **options: Any) -> None:
     assert call("scout_ingestion", dsn, state="running", **options)["changed"]
     proof = call("scout_proof", dsn, timeout_seconds=5, **options)
     assert proof["proven"], proof
-    assert not off(scout.superuser)
+    assert not off(scout.cron)
 
 
 # The owner operates by himself

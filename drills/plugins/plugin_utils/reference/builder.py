@@ -24,7 +24,12 @@ from .server.local import Server, persistent, psql, uri
 SCHEMA = Path(__file__).parent / "schema"
 VARIANTS = ("faithful", "repaired", "deployed")
 #: Services on which nobody has a superuser: his name there, and the role that owns what is deployed.
-HOSTS = {"supabase": ("supabase_admin", "postgres"), "neon": ("cloud_admin", "neondb_owner")}
+HOSTS = {
+    "supabase": ("supabase_admin", "postgres"),
+    "neon": ("cloud_admin", "neondb_owner"),
+    "rds": ("rdsadmin", "postgres"),
+    "azure": ("azuresu", "deployer"),
+}
 TEMPLATE_AGE_SECONDS = 90
 
 # What a pipeline that ran all the time would show: rows processed within a minute of their arrival.
@@ -190,8 +195,7 @@ def _create_schema(connection: psycopg.Connection[Any], variant: str, roles: Map
             connection.execute((SCHEMA / "hosts" / f"{host}.sql").read_bytes())
         owner = sql.Identifier(roles.get("loader") or _owner(connection, variant))
         for statement in (
-            "GRANT USAGE ON SCHEMA cron TO {}",
-            "GRANT EXECUTE ON FUNCTION cron.alter_job TO {}",
+            *(() if host else ("GRANT USAGE ON SCHEMA cron TO {}", "GRANT EXECUTE ON FUNCTION cron.alter_job TO {}")),
             "CREATE SCHEMA IF NOT EXISTS scout AUTHORIZATION {}",
             "SET LOCAL ROLE {}",
         ):
@@ -225,6 +229,25 @@ def create_cron(connection: psycopg.Connection[Any]) -> None:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_cron")
     else:
         connection.execute((SCHEMA / "cron_standin.sql").read_bytes())
+
+
+def move_cron(dsn: str, to: str, host: str) -> None:
+    """Has the stand-in for pg_cron, with its jobs and their runs, in another database of the server, as that service has it; what was
+    there before is gone."""
+    with psycopg.connect(dsn) as here, psycopg.connect(to) as there:
+        there.execute("DROP SCHEMA IF EXISTS cron CASCADE")
+        there.execute((SCHEMA / "cron_standin.sql").read_bytes())
+        there.execute((SCHEMA / "hosts" / f"{host}.sql").read_bytes())
+        for table in ("cron.job", "cron.job_run_details"):
+            name = sql.Identifier(*table.split("."))
+            with (
+                here.cursor().copy(sql.SQL("COPY {} TO STDOUT").format(name)) as source,
+                there.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(name)) as sink,
+            ):
+                for part in source:
+                    sink.write(part)
+        there.execute("SELECT setval('cron.jobid_seq', 100), setval('cron.runid_seq', 1000000)")
+        here.execute("DROP SCHEMA cron CASCADE")
 
 
 def may_schedule(connection: psycopg.Connection[Any]) -> bool:

@@ -235,7 +235,7 @@ def unproved(found: Sequence[tuple[Job, str]], elsewhere: Sequence[Mapping[str, 
     if elsewhere:
         row = elsewhere[0]
         said = f"{row['jobname']} runs in database {row['database']} and not in this one, so nothing loads here"
-        step = f"SELECT cron.alter_job({row['jobid']}, database => current_database()::text)"
+        step = f"SELECT cron.alter_job({row['jobid']}, database => {row['wanted']})"
         return [Verdict(str(row["jobname"]), LOAD, RUN, FAILED, said, next_step=step)]
     said = f"no job calls {contract.names().load_function}, so nothing loads"
     return [Verdict(load, LOAD, RUN, FAILED, said, next_step=f"schedule {load} again: SELECT cron.schedule(…)")]

@@ -72,8 +72,7 @@ TAKEN: t.LiteralString = """
 """
 #: Connection limits are not those of the background workers of pg_cron.
 LOGIN: t.LiteralString = f"""
-SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_cron')
-       AND coalesce((SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.use_background_workers'), 'on') = 'on' AS workers,
+SELECT %(real)s AND coalesce((SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.use_background_workers'), 'on') = 'on' AS workers,
        r.rolcanlogin AS logs_in, r.rolsuper AS superuser, r.rolconnlimit AS role_limit, d.datconnlimit AS database_limit,
        d.datallowconn AS connects, pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT') AS may_connect,
        d.datname::text AS database,
@@ -206,7 +205,7 @@ def why_silent(session: Session, *, certain: bool = False) -> str:
         found = cron_runs.scheduler(session)
     if found.launches == "off":
         return "cron.launch_active_jobs is off"
-    if found.database not in (None, session.facts.database):
+    if found.database not in (None, found.here):
         return f"pg_cron starts the jobs of database {found.database}"
     return "no pg_cron launcher is running" if found.gone and not certain else ""
 
@@ -279,7 +278,7 @@ def becomes(session: Session, owner: str) -> Setting | None:
 
 def obstacle(session: Session, owner: str) -> tuple[str, str] | None:
     """Why the scheduler cannot open a session as this role, and the statement that changes it; inside a transaction."""
-    found = session.rows(LOGIN, owner=owner)
+    found = session.rows(LOGIN, owner=owner, real=cron_runs.scheduler(session).installed)
     if not found:
         return f"role {owner} does not exist", f"CREATE ROLE {sql.Identifier(owner).as_string()} LOGIN"
     row = found[0]

@@ -140,6 +140,10 @@ def jobs(session: Session, found: Situation) -> Iterator[Obstacle]:
     if about and (problem := cron_jobs.foreign(session)):
         yield Obstacle("owner", next(iter(about.values())), problem.said or "", problem.next_step or "")
         return
+    if about and (beside := session.beside()):
+        said = f"its job is in database {beside.facts.database}, where it cannot be rolled back together with the schema"
+        yield Obstacle("owner", next(iter(about.values())), said, "give it back what it had, with cron.alter_job there")
+        return
     for owner, key in about.items():
         for grant in cron_jobs.missing_grants(session, owner):
             said = f"a right to change the jobs of {owner} is missing"

@@ -184,7 +184,7 @@ def _address(session: Session) -> Settings:
     here = {keyword: value for keyword, value in pg_dump.address(session).items() if value}
     password = here.pop("password", None)
     dsn = conninfo.make_conninfo(session.settings.dsn, **here)
-    return dataclasses.replace(session.settings, dsn=dsn, password=password, action="rehearse")
+    return dataclasses.replace(session.settings, dsn=dsn, password=password, action="rehearse", cron=None)
 
 
 @contextlib.contextmanager

@@ -331,6 +331,13 @@ def _refuse_planted(session: Session, way: Way) -> None:
     kinds = {step.key.partition(":")[0] for step in way.plan.all_steps}
     if "cron_job" in kinds:
         cron_jobs.require(session)
+        if (beside := session.beside()) is not None:
+            raise NotConverged(
+                "refused to roll back jobs that are not in this database",
+                on=session.where,
+                said=f"pg_cron is in database {beside.facts.database}, which no transaction of ours can change together with this one",
+                next_step="give the jobs back what they had with cron.alter_job there, then run the same command again",
+            )
     if "migration" in kinds:
         table = way.target.scope.migrations_table
         schema, name = database_level.identifier(session, table, "migrations_table", (2,))

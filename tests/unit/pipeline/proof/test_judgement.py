@@ -111,9 +111,9 @@ def test_what_each_job_is_for() -> None:
         ([(job(), LOAD)], [], None, ""),
         ([(job(active=False), LOAD)], [], "bronze-to-silver-etl is inactive, so nothing loads",
          "SELECT cron.alter_job(1, active => true)"),
-        ([], [{"jobname": "bronze-to-silver-etl", "jobid": 4, "database": "other"}],
+        ([], [{"jobname": "bronze-to-silver-etl", "jobid": 4, "database": "other", "wanted": "'scout'"}],
          "bronze-to-silver-etl runs in database other and not in this one, so nothing loads here",
-         "SELECT cron.alter_job(4, database => current_database()::text)"),
+         "SELECT cron.alter_job(4, database => 'scout')"),
         ([(job("smart-gold-refresh"), GOLD)], [], "no job calls scout.load_silver_from_bronze, so nothing loads", "schedule"),
     ],
 )  # fmt: skip

@@ -1,0 +1,204 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pg_cron in database `postgres` and Scout in another one, as on RDS, Aurora and Cloud SQL: its jobs through scout_cron_dsn."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
+from tests.integration.hosted.test_owner_and_operator import EVERYTHING, broken, recovers
+from tests.integration.modules import JOB_RUN, call, connect, fingerprint, jobs, off, one
+from tests.scout.hosted import Hosted
+
+pytestmark = pytest.mark.parametrize("hosted", ["rds"], indirect=True)
+__all__ = ["broken"]
+
+OPEN = "SELECT count(*) FROM scout_ops.pauses WHERE resumed_at IS NULL"
+THERE: dict[str, Any] = {"cron_dsn": "dbname=postgres", "allow_owner": True}
+
+
+def test_without_it_nothing_is_paused_and_the_option_is_named(hosted: Hosted) -> None:
+    before = fingerprint(hosted.superuser), fingerprint(hosted.cron)
+    said = call("scout_ingestion", hosted.owner, state="paused", allow_owner=True)
+    assert said["msg"].startswith("refused: pg_cron is not installed in this database"), said
+    assert said["error"]["next_step"].startswith(
+        "as cron.database_name is postgres, name it: -e scout_cron_dsn=dbname=postgres"
+    )
+    found = call("scout_preflight_info", hosted.owner, actions=EVERYTHING, allow_owner=True)
+    assert any("nothing can be paused; as cron.database_name is postgres" in text for text in found["warnings"]), found
+    assert (fingerprint(hosted.superuser), fingerprint(hosted.cron)) == before
+
+
+def test_the_owner_recovers_and_a_second_run_changes_nothing(broken: Hosted) -> None:
+    found = call("scout_preflight_info", broken.owner, actions=EVERYTHING, **THERE)
+    assert found["missing"] == []
+    assert not any("paused" in text for text in found["warnings"]), found["warnings"]
+    assessed = call("scout_health_info", broken.owner, **THERE)
+    assert assessed["verdict"] == "failing", assessed
+    before = jobs(broken.cron)
+    assert before
+    looked = call("scout_ingestion", broken.owner, state="paused", check=True, **THERE)
+    assert looked["changed"]
+    assert jobs(broken.cron) == before
+    recovers(broken.owner, broken, **THERE)
+    assert jobs(broken.cron) == before
+    assert not call("scout_ingestion", broken.owner, state="running", **THERE)["changed"]
+    assert call("scout_ingestion", broken.owner, state="paused", **THERE)["changed"]
+    paused = jobs(broken.cron)
+    assert off(broken.cron)
+    assert not call("scout_ingestion", broken.owner, state="paused", **THERE)["changed"]
+    assert jobs(broken.cron) == paused
+
+
+def kill_at_cron(dsn: str, state: str, *, altered: bool) -> None:
+    """A pause or a resume whose process is gone at once before it alters the jobs in the other database, or right after that."""
+    if (pid := os.fork()) == 0:
+        with contextlib.suppress(BaseException):
+            at_cron = Session.at_cron
+
+            @contextlib.contextmanager
+            def dying(self: Session, *, writing: bool = False) -> Iterator[Session]:
+                beside = self.beside()
+                outermost = writing and beside is not None and beside.connection.is_idle
+                if outermost and not altered:
+                    os._exit(9)
+                with at_cron(self, writing=writing) as at:
+                    yield at
+                if outermost:
+                    os._exit(9)
+
+            Session.at_cron = dying  # type: ignore[method-assign]
+            call("scout_ingestion", dsn, state=state, ledger="required", **THERE)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+
+
+def test_whoever_is_killed_between_the_databases_runs_it_again(
+    hosted: Hosted, subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a pause alters is recorded before, and a pause ends after all is as it was: so each can be run again, and the other too."""
+    monkeypatch.setattr(pause_resume, "TICK_SECONDS", 0.0)
+    with connect(hosted.cron) as superuser:
+        superuser.execute("UPDATE cron.job SET active = false WHERE jobname = 'product-linking'")
+    before = jobs(hosted.cron)
+
+    def became(state: str) -> list[tuple[Any, ...]]:
+        result = call("scout_ingestion", hosted.owner, state=state, ledger="required", **THERE)
+        assert not result.get("failed"), result
+        assert result["state"] == state
+        assert one(hosted.superuser, OPEN) == (1 if state == "paused" else 0)
+        return jobs(hosted.cron)
+
+    paused = became("paused")
+    assert paused != before
+    assert became("running") == before
+    for altered in (False, True):
+        for first, then in itertools.product(("paused", "running"), repeat=2):
+            with subtests.test(killed=first, altered=altered, then=then):
+                if first == "running":
+                    became("paused")
+                kill_at_cron(hosted.owner, first, altered=altered)
+                # A pause is known to the ledger wherever it, or the end of it, was broken off.
+                assert one(hosted.superuser, OPEN) == 1
+                assert jobs(hosted.cron) == (paused if altered == (first == "paused") else before)
+                assert became(then) == (paused if then == "paused" else before)
+                assert became("running") == before
+    assert not call("scout_ingestion", hosted.owner, state="running", ledger="required", **THERE)["changed"]
+
+
+def test_a_run_in_flight_parks_its_job_and_a_kill_does_not_lose_its_schedule(hosted: Hosted) -> None:
+    before = jobs(hosted.cron)
+    running = psycopg.connect(hosted.owner, application_name="pg_cron")
+    with connect(hosted.cron) as superuser:
+        superuser.execute(JOB_RUN, [running.info.backend_pid, "bronze-to-silver-etl"])
+    running.execute("SELECT 1")
+    kill_at_cron(hosted.owner, "paused", altered=True)
+    assert {row[2] for row in jobs(hosted.cron) if row[1] == "bronze-to-silver-etl"} == {"0 0 30 2 *"}
+    running.close()
+    assert call("scout_ingestion", hosted.owner, state="paused", ledger="required", **THERE)["state"] == "paused"
+    assert [row[2] for row in jobs(hosted.cron)] == [row[2] for row in before]
+    assert call("scout_ingestion", hosted.owner, state="running", ledger="required", **THERE)["state"] == "running"
+    assert jobs(hosted.cron) == before
+
+
+def test_a_wrong_second_dsn_is_refused_by_its_name(hosted: Hosted, pg_server: Server, subtests: pytest.Subtests) -> None:
+    empty = f"{conninfo_to_dict(hosted.superuser)['dbname']}_empty"
+    with connect(hosted.superuser) as superuser:
+        superuser.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(empty)))
+    try:
+        before = fingerprint(hosted.superuser), fingerprint(hosted.cron)
+        for dsn, says in {
+            f"dbname={empty}": "pg_cron is not installed in the database that scout_cron_dsn names",
+            # A database of the same name is on it, but not the same database.
+            pg_server.dsn("postgres", user="postgres"): "refused to look for pg_cron on another server than that of ",
+            "dbname=nowhere": "could not open a session on nowhere on ",
+            "postgresql://h:p@ss@host/x": "scout_cron_dsn is ambiguous",
+            "host": "scout_cron_dsn is neither a libpq URI",
+            "dbname=postgres user=rdsadmin": "refused to alter jobs as superuser rdsadmin",
+        }.items():
+            for name, options in (
+                ("scout_preflight_info", {"actions": ["pause"]}),
+                ("scout_ingestion", {"state": "paused"}),
+                ("scout_proof", {"timeout_seconds": 1}),
+            ):
+                with subtests.test(dsn=says, module=name):
+                    said = call(name, hosted.owner, cron_dsn=dsn, allow_owner=True, **options)
+                    assert said["failed"], said
+                    assert says in said["msg"], said["msg"]
+                    assert "scout_cron_dsn" in said["msg"] + said["error"]["next_step"]
+                    assert "p@ss" not in str(said)
+        # Who only looks sees the rest, and not that the jobs were fine.
+        looked = call("scout_health_info", hosted.owner, cron_dsn=f"dbname={empty}")
+        assert looked["verdict"] not in ("healthy", "paused"), looked
+        assert (fingerprint(hosted.superuser), fingerprint(hosted.cron)) == before
+    finally:
+        with connect(hosted.superuser) as superuser:
+            superuser.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(empty)))
+
+
+def test_the_environment_names_it_and_the_same_database_is_this_one(
+    hosted: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCOUT_CRON_DSN", make_conninfo(hosted.owner, dbname="postgres"))
+    assert call("scout_ingestion", hosted.owner, state="paused", check=True, allow_owner=True)["changed"]
+    monkeypatch.setenv("SCOUT_CRON_DSN", hosted.owner)
+    said = call("scout_ingestion", hosted.owner, state="paused", check=True, allow_owner=True)
+    assert said["msg"].startswith("refused: pg_cron is not installed in this database"), said["msg"]
+
+
+def test_a_release_is_captured_with_its_jobs_and_a_change_of_them_is_not_rolled_back(hosted: Hosted) -> None:
+    """No transaction spans two databases: a schema is rolled back, and where a job has to be too nothing is."""
+    captured = call("scout_capture", hosted.owner, release="good", **THERE)
+    assert not captured.get("failed"), captured
+    with connect(hosted.owner) as migration:
+        migration.execute("ALTER TABLE scout.alerts ADD COLUMN loyalty text")
+    with connect(hosted.cron) as superuser:
+        superuser.execute("UPDATE cron.job SET schedule = '*/7 * * * *' WHERE jobname = 'product-linking'")
+    before = fingerprint(hosted.cron)
+    for check in (True, False):
+        said = call("scout_rollback", hosted.owner, check=check, release="good", rehearse=False, **THERE)
+        assert check or said["failed"], said
+        assert "its job is in database postgres, where it cannot be rolled back together with the schema" in str(said)
+    assert fingerprint(hosted.cron) == before
+    assert one(hosted.superuser, "SELECT count(*) FROM pg_attribute WHERE attname = 'loyalty'") == 1
+    with connect(hosted.cron) as superuser:
+        superuser.execute("UPDATE cron.job SET schedule = '*/5 * * * *' WHERE jobname = 'product-linking'")
+    assert call("scout_ingestion", hosted.owner, state="paused", ledger="required", **THERE)["changed"]
+    paused = jobs(hosted.cron)
+    done = call("scout_rollback", hosted.owner, release="good", rehearse=False, **THERE)
+    assert not done.get("failed"), done
+    assert jobs(hosted.cron) == paused
+    assert one(hosted.superuser, "SELECT count(*) FROM pg_attribute WHERE attname = 'loyalty'") == 0
