@@ -154,8 +154,13 @@ GRANT UPDATE, DELETE ON scout.bronze_events_dlq TO :"role";
 \else
   GRANT :"owner" TO :"role";
 \endif
-GRANT USAGE ON SCHEMA cron TO :"owner";
-GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean) TO :"owner";
+SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'cron') AS has_cron \gset
+\if :has_cron
+  GRANT USAGE ON SCHEMA cron TO :"owner";
+  GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean) TO :"owner";
+\else
+  \warn 'pg_cron is not in this database: preflight.yml with -e scout_cron_dsn=... names what to grant where it is'
+\endif
 
 -- Roll back to a captured release, which alters, drops and creates what the owner owns.
 \if :{?rollback}
@@ -202,7 +207,7 @@ FROM (
     SELECT name, NOT :'is_plain'::boolean OR pg_has_role(name, 'MEMBER WITH ADMIN OPTION') OR NOT :'chooses_inheritance'::boolean AS may
     FROM (SELECT rolname::text AS name FROM pg_roles) AS known
     WHERE name IN ('pg_read_all_stats', 'pg_signal_backend')
-       OR name = 'pg_read_all_settings' AND EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')
+       OR name = 'pg_read_all_settings' AND (NOT :'has_cron'::boolean OR EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron'))
        OR name = 'pg_use_reserved_connections' AND (NOT :'is_plain'::boolean OR pg_has_role(name, 'MEMBER WITH ADMIN OPTION'))
 ) AS r
 WHERE NOT pg_has_role(:'role', name, 'USAGE')

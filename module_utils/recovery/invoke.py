@@ -22,7 +22,7 @@ from .core.text import visible_in
 from .ledger import actions, bootstrap, ledger, open_incident, pauses
 from .ledger.controller import Controller, this_controller
 from .postgres import dsn as dsns
-from .postgres.driver import psycopg, require
+from .postgres.driver import conninfo, psycopg, require
 from .postgres.dsn import choose_dsn, parse_dsn, to_set
 from .postgres.failures import translate
 from .postgres.session import POOLED, Settings, check_incident, open_session
@@ -282,10 +282,11 @@ def _with_cron(settings: Settings, source: str, params: Params) -> Settings:
     given, cron_source = dsns.choose_cron(params["cron_dsn"], os.environ)
     if not given:
         return settings
-    dsn, trusted = dsns.completed(given, cron_source, settings.dsn, source)
+    parts, same = dsns.completed(given, cron_source, settings.dsn, source, os.environ)
     if settings.verified:
-        dsns.require_verified(parse_dsn(dsn, cron_source), cron_source, os.environ)
-    cron = dataclasses.replace(settings, dsn=dsn, password=settings.password if trusted else None)
+        dsns.require_verified(parts, cron_source, os.environ)
+    dsn = conninfo.make_conninfo("", **parts)
+    cron = dataclasses.replace(settings, dsn=dsn, password=settings.password if same else None)
     return dataclasses.replace(settings, cron=cron, cron_source=cron_source)
 
 

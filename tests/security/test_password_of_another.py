@@ -87,6 +87,19 @@ def test_the_password_of_the_environments_server_goes_to_no_other(
     assert SECRET not in str(refused)
 
 
+def test_the_server_that_is_named_for_pg_cron_gets_no_password_of_scouts(
+    evil: Evil, scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the option's nor the environment's, although nothing there says whose that is."""
+    monkeypatch.setenv("PGPASSWORD", SECRET)
+    dsn = f"{evil.dsn} require_auth=password,md5"
+    refused = call("scout_ingestion", scout_db, state="paused", check=True, password=SECRET, cron_dsn=dsn)
+    assert refused["failed"], refused
+    assert "scout_cron_dsn" in refused["msg"]
+    assert evil.told == b""
+    assert SECRET not in str(refused)
+
+
 def inventory(folder: Path, dsn: str, password: str) -> str:
     """Of one host."""
     host = {"scout_dsn": dsn, "scout_password": password, "server": "db1.example.org"}

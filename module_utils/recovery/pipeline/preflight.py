@@ -404,7 +404,8 @@ def _scheduler(session: Session) -> list[Missing]:
     missing: list[Missing] = []
     for grant in (grant for owner in sorted(owners) for grant in cron_jobs.missing_grants(session, owner)):
         if not grant.startswith("GRANT "):
-            missing.append(Missing("pause", "an owner of its jobs whom it may become", grant))
+            what = "cron.alter_job" if "cron.alter_job" in grant else "an owner of its jobs whom it may become"
+            missing.append(Missing("pause", what, grant))
             continue
         what = grant.removeprefix("GRANT ").partition(" TO ")[0]
         there = f" in database {beside.facts.database}" if (beside := session.beside()) else ""

@@ -51,15 +51,21 @@ def choose_cron(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, s
     return environment.get(CRON, ""), CRON
 
 
-def completed(dsn: str, source: str, by: str, by_source: str) -> tuple[str, bool]:
-    """A connection string that leads where it says, and in what it leaves open where `by` leads, unless it names a server; and
-    whether the password of `by` is for it too, as it is where neither a server nor a role is named. Raises BadInput."""
+def completed(
+    dsn: str, source: str, by: str, by_source: str, environment: Mapping[str, str]
+) -> tuple[dict[str, t.Any], bool]:
+    """The parts of a connection string that leads where it says, and in what it leaves open where `by` leads, unless it names a
+    server; and whether that is the same role of the same server, whose password is its own too. No other server gets any that it
+    does not name. Raises BadInput."""
     own, other = parse_dsn(dsn, source), parse_dsn(by, by_source)
-    if any(own.get(name) for name in ("service", "host", "hostaddr", "port")):
-        return dsn, False
-    if own.get("user"):
-        other.pop("password", None)
-    return conninfo.make_conninfo("", **{**other, **own}), not own.get("user")
+    names_one = any(own.get(name) for name in ("service", "host", "hostaddr", "port"))
+    parts = own if names_one else {**{name: value for name, value in other.items() if name != "password"}, **own}
+    here = servers(parts, environment) == servers(other, environment)
+    same = here and parts.get("user") == other.get("user")
+    if not parts.get("password") and (not here or (same and other.get("password"))):
+        # Nothing at all, but not nothing said, for which libpq would take that of the environment.
+        parts["password"] = other["password"] if same else ""
+    return parts, same
 
 
 def parse_dsn(dsn: str, source: str) -> dict[str, t.Any]:

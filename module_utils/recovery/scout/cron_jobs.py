@@ -64,15 +64,18 @@ ALTER = """
 SELECT cron.alter_job(job_id => %(jobid)s, schedule => %(schedule)s, active => %(active)s)
 """
 
-#: What it takes to alter an owner's jobs: to become the owner, who may enter the schema and execute the function.
+#: What it takes to alter an owner's jobs: to become the owner, who may enter the schema and execute the function; and whether
+#: anybody but a superuser may grant that.
 GRANTS = """
 SELECT pg_catalog.pg_has_role(session_user, r.oid, %(privilege)s) AS member,
        pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AS usage,
        pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE') AS execute,
-       p.oid::regprocedure::text AS alter_job
+       p.oid::regprocedure::text AS alter_job,
+       EXISTS (SELECT FROM pg_catalog.pg_roles AS o WHERE o.oid = p.proowner AND NOT o.rolsuper)
+       OR EXISTS (SELECT FROM pg_catalog.aclexplode(p.proacl) AS a WHERE a.is_grantable AND a.grantee <> p.proowner) AS grantable
 FROM pg_catalog.pg_roles AS r
 CROSS JOIN pg_catalog.pg_namespace AS n
-JOIN pg_catalog.pg_proc AS p ON p.pronamespace = n.oid AND p.proname = 'alter_job'
+LEFT JOIN pg_catalog.pg_proc AS p ON p.pronamespace = n.oid AND p.proname = 'alter_job'
 WHERE r.rolname = %(owner)s AND n.nspname = 'cron'
 """
 
@@ -226,7 +229,7 @@ def alter(session: Session, job: Job, *, active: bool, schedule: str) -> None:
 
 def missing_grants(session: Session, owner: str) -> list[str]:
     """The GRANTs that are missing to see and alter the jobs of this owner; of one whom nobody may be made a member of, the
-    command that gives the pipeline another."""
+    command that gives the pipeline another; and where nobody can grant it, or pg_cron cannot do it, what is to be done instead."""
     with session.at_cron() as at:
         if at.facts.superuser:
             return []
@@ -234,14 +237,27 @@ def missing_grants(session: Session, owner: str) -> list[str]:
     if not found:
         return []
     if not found[0]["member"] and roles.mighty(session, [owner]):
+        if at is not session:
+            return [
+                f"give the jobs of {owner} to the owner of the tables, who makes them anew in database {at.facts.database} with "
+                f"cron.schedule_in_database(…, '{session.facts.database}'), or operate as {owner} himself"
+            ]
         return [roles.owner_of_its_own(session)]
     role, me = sql.Identifier(owner).as_string(), sql.Identifier(at.facts.role).as_string()
     # Becoming the owner is enough; inheriting all that he may do would be too much.
     least = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
+    row, service = found[0], roles.service(session)
+    if row["alter_job"] is None:
+        return ["ALTER EXTENSION pg_cron UPDATE, as its owner: it has no cron.alter_job yet"]
+    if service and not (row["execute"] or row["grantable"]):
+        return [
+            f"ask the support of {service} for EXECUTE ON FUNCTION cron.alter_job, which nobody there may grant: until then only "
+            f"{owner} himself stops a job, with cron.unschedule"
+        ]
     grants = {
-        f"GRANT {role} TO {me}{least}": found[0]["member"],
-        f"GRANT USAGE ON SCHEMA cron TO {role}": found[0]["usage"],
-        f"GRANT EXECUTE ON FUNCTION {found[0]['alter_job']} TO {role}": found[0]["execute"],
+        f"GRANT {role} TO {me}{least}": row["member"],
+        f"GRANT USAGE ON SCHEMA cron TO {role}": row["usage"],
+        f"GRANT EXECUTE ON FUNCTION {row['alter_job']} TO {role}": row["execute"],
     }
     return [grant for grant, there in grants.items() if not there]
 

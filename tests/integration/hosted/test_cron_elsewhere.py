@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
-from tests.integration.hosted.test_owner_and_operator import EVERYTHING, broken, recovers
+from tests.integration.hosted.test_owner_and_operator import EVERYTHING, broken, done, recovers, run
 from tests.integration.modules import JOB_RUN, call, connect, fingerprint, jobs, off, one
 from tests.scout.hosted import Hosted
 
@@ -202,3 +202,30 @@ def test_a_release_is_captured_with_its_jobs_and_a_change_of_them_is_not_rolled_
     assert not done.get("failed"), done
     assert jobs(hosted.cron) == paused
     assert one(hosted.superuser, "SELECT count(*) FROM pg_attribute WHERE attname = 'loyalty'") == 0
+
+
+def test_an_operator_is_named_what_he_lacks_there_and_recovers(broken: Hosted) -> None:
+    """Of one's own server, where a superuser runs the scripts of docs/ and gives the jobs to the owner that they make."""
+    done(broken.superuser, "pipeline_owner.sql")
+    made = run(broken.superuser, "operator_role.sql")
+    assert made.returncode == 0, made
+    assert "pg_cron is not in this database" in made.stderr
+    dsn, there = broken.of("scout_operator"), {"cron_dsn": THERE["cron_dsn"]}
+    said = call("scout_ingestion", dsn, state="paused", **there)
+    assert "GRANT postgres" not in str(said)
+    with connect(broken.cron) as superuser:
+        superuser.execute("REVOKE ALL ON SCHEMA cron FROM PUBLIC")
+        superuser.execute("UPDATE cron.job SET username = 'scout_owner'")
+        superuser.execute("UPDATE cron.job_run_details SET username = 'scout_owner'")
+    found = call("scout_preflight_info", dsn, actions=["pause", "drain", "refresh_gold"], required=False, **there)
+    assert {each["what"] for each in found["missing"]} == {
+        "USAGE ON SCHEMA cron in database postgres",
+        "EXECUTE ON FUNCTION cron.alter_job(bigint,text,text,text,text,boolean) in database postgres",
+    }
+    refused = call("scout_ingestion", dsn, state="paused", **there)
+    assert refused["error"]["next_step"].startswith("in database postgres: GRANT USAGE ON SCHEMA cron TO "), refused
+    with connect(broken.cron) as superuser:
+        for each in found["missing"]:
+            superuser.execute(each["grant"])
+    assert call("scout_preflight_info", dsn, actions=["pause", "drain", "refresh_gold"], **there)["missing"] == []
+    recovers(dsn, broken, **there)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
@@ -14,6 +15,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres i
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import (
     UNSET,
     choose_dsn,
+    completed,
     connection_advice,
     describe,
     parse_dsn,
@@ -68,6 +70,27 @@ def test_where_nothing_says_which_database_the_advice_is_to_say_so() -> None:
 )
 def test_choose_dsn(dsn: str | None, environment: dict[str, str], expected: tuple[str, str]) -> None:
     assert choose_dsn(dsn, environment) == expected
+
+
+MAIN = "host=a port=6 dbname=scout user=me password=hers sslmode=require"
+
+
+@pytest.mark.parametrize(
+    ("dsn", "expected", "same"),
+    [
+        ("dbname=postgres", "host=a port=6 dbname=postgres user=me password=hers sslmode=require", True),
+        # Named whole, as it is the same role of the same server.
+        ("postgresql://me@a:6/postgres", "host=a port=6 dbname=postgres user=me password=hers", True),
+        ("postgresql://me:own@a:6/postgres", "host=a port=6 dbname=postgres user=me password=own", True),
+        ("dbname=postgres user=other", "host=a port=6 dbname=postgres user=other sslmode=require", False),
+        ("port=7 user=me", "port=7 user=me password=''", False),
+        ("host=b user=me password=own", "host=b user=me password=own", False),
+    ],
+)
+def test_the_second_connection_is_as_the_first_and_no_other_server_gets_its_password(
+    dsn: str, expected: str, same: bool
+) -> None:
+    assert completed(dsn, "scout_cron_dsn", MAIN, "scout_dsn", {}) == (conninfo.conninfo_to_dict(expected), same)
 
 
 @pytest.mark.parametrize(

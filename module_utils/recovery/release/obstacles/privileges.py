@@ -142,7 +142,9 @@ def jobs(session: Session, found: Situation) -> Iterator[Obstacle]:
         return
     if about and (beside := session.beside()):
         said = f"its job is in database {beside.facts.database}, where it cannot be rolled back together with the schema"
-        yield Obstacle("owner", next(iter(about.values())), said, "give it back what it had, with cron.alter_job there")
+        for key in about.values():
+            then = f"in database {beside.facts.database}, have {key.partition(':')[2]} as the capture has it, with cron.alter_job"
+            yield Obstacle("owner", key, said, f"{then}; then run the same command again")
         return
     for owner, key in about.items():
         for grant in cron_jobs.missing_grants(session, owner):
