@@ -82,7 +82,9 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namesp
 """
 
 #: What is to be run where pg_cron is.
-COMMANDS_OF_CRON: t.Final = re.compile(r"\bcron\.(?:alter_job|schedule|unschedule|job_run_details TO)\b|ON SCHEMA cron\b")
+COMMANDS_OF_CRON: t.Final = re.compile(
+    r"\bcron\.(?:alter_job|schedule|unschedule|job_run_details TO)\b|ON SCHEMA cron\b"
+)
 #: Results of what keeps the record of an incident.
 SAYS_WHAT_IS_OVERDUE: t.Final = ("incident", "incident_info")
 #: What works without a database, and compares with its ledger where one is named by scout_dsn, SCOUT_DSN or PGURI.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
@@ -16,6 +17,8 @@ from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 from tests.integration.hosted.test_owner_and_operator import done as handed_over
 from tests.integration.hosted.test_owner_and_operator import operator
+from tests.integration.modules import fingerprint
+from tests.integration.modules import jobs as jobs_of
 from tests.integration.outcomes import scout_tables
 from tests.integration.pooler import opened
 from tests.scout.hosted import Hosted
@@ -116,3 +119,35 @@ def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
     assert pipeline.active_jobs() == jobs
     done("acceptance_gate")
     assert pipeline.unaccounted(events) == []
+
+
+@pytest.mark.parametrize("hosted", ["rds"], indirect=True)
+def test_a_reset_where_pg_cron_is_in_another_database(hosted: Hosted, stage: Stage) -> None:
+    """As an inventory has it: the jobs are paused and resumed there, and a second run changes nothing in either database."""
+    host = {"scout_dsn": hosted.owner, "scout_cron_dsn": "dbname=postgres", "scout_allow_owner": True}
+    inventory = stage.home / "hosts.yml"
+    inventory.write_text(yaml.safe_dump({"scout": {"hosts": {"luzon": host}}}))
+    before, events = jobs_of(hosted.cron), Pipeline(hosted.superuser).one(EVENTS)
+    library.backlog(hosted.superuser, 50)
+    for kind in POISONS:
+        library.poison_event(hosted.superuser, kind)
+    library.gold_stale(hosted.superuser)
+
+    def done(playbook: str, *words: str) -> Played:
+        played = stage.play(playbook, None, "-i", str(inventory), *words)
+        assert played.rc == 0, played.text
+        return played
+
+    assert "nothing is missing" in done("preflight").summary
+    checked = fingerprint(hosted.superuser), fingerprint(hosted.cron)
+    done("emergency_reset", "--check")
+    assert (fingerprint(hosted.superuser), fingerprint(hosted.cron)) == checked
+    reset = done("emergency_reset")
+    assert len(reset.result["poison"]) == len(POISONS)
+    assert reset.result["ingestion"] == "running"
+    assert jobs_of(hosted.cron) == before
+    healthy = scout_tables(hosted.superuser)
+    again = done("emergency_reset")
+    assert "did nothing: no change was needed" in again.summary
+    assert (scout_tables(hosted.superuser), jobs_of(hosted.cron)) == (healthy, before)
+    assert Pipeline(hosted.superuser).unaccounted(events) == []

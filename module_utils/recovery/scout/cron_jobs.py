@@ -238,22 +238,18 @@ def missing_grants(session: Session, owner: str) -> list[str]:
         return []
     if not found[0]["member"] and roles.mighty(session, [owner]):
         if at is not session:
-            return [
-                f"give the jobs of {owner} to the owner of the tables, who makes them anew in database {at.facts.database} with "
-                f"cron.schedule_in_database(…, '{session.facts.database}'), or operate as {owner} himself"
-            ]
+            made = f"cron.schedule_in_database(…, '{session.facts.database}')"
+            return [f"have the owner of the tables make the jobs of {owner} anew with {made}, or operate as {owner}"]
         return [roles.owner_of_its_own(session)]
     role, me = sql.Identifier(owner).as_string(), sql.Identifier(at.facts.role).as_string()
     # Becoming the owner is enough; inheriting all that he may do would be too much.
     least = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
-    row, service = found[0], roles.service(session)
+    row = found[0]
     if row["alter_job"] is None:
         return ["ALTER EXTENSION pg_cron UPDATE, as its owner: it has no cron.alter_job yet"]
-    if service and not (row["execute"] or row["grantable"]):
-        return [
-            f"ask the support of {service} for EXECUTE ON FUNCTION cron.alter_job, which nobody there may grant: until then only "
-            f"{owner} himself stops a job, with cron.unschedule"
-        ]
+    if not (row["execute"] or row["grantable"]) and (service := roles.service(session)):
+        asked = f"ask the support of {service} for EXECUTE ON FUNCTION cron.alter_job, which nobody there may grant"
+        return [f"{asked}: until then only {owner} himself stops a job, with cron.unschedule"]
     grants = {
         f"GRANT {role} TO {me}{least}": row["member"],
         f"GRANT USAGE ON SCHEMA cron TO {role}": row["usage"],

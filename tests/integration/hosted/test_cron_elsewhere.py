@@ -134,7 +134,9 @@ def test_a_run_in_flight_parks_its_job_and_a_kill_does_not_lose_its_schedule(hos
     assert jobs(hosted.cron) == before
 
 
-def test_a_wrong_second_dsn_is_refused_by_its_name(hosted: Hosted, pg_server: Server, subtests: pytest.Subtests) -> None:
+def test_a_wrong_second_dsn_is_refused_by_its_name(
+    hosted: Hosted, pg_server: Server, subtests: pytest.Subtests
+) -> None:
     empty = f"{conninfo_to_dict(hosted.superuser)['dbname']}_empty"
     with connect(hosted.superuser) as superuser:
         superuser.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(empty)))

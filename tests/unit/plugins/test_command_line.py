@@ -36,6 +36,8 @@ SECRET = "hunter2"
         (["-e", '{"scout_dsn": "dbname=x host=db", "last": "2h"}'], """ -e '{"scout_dsn": "dbname=x host=db"}'"""),
         (["-e", "{scout_contract: {schema: shop}}"], """ -e '{"scout_contract": {"schema": "shop"}}'"""),
         (["-e", f"scout_dsn=postgresql://a:{SECRET}@db/x scout_password={SECRET}"], """ -e '{"scout_dsn": "user=a dbname=x host=db"}'"""),
+        (["-e", "scout_cron_dsn=dbname=postgres"], " -e scout_cron_dsn=dbname=postgres"),
+        (["-e", json.dumps({"scout_cron_dsn": f"dbname=x password={SECRET}"})], " -e scout_cron_dsn=dbname=x"),
         (["-e", "@nowhere.yml", "-e", "[1"], ""),
     ],
 )  # fmt: skip

@@ -194,11 +194,9 @@ def _create_schema(connection: psycopg.Connection[Any], variant: str, roles: Map
         if host:
             connection.execute((SCHEMA / "hosts" / f"{host}.sql").read_bytes())
         owner = sql.Identifier(roles.get("loader") or _owner(connection, variant))
-        for statement in (
-            *(() if host else ("GRANT USAGE ON SCHEMA cron TO {}", "GRANT EXECUTE ON FUNCTION cron.alter_job TO {}")),
-            "CREATE SCHEMA IF NOT EXISTS scout AUTHORIZATION {}",
-            "SET LOCAL ROLE {}",
-        ):
+        for statement in () if host else ("USAGE ON SCHEMA cron", "EXECUTE ON FUNCTION cron.alter_job"):
+            connection.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(statement), owner))
+        for statement in ("CREATE SCHEMA IF NOT EXISTS scout AUTHORIZATION {}", "SET LOCAL ROLE {}"):
             connection.execute(sql.SQL(statement).format(owner))
         for file in sorted(SCHEMA.glob("[0-9]*.sql")):
             connection.execute(_with_roles(file.read_bytes(), roles))
@@ -238,8 +236,8 @@ def move_cron(dsn: str, to: str, host: str) -> None:
         there.execute("DROP SCHEMA IF EXISTS cron CASCADE")
         there.execute((SCHEMA / "cron_standin.sql").read_bytes())
         there.execute((SCHEMA / "hosts" / f"{host}.sql").read_bytes())
-        for table in ("cron.job", "cron.job_run_details"):
-            name = sql.Identifier(*table.split("."))
+        for table in ("job", "job_run_details"):
+            name = sql.Identifier("cron", table)
             with (
                 here.cursor().copy(sql.SQL("COPY {} TO STDOUT").format(name)) as source,
                 there.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(name)) as sink,

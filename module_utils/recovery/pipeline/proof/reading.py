@@ -72,7 +72,8 @@ TAKEN: t.LiteralString = """
 """
 #: Connection limits are not those of the background workers of pg_cron.
 LOGIN: t.LiteralString = f"""
-SELECT %(real)s AND coalesce((SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.use_background_workers'), 'on') = 'on' AS workers,
+SELECT %(real)s AND coalesce(
+           (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.use_background_workers'), 'on') = 'on' AS workers,
        r.rolcanlogin AS logs_in, r.rolsuper AS superuser, r.rolconnlimit AS role_limit, d.datconnlimit AS database_limit,
        d.datallowconn AS connects, pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT') AS may_connect,
        d.datname::text AS database,

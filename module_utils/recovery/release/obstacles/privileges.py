@@ -141,7 +141,9 @@ def jobs(session: Session, found: Situation) -> Iterator[Obstacle]:
         yield Obstacle("owner", next(iter(about.values())), problem.said or "", problem.next_step or "")
         return
     if about and (beside := session.beside()):
-        said = f"its job is in database {beside.facts.database}, where it cannot be rolled back together with the schema"
+        said = (
+            f"its job is in database {beside.facts.database}, where it cannot be rolled back together with the schema"
+        )
         for key in about.values():
             then = f"in database {beside.facts.database}, have {key.partition(':')[2]} as the capture has it, with cron.alter_job"
             yield Obstacle("owner", key, said, f"{then}; then run the same command again")

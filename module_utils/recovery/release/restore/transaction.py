@@ -336,7 +336,7 @@ def _refuse_planted(session: Session, way: Way) -> None:
                 "refused to roll back jobs that are not in this database",
                 on=session.where,
                 said=f"pg_cron is in database {beside.facts.database}, which no transaction of ours can change together with this one",
-                next_step="give the jobs back what they had with cron.alter_job there, then run the same command again",
+                next_step="restore the jobs with cron.alter_job there, then run the same command again",
             )
     if "migration" in kinds:
         table = way.target.scope.migrations_table
