@@ -246,17 +246,16 @@ def _stop(
         )
         in_force = open_pause(ledger)
         if session.beside() is None:
-            _switch_off(session, todo, running, in_force)
-        run.record(deactivated=[job.jobname for job in todo.jobs], stuck=[a.as_dict() for a in todo.stuck])
+            _switch_off(session, run, todo, running, in_force)
     if session.beside() is not None:
         # Within one that holds the lease.
         with attempting("could not pause ingestion", on=session.where), session.write():
-            _switch_off(session, todo, running, in_force)
+            _switch_off(session, run, todo, running, in_force)
     return switch, running, any(r.pid not in stuck for r in runs)
 
 
-def _switch_off(session: Session, todo: Plan, running: frozenset[int], in_force: Pause | None) -> None:
-    """Deactivates or parks the jobs, all or none."""
+def _switch_off(session: Session, run: Run, todo: Plan, running: frozenset[int], in_force: Pause | None) -> None:
+    """Deactivates or parks the jobs, all or none, and records that it did."""
     with session.at_cron(writing=True):
         # Read again, because the switch may have done it, though never the schedule of a parked job.
         for job in _current(session, todo.jobs):
@@ -264,6 +263,7 @@ def _switch_off(session: Session, todo: Plan, running: frozenset[int], in_force:
                 cron_jobs.alter(session, job, active=True, schedule=cron_jobs.NEVER)
             elif job.active or job.parked:
                 cron_jobs.alter(session, job, active=False, schedule=_original_schedule(in_force, job))
+    run.record(deactivated=[job.jobname for job in todo.jobs], stuck=[a.as_dict() for a in todo.stuck])
 
 
 def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan) -> tuple[State, dict[str, t.Any]]:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
+import gzip
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import program
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
@@ -42,7 +44,22 @@ def test_without_it_nothing_is_paused_and_the_option_is_named(hosted: Hosted) ->
     assert (fingerprint(hosted.superuser), fingerprint(hosted.cron)) == before
 
 
-def test_the_owner_recovers_and_a_second_run_changes_nothing(broken: Hosted) -> None:
+def looks_at_all_of_it(dsn: str, folder: Path) -> None:
+    """Whatever looks at jobs and their runs sees them there."""
+    top = call("scout_top_info", dsn, **THERE)
+    assert (len(top["jobs"]), top["unread"]) == (3, {})
+    looked = call("scout_health_info", dsn, **THERE)
+    assert [i["name"] for i in looked["indicators"] if i["status"] == "unknown"] == []
+    assert call("scout_gate_info", dsn, **THERE)["verdict"] == "pass"
+    kept = call("scout_evidence", dsn, folder=str(folder), **THERE)
+    assert not kept.get("failed"), kept
+    for name, least in (("jobs", 7), ("job_runs", 100)):
+        [file] = folder.rglob(f"{name}.jsonl.gz")
+        with gzip.open(file) as lines:
+            assert len(lines.readlines()) >= least
+
+
+def test_the_owner_recovers_and_a_second_run_changes_nothing(broken: Hosted, tmp_path: Path) -> None:
     found = call("scout_preflight_info", broken.owner, actions=EVERYTHING, **THERE)
     assert found["missing"] == []
     assert not any("paused" in text for text in found["warnings"]), found["warnings"]
@@ -55,6 +72,7 @@ def test_the_owner_recovers_and_a_second_run_changes_nothing(broken: Hosted) -> 
     assert jobs(broken.cron) == before
     recovers(broken.owner, broken, **THERE)
     assert jobs(broken.cron) == before
+    looks_at_all_of_it(broken.owner, tmp_path)
     assert not call("scout_ingestion", broken.owner, state="running", **THERE)["changed"]
     assert call("scout_ingestion", broken.owner, state="paused", **THERE)["changed"]
     paused = jobs(broken.cron)
@@ -105,17 +123,21 @@ def test_whoever_is_killed_between_the_databases_runs_it_again(
     paused = became("paused")
     assert paused != before
     assert became("running") == before
-    for altered in (False, True):
-        for first, then in itertools.product(("paused", "running"), repeat=2):
-            with subtests.test(killed=first, altered=altered, then=then):
-                if first == "running":
-                    became("paused")
-                kill_at_cron(hosted.owner, first, altered=altered)
-                # A pause is known to the ledger wherever it, or the end of it, was broken off.
-                assert one(hosted.superuser, OPEN) == 1
-                assert jobs(hosted.cron) == (paused if altered == (first == "paused") else before)
-                assert became(then) == (paused if then == "paused" else before)
-                assert became("running") == before
+    for first, altered, then in (
+        ("paused", False, "paused"),
+        ("paused", False, "running"),
+        ("paused", True, "running"),
+        ("running", False, "running"),
+        ("running", True, "paused"),
+        ("running", True, "running"),
+    ):
+        with subtests.test(killed=first, altered=altered, then=then):
+            became("paused" if first == "running" else "running")
+            kill_at_cron(hosted.owner, first, altered=altered)
+            # A pause is known to the ledger wherever it, or the end of it, was broken off.
+            assert one(hosted.superuser, OPEN) == 1
+            assert jobs(hosted.cron) == (paused if altered == (first == "paused") else before)
+            assert became(then) == (paused if then == "paused" else before)
     assert not call("scout_ingestion", hosted.owner, state="running", ledger="required", **THERE)["changed"]
 
 
@@ -200,8 +222,9 @@ def test_a_release_is_captured_with_its_jobs_and_a_change_of_them_is_not_rolled_
         superuser.execute("UPDATE cron.job SET schedule = '*/5 * * * *' WHERE jobname = 'product-linking'")
     assert call("scout_ingestion", hosted.owner, state="paused", ledger="required", **THERE)["changed"]
     paused = jobs(hosted.cron)
-    done = call("scout_rollback", hosted.owner, release="good", rehearse=False, **THERE)
-    assert not done.get("failed"), done
+    rolled = call("scout_rollback", hosted.owner, release="good", pg_dump=program("pg_dump"), **THERE)
+    assert not rolled.get("failed"), rolled
+    assert rolled["rehearsal"]["done"], rolled["rehearsal"]
     assert jobs(hosted.cron) == paused
     assert one(hosted.superuser, "SELECT count(*) FROM pg_attribute WHERE attname = 'loyalty'") == 0
 
