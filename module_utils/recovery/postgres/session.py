@@ -170,6 +170,7 @@ class Session:
         #: Ends what was opened beside it.
         self.ending = contextlib.ExitStack()
         self.opened_beside: Session | None = None
+        self._refused: RecoveryError | None = None
 
     @property
     def where(self) -> str:
@@ -291,30 +292,43 @@ class Session:
 
     def beside(self) -> Session | None:
         """The session with the database that has pg_cron, where that is another one of this server; opened when it is first
-        asked for. Raises ConnectionFailed, BadInput as a superuser or unverified, and WrongDatabase on another server."""
+        asked for. Raises ConnectionFailed, BadInput as a superuser or unverified, and WrongDatabase on another server; the same
+        again whenever it is asked for later."""
         if self.settings.cron is None:
             return None
+        if self._refused is not None:
+            raise self._refused
         if self.opened_beside is None or self.opened_beside.connection.closed:
-            source = self.settings.cron_source
-            other = self.ending.enter_context(open_session(self.settings.cron, source))
-            if self.settings.verified and is_unverified(other.connection.pgconn):
-                raise unverified(other.where, source)
-            here, there = (each.row(SERVER, database=self.facts.database) for each in (self, other))
-            if here != there:
-                raise WrongDatabase(
-                    f"refused to look for pg_cron on another server than that of {self.where}",
-                    on=other.where,
-                    said="they were not started at the same moment, or have not the same databases",
-                    next_step=f"point {source} at the database of the same server that has pg_cron, as {source}='dbname=postgres'",
-                )
-            if other.facts.superuser and not self.facts.superuser:
-                raise BadInput(
-                    f"refused to alter jobs as superuser {other.facts.role}",
-                    on=other.where,
-                    next_step=f"name role {self.facts.role} in {source}, or none, which is the same",
-                )
+            try:
+                with contextlib.ExitStack() as opened:
+                    other = opened.enter_context(open_session(self.settings.cron, self.settings.cron_source))
+                    self._require_same(other)
+                    self.ending.push(opened.pop_all())
+            except RecoveryError as e:
+                self._refused = e
+                raise
             self.opened_beside = other
         return None if self.opened_beside.facts.database == self.facts.database else self.opened_beside
+
+    def _require_same(self, other: Session) -> None:
+        """Refuses a session beside this one that leads to another server, to one that nobody knows, or to more rights."""
+        source = self.settings.cron_source
+        if self.settings.verified and is_unverified(other.connection.pgconn):
+            raise unverified(other.where, source)
+        here, there = (each.row(SERVER, database=self.facts.database) for each in (self, other))
+        if here != there:
+            raise WrongDatabase(
+                f"refused to look for pg_cron on another server than that of {self.where}",
+                on=other.where,
+                said="they were not started at the same moment, or have not the same databases",
+                next_step=f"point {source} at the database of the same server that has pg_cron, as {source}='dbname=postgres'",
+            )
+        if other.facts.superuser and not self.facts.superuser:
+            raise BadInput(
+                f"refused to alter jobs as superuser {other.facts.role}",
+                on=other.where,
+                next_step=f"name role {self.facts.role} in {source}, or none, which is the same",
+            )
 
     @contextlib.contextmanager
     def at_cron(self, *, writing: bool = False) -> Generator[Session]:

@@ -185,8 +185,12 @@ def test_a_wrong_second_dsn_is_refused_by_its_name(
                     assert "scout_cron_dsn" in said["msg"] + said["error"]["next_step"]
                     assert "p@ss" not in str(said)
         # Who only looks sees the rest, and not that the jobs were fine.
-        looked = call("scout_health_info", hosted.owner, cron_dsn=f"dbname={empty}")
-        assert looked["verdict"] not in ("healthy", "paused"), looked
+        for dsn in (f"dbname={empty}", "host=127.0.0.1 port=1"):
+            looked = call("scout_health_info", hosted.owner, cron_dsn=dsn)
+            assert looked["verdict"] not in ("healthy", "paused"), looked
+            unknown = {i["name"] for i in looked["indicators"] if i["status"] == "unknown"}
+            assert {"jobs_present", "jobs_active", "job_runs", "ingestion"} <= unknown, unknown
+            assert "bronze_staleness" not in unknown
         assert (fingerprint(hosted.superuser), fingerprint(hosted.cron)) == before
     finally:
         with connect(hosted.superuser) as superuser:
