@@ -11,6 +11,7 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...scout import contract
+from ...scout.judging import predicates
 from . import violations
 
 SEVERITIES: t.Final = ("info", "warning", "critical")
@@ -19,40 +20,7 @@ ACTIONS: t.Final = ("quarantine", "report")
 
 NAME: t.Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
 CODE: t.Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
-LONGEST_PREDICATE: t.Final = 10_000
 LONGEST_MESSAGE: t.Final = 300
-
-#: PostgreSQL's own lexical rules. What is possessive never gives back a quote, so that a string ends here where it ends
-#: there; what would be read differently by another version or setting is not among them, and so is refused.
-TOKEN: t.Final = re.compile(
-    r"""
-      (?P<space>[ \t\r\n\f\v]+)
-    | (?P<comment>--|/\*|\*/)
-    | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*+')
-    | (?P<string>(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*+')
-    | (?P<quoted>"(?:[^"]|"")*+")
-    | (?P<disguised>[uU]&")
-    | (?P<unclosed>(?:[eEbBxXnN]|[uU]&)?'|")
-    | (?P<word>[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*+)
-    | (?P<number>(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)
-    | (?P<open>[(\[])
-    | (?P<close>[)\]])
-    | (?P<parameter>%\([A-Za-z_][A-Za-z0-9_]*\)[sbt]\b)
-    | (?P<sign>[-+*/<>=~!@\#%^&|`?:,.])
-    | (?P<other>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-
-REFUSED: t.Final = {
-    "comment": "comments are not allowed in it",
-    "unclosed": "a quote is not closed",
-    "disguised": "names are written as they are, without U&",
-    "parameter": "it cannot have parameters; write the value itself",
-    ";": "it must be one expression, without ;",
-    "$": "$ is not allowed outside quotes; write text in single quotes and values as they are",
-    "\\": "a backslash is not allowed outside quotes",
-}
 
 
 def aliases() -> dict[str, str]:
@@ -209,76 +177,12 @@ def gravest_first(rules: t.Iterable[Rule]) -> list[Rule]:
     return sorted(rules, key=lambda rule: -SEVERITIES.index(rule.severity))
 
 
-def calls(predicate: str) -> list[tuple[str | None, str]]:
-    """Schema and name of whatever the predicate could call as a function, as PostgreSQL folds them."""
-    tokens = [(kind, text) for kind, text in _tokens(predicate) if kind != "space"]
-    found: list[tuple[str | None, str]] = []
-    for position, (kind, text) in enumerate(tokens[1:], 1):
-        before, name = tokens[position - 1]
-        if (kind, text) == ("open", "(") and before in {"word", "quoted"}:
-            qualified = position > 2 and tokens[position - 2][1] == "."
-            found.append((_folded(tokens[position - 3][1]) if qualified else None, _folded(name)))
-    return found
-
-
-def defect(predicate: str) -> str | None:
-    """Why the text cannot be one expression within parentheses; None where nothing in it can end them."""
-    open_ones: list[str] = []
-    before, was_string = "", False
-    for kind, text in _tokens(predicate):
-        if why := REFUSED.get(kind) or REFUSED.get(text if kind == "other" else ""):
-            return why
-        if kind == "other" or (not text.isprintable() and kind not in {"space", "string", "escaped"}):
-            return f"{text!r} is not allowed outside quotes"
-        if before == "number" and kind not in {"space", "close", "sign"}:
-            return "a number runs into what follows it"
-        if was_string and kind in {"string", "escaped"}:
-            return "two strings in a row; write them as one"
-        if kind == "open":
-            open_ones.append(text)
-        elif kind == "close" and (not open_ones or open_ones.pop() + text not in {"()", "[]"}):
-            return f"{text} closes nothing"
-        before = kind
-        was_string = kind in {"string", "escaped"} or (was_string and kind == "space")
-    return f"{open_ones[-1]} is not closed" if open_ones else None
-
-
-def has_backslash(predicate: str) -> bool:
-    """Whether a plain string holds a backslash, which means something else where standard_conforming_strings is off."""
-    return any(kind == "string" and "\\" in text for kind, text in _tokens(predicate))
-
-
-def _tokens(predicate: str) -> list[tuple[str, str]]:
-    return [(match.lastgroup or "other", match.group()) for match in TOKEN.finditer(predicate)]
-
-
-def _folded(name: str) -> str:
-    """An identifier as the catalog holds it."""
-    if name.endswith('"'):
-        return name[name.index('"') + 1 : -1].replace('""', '"')
-    return name.lower()
-
-
 def _predicate(where: str, value: object) -> str:
     if value is None or (isinstance(value, str) and not value.strip()):
         raise _refused(where, value, "its predicate is missing: an SQL condition that is true for a wrong row")
-    if not isinstance(value, str):
-        raise _refused(f"predicate of {where}", value, "it must be text")
-    if len(value) > LONGEST_PREDICATE:
-        raise _refused(f"predicate of {where}", value, f"it is longer than {LONGEST_PREDICATE} characters")
-    if "\0" in value or not _encodable(value):
-        raise _refused(f"predicate of {where}", value, "it contains what PostgreSQL cannot store as text")
-    if why := defect(value):
+    if why := predicates.unusable(value):
         raise _refused(f"predicate of {where}", value, why)
-    return value.strip()
-
-
-def _encodable(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return str(value).strip()
 
 
 def _table(where: str, value: object) -> str:

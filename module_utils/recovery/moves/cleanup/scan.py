@@ -12,6 +12,7 @@ from ...core.errors import BadInput, DatabaseError, RecoveryError, SystemicFailu
 from ...postgres.driver import psycopg, sql
 from ...postgres.failures import translate
 from ...scout import contract
+from ...scout.judging import predicates
 from . import rules
 from .findings import Figures, Finding, Report, Scope, is_systemic, line, percent
 
@@ -24,23 +25,6 @@ if t.TYPE_CHECKING:
 #: A predicate stands where no aggregate, window or set may stand, and with a bound value, so that PostgreSQL itself takes
 #: one statement only. No row is read.
 PROBE: t.Final = "SELECT count(*) FROM (SELECT FROM {table} AS {alias} WHERE {predicate} LIMIT %(rows)s) AS probed"
-
-#: Functions that may give another answer to the same question, or do something besides answering it; and those of others, who may
-#: have declared them otherwise than they are, and whose code would run with our rights.
-VOLATILE = """
-SELECT pg_catalog.format('%%I.%%I', n.nspname, p.proname) AS function, p.provolatile = 'v' AS volatile,
-       o.rolname::text AS owner, p.oid::pg_catalog.regprocedure::text AS signature
-FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS c(schema, name)
-JOIN pg_catalog.pg_proc AS p ON p.proname = c.name
-JOIN pg_catalog.pg_roles AS o ON o.oid = p.proowner
-JOIN pg_catalog.pg_namespace AS n
-  ON n.oid = p.pronamespace AND (n.nspname = c.schema OR (c.schema IS NULL AND pg_catalog.pg_function_is_visible(p.oid)))
-WHERE p.provolatile = 'v' OR NOT (o.rolname = current_user OR o.rolsuper)
-ORDER BY p.provolatile = 'v' DESC
-LIMIT 1
-"""
-
-STANDARD_STRINGS = "SELECT current_setting('standard_conforming_strings') = 'on' AS standard"
 
 #: Names that no predicate uses by accident, since it could read these parts if it did.
 SALES: t.Final = """
@@ -136,12 +120,9 @@ def check(session: Session, chosen: Sequence[Rule]) -> None:
     """Proves each rule usable in this database without reading a row. Raises BadInput, with PostgreSQL's words, for
     one that is not."""
     with session.read():
-        standard = session.row(STANDARD_STRINGS)["standard"]
         for rule in chosen:
-            if not standard and rules.has_backslash(rule.predicate):
-                said = "standard_conforming_strings is off here, so a backslash in '…' would not be literal"
-                raise _wrong(rule, said)
-            _refuse_volatile(session, rule)
+            if found := predicates.refused(session, rule.predicate):
+                raise _wrong(rule, found.said, next_step=found.next_step)
             try:
                 with session.savepoint():
                     _probe(session, rule, sql.SQL("true"), rows=0)
@@ -311,25 +292,6 @@ def _probe(session: Session, rule: Rule, window: sql.Composable, *, rows: int | 
     predicate = sql.SQL("{} AND {}").format(window, _expression(rule))
     query = sql.SQL(PROBE).format(**_from(rule.table), predicate=predicate)
     session.connection.execute(query, {"rows": rows, **values})
-
-
-def _refuse_volatile(session: Session, rule: Rule) -> None:
-    called = rules.calls(rule.predicate)
-    if not called:
-        return
-    found = session.rows(VOLATILE, schemas=[schema for schema, _ in called], names=[name for _, name in called])
-    if ("operator" in {name for _, name in called}) and "operator" in rule.predicate.lower():
-        said = "OPERATOR(…) calls a function that is not named: a rule uses PostgreSQL's own operators"
-        raise _wrong(rule, said, next_step="call the function by its name")
-    if found and not found[0]["volatile"]:
-        signature = found[0]["signature"]
-        said = f"{found[0]['function']} belongs to {found[0]['owner']}, whose code would run with your rights"
-        raise _wrong(
-            rule, said, next_step=f"look at it and make it yours: `ALTER FUNCTION {signature} OWNER TO CURRENT_USER`"
-        )
-    if found:
-        said = f"{found[0]['function']} is volatile: a rule must give the same answer each time and do nothing else"
-        raise _wrong(rule, said, next_step="leave it out; a function of your own may be declared STABLE or IMMUTABLE")
 
 
 def _culprit(session: Session, chosen: Sequence[Rule], scope: Scope, error: psycopg.Error) -> RecoveryError:

@@ -32,6 +32,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
     Settings,
     open_session,
 )
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging import predicates
 from tests.integration.modules import connect, fingerprint, one, rows
 from tests.scout import planted
 
@@ -397,7 +398,7 @@ def test_no_text_that_is_accepted_gets_out_of_its_parentheses(session: Session) 
     dice, executed = random.Random(20260102), 0
     for _ in range(60_000):
         predicate = "".join(dice.choices(pieces, k=dice.randint(1, 7)))
-        if not predicate.strip() or rules.defect(predicate):
+        if not predicate.strip() or predicates.defect(predicate):
             continue
         [rule] = own(predicate)
         query = sql.SQL("SELECT count(*) AS rows FROM scout.silver_transactions AS t WHERE false AND ({})").format(

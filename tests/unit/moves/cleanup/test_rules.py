@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.cleanup import findings, rules
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.cleanup.rules import Rule
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging import predicates
 
 OWN = {"name": "huge", "table": "silver_transactions", "predicate": "t.total_amount > 10000"}
 
@@ -140,7 +141,7 @@ def test_picking_what_does_not_exist_is_refused(only: Any, said: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_one_expression_is_taken_as_it_is(predicate: str) -> None:
-    assert rules.defect(predicate) is None
+    assert predicates.defect(predicate) is None
     [rule] = rules.choose([{**OWN, "predicate": f"  {predicate}\n"}], ["huge"])
     assert rule.predicate == predicate
 
@@ -171,29 +172,6 @@ def test_what_could_end_its_parentheses_or_be_read_in_two_ways_is_refused(predic
         rules.choose([{**OWN, "predicate": predicate}])
     assert why in str(caught.value)
     assert "predicate of rule huge" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("predicate", "expected"),
-    [
-        ("total < 0", []),
-        ("'random()' = a", []),
-        ("Random() < 1", [(None, "random")]),
-        ('"Odd ""Name" (1)', [(None, 'Odd "Name')]),
-        ("scout . Check(abs(x))", [("scout", "check"), (None, "abs")]),
-        ('a.b."C"(1)', [("b", "C")]),
-        ("(a) IN (1)", [(None, "in")]),
-    ],
-)
-def test_what_a_predicate_could_call(predicate: str, expected: list[tuple[str | None, str]]) -> None:
-    assert rules.calls(predicate) == expected
-
-
-@pytest.mark.parametrize(
-    ("predicate", "expected"), [("a ~ '\\d'", True), ("a = E'\\n'", False), ('"\\" = 1', False), ("a = ''", False)]
-)
-def test_where_a_backslash_depends_on_a_setting(predicate: str, expected: bool) -> None:
-    assert rules.has_backslash(predicate) is expected
 
 
 @pytest.mark.parametrize(
