@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Attack: a function that a rule of quality calls is somebody else's, is declared IMMUTABLE, and acts with the operator's rights."""
+"""Attack: a function that a rule of quality, or a check of the gate, calls is somebody else's, is declared IMMUTABLE, and acts with
+the operator's rights."""
 
 from __future__ import annotations
 
@@ -37,6 +38,21 @@ def test_the_function_of_somebody_else_is_not_called(
         played = Stage(tmp_path).play("quality_cleanup", scout_db, "--check", quality_cleanup_rules=[rule])
         assert played.rc == 2, played.text
         assert role in played.summary or "is volatile" in played.summary
+        assert not pipeline.one(f"SELECT rolsuper FROM pg_roles WHERE rolname = '{role}'")
+    finally:
+        pipeline.execute("DROP FUNCTION public.is_odd(text)", f"DROP ROLE {role}")
+
+
+def test_a_check_of_the_gate_does_not_call_it_either(scout_db: str, tmp_path: Path) -> None:
+    pipeline, role = Pipeline(scout_db), f"evil_{scout_db.rpartition('_')[2]}"
+    with psycopg.connect(scout_db, autocommit=True) as connection:
+        connection.execute(FUNCTION.format(role=role, volatility="IMMUTABLE").encode())
+    check = {"name": "odd", "table": "silver_transactions", "predicate": "public.is_odd(t.transaction_id)"}
+    try:
+        for playbook in ("acceptance_gate", "assess"):
+            played = Stage(tmp_path).play(playbook, scout_db, gate_checks=[check])
+            assert f"public.is_odd belongs to {role}" in played.summary.replace("\n", " "), played.summary
+            assert "inconclusive" in played.summary
         assert not pipeline.one(f"SELECT rolsuper FROM pg_roles WHERE rolname = '{role}'")
     finally:
         pipeline.execute("DROP FUNCTION public.is_odd(text)", f"DROP ROLE {role}")

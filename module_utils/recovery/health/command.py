@@ -13,7 +13,7 @@ from ..core.errors import BadInput
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..postgres.failures import attempting
-from . import assessment, dashboard, dead_letters, facts, prometheus, thresholds, top
+from . import assessment, dashboard, dead_letters, facts, own_checks, prometheus, thresholds, top
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params, WithoutSession
@@ -44,6 +44,7 @@ class AssessResult(ModuleResult):
     blockers: list[str]
     cannot_tell: list[str]
     failing: list[str]
+    own_checks: list[str]
     ingestion: dict[str, t.Any]
     suspects: list[dict[str, t.Any]]
     unread: list[str]
@@ -95,10 +96,11 @@ class MetricsResult(ModuleResult):
 def assess(call: Call, params: Params) -> AssessResult:
     """The verdict on the pipeline, its indicators, diagnoses, blockers and suspects, how ingestion is, what stayed unread, seconds.
 
-    Raises BadInput for thresholds or hours that cannot be used; what could not be read is part of the result.
+    Raises BadInput for thresholds, hours or checks of the team's own that cannot be used; what could not be read is part of the result.
     """
     began = time.monotonic()
     figures = thresholds.chosen(params["thresholds"])
+    own = own_checks.parse(params.get("own_checks"))
     if not 1 <= params["alert_hours"] <= 24 * 366:
         raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
     ledger = call.look(params["ledger"])
@@ -109,6 +111,7 @@ def assess(call: Call, params: Params) -> AssessResult:
         stuck_after_seconds=params["stuck_after_seconds"],
         alert_hours=params["alert_hours"],
         jobs=params["jobs"],
+        own=own,
         progress=call.progress,
     )
     report = assessment.assess(found, figures)
@@ -122,6 +125,7 @@ def assess(call: Call, params: Params) -> AssessResult:
         "blockers": list(report.blockers),
         "cannot_tell": list(report.cannot_tell),
         "failing": list(report.failing),
+        "own_checks": assessment.own_in_words(found, report.indicators),
         "ingestion": _ingestion(found),
         "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
         "unread": sorted(found.problems),

@@ -120,7 +120,7 @@ def chosen(given: Mapping[str, t.Any], among: Iterable[str] = INDICATORS) -> dic
                 next_step=f"give {name}: {{ok: …, fail: …}}",
             )
         for key, value in t.cast("dict[str, t.Any]", pair).items():
-            figures[name][key] = _number(f"{name}.{key}", value)
+            figures[name][key] = number(f"{name}.{key}", value)
     for name, pair in figures.items():
         _require_order(name, dataclasses.replace(TABLE[name], **pair))
     return figures
@@ -144,7 +144,8 @@ def _require_order(name: str, threshold: Threshold) -> None:
         )
 
 
-def _number(name: str, value: t.Any) -> float:
+def number(name: str, value: t.Any) -> float:
+    """A figure as given, 0 or more. Raises BadInput, naming it, for anything else."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):

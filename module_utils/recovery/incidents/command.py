@@ -41,8 +41,8 @@ OPENING_SECONDS: t.Final = 2.0
 
 #: What is kept of a look at the pipeline.
 KEPT: t.Final = {
-    "assess": ("verdict", "summary"),
-    "gate": ("verdict", "summary", "ok", "exit_code"),
+    "assess": ("verdict", "summary", "own_checks"),
+    "gate": ("verdict", "summary", "ok", "exit_code", "own_checks"),
     "evidence": ("folder", "summary"),
 }
 
@@ -210,7 +210,7 @@ def _seen(call: Call, params: Mapping[str, t.Any]) -> SeenResult:
         open_one = incidents_record.meant(call.session, ADHOC) if ledger.present else None
     if open_one != call.incident:
         return _noted("no incident is open for it", open_one)
-    about = {name: found[name] for name in KEPT[action] if found.get(name) is not None}
+    about = {name: found[name] for name in KEPT[action] if found.get(name) not in (None, [])}
     about |= course.figures_of(found) if about else {}
     if call.check or not about:
         return _noted(f"would note the {action}" if about else "nothing was observed", open_one)

@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ...core.text import count, in_words
+from .. import table
 from ..table import FEW, LINES, SALES, TABLE, Figure, Measured, alert, for_example
 from .facts import FLOW_MINUTES
 
@@ -42,9 +43,21 @@ class Check(Figure):
 def _as_check(name: str, code: int = OTHER, *, flow: bool | None = None, severity: str = "fail") -> Check:
     """A figure of the assessment as it is."""
     [figure] = [figure for figure in TABLE if figure.name == name]
-    fields = {field.name: getattr(figure, field.name) for field in dataclasses.fields(Figure)}
-    fields |= {"flow": figure.flow if flow is None else flow}
+    fields: dict[str, t.Any] = {**_fields(figure), "flow": figure.flow if flow is None else flow}
     return Check(**fields, code=code, severity=severity)
+
+
+def _fields(figure: Figure) -> dict[str, t.Any]:
+    return {field.name: getattr(figure, field.name) for field in dataclasses.fields(Figure)}
+
+
+def own(found: Facts) -> tuple[Check, ...]:
+    """The team's own checks, as figures of the gate, which caps them by its severities."""
+    made: list[Check] = []
+    for figure in table.own(found):
+        fields: dict[str, t.Any] = {**_fields(figure), "worst": "fail"}
+        made.append(Check(**fields))
+    return tuple(made)
 
 
 def _older(found: Facts) -> Measured:

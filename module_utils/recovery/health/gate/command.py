@@ -12,12 +12,15 @@ import typing as t
 from ...core.errors import BadInput
 from ...core.results import ModuleResult
 from ...scout import contract
-from .. import assessment, thresholds
+from .. import assessment, own_checks, thresholds
 from .. import facts as health_facts
 from . import facts, smoke_test, verdict
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...invoke import Call, Params
+    from ..own_checks import OwnCheck
 
 MOST_SAMPLES: t.Final = 100
 
@@ -40,6 +43,7 @@ class GateResult(ModuleResult):
     exit_code: int
     codes: list[int]
     checks: list[dict[str, t.Any]]
+    own_checks: list[str]
     samples: list[dict[str, t.Any]]
     smoke: dict[str, t.Any] | None
     ingestion: dict[str, t.Any]
@@ -53,17 +57,19 @@ def gate(call: Call, params: Params) -> GateResult:
     """Whether the pipeline may go on: verdict, exit code, each check, every sample, the smoke test, ingestion, and seconds.
 
     Samples until the verdict has stood as often as `consecutive` says, with `interval_seconds` between. Raises BadInput for
-    thresholds, severities or numbers that cannot be used; a gate that is not passed is a result.
+    thresholds, severities, checks of the team's own or numbers that cannot be used; a gate that is not passed is a result.
     """
     began = time.monotonic()
+    own = own_checks.parse(params["own_checks"])
     options = verdict.options(
         params["thresholds"],
         params["severity"],
         warn_passes=params["warn_passes"],
         paused_passes=params["paused_passes"],
+        own=own,
     )
     _refuse_unusable(params)
-    gated = _gated(call, params, options)
+    gated = _gated(call, params, options, own)
     settled = gated.settled
     report = assessment.assess(gated.found, thresholds.chosen({}), trouble=not settled.ok)
     return {
@@ -73,6 +79,7 @@ def gate(call: Call, params: Params) -> GateResult:
         "exit_code": settled.exit_code,
         "codes": settled.codes,
         "checks": [check.as_dict() for check in settled.checks],
+        "own_checks": assessment.own_in_words(gated.found, settled.checks),
         "samples": gated.samples,
         "smoke": gated.smoke,
         "ingestion": _ingestion(settled, gated.found),
@@ -96,13 +103,13 @@ def _refuse_unusable(params: Params) -> None:
         )
 
 
-def _gated(call: Call, params: Params, options: verdict.Options) -> _Gated:
+def _gated(call: Call, params: Params, options: verdict.Options, own: Sequence[OwnCheck]) -> _Gated:
     """Judges the pipeline, as often as it takes; the smoke test once."""
     tested: tuple[verdict.CheckResult, dict[str, t.Any]] | None = None
     verdicts: list[verdict.Verdict] = []
     samples: list[dict[str, t.Any]] = []
     while True:
-        found = _sample(call, params)
+        found = _sample(call, params, own)
         if params["smoke"] and tested is None:
             tested = _smoke(call, params, found)
         verdicts.append(verdict.judge(found, options, tested[0] if tested else None))
@@ -114,7 +121,7 @@ def _gated(call: Call, params: Params, options: verdict.Options) -> _Gated:
         call.progress.wait(params["interval_seconds"])
 
 
-def _sample(call: Call, params: Params) -> health_facts.Facts:
+def _sample(call: Call, params: Params, own: Sequence[OwnCheck]) -> health_facts.Facts:
     ledger = call.look(params["ledger"])
     required = params["required_jobs"] or list(contract.names().purposes)
     return health_facts.read(
@@ -126,6 +133,7 @@ def _sample(call: Call, params: Params) -> health_facts.Facts:
         jobs=params["jobs"],
         required=required,
         more=facts.read,
+        own=own,
     )
 
 

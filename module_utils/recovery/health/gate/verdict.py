@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
 
     from ...postgres.read_budget import Problem
     from ..facts import Facts
+    from ..own_checks import OwnCheck
     from ..thresholds import Figures
 
 VERDICTS: t.Final = ("pass", "warn", "fail", "inconclusive", "paused", "draining")
@@ -85,10 +86,15 @@ class Verdict:
 
 
 def options(
-    thresholds: Mapping[str, t.Any], severities: Mapping[str, t.Any], *, warn_passes: bool, paused_passes: bool
+    thresholds: Mapping[str, t.Any],
+    severities: Mapping[str, t.Any],
+    *,
+    warn_passes: bool,
+    paused_passes: bool,
+    own: Sequence[OwnCheck] = (),
 ) -> Options:
     """The options as given, over the defaults. Raises BadInput, naming it, for one that cannot be used."""
-    defaults = {check.name: check.severity for check in CHECKS} | {SMOKE: "fail"}
+    defaults = {check.name: check.severity for check in (*CHECKS, *own)} | {SMOKE: "fail"}
     for name, severity in severities.items():
         if name not in defaults:
             raise BadInput(
@@ -109,7 +115,7 @@ def options(
 
 def judge(found: Facts, chosen: Options, smoke: CheckResult | None = None) -> Verdict:
     """The verdict on a pipeline from what was found, and from a smoke test where there was one."""
-    checks = [_judged(check, found, chosen) for check in CHECKS]
+    checks = [_judged(check, found, chosen) for check in (*CHECKS, *gate_checks.own(found))]
     checks += [_capped(smoke, chosen.severities[SMOKE])] if smoke else []
     state, why = _state(found)
     excuse = {"paused": "paused", "pausing": "draining"}.get(state)
@@ -146,7 +152,8 @@ def summary(verdict: Verdict) -> str:
 
 
 def _judged(check: Check, found: Facts, chosen: Options) -> CheckResult:
-    made = assessment.judged(check, found, chosen.thresholds[check.name], _words)
+    figures = chosen.thresholds.get(check.name) or check.threshold.figures
+    made = assessment.judged(check, found, figures, _words)
     fields: dict[str, t.Any] = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
     fields["status"] = WORDS.get(made.status, made.status)
     return _capped(CheckResult(**fields, code=check.code), chosen.severities[check.name])
