@@ -116,6 +116,14 @@ own_checks:
   returned: success
   type: list
   elements: str
+silent:
+  description:
+    - The sources and stores of bronze that sent at least ten events within the day before the latest one and have been silent since,
+      for at least 15 minutes and ten times their usual pause; and the devices with no heartbeat for 15 minutes. Each with what
+      (source, store or device), name, last_at, seconds, and events (null for a device); at most twenty of either kind, the latest first.
+  returned: success
+  type: list
+  elements: dict
 ingestion:
   description: State, since when and by whom it is paused, for which incident, and the jobs with their activity.
   returned: success

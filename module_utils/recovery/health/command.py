@@ -27,6 +27,8 @@ SILENT_READS: t.Final = {
     "drift": 'skipped check "what changed since the last release was captured"',
     "damaged": 'skipped check "whether the events of these sales are sound"',
     "older": 'skipped check "older violations"',
+    "silent": 'skipped check "which sources and stores are silent"',
+    "devices": 'skipped check "which devices are silent"',
 }
 
 #: Least and most of what may be asked of the dashboard. The report of quality divides by its hours.
@@ -45,6 +47,7 @@ class AssessResult(ModuleResult):
     cannot_tell: list[str]
     failing: list[str]
     own_checks: list[str]
+    silent: list[dict[str, t.Any]]
     ingestion: dict[str, t.Any]
     suspects: list[dict[str, t.Any]]
     unread: list[str]
@@ -126,6 +129,7 @@ def assess(call: Call, params: Params) -> AssessResult:
         "cannot_tell": list(report.cannot_tell),
         "failing": list(report.failing),
         "own_checks": assessment.own_in_words(found, report.indicators),
+        "silent": found.wider.silent or [],
         "ingestion": _ingestion(found),
         "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
         "unread": sorted(found.problems),

@@ -30,6 +30,7 @@ from .causes.base import (
     cause,
     rolled_back,
 )
+from .reads import silent
 from .thresholds import GOLD_LATE_SECONDS
 
 if t.TYPE_CHECKING:
@@ -296,6 +297,8 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
 def _of_the_sources(found: Facts) -> Diagnosis:
     """Why no new event arrives, as far as the database knows."""
     evidence = f"the latest is {in_words((found.bronze_minutes or 0) * 60)} old"
+    if upstream := silent.in_words_of(found.wider.silent or []):
+        evidence += f"; {upstream}"
     bronze, writers = contract.names().bronze, found.wider.writers
     if writers is None or writers["able"]:
         look = "look at the edge function and its sources, not at the database"

@@ -30,7 +30,7 @@ from ..scout import (
 )
 from . import own_checks, schema_drift
 from .reads import jobs as jobs_read
-from .reads import losses, objects, quality, surroundings
+from .reads import losses, objects, quality, silent, surroundings
 from .thresholds import FRESH_MINUTES, LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
@@ -130,6 +130,8 @@ class Wider:
     flow: Row | None = None
     #: Who may write bronze, where nothing has come for a while.
     writers: Row | None = None
+    #: Which sources, stores and devices send nothing.
+    silent: list[Row] | None = None
     #: What ends the error with which the ETL's latest run failed, where that can be told.
     remedy: str = ""
     letters: Row | None = None
@@ -254,6 +256,7 @@ def read(
         looked = budget.read("alerts", functools.partial(quality.alerts, hours=alert_hours, most=most))
         found.alerts, sales_limited = looked or ([], False)
         found.wider.arrived = budget.read("arrived", losses.arrived)
+        found.wider.silent = _silent(budget)
         found.wider.future = budget.read("future", losses.future)
         found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours, most=most))
         found.wider.lost_of_all = budget.read("older_losses", lost_sales.sample)
@@ -274,6 +277,13 @@ def read(
                 budget.read("exclusive", lambda s: s.rows(EXCLUSIVE, schema=contract.names().schema)) or []
             )
     return found
+
+
+def _silent(budget: Budget) -> list[Row] | None:
+    """What is silent upstream; what of it could not be read is left out."""
+    parts = [budget.read("silent", silent.senders), budget.read("devices", silent.devices)]
+    known = [part for part in parts if part is not None]
+    return [row for part in known for row in part] if known else None
 
 
 def _tell(progress: Progress, name: str, seconds: float) -> None:

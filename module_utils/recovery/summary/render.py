@@ -109,6 +109,7 @@ def lines(story: Story) -> list[str]:
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": "",
+        "silent": _upstream(story),
         **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
         **rollback.capture_parts(story.capture),
         **incident.parts(story.operation, story.record),
@@ -165,6 +166,20 @@ def _was(story: Story) -> str:
         return "healthy now, but:" if text == "healthy" else text
     more = f"; and {count(len(causes) - 1, 'more cause')}: -v" if len(causes) > 1 else ""
     return f"{causes[0]['cause']}{more} ({text})"
+
+
+def _upstream(story: Story) -> str:
+    """What an assessment found silent before bronze, and since when, where no cause says it."""
+    if story.operation != "assess" or not story.before.get("silent"):
+        return ""
+    from ..health.reads import silent
+
+    text = silent.in_words_of(as_list(story.before["silent"]))
+    return (
+        ""
+        if any(text in c["evidence"] for c in as_list(story.before.get("diagnoses")))
+        else text.removeprefix("silent: ")
+    )
 
 
 def _causes(story: Story) -> list[str]:

@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Upstream of bronze: which sources, stores and devices are silent, and since when."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...core.errors import BadInput
+from ...core.text import count, in_words
+from ...postgres.driver import sql
+from ...scout import contract
+from ..thresholds import STALE_MINUTES
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...postgres.session import Row, Session
+
+#: So many of the latest events are looked at, of the day before the latest one.
+MOST_EVENTS: t.Final = 100_000
+#: Fewer than this of one source or store may be a test of somebody's.
+LEAST_EVENTS: t.Final = 10
+#: Silent is what has sent nothing for so long, and for so many times its usual pause between two events.
+SILENT_SECONDS: t.Final = 60.0 * STALE_MINUTES
+USUAL_PAUSES: t.Final = 10
+#: A device that has been silent for longer was taken away.
+GONE_DAYS: t.Final = 30
+MOST_NAMES: t.Final = 20
+
+#: A store or source sends when its events are ingested, whatever their own clocks say.
+SENDERS = """
+WITH latest AS MATERIALIZED (
+    SELECT source_system AS source, CASE WHEN jsonb_typeof(event_data) = 'object' THEN event_data ->> 'store_id' END AS store,
+           ingested_at
+    FROM {bronze}
+    WHERE ingested_at <= clock_timestamp() AND isfinite(ingested_at) AND ingested_at >= (
+        SELECT max(ingested_at) - interval '1 day' FROM {bronze} WHERE ingested_at <= clock_timestamp() AND isfinite(ingested_at))
+    ORDER BY ingested_at DESC LIMIT %(most)s
+), of AS (
+    SELECT CASE WHEN grouping(source) = 0 THEN 'source' ELSE 'store' END AS what, coalesce(source, store) AS name,
+           count(*) AS events, max(ingested_at) AS last_at,
+           extract(epoch FROM clock_timestamp() - max(ingested_at))::float8 AS seconds,
+           extract(epoch FROM max(ingested_at) - min(ingested_at))::float8 / nullif(count(*) - 1, 0) AS pause
+    FROM latest GROUP BY GROUPING SETS ((source), (store))
+)
+SELECT what, left(name, 60) AS name, events, to_jsonb(last_at) #>> '{{}}' AS last_at, seconds
+FROM of
+WHERE name IS NOT NULL AND events >= %(least)s AND seconds > %(silent_seconds)s AND seconds > %(pauses)s * pause
+ORDER BY what, last_at DESC, name LIMIT %(names)s
+"""
+
+#: What of a table of devices is there to be read, of types that no code of others belongs to.
+READABLE = """
+SELECT a.attname::text AS name
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
+JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
+WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p')
+  AND (a.attname = 'device_id' AND y.typname IN ('uuid', 'text', 'varchar', 'int4', 'int8')
+       OR a.attname = 'last_heartbeat' AND y.typname IN ('timestamptz', 'timestamp'))
+  AND y.typnamespace = 'pg_catalog'::regnamespace
+"""
+NEEDED: t.Final = frozenset({"device_id", "last_heartbeat"})
+
+DEVICES = """
+SELECT 'device' AS what, left(device_id::text, 60) AS name, NULL::bigint AS events, to_jsonb(last_heartbeat::timestamptz) #>> '{{}}' AS last_at,
+       extract(epoch FROM clock_timestamp() - last_heartbeat::timestamptz)::float8 AS seconds
+FROM {devices}
+WHERE last_heartbeat < now() - make_interval(secs => %(silent_seconds)s) AND last_heartbeat > now() - make_interval(days => %(days)s)
+ORDER BY last_heartbeat DESC, device_id LIMIT %(names)s
+"""
+
+
+def senders(session: Session) -> list[Row]:
+    """The sources and stores that sent at least ten events within the day before the latest one, and are silent now, the latest
+    first, twenty at most: `what`, `name`, `events`, `last_at` (ISO 8601) and `seconds`."""
+    return session.rows(
+        contract.compose(SENDERS),
+        most=MOST_EVENTS,
+        least=LEAST_EVENTS,
+        silent_seconds=SILENT_SECONDS,
+        pauses=USUAL_PAUSES,
+        names=MOST_NAMES,
+    )
+
+
+def devices(session: Session) -> list[Row]:
+    """The same of the devices, where the contract names their table. Raises BadInput where it is none that can be read."""
+    name = contract.names().devices
+    if not name:
+        return []
+    schema, table = name.split(".")
+    if {row["name"] for row in session.rows(READABLE, schema=schema, table=table)} != NEEDED:
+        raise BadInput(
+            f"could not read the devices of {name}",
+            said=f"{name} is no table with device_id and last_heartbeat",
+            next_step=f"correct devices in {contract.OPTION}",
+        )
+    query = sql.SQL(DEVICES).format(devices=sql.Identifier(schema, table))
+    return session.rows(query, silent_seconds=SILENT_SECONDS, days=GONE_DAYS, names=MOST_NAMES)
+
+
+def in_words_of(rows: Sequence[Row]) -> str:
+    """`silent: source pos-sync for 2 h 3 min; 3 stores, S-1 for 2 h 3 min, S-2 for 2 h 1 min`; empty where none is."""
+    parts: list[str] = []
+    for what in ("source", "store", "device"):
+        own = [row for row in rows if row["what"] == what]
+        named = ", ".join(f"{row['name']} for {in_words(row['seconds'])}" for row in own[:3])
+        if len(own) > 1:
+            parts.append(f"{count(len(own), what)}, the latest {named}")
+        elif own:
+            parts.append(f"{what} {named}")
+    return f"silent: {'; '.join(parts)}" if parts else ""
