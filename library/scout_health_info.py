@@ -112,7 +112,7 @@ failing:
   type: list
   elements: str
 own_checks:
-  description: In words, those of O(own_checks) that do not are ok; what they found, or why that is unknown.
+  description: In words, those of O(own_checks) that are not ok; what they found, or why that is unknown.
   returned: success
   type: list
   elements: str
@@ -120,7 +120,7 @@ silent:
   description:
     - The sources and stores of bronze that sent at least ten events within the day before the latest one and have been silent since,
       for at least 15 minutes and ten times their usual pause; and the devices with no heartbeat for 15 minutes. Each with what
-      (source, store or device), name, last_at, seconds, and events (null for a device); at most twenty of either kind, the latest first.
+      (source, store or device), name, last_at, seconds, and events (0 for a device); at most twenty of either kind, the latest first.
   returned: success
   type: list
   elements: dict

@@ -40,6 +40,10 @@ options:
     description: Only events from these source systems.
     type: list
     elements: str
+  source_files:
+    description: Only events from these files; for a bronze with a column C(source_file) of type text. Others are refused.
+    type: list
+    elements: str
   event_types:
     description: Only events of these types.
     type: list

@@ -191,6 +191,28 @@ def test_what_was_moved_away_is_known_by_its_name(scout_db: str) -> None:
         assert (again["changed"], again["summary"]) == (False, "0 events match")
 
 
+def test_events_are_selected_by_their_file_where_bronze_has_it(scout_db: str) -> None:
+    files = {"source_files": ["a.zip"]}
+    before = fingerprint(scout_db)
+    refused = call("scout_quarantine", scout_db, **files)
+    assert (refused["error"]["kind"], fingerprint(scout_db)) == ("bad_input", before)
+    assert "source_files 'a.zip' cannot be selected" in refused["msg"]
+    assert "has no column source_file" in refused["msg"]
+    with connect(scout_db) as connection:
+        connection.execute("ALTER TABLE scout.bronze_events ADD COLUMN source_file text")
+        one_of_it = generator.insert(connection, sale(1), ingested_at=START)
+        generator.insert(connection, sale(2), ingested_at=START)
+        connection.execute("UPDATE scout.bronze_events SET source_file = 'a.zip' WHERE event_id = %s", (one_of_it,))
+    unknown = call("scout_quarantine", scout_db, source_files=["b.zip"])
+    assert "source_files: no source file is named 'b.zip'" in unknown["msg"]
+    assert unknown["error"]["next_step"] == "there are a.zip"
+    made = quarantine(scout_db, **files)
+    assert (made["moved"]["events"], made["narrowed"]) == (1, files)
+    assert quarantine(scout_db, **files)["summary"] == "0 events match"
+    call("scout_undo", scout_db, run_id=made["run_id"])
+    assert rows(scout_db, "SELECT source_file FROM scout.bronze_events WHERE source_file IS NOT NULL") == [("a.zip",)]
+
+
 @pytest.mark.parametrize("how", SELECTED)
 def test_what_is_selected(scout_db: str, how: str) -> None:
     options, expected = SELECTED[how]

@@ -62,10 +62,11 @@ WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p
        OR a.attname = 'last_heartbeat' AND y.typname IN ('timestamptz', 'timestamp'))
   AND y.typnamespace = 'pg_catalog'::regnamespace
 """
-NEEDED: t.Final = frozenset({"device_id", "last_heartbeat"})
+NEEDED: t.Final = {"device_id", "last_heartbeat"}
 
 DEVICES = """
-SELECT 'device' AS what, left(device_id::text, 60) AS name, NULL::bigint AS events, to_jsonb(last_heartbeat::timestamptz) #>> '{{}}' AS last_at,
+SELECT 'device' AS what, left(device_id::text, 60) AS name, 0 AS events,
+       to_jsonb(last_heartbeat::timestamptz) #>> '{{}}' AS last_at,
        extract(epoch FROM clock_timestamp() - last_heartbeat::timestamptz)::float8 AS seconds
 FROM {devices}
 WHERE last_heartbeat < now() - make_interval(secs => %(silent_seconds)s) AND last_heartbeat > now() - make_interval(days => %(days)s)

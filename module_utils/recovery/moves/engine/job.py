@@ -145,6 +145,10 @@ class FinishedMove(MoveOutcome):
     batches: dict[str, t.Any]
 
 
+#: Options that runs of earlier releases do not have: where they are left out, such a run can be gone on with.
+LATER: t.Final = frozenset({"source_files"})
+
+
 class MoveJob:
     """What a move was asked for: by options, by a plan, or by the same options before it was interrupted."""
 
@@ -159,7 +163,7 @@ class MoveJob:
                 "refused to move data with ledger=off",
                 next_step="leave ledger at auto: moves must be recorded so that they can be undone",
             )
-        given = {name: params[name] for name in spec}
+        given = {name: params[name] for name in spec if name not in LATER or params[name]}
         self.asked: dict[str, t.Any] = given
         self.plan: plan_file.Plan | None = None
         if params["plan_file"] and (params["look"] or not call.check):

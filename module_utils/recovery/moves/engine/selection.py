@@ -34,6 +34,14 @@ FROM unnest(%(ids)s::uuid[]) AS id WHERE NOT EXISTS (SELECT FROM {bronze} AS b W
 """
 
 
+HAS_FILES = """
+SELECT FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND a.attname = 'source_file' AND NOT a.attisdropped
+  AND a.atttypid IN ('text'::regtype, 'varchar'::regtype)
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Selection:
     """Bronze events; conditions of different kinds must all hold, one of several values must."""
@@ -47,6 +55,8 @@ class Selection:
     payload_path: str | None = None
     #: The snapshot of a plan: rows that came later are not meant.
     snapshot: str | None = None
+    #: Of a deployment whose bronze has a column source_file.
+    source_files: tuple[str, ...] = ()
 
     def condition(self, alias: str = "b") -> sql.Composed:
         """What a row `alias` of bronze must fulfil."""
@@ -54,6 +64,8 @@ class Selection:
         made = self.window.condition(alias)
         if self.source_systems:
             made.append(sql.SQL("{}.source_system = ANY(%(source_systems)s)").format(b))
+        if self.source_files:
+            made.append(sql.SQL("{}.source_file = ANY(%(source_files)s)").format(b))
         if self.event_types:
             made.append(sql.SQL("{}.event_type = ANY(%(event_types)s)").format(b))
         if self.stores:
@@ -79,6 +91,7 @@ class Selection:
             "start": self.window.start,
             "end": self.window.end,
             "source_systems": list(self.source_systems),
+            "source_files": list(self.source_files),
             "event_types": list(self.event_types),
             "stores": list(self.stores),
             "transactions": list(self.transactions),
@@ -92,6 +105,7 @@ class Selection:
         return {
             "window": self.window.as_dict(),
             "source_systems": list(self.source_systems),
+            "source_files": list(self.source_files),
             "event_types": list(self.event_types),
             "stores": list(self.stores),
             "transactions": list(self.transactions),
@@ -118,6 +132,7 @@ class Selection:
                 datetime.datetime.fromisoformat(end) if end else None,
             ),
             source_systems=tuple(kept["source_systems"]),
+            source_files=tuple(kept.get("source_files") or ()),
             event_types=tuple(kept["event_types"]),
             stores=tuple(kept["stores"]),
             transactions=tuple(kept["transactions"]),
@@ -155,6 +170,7 @@ def ask(session: Session, params: Mapping[str, t.Any], *, now: datetime.datetime
     made = Selection(
         window=window,
         source_systems=_texts(params["source_systems"]),
+        source_files=_files(session, params["source_files"]),
         event_types=_texts(params["event_types"]),
         stores=_texts(params["stores"]),
         transactions=_texts(params["transactions"]),
@@ -165,7 +181,8 @@ def ask(session: Session, params: Mapping[str, t.Any], *, now: datetime.datetime
         raise BadInput(
             "refused to select everything: no selection was given",
             next_step=(
-                "give window_start and window_end, or event_ids, transactions, stores, source_systems, event_types, payload_path"
+                "give window_start and window_end, or event_ids, transactions, stores, source_systems, source_files, event_types, "
+                "payload_path"
             ),
         )
     if window.end is None and not ids:
@@ -173,6 +190,20 @@ def ask(session: Session, params: Mapping[str, t.Any], *, now: datetime.datetime
         end = now or session.row("SELECT clock_timestamp() AS now")["now"]
         made = dataclasses.replace(made, window=dataclasses.replace(window, end=end))
     return made
+
+
+def _files(session: Session, values: list[str] | None) -> tuple[str, ...]:
+    """The files as given. Raises BadInput where some are and bronze has no column for them."""
+    bronze = contract.names().bronze
+    schema, _, table = bronze.partition(".")
+    if values and not session.rows(HAS_FILES, schema=schema, table=table):
+        raise BadInput(
+            f"source_files {values[0][:80]!r} cannot be selected",
+            on=session.where,
+            said=f"{bronze} has no column source_file of type text",
+            next_step="select by source_systems, stores, event_ids or a window",
+        )
+    return _texts(values)
 
 
 def _texts(values: list[str] | None) -> tuple[str, ...]:

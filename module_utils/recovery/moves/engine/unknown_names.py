@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
 #: The options of a selection of events that are names, what each is called, and where bronze and a dead letter have it.
 OF_EVENTS: t.Final = {
     "source_systems": ("source system", "b.source_system", "d.source_system"),
+    "source_files": ("source file", "b.source_file", "d.error_details #>> '{event,source_file}'"),
     "event_types": ("event type", "b.event_type", "d.error_details #>> '{event,event_type}'"),
     "stores": ("store", "b.event_data ->> 'store_id'", "d.original_payload ->> 'store_id'"),
     "transactions": ("transaction", "b.event_data ->> 'transaction_id'", "d.original_payload ->> 'transaction_id'"),

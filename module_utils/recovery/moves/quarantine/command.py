@@ -25,6 +25,7 @@ SELECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "window_end": {"type": "str"},
     "time_zone": {"type": "str"},
     "source_systems": {"type": "list", "elements": "str"},
+    "source_files": {"type": "list", "elements": "str"},
     "event_types": {"type": "list", "elements": "str"},
     "stores": {"type": "list", "elements": "str"},
     "transactions": {"type": "list", "elements": "str"},

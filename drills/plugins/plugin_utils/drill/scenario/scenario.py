@@ -43,8 +43,9 @@ GIVEN: t.Final = frozenset(
     next_update_minutes of_action of_incident on_conflict on_failed_proof patience_seconds pause paused_passes payload_path
     period_hours poison proof proof_timeout_seconds protect quality_cleanup_rules rate_per_second reason recapture refresh rehearse
     rehearse_rows release release_digest release_schemas repair repairs repause require_tls required_jobs resume retrospective
-    root_cause rules run_id schema_rollback_enabled settles severity smoke source_event source_systems stores stuck_after_seconds
-    takeover target_seconds text thresholds time_zone title transactions warn_passes window_clock window_end window_start
+    root_cause rules run_id schema_rollback_enabled settles severity smoke source_event source_files source_systems stores
+    stuck_after_seconds takeover target_seconds text thresholds time_zone title transactions warn_passes window_clock window_end
+    window_start
     """.split()  # noqa: SIM905  # a list of them would be a page
 )
 #: Programs and folders of this machine: only as the action `release_captured` says, which makes or finds them itself.
