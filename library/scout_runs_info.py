@@ -38,6 +38,7 @@ options:
       - assess
       - gate
       - evidence
+      - downstream
   run_id:
     description: Only this run, or the runs that a playbook's run consisted of; its first eight digits do.
     type: str

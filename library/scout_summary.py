@@ -30,7 +30,7 @@ options:
         preflight, lease, assess, plan, unfinished, evidence, pause, terminate_sessions, complete_pause, foresee, quarantine, cleanup,
         redrive, undo, window_recovery, drain, refresh_gold, assess_again, resume, runs, dashboard, metrics, watch, gate, incident,
         notify, notified, evidence_verify, audit, report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy,
-        revert, deploy, rollback, proof, pause_again. Steps that
+        revert, deploy, rollback, proof, pause_again, downstream. Steps that
         did not run are empty.
     type: list
     elements: dict
@@ -47,6 +47,12 @@ options:
     description:
       - Where people are to be told something, only return that, as RV(event), RV(happened) and RV(done), with no lines and no file,
         and do not fail. Elsewhere the same as without it.
+    type: bool
+    default: false
+  below:
+    description:
+      - Where the operation changed tables, views or days that others may read, only return these, as RV(affected), with no lines and
+        no file, and do not fail. Elsewhere the same as without it.
     type: bool
     default: false
   first:
@@ -92,13 +98,23 @@ EXAMPLES = r"""
 RETURN = r"""
 document:
   description: The result for a machine; docs/result.schema.json describes it.
-  returned: unless there is an RV(event)
+  returned: unless there is an RV(event) or RV(affected)
   type: dict
 lines:
   description: The lines for a person.
-  returned: unless there is an RV(event)
+  returned: unless there is an RV(event) or RV(affected)
   type: list
   elements: str
+affected:
+  description:
+    - What was changed, with operation, relations (with their schema), views (of these, the refreshed ones), days of gold and
+      run_id; null where nothing was.
+  returned: with O(news) or O(below), where people are to be told or something was changed
+  type: dict
+incident_open:
+  description: Whether a step saw an open incident.
+  returned: with RV(affected)
+  type: bool
 event:
   description:
     - recovered where the pipeline works again, update where a recovery of an open incident left it paused, else null.
@@ -126,6 +142,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "resume": {"type": "bool", "default": True},
     "left_out": {"type": "dict", "default": {}},
     "news": {"type": "bool", "default": False},
+    "below": {"type": "bool", "default": False},
     "first": {"type": "bool", "default": False},
     "contract": {"type": "dict", "default": {}},
     "result_file": {"type": "path"},

@@ -26,7 +26,14 @@ PREFIX: t.Final = "scout_"
 READ: t.Final = re.compile(r"lookup\('scout\.recovery\.setting', '(\w+)'")
 #: These bear the name of a role, as the options of that role do, which an inventory sets as they are; so are these.
 OF_A_ROLE: t.Final = frozenset(
-    {"application_rollback_enabled", "gate_checks", "ingestion_jobs", "notify_recoveries", "schema_rollback_enabled"}
+    {
+        "application_rollback_enabled",
+        "gate_checks",
+        "ingestion_jobs",
+        "notify_downstream",
+        "notify_recoveries",
+        "schema_rollback_enabled",
+    }
 )
 
 

@@ -341,6 +341,7 @@ EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "assess": _looked,
     "gate": _looked,
     "evidence": _kept,
+    "downstream": _kept,
     "capture": _release,
     "rollback": _release,
     "deploy": _deployed,

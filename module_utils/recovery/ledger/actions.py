@@ -17,7 +17,7 @@ ROLLBACK: t.Final = ("rollback",)
 #: Whatever a run of the ledger may be; the lease's own lines are no runs of anything.
 RUNS: t.Final = (
     *("pause", "resume", "terminate_sessions", "drain", "refresh_gold", "quarantine", "cleanup", "redrive", "undo"),
-    *("window_recovery", "watch", "capture", "rollback", "deploy", "assess", "gate", "evidence"),
+    *("window_recovery", "watch", "capture", "rollback", "deploy", "assess", "gate", "evidence", "downstream"),
 )
 
 #: Runs whose items are dead letters, and runs that keep a journal.
@@ -31,8 +31,8 @@ FIXES: t.Final = (
     *("terminate_sessions", "drain", "refresh_gold", "quarantine", "cleanup", "redrive", "undo"),
     *("window_recovery", "rollback", "deploy"),
 )
-#: Runs by which somebody only looked.
-LOOKS: t.Final = ("assess", "gate")
+#: Runs by which somebody only looked, or what reads the pipeline heard of a change.
+LOOKS: t.Final = ("assess", "gate", "downstream")
 
 #: Writes rows of the pipeline, which it does where a policy is an error, whatever that shows.
 WRITES_ROWS: t.Final = ("drain", *MOVES)

@@ -385,6 +385,10 @@ COMMENT ON COLUMN scout_ops.evidence.number IS 'Its place in the chain of the in
 COMMENT ON COLUMN scout_ops.evidence.manifest_sha256 IS 'SHA-256 of its manifest, which has that of the one before';
 COMMENT ON COLUMN scout_ops.evidence.actor IS 'Who kept it: login@host';
 COMMENT ON COLUMN scout_ops.evidence.kept_at IS 'When it was recorded, by the clock of the database';
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
+    'window_recovery, watch, capture, rollback, deploy; while an incident is open also what was only checked or told: assess, gate, '
+    'evidence, downstream';
 """,
 )
 

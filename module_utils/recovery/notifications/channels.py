@@ -94,9 +94,9 @@ def read(raw: t.Any, number: int, *, timeout_seconds: float, attempts: int) -> C
         name=name_of(given, number),
         kind=kind,
         events=_among("events", given.get("events", list(EVENTS)), EVENTS),
-        severities=tuple(_texts("severities", given.get("severities", []))),
-        timeout_seconds=_at_most("timeout_seconds", given.get("timeout_seconds", timeout_seconds), 600),
-        attempts=round(_at_most("attempts", given.get("attempts", attempts), 20)),
+        severities=tuple(texts("severities", given.get("severities", []))),
+        timeout_seconds=at_most("timeout_seconds", given.get("timeout_seconds", timeout_seconds), 600),
+        attempts=round(at_most("attempts", given.get("attempts", attempts), 20)),
         settings=READERS[kind](given),
     )
 
@@ -185,7 +185,8 @@ def _pagerduty(channel: Channel, notice: Notice) -> dict[str, t.Any]:
 BODIES: t.Final = {"slack": _slack, "webhook": _webhook, "pagerduty": _pagerduty}
 
 
-def _read_http(given: dict[str, t.Any]) -> dict[str, t.Any]:
+def read_http(given: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Address, headers and certificates of something that is reached by HTTP. Raises BadInput where they cannot be used."""
     made: dict[str, t.Any] = {"url": _url(given["url"])}
     if given.get("ca_file"):
         made["ca_file"] = str(given["ca_file"])
@@ -207,7 +208,7 @@ def _read_pagerduty(given: dict[str, t.Any]) -> dict[str, t.Any]:
         raise BadInput(
             "actions contains one that PagerDuty does not know", next_step="give trigger, acknowledge or resolve"
         )
-    http = _read_http({**given, "url": given.get("url", PAGERDUTY)})
+    http = read_http({**given, "url": given.get("url", PAGERDUTY)})
     return {**http, "routing_key": str(given["routing_key"]), "actions": made}
 
 
@@ -217,13 +218,13 @@ def _read_email(given: dict[str, t.Any]) -> dict[str, t.Any]:
         raise BadInput(f"security {security[:40]!r} is not known", next_step=f"give one of {', '.join(PORTS)}")
     if bool(given.get("user")) != bool(given.get("password")):
         raise BadInput("user and password go together", next_step="give both or none")
-    to = _texts("to", given["to"])
+    to = texts("to", given["to"])
     for address in (str(given["from"]), *to):
         if not re.fullmatch(r"[^@\s,;:<>\"()\x00-\x1f]+@[\w.-]+", address):
             raise BadInput(f"{address[:80]!r} is not an address", next_step="give name@example.org")
     return {
         "host": str(given["host"]),
-        "port": round(_at_most("port", given.get("port", PORTS[security]), 65535)),
+        "port": round(at_most("port", given.get("port", PORTS[security]), 65535)),
         "security": security,
         "user": str(given.get("user", "")),
         "password": str(given.get("password", "")),
@@ -242,8 +243,8 @@ def _read_apprise(given: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 READERS: t.Final = {
-    "slack": _read_http,
-    "webhook": _read_http,
+    "slack": read_http,
+    "webhook": read_http,
     "pagerduty": _read_pagerduty,
     "email": _read_email,
     "apprise": _read_apprise,
@@ -283,7 +284,8 @@ def _parts(url: str) -> set[str]:
     return {word for word in long if len(word) >= 16 or not (word.isalpha() and word.islower())}
 
 
-def _texts(name: str, value: t.Any) -> list[str]:
+def texts(name: str, value: t.Any) -> list[str]:
+    """A list of texts, without blanks around them. Raises BadInput, naming it, for anything else."""
     values = t.cast("list[t.Any]", value if isinstance(value, list) else [value])
     if not all(isinstance(part, str) for part in values):
         raise BadInput(f"{name} is not a list of texts", next_step=f"give {name} as a list of texts")
@@ -291,13 +293,14 @@ def _texts(name: str, value: t.Any) -> list[str]:
 
 
 def _among(name: str, value: t.Any, known: tuple[str, ...]) -> tuple[str, ...]:
-    found = _texts(name, value)
+    found = texts(name, value)
     if not set(found) <= set(known):
         raise BadInput(f"{name} contains one that is not known", next_step=f"known are {', '.join(known)}")
     return tuple(found)
 
 
-def _at_most(name: str, value: t.Any, most: float) -> float:
+def at_most(name: str, value: t.Any, most: float) -> float:
+    """A number above 0. Raises BadInput, naming it, for anything else, or more than `most`."""
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -14,10 +14,11 @@ from ..core.errors import RecoveryError
 from ..core.text import printable, visible, visible_in
 from ..invoke import failure
 from ..ledger.open_incident import ADHOC
+from ..notifications.downstream import Affected, affected
 from ..postgres.session import INCIDENT
 from ..scout import contract
 from . import dashboard, drill, gate, junit, render
-from .incident import News, news
+from .incident import NOTHING, News, is_joined, news
 from .layout import WIDTH
 from .operation import Story
 
@@ -47,9 +48,11 @@ class FirstLinesResult(t.TypedDict):
 
 
 class NewsResult(News):
-    """What it returns of what people are to be told."""
+    """What it returns of what people are to be told, and of what was changed that others read."""
 
     changed: bool
+    affected: Affected | None
+    incident_open: bool
 
 
 def summarize(
@@ -64,7 +67,8 @@ def summarize(
     again: str = "",
     typed: Typed = HERE,
 ) -> SummaryResult | FirstLinesResult | NewsResult:
-    """The lines and the document of one operation on one host; with `news`, only what people are to be told of it, if anything.
+    """The lines and the document of one operation on one host; with `news` or `below`, only what people are to be told of it and what
+    it changed that others read, if anything.
 
     A result that failed where the operation did not reach what it was to, or a file cannot be written. Raises nothing for
     options that a step has refused already: what happened is still to be said.
@@ -80,8 +84,11 @@ def summarize(
         made = document(story)
         if params.get("first"):
             return {"changed": False, "lines": _lines(render.first_lines(_seen(story)))}
-        if params.get("news") and (told := news(made, story.ran))["event"]:
-            return {"changed": False, **told}
+        if params.get("news") or params.get("below"):
+            told = news(made, story.ran) if params.get("news") else NOTHING
+            changed = affected(story.operation, story.ran) if params.get("below") else None
+            if told["event"] or changed:
+                return {"changed": False, **told, "affected": changed, "incident_open": is_joined(story.ran)}
         return _summary(*_saved(story, made, params, run_key))
 
 

@@ -185,14 +185,20 @@ class News(t.TypedDict):
     done: str
 
 
+def is_joined(steps: Mapping[str, Result]) -> bool:
+    """Whether an incident is open, as any step saw."""
+    return any(result.get("incident_open") for result in steps.values())
+
+
+NOTHING: t.Final[News] = {"event": None, "happened": "", "done": ""}
+
+
 def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> News:
     """The event, what happened and what was done, from the document of an operation; an event of None where nothing is news."""
     changed = {step["name"]: step["summary"] for step in made["steps"] if step["changed"] and not step["failed"]}
     # Whoever is told needs an incident to hear of.
-    joined = any(result.get("incident_open") for result in steps.values())
-    nothing: News = {"event": None, "happened": "", "done": ""}
-    if made["check_mode"] or not joined or made["operation"] in SILENT:
-        return nothing
+    if made["check_mode"] or not is_joined(steps) or made["operation"] in SILENT:
+        return NOTHING
     done = "; ".join(text for name, text in changed.items() if text and name not in MEANS)
     if made["ok"] and made["ingestion"] == "running" and "resume" in changed:
         return {"event": "recovered", "happened": "", "done": done}
@@ -201,7 +207,7 @@ def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> News:
         why = _why(made)
         happened = f"ingestion stays paused after the {operation}" + (f": {why}" if why else "")
         return {"event": "update", "happened": happened, "done": done}
-    return nothing
+    return NOTHING
 
 
 def _why(made: Mapping[str, t.Any]) -> str:

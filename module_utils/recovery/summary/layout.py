@@ -22,7 +22,7 @@ INDENT: t.Final = 9
 #: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
 PART_LINES: t.Final = 3
 SHORTENED_FIRST: t.Final = (
-    *("silent", "holds", "since", "smoke", "list", "warns", "unsure", "warn", "was", "left", "back", "data"),
+    *("silent", "below", "holds", "since", "smoke", "list", "warns", "unsure", "warn", "was", "left", "back", "data"),
     *("did", "would", "who", "chose", "app", "clash", "rows", "proof", "undo", "now", "failed", "causes"),
 )
 #: What a part may take besides.

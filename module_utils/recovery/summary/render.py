@@ -118,6 +118,7 @@ def lines(story: Story) -> list[str]:
         "would" if story.check else "did": _did(story),
         "who": moves.ended(story.operation, story.ran),
         "rows": moves.rows(story.move),
+        "below": str(story.ran.get("downstream", {}).get("summary", "")),
         "clash": moves.conflicts(story.move),
         "chart": "",
         "files": "",

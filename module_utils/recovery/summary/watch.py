@@ -28,6 +28,7 @@ SILENT: t.Final = {
         "looked_up",
         "unfinished",
         "watch",
+        "downstream",
         PROOF,
     )
 }

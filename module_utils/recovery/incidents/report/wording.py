@@ -32,6 +32,7 @@ STEPS: t.Final = {
     "gate": "Acceptance gate run",
     "watch": "Recovery watched",
     "evidence": "Evidence collected",
+    "downstream": "Downstream looked up",
 }
 #: What an entry or a sample is called on the timeline.
 ENTRIES: t.Final = {

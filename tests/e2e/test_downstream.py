@@ -1,0 +1,58 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What hangs on the pipeline: named after a recovery, called if asked, in the report; and no recovery is held up by it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tests.e2e.in_process import Quick
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.test_move_playbooks import ran, some_loaded
+from tests.integration.modules import call
+
+EXPORT = "import json, sys; open(sys.argv[1], 'a').write(json.dumps(json.load(sys.stdin)) + chr(10))"
+
+
+def test_what_reads_quarantined_sales_is_named_and_called_if_asked(
+    healthy: Pipeline, quick: Quick, tmp_path: Path
+) -> None:
+    file = tmp_path / "calls"
+    downstream = [
+        {"name": "export", "reads": ["silver_transactions"], "command": [sys.executable, "-c", EXPORT, str(file)]},
+        {"name": "broken", "reads": ["bronze_events"], "command": ["/no/such/program"]},
+        {"name": "elsewhere", "reads": ["dim_store"], "command": ["/no/such/program"]},
+    ]
+    options = some_loaded(healthy, 3) | {"refresh": False}
+    opened = call("scout_incident", healthy.dsn, state="opened", incident="INC-1", title="bad sales", severity="high")
+    assert opened["changed"], opened
+    made = quick.play("quarantine", healthy.dsn, downstream=downstream, **options)
+    ran(made, "done")
+    said = " ".join(made.summary.split())
+    assert "export reads silver_transactions; broken reads bronze_events, of 20" in said
+    assert "elsewhere" not in said
+    assert not file.exists()
+    run_id = made.result["move"]["run_id"]
+    undone = quick.play(
+        "undo", healthy.dsn, downstream=downstream, notify_downstream=True, run_id=run_id, refresh=False
+    )
+    # Its own result stands, whatever became of the calls.
+    document = ran(undone, "done")
+    [sent] = [json.loads(line) for line in file.read_text().splitlines()]
+    assert sent["operation"] == "undo"
+    assert "scout.silver_transactions" in sent["relations"]
+    [step] = [step for step in document["steps"] if step["name"] == "downstream"]
+    assert (step["failed"], step["effects"]["called"]) == (False, ["export"])
+    assert [each["name"] for each in step["effects"]["uncalled"]] == ["broken"]
+    assert any(each.startswith("broken was not called: /no/such/program") for each in document["warnings"])
+    seen = [
+        event
+        for event in call("scout_incident_info", healthy.dsn, incident="INC-1")["timeline"]
+        if event["what"] == "downstream"
+    ]
+    assert len(seen) == 2, "what was named, and what was called, is on record"
+    assert "export reads silver_transactions" in seen[0]["effect"]
+    assert "called export; not called: broken" in seen[1]["effect"]
