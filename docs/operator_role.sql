@@ -122,6 +122,9 @@ SELECT unnest(ARRAY[
 WHERE to_regclass('supabase_migrations.schema_migrations') IS NOT NULL
 \gexec
 
+SELECT format('GRANT SELECT ON scout.migration_manifest TO %I', :'role') WHERE to_regclass('scout.migration_manifest') IS NOT NULL
+\gexec
+
 -- Judge: the acceptance gate looks for alerts that nobody has resolved.
 SELECT format('GRANT SELECT ON scout.alerts TO %I', :'role') WHERE to_regclass('scout.alerts') IS NOT NULL
 \gexec
@@ -195,6 +198,9 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'cron') AS has_cron \gse
   \gexec
   SELECT format('GRANT INSERT, DELETE ON supabase_migrations.schema_migrations TO %I', :'role')
   WHERE to_regclass('supabase_migrations.schema_migrations') IS NOT NULL
+  \gexec
+  SELECT format('GRANT INSERT, UPDATE, DELETE ON scout.migration_manifest TO %I', :'role')
+  WHERE to_regclass('scout.migration_manifest') IS NOT NULL
   \gexec
 \endif
 

@@ -36,9 +36,15 @@ options:
     type: list
     elements: str
   migrations_table:
-    description: The table whose rows are the migration history. Where it does not exist, or with an empty name, there is none.
-    type: str
-    default: supabase_migrations.schema_migrations
+    description:
+      - The tables whose rows are the migration history. Each is a name, or V(table) with V(key), the columns that a row is known by,
+        and V(state), those by which it says that a file was applied; other columns are restored with a row, and are no difference.
+      - By default V(supabase_migrations.schema_migrations), and V(migration_manifest) in the pipeline's own schema, whose columns are
+        found by their names; where these are not known a warning says so, and the table is left alone.
+      - Of a table that is given by its name alone all columns count, and rows are known by V(version) or the primary key. One that does
+        not exist has no rows; an empty name stands for no table.
+    type: list
+    elements: raw
   git_commit:
     description: The whole id of the commit of the application that belongs to the release.
     type: str
@@ -161,7 +167,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **LEDGER_SPEC,
     "release": {"type": "str", "required": True},
     "schemas": {"type": "list", "elements": "str"},
-    "migrations_table": {"type": "str", "default": "supabase_migrations.schema_migrations"},
+    "migrations_table": {"type": "list", "elements": "raw"},
     "git_commit": {"type": "str"},
     "git_dir": {"type": "path"},
     "protect": {"type": "list", "elements": "str", "default": []},

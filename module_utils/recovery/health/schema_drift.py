@@ -37,7 +37,7 @@ def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
     kept = captures_store.youngest_about(ledger)
     if kept is None:
         return None
-    scope = entries.Scope(tuple(kept["scope"]["schemas"]), kept["scope"]["migrations_table"])
+    scope = entries.scope_of(kept["scope"])
     before = session.row(SETTINGS)
     found = catalog_reader.read(session, scope, pause.jobs if pause else ())
     session.execute(AS_BEFORE, **before)

@@ -45,7 +45,7 @@ OWNED: t.Final = "the pipeline is owned by "
 OWNER: t.Final = "a role that does not own the pipeline, or the owner's word"
 
 #: Where the migration history is unless somebody keeps it elsewhere.
-HISTORY: t.Final = "supabase_migrations.schema_migrations"
+HISTORY: t.Final = contract.HISTORY
 
 #: Privileges on tables, by their keys in the contract, and the actions that need them. FOR UPDATE needs UPDATE, the drain
 #: masks events within a batch, and a move locks the ETL's ledger in SHARE ROW EXCLUSIVE MODE, which DELETE permits.
@@ -312,6 +312,7 @@ def _table_needs() -> list[tuple[str, str, tuple[str, ...]]]:
         *((table, "SELECT", ("assess",)) for table in contract.names().required_tables),
         *((contract.names()[key], privilege, actions) for key, privilege, actions in NEEDS),
         *((HISTORY, privilege, ROLLBACK) for privilege in ("SELECT", "INSERT", "DELETE")),
+        *((contract.names().manifest, privilege, ROLLBACK) for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     ]
 
 

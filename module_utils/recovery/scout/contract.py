@@ -20,6 +20,10 @@ if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
 
+#: Where Supabase keeps the migration history.
+HISTORY: t.Final = "supabase_migrations.schema_migrations"
+
+
 @dataclasses.dataclass(frozen=True)
 class Contract:
     """Every name that a deployment may have chosen otherwise; tables, views and functions with their schema."""
@@ -80,6 +84,16 @@ class Contract:
     def partial_views(self) -> frozenset[str]:
         """Materialized views that leave out sales by design, and columns that show something else, with their schema."""
         return frozenset(f"{self.schema}.{name.strip()}" for name in self.partial_gold.split(",") if name.strip())
+
+    @property
+    def manifest(self) -> str:
+        """Where Scout's own deployments keep which files they have applied; a deployment may have none."""
+        return f"{self.schema}.migration_manifest"
+
+    @property
+    def deployment_log(self) -> str:
+        """Where they keep what they have done."""
+        return f"{self.schema}.deployment_log"
 
     @property
     def etl(self) -> str:

@@ -180,6 +180,7 @@ def test_the_role_can_move_rows_and_take_them_back(scout_db: str, operator: str)
 
 def test_an_assessment_tells_once_all_that_a_missing_grant_hides(scout_db: str, operator: str) -> None:
     with connect(scout_db) as superuser:
+        superuser.execute("CREATE TABLE scout.migration_manifest (file text PRIMARY KEY, status text)")
         superuser.execute(f"REVOKE SELECT ON scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
     result = call("scout_health_info", operator)
     unknown = {i["name"] for i in result["indicators"] if i["status"] == "unknown"}

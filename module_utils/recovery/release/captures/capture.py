@@ -19,7 +19,7 @@ from ...ledger import runs
 from ...ledger.pauses import open_pause
 from ...postgres.failures import attempting
 from ...scout import contract
-from ..catalog import job_commands
+from ..catalog import job_commands, manifests
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
 from . import document as captures_document
@@ -54,6 +54,10 @@ class CaptureRequest:
     max_rows: int
     commit: str | None
     application: dict[str, t.Any]
+    #: The tables with a migration history, before anybody has looked at their columns.
+    histories: manifests.Asked = manifests.NOTHING
+    #: What is said of tables that are left out.
+    left_out: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +111,8 @@ def wanted(params: Mapping[str, t.Any]) -> CaptureRequest:
     commit = checkout.checked(params["git_commit"]) if params["git_commit"] else application.get("commit")
     return CaptureRequest(
         release=name,
-        scope=Scope(schemas, params["migrations_table"]),
+        scope=Scope(schemas),
+        histories=manifests.asked(params["migrations_table"]),
         protect=tuple(sorted(set(params["protect"]))),
         file=Path(params["release_file"]).expanduser().absolute() if params["release_file"] else None,
         recapture=params["recapture"],
@@ -132,6 +137,14 @@ def place(call: Call, want: CaptureRequest, mode: str) -> Ledger:
         said=what,
         next_step="leave ledger at auto, with a role that may use it (preflight.yml), or give a release_file",
     )
+
+
+def known(session: Session, want: CaptureRequest) -> CaptureRequest:
+    """The request with the columns of each table that has a migration history. Raises BadInput where one that was named has none that
+    can be used."""
+    with attempting("could not read the migration history", on=session.where), session.read():
+        scope, left_out = manifests.scope(session, want.scope.schemas, want.histories)
+    return dataclasses.replace(want, scope=scope, left_out=tuple(left_out))
 
 
 def look(call: Call, ledger: Ledger, want: CaptureRequest) -> CaptureState:
@@ -244,7 +257,7 @@ def apply(
     asked = {
         "release": want.release,
         "schemas": list(want.scope.schemas),
-        "migrations_table": want.scope.migrations_table,
+        "migrations_table": list(want.scope.histories),
         "protect": list(want.protect),
         "recapture": want.recapture,
     }
@@ -330,7 +343,7 @@ def described(seen: CaptureState, want: CaptureRequest, kept: Document) -> Captu
 
 def warnings(kept: Document, want: CaptureRequest) -> list[str]:
     """What somebody who relies on the capture should know."""
-    found: list[str] = []
+    found = [*want.left_out]
     others = [entry["name"] for entry in kept["entries"] if entry["kind"] == "other"]
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""

@@ -31,6 +31,7 @@ def capture(call: Call, params: Params) -> CaptureResult:
     """
     want = capturing.wanted(params)
     ledger = capturing.place(call, want, params["ledger"])
+    want = capturing.known(call.session, want)
     seen = capturing.look(call, ledger, want)
     todo = capturing.plan(seen, want, call.session.where)
     done: Row = {"document": seen.existing or seen.made, "run_id": None, "effects": {}}

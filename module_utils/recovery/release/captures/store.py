@@ -142,11 +142,7 @@ def about(
         "database_oid": here.database_oid,
         "system_identifier": here.system_identifier,
         "server_version": here.server_version,
-        "scope": {
-            "schemas": list(scope.schemas),
-            "migrations_table": scope.migrations_table,
-            "beyond": list(beyond),
-        },
+        "scope": {**scope.as_dict(), "beyond": list(beyond)},
     }
 
 

@@ -167,6 +167,19 @@ def migrations(session: Session, table: str) -> list[Row]:
             said="it has neither a column version nor a primary key",
             next_step="name the table that holds the migration history, or none: -e migrations_table=''",
         )
+    return [
+        {
+            "version": ", ".join(str(row[key]) for key in keys),
+            # A column that the table gets later is NULL in the rows of before.
+            "columns": {name: value for name, value in row.items() if value is not None},
+        }
+        for row in as_text(session, table, quoted, names)
+    ]
+
+
+def as_text(session: Session, table: str, quoted: sql.Identifier, names: Iterable[str]) -> list[Row]:
+    """Some columns of all rows of a table with a migration history, every value as text. Raises MissingPrivilege where a policy hides
+    some; inside the caller's transaction."""
     listed = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(each)) for each in names)
     try:
         session.execute(WHOLE, mode="off")
@@ -179,14 +192,7 @@ def migrations(session: Session, table: str) -> list[Row]:
             on=session.where,
             next_step="a policy hides rows from this role: capture as the table's owner, or with a role that may see all",
         ) from e
-    return [
-        {
-            "version": ", ".join(str(row[key]) for key in keys),
-            # A column that the table gets later is NULL in the rows of before.
-            "columns": {name: value for name, value in row.items() if value is not None},
-        }
-        for row in found
-    ]
+    return found
 
 
 def jobs(session: Session, paused: Iterable[Row]) -> list[Row]:

@@ -12,7 +12,7 @@ import typing as t
 from ...postgres.identifiers import unquoted
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 #: Kinds whose names say of which types they are.
 SIGNED: t.Final = ("function", "aggregate", "cast", "operator")
@@ -22,11 +22,41 @@ NOT_NULL: t.Final = "not_null_constraint"
 
 
 @dataclasses.dataclass(frozen=True)
+class Manifest:
+    """A table in which a deployment says which files it has applied: the columns by which a row is known, and those by which it says
+    so. Without columns it was not there, or nobody has looked."""
+
+    table: str
+    key: tuple[str, ...] = ()
+    state: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Scope:
-    """What a release is about: schemas and what they depend on, and the table with the migration history, if any."""
+    """What a release is about: schemas and what they depend on, and the tables with the migration history, if any."""
 
     schemas: tuple[str, ...]
+    #: All columns of each of its rows count.
     migrations_table: str = ""
+    manifests: tuple[Manifest, ...] = ()
+
+    @property
+    def histories(self) -> tuple[str, ...]:
+        """All tables with a migration history, by the names that were given."""
+        return tuple(filter(None, (self.migrations_table, *(each.table for each in self.manifests))))
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For a capture."""
+        manifests = [{"table": each.table, "key": list(each.key), "state": list(each.state)} for each in self.manifests]
+        return {"schemas": list(self.schemas), "migrations_table": self.migrations_table, "manifests": manifests}
+
+
+def scope_of(made: Mapping[str, t.Any]) -> Scope:
+    """The scope that a capture has; one of an earlier version knows no manifests."""
+    manifests = (
+        Manifest(each["table"], tuple(each["key"]), tuple(each["state"])) for each in made.get("manifests", ())
+    )
+    return Scope(tuple(made["schemas"]), made["migrations_table"], tuple(manifests))
 
 
 @dataclasses.dataclass(frozen=True)

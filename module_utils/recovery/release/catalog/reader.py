@@ -16,7 +16,7 @@ import typing as t
 from ...core.errors import BadInput, NotConverged
 from ...postgres.driver import errors
 from ...postgres.failures import translate
-from . import database_level, dependencies, stability, views_and_routines
+from . import database_level, dependencies, manifests, stability, views_and_routines
 from . import query as catalog_query
 from . import tables as catalog_tables
 from .entries import Catalog, Entry, Scope
@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
 #: How often a schema that changes while it is read is read again.
 READINGS: t.Final = 5
 #: Kinds of what stands in rows of tables.
-BESIDE: t.Final = ("cron_job", "migration")
+BESIDE: t.Final = ("cron_job", "migration", "manifest")
 WAIT: t.Final = "wait until the migration has finished, then run the same command again"
 
 #: Names in full, and values as text that reads back exactly. Policies hold: by one, pg_cron shows each role its own jobs.
@@ -68,7 +68,7 @@ def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
         if kind.name == "column":
             needs[f"column:{row['name']}"].add(keys[(kind.catalog, row["oid"]), 0])
     entries = [_entry(kind, row, needs) for kind, row in found]
-    entries += [dataclasses.replace(e, needs=_sorted(needs, e.key)) for e in others]
+    entries += [e if e.needs else dataclasses.replace(e, needs=_sorted(needs, e.key)) for e in others]
     made = {e.key: e for e in entries}
     beyond = {
         key for (found, _), key in keys.items() if graph.whole(found) in outside or graph.whole(found) in graph.extended
@@ -87,6 +87,8 @@ def beside(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> list[E
             Entry("migration", row["version"], row["columns"])
             for row in database_level.migrations(session, scope.migrations_table)
         ]
+    for manifest in scope.manifests:
+        found += manifests.read(session, manifest)
     return found
 
 

@@ -184,17 +184,71 @@ def alter_job(before: Entry, after: Entry) -> list[Statement] | None:
 def insert_row(entry: Entry, table: str) -> list[Statement]:
     """A row, every value as the text that was read."""
     columns = joined(", ", map(identifier, entry.facts))
-    values = joined(", ", ("NULL" if value is None else literal(value) for value in entry.facts.values()))
+    values = joined(", ", map(_value, entry.facts.values()))
     return [say("INSERT INTO {} ({}) VALUES ({})", table, columns, values, lock=Lock.ROW_EXCLUSIVE, runs_as=table)]
 
 
 def delete_row(entry: Entry, table: str) -> list[Statement]:
     """That very row."""
     tests = (
-        phrase("{}::text IS NOT DISTINCT FROM {}", identifier(column), "NULL" if value is None else literal(value))
+        phrase("{}::text IS NOT DISTINCT FROM {}", identifier(column), _value(value))
         for column, value in entry.facts.items()
     )
     return [say("DELETE FROM {} WHERE {}", table, joined(" AND ", tests), lock=Lock.ROW_EXCLUSIVE)]
+
+
+# --- rows of a table in which a deployment says what it has applied
+
+
+def _insert_file(entry: Entry) -> list[Statement]:
+    """The row as it was captured, every value as the text that was read."""
+    values = _values(entry)
+    columns = joined(", ", map(identifier, values))
+    listed = joined(", ", map(_value, values.values()))
+    table = entry.table
+    return [
+        say(
+            "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
+            *(table, columns, listed),
+            lock=Lock.ROW_EXCLUSIVE,
+            runs_as=table,
+        )
+    ]
+
+
+def _update_file(before: Entry, after: Entry) -> list[Statement] | None:
+    """What the row said when it was captured; another row than the one that was read stays as it is."""
+    if (before.table, before.facts["key"]) != (after.table, after.facts["key"]):
+        return None
+    there, table = _values(before), after.table
+    differing = {column: value for column, value in _values(after).items() if there.get(column) != value}
+    if not differing:
+        # A column that it said so by is gone, and said nothing.
+        return []
+    listed = joined(", ", (phrase("{} = {}", identifier(column), _value(value)) for column, value in differing.items()))
+    return [say("UPDATE {} SET {} WHERE {}", table, listed, _very_row(before), lock=Lock.ROW_EXCLUSIVE, runs_as=table)]
+
+
+def _delete_file(entry: Entry) -> list[Statement]:
+    """That very row, unless it says something else by now."""
+    return [say("DELETE FROM {} WHERE {}", entry.table, _very_row(entry), lock=Lock.ROW_EXCLUSIVE)]
+
+
+def _values(entry: Entry) -> dict[str, str | None]:
+    """All columns of a row."""
+    return {**entry.facts["key"], **entry.facts["state"], **dict(entry.order.get("rest", ()))}
+
+
+def _very_row(entry: Entry) -> Piece:
+    known: dict[str, str | None] = {**entry.facts["key"], **entry.facts["state"]}
+    tests = (
+        phrase("{}::text IS NOT DISTINCT FROM {}", identifier(column), _value(value)) for column, value in known.items()
+    )
+    return joined(" AND ", tests)
+
+
+def _value(text: str | None) -> Piece:
+    return "NULL" if text is None else literal(text)
 
 
 def _again(before: Entry, after: Entry) -> list[Statement] | None:  # noqa: ARG001
@@ -206,4 +260,5 @@ WRITERS: t.Final = {
     "default_privileges": Writer("", _make_privileges, _usual_privileges, _again),
     "publication_table": Writer("", _publish, _withdraw, _again),
     "cron_job": Writer("", _create_job, _drop_job, alter_job),
+    "manifest": Writer("", _insert_file, _delete_file, _update_file),
 }

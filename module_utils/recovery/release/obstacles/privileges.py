@@ -33,7 +33,8 @@ JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema JOIN pg_catalog.pg_rol
 #: Who has the migration history, and what we may do with it.
 HISTORY: t.Final = """
 SELECT o.rolname::text AS owner, o.rolsuper AS mighty, pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AS enters,
-       pg_catalog.has_table_privilege(c.oid, 'INSERT') AS inserts, pg_catalog.has_table_privilege(c.oid, 'DELETE') AS deletes,
+       pg_catalog.has_table_privilege(c.oid, 'INSERT') AS inserts, pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS updates,
+       pg_catalog.has_table_privilege(c.oid, 'DELETE') AS deletes,
        pg_catalog.pg_has_role(o.oid, 'USAGE') AND pg_catalog.pg_has_role(o.oid, %(becoming)s) AS ours
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_roles AS o ON o.oid = c.relowner
 WHERE c.oid = pg_catalog.to_regclass(%(name)s)
@@ -45,6 +46,8 @@ FROM unnest(%(names)s::text[]) AS w (name)
 LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = w.name
 JOIN pg_catalog.pg_roles AS u ON u.rolname = current_user
 """
+#: What is done to a row of a migration history.
+WRITES: t.Final = ("create", "alter", "drop")
 MAY_MAKE_SCHEMAS: t.Final = "SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may"
 #: What is in a schema, and has an owner of its own.
 IN_SCHEMAS: t.Final = (
@@ -157,30 +160,45 @@ def jobs(session: Session, found: Situation) -> Iterator[Obstacle]:
 def history(session: Session, found: Situation) -> Iterator[Obstacle]:
     """Rows of the migration history that go or come back, and that we may not write: with the rights of its owner, or with our own
     where that is a superuser; and code of others that would run when they are written. Inside the caller's transaction."""
-    about = {
-        does: key for does, key in sorted(found.steps) if key.startswith("migration:") and does in ("create", "drop")
-    }
-    if not (about and found.migrations_table):
-        return
-    for code in impostors.history_calls(session, ".".join(parts(found.migrations_table)), writing=True):
+    for table in found.histories:
+        about = {
+            does: key for does, key in sorted(found.steps) if does in WRITES and _history(found, key) == parts(table)
+        }
+        if about:
+            yield from _of_history(session, table, about)
+
+
+def _history(found: Situation, key: str) -> list[str]:
+    """The parts of the name of the table that a row is of; empty for what is no row of a migration history."""
+    entry = found.wanted.get(key) or found.now(key)
+    if entry is None or entry.kind not in ("migration", "manifest"):
+        return []
+    return parts(entry.table if entry.kind == "manifest" else found.histories[0])
+
+
+def _of_history(session: Session, table: str, about: Mapping[str, str]) -> Iterator[Obstacle]:
+    """What stands against writing one of them; `about` has a key by what is done."""
+    for code in impostors.history_calls(session, ".".join(parts(table)), writing=True):
         yield Obstacle("owner", next(iter(about.values())), code.describe(), f"`{code.fix}`")
     if session.facts.superuser:
         return
     becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
-    me, table = sql.Identifier(session.facts.role).as_string(), found.migrations_table
+    me = sql.Identifier(session.facts.role).as_string()
     for row in session.rows(HISTORY, name=table, becoming=becoming):
         whose = f"the migration history {table} of {row['owner']}"
-        if "create" in about and not (row["mighty"] or row["ours"]):
+        again = about.get("create") or about.get("alter")
+        if again and not (row["mighty"] or row["ours"]):
             said = f"{whose} gets rows again, for which the rights of its owner are missing"
             yield Obstacle(
                 "privilege",
-                about["create"],
+                again,
                 said,
                 _grant(session, row["owner"]),
             )
             continue
         lacks = [] if row["enters"] else [f"USAGE ON SCHEMA {'.'.join(parts(table, quoted=True)[:-1])}"]
         lacks += [f"INSERT ON {table}"] if "create" in about and row["mighty"] and not row["inserts"] else []
+        lacks += [f"UPDATE ON {table}"] if "alter" in about and row["mighty"] and not row["updates"] else []
         lacks += [f"DELETE ON {table}"] if "drop" in about and not row["deletes"] else []
         if lacks:
             said = f"{whose} is rolled back, too, and role {session.facts.role} may not write it"

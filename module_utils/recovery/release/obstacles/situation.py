@@ -52,8 +52,8 @@ class Situation:
     was: Mapping[str, str]
     #: Columns and tables that come back with data that was kept.
     filled: frozenset[str] = frozenset()
-    #: Where the migration history is; empty where it is no part of it.
-    migrations_table: str = ""
+    #: The tables with a migration history.
+    histories: tuple[str, ...] = ()
 
     def now(self, key: str) -> Entry | None:
         """What is there now of an object of the capture, whatever it is called."""

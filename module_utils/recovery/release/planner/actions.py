@@ -30,7 +30,17 @@ if t.TYPE_CHECKING:
 Action = tuple[str, str]
 type Actions = dict[Action, list[Statement]]
 #: Kinds that stand on a relation and go with it.
-PARTS: t.Final = ("column", "constraint", "index", "trigger", "rule", "policy", "statistics", "publication_table")
+PARTS: t.Final = (
+    "column",
+    "constraint",
+    "index",
+    "trigger",
+    "rule",
+    "policy",
+    "statistics",
+    "publication_table",
+    "manifest",
+)
 RELATIONS: t.Final = ("table", "view", "materialized_view")
 
 

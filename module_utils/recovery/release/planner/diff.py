@@ -262,8 +262,10 @@ def _spread(found: _Found) -> None:
 
 
 def _is_part(user: Entry, gone: str) -> bool:
-    """A table needs its columns in a way that does not matter here."""
-    return user.kind == "table" and stands_on(gone, user.name)
+    """A table needs its columns in a way that does not matter here, and so does what stands in its rows."""
+    return (user.kind == "table" and stands_on(gone, user.name)) or (
+        user.kind == "manifest" and stands_on(gone, user.table)
+    )
 
 
 def _part(found: _Found, user: str, gone: str) -> Iterator[str]:

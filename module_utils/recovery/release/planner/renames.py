@@ -30,7 +30,7 @@ KINDS: t.Final = (
 RELATIONS: t.Final = ("table", "view", "materialized_view", "sequence")
 NAME_BYTES: t.Final = 63
 #: Texts in which PostgreSQL does not follow a name: whoever renames something has to write them anew.
-TEXTS: t.Final = ("cron_job", "migration")
+TEXTS: t.Final = ("cron_job", "migration", "manifest")
 #: Where the text begins that a function's language understands; a body that was parsed has no such beginning.
 BODY: t.Final = "\nAS $"
 #: In a definition, an identifier; the name of an object, as nextval has it; and a text, which no rename reaches.

@@ -163,8 +163,8 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
 def _situation(way: transaction.Way) -> Situation:
     """What the plan touches, for whoever looks for what stands against it."""
     steps = frozenset((step.does, step.key) for step in way.plan.all_steps)
-    history = way.target.scope.migrations_table
-    return Situation(way.live.entries, way.wanted, steps, way.plan.was, frozenset(way.plan.filled), history)
+    histories = way.target.scope.histories
+    return Situation(way.live.entries, way.wanted, steps, way.plan.was, frozenset(way.plan.filled), histories)
 
 
 def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:

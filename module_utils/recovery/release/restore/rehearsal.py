@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
 
 FOLDER: t.Final = "scout-rehearsal"
 #: A copy of the schema has no data for these, or they cannot be in a second database.
-NOT_COPIED: t.Final = ("cron_job:", "migration:", "extension:pg_cron", "schema:cron")
+NOT_COPIED: t.Final = ("cron_job:", "migration:", "manifest:", "extension:pg_cron", "schema:cron")
 #: Where the data is kept that is put back on the way.
 LEDGER: t.Final = "schema:scout_ops"
 WITHOUT: t.Final = "go without a rehearsal: -e rehearse=false"
@@ -73,7 +73,7 @@ def rehearse(
     """
     began, reason, undo, tried, warnings = time.monotonic(), "", "", 0, ()
     try:
-        original = scratch_database.read(session, way.target.scope.migrations_table)
+        original = scratch_database.read(session, way.target.scope.histories)
         with subprocesses.scratch(FOLDER) as folder:
             tools = postgres_pg_dump.tools(session, pg_dump, folder)
             warnings = (tools.warning,) if tools.warning else ()

@@ -23,7 +23,7 @@ from ...scout import cron_jobs
 from ..scratch import publications
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from ...core.progress import Progress
     from ...postgres.session import Row, Session, Settings
@@ -148,7 +148,7 @@ def preparing(session: Session) -> Generator[None]:
         raise pg_dump.UnableError(str(e)) from e
 
 
-def read(session: Session, migrations_table: str) -> Original:
+def read(session: Session, histories: Iterable[str]) -> Original:
     """What there is to copy. Raises UnableError where this role could not create another database."""
     if session.facts.pooled:
         raise pg_dump.UnableError(
@@ -162,7 +162,7 @@ def read(session: Session, migrations_table: str) -> Original:
         schemas = [row["name"] for row in session.rows(SCHEMAS)]
         made = session.rows(TABLES_LIKE, schema="cron", table=None) if cron_jobs.present(session) else []
         made += session.rows(SCHEDULER_FUNCTIONS) if made else []
-        history = session.rows(TABLES_LIKE, schema=None, table=migrations_table or None)
+        history = [row for table in histories for row in session.rows(TABLES_LIKE, schema=None, table=table)]
         published = publications.read(session)
     if not about["may"]:
         me = sql.Identifier(session.facts.role).as_string()

@@ -22,9 +22,9 @@ from ...scout import cron_jobs
 from ...scout.judging import impostors
 from .. import as_owner
 from ..captures import document as captures_document
-from ..catalog import database_level, stability
+from ..catalog import database_level, manifests, stability
 from ..catalog import reader as catalog_reader
-from ..catalog.entries import Catalog, Entry, Scope
+from ..catalog.entries import Catalog, Entry, scope_of
 from ..planner import default_grants, fill_statements, new_partitions, secret_commands, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
@@ -37,6 +37,7 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ..captures.document import Document
     from ..captures.table_data import Protected
+    from ..catalog.entries import Scope
     from ..ddl.statement import Statement
 
 #: In which schemas the captured objects are now; a release may have moved them out of its own.
@@ -85,8 +86,7 @@ class Target:
     @property
     def scope(self) -> Scope:
         """What the release is about."""
-        scope = self.document["scope"]
-        return Scope(tuple(scope["schemas"]), scope["migrations_table"])
+        return scope_of(self.document["scope"])
 
     @functools.cached_property
     def entries(self) -> dict[str, Entry]:
@@ -195,6 +195,8 @@ def survey(
     stays = new_partitions.staying(known, target.entries, target.made) if target.keep_partitions else ()
     known = new_partitions.without(known, stays)
     told = secret_commands.known(known, target.wanted(known))
+    left_out = "" if target.only else manifests.left_out(session, target.scope, target.entries)
+    warnings = (*told.warnings, *([left_out] if left_out else ()))
     wanted, strict = default_grants.strict(known, told.wanted) if target.keep_strict else (told.wanted, ())
     made = planner_plan.plan(
         Catalog(known, ()),
@@ -206,9 +208,7 @@ def survey(
     unsafe = saved_data.unsafe(session, made, there.entries, wanted, kept)
     made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible, *unsafe))
     if unsafe:
-        return Way(
-            target, there, wanted, made, kept, (), (), (), (), told.warnings, stays, strict, fingerprint, unread=True
-        )
+        return Way(target, there, wanted, made, kept, (), (), (), (), warnings, stays, strict, fingerprint, unread=True)
     goes = saved_data.going(session, made, there.entries, wanted)
     lost, empty = saved_data.inside_values(session, made, there.entries, wanted)
     empty = (*saved_data.comes_back_empty(session, made), *empty)
@@ -226,7 +226,7 @@ def survey(
         (*goes.lost, *lost),
         empty,
         copies,
-        told.warnings,
+        warnings,
         stays,
         strict,
         fingerprint,
@@ -338,8 +338,7 @@ def _refuse_planted(session: Session, way: Way) -> None:
                 said=f"pg_cron is in database {beside.facts.database}, which no transaction of ours can change together with this one",
                 next_step="restore the jobs with cron.alter_job there, then run the same command again",
             )
-    if "migration" in kinds:
-        table = way.target.scope.migrations_table
+    for table in way.target.scope.histories if kinds & {"migration", "manifest"} else ():
         schema, name = database_level.identifier(session, table, "migrations_table", (2,))
         impostors.refuse_history(session, schema, name, writing=True)
 
