@@ -33,6 +33,16 @@ options:
     description: Name of the function.
     type: str
     default: ingest-transaction
+  functions:
+    description:
+      - Names of several functions, instead of O(function). They are deployed one after the other; where one fails the rest is left, and the
+        same task again goes on. An empty list deploys none.
+    type: list
+    elements: str
+  skip_missing:
+    description: Leave those of O(functions) that the commit does not have, with a warning, instead of refusing all.
+    type: bool
+    default: false
   functions_dir:
     description: Where functions are, from the top of the repository; ends in C(supabase/functions).
     type: str
@@ -112,13 +122,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 function:
-  description: The function.
+  description: The function; of several those that were deployed, with commas between them.
   returned: success
   type: str
 project_ref:
   description: The project.
   returned: success
   type: str
+deployments:
+  description:
+    - Of O(functions) each with function, changed, commit, tree, verify_jwt, previous_commit, files, seconds, output, run_id and summary.
+      What is said of all of them beside this is the sum, or that of the first that changed.
+  returned: with functions
+  type: list
+  elements: dict
 commit:
   description: The commit it was deployed from.
   returned: success
@@ -176,6 +193,8 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "repository": {"type": "path", "required": True},
     "commit": {"type": "str", "required": True},
     "function": {"type": "str", "default": "ingest-transaction"},
+    "functions": {"type": "list", "elements": "str"},
+    "skip_missing": {"type": "bool", "default": False},
     "functions_dir": {"type": "str", "default": "supabase/functions"},
     "project_ref": {"type": "str", "required": True},
     "cli": {"type": "str", "default": "supabase"},

@@ -88,6 +88,10 @@ options:
   author_email:
     description: Their address; by default what git is configured to.
     type: str
+  functions_dir:
+    description: Where edge functions are, from the top of the repository, to say which of them were changed since.
+    type: str
+    default: supabase/functions
   timeout_seconds:
     description: How long each command of git may take, fetch and push too, in seconds.
     type: float
@@ -154,6 +158,13 @@ previous_commit:
   description: The commit the branch was at when it last had another tree than now, or than it is to have; null where none is known.
   returned: success
   type: str
+functions:
+  description:
+    - Edge functions that a commit after the target touched, by their folders, or what several of them share; also where that was reverted
+      since. Those that the target does not have are among them. Null where single commits are reverted.
+  returned: success
+  type: list
+  elements: str
 commit:
   description: The new commit; null in check mode, or where nothing was to be done.
   returned: success
@@ -231,6 +242,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "sign": {"type": "bool", "default": False},
     "author_name": {"type": "str"},
     "author_email": {"type": "str"},
+    "functions_dir": {"type": "str", "default": "supabase/functions"},
     "timeout_seconds": {"type": "float", "default": 120.0},
 }
 RULES: dict[str, t.Any] = {

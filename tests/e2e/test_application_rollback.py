@@ -115,6 +115,11 @@ def test_each_part_can_be_left_out(released: Story, tmp_path: Path) -> None:
     assert player.play()[0] == 1
     [deployment] = json.loads((tmp_path / "state.json").read_text())["deployments"]
     assert deployment["previous_commit"] == released.tip
+    # Those that are named, and by this word those that were changed, whatever the inventory calls the one.
+    _, text = player.play(edge_functions=["ingest-transaction", "nope"], ok=False)
+    assert "has no function nope" in " ".join(text.split())
+    assert player.play(edge_functions="changed", edge_function="nope")[0] == 0
+    assert len(player.cli.calls) == 1
 
 
 @pytest.mark.parametrize(

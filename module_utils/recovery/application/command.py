@@ -27,7 +27,7 @@ if t.TYPE_CHECKING:
 
 
 def deploy(call: Call | WithoutSession, params: Params) -> DeployResult:
-    """The edge function deployed from a commit's tree, unless that was the last: commit, tree, files, what ran before, and seconds.
+    """Edge functions deployed from a commit's tree, unless that was the last: commit, tree, files, what ran before, and seconds.
 
     What is deployed is written down first, in the ledger or in `state_file`. Raises BadInput for options that cannot be used,
     ProgramFailed where git or the Supabase CLI fails, and LeaseHeld.
@@ -38,7 +38,17 @@ def deploy(call: Call | WithoutSession, params: Params) -> DeployResult:
         **{field.name: params[field.name] for field in dataclasses.fields(edge_function.Wanted)}
     )
     with _repository(call, params, "scout-edge") as repository:
-        return edge_function.deploy(repository, records, wanted, check=call.check, say=call.progress.say)
+        if params["functions"] is None:
+            return edge_function.deploy(repository, records, wanted, check=call.check, say=call.progress.say)
+        return edge_function.deploy_all(
+            repository,
+            records,
+            wanted,
+            params["functions"],
+            skip_missing=params["skip_missing"],
+            check=call.check,
+            say=call.progress.say,
+        )
 
 
 def revert(call: WithoutSession, params: Params) -> RevertResult:

@@ -15,14 +15,14 @@ import urllib.parse
 from pathlib import Path, PurePosixPath
 
 from ..core import subprocesses
-from ..core.errors import BadInput, ProgramFailed
+from ..core.errors import BadInput, ProgramFailed, RecoveryError
 from ..core.files import PRIVATE
 from ..core.results import ModuleResult
-from . import deployments, exported_tree
+from . import changed_functions, deployments, exported_tree
 from .deployments import Deployment, Records
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .repository import Repository
 
@@ -41,6 +41,11 @@ OUTPUT_BYTES: t.Final = 1 << 16
 SHOWN: t.Final = 4000
 INSTALL: t.Final = (
     "install it (supabase.com/docs/guides/cli), or name it with cli (edge_function_cli=/path/to/supabase)"
+)
+LEFT: t.Final = "{0} is not in the commit and stays deployed as it is; if nobody needs it: supabase functions delete {0} --project-ref {1}"
+CLOSED: t.Final = (
+    "config.toml of the commit switches JWT verification off for {0}, and here it stays on: who calls it without a token is refused; "
+    "if that is meant: -e edge_function={0} -e edge_function_verify_jwt=false"
 )
 OPEN: t.Final = "JWT verification is off: anyone who knows the URL of {} can send it events"
 
@@ -86,6 +91,7 @@ class DeployResult(ModuleResult):
     tree: str
     verify_jwt: bool
     previous_commit: str | None
+    deployments: t.NotRequired[list[dict[str, t.Any]]]
     files: int
     output: str
     exit_code: t.NotRequired[int | None]
@@ -93,6 +99,88 @@ class DeployResult(ModuleResult):
     effects: dict[str, t.Any]
     warnings: list[str]
     diff: dict[str, t.Any]
+
+
+#: Of each of several functions, what a result says.
+EACH: t.Final = (
+    *(
+        "function",
+        "changed",
+        "commit",
+        "tree",
+        "verify_jwt",
+        "previous_commit",
+        "files",
+        "seconds",
+        "output",
+        "run_id",
+        "summary",
+    ),
+)
+
+
+def deploy_all(
+    repository: Repository,
+    records: Records,
+    wanted: Wanted,
+    functions: Sequence[str],
+    *,
+    skip_missing: bool,
+    check: bool,
+    say: Callable[[str], None],
+) -> DeployResult:
+    """Several functions from one commit, one after the other, as one result. With `skip_missing` those that the commit does not have are
+    left, and named in a warning. Raises BadInput before anything is deployed, ProgramFailed where the CLI fails: what was deployed until
+    then is in its result, and is not deployed again by the next run."""
+    each = [dataclasses.replace(wanted, function=function) for function in dict.fromkeys(functions)]
+    for one in each:
+        _refuse_nonsense(one)
+    commit = repository.commit_of(wanted.commit, "commit")
+    known = changed_functions.names(repository, commit, wanted.functions_dir)
+    missing = [one.function for one in each if one.function not in known] if skip_missing else []
+    each = [one for one in each if one.function not in missing]
+    opened = [one.function for one in each if read(repository, one, commit).says_open and wanted.verify_jwt]
+    done: list[DeployResult] = []
+    for one in each:
+        try:
+            done.append(deploy(repository, records, one, check=check, say=say))
+        except RecoveryError as e:
+            made = [{name: result.get(name) for name in EACH} for result in done]
+            e.result = {**e.result, "changed": any(result["changed"] for result in done), "deployments": made}
+            raise
+    left = [LEFT.format(name, wanted.project_ref) for name in missing]
+    return _together(done, [*left, *map(CLOSED.format, opened)], wanted, commit)
+
+
+def _together(done: list[DeployResult], said: list[str], wanted: Wanted, commit: str) -> DeployResult:
+    """What several deployments came to: of those that changed something, or else of all, what they have in common and what is the
+    first's."""
+    if not done:
+        nothing = Deployment("", wanted.project_ref, commit, "", wanted.verify_jwt)
+        none = _result(nothing, [], [], changed=False)
+        summary = (
+            f"no function of {commit[:10]} was changed since" if not said else "none of the functions is in the commit"
+        )
+        return {**none, "deployments": [], "warnings": said, "summary": summary}
+    told = [result for result in done if result["changed"]] or done
+    return {
+        **told[0],
+        "changed": told[0]["changed"],
+        "function": ", ".join(result["function"] for result in told),
+        "deployments": [{name: result.get(name) for name in EACH} for result in done],
+        "files": sum(result["files"] for result in told),
+        "seconds": round(sum(result["seconds"] for result in told), 3),
+        "output": "\n".join(result["output"] for result in told if result["output"]),
+        "warnings": [*said, *(warning for result in done for warning in result["warnings"])],
+        "diff": told[0]["diff"] if len(told) == 1 else _diffs(told),
+        "summary": "; ".join(result["summary"] for result in told),
+    }
+
+
+def _diffs(told: list[DeployResult]) -> dict[str, t.Any]:
+    return {
+        side: {result["function"]: result["diff"][side]["deployed"] for result in told} for side in ("before", "after")
+    }
 
 
 def deploy(
@@ -120,7 +208,7 @@ def deploy(
         root = _export(repository, wanted, todo.commit, files)
         attempt.begin(todo)
         say(f"deploying {wanted.function} from {todo.commit[:10]} to {wanted.project_ref}")
-        home = repository.scratch / "home"
+        home = repository.scratch / f"home-{wanted.function}"
         home.mkdir(mode=PRIVATE)
         done = _run(root, home, arguments(cli, wanted, config_says_open=source.says_open), wanted)
         output = redacted(done, wanted.token)
@@ -158,10 +246,9 @@ def read(repository: Repository, wanted: Wanted, commit: str) -> Source:
     disables it, or has a submodule in it."""
     functions = str(PurePosixPath(wanted.functions_dir))
     tree = repository.tree(commit, functions)
-    listed = repository.run("ls-tree", "-d", "-z", "--name-only", "--full-tree", commit, f"{functions}/").out
-    names = [PurePosixPath(os.fsdecode(name)).name for name in listed.split(b"\0") if name]
+    names = changed_functions.names(repository, commit, functions)
     if tree is None or wanted.function not in names:
-        there = sorted(name for name in names if not name.startswith(("_", ".")))
+        there = sorted(filter(changed_functions.is_function, names))
         raise BadInput(
             f"commit {commit[:10]} has no function {wanted.function} in {functions}",
             on=str(repository.folder),
@@ -221,9 +308,9 @@ def _export(repository: Repository, wanted: Wanted, commit: str, files: list[str
 
     Not by `git archive`, which omits what is marked export-ignore and rewrites what is marked export-subst.
     """
-    top = repository.scratch / "tree"
+    top = repository.scratch / f"tree-{wanted.function}"
     top.mkdir()
-    more = {"GIT_INDEX_FILE": str(repository.scratch / "index"), "GIT_WORK_TREE": str(top)}
+    more = {"GIT_INDEX_FILE": str(repository.scratch / f"index-{wanted.function}"), "GIT_WORK_TREE": str(top)}
     repository.run("read-tree", commit, more=more)
     names = b"".join(os.fsencode(name) + b"\0" for name in files)
     asked = ["checkout-index", "--force", "-z", "--stdin"]

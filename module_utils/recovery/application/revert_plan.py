@@ -10,7 +10,7 @@ import typing as t
 
 from ..core.results import ModuleResult
 from ..core.text import count
-from . import workflows
+from . import changed_functions, workflows
 from .repository import Commit, kept
 
 if t.TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Wanted:
     sign: bool = False
     author_name: str | None = None
     author_email: str | None = None
+    functions_dir: str = "supabase/functions"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +110,7 @@ class RevertResult(ModuleResult):
     tip: str
     target: str | None
     previous_commit: str | None
+    functions: list[str] | None
     commit: str | None
     kept_ref: str | None
     tree: str
@@ -144,6 +146,9 @@ def result(
         "tip": todo.tip,
         "target": todo.target,
         "previous_commit": _previous(repository, todo),
+        "functions": changed_functions.since(repository, todo.target, todo.tip, wanted.functions_dir)
+        if todo.target
+        else None,
         "commit": commit,
         "kept_ref": kept(todo.branch) if commit and not pushed else None,
         "tree": todo.tree,

@@ -42,7 +42,7 @@ REVERT: t.Final = (
     *("branch", "remote", "tip", "target", "commit", "pushed", "kept_ref"),
     *("reverted", "totals", "conflicts"),
 )
-DEPLOY: t.Final = ("function", "project_ref", "commit", "previous_commit", "verify_jwt", "run_id")
+DEPLOY: t.Final = ("function", "project_ref", "commit", "previous_commit", "verify_jwt", "run_id", "deployments")
 
 
 def of_schema(result: Mapping[str, t.Any]) -> bool:
