@@ -65,6 +65,8 @@ FIGURES: t.Final[dict[str, tuple[str, ...]]] = {
     "active_stores": ("count(DISTINCT t.store_id)",),
     "revenue_per_capita": ("sum(t.total_amount)", "sum(t.net_amount)", "sum(t.peso_value)"),
 }
+#: Parts of one figure, which are all made in the same one of these ways.
+TOGETHER: t.Final = ("morning_sales", "afternoon_sales", "evening_sales", "night_sales")
 #: What is shown by head, and the column of the view that says of how many.
 BY_HEAD: t.Final = {"revenue_per_capita": "population"}
 #: Those that add up over the rows of a day.
@@ -281,9 +283,14 @@ def _beside(
 def _told(view: View, names: dict[str, list[str]], rows: Sequence[Row]) -> list[str]:
     """`gold_daily of 2026-11-25, S-103: total_sales 100.00 instead of 140.00`, of each figure that agrees in no way."""
     told: dict[str, list[str]] = {}
+    wrong = {name: {row["way"]: row for row in rows if row["name"] == name} for name in names}
+    together = [name for name in TOGETHER if name in names]
+    both = range(min((len(names[name]) for name in together), default=0))
+    usual = max(both, key=lambda way: sum(way not in wrong[name] for name in together), default=0)
     for name, ways in names.items():
-        unlike = [row for row in rows if row["name"] == name]
-        if len(unlike) < len(ways):
+        possible = (usual,) if name in together else range(len(ways))
+        unlike = [wrong[name][way] for way in possible if way in wrong[name]]
+        if len(unlike) < len(possible):
             continue
         fewest = min(unlike, key=lambda row: (row["rows"], row["way"]))
         day, key, shown, there = fewest["first"]

@@ -99,7 +99,7 @@ def _one(given: t.Any) -> Manifest:
     """One entry of the option: a name, or a table with its columns."""
     if isinstance(given, str):
         return Manifest(given)
-    shape = '{"table": "scout.migration_manifest", "key": "file", "state": ["status", "sha256"]}'
+    shape = f'{{"table": "{contract.names().schema}.migration_manifest", "key": "file", "state": ["status", "sha256"]}}'
     if not isinstance(given, dict):
         raise BadInput(f"{OPTION} {given} is not usable", next_step=f"give a name, or {shape}")
     fields = t.cast("dict[str, t.Any]", given)

@@ -106,6 +106,10 @@ GOLD = {
     "shows another sum": ("sum(t.peso_value) AS peso_total", "sum(t.peso_value) / 2 AS peso_total"),
     "leaves out the large": (FROM, SOME.format("total_amount < 500")),
     "takes the afternoon for the morning": ("= 'morning'", "= 'afternoon'"),
+    "takes another sum for one part of the day": (
+        "sum(t.total_amount) FILTER (WHERE t.time_of_day = 'morning'",
+        "sum(t.net_amount) FILTER (WHERE t.time_of_day = 'morning'",
+    ),
     "counts sales as stores": ("count(DISTINCT t.store_id)", "count(t.store_id)"),
     "divides by another number": ("nullif(max(r.population), 0)", "nullif(max(r.population), 0) * 2"),
     "shows the largest as the mean": ("avg(t.total_amount)", "max(t.total_amount)"),
