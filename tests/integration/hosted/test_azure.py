@@ -51,6 +51,24 @@ def test_jobs_and_runs_of_others_are_unknown(hosted: Hosted) -> None:
         assert next(i for i in looked["indicators"] if i["name"] == "job_runs")["status"] != "ok"
 
 
+def test_a_job_that_others_made_is_not_called_missing(hosted: Hosted) -> None:
+    """Even where jobs may be altered, and all that one may have is there: who schedules what is hidden would load twice."""
+    with connect(hosted.superuser) as superuser:
+        superuser.execute("GRANT EXECUTE ON FUNCTION cron.alter_job TO deployer")
+        superuser.execute("CREATE ROLE colleague LOGIN; UPDATE cron.job SET username = 'colleague' WHERE jobid <> 2")
+    looked = call("scout_health_info", hosted.owner)
+    assert looked["verdict"] == "inconclusive", looked["verdict"]
+    present = next(i for i in looked["indicators"] if i["name"] == "jobs_present")
+    assert (present["status"], present["reason"]) == (
+        "unknown",
+        "pg_cron shows role deployer only its own jobs, and about 6 others are there",
+    )
+    with connect(hosted.superuser) as superuser:
+        superuser.execute("DELETE FROM cron.job WHERE jobid <> 2")
+        superuser.execute("ANALYZE cron.job")
+    assert call("scout_health_info", hosted.owner)["verdict"] == "failing", "nothing is hidden any more"
+
+
 def test_a_pg_cron_that_cannot_alter_jobs_is_named(hosted: Hosted) -> None:
     with connect(hosted.superuser) as superuser:
         superuser.execute("DROP FUNCTION cron.alter_job")

@@ -15,6 +15,7 @@ from ...core.redaction import clean
 from ...core.text import in_words
 from ...postgres import lexer
 from ...scout import contract, cron_jobs, cron_runs, cron_schedule
+from ...scout.judging import roles
 from ..thresholds import JOB_LATE_SECONDS
 
 if t.TYPE_CHECKING:
@@ -103,7 +104,7 @@ def resumed_seconds(session: Session) -> float | None:
 
 
 def _require_sight(session: Session) -> None:
-    """Refuses to call a job missing that may only be hidden; who owns the ETL very likely owns the jobs."""
+    """Refuses to call a job missing that may only be hidden; who owns the ETL very likely owns the jobs, but on Azure Database."""
     owners = session.rows(
         cron_jobs.ETL_OWNER, schema=contract.names().schema, name=contract.bare(contract.names().load_function)
     )
@@ -113,6 +114,14 @@ def _require_sight(session: Session) -> None:
             on=session.where,
             said=f"pg_cron shows role {session.facts.role} only its own jobs",
             next_step="; ".join(grants),
+        )
+    # Nobody there can be shown what another made, or have it made over.
+    if roles.service(session) == roles.SERVICES["azure_pg_admin"] and (hidden := cron_jobs.hidden(session)):
+        raise MissingPrivilege(
+            "cannot tell whether a job is missing or hidden",
+            on=session.where,
+            said=f"pg_cron shows role {session.facts.role} only its own jobs, and about {hidden} others are there",
+            next_step="whoever made them looks (SELECT * FROM cron.job), or assesses",
         )
 
 
