@@ -362,8 +362,8 @@ def _completed(result: Result, name: str, session: Session, joined: open_inciden
 
 def _of_cron(session: Session, told: t.Any) -> str:
     """The database in which what is told to run of pg_cron has to be run, where that is another one; else empty."""
-    beside = session.opened_beside
-    return beside.facts.database if beside is not None and COMMANDS_OF_CRON.search(str(told)) else ""
+    there = session.opened_beside.facts.database if session.opened_beside is not None else session.facts.database
+    return there if there != session.facts.database and COMMANDS_OF_CRON.search(str(told)) else ""
 
 
 def _action(name: str) -> str:

@@ -110,7 +110,9 @@ def gate(dsn: str) -> dict[str, t.Any]:
 def _ask(name: str, dsn: str, **options: t.Any) -> dict[str, t.Any]:
     """The result of a module that only looks, in this process; a failure is raised."""
     module: t.Any = importlib.import_module(f"{MODULES}.{name}")
-    checked = ArgumentSpecValidator(module.SPEC).validate({"dsn": dsn, "allow_superuser": True, **options})
+    # A sandbox has its own pg_cron: what the environment names is somebody's production.
+    given = {"dsn": dsn, "cron_dsn": dsn, "allow_superuser": True, **options}
+    checked = ArgumentSpecValidator(module.SPEC).validate(given)
     params = t.cast("dict[str, t.Any]", checked.validated_parameters)
     result = invoke(module.run, name, params, check=False, controller_pid=os.getppid())
     if result.get("failed"):
