@@ -9,9 +9,12 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.test_move_playbooks import ran, some_loaded
+from tests.integration.listeners import Answer, Web
 from tests.integration.modules import call
 
 EXPORT = "import json, sys; open(sys.argv[1], 'a').write(json.dumps(json.load(sys.stdin)) + chr(10))"
@@ -56,3 +59,34 @@ def test_what_reads_quarantined_sales_is_named_and_called_if_asked(
     assert len(seen) == 2, "what was named, and what was called, is on record"
     assert "export reads silver_transactions" in seen[0]["effect"]
     assert "called export; not called: broken" in seen[1]["effect"]
+
+
+def test_superset_shows_what_was_refreshed_and_holds_nothing_up(
+    healthy: Pipeline, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = "s3cr3t-of-superset"
+    monkeypatch.setenv("SUPERSET_USERNAME", "scout")
+    monkeypatch.setenv("SUPERSET_PASSWORD", password)
+    [view] = healthy.rows("SELECT matviewname FROM pg_matviews WHERE schemaname = 'scout' ORDER BY 1 LIMIT 1")
+    answers = [
+        Answer(text=json.dumps(each))
+        for each in (
+            {"access_token": "T0KENT0KENT0KEN"},
+            {"result": "CSRF"},
+            {"result": [{"id": 7, "schema": "scout", "table_name": view[0]}]},
+            {},
+        )
+    ]
+    given = {"refresh_gold_force": True, "refresh_gold_views": [view[0]]}
+    with Web(*answers) as web:
+        made = quick.play("refresh_gold", healthy.dsn, superset_url=web.url(""), **given)
+        ran(made, "done")
+        assert f"invalidated Superset's caches of 1 dataset ({view[0]})" in " ".join(made.summary.split())
+        assert web.got[3].body == {"datasource_uids": ["7__table"]}
+    with Web(Answer(401, text="Not authorized")) as refuses:
+        made = quick.play("refresh_gold", healthy.dsn, superset_url=refuses.url(""), **given)
+        ran(made, "done")
+        said = " ".join(made.summary.split())
+        assert "Superset was not seen to: POST /api/v1/security/login: HTTP 401: Not authorized" in said
+        assert "up to 24 h" in said
+    assert password not in made.text + json.dumps(made.result)

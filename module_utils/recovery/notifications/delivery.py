@@ -37,6 +37,8 @@ ATTEMPT_SECONDS: t.Final = 10.0
 SPARE_SECONDS: t.Final = 0.2
 #: So much of an answer is read.
 ANSWER: t.Final = 500
+#: So much of one that is of use.
+LONGEST: t.Final = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,17 +139,33 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         """Makes every redirect an answer like others."""
 
 
+class Reply(t.NamedTuple):
+    """An answer of 2xx: its body, cut to a length, and its cookies as a request sends them back."""
+
+    body: bytes
+    cookies: str
+
+
 def post(request: Posted, seconds: float) -> None:
     """Sends JSON. Raises Undelivered unless the response is 2xx."""
+    exchange(request, seconds, most=0)
+
+
+def exchange(request: Posted, seconds: float, *, method: str = "POST", most: int = LONGEST) -> Reply:
+    """Sends JSON, and gets so much of what is answered, in bytes; a GET sends none. Raises Undelivered unless the response is 2xx."""
     headers = {"Content-Type": "application/json", "User-Agent": "scout-recovery", **request.headers}
     try:
         context = ssl.create_default_context(cafile=request.ca_file)
         made = urllib.request.Request(  # the scheme was checked when the channel was read
-            request.url, json.dumps(request.body, default=str).encode(), headers, method="POST"
+            request.url,
+            None if method == "GET" else json.dumps(request.body, default=str).encode(),
+            headers,
+            method=method,
         )
         opener = urllib.request.build_opener(_Stay(), urllib.request.HTTPSHandler(context=context))
-        with opener.open(made, timeout=seconds):
-            return
+        with opener.open(made, timeout=seconds) as reply:
+            given: list[str] = reply.headers.get_all("Set-Cookie") or []
+            return Reply(reply.read(most), "; ".join(each.partition(";")[0] for each in given))
     except urllib.error.HTTPError as e:
         with e:
             raise _refused(e.code, e.headers, _answer(e)) from None

@@ -118,7 +118,7 @@ def lines(story: Story) -> list[str]:
         "would" if story.check else "did": _did(story),
         "who": moves.ended(story.operation, story.ran),
         "rows": moves.rows(story.move),
-        "below": str(story.ran.get("downstream", {}).get("summary", "")),
+        "below": "; ".join(s for name in ("downstream", "superset") if (s := story.ran.get(name, {}).get("summary"))),
         "clash": moves.conflicts(story.move),
         "chart": "",
         "files": "",

@@ -29,6 +29,7 @@ SILENT: t.Final = {
         "unfinished",
         "watch",
         "downstream",
+        "superset",
         PROOF,
     )
 }

@@ -24,7 +24,15 @@ MODULES = "ansible_collections.scout.recovery.plugins.modules"
 NAMES = sorted(path.stem for path in (CHECKOUT / "library").glob("scout_*.py"))
 #: Modules without a database.
 BARE = {
-    *("scout_downstream", "scout_git_revert", "scout_metrics", "scout_notify", "scout_options", "scout_summary"),
+    *(
+        "scout_downstream",
+        "scout_git_revert",
+        "scout_metrics",
+        "scout_notify",
+        "scout_options",
+        "scout_summary",
+        "scout_superset",
+    ),
 }
 
 
