@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Stage
 from tests.e2e.test_move_playbooks import ran, some_loaded
 from tests.integration.listeners import Answer, Web
 from tests.integration.modules import call
@@ -62,7 +63,7 @@ def test_what_reads_quarantined_sales_is_named_and_called_if_asked(
 
 
 def test_superset_shows_what_was_refreshed_and_holds_nothing_up(
-    healthy: Pipeline, quick: Quick, monkeypatch: pytest.MonkeyPatch
+    healthy: Pipeline, stage: Stage, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     password = "s3cr3t-of-superset"
     monkeypatch.setenv("SUPERSET_USERNAME", "scout")
@@ -79,7 +80,7 @@ def test_superset_shows_what_was_refreshed_and_holds_nothing_up(
     ]
     given = {"refresh_gold_force": True, "refresh_gold_views": [view[0]]}
     with Web(*answers) as web:
-        made = quick.play("refresh_gold", healthy.dsn, superset_url=web.url(""), **given)
+        made = stage.play("refresh_gold", healthy.dsn, superset_url=web.url(""), **given)
         ran(made, "done")
         assert f"invalidated Superset's caches of 1 dataset ({view[0]})" in " ".join(made.summary.split())
         assert web.got[3].body == {"datasource_uids": ["7__table"]}

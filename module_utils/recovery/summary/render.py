@@ -29,6 +29,7 @@ PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e 
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
+FEW: t.Final = 3
 #: After a step that ended without words of ours.
 #: How a cause begins that keeps no job from working.
 OF_THE_SOURCES: t.Final = "no new event arrives"
@@ -118,7 +119,7 @@ def lines(story: Story) -> list[str]:
         "would" if story.check else "did": _did(story),
         "who": moves.ended(story.operation, story.ran),
         "rows": moves.rows(story.move),
-        "below": "; ".join(s for name in ("downstream", "superset") if (s := story.ran.get(name, {}).get("summary"))),
+        "below": _below(story),
         "clash": moves.conflicts(story.move),
         "chart": "",
         "files": "",
@@ -181,6 +182,22 @@ def _upstream(story: Story) -> str:
         if any(text in c["evidence"] for c in as_list(story.before.get("diagnoses")))
         else text.removeprefix("silent: ")
     )
+
+
+def _below(story: Story) -> str:
+    """What hangs on what was changed: who reads it, and how old its dashboards may be."""
+    told = [str(s) for name in ("downstream", "superset") if (s := story.ran.get(name, {}).get("summary"))]
+    views = [
+        contract.bare(each["name"])
+        for each in as_list(story.ran.get("refresh_gold", {}).get("refreshed"))
+        if not each.get("error")
+    ]
+    if views and not story.check and "superset" not in story.ran:
+        more = f" and {len(views) - FEW} more" if len(views) > FEW else ""
+        told.append(
+            f"dashboards may show {', '.join(views[:FEW])}{more} as before for up to 24 h, as Superset caches them"
+        )
+    return "; ".join(told)
 
 
 def _causes(story: Story) -> list[str]:

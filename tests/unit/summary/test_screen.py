@@ -56,6 +56,23 @@ def test_what_is_silent_is_said_once() -> None:
     assert on_screen(render.lines(story(by_a_cause, operation="assess"))).count("till-9") == 1
 
 
+def test_how_old_dashboards_may_be_is_said_where_superset_is_not_seen_to() -> None:
+    views = [{"name": f"scout.gold_{name}"} for name in "abcde"] + [{"name": "scout.gold_x", "error": "locked"}]
+    refreshed = {"changed": True, "refreshed": views, "summary": "refreshed gold"}
+    said = on_screen(render.lines(story({"refresh_gold": refreshed}, operation="refresh_gold")))
+    assert (
+        "below dashboards may show gold_a, gold_b, gold_c and 2 more as before for up to 24 h, as Superset caches them"
+        in said
+    )
+    seen_to = {
+        "refresh_gold": refreshed,
+        "superset": {"changed": True, "summary": "invalidated Superset's caches of 5 datasets"},
+    }
+    said = on_screen(render.lines(story(seen_to, operation="refresh_gold")))
+    assert "below invalidated Superset's caches of 5 datasets" in said
+    assert "24 h" not in said
+
+
 @pytest.mark.parametrize("width", [79, 120])
 def test_the_width_is_the_terminals(width: int) -> None:
     steps = {"assess": assessed("failing", diagnoses=MANY)}

@@ -40,6 +40,7 @@ STEPS = (
     "refresh_gold",
     "assess_again",
     "resume",
+    "superset",
 )
 
 Result = dict[str, Any]
