@@ -66,8 +66,17 @@ options:
       - Needs INSERT on bronze and the ETL's ledger. In check mode it is not run, and the verdict is C(inconclusive).
     type: bool
     default: false
+  smoke_url:
+    description:
+      - With O(smoke), also send a synthetic sale over HTTP as a till does, to an edge function, or to PostgREST where the path ends in the
+        name of the table of events. It has to reach bronze, and is removed from bronze, the ETL's ledger, silver and its lines by its
+        transaction_id, whatever the test comes to; what could not be removed is named with the statements for it.
+      - C(https), or C(http) on this machine; redirects are not followed. The token is that of E(SCOUT_SMOKE_TOKEN), and goes only to the
+        server that E(SCOUT_SMOKE_URL) names. In check mode nothing is sent.
+      - Needs DELETE on the four tables; without it nothing is sent.
+    type: str
   smoke_timeout_seconds:
-    description: How long the smoke test may take, in seconds.
+    description: How long the smoke test may take, in seconds, and again so long that over HTTP.
     type: float
     default: 10.0
   budget_seconds:
@@ -100,7 +109,7 @@ attributes:
   check_mode:
     support: partial
     description: Only reads, in READ ONLY transactions.
-    details: The smoke test, which has to write what it rolls back, is not run.
+    details: The smoke test, which has to write what it rolls back, is not run, and nothing is sent over HTTP.
   diff_mode:
     support: N/A
     description: Changes nothing.
@@ -172,7 +181,8 @@ samples:
   type: list
   elements: dict
 smoke:
-  description: The smoke test with status, reason, seconds, the synthetic transaction_id and its steps; null where not asked for.
+  description: The smoke test with status, reason, seconds, the synthetic transaction_id and its steps; null where not asked for. Over HTTP
+    also http with status, reason, http_status, transaction_id and remains, which says what could not be removed.
   returned: success
   type: dict
 ingestion:
@@ -216,6 +226,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "consecutive": {"type": "int", "default": 1},
     "interval_seconds": {"type": "float", "default": 30.0},
     "smoke": {"type": "bool", "default": False},
+    "smoke_url": {"type": "str"},
     "smoke_timeout_seconds": {"type": "float", "default": 10.0},
     "budget_seconds": {"type": "float", "default": 30.0},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},

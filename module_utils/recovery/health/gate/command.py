@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 import typing as t
 
 from ...core.errors import BadInput
 from ...core.results import ModuleResult
+from ...pipeline import http_sale
 from ...scout import contract
 from .. import assessment, own_checks, thresholds
 from .. import facts as health_facts
@@ -69,7 +71,8 @@ def gate(call: Call, params: Params) -> GateResult:
         own=own,
     )
     _refuse_unusable(params)
-    gated = _gated(call, params, options, own)
+    endpoint = http_sale.endpoint(params["smoke_url"], os.environ) if params["smoke"] and params["smoke_url"] else None
+    gated = _gated(call, params, options, own, endpoint)
     settled = gated.settled
     report = assessment.assess(gated.found, thresholds.chosen({}), trouble=not settled.ok)
     return {
@@ -103,7 +106,13 @@ def _refuse_unusable(params: Params) -> None:
         )
 
 
-def _gated(call: Call, params: Params, options: verdict.Options, own: Sequence[OwnCheck]) -> _Gated:
+def _gated(
+    call: Call,
+    params: Params,
+    options: verdict.Options,
+    own: Sequence[OwnCheck],
+    endpoint: http_sale.Endpoint | None,
+) -> _Gated:
     """Judges the pipeline, as often as it takes; the smoke test once."""
     tested: tuple[verdict.CheckResult, dict[str, t.Any]] | None = None
     verdicts: list[verdict.Verdict] = []
@@ -111,7 +120,7 @@ def _gated(call: Call, params: Params, options: verdict.Options, own: Sequence[O
     while True:
         found = _sample(call, params, own)
         if params["smoke"] and tested is None:
-            tested = _smoke(call, params, found)
+            tested = _smoke(call, params, found, endpoint)
         verdicts.append(verdict.judge(found, options, tested[0] if tested else None))
         samples.append({"at": found.now.isoformat() if found.now else None, "verdict": verdicts[-1].verdict})
         settled = verdict.settled(verdicts, params["consecutive"])
@@ -137,12 +146,18 @@ def _sample(call: Call, params: Params, own: Sequence[OwnCheck]) -> health_facts
     )
 
 
-def _smoke(call: Call, params: Params, found: health_facts.Facts) -> tuple[verdict.CheckResult, dict[str, t.Any]]:
+def _smoke(
+    call: Call, params: Params, found: health_facts.Facts, endpoint: http_sale.Endpoint | None
+) -> tuple[verdict.CheckResult, dict[str, t.Any]]:
     if call.check:
         return smoke_test.skipped(smoke_test.NOT_IN_CHECK)
     call.progress.say("smoke test: a synthetic sale goes through the ETL and is rolled back")
     owner = found.etl_jobs[0].owner if found.etl_jobs else call.session.facts.role
-    return smoke_test.test(call.session, seconds=params["smoke_timeout_seconds"], owner=owner)
+    tested = smoke_test.test(call.session, seconds=params["smoke_timeout_seconds"], owner=owner)
+    if endpoint is None or tested[0].status != "pass":
+        return tested
+    call.progress.say("smoke test: a synthetic sale is sent over HTTP, and removed")
+    return smoke_test.over_http(tested, call.session, endpoint, params["smoke_timeout_seconds"], call.progress)
 
 
 def _ingestion(settled: verdict.Verdict, found: health_facts.Facts) -> dict[str, t.Any]:
