@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import FUNCTION
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import uri
 from tests.door import Door
+from tests.e2e import own_workflow
 from tests.e2e.deploying import BAD, GOOD, HALF, SCRIPT, Team, differing, script_behind
 from tests.e2e.inner_door import InnerDoor
 from tests.e2e.pipeline import Pipeline
@@ -456,3 +457,32 @@ def test_no_secret_is_in_a_list_of_processes_on_a_screen_or_in_the_artifacts(tea
         assert not [line[:300] for line in seen if secret in line]
         assert secret not in done.text
         assert not any(secret in path.read_text(errors="replace") for path in kept)
+
+
+def test_with_the_steps_of_scouts_own_workflow(team: Team) -> None:
+    """What its workflow does at a push to main, as `--migrate`: none of its tables says afterwards that the release is applied, but
+    its log, and the next deployment applies its files."""
+    team.pipeline.execute(*own_workflow.TABLES)
+    team.running = team.commit("v5.2.2", own_workflow.BEFORE)
+    before = Before(team)
+    applied = team.pipeline.rows(own_workflow.APPLIED)
+    checkout = team.clone("jobs/v5.3.0/application")
+    team.commit("v5.3.0", {**own_workflow.RELEASE, own_workflow.LEGACY: BAD})
+    checkout.git("pull", "--quiet", "origin", "main")
+    deployed = team.deploy(checkout, "v5.3.0")
+    assert deployed.rc == 61, deployed.text
+    assert "applying 0043_loyalty.sql" in (deployed.artifacts / "migrate.log").read_text()
+    before.assert_back()
+    assert team.pipeline.rows(own_workflow.APPLIED) == applied
+    assert team.pipeline.rows(own_workflow.LOG) == [("v5.3.0 applied",)]
+    # Its push starts no second deployment.
+    message = team.remote.git("log", "-1", "--format=%B", "main")
+    assert "[skip ci] so that its push starts no second deployment" in message
+    assert "(deploy-prod.yml)" in message
+    back = [call for call in team.cli.calls if call["argv"][2] != "only-new"][1:]
+    assert [call["argv"][2] for call in back] == ["export-platinum", "ingest-transaction"]
+    assert all(call["files"][FUNCTION] == "// one\n" for call in back)
+    assert any("supabase functions delete only-new" in warning for warning in deployed.of("rollback")["warnings"])
+    # What is fixed and deployed again is applied, under the same name.
+    done = team.run([str(checkout.path / "ops" / "migrate")], checkout.path, {"DEPLOY_TO": "v5.3.1"})
+    assert (done.rc, "applying 0043_loyalty.sql" in done.text) == (0, True), done.text
