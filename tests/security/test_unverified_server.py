@@ -23,6 +23,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.notifications import channels
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import dsn as dsns
 from tests.e2e.play import Stage
+from tests.integration.modules import call
 
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
@@ -183,3 +184,9 @@ def test_a_notice_is_sent_in_plain_text_to_nobody_else(url: str) -> None:
     for kind in ("slack", "webhook"):
         with pytest.raises(BadInput, match="url is not encrypted"):
             channels.read({"kind": kind, "url": url}, 1, timeout_seconds=1, attempts=1)
+
+
+def test_the_database_that_has_pg_cron_has_to_be_verified_too(scout_db: str) -> None:
+    refused = call("scout_top_info", scout_db, require_tls=True, cron_dsn="host=db.example.org dbname=postgres")
+    assert refused["msg"].startswith("refused to work without knowing whose server this is"), refused["msg"]
+    assert refused["error"]["next_step"].endswith("to scout_cron_dsn")
