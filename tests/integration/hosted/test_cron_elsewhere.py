@@ -127,7 +127,6 @@ def test_whoever_is_killed_between_the_databases_runs_it_again(
         ("paused", False, "paused"),
         ("paused", False, "running"),
         ("paused", True, "running"),
-        ("running", False, "running"),
         ("running", True, "paused"),
         ("running", True, "running"),
     ):
