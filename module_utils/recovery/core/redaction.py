@@ -609,7 +609,9 @@ def _with_values(names: list[str], value: str) -> re.Pattern[str]:
     compound = "|".join(_spelled(name) for name in names if "_" in name) or r"(?!)"
     signs = (
         r"(?:=>|->>|->|<>|!=|>=|<=|:=|=|:|>|<|\b(?:in|between|from|like|ilike)\b"
-        r"|\bis\b(?!\s+(?:not|null|true|false|distinct|unknown|missing|required|invalid|empty|too|a|an|the|of)\b))[(\s]{0,8}"
+        # What PostgreSQL says of a column or a table of that name is no value of it.
+        r"|\bis\b(?!\s+(?:not|null|true|false|distinct|unknown|missing|required|invalid|empty|too|a|an|the|of"
+        r"|violated|ambiguous|already|referenced|still|being|used|owned|locked|specified|defined|generated)\b))[(\s]{0,8}"
         r"(?:(?:any|all)\s{0,8}\(\s{0,8})?(?:array\s{0,8}\[\s{0,8})?"
     )
     return re.compile(

@@ -406,6 +406,19 @@ def test_what_looks_like_a_number_of_a_person_and_is_none_stays() -> None:
             assert Redactor().text(text) == text
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        'check constraint "named" of relation "customer" is violated by some row',
+        'column reference "customer_name" is ambiguous',
+        'index "customer" is already a partition',
+        'relation "customer" is still referenced from table "sales"',
+    ],
+)
+def test_what_is_said_of_a_table_of_that_name_stays(said: str) -> None:
+    assert Redactor().text(said) == said
+
+
 def test_a_value_that_was_refused_is_read_only_where_it_is_nobodys() -> None:
     """PostgreSQL quotes in its message what a store sent."""
     redactor = Redactor()
