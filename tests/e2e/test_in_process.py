@@ -116,7 +116,7 @@ def test_it_is_what_the_playbook_does(name: str, pg_server: Server, template: bu
 
 
 #: And digests of all that, with their signs.
-DIGEST = re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|(?<![\w)])-(?=\d)")
+DIGEST = re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|(?<![\w)])-\d[\d.,:]*")
 
 
 @dataclass(frozen=True)
