@@ -77,7 +77,7 @@ def asked(tables: Sequence[t.Any] | None) -> Asked:
         if each == "":
             continue
         found = _one(each)
-        if found.table == known.deployment_log:
+        if found.table.replace('"', "").lower() == known.deployment_log:
             raise BadInput(
                 f"{OPTION} {found.table} is not usable",
                 said="it is a log: what was done stays in it, also what is rolled back",
@@ -184,17 +184,26 @@ def read(session: Session, manifest: Manifest) -> list[Entry]:
             said=f"its rows are known by column {', '.join(missing)}, which is gone: it has {', '.join(found.names)}",
             next_step="give the column its name back by hand, then run the same command again",
         )
-    return [_entry(row, known, found) for row in _rows(session, known, found)]
+    times = collections.Counter[str]()
+    entries = list[Entry]()
+    for row in sorted(
+        _rows(session, known, found), key=lambda row: [str(row.get(name)) for name in (*known.key, *known.state)]
+    ):
+        called = _called(row[name] for name in known.key)
+        times[called] += 1
+        # A release may have written a second row of one key, where nothing keeps it from that.
+        entries.append(_entry(row, called if times[called] == 1 else f"{called} ({times[called]})", known, found))
+    return entries
 
 
-def _entry(row: dict[str, str | None], manifest: Manifest, found: _Columns) -> Entry:
+def _entry(row: dict[str, str | None], called: str, manifest: Manifest, found: _Columns) -> Entry:
     state = [name for name in manifest.state if name in found.names and name not in manifest.key]
     key = {name: row[name] for name in manifest.key}
     facts = {"table": found.shown, "key": key, "state": {name: row[name] for name in state}}
     rest = [[name, row[name]] for name in found.names if name not in (*manifest.key, *state)]
     return Entry(
         "manifest",
-        f"{_called(key.values())} on {found.shown}",
+        f"{called} on {found.shown}",
         facts,
         needs=(table_key(found.shown), *(column_key(found.shown, each) for each in found.quoted)),
         order={"rest": rest} if rest else {},

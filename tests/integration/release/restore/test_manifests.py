@@ -138,6 +138,7 @@ def test_the_tables_that_are_named(scout_db: str, subtests: pytest.Subtests) -> 
     for tables, said in (
         (["scout.migration_manifest"], "it has what, since"),
         (["scout.deployment_log"], "it is a log"),
+        (['Scout."deployment_log"'], "it is a log"),
         ([{**NAMED, "key": "stop"}], "it has no column stop: it has step, done, took"),
         ([{"table": "scout.steps", "keys": "step"}], "it has 'keys'"),
         ([{"key": "step"}], "it names no table"),
@@ -154,7 +155,8 @@ def test_the_tables_that_are_named(scout_db: str, subtests: pytest.Subtests) -> 
         captured(scout_db, recapture=True, migrations_table=["a.b", NAMED])
         released(
             scout_db,
-            "UPDATE scout.steps SET done = 'yes', took = 5 WHERE step = 'two'; INSERT INTO scout.steps VALUES ('x')",
+            "UPDATE scout.steps SET done = 'yes', took = 5 WHERE step = 'two';"
+            "INSERT INTO scout.steps (step, done) VALUES ('x', NULL), ('x', NULL), ('y', 'no'), ('y', 'yes'), ('one', 'no')",
         )
         done(restored(scout_db))
         assert rows(scout_db, "SELECT * FROM scout.steps ORDER BY 1") == [
