@@ -191,12 +191,12 @@ def test_nothing_is_invalidated_where_no_dataset_reads_it(superset: Superset) ->
 
 FAILURES: dict[str, tuple[str, int, str, list[str], bool]] = {
     "a wrong password": ("/api/v1/security/login", 401, "HTTP 401", ["POST security/login"], False),
-    "a login that hangs": ("/api/v1/security/login", HANG, "within 0.5 s", ["POST security/login"], False),
+    "a login that hangs": ("/api/v1/security/login", HANG, "it was not done within 0.5 s", ["POST security/login"], False),
     "a server that is down": ("/api/v1/dataset/", 503, "GET /api/v1/dataset/: HTTP 503", [], False),
     "a login that redirects": ("/api/v1/security/login", 302, "redirects are not followed", ["POST security/login"], False),
     "no right to invalidate": ("/api/v1/cachekey/invalidate", 403, "cachekey/invalidate: HTTP 403", [], False),
     "no such dashboard": ("/api/v1/dashboard/sales", 404, "GET /api/v1/dashboard/sales: HTTP 404", [], True),
-    "a chart that hangs": ("/api/v1/chart/warm_up_cache", HANG, "within 0.5 s", [], True),
+    "a chart that hangs": ("/api/v1/chart/warm_up_cache", HANG, "it was not done within 4 s", [], True),
 }  # fmt: skip
 
 
@@ -204,9 +204,11 @@ def test_what_fails_is_named_within_its_time(superset: Superset, subtests: pytes
     for what, (path, status, said, paths, invalidated) in FAILURES.items():
         with subtests.test(what):
             superset.fails, superset.asked = {path: status}, []
+            # The one that hangs at its end has to get there first, on a busy machine as well.
+            seconds = 20 if status != HANG else 4 if invalidated else 0.5
             began = time.monotonic()
-            made = seen_to(superset.url, dashboards=["sales"], timeout_seconds=0.5 if status == HANG else 20)
-            assert time.monotonic() - began < 5
+            made = seen_to(superset.url, dashboards=["sales"], timeout_seconds=seconds)
+            assert time.monotonic() - began < 15
             assert said in made["unreached"], made["unreached"]
             assert (made["changed"], made["invalidated"]) == (invalidated, invalidated)
             assert not made.get("failed")
