@@ -62,8 +62,8 @@ WHERE c.oid = ANY(%(sequences)s::oid[]) ORDER BY 2, 3
 """
 OIDS = "SELECT to_regclass(name)::oid AS oid FROM unnest(%(names)s::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
 OWNERS = """
-SELECT relowner::regrole::text AS owner FROM pg_catalog.pg_class
-WHERE oid IN (SELECT to_regclass(name) FROM unnest(%(names)s::text[]) AS name)
+SELECT c.relowner::regrole::text AS owner FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY(%(names)s)
 """
 LOCK_TIMEOUT = "SELECT current_setting('lock_timeout') AS value"
 SET_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %(value)s, true)"

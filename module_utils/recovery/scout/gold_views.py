@@ -64,8 +64,8 @@ WITH RECURSIVE direct AS (
 ), trusted AS (
     SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolsuper OR r.rolname = current_user
     UNION ALL
-    SELECT k.relowner FROM pg_catalog.pg_class AS k
-    WHERE k.oid IN (SELECT pg_catalog.to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)
+    SELECT k.relowner FROM pg_catalog.pg_class AS k JOIN pg_catalog.pg_namespace AS m ON m.oid = k.relnamespace
+    WHERE m.nspname || '.' || k.relname = ANY(%(tables)s)
 )
 SELECT c.oid, c.relname::text AS name, c.relispopulated AS populated, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
        CASE WHEN current_setting('server_version_num')::int >= 170000

@@ -97,6 +97,7 @@ def redrive(call: Call, params: Params) -> RedriveResult:
     options = engine_job.options(params)
     _how(params)
     if params["run_id"]:
+        call.look()
         with engine_job.reading(call.session, "could not read the run to redrive"):
             # What was asked for is this run, whatever `last` means when the command comes again.
             params = {**params, "run_id": history.run_named(call.session, params["run_id"])}

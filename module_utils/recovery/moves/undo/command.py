@@ -89,8 +89,10 @@ def undo[R: Mapping[str, t.Any]](
 
 def _find(call: Call, run_id: str) -> Row:
     """The run's row of the ledger."""
+    # An earlier release's is upgraded by this, which a transaction that reads could not.
+    present = call.look().present
     with engine_job.reading(call.session, "could not read the run to undo"):
-        if not call.look().present:
+        if not present:
             if problem := bootstrap.hidden(call.session):
                 raise problem
             raise BadInput(
