@@ -119,6 +119,7 @@ def _create_or_upgrade(session: Session) -> bool:
             there = session.rows(OWNER)
             if not there:
                 session.execute("CREATE SCHEMA scout_ops")
+                ownership.revoke_all(session)
             # Members of the role that keeps it have it keep all of it.
             owner = there[0]["owner"] if there else session.facts.role
             _become(session, owner)

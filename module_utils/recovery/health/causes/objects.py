@@ -92,7 +92,7 @@ def triggers(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
 
 def gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     """Each view that shows other figures than silver has."""
-    told = found.wider.unlike_gold or []
+    told = [] if found.wider.duplicates else found.wider.unlike_gold or []
     for view in dict.fromkeys(each.partition(" of ")[0] for each in told):
         bare = view.rpartition(".")[2]
         look = f"compare the definition of {view} with the release's; what it shows so by design is named in scout_contract: partial_gold"
