@@ -16,6 +16,7 @@ from ..postgres import lexer
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import words_of
 from . import contract
+from .judging import foreign_code
 
 if t.TYPE_CHECKING:
     import datetime
@@ -25,7 +26,7 @@ if t.TYPE_CHECKING:
 
 #: The materialized views of the schema, with all they read, directly or through other views. CONCURRENTLY needs a valid
 #: unique index on plain columns without WHERE. Before PostgreSQL 17 only an owner may refresh.
-VIEWS = """
+VIEWS: t.Final[t.LiteralString] = f"""
 WITH RECURSIVE direct AS (
     SELECT DISTINCT r.ev_class AS reader, d.refobjid AS read
     FROM pg_catalog.pg_rewrite AS r
@@ -45,8 +46,7 @@ WITH RECURSIVE direct AS (
 ), typed AS (
     SELECT u.reader, u.refobjid AS type FROM used AS u WHERE u.refclassid = 'pg_catalog.pg_type'::regclass
     UNION
-    SELECT y.reader, CASE b.typtype WHEN 'd' THEN b.typbasetype ELSE b.typelem END FROM typed AS y
-    JOIN pg_catalog.pg_type AS b ON b.oid = y.type AND (b.typtype = 'd' OR b.typcategory = 'A')
+    SELECT y.reader, {foreign_code.INSIDE}
 ), called AS (
     SELECT u.reader, CASE u.refclassid WHEN 'pg_catalog.pg_proc'::regclass THEN u.refobjid ELSE o.oprcode END AS function
     FROM used AS u LEFT JOIN pg_catalog.pg_operator AS o
@@ -87,7 +87,7 @@ FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'm' AND n.nspname = %(schema)s
 ORDER BY c.relname
-"""
+"""  # noqa: S608  # made of literals alone
 
 #: When silver last changed, by every clock it has; ETL runs leave a line in the ledger even where silver has none. A clock
 #: set to the future, or to before there were databases, tells nothing.
