@@ -23,13 +23,14 @@ LOOP = 1000
 #: Events of bronze in all.
 SIZES = (100_000, 1_000_000, 5_000_000)
 
-#: Older events as copies of those of the window; each copy has its own ids, an earlier time, and a mark of the ETL.
+#: Older events as copies of those of the window; each copy has its own ids, earlier times and days, and a mark of the ETL.
 OLDER_EVENTS = """
 WITH older AS (
     INSERT INTO scout.bronze_events (event_type, event_ts, source_system, event_data, ingested_at)
     SELECT event_type, event_ts - age, source_system,
            CASE WHEN event_data ? 'transaction_id'
-                THEN event_data || jsonb_build_object('transaction_id', %(copy)s || (event_data ->> 'transaction_id'))
+                THEN event_data || jsonb_build_object('transaction_id', %(copy)s || (event_data ->> 'transaction_id'), 'ts',
+                         (left(event_data ->> 'ts', 10)::date - %(copy)s::int * 4)::text || substr(event_data ->> 'ts', 11))
                 ELSE event_data END, ingested_at - age
     FROM scout.bronze_events CROSS JOIN (SELECT %(copy)s::int * interval '4 days' AS age) AS a
     WHERE ingested_at >= %(start)s
@@ -44,7 +45,7 @@ OLDER_SILVER = """
 WITH sales AS (
     INSERT INTO scout.silver_transactions (transaction_id, store_id, ts, date_key, total_amount, net_amount, payment_method,
                                            item_count, unique_products, basket_size, processed_at, created_at, updated_at)
-    SELECT %(copy)s || transaction_id, store_id, ts, date_key, total_amount, net_amount, payment_method,
+    SELECT %(copy)s || transaction_id, store_id, ts - age, date_key - %(copy)s::int * 4, total_amount, net_amount, payment_method,
            item_count, unique_products, basket_size, processed_at - age, created_at - age, updated_at - age
     FROM scout.silver_transactions CROSS JOIN (SELECT %(copy)s::int * interval '4 days' AS age) AS a
     WHERE source_event_id IS NOT NULL

@@ -18,6 +18,9 @@ description:
   - A job that is not due within the wait, or whose run had nothing to do, is tried. Its command runs as the role of the job, with
     the settings of that role and database, in a transaction that is rolled back; a test sale is sent first, so that there is something
     to load. So it is where there is no scheduler, or where its history may not be read.
+  - A refresh of gold that is expected to take more than 5 s is let begin, and is not tried to its end, where all of gold has just been
+    computed by the latest run of the job or by M(scout.recovery.scout_refresh_gold), and nothing has changed since that it depends on.
+    The views are asked instead, by their own queries, what they say of the days of the test sales.
   - Where the extension pg_cron is there, a job that is due and does not run is not proved, whatever a trial would say.
   - It changes nothing. What is not proved is in RV(error), and does not fail the task.
   - Stopped while it waits, it leaves ingestion as it is.
@@ -27,9 +30,10 @@ options:
     type: bool
     default: true
   timeout_seconds:
-    description: How long to wait for runs, and how long trials may take, in seconds.
+    description:
+      - How long to wait for runs, and how long trials may take, in seconds; by default 90, and for trials three times what PostgreSQL
+        expects of them where that is more.
     type: float
-    default: 90.0
   waits:
     description:
       - With V(false), where nothing had to be done, the latest run of each job is its proof, if it succeeded and the schedule has
@@ -122,7 +126,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "wanted": {"type": "bool", "default": True},
-    "timeout_seconds": {"type": "float", "default": 90.0},
+    "timeout_seconds": {"type": "float"},
     "waits": {"type": "bool", "default": True},
     "look": {"type": "bool", "default": False},
     "if_running": {"type": "bool", "default": False},

@@ -68,11 +68,13 @@ WHERE d.error_details ->> 'incident' = %(incident)s OR d.error_details ->> 'run_
 ORDER BY d.failed_at DESC LIMIT %(rows)s
 """
 
-#: The head of the queue: a poison event is the oldest that waits, and all others wait behind it.
+#: The head of the queue: a poison event is the oldest that waits, and all others wait behind it. Found by what has to be compared, for
+#: the payloads of all of bronze are not needed for it.
 PENDING = """
-SELECT b.* FROM {bronze} AS b
-WHERE {pending}
-ORDER BY b.ingested_at LIMIT %(rows)s
+SELECT b.* FROM {bronze} AS b JOIN (
+    SELECT b.event_id, b.ingested_at FROM {bronze} AS b WHERE {pending} ORDER BY b.ingested_at LIMIT %(rows)s
+) AS head ON b.event_id = head.event_id AND b.ingested_at = head.ingested_at
+ORDER BY b.ingested_at
 """
 
 #: Along the index on processed_at.

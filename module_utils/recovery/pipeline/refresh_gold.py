@@ -42,6 +42,8 @@ __all__ = [
 #: SQLSTATEs of a table and a column that are not there.
 GONE: t.Final = ("42P01", "42703")
 
+#: Since when, so that a proof can tell that nothing has changed since, and does not compute gold once more.
+SINCE = "SELECT extract(epoch FROM transaction_timestamp())::float8 AS at, pg_catalog.pg_current_xact_id()::xid::text AS xid"
 #: Queued for: whoever only tries again never gets what others hand round.
 LOCK = "SELECT pg_catalog.pg_advisory_xact_lock(%(key)s)"
 
@@ -218,7 +220,7 @@ def _refresh_one(
                 session.connection.execute(statement)
                 _prove(session, view)
                 entries = [*(entry.as_dict() for entry in done), {"name": view.full_name, "how": how}]
-                run.record(refreshed=entries)
+                run.record(refreshed=entries, since=run.effects.get("since") or session.row(SINCE))
             return how
         except _LockHeld:
             squatters = _squatters(session) if attempt < options.attempts else []

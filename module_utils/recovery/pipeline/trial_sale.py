@@ -104,9 +104,7 @@ NOW = 'SELECT to_char(now(), \'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"\') AS ts'
 OTHERS: t.Final = ("55P03", "57014", "40001", "40P01", "42501", "25P03")
 LOCK_SECONDS: t.Final = 1.0
 PREPARING: t.Final = "find what it needs"
-SLOW: t.Final = (
-    "if the pipeline is just slow, raise smoke_timeout_seconds (of the playbook: gate_smoke_timeout_seconds)"
-)
+SLOW: t.Final = "if the pipeline is just slow, raise smoke_timeout_seconds"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ..postgres import lexer
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import words_of
 from . import contract
+from .gold_contents import Compared, compare
 from .judging import foreign_code
 
 if t.TYPE_CHECKING:
@@ -102,8 +103,6 @@ LEDGER_CHANGED = """
 SELECT max(processed_at) AS changed_at FROM {etl_ledger} WHERE processed_at BETWEEN '1970-01-01' AND clock_timestamp()
 """
 IS_THERE = "SELECT pg_catalog.to_regclass(%(name)s) IS NOT NULL AS there"
-
-SET_TIMEOUT = "SELECT set_config('statement_timeout', %(limit)s, true)"
 
 #: Names under which a view may keep the time of its own refresh where its definition does not show it.
 CLOCKS: t.Final = ("refreshed_at", "last_refreshed_at", "updated_at", "created_at")
@@ -260,22 +259,33 @@ def _freshness(session: Session, view: View, changed_at: datetime.datetime | Non
     behind = None if at is None or changed_at is None else (changed_at - at).total_seconds()
     if behind is not None and behind > 0:
         return Freshness(view, "stale", f"silver changed {in_words(behind)} after its refresh", at, behind)
-    differing, why = 0, f"its query would run {view.foreign_code} with our rights" if view.foreign_code else ""
+    compared, why, broken = _compared(session, view, deadline)
+    if why:
+        if behind is not None and -behind > SETTLED_SECONDS and not broken:
+            return Freshness(view, "fresh", f"refreshed long after silver last changed; not compared: {why}", at, 0.0)
+        return Freshness(view, "unknown", f"its contents could not be compared: {why}", at)
+    if compared.rows:
+        rows = count(compared.rows, "row") + (f" of {compared.day}" if compared.day else "")
+        return Freshness(view, "stale", f"{rows} differ from silver", at)
+    if compared.whole:
+        return Freshness(view, "fresh", "its contents match silver", at, 0.0)
+    seen = f"{compared.days} of its {count(compared.of, 'day')} match silver, and there was no time for the others"
+    # By its clock it is newer than silver.
+    return Freshness(view, "unknown" if behind is None else "fresh", seen, at, 0.0)
+
+
+def _compared(session: Session, view: View, deadline: float | None) -> tuple[Compared, str, bool]:
+    """What a view has otherwise than its query; why that is not known; and whether the query itself fails."""
+    if view.foreign_code:
+        return Compared(0), f"its query would run {view.foreign_code} with our rights", False
     try:
-        differing = 0 if why else _compare(session, view, deadline)
+        return compare(session, view, _day(view), _row(view), deadline), "", False
     except psycopg.Error as e:
         if session.connection.closed:
             raise
-        why = "out of time" if isinstance(e, errors.QueryCanceled) else words_of(e)
-        if not isinstance(e, (errors.QueryCanceled, errors.InsufficientPrivilege)):
-            behind = None
-    if why:
-        if behind is not None and -behind > SETTLED_SECONDS:
-            return Freshness(view, "fresh", f"refreshed long after silver last changed; not compared: {why}", at, 0.0)
-        return Freshness(view, "unknown", f"its contents could not be compared: {why}", at)
-    if differing:
-        return Freshness(view, "stale", f"{count(differing, 'row')} differ from silver", at)
-    return Freshness(view, "fresh", "its contents match silver", at, 0.0)
+        if isinstance(e, errors.QueryCanceled):
+            return Compared(0), "out of time", False
+        return Compared(0), words_of(e), not isinstance(e, errors.InsufficientPrivilege)
 
 
 def refreshed_at(session: Session, view: View) -> datetime.datetime | None:
@@ -308,10 +318,15 @@ def days_of(session: Session, sales: list[str]) -> list[str]:
     return [row["day"] for row in session.rows(contract.compose(DATED), names=sales)]
 
 
+def _day(view: View) -> str | None:
+    """The column by which a view says of which day a row is."""
+    return next((name for name in DAYS if name in view.columns), None)
+
+
 def counted(view: View) -> tuple[str, str] | None:
     """The columns by which a view counts all sales of a day, and says which day; None where it does not, or leaves out some by design
     (`partial_gold` of the contract)."""
-    day = next((name for name in DAYS if name in view.columns), None)
+    day = _day(view)
     number = next((name for name in COUNTS if name in view.contents), None)
     if day is None or number is None or view.full_name in contract.names().partial_views or _waits(view):
         return None
@@ -334,29 +349,3 @@ def _digest(session: Session, view: View) -> t.Any:
     )
     row = session.connection.execute(query).fetchone()
     return row and row["digest"]
-
-
-def _compare(session: Session, view: View, deadline: float | None) -> int:
-    """Rows that differ between a view and its own query, whatever moves by itself left out; raises QueryCanceled in time."""
-    definition = sql.SQL(t.cast("t.LiteralString", view.definition.strip().rstrip(";")))
-    stored = sql.Identifier(contract.names().schema, view.name)
-    if view.contents:
-        query = sql.SQL(
-            "WITH now_given AS (SELECT {c} FROM ({d}) AS q), stored AS (SELECT {c} FROM {v}) "
-            "SELECT (SELECT count(*) FROM (SELECT * FROM now_given EXCEPT ALL SELECT * FROM stored) AS more) "
-            "+ (SELECT count(*) FROM (SELECT * FROM stored EXCEPT ALL SELECT * FROM now_given) AS less) AS differing"
-        ).format(c=_row(view), d=definition, v=stored)
-    else:
-        query = sql.SQL(
-            "SELECT abs((SELECT count(*) FROM ({d}) AS q) - (SELECT count(*) FROM {v})) AS differing"
-        ).format(d=definition, v=stored)
-    with session.savepoint():
-        before = session.row("SELECT current_setting('statement_timeout') AS limit")["limit"]
-        if deadline is not None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise errors.QueryCanceled("the time budget is spent")
-            session.execute(SET_TIMEOUT, limit=f"{max(1, round(left * 1000))}ms")
-        row = session.connection.execute(query).fetchone()
-        session.execute(SET_TIMEOUT, limit=before)
-    return 0 if row is None else int(row["differing"])

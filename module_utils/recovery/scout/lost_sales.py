@@ -53,6 +53,14 @@ LEFT JOIN (SELECT date_key AS day, count(*) AS sales FROM {transactions} GROUP B
 WHERE s.sales > coalesce(t.sales, 0) ORDER BY 1
 """
 
+QUARANTINED = """
+SELECT d.error_details #>> '{{transaction,date_key}}' AS day, count(DISTINCT d.error_details #>> '{{transaction,transaction_id}}') AS sales
+FROM {dead_letters} AS d
+WHERE d.failed_at >= %(since)s AND d.resolved_at IS NULL AND d.error_details ->> 'format' = %(format)s AND d.error_details ? 'transaction'
+  AND NOT EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = d.error_details #>> '{{transaction,transaction_id}}')
+GROUP BY 1
+"""
+
 
 def sample(session: Session) -> Row:
     """How many of so many events (`looked`) are lost, from when to when, with examples; all events where there are not many."""
@@ -67,20 +75,36 @@ def part_of(session: Session, table: str, rows: int) -> sql.Composable:
 
 def shown_by_gold(session: Session, found: Iterable[View]) -> tuple[str, Row] | None:
     """A view that counts sales which silver has lost, with these: what a refresh would take off the dashboards although their events
-    are there; None where there is none."""
+    are there; None where there is none. What has been quarantined since its refresh is not lost, and bronze is read only for what
+    that does not explain."""
+    unexplained: dict[str, list[str]] = {}
     for view in found:
         columns = gold_views.counted(view)
         if columns is None or not view.populated:
             continue
         day, number = map(sql.Identifier, columns)
         named = sql.Identifier(contract.names().schema, view.name)
-        days = [row["day"] for row in session.rows(contract.compose(MORE, day=day, number=number, view=named))]
-        if not days:
-            continue
-        written = sql.SQL("left(b.event_data ->> 'ts', 10) = ANY({})").format(sql.Literal(days))
-        if (row := _lost(session, sql.SQL(""), written))["lost"]:
-            return view.full_name, row
-    return None
+        more = {
+            row["day"]: row["more"] for row in session.rows(contract.compose(MORE, day=day, number=number, view=named))
+        }
+        since = gold_views.refreshed_at(session, view) if more else None
+        moved = quarantined(session, since) if since else {}
+        if days := [each for each, sales in more.items() if sales > moved.get(each, 0)]:
+            unexplained[view.full_name] = days
+    if not unexplained:
+        return None
+    written = sql.SQL("left(b.event_data ->> 'ts', 10) = ANY({})").format(
+        sql.Literal(sorted({day for days in unexplained.values() for day in days}))
+    )
+    row = _lost(session, sql.SQL(""), written)
+    return (next(iter(unexplained)), row) if row["lost"] else None
+
+
+def quarantined(session: Session, since: datetime.datetime) -> dict[str, int]:
+    """How many sales of each day of silver have been taken out of it into the dead letter queue since then, and are not there
+    again."""
+    rows = session.rows(contract.compose(QUARANTINED), format=dead_letters.FORMAT, since=since)
+    return {row["day"]: row["sales"] for row in rows}
 
 
 def size(session: Session, table: str) -> float:

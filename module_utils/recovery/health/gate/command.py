@@ -12,7 +12,7 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...core.results import ModuleResult
-from ...pipeline import http_sale
+from ...pipeline import expected, http_sale
 from ...scout import contract
 from .. import assessment, own_checks, thresholds
 from .. import facts as health_facts
@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
     from ..own_checks import OwnCheck
 
 MOST_SAMPLES: t.Final = 100
+SMOKE_SECONDS: t.Final = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,11 +154,18 @@ def _smoke(
         return smoke_test.skipped(smoke_test.NOT_IN_CHECK)
     call.progress.say("smoke test: a synthetic sale goes through the ETL and is rolled back")
     owner = found.etl_jobs[0].owner if found.etl_jobs else call.session.facts.role
-    tested = smoke_test.test(call.session, seconds=params["smoke_timeout_seconds"], owner=owner)
+    seconds = _smoke_seconds(call, params["smoke_timeout_seconds"])
+    tested = smoke_test.test(call.session, seconds=seconds, owner=owner)
     if endpoint is None or tested[0].status != "pass":
         return tested
     call.progress.say("smoke test: a synthetic sale is sent over HTTP, and removed")
-    return smoke_test.over_http(tested, call.session, endpoint, params["smoke_timeout_seconds"], call.progress)
+    return smoke_test.over_http(tested, call.session, endpoint, seconds, call.progress)
+
+
+def _smoke_seconds(call: Call, given: float | None) -> float:
+    """How long the smoke test may take: it calls the ETL four times."""
+    with call.session.read():
+        return expected.limit(given, SMOKE_SECONDS, 4 * expected.etl_seconds(call.session))
 
 
 def _ingestion(settled: verdict.Verdict, found: health_facts.Facts) -> dict[str, t.Any]:

@@ -15,7 +15,8 @@ from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...postgres.failures import attempting
 from ...scout import gold_views
-from . import judgement, reading
+from .. import expected as estimates
+from . import evidence, judgement, reading
 from .judgement import FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
 from .trial import Trials
 
@@ -23,6 +24,8 @@ if t.TYPE_CHECKING:
     from ...core.errors import RecoveryError
     from ...invoke import Call, Params
 
+#: How long runs are waited for, and trials may take at least.
+WAIT_SECONDS: t.Final = 90.0
 POLL_SECONDS: t.Final = 0.5
 SAID_EVERY_SECONDS: t.Final = 4.0
 #: pg_cron records the end of the first of several statements; what the others did shows a little later.
@@ -71,7 +74,8 @@ def prove(call: Call, params: Params) -> ProofResult:
         found = reading.read(call.session, params["jobs"])
     if params["if_running"] and not found.running:
         return {**_nothing(""), **_state(found)}
-    todo = judgement.plan(found.jobs, found.scheduler, params["timeout_seconds"], waits=params["waits"])
+    wait = params["timeout_seconds"] or WAIT_SECONDS
+    todo = judgement.plan(found.jobs, found.scheduler, wait, waits=params["waits"])
     if call.check or params["look"]:
         return _planned(found, todo)
     proof = _Proof(call, found, todo, params["timeout_seconds"])
@@ -171,7 +175,12 @@ class _Proof:
     call: Call
     found: reading.Found
     todo: list[Todo]
-    seconds: float
+    given: float | None
+
+    @property
+    def seconds(self) -> float:
+        """How long runs are waited for."""
+        return self.given or WAIT_SECONDS
 
     def made(self) -> list[Verdict]:
         """What the proof of each job came to, in their order."""
@@ -216,13 +225,30 @@ class _Proof:
                 f"trying {names}, rolled back: {'; '.join(dict.fromkeys(t.why for t in todo if t.why))}"
             )
         loaders = [job for job, purpose in self.found.jobs if purpose == LOAD and job.active]
-        trials = Trials(self.call.session, loaders[0] if loaders else None, self.seconds)
         try:
             with attempting(f"could not try {names}", on=self.call.session.where):
-                return trials.run(todo)
+                todo, seconds = self._priced(todo)
+                return Trials(self.call.session, loaders[0] if loaders else None, seconds).run(todo)
         except DatabaseError as e:
             # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
             return {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in todo}
+
+    def _priced(self, todo: list[Todo]) -> tuple[list[Todo], float]:
+        """These, of which those are not run once more that take long and have just shown the same; and how long they may take."""
+        session = self.call.session
+        with session.read():
+            # What waits, a sale of every kind, and what comes again.
+            expected = 3 * estimates.etl_seconds(session)
+            gold = estimates.gold_seconds(session)
+            if gold > estimates.LONG_SECONDS:
+                todo = [
+                    dataclasses.replace(each, shown=evidence.refreshed(session, each.job))
+                    if each.purpose == GOLD
+                    else each
+                    for each in todo
+                ]
+        expected += sum(gold for each in todo if each.purpose == GOLD and not each.shown)
+        return todo, estimates.limit(self.given, WAIT_SECONDS, expected)
 
     def _waited(self, todo: list[Todo]) -> dict[int, Verdict]:
         """Waits for a run of each job; one whose effect cannot be seen is tried besides."""

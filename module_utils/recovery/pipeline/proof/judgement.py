@@ -93,6 +93,8 @@ class Todo:
     how: str
     due: datetime.datetime | None = None
     why: str = ""
+    #: What its command has just done, so that it is not run once more, in words that follow its name.
+    shown: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +107,8 @@ class JobRun:
     message: str
     started: datetime.datetime | None
     ended: datetime.datetime | None
+    #: The transaction that recorded its end.
+    xid: str = "0"
 
     @property
     def over(self) -> bool:

@@ -28,7 +28,8 @@ NEWEST_RUN = "SELECT coalesce(max(runid), 0) AS runid FROM cron.job_run_details 
 
 #: A run that could not even connect has no time.
 RUNS = """
-SELECT runid, jobid, status, coalesce(return_message, '') AS message, start_time AS started, end_time AS ended
+SELECT runid, jobid, status, coalesce(return_message, '') AS message, start_time AS started, end_time AS ended,
+       xmin::text AS xid
 FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s) AND runid > %(after)s ORDER BY runid DESC LIMIT 500
 """
 
@@ -198,6 +199,13 @@ def runs(session: Session, jobs: Iterable[Job], after: int) -> tuple[list[judgem
         found = [judgement.JobRun(**row) for row in cron_runs.as_owners(session, jobs, RUNS, after=after)]
         now: datetime.datetime = session.row("SELECT clock_timestamp() AS now")["now"]
     return sorted(found, key=lambda run: run.runid), now
+
+
+def latest(session: Session, job: Job) -> list[judgement.JobRun]:
+    """The latest runs of a job, the latest first; none where they may not be seen. Inside a transaction."""
+    with contextlib.suppress(MissingPrivilege):
+        return [judgement.JobRun(**row) for row in cron_runs.as_owners(session, [job], RUNS, after=0)]
+    return []
 
 
 def why_silent(session: Session, *, certain: bool = False) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import time
 import typing as t
 
 from ...core.errors import NotConverged
@@ -21,24 +20,19 @@ from ...core.text import count, cut, in_words, printable
 from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.failures import words_of
-from ...postgres.watched import PIN
 from ...scout import contract, event_queue, gold_figures, gold_views, remedies, row_hazards
 from ...scout.cron_schedule import missed
 from ...scout.judging import event_triggers, foreign_code
 from .. import apart, battery, drain, refresh_gold, trial_sale
-from . import judgement, reading
+from . import as_job, judgement, reading
 from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
 
     from ...postgres.session import Session
     from ...scout.cron_jobs import Job
 
-CALL = "SELECT pg_temp.{name}(%(command)s) AS said"
-SET = "SELECT set_config(%(name)s, %(value)s, true)"
-BEFORE = "SELECT name, current_setting(name, true) AS value FROM unnest(%(names)s::text[]) AS name"
-LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
 #: A cancelled refresh of the pipeline leaves its session's lock behind.
 UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
 BEGAN = "SELECT transaction_timestamp() AS at"
@@ -52,9 +46,12 @@ REFRESH = "SELECT pg_catalog.to_jsonb(r)::pg_catalog.text FROM {refresh_function
 REFUSALS: t.Final = ("ERROR", "SKIPPED")
 
 ATTEMPTS: t.Final = 3
+#: How long a refresh is let run to see that it begins, and what PostgreSQL then says it was at.
+BEGINS_SECONDS: t.Final = 3.0
+REFRESHING: t.Final = "REFRESH MATERIALIZED VIEW"
 #: How much of what stands on the tables is named.
 MOST_NAMED: t.Final = 3
-LOCK_SECONDS: t.Final = 5.0
+LOCK_SECONDS: t.Final = as_job.LOCK_SECONDS
 SUSPECTS_ROWS: t.Final = 2000
 #: Somebody else was at work at the same time.
 COLLISIONS: t.Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
@@ -65,6 +62,7 @@ REPEATS: t.Final = "21000"
 UNIQUE: t.Final = "23505"
 HOUR: t.Final = datetime.timedelta(hours=1)
 BY_DESIGN: t.Final = "A view that leaves out sales by design is named in scout_contract: partial_gold"
+COMPARE: t.Final = f"compare its definition with the release's; rollback.yml restores it, where a release has been captured. {BY_DESIGN}"
 BECOMES: t.Final = "cannot set parameter"
 
 
@@ -83,10 +81,8 @@ class Trials:
         self.session = session
         #: The job that brings a sale into silver, without which no refresh of gold can be seen.
         self.loader = loader
-        self.deadline = time.monotonic() + seconds
         self.seconds = seconds
-        self.plain: dict[str, str] = {}
-        self.runners = 0
+        self.runs = as_job.Runs(session, seconds)
         #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
         self.copies: list[battery.Copy] = []
@@ -96,7 +92,8 @@ class Trials:
         ordered = sorted(todo, key=lambda each: each.purpose != LOAD)
         for attempt in range(ATTEMPTS):
             found: list[Verdict] = []
-            self.plain, self.sale, self.copies = reading.plain(self.session), None, []
+            self.runs.begin()
+            self.sale, self.copies = None, []
             try:
                 with self.session.write(lock_timeout_seconds=LOCK_SECONDS):
                     found = self._all(ordered)
@@ -138,14 +135,15 @@ class Trials:
         return "" if verdict.status == PROVED else f"{verdict.jobname} {verdict.said}"
 
     def _one(self, todo: Todo, loads: str) -> Verdict:
+        done = f"was tried as {todo.job.owner}, rolled back"
         try:
             effect = self._effect(todo, loads)
         except _Failed as e:
-            said = f"was tried as {todo.job.owner}, rolled back: {e.said}"
+            said = f"{done}: {e.said}"
             if todo.purpose == LOAD and e.status == FAILED:
                 said = "; ".join([said, *self._in_the_way()])
             return tried(todo, e.status, said, e.sqlstate, e.next_step)
-        return tried(todo, PROVED, f"was tried as {todo.job.owner}, rolled back: {effect}")
+        return tried(todo, PROVED, f"{done}: {effect}")
 
     def _in_the_way(self) -> list[str]:
         """What stands on the pipeline's tables and may change, refuse or hide rows."""
@@ -171,7 +169,7 @@ class Trials:
     def _loaded(self, todo: Todo) -> str:
         """Has a job load a sale, in words what came of it; its effect stays for those that follow."""
         session = self.session
-        sale = trial_sale.Trial(session, max(0.001, self.deadline - time.monotonic()), todo.job.owner)
+        sale = trial_sale.Trial(session, max(0.001, self.runs.left), todo.job.owner)
         event, why = self._send(sale, todo)
         copies = self._send_copies(sale, todo, battery.choose) if event else []
         self._execute_with(todo, copies)
@@ -302,6 +300,9 @@ class Trials:
             refresh_gold.take_lock(session)
         except NotConverged as e:
             raise _Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
+        if todo.shown and self._begins(todo):
+            self._ask()
+            return f"it begins to refresh gold, {todo.shown}"
         shown = gold_views.showing_each_sale(session, gold_views.views(session))
         self._execute(todo)
         began = session.row(BEGAN)["at"]
@@ -324,20 +325,41 @@ class Trials:
             )
             raise _Failed(FAILED, f"it refreshes {', '.join(same)}, which does not show a new sale", next_step=step)
         if unlike := self._unlike_silver(todo):
-            step = f"compare its definition with the release's; rollback.yml restores it, where a release has been captured. {BY_DESIGN}"
             raise _Failed(
                 FAILED,
                 f"it refreshes gold, which is not what silver has: {'; '.join(unlike[:MOST_NAMED])}",
-                next_step=step,
+                next_step=COMPARE,
             )
         newer = sum(at is not None for at in times.values())
         return f"it refreshes {count(newer, 'view')}" if newer else "it runs"
 
+    def _begins(self, todo: Todo) -> bool:
+        """Whether the command of a job refreshes a view within a moment, which is as far as it gets."""
+        try:
+            self.runs.execute(todo.job, BEGINS_SECONDS)
+        except errors.QueryCanceled as e:
+            return REFRESHING in (e.diag.context or "")
+        except (psycopg.Error, as_job.TooLate) as e:
+            self._require_open(e)
+        # Within so short a time it may as well be done once more.
+        return False
+
+    def _ask(self) -> None:
+        """What the views would say of the sales that were sent, without a refresh: of their days alone, by their own queries."""
+        views = gold_views.views(self.session)
+        if unlike := gold_figures.unlike_silver(self.session, views, self._days(), defined=True):
+            said = f"it refreshes gold, which would not be what silver has: {'; '.join(unlike[:MOST_NAMED])}"
+            raise _Failed(FAILED, said, next_step=COMPARE)
+
+    def _days(self) -> list[str]:
+        """Those of the sales that were sent."""
+        sales = [self.sale.sale.transaction_id] if self.sale else []
+        return gold_views.days_of(self.session, [*sales, *(copy.transaction_id for copy in self.copies)])
+
     def _unlike_silver(self, todo: Todo) -> list[str]:
         """What gold says otherwise than silver of the days of the sales that were sent, also where it is refreshed again: what is loaded
         in between is no fault of it."""
-        session, sales = self.session, [self.sale.sale.transaction_id] if self.sale else []
-        days = gold_views.days_of(session, [*sales, *(copy.transaction_id for copy in self.copies)])
+        session, days = self.session, self._days()
         for _ in range(ATTEMPTS - 1):
             if not gold_figures.unlike_silver(session, gold_views.views(session), days):
                 return []
@@ -349,8 +371,8 @@ class Trials:
         command, said = contract.compose(REFRESH).as_string(), ""
         with contextlib.suppress(psycopg.Error), self.session.savepoint():
             try:
-                runner = self._runner(todo.job.owner, acting.ANSWER)
-                answers = self.session.rows(sql.SQL(CALL).format(name=runner), command=command)
+                runner = self.runs.runner(todo.job.owner, acting.ANSWER)
+                answers = self.session.rows(sql.SQL(as_job.CALL).format(name=runner), command=command)
                 words = [str(value) for row in answers for value in json.loads(row["said"]).values()]
                 said = next((word for word in words if word.startswith(REFUSALS)), "")
             except psycopg.Error as e:
@@ -366,7 +388,7 @@ class Trials:
         given = reading.settings(self.session, owner)
         for name in ("statement_timeout", "transaction_timeout"):
             setting = given.get(name)
-            if setting and 0 < (seconds := self._seconds(setting.value)) < judgement.LEAST_TIMEOUT_SECONDS:
+            if setting and 0 < (seconds := self.runs.seconds_of(setting.value)) < judgement.LEAST_TIMEOUT_SECONDS:
                 said = f"{name} of {round(seconds * 1000):,} ms is set for {setting.place}, less than a batch takes"
                 raise _Failed(FAILED, said, "57014", setting.reset)
         read_only = given.get("default_transaction_read_only")
@@ -375,38 +397,16 @@ class Trials:
                 FAILED, f"default_transaction_read_only is on for {read_only.place}", "25006", read_only.reset
             )
 
-    def _seconds(self, value: str) -> float:
-        """A time limit as it was set, in seconds; 0 for none."""
-        milliseconds = 0
-        with self.session.savepoint():
-            # Read as a limit that does not end what reads it.
-            self.session.execute(SET, name="lock_timeout", value=value)
-            milliseconds = self.session.row(LOCK_TIMEOUT)["ms"]
-            raise psycopg.Rollback
-        return milliseconds / 1000
-
     def _execute(self, todo: Todo) -> None:
         """Runs the command of a job as its role, with its settings; raises _Failed where it goes wrong."""
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise _Failed(UNKNOWN, *self._too_late())
-        given = reading.settings(self.session, todo.job.owner).get("statement_timeout")
-        theirs = self._seconds(given.value if given else self.plain.get("statement_timeout", "0"))
         try:
-            with self.session.savepoint():
-                becomes = reading.becomes(self.session, todo.job.owner)
-                runner = self._runner(becomes.value if becomes else todo.job.owner)
-                with self._settings_of(todo.job.owner):
-                    lock = self.session.row(LOCK_TIMEOUT)["ms"] / 1000
-                    self.session.limit_statements(
-                        min(theirs or left, left), lock_timeout_seconds=min(lock or LOCK_SECONDS, LOCK_SECONDS)
-                    )
-                    self.session.rows(sql.SQL(CALL).format(name=runner), command=todo.job.command)
+            self.runs.execute(todo.job)
+        except as_job.TooLate:
+            raise _Failed(UNKNOWN, *self._too_late()) from None
         except psycopg.Error as e:
             self._require_open(e)
-            self.session.limit_statements(max(0.001, self.deadline - time.monotonic()))
-            raise self._explained(todo, e, theirs) from e
-        self.session.limit_statements(max(0.001, self.deadline - time.monotonic()))
+            self.session.limit_statements(max(0.001, self.runs.left))
+            raise self._explained(todo, e, self.runs.allowed(todo.job.owner)) from e
 
     def _explained(self, todo: Todo, e: psycopg.Error, theirs: float) -> _Failed:
         """What an error of a job's command means."""
@@ -464,35 +464,6 @@ class Trials:
     def _too_late(self) -> tuple[str, None, str]:
         said = f"it takes longer than the {in_words(self.seconds)} there are for a proof"
         return said, None, "give it more time with -e proof_timeout_seconds=…"
-
-    def _runner(self, owner: str, function: t.LiteralString = acting.RUN) -> sql.Identifier:
-        """A function of this transaction that runs a command as this role: as pg_cron, of several statements, but none that ends
-        the transaction."""
-        self.runners += 1
-        name = sql.Identifier(f"scout_proof_{self.runners}")
-        # The command alone looks where the job's sessions look: nothing else in this transaction does.
-        self.session.execute(SET, name="search_path", value=acting.actor(self.session, owner).search_path)
-        with acting.as_role(self.session, owner):
-            self.session.connection.execute(sql.SQL(function).format(function=name))
-            me = sql.Identifier(self.session.facts.role)
-            self.session.connection.execute(sql.SQL(acting.GRANT).format(function=name, me=me))
-        self.session.connection.execute(PIN)
-        return name
-
-    @contextlib.contextmanager
-    def _settings_of(self, owner: str) -> Generator[None]:
-        """Within it the session is set as those of the job are, as far as we may."""
-        wanted = self.plain | {name: each.value for name, each in reading.settings(self.session, owner).items()}
-        wanted = {name: value for name, value in wanted.items() if name not in reading.NOT_TRIED}
-        before = {row["name"]: row["value"] for row in self.session.rows(BEFORE, names=list(wanted))}
-        self._set(wanted)
-        yield
-        self._set({name: value for name, value in before.items() if value is not None})
-
-    def _set(self, values: dict[str, str]) -> None:
-        for name, value in values.items():
-            with contextlib.suppress(psycopg.Error), self.session.savepoint():
-                self.session.execute(SET, name=name, value=value)
 
     def _require_open(self, e: Exception) -> None:
         """Raises the error where the session is lost with it."""

@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands of jobs, run as the scheduler runs them: as the role of the job, with its settings, inside a function that belongs to it and
+runs as its owner, so that they can neither end the transaction nor become the role that runs them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+import typing as t
+
+from ...postgres import acting
+from ...postgres.driver import psycopg, sql
+from ...postgres.watched import PIN
+from . import reading
+
+if t.TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from ...postgres.session import Session
+    from ...scout.cron_jobs import Job
+
+CALL = "SELECT pg_temp.{name}(%(command)s) AS said"
+SET = "SELECT set_config(%(name)s, %(value)s, true)"
+BEFORE = "SELECT name, current_setting(name, true) AS value FROM unnest(%(names)s::text[]) AS name"
+LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
+LOCK_SECONDS: t.Final = 5.0
+
+
+class TooLate(Exception):
+    """The time for all of them is over."""
+
+
+class Runs:
+    """Runs commands within transactions of the caller's, all of them in so many seconds."""
+
+    def __init__(self, session: Session, seconds: float) -> None:
+        self.session = session
+        self.deadline = time.monotonic() + seconds
+        self.plain: dict[str, str] = {}
+        self.made = 0
+
+    def begin(self) -> None:
+        """Reads what a session has that nobody set anything for; before the transaction."""
+        self.plain = reading.plain(self.session)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the time is over."""
+        return self.deadline - time.monotonic()
+
+    def execute(self, job: Job, at_most: float = math.inf) -> None:
+        """Runs the command of a job, for so many seconds at most. Raises psycopg's error, rolled back to before, or TooLate."""
+        if self.left <= 0:
+            raise TooLate
+        theirs = self.allowed(job.owner)
+        with self.session.savepoint():
+            becomes = reading.becomes(self.session, job.owner)
+            role = becomes.value if becomes else job.owner
+            runner = self.runner(role)
+            with self._settings_of(job.owner):
+                lock = self.session.row(LOCK_TIMEOUT)["ms"] / 1000
+                left = max(0.001, min(at_most, self.left))
+                self.session.limit_statements(
+                    min(theirs or left, left), lock_timeout_seconds=min(lock or LOCK_SECONDS, LOCK_SECONDS)
+                )
+                self.session.rows(sql.SQL(CALL).format(name=runner), command=job.command)
+        self.session.limit_statements(max(0.001, self.left))
+
+    def allowed(self, owner: str) -> float:
+        """How long the scheduler's sessions let a statement of this role take, in seconds; 0 where they set no limit."""
+        given = reading.settings(self.session, owner).get("statement_timeout")
+        return self.seconds_of(given.value if given else self.plain.get("statement_timeout", "0"))
+
+    def seconds_of(self, value: str) -> float:
+        """A time limit as it was set, in seconds; 0 for none."""
+        milliseconds = 0
+        with self.session.savepoint():
+            # Read as a limit that does not end what reads it.
+            self.session.execute(SET, name="lock_timeout", value=value)
+            milliseconds = self.session.row(LOCK_TIMEOUT)["ms"]
+            raise psycopg.Rollback
+        return milliseconds / 1000
+
+    def runner(self, owner: str, function: t.LiteralString = acting.RUN) -> sql.Identifier:
+        """A function of this transaction that runs a command as this role: as pg_cron, of several statements, but none that ends
+        the transaction."""
+        self.made += 1
+        name = sql.Identifier(f"scout_proof_{self.made}")
+        # The command alone looks where the job's sessions look: nothing else in this transaction does.
+        self.session.execute(SET, name="search_path", value=acting.actor(self.session, owner).search_path)
+        with acting.as_role(self.session, owner):
+            self.session.connection.execute(sql.SQL(function).format(function=name))
+            me = sql.Identifier(self.session.facts.role)
+            self.session.connection.execute(sql.SQL(acting.GRANT).format(function=name, me=me))
+        self.session.connection.execute(PIN)
+        return name
+
+    @contextlib.contextmanager
+    def _settings_of(self, owner: str) -> Generator[None]:
+        """Within it the session is set as those of the job are, as far as we may."""
+        wanted = self.plain | {name: each.value for name, each in reading.settings(self.session, owner).items()}
+        wanted = {name: value for name, value in wanted.items() if name not in reading.NOT_TRIED}
+        before = {row["name"]: row["value"] for row in self.session.rows(BEFORE, names=list(wanted))}
+        self._set(wanted)
+        yield
+        self._set({name: value for name, value in before.items() if value is not None})
+
+    def _set(self, values: dict[str, str]) -> None:
+        for name, value in values.items():
+            with contextlib.suppress(psycopg.Error), self.session.savepoint():
+                self.session.execute(SET, name=name, value=value)

@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether all of gold has just been computed, by a run of the scheduler or by a repair, so that what takes long is not done once more to
+see that it can be."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...ledger.history import READABLE
+from ...scout import contract, gold_views
+from . import reading
+
+if t.TYPE_CHECKING:
+    from ...postgres.session import Row, Session
+    from ...scout.cron_jobs import Job
+
+BY_US: t.Final = "which a repair has just computed"
+BY_ITSELF: t.Final = "which its latest run computed"
+#: When the latest repair within the last hour began to refresh.
+BY_A_REPAIR = """
+SELECT effects -> 'since' AS since FROM scout_ops.runs
+WHERE action = 'refresh_gold' AND effects ? 'since' AND started_at > clock_timestamp() - interval '1 hour'
+ORDER BY started_at DESC LIMIT 1
+"""
+#: A row has the transaction that wrote it; whatever began after the one that is asked about may have changed how a refresh goes.
+#: A refresh itself writes the row of its view. Negative is the age of what is older than PostgreSQL counts.
+CHANGED = """
+SELECT EXISTS (
+    SELECT FROM (
+        SELECT p.xmin FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = %(schema)s
+        UNION ALL
+        SELECT c.xmin FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = %(schema)s AND c.relkind <> 'm'
+        UNION ALL
+        SELECT a.xmin FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p', 'v', 'm')
+        UNION ALL
+        SELECT w.xmin FROM pg_catalog.pg_rewrite AS w JOIN pg_catalog.pg_class AS c ON c.oid = w.ev_class
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %(schema)s
+        UNION ALL SELECT n.xmin FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
+        UNION ALL SELECT g.xmin FROM pg_catalog.pg_trigger AS g
+        UNION ALL SELECT e.xmin FROM pg_catalog.pg_event_trigger AS e
+        UNION ALL SELECT s.xmin FROM pg_catalog.pg_db_role_setting AS s
+        UNION ALL SELECT m.xmin FROM pg_catalog.pg_auth_members AS m
+    ) AS kept (written)
+    WHERE age(kept.written) >= 0 AND age(kept.written) < age(%(since)s::text::xid)
+) AS changed
+"""
+
+
+def refreshed(session: Session, job: Job) -> str:
+    """By what all of gold was computed last, by a repair within the last hour or by the latest run of this job, in words; empty where it
+    was by neither, or something that it depends on has changed since. Inside a transaction."""
+    views = [view for view in gold_views.views(session) if view.populated]
+    moments = [at for view in views if (at := gold_views.refreshed_at(session, view))]
+    if not moments or len(moments) < len(views):
+        return ""
+    since = _by_a_repair(session)
+    if since and all(at.timestamp() >= since["at"] for at in moments) and not _changed(session, since["xid"]):
+        return BY_US
+    for run in reading.latest(session, job):
+        if run.status != "succeeded" or run.started is None or run.ended is None:
+            continue
+        within = all(run.started <= at <= run.ended for at in moments)
+        if within and not _changed(session, run.xid):
+            return BY_ITSELF
+    return ""
+
+
+def _by_a_repair(session: Session) -> Row | None:
+    found = session.rows(BY_A_REPAIR) if session.row(READABLE)["readable"] else []
+    return found[0]["since"] if found else None
+
+
+def _changed(session: Session, since: str) -> bool:
+    return session.row(CHANGED, schema=contract.names().schema, since=since)["changed"]

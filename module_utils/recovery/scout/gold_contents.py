@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a materialized view holds, beside what its own query gives now: at once where that is little, else a day at a time, the
+likeliest first, so that the first difference ends it and no more is computed than has to be known."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+import typing as t
+
+from ..postgres.driver import errors, psycopg, sql
+from . import contract
+
+if t.TYPE_CHECKING:
+    from ..postgres.session import Session
+    from .gold_views import View
+
+#: With fewer sales than this the whole view is computed faster than its days one by one.
+AT_ONCE: t.Final = 200_000
+#: Days that are far from all others are sales with a wrong date; more than so many are not looked at one by one.
+MOST_DAYS: t.Final = 4000
+
+SET_TIMEOUT = "SELECT set_config('statement_timeout', %(limit)s, true)"
+HOW_MANY = "SELECT greatest(reltuples, 0)::float8 AS sales FROM pg_catalog.pg_class WHERE oid = to_regclass(%(name)s)"
+DAY_TYPE = """
+SELECT a.atttypid = 'pg_catalog.date'::regtype AS dated FROM pg_catalog.pg_attribute AS a
+WHERE a.attrelid = %(oid)s AND a.attname = %(day)s
+"""
+#: The days of silver by its index, with those beside them, which another time zone may make of them, and those that are shown;
+#: the latest first.
+DAYS_THERE = """
+WITH RECURSIVE sold (day) AS (
+    SELECT max(date_key) FROM {transactions}
+    UNION ALL
+    SELECT (SELECT max(date_key) FROM {transactions} AS s WHERE s.date_key < sold.day) FROM sold WHERE sold.day IS NOT NULL
+)
+SELECT day::text AS day FROM (
+    SELECT day + beside AS day FROM sold CROSS JOIN generate_series(-1, 1) AS beside WHERE isfinite(day)
+    UNION SELECT {day} FROM {view}
+    UNION SELECT day FROM sold) AS every
+ORDER BY every.day DESC NULLS LAST LIMIT %(most)s
+"""
+#: Days that moves have changed lately, which leave no trace in silver.
+MOVED = """
+SELECT DISTINCT day FROM (
+    SELECT jsonb_array_elements_text(effects -> 'gold_days') AS day FROM scout_ops.runs
+    WHERE jsonb_typeof(effects -> 'gold_days') = 'array' ORDER BY started_at DESC LIMIT 400) AS latest
+"""
+DIFFERING = """
+WITH now_given AS (SELECT {c} FROM ({d}) AS q WHERE {day}), stored AS (SELECT {c} FROM {v} AS q WHERE {day})
+SELECT (SELECT count(*) FROM (SELECT * FROM now_given EXCEPT ALL SELECT * FROM stored) AS more)
+     + (SELECT count(*) FROM (SELECT * FROM stored EXCEPT ALL SELECT * FROM now_given) AS less) AS differing
+"""
+COUNTED = "SELECT abs((SELECT count(*) FROM ({d}) AS q) - (SELECT count(*) FROM {v})) AS differing"
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """How many rows differ, on which day where it was looked at by days; how many days were looked at, and how many there are."""
+
+    rows: int
+    day: str | None = None
+    days: int = 0
+    of: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was compared, or enough: one difference is."""
+        return bool(self.rows) or self.days == self.of
+
+
+def compare(session: Session, view: View, day: str | None, row: sql.Composed, deadline: float | None) -> Compared:
+    """Rows that differ between a view and its own query, whatever moves by itself left out; `day` is the column that says of which
+    day a row is, `row` the contents as one text. Ends with the first day that differs. Raises QueryCanceled where no day could
+    be compared by the deadline (monotonic seconds); what is left by then is told by `days` and `of`."""
+    if not view.contents:
+        return Compared(_differing(session, COUNTED, view, row, sql.SQL("true"), deadline))
+    if day is None or not _is_large(session) or not session.row(DAY_TYPE, oid=view.oid, day=day)["dated"]:
+        return Compared(_differing(session, DIFFERING, view, row, sql.SQL("true"), deadline))
+    column, days = sql.Identifier(day), _days(session, view, day)
+    if len(days) >= MOST_DAYS:
+        return Compared(_differing(session, DIFFERING, view, row, sql.SQL("true"), deadline))
+    for nth, each in enumerate(days):
+        # Only a constant is taken to all that the query reads.
+        of = sql.SQL("q.{} IS NULL" if each is None else "q.{} = {}").format(column, sql.Literal(each))
+        try:
+            found = _differing(session, DIFFERING, view, row, of, deadline)
+        except errors.QueryCanceled:
+            if nth == 0 or deadline is None or time.monotonic() < deadline:
+                raise
+            return Compared(0, None, nth, len(days))
+        if found:
+            return Compared(found, each, nth + 1, len(days))
+    return Compared(0, None, len(days), len(days))
+
+
+def _is_large(session: Session) -> bool:
+    return session.row(HOW_MANY, name=contract.names().transactions)["sales"] >= AT_ONCE
+
+
+def _days(session: Session, view: View, day: str) -> list[str | None]:
+    """The days that it may have rows of, those first that a move has changed."""
+    shown = sql.Identifier(contract.names().schema, view.name)
+    query = contract.compose(DAYS_THERE, day=sql.Identifier(day), view=shown)
+    there = [row["day"] for row in session.rows(query, most=MOST_DAYS)]
+    moved: set[str] = set()
+    # There may be no ledger yet, or none that we may read.
+    with contextlib.suppress(psycopg.Error), session.savepoint():
+        moved = {row["day"] for row in session.rows(MOVED)}
+    return sorted(there, key=lambda each: each not in moved)
+
+
+def _differing(
+    session: Session,
+    statement: t.LiteralString,
+    view: View,
+    row: sql.Composed,
+    day: sql.Composable,
+    deadline: float | None,
+) -> int:
+    definition = sql.SQL(t.cast("t.LiteralString", view.definition.strip().rstrip(";")))
+    stored = sql.Identifier(contract.names().schema, view.name)
+    query = sql.SQL(statement).format(c=row, d=definition, v=stored, day=day)
+    with session.savepoint():
+        before = session.row("SELECT current_setting('statement_timeout') AS limit")["limit"]
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise errors.QueryCanceled("the time budget is spent")
+            session.execute(SET_TIMEOUT, limit=f"{max(1, round(left * 1000))}ms")
+        found = session.connection.execute(query).fetchone()
+        session.execute(SET_TIMEOUT, limit=before)
+    return 0 if found is None else int(found["differing"])

@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is otherwise where gold is large: it is compared day by day, and computed once. Here every pipeline counts as large."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import trial
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import gold_contents, gold_views
+from tests.integration.modules import Result, call, connect, fingerprint, one, rows
+
+GOLD = "smart-gold-refresh"
+DAYS = "SELECT DISTINCT date_key::text FROM scout.silver_transactions ORDER BY 1"
+SILENT = """
+SET session_replication_role = replica;
+UPDATE scout.silver_transactions SET total_amount = total_amount + 1 WHERE date_key = %s::text::date
+"""
+LOSE_SOME = """
+DELETE FROM scout.silver_transactions
+WHERE id IN (SELECT id FROM scout.silver_transactions WHERE date_key = %s::text::date ORDER BY id LIMIT 5)
+"""
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the number of its sales, and by what its gold is expected to take."""
+    monkeypatch.setattr(gold_contents, "AT_ONCE", 0)
+    monkeypatch.setattr(expected, "LONG_SECONDS", 0.0)
+
+
+def read(dsn: str, budget: float | None = None) -> dict[str, gold_views.Freshness]:
+    with open_session(Settings(dsn=dsn)) as session, session.read():
+        return {found.view.name: found for found in gold_views.read(session, budget_seconds=budget)}
+
+
+def changed(dsn: str, statement: str, day: str) -> None:
+    with connect(dsn) as connection:
+        for part in statement.strip().split(";\n"):
+            connection.execute(part, (day,) if "%s" in part else None)  # type: ignore[call-overload]
+
+
+def test_a_day_of_long_ago_that_is_otherwise_is_found_and_named(scout_db: str) -> None:
+    days = [day for (day,) in rows(scout_db, DAYS)]
+    assert {found.why for found in read(scout_db).values()} == {"its contents match silver"}
+    changed(scout_db, SILENT, days[0])
+    found = read(scout_db)["gold_daily_metrics"]
+    assert found.state == "stale"
+    assert f"of {days[0]} differ from silver" in found.why
+
+
+def test_a_day_that_silver_no_longer_has_is_found(scout_db: str) -> None:
+    """Its rows are of no day of silver."""
+    day = one(scout_db, "SELECT min(date_key)::text FROM scout.silver_transactions")
+    changed(scout_db, "DELETE FROM scout.silver_transactions WHERE date_key = %s::text::date", day)
+    assert f"of {day} differ" in read(scout_db)["gold_daily_metrics"].why
+
+
+def test_the_days_that_a_move_has_touched_are_compared_first(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    oldest = one(scout_db, "SELECT min(date_key)::text FROM scout.silver_transactions")
+    events = [
+        row[0]
+        for row in rows(
+            scout_db, f"SELECT source_event_id::text FROM scout.silver_transactions WHERE date_key = '{oldest}' LIMIT 3"
+        )
+    ]
+    assert not call("scout_quarantine", scout_db, event_ids=events).get("failed")
+    compared = list[int]()
+    compare = gold_views.compare
+
+    def counting(*given: object) -> gold_contents.Compared:
+        found = compare(*given)  # type: ignore[arg-type]
+        compared.append(found.days)
+        return found
+
+    monkeypatch.setattr(gold_views, "compare", counting)
+    assert all(found.state == "stale" for found in read(scout_db).values())
+    assert compared == [1, 1]
+
+
+def test_what_there_is_no_time_to_compare_is_said(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its clock gold is newer than silver."""
+    compare, compared = gold_contents._differing, list[object]()
+
+    def slow(*given: object) -> int:
+        compared.append(given)
+        if len(compared) > 2:
+            time.sleep(3.0)
+        return compare(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gold_contents, "_differing", slow)
+    # With the days beside them, and no day at all.
+    days = len(rows(scout_db, DAYS)) + 3
+    found = read(scout_db, budget=3.0)["gold_daily_metrics"]
+    assert (found.state, found.why) == (
+        "fresh", f"2 of its {days} days match silver, and there was no time for the others",
+    )  # fmt: skip
+
+
+# --- gold computed once
+
+
+SLOWLY = """
+CREATE FUNCTION scout.slowly() RETURNS boolean LANGUAGE sql VOLATILE AS 'SELECT pg_catalog.pg_sleep(0.4) IS NOT NULL'
+"""
+
+
+def slowed(dsn: str, condition: str = "true") -> None:
+    """Gold takes long, whoever asks a view for anything."""
+    with connect(dsn) as connection:
+        connection.execute(SLOWLY)
+        connection.execute("ALTER FUNCTION scout.slowly() OWNER TO loader")
+        for view in ("gold_daily_metrics", "gold_region_choropleth"):
+            definition = (
+                str(one(dsn, f"SELECT pg_catalog.pg_get_viewdef('scout.{view}'::regclass::oid)")).rstrip().rstrip(";")
+            )
+            keys = rows(
+                dsn,
+                f"SELECT pg_catalog.pg_get_indexdef(indexrelid::oid) FROM pg_index WHERE indrelid = 'scout.{view}'::regclass",
+            )
+            owner = one(dsn, f"SELECT relowner::regrole::text FROM pg_class WHERE oid = 'scout.{view}'::regclass")
+            before, _, after = definition.rpartition("GROUP BY")
+            connection.execute(f"DROP MATERIALIZED VIEW scout.{view} CASCADE")  # type: ignore[call-overload]
+            connection.execute(  # type: ignore[call-overload]
+                f"CREATE MATERIALIZED VIEW scout.{view} AS {before} WHERE (SELECT scout.slowly()) AND {condition} GROUP BY {after}"
+            )
+            for (key,) in keys:
+                connection.execute(key)
+            connection.execute(f"ALTER MATERIALIZED VIEW scout.{view} OWNER TO {owner}")  # type: ignore[call-overload]
+
+
+def proof_of_gold(dsn: str) -> tuple[Result, str]:
+    result = call("scout_proof", dsn)
+    [said] = [each["said"] for each in result["jobs"] if each["jobname"] == GOLD]
+    return result, said
+
+
+def test_gold_that_a_repair_has_just_computed_is_only_seen_to_begin(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
+    slowed(scout_db)
+    result, said = proof_of_gold(scout_db)
+    assert (result["status"], "refreshes 2 views" in said) == ("proved", True), result
+    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
+    before = fingerprint(scout_db)
+    result, said = proof_of_gold(scout_db)
+    assert result["status"] == "proved", result
+    assert "rolled back: it begins to refresh gold, which a repair has just computed" in said
+    assert fingerprint(scout_db) == before
+    with connect(scout_db) as connection:
+        connection.execute("ALTER FUNCTION scout.refresh_gold_platinum() COST 99")
+    result, said = proof_of_gold(scout_db)
+    assert (result["status"], "refreshes 2 views" in said) == ("proved", True), result
+
+
+def test_gold_that_a_repair_has_computed_and_a_job_no_longer_does_is_found(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job was altered before the repair, so that nothing has changed since."""
+    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
+    slowed(scout_db)
+    with connect(scout_db) as connection:
+        connection.execute(
+            "UPDATE cron.job SET command = 'SELECT 1 /* scout.maybe_refresh_gold() */' WHERE jobname = %s", (GOLD,)
+        )
+    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
+    result, said = proof_of_gold(scout_db)
+    assert result["status"] == "failed", result
+    assert "it ran and did not refresh scout.gold_daily_metrics" in said
+
+
+def test_gold_that_leaves_sales_out_is_found_without_a_refresh(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
+    slowed(scout_db, "t.payment_method <> 'cash'")
+    assert call("scout_refresh_gold", scout_db, force=True, accept_lost=True)["changed"]
+    result, said = proof_of_gold(scout_db)
+    assert result["status"] == "failed", result
+    assert "it refreshes gold, which would not be what silver has: " in said
+
+
+# --- holes
+
+
+def test_what_a_quarantine_took_explains_no_more_than_it_took(scout_db: str) -> None:
+    day = one(scout_db, "SELECT max(date_key)::text FROM scout.silver_transactions WHERE date_key < current_date")
+    events = [
+        row[0]
+        for row in rows(
+            scout_db, f"SELECT source_event_id::text FROM scout.silver_transactions WHERE date_key = '{day}' LIMIT 4"
+        )
+    ]
+    assert not call("scout_quarantine", scout_db, event_ids=events).get("failed")
+    changed(scout_db, LOSE_SOME, day)
+    refused = call("scout_refresh_gold", scout_db)
+    assert refused.get("failed"), refused
+    assert "shows 5 sales that scout.silver_transactions has lost" in refused["msg"]
+
+
+def test_a_limit_follows_what_is_expected() -> None:
+    assert [expected.limit(given, 90.0, seconds) for given, seconds in ((None, 1.0), (None, 100.0), (5.0, 100.0))] == [
+        90.0, 300.0, 5.0,
+    ]  # fmt: skip
+
+
+def test_what_is_expected_grows_with_the_tables(scout_db: str) -> None:
+    with open_session(Settings(dsn=scout_db)) as session, session.read():
+        began = time.monotonic()
+        gold, etl = expected.gold_seconds(session), expected.etl_seconds(session)
+        assert time.monotonic() - began < 5.0
+    assert 0 < etl < 60
+    assert 0 < gold < 60
