@@ -132,7 +132,7 @@ def _outline(result: Mapping[str, Any]) -> dict[str, Any]:
     return {"parts": sorted(result.keys() - SHOWN_ONLY)} | {name: result[name] for name in shown if result.get(name)}
 
 
-def recorded(stage: Stage, playbook: str, dsn: str, **options: Any) -> tuple[Played, list[Ran]]:
+def recorded(stage: Stage, playbook: str, dsn: str, *arguments: str, **options: Any) -> tuple[Played, list[Ran]]:
     """The playbook, played by Ansible itself, and the modules that it ran."""
     report = stage.home / "ran.jsonl"
     report.unlink(missing_ok=True)
@@ -141,7 +141,7 @@ def recorded(stage: Stage, playbook: str, dsn: str, **options: Any) -> tuple[Pla
         "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary,ran",
         "SCOUT_RAN": str(report),
     }
-    played = stage.play(playbook, dsn, env=env, **options)
+    played = stage.play(playbook, dsn, *arguments, env=env, **options)
     return played, [Ran(*json.loads(line)) for line in report.read_text().splitlines()]
 
 
