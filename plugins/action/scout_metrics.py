@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 from ..plugin_utils.front import module_of, validated  # isort: skip  # first: it serves the others from bytecode
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import failure, invoke
+from ..plugin_utils import task_options
 
 #: Loaded before the controller forks.
 MODULE = module_of("scout_metrics")
@@ -26,7 +27,7 @@ class ActionModule(ActionBase):
         """The module's result."""
         super().run(tmp, task_vars)
         try:
-            params = validated(MODULE, self._task.args)
+            params = validated(MODULE, task_options.given(self._task, MODULE.SPEC, task_vars or {}, self._templar))
         except BadInput as e:
             return failure(e)
         return invoke(MODULE.run, "scout_metrics", params, check=bool(self._task.check_mode))

@@ -17,7 +17,7 @@ from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.core.progress import Progress
 from ..module_utils.recovery.invoke import failure, invoke
 from ..module_utils.recovery.notifications import channels
-from ..plugin_utils import voice
+from ..plugin_utils import task_options, voice
 
 display = Display()
 
@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
         os.environ.update(environment)
-        args = dict(self._task.args)
+        args = task_options.given(self._task, MODULE.SPEC, task_vars or {}, self._templar)
         given: list[t.Any] = _plain_channels(args.pop("channels", None) or [])
         try:
             params = {**validated(MODULE, args), "channels": given}

@@ -38,11 +38,12 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """The summary's result; its lines go to the callback, where that is enabled."""
         super().run(tmp, task_vars)
+        given = task_options.given(self._task, MODULE.SPEC, task_vars or {}, self._templar)
         try:
-            params = validated(MODULE, self._task.args)
+            params = validated(MODULE, given)
         except BadInput:
             # A step was given the same and refused it; what happened is still to be said.
-            params = validated(MODULE, {**self._task.args, "resume": True})
+            params = validated(MODULE, {**given, "resume": True})
         if _was_lost(params["steps"]):
             params["steps"] = [*params["steps"], {"looked_up": self._looked_up(task_vars or {})}]
         pid = os.getppid()

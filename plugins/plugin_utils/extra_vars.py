@@ -79,7 +79,9 @@ def read_also(root: Path) -> None:
 
 def _files(*patterns: str) -> list[Path]:
     """The files of all collections that match a pattern."""
-    return [file for root in ROOTS for pattern in patterns for file in root.glob(pattern)]
+    found = (file for root in ROOTS for pattern in patterns for file in root.glob(pattern))
+    # What is made of these is read.
+    return [file for file in found if file.name != "options.yml"]
 
 
 @functools.cache

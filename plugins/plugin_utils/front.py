@@ -50,6 +50,7 @@ display = Display()
 # Read once, before the controller forks a worker for each task.
 extra_vars.known()
 extra_vars.switches()
+task_options.handed_on()
 connection_loader.get("local", class_only=True)
 shell_loader.get("sh")
 lookup_loader.get(f"{role_options.COLLECTION}.setting", class_only=True)
@@ -92,11 +93,11 @@ class ActionModule(ActionBase):
         except BadInput as e:
             return {**invoke.failure(e), **({"options_refused": True} if begins else {})}
         module = module_of(self._task.action)
+        given = task_options.given(self._task, module.SPEC, variables, self._templar)
         args: dict[str, t.Any] = settings.decrypted(
-            self._task.args
-            | task_options.left_open(module.SPEC, self._task.args, variables, self._templar, self._loader)
+            given | task_options.left_open(module.SPEC, given, variables, self._templar, self._loader)
         )
-        if task_options.withholds(set(module.SPEC) - set(self._task.args), variables, self._templar, self._loader):
+        if task_options.withholds(set(module.SPEC) - set(given), variables, self._templar, self._loader):
             display.warning(whose_password.WARNING)
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import typing as t
+from pathlib import Path
 
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC
-from . import settings, whose_password
+from . import role_options, settings, whose_password
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,6 +29,9 @@ VARIABLES: t.Final = {
     "ledger": "ledger",
     "takeover": "takeover",
 }
+
+#: What stands for none, where a module has no default.
+EMPTY: t.Final = ("", [], {}, None)
 
 
 def names() -> frozenset[str]:
@@ -66,3 +72,42 @@ def _lease_token(variables: Mapping[str, t.Any]) -> int | None:
     held: Mapping[str, t.Any] = variables.get("lease_result") or {}
     released: Mapping[str, t.Any] = variables.get("lease_release_result") or {}
     return held.get("token") if held.get("token") != released.get("token") else None
+
+
+def given(
+    task: t.Any, spec: Mapping[str, Mapping[str, t.Any]], variables: Mapping[str, t.Any], templar: t.Any
+) -> dict[str, t.Any]:
+    """A task's options, with those that it leaves to the role it stands in: in roles of this collection, those of which
+    `meta/options.yml` says so. Among these an empty one stands for none, where the module has no default and requires none.
+
+    Raises AnsibleError where one cannot be templated.
+    """
+    # What module_defaults has comes after what somebody says to the role.
+    return task.args | _of_role(task, spec, variables, templar)
+
+
+def _of_role(
+    task: t.Any, spec: Mapping[str, Mapping[str, t.Any]], variables: Mapping[str, t.Any], templar: t.Any
+) -> dict[str, t.Any]:
+    if task._role is None or (role := Path(task._role._role_path).resolve()).parent != _roles():
+        return {}
+    file, module = Path(task.get_path().rpartition(":")[0]).stem, task.action.rpartition(".")[2]
+    left = handed_on().get(f"{role.name}/{file}", {}).get(module, {})
+    found = templar.template({option: variables[name] for option, name in left.items() if name in variables})
+    kept = {option: value for option, value in found.items() if value not in EMPTY or not _may_be_none(spec[option])}
+    return settings.decrypted(kept)
+
+
+def _may_be_none(option: Mapping[str, t.Any]) -> bool:
+    return option.get("default") is None and not option.get("required")
+
+
+@functools.cache
+def _roles() -> Path:
+    return role_options.folder("").resolve()
+
+
+@functools.cache
+def handed_on() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+    """By role and file of tasks, and module, the variable of the role for each option that a task there leaves open."""
+    return json.loads(Path(__file__).with_name("handed_on.json").read_text(encoding="utf-8"))

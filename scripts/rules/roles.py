@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A role's defaults and argument specs agree, and its tasks read what it specifies."""
+"""A role's entry points are its files of tasks, and these read what it specifies."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from scripts.rules.tree import Finding, Tree, name_of, roles, rule
-
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "bool": bool, "dict": dict, "float": (int, float), "int": int, "list": list, "path": str, "str": str,
-}  # fmt: skip
 
 
 def specs(role: str) -> str:
@@ -31,38 +27,6 @@ def options(tree: Tree, role: str) -> dict[str, dict[str, Any]]:
     return {
         name: option for entry in entries(tree, role).values() for name, option in (entry.get("options") or {}).items()
     }
-
-
-def defaults(tree: Tree, role: str) -> dict[str, Any]:
-    """What it sets itself."""
-    return tree.yaml(f"{role}/defaults/main.yml") or {}
-
-
-@rule(roles)
-def defaults_and_argument_specs_agree(tree: Tree, role: str) -> Iterator[Finding]:
-    """What is specified has a default unless it is required, the same in both, of the type that is specified."""
-    known, given = options(tree, role), defaults(tree, role)
-    required = {name for name, option in known.items() if option.get("required")}
-    file = f"{role}/defaults/main.yml"
-    for name in sorted(set(given) ^ (set(known) - required)):
-        yield Finding(file, tree.line(file, name), f"{name} is not in both the defaults and the argument specs")
-    for name, option in known.items():
-        for wrong in _wrong(role, name, option, given):
-            yield Finding(specs(role), tree.line(specs(role), f"{name}:"), wrong)
-
-
-def _wrong(role: str, name: str, option: dict[str, Any], given: dict[str, Any]) -> Iterator[str]:
-    if not name.startswith(f"{name_of(role)}_"):
-        yield f"{name} does not carry the role's name"
-    if not option.get("description"):
-        yield f"{name} is not described"
-    if "default" in option and (name not in given or given[name] != option["default"]):
-        yield f"{name} has two defaults"
-    if name in given and not (isinstance(given[name], str) and "{{" in given[name]):
-        if "default" not in option:
-            yield f"the default of {name} is not in the argument specs"
-        if not isinstance(given[name], TYPES[option["type"]]):
-            yield f"the default of {name} is no {option['type']}"
 
 
 @rule(roles)

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import yaml
@@ -83,6 +84,7 @@ class Scope:
     """Where a task stands: its role, and what those who import it say."""
 
     role: str = ""
+    file: str = ""
     variables: Mapping[str, Any] = field(default_factory=dict)
     conditions: tuple[Any, ...] = ()
     #: The roles of the operation, where those that import say them: their options are checked before a module runs.
@@ -96,6 +98,7 @@ class Scope:
         said = task.get("vars", {})
         return Scope(
             self.role,
+            self.file,
             {**self.variables, **said},
             self.conditions + own,
             said.get(given_options.ROLES, self.begins),
@@ -143,6 +146,24 @@ def recorded(stage: Stage, playbook: str, dsn: str, *arguments: str, **options: 
     }
     played = stage.play(playbook, dsn, *arguments, env=env, **options)
     return played, [Ran(*json.loads(line)) for line in report.read_text().splitlines()]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the front asks of a task."""
+
+    args: dict[str, Any]
+    action: str
+    scope: Scope
+
+    @property
+    def _role(self) -> Any:
+        """Its role, by the folder."""
+        return SimpleNamespace(_role_path=str(CHECKOUT / "roles" / self.scope.role)) if self.scope.role else None
+
+    def get_path(self) -> str:
+        """The file that it stands in, and a line."""
+        return f"{self.scope.file}:1"
 
 
 class Missing(ChainableUndefined, StrictUndefined):
@@ -305,7 +326,8 @@ class InProcess:
         raise TaskFailed(said)
 
     def _file(self, name: str, scope: Scope) -> None:
-        self._tasks(_loaded(CHECKOUT / "roles" / scope.role / "tasks" / name), scope)
+        path = CHECKOUT / "roles" / scope.role / "tasks" / name
+        self._tasks(_loaded(path), replace(scope, file=str(path)))
 
     def _role(self, given: Mapping[str, str], scope: Scope) -> None:
         role = self._template(given["name"], scope).removeprefix(OURS)
@@ -320,8 +342,11 @@ class InProcess:
             return
 
     def _module(self, name: str, given: Mapping[str, Any], task: Mapping[str, Any], scope: Scope) -> None:
-        args = {option: self._template(value, scope) for option, value in given.items()}
+        args = {option: self._template(value, scope) for option, value in (given or {}).items()}
         args = {option: value for option, value in args.items() if value is not OMIT}
+        standing = Standing(args, name, scope)
+        templar = Templar(lambda value: self._template(value, scope))
+        args = task_options.given(standing, results.module(name).SPEC, self._known(scope), templar)
         check = self._true(self._template(task.get("check_mode", self.check), scope), scope)
         result: dict[str, Any]
         try:

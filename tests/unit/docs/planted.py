@@ -39,9 +39,8 @@ TASKS, FORESEE = f"{ROLE}/tasks/main.yml", "roles/terminate_sessions/tasks/fores
 OF_FORESEE = "roles/terminate_sessions/meta/argument_specs.yml"
 LEDGER, COMMENT = "module_utils/recovery/ledger/schema.py", "COMMENT ON COLUMN scout_ops.leases."
 SCHEMA, RUNS = "docs/result.schema.json", "library/scout_runs_info.py"
-#: The type and the default of that option.
-BOOL = "        type: bool\n        default: false\n      refresh_gold_timeout"
-FORCE = "refresh_gold_force"
+#: What the role says of an option.
+OPTIONS, SAYS = f"{ROLE}/meta/options.yml", "    text: Refresh also what is fresh."
 
 PAGES: dict[str, list[Plant]] = {
     "pages.links_lead_somewhere": [
@@ -117,22 +116,6 @@ PAGES: dict[str, list[Plant]] = {
 }  # fmt: skip
 
 ROLES: dict[str, list[Plant]] = {
-    "roles.defaults_and_argument_specs_agree": [
-        Plant(DEFAULTS, f"{FORCE}: false\n", "", (
-            f"{FORCE} has two defaults", f"{FORCE} is not in both the defaults and the argument specs"), f"{FORCE}:", SPECS),
-        Plant(DEFAULTS, f"{FORCE}: false", f"{FORCE}: true", (f"{FORCE} has two defaults",), f"{FORCE}:", SPECS),
-        Plant(DEFAULTS, None, "refresh_gold_gone: 1", ("refresh_gold_gone is not in both the defaults and the argument specs",),
-              "refresh_gold_gone"),
-        Plant(SPECS, "        description: Refresh also what is fresh.\n", "        description: ''\n",
-              (f"{FORCE} is not described",), f"{FORCE}:"),
-        Plant(SPECS, BOOL, "        type: bool\n      refresh_gold_timeout",
-              (f"the default of {FORCE} is not in the argument specs",), f"{FORCE}:"),
-        Plant(SPECS, BOOL,
-              "        type: str\n        default: false\n      refresh_gold_timeout", (f"the default of {FORCE} is no str",), f"{FORCE}:"),
-        Plant(SPECS, f"      {FORCE}:", "      force:", (
-            f"{FORCE} is not in both the defaults and the argument specs", "force is not in both the defaults and the argument specs",
-            "force does not carry the role's name", "force has two defaults"), "force:", DEFAULTS),
-    ],
     "roles.every_entry_point_is_specified": [
         Plant(FORESEE, None, "", ("no tasks for the entry point foresee",), "foresee:", OF_FORESEE),
         Plant("roles/refresh_gold/tasks/gone.yml", "", "---\n", ("gone is imported nowhere in the role and is not specified",)),
@@ -143,7 +126,7 @@ ROLES: dict[str, list[Plant]] = {
               ("the entry point foresee is not described",), "foresee:"),
     ],
     "roles.tasks_read_only_variables_of_their_role": [
-        Plant(TASKS, "{{ refresh_gold_force }}", "{{ refresh_gold_farce }}",
+        Plant(TASKS, "state: fresh", "state: '{{ refresh_gold_farce }}'",
               ("refresh_gold_farce is nowhere in the role's options and vars",), "refresh_gold_farce"),
         Plant(TASKS, "  register:", "  when: refresh_gold_gone\n  register:",
               ("refresh_gold_gone is nowhere in the role's options and vars",), "refresh_gold_gone"),
@@ -154,7 +137,7 @@ ROLES: dict[str, list[Plant]] = {
         Plant(TASKS, "  register:", "  when: refresh_gold_more_result is changed\n  register:", ()),
     ],
     "names.no_short_word_is_read_bare": [
-        Plant(TASKS, "{{ refresh_gold_force }}", "{{ force }}", ("force is read without the lookup",), "force"),
+        Plant(TASKS, "state: fresh", "state: '{{ force }}'", ("force is read without the lookup",), "force"),
         Plant(PLAYBOOK, "- not ansible_check_mode", "- force | bool", ("force is read without the lookup",), "force"),
         Plant(PLAYBOOK, "- not ansible_check_mode", "- x.last and y(last=1) and 'last' in z", ()),
     ],
@@ -170,18 +153,17 @@ ROLES: dict[str, list[Plant]] = {
         Plant("roles/runs/tasks/main.yml", "scout.recovery.scout_runs_info:", "scout.recovery.scout_undo:",
               ("no role hands an option on to scout_runs_info",), found_in="roles"),
     ],
-    "options.choices_agree": [
-        Plant("roles/drain/meta/argument_specs.yml", "choices: [quarantine, stop]", "choices: [quarantine]",
-              ("drain_poison has the choices ['quarantine'], poison of scout_drain ['quarantine', 'stop']",), "drain_poison:"),
+    "options.a_row_says_only_what_its_module_does_not": [
+        Plant(OPTIONS, SAYS, f"{SAYS}\n    default: false", ("force says its default, as its module does",), "  force:"),
+        Plant(OPTIONS, SAYS, f"{SAYS}\n    type: bool", ("force says its type, as its module does",), "  force:"),
+        Plant(OPTIONS, SAYS, f"{SAYS}\n    option: force", ("force says its own name",), "  force:"),
+        Plant(OPTIONS, SAYS, f"{SAYS}\n    default: true", ()),
     ],
-    "options.types_agree": [
-        Plant(SPECS, BOOL,
-              "        type: str\n        default: false\n      refresh_gold_timeout",
-              (f"{FORCE} has the type ['str', None], force of scout_refresh_gold ['bool', None]",), f"{FORCE}:"),
-    ],
-    "options.defaults_agree": [
-        Plant(DEFAULTS, f"{FORCE}: false", f"{FORCE}: true",
-              (f"{FORCE} has the default True, force of scout_refresh_gold False",), f"{FORCE}:", SPECS),
+    "options.a_row_is_whole": [
+        Plant(OPTIONS, SAYS, "    text: ''", ("force is not described",), "  force:"),
+        Plant(OPTIONS, SAYS, f"{SAYS}\n    default: 'perhaps'", ("force has the default 'perhaps', which is no bool",), "  force:"),
+        Plant(OPTIONS, SAYS, f"{SAYS} So does {{public}}.", ("force names a public variable that it does not have",), "  force:"),
+        Plant(OPTIONS, None, "  gone:\n    text: Nothing knows it.", ("gone is no option of a module, and has no type",), "  gone:"),
     ],
 }  # fmt: skip
 
@@ -323,7 +305,9 @@ CODE: dict[str, list[Plant]] = {
         *(Plant(path, old, "gone", (f"is out of date: run scripts/{by}",), "gone") for path, old, by in (
             ("docs/roles.md", "`refresh_gold_force`", "docs"), ("docs/ledger.md", "| `run_id` | uuid | Identifies the run;", "docs"),
             ("docs/variables.md", "scout_contract:", "docs"), ("docs/design.md", "| 13 | `fleet/`", "docs"),
-            ("docs/images/layers.svg", "<rect", "docs"), ("deploy/awx/job_templates.yml", "job_type: run", "awx"))),
+            ("docs/images/layers.svg", "<rect", "docs"), (DEFAULTS, "refresh_gold_force: false", "docs"),
+            (SPECS, "Refresh also what is fresh", "docs"), ("plugins/plugin_utils/handed_on.json", '"refresh_gold/main"', "docs"),
+            ("deploy/awx/job_templates.yml", "job_type: run", "awx"))),
         Plant("docs/roles.md", None, "", ("is out of date: run scripts/docs",)),
     ],
     "generated.the_page_shows_what_was_found": [
