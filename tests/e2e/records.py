@@ -27,38 +27,42 @@ from tests.scout.fixtures import memory
 EVENTS, BACKLOG = 600, 80
 #: Ids, and what a folder of one run is called.
 IDS = re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|/\S*/records_\w+")
-#: And digests, clocks and sizes: whatever has a digit.
-CHANGING = re.compile(rf"{IDS.pattern}|\b[0-9a-f]{{8,}}\b|-?\d[\d.,:TZ+-]*(?: (?:ms|s|min|h|d|kB|MB)\b)*")
-#: Numbers that are measured, by the ends of their names, and the shapes of progress, which are as many as there was time for.
-MEASURED = re.compile(
-    r"(pid|xid|token|seconds|ms|bytes|at|age|id|lag|rate|port|started|ended|batches|count_of_samples|backends)$"
-)
+#: And names made of a digest; words that have a digit, with their unit; how wide a table is.
+CHANGING = re.compile(rf"{IDS.pattern}|\bbefore-\w+|[^\s'\"(),;=]*\d[^\s'\"(),;=]*(?: (?:ms|s|min|h|d|kB|MB)\b)?|\s+")
 
 POISON = """
 SELECT event_id FROM scout.bronze_events AS b WHERE event_type = 'transaction.v1'
 AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id) ORDER BY ingested_at LIMIT 5
 """
-LOADED = "SELECT event_id FROM scout.etl_processed ORDER BY event_id LIMIT 20"
+LOADED = (
+    "SELECT event_id FROM scout.bronze_events JOIN scout.etl_processed USING (event_id) ORDER BY ingested_at LIMIT 20"
+)
 
 
-def masked(value: Any, name: str = "") -> Any:
-    """A result without what differs between two runs that are alike."""
+def masked(value: Any) -> Any:
+    """A result without what differs between two runs that are alike: of a number, whether it is 0."""
     if isinstance(value, dict):
-        return {CHANGING.sub("#", key): masked(each, key) for key, each in value.items()}
+        return {_text(key): masked(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [masked(each, name) for each in value]
+        return [masked(each) for each in value]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return "#" if isinstance(value, float) or MEASURED.search(name) else value
-    return CHANGING.sub("#", value) if isinstance(value, str) else value
+        return "#" if value else 0
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(text: str) -> str:
+    return CHANGING.sub(lambda found: " " if found[0].isspace() else "#", text)
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
-    """Options as they were given, without ids; those that are the result of another module masked as results are."""
+    """Options as they were given, without ids; what is the result of another module is masked as that is."""
     kept = {name: value for name, value in options.items() if name not in REACHED}
     return {
-        name: masked(value) if name in ("steps", "health", "found", "gate", "lease_token") else
-        json.loads(IDS.sub("#", json.dumps(value))) for name, value in kept.items()
-    }  # fmt: skip
+        name: masked(value)
+        if isinstance(value, dict) or name in ("steps", "lease_token")
+        else json.loads(IDS.sub("#", json.dumps(value)))
+        for name, value in kept.items()
+    }
 
 
 class Day:

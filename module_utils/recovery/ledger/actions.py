@@ -7,37 +7,62 @@ from __future__ import annotations
 
 import typing as t
 
+
+class Action(t.NamedTuple):
+    """What a run of the ledger may be."""
+
+    name: str
+    #: What a run of it is called on the timeline of a report.
+    done: str
+    #: What it does with rows of the pipeline: judges by them, writes some, or moves them.
+    rows: t.Literal["", "judges", "writes", "moves"] = ""
+    #: Where that is which undo takes back.
+    undo: t.Literal["", "dead_letters", "journal", "schema"] = ""
+    #: Whether it repairs something, and may be the fix.
+    fix: bool = False
+    #: Whether somebody only looked, or what reads the pipeline heard of a change.
+    look: bool = False
+
+
+TABLE: t.Final = (
+    Action("pause", "Ingestion paused"),
+    Action("resume", "Ingestion resumed"),
+    Action("terminate_sessions", "Stuck sessions ended", fix=True),
+    Action("drain", "Backlog loaded", "writes", "dead_letters", fix=True),
+    Action("refresh_gold", "Gold refreshed", "judges", fix=True),
+    Action("quarantine", "Events quarantined", "moves", "dead_letters", fix=True),
+    Action("cleanup", "Bad rows cleaned up", "moves", "dead_letters", fix=True),
+    Action("redrive", "Dead letters redriven", "moves", "journal", fix=True),
+    Action("undo", "Run undone", "moves", "journal", fix=True),
+    Action("window_recovery", "Window recovered", "moves", "journal", fix=True),
+    Action("watch", "Recovery watched", "judges"),
+    Action("capture", "Release captured"),
+    Action("rollback", "Release rolled back", undo="schema", fix=True),
+    Action("deploy", "Function deployed", fix=True),
+    Action("assess", "Pipeline assessed", "judges", look=True),
+    Action("gate", "Acceptance gate run", "judges", look=True),
+    Action("evidence", "Evidence collected"),
+    Action("downstream", "Downstream looked up", look=True),
+)
+
+#: Whatever a run of the ledger may be; the lease's own lines are no runs of anything.
+RUNS: t.Final = tuple(each.name for each in TABLE)
 #: What moves rows: out of the pipeline into the dead letter queue, and back; or makes them again.
-MOVES: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window_recovery")
+MOVES: t.Final = tuple(each.name for each in TABLE if each.rows == "moves")
 #: What an emergency reset does.
 RESET: t.Final = ("assess", "pause", "terminate_sessions", "drain", "refresh_gold")
 #: What goes back to a captured release.
-ROLLBACK: t.Final = ("rollback",)
-
-#: Whatever a run of the ledger may be; the lease's own lines are no runs of anything.
-RUNS: t.Final = (
-    *("pause", "resume", "terminate_sessions", "drain", "refresh_gold", "quarantine", "cleanup", "redrive", "undo"),
-    *("window_recovery", "watch", "capture", "rollback", "deploy", "assess", "gate", "evidence", "downstream"),
-)
-
+ROLLBACK: t.Final = tuple(each.name for each in TABLE if each.undo == "schema")
 #: Runs whose items are dead letters, and runs that keep a journal.
-DEAD_LETTER_ACTIONS: t.Final = ("quarantine", "cleanup", "drain")
-JOURNAL_ACTIONS: t.Final = ("redrive", "undo", "window_recovery")
-#: Runs that undo takes back.
-UNDOABLE: t.Final = (*DEAD_LETTER_ACTIONS, *JOURNAL_ACTIONS, *ROLLBACK)
-
-#: Runs that mend something; each may be the fix.
-FIXES: t.Final = (
-    *("terminate_sessions", "drain", "refresh_gold", "quarantine", "cleanup", "redrive", "undo"),
-    *("window_recovery", "rollback", "deploy"),
-)
-#: Runs by which somebody only looked, or what reads the pipeline heard of a change.
-LOOKS: t.Final = ("assess", "gate", "downstream")
-
+DEAD_LETTER_ACTIONS: t.Final = tuple(each.name for each in TABLE if each.undo == "dead_letters")
+JOURNAL_ACTIONS: t.Final = tuple(each.name for each in TABLE if each.undo == "journal")
+UNDOABLE: t.Final = tuple(each.name for each in TABLE if each.undo)
+FIXES: t.Final = tuple(each.name for each in TABLE if each.fix)
+LOOKS: t.Final = tuple(each.name for each in TABLE if each.look)
 #: Writes rows of the pipeline, which it does where a policy is an error, whatever that shows.
-WRITES_ROWS: t.Final = ("drain", *MOVES)
+WRITES_ROWS: t.Final = tuple(each.name for each in TABLE if each.rows in ("writes", "moves"))
 #: Judges or moves by the rows there are; a pause, a lease or a note needs none of them.
-NEEDS_ROWS: t.Final = ("assess", "gate", "refresh_gold", "watch", *WRITES_ROWS)
+NEEDS_ROWS: t.Final = tuple(each.name for each in TABLE if each.rows)
 
 #: Modules that act: they alter jobs, end sessions, or call and change what is in the database.
 ACTS: t.Final = frozenset({"ingestion", "terminate_sessions", "drain", "refresh_gold", "proof", *MOVES, *ROLLBACK})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import checklist
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import checklist, timeline
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import actions
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.schema import VERSIONS
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import preflight
@@ -29,6 +29,10 @@ def test_every_kind_of_action_is_made_of_runs(name: str) -> None:
     kind: tuple[str, ...] = getattr(actions, name)
     assert len(set(kind)) == len(kind) > 0
     assert set(kind) <= set(actions.RUNS)
+
+
+def test_a_timeline_tells_of_runs_there_are() -> None:
+    assert set(timeline.EFFECTS) < set(actions.RUNS)
 
 
 def test_a_checklist_is_settled_by_runs_there_are() -> None:

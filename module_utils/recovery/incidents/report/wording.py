@@ -9,31 +9,14 @@ import datetime
 import re
 import typing as t
 
+from ...ledger import actions
+
 if t.TYPE_CHECKING:
     import zoneinfo
     from collections.abc import Mapping
 
 #: What a run of each action is called.
-STEPS: t.Final = {
-    "pause": "Ingestion paused",
-    "resume": "Ingestion resumed",
-    "terminate_sessions": "Stuck sessions ended",
-    "drain": "Backlog loaded",
-    "refresh_gold": "Gold refreshed",
-    "quarantine": "Events quarantined",
-    "cleanup": "Bad rows cleaned up",
-    "redrive": "Dead letters redriven",
-    "undo": "Run undone",
-    "window_recovery": "Window recovered",
-    "capture": "Release captured",
-    "rollback": "Release rolled back",
-    "deploy": "Function deployed",
-    "assess": "Pipeline assessed",
-    "gate": "Acceptance gate run",
-    "watch": "Recovery watched",
-    "evidence": "Evidence collected",
-    "downstream": "Downstream looked up",
-}
+STEPS: t.Final = {action.name: action.done for action in actions.TABLE}
 #: What an entry or a sample is called on the timeline.
 ENTRIES: t.Final = {
     "opened": "Incident opened",
