@@ -36,7 +36,7 @@ SAMPLE ?=
 ARGS ?=
 
 .PHONY: tests quick-tests molecule-where-possible eda-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity docs lint-changed-playbooks
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test test-all check lint format unit integration e2e molecule eda matrix mutants bench psql reference faults lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test test-all check lint format unit integration e2e molecule eda matrix mutants bench psql reference faults new-operation lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -161,6 +161,9 @@ reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; 
 
 faults: setup ## Break a reference: ARGS="--dsn postgresql://… poison_event kind=bad_ts"; without ARGS: list the faults
 	@$(PYTHON) -m $(PIPELINE).faults.cli $(ARGS)
+
+new-operation: setup ## Begin an operation: NAME=vacuum makes module, role, playbook, a word of `scout` and a test
+	@$(BIN)/python scripts/new-operation $(NAME)
 
 lock: setup ## Pin requirements/*.in, with hashes; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)
