@@ -22,7 +22,7 @@ LEDGER = f"{RECOVERY}/ledger/schema.py"
 LONGEST_FILE, FULLEST_PACKAGE, PACKAGES = 700, 20, 15
 SHOWN = re.compile(r"^\| \d+ \| `(\w+)(?:/|\.py)` \| [^|]+ \|$", re.MULTILINE)
 HOP = re.compile(r"\]\(\.\./([\w/]+\.py)\)\s`(\w+)`")
-WHERE = re.compile(r"^\| [^|]+ \| `?([\w/]+)`?[^|]*\| `([\w/.]+)` \|$", re.MULTILINE)
+WHERE = re.compile(r"^\| [^|]+ \| `?([\w/]+)`?[^|]*\| `([\w/.]+)`[^|]*\|$", re.MULTILINE)
 TABLE = re.compile(r"CREATE TABLE scout_ops\.(\w+) \((.*?)\n\);", re.DOTALL)
 COLUMN = re.compile(r"^    ([a-z_]+) ", re.MULTILINE)
 
@@ -58,7 +58,7 @@ def _where(tree: Tree) -> list[Place]:
     return [(start + text.count("\n", 0, row.start()), row[1], row[2]) for row in WHERE.finditer(text)]
 
 
-@rule(_where, least=8)
+@rule(_where, least=15)
 def where_to_change_a_thing_is_a_place_that_exists(tree: Tree, row: Place) -> Iterator[Finding]:
     """A file of the package that the page starts at."""
     line, start, there = row

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ast
 import functools
+import io
 import json
 import re
+import tokenize
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -174,6 +176,34 @@ def _found_in(text: str, read: Reader) -> list[tuple[int, str]]:
 def texts_for_people_use_the_words_of_the_field(tree: Tree, file: Read) -> Iterator[Finding]:
     """In every kind of file."""
     yield from (Finding(file.path, line, wrong) for line, wrong in _found_in(tree.text(file.path), file.texts))
+
+
+#: In the names of Python, and in the comments: shorter than the words of the field, and as hard to find.
+UNNAMED = re.compile(r"(?<![^\W_])(?:kin|mend(?:s|ed|ing)?|youngest|chose)(?![^\W_])", re.IGNORECASE)
+
+
+def names(text: str) -> Iterator[Text]:
+    """The names that a file gives, and its comments."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.NAME, tokenize.COMMENT):
+            yield token.start[0], token.string
+
+
+@functools.cache
+def _unnamed_in(text: str) -> list[Text]:
+    return [
+        (line, match[0])
+        for line, words in (names(text) if UNNAMED.search(text) else ())
+        for match in UNNAMED.finditer(words)
+    ]
+
+
+@rule(lambda tree: [Read(path, names) for path in tree.files("**/*.py")], least=900)
+def names_and_comments_use_the_words_of_the_field(tree: Tree, file: Read) -> Iterator[Finding]:
+    """Those of tests too."""
+    yield from (
+        Finding(file.path, line, f"{word!r} in a name or a comment") for line, word in _unnamed_in(tree.text(file.path))
+    )
 
 
 @rule(lambda _: [of_python, of_yaml, of_json, prose], least=4)

@@ -35,7 +35,7 @@ class Failure:
     says: str
     advises: str
     inject: str = ""
-    mend: str = ""
+    fix: str = ""
     variables: dict[str, Any] = field(default_factory=dict)
     fault: Callable[[str], Any] | None = None
     ingestion: str = "paused"
@@ -97,7 +97,7 @@ FAILURES = {
         "",
         "not resumed because of critical_alerts",
         "emergency_reset.yml",
-        mend=(
+        fix=(
             "WITH gone AS (DELETE FROM scout.silver_transactions WHERE total_amount < 0 RETURNING source_event_id) "
             "DELETE FROM scout.bronze_events WHERE event_id IN (SELECT source_event_id FROM gone)"
         ),
@@ -150,8 +150,8 @@ def test_a_failure_of_any_step(another_broken: Callable[[], Pipeline], stage: St
         assert pipelines[name].lease_owner() is None, name
 
     for name, failure in FAILURES.items():
-        if failure.mend:
-            pipelines[name].execute(failure.mend)
+        if failure.fix:
+            pipelines[name].execute(failure.fix)
     hosts = {name: {"scout_dsn": pipeline.dsn} for name, pipeline in pipelines.items()}
     again = stage.play("emergency_reset", None, "-i", stage.inventory(hosts), "--forks", "4")
     assert again.rc == 0, again.text

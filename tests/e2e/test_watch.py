@@ -158,7 +158,7 @@ def hang_up(running: Running) -> None:
 
 
 @pytest.mark.parametrize("end", [interrupt, terminate, kill_controller, hang_up])
-def test_broken_off_it_keeps_what_it_saw(end: Callable[[Running], None], healthy: Pipeline, stage: Stage) -> None:
+def test_broken_off_it_keeps_what_it_has_seen(end: Callable[[Running], None], healthy: Pipeline, stage: Stage) -> None:
     with stage.start("watch_recovery", healthy.dsn, repause=True, **LONG) as running:
         watching(running, 3)
         workers = running.workers()

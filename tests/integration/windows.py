@@ -27,7 +27,7 @@ OTHERS = "SELECT count(*) FROM scout.bronze_events WHERE event_type <> 'transact
 #: Rows of silver made of these events under whatever name.
 MADE_OF = "SELECT transaction_id FROM scout.silver_transactions WHERE source_event_id = ANY (%(events)s)"
 
-KIN = """
+RELATED = """
 SELECT event_id FROM scout.bronze_events
 WHERE event_type = 'transaction.v1' AND jsonb_typeof(event_data) = 'object' AND event_data ->> 'transaction_id' = ANY (%(names)s)
 """
@@ -63,7 +63,7 @@ class Case:
     others: int = 0
     #: The transactions that may be touched.
     names: set[str] = field(default_factory=set)
-    kin: set[UUID] = field(default_factory=set)
+    related: set[UUID] = field(default_factory=set)
     written: Written = field(default_factory=dict)
     outside: dict[str, Any] = field(default_factory=dict)
 
@@ -74,13 +74,13 @@ class Case:
             [(self.others,)] = connection.execute(OTHERS.format(clock=self.window.clock), vars(self.window)).fetchall()  # type: ignore[call-overload]
             made = connection.execute(MADE_OF, {"events": list(self.events)}).fetchall()
             self.names = {name for name in self.events.values() if name is not None} | {row[0] for row in made}
-            self.kin = {row[0] for row in connection.execute(KIN, {"names": list(self.names)})}
+            self.related = {row[0] for row in connection.execute(RELATED, {"names": list(self.names)})}
         self.written = bronze(self.dsn)
         self.outside = self.untouched()
 
     def untouched(self) -> dict[str, Any]:
         """Number and digest of the rows that a recovery of the window may not touch."""
-        values = {"events": list(self.events), "names": list(self.names), "kin": list(self.kin)}
+        values = {"events": list(self.events), "names": list(self.names), "kin": list(self.related)}
         with connect(self.dsn, options="-c TimeZone=UTC -c DateStyle=ISO") as connection:
             return {
                 name: connection.execute(PRINT.format(name, condition), values).fetchone()  # type: ignore[call-overload]

@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
 #: So many entries are read at most, and so many of their groups shown at most.
 MOST: t.Final = 100_000
 MOST_GROUPS: t.Final = 100
-#: Characters of a name and of a message, and bytes of a payload, that somebody else chose; a larger payload is not read.
+#: Characters of a name and of a message, and bytes of a payload, that somebody else selected; a larger payload is not read.
 NAME: t.Final = 120
 MESSAGE: t.Final = 1000
 PAYLOAD: t.Final = 16_384

@@ -84,9 +84,9 @@ def diagnose(
     status = {**status, "": "fail"} if trouble else status
     causes = [made for part in parts for made in part(found, status)]
     if blockers:
-        # What blocks a resume has to be mended first; a reset resumes when nothing is left of it.
+        # What blocks a resume has to be fixed first; a reset resumes when nothing is left of it.
         causes = [dataclasses.replace(c, next_command=RESET) if c.next_command == RESUME else c for c in causes]
-        # Where nothing is left that a reset would mend, what it would not comes before it.
+        # Where nothing is left that a reset would fix, what it would not comes before it.
         first = set(blockers) == {"critical_alerts"}
         fixes = {SET_ASIDE, found.damaged.command if found.damaged else SET_ASIDE}
         causes.sort(key=lambda c: 2 if not c.blocks else 0 if first and c.next_command in fixes else 1)

@@ -34,7 +34,7 @@ class Drift:
 
 def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
     """None where nothing was captured, and where all is as it was captured; inside the caller's transaction."""
-    kept = captures_store.youngest_about(ledger)
+    kept = captures_store.latest_about(ledger)
     if kept is None:
         return None
     scope = entries.scope_of(kept["scope"])

@@ -50,7 +50,7 @@ class Figure:
     measure: Callable[[Facts], Measured]
     #: While it fails, or is unknown, a reset does not resume ingestion.
     gate: bool = False
-    #: The status from which a reset has something to mend.
+    #: The status from which a reset has something to fix.
     fixed_from: str | None = None
     #: Falls behind while ingestion is paused, and is not judged then.
     flow: bool = False

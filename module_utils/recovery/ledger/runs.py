@@ -58,7 +58,7 @@ RETURNING run_id::text AS run_id
 """
 KILLED: t.Final = {"kind": "interrupted", "said": "its process ended without a word"}
 
-#: The youngest run of an action that was asked for in these words, unless it came to its end.
+#: The latest run of an action that was asked for in these words, unless it came to its end.
 INTERRUPTED = """
 SELECT run_id::text AS run_id, started_at, incident, parameters, effects, status FROM (
     SELECT *, row_number() OVER (ORDER BY started_at DESC) AS nth FROM scout_ops.runs

@@ -86,7 +86,7 @@ def tools(session: Session, given: str | None, folder: Path) -> Tools:
     """pg_dump of the server's major version or later, with the pg_restore next to it. Raises UnableError where there
     is none."""
     needed, found = session.facts.server_version // 10000, list[str]()
-    mend = f"install the client programs of PostgreSQL {needed}, or name its pg_dump: -e pg_dump=PATH"
+    fix = f"install the client programs of PostgreSQL {needed}, or name its pg_dump: -e pg_dump=PATH"
     kind: type[RecoveryError] = BadInput if given else NotConverged
     for dump in [Path(shutil.which(given) or given).expanduser().absolute()] if given else _candidates():
         major, minor = version(dump, folder)
@@ -98,9 +98,9 @@ def tools(session: Session, given: str | None, folder: Path) -> Tools:
             lacks = ", with no pg_restore next to it" if major >= needed else ""
             found.append(f"{dump} is of {major}{lacks}")
     if given and not found:
-        raise UnableError(f"pg_dump {given} is not a pg_dump that can be run", mend, kind)
+        raise UnableError(f"pg_dump {given} is not a pg_dump that can be run", fix, kind)
     said = "; ".join(found) or "there is none"
-    raise UnableError(f"pg_dump for PostgreSQL {needed} or later is needed: {said}", mend, kind)
+    raise UnableError(f"pg_dump for PostgreSQL {needed} or later is needed: {said}", fix, kind)
 
 
 def _candidates() -> Iterator[Path]:

@@ -114,7 +114,7 @@ def lines(story: Story) -> list[str]:
         **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
         **rollback.capture_parts(story.capture),
         **incident.parts(story.operation, story.record),
-        "saw": watch.saw(story.watch, check=story.check),
+        "saw": watch.seen(story.watch, check=story.check),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
         "who": moves.ended(story.operation, story.ran),

@@ -47,7 +47,7 @@ def as_document(result: Mapping[str, t.Any]) -> Result | None:
     return {name: result.get(name) for name in WHICH} if result.get("operation") == "watch" else None
 
 
-def saw(result: Mapping[str, t.Any], *, check: bool) -> str:
+def seen(result: Mapping[str, t.Any], *, check: bool) -> str:
     """`healthy after 30 min: 61 healthy; backlog 12,000 to 0`; what a check saw is one sample only."""
     text = str(result.get("summary", ""))
     return text if check else "; ".join([text, *_moved(result)]) if text else ""

@@ -123,7 +123,7 @@ def test_staleness_between_the_figures_is_a_warning(scout_db: str) -> None:
         assert result["verdict"] == verdicts[status]
 
 
-def test_what_a_reset_cannot_mend_needs_none_and_blocks_nothing(scout_db: str) -> None:
+def test_what_a_reset_cannot_fix_needs_none_and_blocks_nothing(scout_db: str) -> None:
     run(
         scout_db,
         "UPDATE scout.silver_line_items SET product_key = NULL, updated_at = now() - interval '20 minutes'",
@@ -618,7 +618,7 @@ def test_a_role_that_may_not_see_is_told_the_grant(scout_db: str, pg_server: Any
         assert statuses(result)["ingestion"] == "ok"
 
 
-def test_after_a_reset_mended_everything_nothing_blocks(scout_db: str) -> None:
+def test_after_a_reset_fixed_everything_nothing_blocks(scout_db: str) -> None:
     library.poison_event(scout_db)
     library.backlog(scout_db, count=100)
     library.gold_unpopulated(scout_db)

@@ -402,7 +402,7 @@ BROKEN = {
 def test_where_the_etl_refuses_a_sound_sale_no_event_is_to_blame(
     scout_db: str, pg_server: Server, sqlstate: str
 ) -> None:
-    broken, mended = BROKEN[sqlstate]
+    broken, fixed = BROKEN[sqlstate]
     ids = arrive(scout_db, [poison_payloads.payload("bad_ts", SEED, 50), *sales(30)])
     expected = loaded_one_by_one(pg_server, scout_db, without=ids[:1])
     with connect(scout_db) as connection:
@@ -415,7 +415,7 @@ def test_where_the_etl_refuses_a_sound_sale_no_event_is_to_blame(
         assert dead(scout_db) == {str(ids[0])}
     assert losses(scout_db, set(), ids[:1]) == NONE
     with connect(scout_db) as connection:
-        connection.execute(mended.encode())
+        connection.execute(fixed.encode())
     drain(scout_db)
     assert (dead(scout_db), silver(scout_db)) == ({str(ids[0])}, expected)
 

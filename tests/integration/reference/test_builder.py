@@ -284,7 +284,7 @@ def test_faults_combine(scout: Connection, scout_db: str) -> None:
         assert rows(scout, "SELECT gold_staleness_minutes >= 60 FROM scout.v_ingest_freshness") == [(True,)]
 
 
-def test_a_refresh_mends_stale_gold(scout: Connection, scout_db: str) -> None:
+def test_a_refresh_fixes_stale_gold(scout: Connection, scout_db: str) -> None:
     library.gold_stale(scout_db)
     assert rows(scout, "SELECT DISTINCT status FROM scout.refresh_gold_platinum()") == [("SUCCESS",)]
     assert rows(scout, "SELECT gold_staleness_minutes < 1 FROM scout.v_ingest_freshness") == [(True,)]

@@ -265,7 +265,7 @@ CODE: dict[str, list[Plant]] = {
     ],
     "code.where_to_change_a_thing_is_a_place_that_exists": [
         Plant("docs/design.md", "`health/thresholds.py`", "`health/gone.py`", ("no file health/gone.py",), "`health/gone.py`"),
-        Plant("docs/design.md", "| `commands.py` |", "| commands.py |", ("looked at 7 things, where there are at least 8",),
+        Plant("docs/design.md", "| `commands.py` |", "| commands.py |", ("looked at 14 things, where there are at least 15",),
               found_in="scripts/rules"),
     ],
     "code.no_file_is_too_long": [
@@ -338,6 +338,11 @@ CODE: dict[str, list[Plant]] = {
               ("'way back': say undo, roll back", "'Mend': say fix"), "e"),
         Plant("docs/gone.json", "", '{\n"description": "its exhibits", "enum": ["mend"]}',
               ("'exhibits': say evidence archive",), "exhibits"),
+    ],
+    "words.names_and_comments_use_the_words_of_the_field": [
+        Plant("tests/unit/gone.py", "", "x = 1\ndef of_kin() -> None:\n    pass\n", ("'kin' in a name or a comment",), "of_kin"),
+        Plant("plugins/gone.py", "", "x = 1\n# Mended by hand.\n", ("'Mended' in a name or a comment",), "# Mended"),
+        Plant("plugins/gone.py", "", "recommend = kind = amended = 1\n", ()),
     ],
 }  # fmt: skip
 

@@ -276,7 +276,7 @@ def test_while_paused_what_falls_behind_is_not_judged_but_told() -> None:
     assert "paused since 2026-01-02 02:52:05 UTC by anna@bastion for INC-7" in shown["ingestion"].reason
 
 
-def test_nothing_that_only_waits_for_its_sources_gates_or_is_mended() -> None:
+def test_nothing_that_only_waits_for_its_sources_gates_or_is_fixed() -> None:
     idle = {
         "bronze_staleness",
         "silver_staleness",

@@ -33,7 +33,7 @@ class Diagnosis:
     cause: str
     evidence: str
     next_command: str
-    #: Worth mending, but no reason to keep ingestion paused.
+    #: Worth fixing, but no reason to keep ingestion paused.
     blocks: bool = True
 
     def as_dict(self) -> dict[str, t.Any]:

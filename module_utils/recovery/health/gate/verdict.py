@@ -161,8 +161,8 @@ def _judged(check: Check, found: Facts, chosen: Options) -> CheckResult:
 
 def _words(problem: Problem) -> str:
     """Why a fact could not be read, with the grant or the setting that shows it."""
-    mend = f" ({problem.next_step})" if problem.next_step and problem.kind in ("privilege", "not_reached") else ""
-    return problem.said + mend
+    fix = f" ({problem.next_step})" if problem.next_step and problem.kind in ("privilege", "not_reached") else ""
+    return problem.said + fix
 
 
 def _capped(judged: CheckResult, severity: str) -> CheckResult:

@@ -188,13 +188,13 @@ class Quarantine:
         try:
             batches.go(self._work)
         except _Related:
-            self._look_for_kin()
+            self._look_for_related()
             batches.go(self._work)
         with session.write():
             self.closure.related.forget()
         return batches
 
-    def _look_for_kin(self) -> None:
+    def _look_for_related(self) -> None:
         """Reads all of bronze, so it is not done before something that was loaded is met."""
         self.progress.say_throttled("looking for events that share a transaction")
         relevant = contract.compose(

@@ -58,7 +58,7 @@ SALE = sql.SQL(
 SALES = "SELECT {sale} AS transaction_id FROM {dead_letters} AS d WHERE {condition}"
 
 #: Entries that share a transaction come back together: they are noted like the events that do.
-KIN = """
+RELATED = """
 INSERT INTO scout_ops.related_events (run_id, transaction_id, event_id)
 SELECT %(run_id)s, transaction_id, dlq_id FROM (
     SELECT dlq_id, transaction_id, count(*) OVER (PARTITION BY transaction_id) AS entries
@@ -184,7 +184,7 @@ class Redrive:
         with reading(session, "could not compare the dead letters with bronze"):
             path = redrive_letters.Path(session, self.selection, self.values)
             self.same = duplicates.find(session, self.condition, self.values)
-        self._note_kin()
+        self._note_related()
         self.batch.since = self.related.since
         ramp = Ramp(
             session, self.run, path, options, self.progress,
@@ -196,14 +196,14 @@ class Redrive:
             self.related.forget()
         return ramp
 
-    def _note_kin(self) -> None:
+    def _note_related(self) -> None:
         """Which events and entries share the transactions that come back."""
         values = {**self.values, **self.repairs.values}
         relevant = contract.compose(SALES, sale=SALE, condition=self.condition)
         self.progress.say_throttled("looking for events that share a transaction")
         self.related.scan(relevant, values, timeout_seconds=SCAN_SECONDS, shared=False)
         with self.session.write(statement_timeout_seconds=SCAN_SECONDS):
-            query = contract.compose(KIN, sale=SALE, condition=self.condition)
+            query = contract.compose(RELATED, sale=SALE, condition=self.condition)
             self.session.execute(query, **values, run_id=self.run.run_id)
 
     def _committed(self) -> int:

@@ -166,8 +166,8 @@ class Undo:
         query = self.source.select(span.where)
         return [row["key"] for row in self.session.rows(query, **self.source.values, **span.values)]
 
-    def _keys_with_kin(self, span: Span, again: list[str]) -> list[str]:
-        query = self.source.select_with_kin(span.where, again=bool(again))
+    def _keys_with_related(self, span: Span, again: list[str]) -> list[str]:
+        query = self.source.select_with_related(span.where, again=bool(again))
         return [row["key"] for row in self.session.rows(query, **self.source.values, **span.values, again=again)]
 
     def _count(self, journal: Journal, keys: Sequence[str], preview: Preview) -> None:
@@ -230,7 +230,7 @@ class Undo:
 
         def work(span: Span, limit: Callable[[], None]) -> Done:
             limit()
-            keys = self._keys_with_kin(span, again)
+            keys = self._keys_with_related(span, again)
             self.source.refuse_unsigned(session, keys, lock=True)
             limit()
             found = journal.read(keys)

@@ -57,7 +57,7 @@ GROUP BY 1 HAVING count(*) > 1
 
 #: The items of a span, and the others of the same transactions: they were moved in one transaction of the database, but for
 #: those of MOVED_AGAIN. Without a join: nothing tells PostgreSQL how many letters a document of theirs makes one of.
-WITH_KIN_OF_DEAD_LETTERS = """
+WITH_RELATED_OF_DEAD_LETTERS = """
 WITH span AS MATERIALIZED (
     SELECT min(d.failed_at) AS first, max(d.failed_at) AS last FROM {dead_letters} AS d WHERE {condition} AND {span}
 ), near AS MATERIALIZED (
@@ -75,7 +75,7 @@ SELECT d.dlq_id::text FROM {dead_letters} AS d
 WHERE {condition} AND {sale} IN (SELECT transaction_id FROM near WHERE inside AND transaction_id = ANY(%(again)s))
 """
 
-WITH_KIN_OF_JOURNAL = """
+WITH_RELATED_OF_JOURNAL = """
 WITH base AS MATERIALIZED (SELECT i.item, i.transaction_id FROM scout_ops.images AS i WHERE {condition} AND {span})
 SELECT item::text AS key FROM base
 UNION
@@ -170,13 +170,13 @@ class Source:
         query = contract.compose(MOVED_AGAIN, sale=SALE_OF_LETTER, condition=self.condition)
         return [row["transaction_id"] for row in session.rows(query, **self.values)]
 
-    def select_with_kin(self, span: sql.Composable, *, again: bool) -> sql.Composed:
+    def select_with_related(self, span: sql.Composable, *, again: bool) -> sql.Composed:
         """The query of the keys of a span's items and of those that share a transaction with them: they go together. With
         `again` it binds the transactions that were moved more than once."""
         if self.dead_letters:
-            query = WITH_KIN_OF_DEAD_LETTERS + AND_MOVED_AGAIN if again else WITH_KIN_OF_DEAD_LETTERS
+            query = WITH_RELATED_OF_DEAD_LETTERS + AND_MOVED_AGAIN if again else WITH_RELATED_OF_DEAD_LETTERS
             return contract.compose(query, sale=SALE_OF_LETTER, condition=self.condition, span=span)
-        return sql.SQL(WITH_KIN_OF_JOURNAL).format(condition=self.condition, span=span)
+        return sql.SQL(WITH_RELATED_OF_JOURNAL).format(condition=self.condition, span=span)
 
     def select(self, where: sql.Composable) -> sql.Composed:
         """The query of the keys of the items in force that fulfil `where` as well."""

@@ -34,10 +34,10 @@ SELECT document FROM scout_ops.releases
 WHERE release <> %(release)s AND document #> '{scope,schemas}' = %(schemas)s AND document ->> 'taken_by' IS NULL
 ORDER BY captured_at DESC LIMIT 1
 """
-YOUNGEST: t.Final = """
+LATEST_ASKED_FOR: t.Final = """
 SELECT document FROM scout_ops.releases WHERE document ->> 'taken_by' IS NULL ORDER BY captured_at DESC LIMIT 1
 """
-YOUNGEST_ABOUT: t.Final = """
+LATEST_ABOUT: t.Final = """
 SELECT capture_id::text AS capture_id, release, digest, document -> 'scope' AS scope,
        extract(epoch FROM clock_timestamp() - captured_at)::float8 AS seconds
 FROM scout_ops.releases WHERE document ->> 'taken_by' IS NULL ORDER BY captured_at DESC LIMIT 1
@@ -107,14 +107,14 @@ def latest(ledger: Ledger, name: str, schemas: Sequence[str]) -> Document | None
     return _one(ledger, LATEST, release=name, schemas=Jsonb(list(schemas)))
 
 
-def youngest(ledger: Ledger) -> Document | None:
+def latest_asked_for(ledger: Ledger) -> Document | None:
     """The latest capture of all that somebody asked for."""
-    return _one(ledger, YOUNGEST)
+    return _one(ledger, LATEST_ASKED_FOR)
 
 
-def youngest_about(ledger: Ledger) -> Row | None:
+def latest_about(ledger: Ledger) -> Row | None:
     """What says of it what it is and how old, without all that it holds."""
-    found = ledger.session.rows(YOUNGEST_ABOUT) if ledger.present else []
+    found = ledger.session.rows(LATEST_ABOUT) if ledger.present else []
     return found[0] if found else None
 
 

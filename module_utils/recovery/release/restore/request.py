@@ -161,7 +161,7 @@ def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Docu
     elif ledger.present and name:
         found = captures_store.current(ledger, name)
     elif ledger.present and word:
-        found = captures_store.youngest(ledger)
+        found = captures_store.latest_asked_for(ledger)
     if found is not None:
         return found
     known = captures_store.names(ledger)

@@ -353,7 +353,7 @@ def test_a_role_that_cannot_watch_is_told_before_anything_is_made(staging: Stagi
     ("attributes", "lacks"),
     [("", "CREATEDB CREATEROLE"), ("CREATEDB", "CREATEROLE"), ("CREATEROLE", "CREATEDB")],
 )
-def test_a_missing_privilege_is_named_with_what_mends_it(staging: Staging, attributes: str, lacks: str) -> None:
+def test_a_missing_privilege_is_named_with_what_fixes_it(staging: Staging, attributes: str, lacks: str) -> None:
     staging.do(f"CREATE ROLE \"Ann O'Nym\" LOGIN {attributes} PASSWORD '{PASSWORD}'")
     before = staging.names()
     dsn = staging.dsn("Ann O'Nym")

@@ -304,14 +304,14 @@ def test_a_verdict_has_to_come_several_times_in_a_row(scout_db: str) -> None:
     assert [sample["verdict"] for sample in steady["samples"]] == ["pass"] * 3
     assert (ended(steady), len(lines)) == (("pass", 0), 2)
     assert lines[0].startswith("sample 1: pass: ")
-    # Mended while it looks: two failures, then passes.
+    # Fixed while it looks: two failures, then passes.
     [event_id] = library.poison_event(scout_db, age_seconds=1)
 
-    def mend(line: str) -> None:
+    def fix(line: str) -> None:
         if line.startswith("sample 2: fail: "):
             run(scout_db, f"DELETE FROM scout.bronze_events WHERE event_id = '{event_id}'")
 
-    found = judge(scout_db, consecutive=3, interval_seconds=0.05, progress=Progress(mend))
+    found = judge(scout_db, consecutive=3, interval_seconds=0.05, progress=Progress(fix))
     assert [sample["verdict"] for sample in found["samples"]] == ["fail"] * 2 + ["pass"] * 3
     assert ended(found) == ("pass", 0)
 

@@ -375,7 +375,7 @@ def test_looks_that_take_longer_than_the_interval_leave_some_out(scout_db: str) 
     assert result["seconds"] >= 5 * EVERY
 
 
-def test_asked_to_stop_it_keeps_what_it_saw(scout_db: str, tmp_path: Path) -> None:
+def test_asked_to_stop_it_keeps_what_it_has_seen(scout_db: str, tmp_path: Path) -> None:
     story = Story()
     story.events[3] = story.request_stop
     result = call(WATCH, scout_db, progress=story, duration="60", interval_seconds=EVERY, folder=str(tmp_path))

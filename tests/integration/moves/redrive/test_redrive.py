@@ -364,7 +364,7 @@ def test_events_that_wait_are_left_waiting(scout_db: str) -> None:
 # --- repair
 
 
-def test_a_patch_mends_poison_and_the_old_payload_stays(scout_db: str) -> None:
+def test_a_patch_fixes_poison_and_the_old_payload_stays(scout_db: str) -> None:
     [event] = poisoned(scout_db)
     [old] = letters(scout_db, "original_payload")
     run = one(scout_db, "SELECT error_details ->> 'run_id' FROM scout.bronze_events_dlq")

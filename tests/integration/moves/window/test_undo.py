@@ -109,7 +109,7 @@ def test_a_recovered_window_that_is_then_quarantined_comes_back_step_by_step(sco
     assert scout_tables(scout_db) == before
 
 
-def test_poison_it_set_aside_can_be_redriven_once_it_is_mended(scout_db: str) -> None:
+def test_poison_it_set_aside_can_be_redriven_once_it_is_fixed(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW, "poison_pending")
     made = recover(case)
     back = ran("scout_redrive", scout_db, run_id=made["run_id"], max_failures=100)

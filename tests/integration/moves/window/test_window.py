@@ -50,7 +50,7 @@ def sale(number: int, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_damage_is_mended_and_comes_back_as_it_was(scout_db: str, kind: str) -> None:
+def test_each_kind_of_damage_is_fixed_and_comes_back_as_it_was(scout_db: str, kind: str) -> None:
     case = damaged(scout_db, WINDOW, kind)
     before = scout_tables(scout_db)
     result = recover(case)
@@ -67,7 +67,7 @@ def test_each_kind_of_damage_is_mended_and_comes_back_as_it_was(scout_db: str, k
 
 
 @pytest.mark.parametrize("mode", ["missing", "all"])
-def test_all_damage_at_once_is_mended(scout_db: str, mode: str) -> None:
+def test_all_damage_at_once_is_fixed(scout_db: str, mode: str) -> None:
     case = damaged(scout_db, WINDOW)
     result = recover(case, mode=mode)
     case.check()

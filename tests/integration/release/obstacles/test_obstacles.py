@@ -31,7 +31,7 @@ INSERT INTO scout.branch VALUES (1, 'a', 'A'), (2, 'b', 'B');
 INSERT INTO scout.shelf VALUES (10, 1, 'low', '{low}', 5, 2.5, 1), (11, 2, 'high', '{high}', 6, 3.5, 2);
 """
 
-#: What a release did, and what was written since; the kind, the key, words of what is said, and what mends it.
+#: What a release did, and what was written since; the kind, the key, words of what is said, and what fixes it.
 WRECKS: dict[str, tuple[str, str, str, str, str]] = {
     "a label that rows have": (
         "ALTER TYPE scout.grade ADD VALUE 'top'; UPDATE scout.shelf SET grade = 'top' WHERE id = 11",
@@ -131,7 +131,7 @@ def rolled_back(dsn: str, **options: Any) -> Result:
 
 @pytest.mark.parametrize("name", WRECKS)
 def test_what_would_be_refused_is_named_in_the_plan(release: str, name: str) -> None:
-    wreck, kind, key, said, mending = WRECKS[name]
+    wreck, kind, key, said, fixing = WRECKS[name]
     execute(release, wreck)
     before = fingerprint(release)
     planned = rolled_back(release, check=True)
@@ -147,7 +147,7 @@ def test_what_would_be_refused_is_named_in_the_plan(release: str, name: str) -> 
     assert found["said"] in refused["error"]["said"]
     assert refused["obstacles"] == [found]
     assert fingerprint(release) == before
-    execute(release, mending)
+    execute(release, fixing)
     done = rolled_back(release)
     assert not done.get("failed"), done["msg"]
     assert (done["obstacles"], done["refused"]) == ([], None)
