@@ -16,7 +16,7 @@ from ..ledger import history, pauses
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
-from . import blockers, pause_resume, refresh_gold, terminate_sessions
+from . import blockers, pause_length, pause_resume, refresh_gold, terminate_sessions
 from . import drain as pipeline_drain
 
 if t.TYPE_CHECKING:
@@ -55,6 +55,7 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     steps_in = pausing and params["operation"] is not None
     whose = _ask_first(call, params, "change") if steps_in else pause_resume.require_own(ledger, before, todo, params)
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
+    expected = _expected(call, params) if pausing and todo.changes else None
     if call.check or not (todo.changes or todo.wait_for):
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
     else:
@@ -67,11 +68,19 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
         **_state(call, before, done),
         "warnings": [*whose, *([todo.note] if todo.note else []), *done.told["warnings"]],
         "seconds": round(seconds, 3),
+        "expected_pause_seconds": expected,
         "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
         "summary": _ingestion_summary(call, params["state"], before, todo, seconds),
         "diff": _planned_diff(before, todo, pausing) if call.check else pause_resume.diff(before, done.after.jobs),
     }
     return {**result, "error": unfinished.as_dict()} if unfinished else result
+
+
+def _expected(call: Call, params: Params) -> float | None:
+    """For how long ingestion is going to be paused, in seconds; None where nothing says what for."""
+    if params["expects"] is None:
+        return None
+    return round(pause_length.require_short(call.session, params["expects"], params["max_pause"], call.progress), 1)
 
 
 def _nothing_recorded() -> Recorded:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import typing as t
 
+from ...core import times
 from ...core.errors import BadInput
 from ...core.text import count, in_words
 
@@ -21,13 +21,6 @@ FORMAT: t.Final = "scout-recovery-sample/1"
 GOOD: t.Final = ("healthy", "degraded")
 VERDICTS: t.Final = ("healthy", "degraded", "failing", "inconclusive", "paused")
 LONGEST_SECONDS: t.Final = 7 * 86400.0
-
-#: A plain number is seconds.
-DURATION: t.Final = re.compile(
-    r"(?=\S)(?:(?P<d>\d+(?:\.\d+)?)d)?(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?",
-    re.ASCII,
-)
-UNITS: t.Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 
 #: What a person follows: the figure, its name on a line, and how much of it is no change.
 SHOWN: t.Final = (
@@ -216,7 +209,7 @@ class Course:
 
 def wanted(duration: str, interval_seconds: float, consecutive: int) -> Wanted:
     """The options of a watch. Raises BadInput, naming the one that cannot be used."""
-    seconds = parse_duration(duration)
+    seconds = times.seconds_of(duration, "duration")
     if not 0 < seconds <= LONGEST_SECONDS:
         raise BadInput(f"duration {duration[:80]!r} is not usable", next_step="give more than 0 and at most 7d")
     if seconds < interval_seconds:
@@ -253,18 +246,6 @@ def figures_of(found: Mapping[str, t.Any]) -> dict[str, t.Any]:
         "statuses": {name: each["status"] for name, each in known.items()},
         **({"state": state} if state else {}),
     }
-
-
-def parse_duration(text: str) -> float:
-    """Seconds: of a plain number, or of numbers with d, h, m and s, such as 30m or 1h30m. Raises BadInput for
-    anything else."""
-    found = DURATION.fullmatch(text.strip())
-    if found is None or not any(found.groups()):
-        raise BadInput(
-            f"duration {text[:80]!r} is not usable",
-            next_step="give seconds, or numbers with d, h, m or s: 1800, 30m, 1h, 1h30m",
-        )
-    return sum(float(found[unit]) * seconds for unit, seconds in UNITS.items() if found[unit])
 
 
 def valued(name: str, value: float) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors, times
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment, thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.watch import charts, course, loop
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render, watch
@@ -54,7 +54,7 @@ def watched(verdicts: str, consecutive: int = 3, looks: int = 0, **figures: Any)
      ("1m30s", 90), ("1m30", 90), ("1h\n", 3600), ("2.5", 2.5)],
 )  # fmt: skip
 def test_durations(text: str, seconds: float) -> None:
-    assert course.parse_duration(text) == pytest.approx(seconds)
+    assert times.seconds_of(text, "duration") == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(
         errors.BadInput, match=r"duration .* is not usable. Next: give seconds, or numbers with d, h, m or s"
     ):
-        course.parse_duration(text)
+        times.seconds_of(text, "duration")
 
 
 @pytest.mark.parametrize(
