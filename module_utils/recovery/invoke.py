@@ -25,7 +25,7 @@ from .postgres import dsn as dsns
 from .postgres.driver import conninfo, psycopg, require
 from .postgres.dsn import choose_dsn, parse_dsn, to_set
 from .postgres.failures import translate
-from .postgres.session import POOLED, Settings, check_incident, open_session
+from .postgres.session import POOLED, Settings, check_incident, open_session, require_right_host
 from .scout import contract, row_hazards
 from .scout.judging import roles
 
@@ -198,7 +198,7 @@ def invoke(
                 raise
             if _action(name) in SAYS_HOW_INGESTION_IS and params.get("state") != "released":
                 about["ingestion"] = call.ingestion(params)
-            return _told(_completed({**about, **result}, name, session, joined))
+            return _told(_completed({**about, **result}, name, session, joined, there["hosts"]))
     except RecoveryError as e:
         return about | failure(e)
     except psycopg.Error as e:
@@ -275,7 +275,19 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
             raise roles.owner_himself(session, he)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
             row_hazards.require_sight(session, writing=done in actions.WRITES_ROWS)
-        yield session, there
+        yield session, there | {"hosts": _other_hosts(session, action, params, source)}
+
+
+def _other_hosts(session: Session, action: str, params: Params, source: str) -> list[str]:
+    """What is to be said of other hosts that the connection names. Whatever acts is refused on the wrong one; who looks is told."""
+    try:
+        told = require_right_host(session, source)
+    except WrongDatabase as e:
+        if action in (*actions.ACTS, *actions.LEADS) and params.get("state") != "released":
+            raise
+        return [str(e)]
+    # Within an operation it has been said already.
+    return [] if params.get("lease_token") else told
 
 
 def _with_cron(settings: Settings, source: str, params: Params) -> Settings:
@@ -337,14 +349,16 @@ def _about(name: str, joined: open_incident.Joined) -> Result:
     return {} if name in WITHOUT_DATABASE else {"incident": joined.incident, "incident_open": joined.is_open}
 
 
-def _completed(result: Result, name: str, session: Session, joined: open_incident.Joined) -> Result:
-    """The result with its database and its tag, and with what is to be said of the incident and of a pooler."""
+def _completed(
+    result: Result, name: str, session: Session, joined: open_incident.Joined, hosts: list[str]
+) -> Result:
+    """The result with its database and its tag, and with what is to be said of the incident, of other hosts and of a pooler."""
     result.setdefault("operation", _action(name))
     if name in WITHOUT_DATABASE:
         return result
     result.setdefault("database", session.where)
     # What keeps the record says itself what is overdue, and by now it may not be any more.
-    warnings = [] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*joined.warnings]
+    warnings = [*hosts] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*hosts, *joined.warnings]
     warnings += [POOLED] if session.facts.pooled else []
     opened = [each for each in (session, session.opened_beside) if each is not None and not each.connection.closed]
     warnings += [dsns.UNVERIFIED] if any(dsns.is_unverified(each.connection.pgconn) for each in opened) else []

@@ -67,6 +67,9 @@ NEEDS_ROWS: t.Final = tuple(each.name for each in TABLE if each.rows)
 #: Modules that act: they alter jobs, end sessions, or call and change what is in the database.
 ACTS: t.Final = frozenset({"ingestion", "terminate_sessions", "drain", "refresh_gold", "proof", *MOVES, *ROLLBACK})
 
+#: Modules that change nothing but the ledger, and that what acts begins with, or comes back to.
+LEADS: t.Final = ("begin", "lease", "capture")
+
 #: Modules whose name is not that of their action.
 OF_MODULES: t.Final = {
     "begin": "assess",

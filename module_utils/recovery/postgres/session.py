@@ -13,7 +13,7 @@ import typing as t
 
 from ..core.errors import BadInput, ConnectionFailed, RecoveryError, WrongDatabase
 from ..core.text import first_line
-from . import closing, loaders, lock_table
+from . import closing, identity, loaders, lock_table
 from .driver import psycopg, rows, sql
 from .dsn import (
     connection_advice,
@@ -384,12 +384,8 @@ def _milliseconds(seconds: float) -> str:
     return f"{max(1, round(seconds * 1000))}ms"
 
 
-@contextlib.contextmanager
-def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bool = False) -> Generator[Session]:
-    """A session on a writable primary. Raises WrongDatabase on a standby, naming how to reach the right server, or
-    where transactions are read-only; ConnectionFailed where there is no connection. A read-only session may also
-    be on a standby."""
-    parts = parse_dsn(settings.dsn, source)
+def _connected(settings: Settings, parts: Row, source: str, **more: t.Any) -> Watched:
+    """A connection as these settings have it, and `more`; raises BadInput, UnicodeError and what psycopg does."""
     given: dict[str, t.Any] = {
         "application_name": application_name(settings.incident, settings.action),
         # JSON is read as UTF-8, whatever the encoding of the database is.
@@ -406,11 +402,37 @@ def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bo
         if "\0" in settings.password:
             raise BadInput("the password contains a NUL character", next_step="correct scout_password")
         given["password"] = settings.password
+    with without_shells_time_zone():
+        return Watched.connect(
+            settings.dsn, autocommit=True, prepare_threshold=None, row_factory=rows.dict_row, **given | more
+        )
+
+
+def require_right_host(session: Session, source: str) -> list[str]:
+    """What is to be said of the other hosts that this connection names, each of which is looked at. Raises WrongDatabase where one of
+    them is the server that should be worked on."""
+
+    def open_other(at: dict[str, str]) -> Watched:
+        settings = session.settings
+        more = {"target_session_attrs": "any", "connect_timeout": identity.LOOK_SECONDS, **at}
+        connection = _connected(settings, parse_dsn(settings.dsn, source), source, **more)
+        if settings.verified and is_unverified(connection.pgconn):
+            connection.close()
+            raise psycopg.OperationalError("not verified")
+        loaders.read_all(connection)
+        return connection
+
+    return identity.require_right(session, source, open_other)
+
+
+@contextlib.contextmanager
+def open_session(settings: Settings, source: str = "scout_dsn", *, only_read: bool = False) -> Generator[Session]:
+    """A session on a writable primary. Raises WrongDatabase on a standby, naming how to reach the right server, or
+    where transactions are read-only; ConnectionFailed where there is no connection. A read-only session may also
+    be on a standby."""
+    parts = parse_dsn(settings.dsn, source)
     try:
-        with without_shells_time_zone():
-            connection = Watched.connect(
-                settings.dsn, autocommit=True, prepare_threshold=None, row_factory=rows.dict_row, **given
-            )
+        connection = _connected(settings, parts, source)
     except UnicodeError as e:
         raise BadInput("the password cannot be sent: it is not text", next_step="correct scout_password") from e
     except psycopg.Error as e:
