@@ -16,7 +16,7 @@ from ..core.progress import Progress
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..invoke import Call, check_options, known_secrets
-from ..ledger import bootstrap
+from ..ledger import bootstrap, servers
 from ..ledger.open_incident import ADHOC
 from ..ledger.trust import audit as trail
 from ..ledger.trust import kept_evidence, ownership, signatures
@@ -168,8 +168,8 @@ def _kept(
         # Who took it is no customer, also with an address.
         actor = redaction.Redactor((), known_secrets(call, params)).text(call.controller.actor)
         with call.session.read():
-            head = trail.head(call.session)
-        about = redactor.value(_about(call, params, wanted, kept)) | {"actor": actor, "audit": head}
+            head, position = trail.head(call.session), servers.here(call.session)
+        about = redactor.value(_about(call, params, wanted, kept)) | {"actor": actor, "audit": head, "position": position}
         done = made.finish(base, about)
     unknown = _recorded(call, params, done, actor)
     whole = sum(rows for name, rows in kept.sections.items() if name.startswith("full_"))

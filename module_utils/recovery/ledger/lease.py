@@ -14,6 +14,7 @@ from ..core.results import ModuleResult
 from ..core.text import in_words
 from ..core.times import to_the_second
 from ..postgres.failures import attempting
+from . import servers
 from .controller import holder_is_dead, same_login
 from .trust import ownership
 
@@ -85,7 +86,7 @@ class Lease:
 
     token: int
     run_id: str
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def read(ledger: Ledger) -> Row | None:
@@ -147,7 +148,7 @@ def acquire(
     if not ledger.present:
         return None
     session, here = ledger.session, holder or ledger.controller
-    note = ""
+    notes: list[str] = []
     with attempting("could not take the lease", on=session.where), session.write():
         ownership.require(session)
         seen = read(ledger)
@@ -155,7 +156,7 @@ def acquire(
             dead = holder_is_dead(seen, here)
             if not dead and not takeover:
                 raise held_by(seen, session.where)
-            note = _reclaimed(seen, here, dead=dead)
+            notes.append(_reclaimed(seen, here, dead=dead))
         if seen is not None and _is_left(session, seen):
             session.execute(ABANDON, run_id=seen["run_id"])
         token = session.rows(
@@ -177,7 +178,10 @@ def acquire(
                 said="someone else took it at the same moment",
                 next_step="assess.yml shows who is working",
             )
-    return Lease(token[0]["token"], run_id, note)
+        if (moved := servers.moved(session)) is not None:
+            notes.append(moved.said)
+        servers.note(session)
+    return Lease(token[0]["token"], run_id, tuple(notes))
 
 
 def _is_left(session: Session, lease: Row) -> bool:
@@ -272,16 +276,17 @@ def hold(ledger: Ledger, *, takeover: bool, ttl_seconds: int) -> LeaseResult:
         return {**_held(ledger, "no ledger, so no lease"), "warnings": ledger.warnings}
     held = f"lease held by {ledger.controller.actor} for {ledger.incident}"
     result: LeaseResult = {**_held(ledger, held), "token": lease.token, "run_id": lease.run_id}
-    return {**result, "warnings": [lease.note]} if lease.note else result
+    return {**result, "warnings": [*lease.notes]} if lease.notes else result
 
 
 def foresee(ledger: Ledger, *, takeover: bool) -> LeaseResult:
     """The result of `hold` in check mode: nothing is taken; raises LeaseHeld where it would."""
     with ledger.session.read():
         seen = read(ledger)
+        moved = servers.moved(ledger.session) if ledger.present else None
     if seen and seen["held"] and not takeover and not holder_is_dead(seen, ledger.controller):
         raise held_by(seen, ledger.session.where)
-    return _held(ledger, "the lease is free")
+    return {**_held(ledger, "the lease is free"), "warnings": [moved.said]} if moved else _held(ledger, "the lease is free")
 
 
 def _held(ledger: Ledger, summary: str) -> LeaseResult:

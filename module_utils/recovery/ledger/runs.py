@@ -16,6 +16,7 @@ from ..core.errors import RecoveryError
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
 from . import lease as ledger_lease
+from . import servers
 from .controller import this_controller
 from .trust import audit, ownership
 
@@ -123,8 +124,8 @@ def operation(
     if lease_token is None:
         # Held for as long as this process works, which may be a shorter life than its controller's.
         own = ledger_lease.acquire(ledger, run.run_id, takeover=takeover, holder=this_controller(os.getpid()))
-        if own is not None and own.note:
-            ledger.warnings.append(own.note)
+        if own is not None:
+            ledger.warnings.extend(own.notes)
     token = lease_token if own is None else own.token
     if ledger.present and token is not None:
         ledger_lease.fence_with(session, token)
@@ -241,6 +242,7 @@ def _finish(run: Run, error: BaseException | None) -> None:
                 effects=Jsonb(_kept(run.effects)),
                 error=None if said is None else Jsonb(_kept(said)),
             )
+            servers.note(session)
             audit.append(session, [run.run_id])
     except (psycopg.Error, RecoveryError):
         if error is None:

@@ -390,10 +390,30 @@ COMMENT ON COLUMN scout_ops.runs.action IS
     'window_recovery, watch, capture, rollback, deploy; while an incident is open also what was only checked or told: assess, gate, '
     'evidence, downstream';
 """,
+    """
+CREATE TABLE scout_ops.servers (
+    system_identifier text NOT NULL,
+    timeline int NOT NULL,
+    first_seen_at timestamptz NOT NULL,
+    last_seen_at timestamptz NOT NULL,
+    last_position pg_lsn NOT NULL,
+    PRIMARY KEY (system_identifier, timeline)
+);
+COMMENT ON TABLE scout_ops.servers IS 'Where this ledger was written, so that a server that was restored or promoted since is told';
+COMMENT ON COLUMN scout_ops.servers.system_identifier IS 'The cluster; empty where the role may not ask for it';
+COMMENT ON COLUMN scout_ops.servers.timeline IS 'The timeline: each promotion and each restored backup begins one';
+COMMENT ON COLUMN scout_ops.servers.first_seen_at IS 'When it was first written there';
+COMMENT ON COLUMN scout_ops.servers.last_seen_at IS 'When it was last written there, by an operation that began or ended';
+COMMENT ON COLUMN scout_ops.servers.last_position IS 'How far the WAL was then';
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
+    'window_recovery, watch, capture, rollback, deploy, restored; while an incident is open also what was only checked or told: '
+    'assess, gate, evidence, downstream';
+""",
 )
 
 #: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.
-ADDED_LAST: t.Final = ("stored", "evidence")
+ADDED_LAST: t.Final = ("stored", "evidence", "servers")
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
     *("releases", "protected_data", "incidents", "incident_entries"),
