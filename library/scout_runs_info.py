@@ -39,6 +39,7 @@ options:
       - gate
       - evidence
       - downstream
+      - restored
   run_id:
     description: Only this run, or the runs that a playbook's run consisted of; its first eight digits do.
     type: str

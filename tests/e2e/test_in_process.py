@@ -184,7 +184,7 @@ def steps(story: Story) -> None:
         ("assess", {}), ("acceptance_gate", {"smoke": True}), ("evidence", {}), ("pause_ingestion", {"incident": "INC-1"}),
         ("refresh_gold", {}), ("resume_ingestion", {"incident": "INC-1"}), ("terminate_sessions", {}), ("preflight", {}),
         ("watch_recovery", {"duration": "4s", "interval_seconds": 2, "watch_chart": False}), ("top", {}), ("dead_letters", {}),
-        ("audit_verify", {}),
+        ("audit_verify", {}), ("restored", {}),
     ):  # fmt: skip
         story.play(playbook, **options)
 

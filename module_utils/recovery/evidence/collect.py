@@ -102,6 +102,7 @@ VALUE_BYTES: t.Final = 256 << 10
 ROW_BYTES: t.Final = 4 << 20
 #: What a value of such a row may take at most, packed, to be fetched.
 SHORT_BYTES: t.Final = 512
+MOST_RUNS: t.Final = 200
 LOG_BYTES: t.Final = 128 << 10
 LOG_LINES: t.Final = 1000
 #: How a line of the log begins that is not the rest of a statement, unless log_line_prefix is without a time.
@@ -221,6 +222,7 @@ def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable
     readers: dict[str, Callable[[Session], Iterable[bytes]]] = {
         name: functools.partial(streamed, query=query) for name, query in SECTIONS.items()
     }
+    readers["runs"] = _runs
     readers["tables"] = functools.partial(streamed, query=TABLES, schema=contract.names().schema)
     readers["jobs"] = lambda s: _lines(job.as_dict() for job in cron_jobs.jobs(s))
     readers["job_runs"] = lambda s: _lines(cron_runs.history(s, cron_jobs.jobs(s), HISTORY_SECONDS))
@@ -246,6 +248,13 @@ def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable
     )
     readers["pending_events"] = functools.partial(_in_time, query=event_queue.of_pending(PENDING), **values)
     return readers
+
+
+def _runs(session: Session) -> Iterable[bytes]:
+    """The latest runs of the ledger, as `runs.yml` lists them: after a restore the ledger may know less than its evidence."""
+    if not history.readable(session):
+        raise _AbsentError("no ledger", said="there is no ledger here that may be read")
+    return _lines(history.read(session, incident=None, action=None, run_id=None, limit=MOST_RUNS))
 
 
 def _predicate(rule: rules.Rule) -> sql.SQL:

@@ -93,7 +93,7 @@ def verify(given: Path, checkpoint: Callable[[], None], recorded: Sequence[Recor
             raise BadInput(f"could not verify evidence in {given}", said="there is no such folder", next_step=AGAIN)
         alone = (given / MANIFEST).exists() or NAME.fullmatch(given.resolve().name) is not None
         report.chained = not alone
-        folders = [given.resolve()] if alone else _folders(given)
+        folders = [given.resolve()] if alone else folders_in(given)
         manifests = [_folder(folder, report, checkpoint) for folder in folders]
     except OSError as e:
         raise BadInput(f"could not verify evidence in {given}", said=e.strerror or str(e), next_step=AGAIN) from e
@@ -130,10 +130,11 @@ AGAIN: t.Final = "give the folder that evidence was written to, or one of the fo
 
 def there(given: Path) -> bool:
     """Whether there is any evidence in a folder, or it is some."""
-    return (given / MANIFEST).exists() or bool(_folders(given))
+    return (given / MANIFEST).exists() or bool(folders_in(given))
 
 
-def _folders(given: Path) -> list[Path]:
+def folders_in(given: Path) -> list[Path]:
+    """The folders of evidence in one, by name; none where it is not there."""
     return sorted(path for path in given.iterdir() if _is_evidence(path)) if given.is_dir() else []
 
 

@@ -328,6 +328,13 @@ def _in_numbers(value: t.Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _restored(effects: Mapping[str, t.Any], _about: Row) -> str:
+    """What of the past was closed."""
+    parts = [f"{len(runs)} runs of the past closed" for runs in [effects.get("runs") or []] if runs]
+    parts += [f"{what} of the past ended" for what in ("lease", "pause") if effects.get(what)]
+    return ", ".join(parts)
+
+
 EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "pause": _paused,
     "resume": _resumed,
@@ -342,6 +349,7 @@ EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "gate": _looked,
     "evidence": _kept,
     "downstream": _kept,
+    "restored": _restored,
     "capture": _release,
     "rollback": _release,
     "deploy": _deployed,

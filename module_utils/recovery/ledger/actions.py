@@ -43,7 +43,7 @@ TABLE: t.Final = (
     Action("gate", "Acceptance gate run", "judges", look=True),
     Action("evidence", "Evidence collected"),
     Action("downstream", "Downstream looked up", look=True),
-    Action("restored", "Restore compared"),
+    Action("restored", "Restored backup compared"),
 )
 
 #: Whatever a run of the ledger may be; the lease's own lines are no runs of anything.

@@ -221,6 +221,13 @@ SYMPTOMS: t.Final = (
         "runbook.md#dead-letters",
     ),
     Symptom(
+        ("we restored a backup", "point-in-time restore", "a standby was promoted", "failover", "the ledger is of yesterday"),
+        (_typed("restored", check=True),),
+        "What came after the point and is not in this database, and what of its ledger is of the past. Without `--check` that is "
+        "closed, each by name; nothing is resumed.",
+        "failover.md",
+    ),
+    Symptom(
         ("permission denied", "I may not do this", "insufficient privilege"),
         (_typed("preflight"),),
         "Each missing privilege, with the `GRANT` that fixes it.",

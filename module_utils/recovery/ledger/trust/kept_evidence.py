@@ -59,4 +59,9 @@ def read(session: Session) -> list[Recorded]:
     """All that the ledger knows of; none where it has no such record. Raises ForeignLedger where it is not ours."""
     with attempting("could not read the ledger", on=session.where), session.read():
         ownership.require(session)
-        return [Recorded(**row) for row in session.rows(READ)] if session.row(HAS_TABLE)["there"] else []
+        return recorded(session)
+
+
+def recorded(session: Session) -> list[Recorded]:
+    """The same inside the caller's transaction, of a ledger that is ours."""
+    return [Recorded(**row) for row in session.rows(READ)] if session.row(HAS_TABLE)["there"] else []

@@ -70,6 +70,7 @@ TYPED: dict[str, tuple[str, dict[str, Any]]] = {
     "evidence --incident INC-2041": ("evidence", {"incident": "INC-2041"}),
     "verify evidence": ("evidence_verify", {"evidence_dir": "evidence"}),
     "audit --audit-heads 57:0b5e": ("audit_verify", {"audit_heads": "57:0b5e"}),
+    "restored 2026-11-30T14:00Z": ("restored", {"restored_at": "2026-11-30T14:00Z"}),
     "preflight --target luzon": ("preflight", {"target": "luzon"}),
     "drill gold_stale": ("drill", {"scenario": "gold_stale"}),
     "gameday --seed 7": ("gameday", {"seed": 7}),
