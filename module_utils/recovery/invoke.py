@@ -349,9 +349,7 @@ def _about(name: str, joined: open_incident.Joined) -> Result:
     return {} if name in WITHOUT_DATABASE else {"incident": joined.incident, "incident_open": joined.is_open}
 
 
-def _completed(
-    result: Result, name: str, session: Session, joined: open_incident.Joined, hosts: list[str]
-) -> Result:
+def _completed(result: Result, name: str, session: Session, joined: open_incident.Joined, hosts: list[str]) -> Result:
     """The result with its database and its tag, and with what is to be said of the incident, of other hosts and of a pooler."""
     result.setdefault("operation", _action(name))
     if name in WITHOUT_DATABASE:

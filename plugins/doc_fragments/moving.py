@@ -38,6 +38,17 @@ options:
     description: Between two batches, wait while a standby is further behind than this, in seconds.
     type: float
     default: 30.0
+  max_replica_wait_seconds:
+    description: How long such a standby is waited for, in seconds, before the task fails and names it. Run again, it continues.
+    type: float
+    default: 300.0
+  ignore_replicas:
+    description:
+      - Standbys that are not waited for, by the C(application_name) that C(pg_stat_replication) has; V(*) for all. A delayed standby
+        is always behind.
+    type: list
+    elements: str
+    default: []
   yield_to_waiters:
     description: Make batches smaller, and pause after them, when other sessions waited for one.
     type: bool

@@ -155,7 +155,8 @@ def files(folder: Path | None, variant: str = "faithful", events: int = 300) -> 
     """The data of a server with one reference Scout, as they are once it was stopped cleanly."""
     with Server(folder=folder, settings=SETTINGS) as server:
         builder.build(server.create_database(DATABASE), events=events, variant=variant)
-        assert server._root and server._process
+        assert server._root
+        assert server._process
         server._process.send_signal(signal.SIGINT)
         server._process.wait()
         yield server._root / "data"

@@ -47,7 +47,9 @@ def restored(paired: Paired, tmp_path: Path) -> tuple[str, Path, dict[str, str]]
     pair.settle()
     pair.second.kill()
     with connect(dsn) as session:
-        session.execute("UPDATE scout_ops.runs SET status = 'succeeded', finished_at = now() WHERE run_id = %s", [first])
+        session.execute(
+            "UPDATE scout_ops.runs SET status = 'succeeded', finished_at = now() WHERE run_id = %s", [first]
+        )
     done("scout_lease", dsn, state="released", lease_token=held["token"])
     done("scout_redrive", dsn, of_incident="INC-1", require_pause=False)
     second = done("scout_quarantine", dsn, event_ids=events[4:], incident="INC-1")["run_id"]
@@ -80,7 +82,7 @@ def test_what_came_after_is_named_and_what_is_of_the_past_is_closed(
         assert len(made["after"]["redriven"]) == 4
         assert made["after"] == planned["after"]
         assert any(runs["after"] in line for line in made["warnings"])
-        assert any("redrive.yml -e '{\"dlq_ids\":" in line for line in made["warnings"])
+        assert any('redrive.yml -e \'{"dlq_ids":' in line for line in made["warnings"])
     with subtests.test("what is closed"):
         assert made["closed"] == planned["closed"]
         assert [run["run_id"] for run in made["closed"]["runs"]] == [runs["before"]]

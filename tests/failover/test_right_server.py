@@ -50,7 +50,9 @@ def test_the_old_primary_of_a_split_is_refused(split: Pair, subtests: pytest.Sub
         swapped.first, swapped.second = split.second, split.first
         paused = call("scout_ingestion", swapped.dsn(), state="paused")
         assert not paused.get("failed"), paused["msg"]
-        assert any("is the old primary (timeline 1, here 2) and still takes writes" in line for line in paused["warnings"])
+        assert any(
+            "is the old primary (timeline 1, here 2) and still takes writes" in line for line in paused["warnings"]
+        )
         assert off(only(split, first=False))
         assert not off(only(split, first=True))
 

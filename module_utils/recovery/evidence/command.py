@@ -169,7 +169,11 @@ def _kept(
         actor = redaction.Redactor((), known_secrets(call, params)).text(call.controller.actor)
         with call.session.read():
             head, position = trail.head(call.session), servers.here(call.session)
-        about = redactor.value(_about(call, params, wanted, kept)) | {"actor": actor, "audit": head, "position": position}
+        about = redactor.value(_about(call, params, wanted, kept)) | {
+            "actor": actor,
+            "audit": head,
+            "position": position,
+        }
         done = made.finish(base, about)
     unknown = _recorded(call, params, done, actor)
     whole = sum(rows for name, rows in kept.sections.items() if name.startswith("full_"))

@@ -44,7 +44,7 @@ SELECT max(s.last_seen_at) AS at FROM scout_ops.servers AS s, ({servers.HERE}) A
 WHERE (s.system_identifier, s.timeline) <> (h.system, h.timeline)
   AND s.last_seen_at < coalesce((SELECT n.first_seen_at FROM scout_ops.servers AS n
                                  WHERE (n.system_identifier, n.timeline) = (h.system, h.timeline)), 'infinity')
-"""
+"""  # noqa: S608  # made of literals alone
 #: Runs that cannot be at work: no session of theirs is there.
 OPEN: t.Final = """
 SELECT r.run_id::text AS run_id, r.action, r.actor, r.incident, r.started_at, r.status, r.effects <> '{}' AS changed
@@ -61,7 +61,10 @@ WHERE run_id = ANY(%(run_ids)s::uuid[])
 """
 #: When this ledger was made.
 BEGAN: t.Final = "SELECT min(applied_at) AS at FROM scout_ops.versions"
-SAID: t.Final = {"kind": "restored", "said": "it was at work at the point that was restored, or on a server that is gone"}
+SAID: t.Final = {
+    "kind": "restored",
+    "said": "it was at work at the point that was restored, or on a server that is gone",
+}
 KNOWN: t.Final = "SELECT run_id::text AS run_id FROM scout_ops.runs WHERE run_id = ANY(%(run_ids)s::uuid[])"
 LENGTH: t.Final = "SELECT coalesce(max(number), 0) AS number FROM scout_audit.head"
 #: Of these dead letters those that nobody has resolved here.
@@ -282,7 +285,9 @@ def _closed(found: Found) -> dict[str, t.Any]:
     return {
         "runs": [{name: run[name] for name in names} for run in found.open],
         "lease": {"owner": held["owner"], "incident": held["incident"]} if held else None,
-        "pause": {"actor": pause.actor, "incident": pause.incident, "paused_at": pause.paused_at.isoformat()} if pause else None,
+        "pause": {"actor": pause.actor, "incident": pause.incident, "paused_at": pause.paused_at.isoformat()}
+        if pause
+        else None,
     }
 
 
@@ -297,7 +302,9 @@ def _summary(found: Found, *, check: bool) -> str:
     if lost:
         parts.append(f"{', '.join(lost)} came after it and {'is' if lost == ['1 run'] else 'are'} not here")
     else:
-        parts.append("ledger, evidence and database agree" if found.point else "nothing shows that a backup was restored")
+        parts.append(
+            "ledger, evidence and database agree" if found.point else "nothing shows that a backup was restored"
+        )
     closed = [
         *(f"{run['action']} {run['run_id'][:8]} of {run['actor']}" for run in found.open[:FEW]),
         *([f"{len(found.open) - FEW} more runs"] if len(found.open) > FEW else []),
@@ -343,7 +350,9 @@ def _snapshots(session: Session, folder: Path | None) -> tuple[list[Snapshot], l
         here = servers.here(session)
         known = {here["system"]} if here else set[str]()
         if session.row(servers.THERE)["there"]:
-            known |= {row["system"] for row in session.rows("SELECT system_identifier AS system FROM scout_ops.servers")}
+            known |= {
+                row["system"] for row in session.rows("SELECT system_identifier AS system FROM scout_ops.servers")
+            }
     found: list[Snapshot] = []
     wrong: list[str] = []
     for path in folders_in(folder):
@@ -353,7 +362,11 @@ def _snapshots(session: Session, folder: Path | None) -> tuple[list[Snapshot], l
             wrong.append(path.name)
             continue
         found += [made] if made else []
-    told = [f"not believed, because altered or unreadable: {', '.join(wrong[:FEW])}; `evidence_verify.yml` says more"] if wrong else []
+    told = (
+        [f"not believed, because altered or unreadable: {', '.join(wrong[:FEW])}; `evidence_verify.yml` says more"]
+        if wrong
+        else []
+    )
     return sorted(found, key=lambda one: one.taken_at), told
 
 

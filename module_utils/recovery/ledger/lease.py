@@ -286,7 +286,11 @@ def foresee(ledger: Ledger, *, takeover: bool) -> LeaseResult:
         moved = servers.moved(ledger.session) if ledger.present else None
     if seen and seen["held"] and not takeover and not holder_is_dead(seen, ledger.controller):
         raise held_by(seen, ledger.session.where)
-    return {**_held(ledger, "the lease is free"), "warnings": [moved.said]} if moved else _held(ledger, "the lease is free")
+    return (
+        {**_held(ledger, "the lease is free"), "warnings": [moved.said]}
+        if moved
+        else _held(ledger, "the lease is free")
+    )
 
 
 def _held(ledger: Ledger, summary: str) -> LeaseResult:

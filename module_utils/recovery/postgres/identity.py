@@ -15,7 +15,6 @@ from ..core.errors import WrongDatabase
 from ..core.values import is_loopback
 from .driver import psycopg
 from .dsn import parse_dsn, to_set
-from .watched import PIN
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +80,9 @@ def addresses(parts: Mapping[str, t.Any], connection: Watched, environment: Mapp
     """Every host that a connection could have gone to, each as the parameters that lead to it alone."""
     # psycopg tries those of a connection string one after the other; libpq those of a service.
     taken = {option.keyword.decode(): (option.val or b"").decode(errors="replace") for option in connection.pgconn.info}
-    named = any(parts.get(name) or environment.get(f"PG{name.upper()}") for name in NAMES[:2]) and not parts.get("service")
+    named = any(parts.get(name) or environment.get(f"PG{name.upper()}") for name in NAMES[:2]) and not parts.get(
+        "service"
+    )
     given = {name: str(parts.get(name) or environment.get(f"PG{name.upper()}") or "") for name in NAMES}
     lists = {name: (given if named else taken)[name].split(",") for name in NAMES}
     found: list[dict[str, str]] = []
@@ -108,7 +109,9 @@ def require_right(session: Session, source: str, open_other: Callable[[dict[str,
             continue
         found = _look(at, open_other)
         if found is None:
-            silent.append(Server(at["host"] or at["hostaddr"], at["port"] or "5432", False, here.started, None, None).name)
+            silent.append(
+                Server(at["host"] or at["hostaddr"], at["port"] or "5432", False, here.started, None, None).name
+            )
         elif found.started != here.started:
             others.append(found)
     told = [line for other in others if (line := beside(here, other, source))]
@@ -188,4 +191,3 @@ def _foreign(here: Server, other: Server, option: str) -> str:
             next_step=f"name the right server alone in {option}, and run the same command again: docs/failover.md",
         )
     return f"{other.name} of {option} is not of the same cluster: name the right server alone"
-

@@ -56,7 +56,9 @@ class Options:
 
     target_seconds: float = 0.5
     max_batch_rows: int = 150_000
-    max_replica_lag_seconds: float | None = 30.0
+    max_replica_lag_seconds: float = 30.0
+    max_replica_wait_seconds: float = 300.0
+    ignore_replicas: tuple[str, ...] = ()
     yield_to_waiters: bool = True
     stop_file: str | None = None
 
@@ -99,7 +101,13 @@ class Batches:
         self.rate = Pace(verb, total, noun, time.monotonic)
         if total:
             progress.follows(self.rate)
-        self.standbys = Standbys(session, options.max_replica_lag_seconds, progress)
+        self.standbys = Standbys(
+            session,
+            options.max_replica_lag_seconds,
+            progress,
+            most_seconds=options.max_replica_wait_seconds,
+            ignored=options.ignore_replicas,
+        )
 
     def go(self, work: Work) -> None:
         """Has `work` process every span of the path, again where rows came in late, until nothing of it is left.

@@ -40,6 +40,8 @@ MOVING_SPEC: dict[str, dict[str, t.Any]] = {
     "stop_file": {"type": "path"},
     "target_seconds": {"type": "float", "default": 0.5},
     "max_replica_lag_seconds": {"type": "float", "default": 30.0},
+    "max_replica_wait_seconds": {"type": "float", "default": 300.0},
+    "ignore_replicas": {"type": "list", "elements": "str", "default": []},
     "yield_to_waiters": {"type": "bool", "default": True},
     "require_pause": {"type": "bool", "default": False},
     "jobs": {"type": "list", "elements": "str"},
@@ -74,6 +76,8 @@ def options(params: Mapping[str, t.Any]) -> Options:
     return Options(
         target_seconds=params["target_seconds"],
         max_replica_lag_seconds=params["max_replica_lag_seconds"],
+        max_replica_wait_seconds=params["max_replica_wait_seconds"],
+        ignore_replicas=tuple(params["ignore_replicas"]),
         yield_to_waiters=params["yield_to_waiters"],
         stop_file=params["stop_file"],
     )

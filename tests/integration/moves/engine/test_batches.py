@@ -305,3 +305,23 @@ def test_it_waits_for_a_standby_that_falls_behind(with_standby: tuple[str, Stand
         standby.catch_up()
         move.join(0.2)
     assert (results[0]["moved"]["events"], moved(dsn)) == (200, 200)
+
+
+def test_a_standby_that_stands_still_ends_the_move_by_name_and_can_be_left_out(
+    with_standby: tuple[str, Standby],
+) -> None:
+    """A delayed standby is behind for ever, and a move waited for it as long, with ingestion paused."""
+    dsn, _standby = with_standby
+    with connect(dsn) as connection:
+        connection.execute(SLOW.format(0.005))  # type: ignore[call-overload]
+    limits = {"target_seconds": 0.1, "max_replica_lag_seconds": 0.2, "max_replica_wait_seconds": 0.5}
+    stopped = quarantine(dsn, **limits, ignore_replicas=["another"])
+    assert stopped["error"]["kind"] == "not_reached"
+    assert "standby slow is" in stopped["msg"]
+    assert "after a wait of 0.5 s" in stopped["msg"]
+    assert """-e '{"ignore_replicas": ["another", "slow"]}'""" in stopped["error"]["next_step"]
+    assert moved(dsn) < 200
+    for left_out in (["slow"], ["*"]):
+        went_on = quarantine(dsn, **limits, ignore_replicas=left_out)
+        assert not went_on.get("failed"), went_on["msg"]
+        assert moved(dsn) == 200

@@ -14,12 +14,13 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engi
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import dead_letters
 
 LIMITS: dict[str, Any] = {
-    "target_seconds": 0.7, "max_replica_lag_seconds": 9.0, "yield_to_waiters": False, "stop_file": "/s", "max_rows": 0,
+    "target_seconds": 0.7, "max_replica_lag_seconds": 9.0, "max_replica_wait_seconds": 8.0,
+    "ignore_replicas": ["r"], "yield_to_waiters": False, "stop_file": "/s", "max_rows": 0,
 }  # fmt: skip
 
 
 def test_limits_are_those_of_the_options() -> None:
-    assert job.options(LIMITS) == batches.Options(0.7, 150_000, 9.0, False, "/s")
+    assert job.options(LIMITS) == batches.Options(0.7, 150_000, 9.0, 8.0, ("r",), False, "/s")
     with pytest.raises(BadInput, match="max_rows -1 is not usable"):
         job.options({**LIMITS, "max_rows": -1})
 
