@@ -19,6 +19,7 @@ os.environ["SCOUT_ALLOW_SUPERUSER"] = "1"
 #: marker `thorough` is of them, too.
 SAMPLED = {
     "tests/e2e": "whole playbooks; each command is tested on a database, and `make check` has a reset and a rollback",
+    "tests/failover": "two servers, one killed and the other promoted, under each operation",
     "tests/integration/application": "real repositories and processes",
     "tests/integration/drills": "sandboxes and clones of whole databases",
     "tests/integration/evidence": "snapshots and archives of whole databases",

@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -118,6 +118,16 @@ class Pair:
 
         return Copied(make, {"primary_conninfo": source}, self._folder).start()
 
+    def turned(self) -> Pair:
+        """After a failover: the new primary and a new standby of it, which takes the place of the old primary."""
+        made = Pair.__new__(Pair)
+        made._folder = self._folder
+        made.first, made.second = self.second, self.follower()
+        self.first.stop()
+        self.first, self.second = made.second, made.first
+        made.settle()
+        return made
+
     def settle(self) -> None:
         """Returns once the standby has all that was written."""
         with psycopg.connect(self.first.dsn(), autocommit=True) as connection:
@@ -128,12 +138,13 @@ class Pair:
         self.first.kill()
         self.second.promote()
 
-    def dsn(self, **more: Any) -> str:
-        """One of both servers, the first named first."""
+    def dsn(self, *, turned: bool = False) -> str:
+        """One of both servers, the first named first, or last."""
         servers = [conninfo_to_dict(server.dsn(DATABASE)) for server in (self.first, self.second)]
+        servers = servers[::-1] if turned else servers
         named = {name: ",".join(str(each[name]) for each in servers) for name in ("host", "port")}
         return psycopg.conninfo.make_conninfo(
-            user="postgres", dbname=DATABASE, target_session_attrs="read-write", **named, **more
+            user="postgres", dbname=DATABASE, target_session_attrs="read-write", **named
         )
 
     def stop(self) -> None:

@@ -46,9 +46,7 @@ def test_the_old_primary_of_a_split_is_refused(split: Pair, subtests: pytest.Sub
         assert not looked.get("failed")
         assert any("old primary of a failover" in warning for warning in looked["warnings"])
     with subtests.test("the right one is worked on, and the old one is named"):
-        swapped = Pair.__new__(Pair)
-        swapped.first, swapped.second = split.second, split.first
-        paused = call("scout_ingestion", swapped.dsn(), state="paused")
+        paused = call("scout_ingestion", split.dsn(turned=True), state="paused")
         assert not paused.get("failed"), paused["msg"]
         assert any(
             "is the old primary (timeline 1, here 2) and still takes writes" in line for line in paused["warnings"]
