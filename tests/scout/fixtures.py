@@ -59,6 +59,12 @@ def deployed_template(pg_server: Server) -> Iterator[builder.Template]:
     yield from _planted(pg_server, "deployed")
 
 
+@pytest.fixture(scope="session")
+def partitioned_template(pg_server: Server) -> Iterator[builder.Template]:
+    """The reference whose bronze has a partition for each day; `clone(name)` makes a database of it."""
+    yield from _planted(pg_server, builder.PARTITIONED)
+
+
 @pytest.fixture
 def scout_db(pg_server: Server, scout_template: builder.Template) -> Iterator[str]:
     """The dsn of a fresh, healthy, faithful reference with 2,000 events."""
@@ -75,6 +81,12 @@ def repaired_db(pg_server: Server, repaired_template: builder.Template) -> Itera
 def deployed_db(pg_server: Server, deployed_template: builder.Template) -> Iterator[str]:
     """The dsn of a fresh, healthy reference as it is deployed: owned by a superuser, with a hash of five arguments."""
     yield from _database(pg_server, deployed_template)
+
+
+@pytest.fixture
+def partitioned_db(pg_server: Server, partitioned_template: builder.Template) -> Iterator[str]:
+    """The dsn of a fresh, healthy reference whose bronze has a partition for each day, and a default one."""
+    yield from _database(pg_server, partitioned_template)
 
 
 @pytest.fixture(params=[f"{variant}_db" for variant in ("scout", *builder.VARIANTS[1:])])

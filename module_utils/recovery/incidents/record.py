@@ -190,7 +190,7 @@ def under_lease(ledger: Ledger, incident: str, *, token: int | None, takeover: b
     if token is not None:
         lease.fence_with(session, token)
     try:
-        yield [own.note] if own and own.note else []
+        yield [*own.notes] if own else []
     finally:
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error):

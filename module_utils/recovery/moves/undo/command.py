@@ -74,7 +74,7 @@ def undo[R: Mapping[str, t.Any]](
     if params["look"] and not job.interrupted:
         work.refuse(preview.conflicts, preview.conflicting)
     if call.check:
-        return {**result, **_planned(job, undone, preview)}
+        return _with(preview.elsewhere, {**result, **_planned(job, undone, preview)})
     if not job.interrupted:
         job.refuse_drift(preview)
     work.refuse(preview.conflicts, preview.conflicting)
@@ -84,7 +84,12 @@ def undo[R: Mapping[str, t.Any]](
     effects: dict[str, t.Any] = {"put_back": {}, "taken": {}, **run.effects}
     came = f"{_rows(effects['put_back'])} restored ({in_words(done['batches']['seconds'])})"
     told: Undone = {**result, "put_back": effects["put_back"], "taken": effects["taken"]}
-    return {**told, **done, "effects": effects, "summary": f"undid {run_named}: {came}"}
+    return _with(preview.elsewhere, {**told, **done, "effects": effects, "summary": f"undid {run_named}: {came}"})
+
+
+def _with(told: list[str], result: UndoResult) -> UndoResult:
+    """The result with what is to be said besides."""
+    return {**result, "warnings": [*told, *result["warnings"]]}
 
 
 def _find(call: Call, run_id: str) -> Row:

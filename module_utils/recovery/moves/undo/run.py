@@ -19,6 +19,7 @@ from ...scout.row_hazards import refuse_cascades, triggers
 from ..engine.batches import Batches, Done
 from ..engine.job import SCAN_SECONDS, closed
 from ..engine.siblings import RelatedEvents
+from . import missing_partitions
 from .journal import Journal
 from .planner import TABLES, Conflict, plan
 from .sources import Source
@@ -81,6 +82,8 @@ class Preview:
     conflicts: list[Conflict] = dataclasses.field(default_factory=list[Conflict])
     conflicting: int = 0
     gold_days: list[str] = dataclasses.field(default_factory=list[str])
+    #: Events whose partition is gone, and where they go instead.
+    elsewhere: list[str] = dataclasses.field(default_factory=list[str])
     range: dict[str, str | None] = dataclasses.field(default_factory=lambda: {"first": None, "last": None})
 
     @property
@@ -152,6 +155,8 @@ class Undo:
         row = session.row("SELECT pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now")
         preview = Preview(row["snapshot"], row["now"])
         preview.conflicts, preview.conflicting = self.source.not_stored(session, NAMED)
+        items = contract.compose("{items}", items=journal.items_where(self.source.condition))
+        preview.elsewhere = missing_partitions.look(session, items, self.source.values, self.undone["run_id"])
         cursor: t.Any = None
         while (span := path.span(session, cursor, SURVEY_ROWS)) is not None:
             self.progress.checkpoint()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import decimal
 import re
 import typing as t
 
@@ -21,6 +22,9 @@ _PLAIN: t.Final = re.compile(rf"{_NAME}(?: COLLATE {_NAME}(?:\.{_NAME})?)?|.*\)"
 _KEY: t.Final = re.compile(r"(RANGE|LIST) (?=\()")
 _RANGE: t.Final = "FOR VALUES FROM "
 _LIST: t.Final = "FOR VALUES IN "
+#: A time as it sorts, and its offset; PostgreSQL writes all of one database alike. A number.
+_TIME: t.Final = re.compile(r"'(\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d(?:\.\d+)?)?)((?:[+-][\d:]+)?)'")
+_NUMBER: t.Final = re.compile(r"'?(-?\d+(?:\.\d+)?)()'?")
 _ENDLESS: t.Final = ("MINVALUE", "MAXVALUE")
 
 
@@ -39,6 +43,28 @@ def fits(key: str, bound: str) -> Piece | None:
         there = [phrase("{} IS NOT NULL", each) for each in parts]
         return joined(" AND ", [*there, _beyond(parts, listed(lower)), _below(parts, listed(upper))])
     return None
+
+
+def ends(bound: str) -> tuple[str, str] | None:
+    """Where the range of one column begins and ends, as PostgreSQL writes the values; None for any other bound."""
+    if not bound.startswith(_RANGE):
+        return None
+    end = closing(bound, len(_RANGE))
+    lower, upper = listed(bound[len(_RANGE) + 1 : end - 1]), listed(bound[end:].removeprefix(" TO ")[1:-1])
+    return (lower[0], upper[0]) if len(lower) == len(upper) == 1 else None
+
+
+def at_or_before(one: str, other: str) -> bool:
+    """Whether a value of a bound comes before another, or is the same. Of values that are neither times nor numbers, and of those that
+    are written in different ways, nobody says so."""
+    if one == other or "MINVALUE" in (one, other):
+        return one == other or one == "MINVALUE"
+    for form, read in ((_TIME, str), (_NUMBER, decimal.Decimal)):
+        values = [form.fullmatch(each) for each in (one, other)]
+        if all(values):
+            made = [(read(each[1]), each[2]) for each in values if each]
+            return made[0][1] == made[1][1] and made[0][0] <= made[1][0]
+    return False
 
 
 def _one_of(part: str, values: list[str]) -> Piece:

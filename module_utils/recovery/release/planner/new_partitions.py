@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Partitions that were made since a capture, by a scheduler or by the release, and that can stay where they are; pure.
+"""Partitions that were made since a capture, by a scheduler or by the release, and that can stay where they are; and those that
+retention has dropped since; pure.
 
 A partitioned table that is captured is captured with its partitions to come: which there are is a matter of its rows. Who has made
 one, nobody can tell; it loses nothing when it stays. One that shall go leaves its rows to the default partition that was captured,
@@ -41,6 +42,45 @@ def staying(live: Mapping[str, Entry], wanted: Mapping[str, Entry], made: Collec
         if _stands(part["table"], live, wanted) and not any(_on(table, live)):
             found.append(key)
     return tuple(found)
+
+
+def retired(live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> tuple[str, ...]:
+    """The keys of captured partitions that are none any more, of a table that stands and is partitioned by ranges of one column, where
+    each of them ends at or before the first range that there is: retention drops, or detaches, from the old end. A hole in the middle
+    is none of its doing."""
+    found: list[str] = []
+    for key, e in sorted(wanted.items()):
+        part: dict[str, str] = (e.facts.get("partition_of") or {}) if e.kind == "table" else {}
+        there = live.get(key)
+        if not part or part["bound"] == partitions.DEFAULT or (there is not None and there.facts.get("partition_of")):
+            continue
+        whole, was = live.get(table_key(part["table"])), wanted.get(table_key(part["table"]))
+        if whole is None or was is None or whole.facts.get("partition_key") != was.facts.get("partition_key"):
+            continue
+        first = _first(live, part["table"])
+        ends = partitions.ends(part["bound"])
+        if first is not None and ends is not None and partitions.at_or_before(ends[1], first):
+            found.append(key)
+    return tuple(found)
+
+
+def _first(live: Mapping[str, Entry], table: str) -> str | None:
+    """Where the first range of a table begins; None where that is not known of each of its partitions."""
+    found: list[str] = []
+    for e in live.values():
+        part: dict[str, str] = (e.facts.get("partition_of") or {}) if e.kind == "table" else {}
+        if part.get("table") != table or part["bound"] == partitions.DEFAULT:
+            continue
+        if (ends := partitions.ends(part["bound"])) is None:
+            return None
+        found.append(ends[0])
+    first: str | None = None
+    for each in found:
+        if first is None or partitions.at_or_before(each, first):
+            first = each
+        elif not partitions.at_or_before(first, each):
+            return None
+    return first
 
 
 def without(entries: Mapping[str, Entry], tables: Collection[str]) -> dict[str, Entry]:

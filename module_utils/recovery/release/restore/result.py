@@ -182,6 +182,7 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "warnings": [
             *_about_newer(order, seen),
             *_about_staying(order, seen),
+            *_about_retired(order, seen),
             *_about_strict(order, seen),
             *_about_moving(order, seen),
             *_about_made_again(order, seen),
@@ -207,6 +208,12 @@ def _about_staying(order: restore_request.Order, seen: Look) -> list[str]:
         if stays
         else []
     )
+
+
+def _about_retired(order: restore_request.Order, seen: Look) -> list[str]:
+    retired = seen.way.retired
+    text = f"dropped or detached by retention since {order.goal} was captured, and not recreated"
+    return [f"{text}: {saved_data.readable(retired)}; -e new_partitions=drop recreates them"] if retired else []
 
 
 def _about_strict(order: restore_request.Order, seen: Look) -> list[str]:

@@ -128,6 +128,8 @@ class Way:
     warnings: tuple[str, ...] = ()
     #: Keys of partitions that were made since the capture, and stay.
     stays: tuple[str, ...] = ()
+    #: Keys of captured partitions that retention has dropped or detached since, and that are not made again.
+    retired: tuple[str, ...] = ()
     #: Keys of default privileges that are left stricter than captured.
     strict: tuple[str, ...] = ()
     #: Of before the current state was read.
@@ -192,9 +194,14 @@ def survey(
     fingerprint = stability.fingerprint(session)
     there = live(session, target, paused)
     known = own(there, target.entries)
-    stays = new_partitions.staying(known, target.entries, target.made) if target.keep_partitions else ()
+    keeps = target.keep_partitions and target.only is None
+    retired = new_partitions.retired(known, target.entries) if keeps else ()
+    entries = new_partitions.without(target.entries, retired)
+    stays = new_partitions.staying(known, entries, target.made) if target.keep_partitions else ()
+    # One that was only detached stays, too.
+    stays = (*stays, *(key for key in retired if key in known))
     known = new_partitions.without(known, stays)
-    told = secret_commands.known(known, target.wanted(known))
+    told = secret_commands.known(known, new_partitions.without(target.wanted(known), retired))
     left_out = "" if target.only else manifests.left_out(session, target.scope, target.entries)
     warnings = (*told.warnings, *([left_out] if left_out else ()))
     wanted, strict = default_grants.strict(known, told.wanted) if target.keep_strict else (told.wanted, ())
@@ -208,7 +215,23 @@ def survey(
     unsafe = saved_data.unsafe(session, made, there.entries, wanted, kept)
     made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible, *unsafe))
     if unsafe:
-        return Way(target, there, wanted, made, kept, (), (), (), (), warnings, stays, strict, fingerprint, unread=True)
+        return Way(
+            target,
+            there,
+            wanted,
+            made,
+            kept,
+            (),
+            (),
+            (),
+            (),
+            warnings,
+            stays,
+            retired,
+            strict,
+            fingerprint,
+            unread=True,
+        )
     goes = saved_data.going(session, made, there.entries, wanted)
     lost, empty = saved_data.inside_values(session, made, there.entries, wanted)
     empty = (*saved_data.comes_back_empty(session, made), *empty)
@@ -228,6 +251,7 @@ def survey(
         copies,
         warnings,
         stays,
+        retired,
         strict,
         fingerprint,
     )

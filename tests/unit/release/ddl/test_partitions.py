@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.partitions import fits
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.partitions import (
+    at_or_before,
+    ends,
+    fits,
+)
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.statement import printed
 
 ROWS = {
@@ -47,3 +51,40 @@ def test_which_rows_a_partition_is_for(key: str, bound: str) -> None:
 )
 def test_nobody_can_tell(key: str, bound: str) -> None:
     assert fits(key, bound) is None
+
+
+@pytest.mark.parametrize(
+    ("bound", "found"),
+    [
+        (
+            "FOR VALUES FROM ('2026-11-25 00:00:00+00') TO ('2026-11-26 00:00:00+00')",
+            ("'2026-11-25 00:00:00+00'", "'2026-11-26 00:00:00+00'"),
+        ),
+        ("FOR VALUES FROM (MINVALUE) TO (10)", ("MINVALUE", "10")),
+        ("FOR VALUES FROM (1, 2) TO (3, 4)", None),
+        ("FOR VALUES IN ('a')", None),
+        ("DEFAULT", None),
+    ],
+)  # fmt: skip
+def test_where_a_range_begins_and_ends(bound: str, found: tuple[str, str] | None) -> None:
+    assert ends(bound) == found
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "before"),
+    [
+        ("'2026-11-25'", "'2026-11-26'", True),
+        ("'2026-11-26'", "'2026-11-25'", False),
+        ("'2026-11-26 00:00:00+00'", "'2026-11-26 00:00:00+00'", True),
+        ("'2026-11-26 00:00:00+00'", "'2026-11-27 00:00:00+08'", False),
+        ("9", "10", True),
+        ("'9'", "'10'", True),
+        ("10", "9", False),
+        ("'a'", "'b'", False),
+        ("MINVALUE", "10", True),
+        ("10", "MINVALUE", False),
+        ("MAXVALUE", "10", False),
+    ],
+)
+def test_which_value_of_a_bound_comes_first(one: str, other: str, before: bool) -> None:
+    assert at_or_before(one, other) is before

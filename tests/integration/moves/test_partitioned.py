@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bronze with a partition for each day, which somebody makes ahead and drops after a while, also while a move works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from psycopg import sql
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.integration.modules import Result, call, connect, fingerprint, one, rows
+
+#: The oldest events, with the partition that each is in.
+OLDEST = """
+SELECT event_id::text, tableoid::regclass::text FROM scout.bronze_events
+WHERE ingested_at < (SELECT min(ingested_at) FROM scout.bronze_events) + interval '1 day' ORDER BY ingested_at
+"""
+EVENTS = "SELECT count(*) FROM scout.bronze_events WHERE event_id = ANY(%s::uuid[])"
+IN_DEFAULT = "SELECT count(*) FROM scout.bronze_events_default"
+
+
+def done(name: str, dsn: str, **options: Any) -> Result:
+    result = call(name, dsn, **options)
+    assert not result.get("failed"), result["msg"]
+    return result
+
+
+def drop(dsn: str, *partitions: str) -> None:
+    """As retention does."""
+    with connect(dsn) as session:
+        for name in partitions:
+            table = sql.Identifier(*name.split("."))
+            session.execute(sql.SQL("ALTER TABLE scout.bronze_events DETACH PARTITION {}").format(table))
+            session.execute(sql.SQL("DROP TABLE {}").format(table))
+
+
+def test_a_day_that_retention_took_is_no_damage(partitioned_db: str, subtests: pytest.Subtests) -> None:
+    dsn = partitioned_db
+    healthy = done("scout_health_info", dsn)
+    events = "SELECT count(*) FROM scout.bronze_events"
+    had = one(dsn, events)
+    with connect(dsn) as session:
+        session.execute("SELECT scout.maintain_partitions(p_keep_days => 1, p_ahead_days => 6)")
+    assert one(dsn, events) < had
+    with subtests.test("assess"):
+        after = done("scout_health_info", dsn)
+        assert (after["verdict"], after["failing"]) == (healthy["verdict"], healthy["failing"])
+        assert after["diagnoses"] == healthy["diagnoses"]
+    with subtests.test("drain"):
+        library.backlog(dsn, count=20, age_seconds=600)
+        library.poison_event(dsn)
+        drained = done("scout_drain", dsn)
+        assert len(drained["poison"]) == 1
+        assert one(dsn, "SELECT count(*) FROM scout.bronze_events_dlq") == 1
+    with subtests.test("redrive and undo"):
+        letter = one(dsn, "SELECT error_details #>> '{event,event_id}' FROM scout.bronze_events_dlq")
+        undone = done("scout_undo", dsn, run_id=drained["run_id"])
+        assert one(dsn, EVENTS, [letter]) == 1
+        done("scout_undo", dsn, run_id=undone["run_id"])
+        assert one(dsn, EVENTS, [letter]) == 0
+    with subtests.test("window"):
+        window = done("scout_window_recovery", dsn, last="2h", check=True)
+        assert not window["changed"]
+
+
+def test_an_undo_into_a_partition_that_was_dropped_meanwhile(partitioned_db: str, subtests: pytest.Subtests) -> None:
+    """With a default partition the events go there, and it is said, for the partition of that day cannot be made again; without one the
+    undo is refused before it changes anything."""
+    dsn = partitioned_db
+    found = rows(dsn, OLDEST)
+    ids, partitions = [row[0] for row in found], sorted({row[1] for row in found})
+    moved = done("scout_quarantine", dsn, event_ids=ids)
+    assert moved["moved"]["events"] == len(ids)
+    drop(dsn, *partitions)
+    with connect(dsn) as session:
+        session.execute("ALTER TABLE scout.bronze_events DETACH PARTITION scout.bronze_events_default")
+    with subtests.test("no default partition"):
+        before = fingerprint(dsn)
+        for check in (True, False):
+            refused = call("scout_undo", dsn, run_id=moved["run_id"], check=check)
+            assert refused["failed"]
+            assert "bronze_events has no partition for" in refused["msg"]
+            assert "CREATE TABLE" in refused["error"]["next_step"]
+            assert "PARTITION OF scout.bronze_events FOR VALUES FROM" in refused["error"]["next_step"]
+        kept = {name: value for name, value in before.items() if not name.startswith("scout_ops.")}
+        assert {name: value for name, value in fingerprint(dsn).items() if name in kept} == kept
+    with connect(dsn) as session:
+        session.execute("ALTER TABLE scout.bronze_events ATTACH PARTITION scout.bronze_events_default DEFAULT")
+    with subtests.test("into the default one"):
+        planned = done("scout_undo", dsn, run_id=moved["run_id"], check=True)
+        undone = done("scout_undo", dsn, run_id=moved["run_id"])
+        assert one(dsn, EVENTS, ids) == len(ids)
+        assert one(dsn, IN_DEFAULT) == len(ids)
+        for result in (planned, undone):
+            assert any("go to the default partition scout.bronze_events_default" in line for line in result["warnings"])
