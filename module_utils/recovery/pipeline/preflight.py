@@ -18,6 +18,7 @@ from ..core.text import count
 from ..ledger import bootstrap
 from ..ledger.actions import LOOKS, MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..ledger.trust import audit
+from ..postgres import archiving
 from ..postgres.driver import psycopg, sql
 from ..postgres.session import POOLED
 from ..scout import contract, cron_jobs, cron_runs, row_hazards
@@ -162,6 +163,9 @@ def check(call: Call, params: Params) -> PreflightResult:
     hindered = _hindered(call.session) if params["job_rights"] else []
     reserved = _reserved(call.session) if params["job_rights"] else []
     facts = call.session.facts
+    with call.session.read():
+        archived = archiving.read(call.session)
+    backed = archiving.in_short(archived) if params["job_rights"] else ""
     of_service = f" of {found.service}, it seems" if found.service else ""
     lacking = f"; {count(len(found.missing), 'privilege')} missing" if found.missing else ""
     return {
@@ -173,8 +177,15 @@ def check(call: Call, params: Params) -> PreflightResult:
         "service": found.service,
         "pooled": facts.pooled,
         "hindered": [obstacle.as_dict() for obstacle in hindered],
-        "warnings": [*found.warnings, *reserved, *_without_trail(call.session, params)],
-        "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{of_service}{lacking}",
+        "archived_seconds": archived["seconds"] if archived["archives"] else None,
+        "warnings": [
+            *found.warnings,
+            *(archiving.wrong(archived) if params["job_rights"] else []),
+            *reserved,
+            *_without_trail(call.session, params),
+        ],
+        "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{of_service}{lacking}"
+        + (f"; {backed}" if backed else ""),
     }
 
 

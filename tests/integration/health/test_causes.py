@@ -183,7 +183,7 @@ def test_a_run_of_ours_that_was_broken_off_comes_first(scout_db: str) -> None:
 
 def test_limits_of_the_server_are_one_line_in_words() -> None:
     calm = {"wal_bytes": 0.0, "slot": None, "sessions": 3.0, "room": 97.0, "xids": 1e6, "freeze": 2e8, "dead": 10.0, "live": 2e3,
-            "temp_bytes": 0.0}  # fmt: skip
+            "temp_bytes": 0.0, "unread": None}  # fmt: skip
     assert surroundings.near_limits(calm) == []
     near = {
         "wal_bytes": 3e10,
@@ -193,6 +193,8 @@ def test_limits_of_the_server_are_one_line_in_words() -> None:
         "dead": 2e6,
         "live": 1e6,
         "temp_bytes": 5e11,
+        "unread": "reader",
     }
-    assert len(surroundings.near_limits(calm | near)) == 5
+    assert len(surroundings.near_limits(calm | near)) == 6
+    assert "no subscriber reads logical replication slot reader" in surroundings.near_limits(calm | near)[1]
     assert "replication slot old keeps 28 GiB of WAL" in surroundings.near_limits(calm | near)[0]

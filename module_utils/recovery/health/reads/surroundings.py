@@ -30,6 +30,8 @@ SERVER = """
 SELECT (SELECT coalesce(max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)), 0)::float8
         FROM pg_catalog.pg_replication_slots WHERE restart_lsn IS NOT NULL) AS wal_bytes,
        (SELECT slot_name::text FROM pg_catalog.pg_replication_slots WHERE restart_lsn IS NOT NULL ORDER BY restart_lsn LIMIT 1) AS slot,
+       (SELECT string_agg(slot_name::text, ', ' ORDER BY slot_name) FROM pg_catalog.pg_replication_slots
+        WHERE slot_type = 'logical' AND NOT active AND NOT temporary AND database = current_database()) AS unread,
        (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend')::float8 AS sessions,
        current_setting('max_connections')::float8 - current_setting('superuser_reserved_connections')::float8 AS room,
        (SELECT pg_catalog.age(datfrozenxid)::float8 FROM pg_catalog.pg_database WHERE datname = current_database()) AS xids,
@@ -65,6 +67,11 @@ def near_limits(row: Row) -> list[str]:
     told: list[str] = []
     if row["wal_bytes"] > WAL_BYTES:
         told.append(f"replication slot {row['slot']} keeps {row['wal_bytes'] / GIB:,.0f} GiB of WAL")
+    if row["unread"]:
+        told.append(
+            f"no subscriber reads logical replication slot {row['unread']}: one that stopped may lack a column of a published table "
+            "(its own log says which)"
+        )
     if row["room"] > 0 and row["sessions"] >= SESSIONS * row["room"]:
         told.append(f"{row['sessions']:,.0f} of {row['room']:,.0f} connections are taken")
     if row["xids"] > XIDS * row["freeze"]:

@@ -14,7 +14,7 @@ import typing as t
 from ...core.errors import NotConverged
 from ...core.text import in_words
 from ...pipeline import blockers
-from ...postgres import lock_holders
+from ...postgres import archiving, lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...postgres.session import EXACTLY
@@ -25,6 +25,7 @@ from ..captures import document as captures_document
 from ..catalog import database_level, manifests, stability
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, scope_of
+from ..obstacles import subscribers
 from ..planner import default_grants, fill_statements, new_partitions, secret_commands, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
@@ -232,12 +233,16 @@ def survey(
             fingerprint,
             unread=True,
         )
+    warnings = (*warnings, *subscribers.told(session, made, known, wanted))
     goes = saved_data.going(session, made, there.entries, wanted)
     lost, empty = saved_data.inside_values(session, made, there.entries, wanted)
     empty = (*saved_data.comes_back_empty(session, made), *empty)
     if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
         says = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, says))
+    if goes.lost or lost or empty:
+        mark = f"before_rollback_to_{target.document.get('release') or 'capture'}"
+        warnings = (*warnings, f"what is lost here is in no undo: {archiving.offer(session, mark)}")
     copies = tuple(saved_data.copied(session, made))
     return Way(
         target,
