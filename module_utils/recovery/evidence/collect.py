@@ -18,6 +18,7 @@ from ..core.text import count
 from ..ledger import history
 from ..ledger.open_incident import ADHOC
 from ..moves.cleanup import rules, violations
+from ..postgres import plain
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
@@ -114,7 +115,8 @@ SELECT CASE WHEN made.line IS NOT NULL AND pg_catalog.octet_length(made.line) <=
             ELSE (SELECT pg_catalog.row_to_json(short)::text FROM (
                 SELECT pg_catalog.concat_ws(', ', {named}) || ': too large to be read' AS {left_out}, {short}) AS short) END
 FROM ({query}) AS found CROSS JOIN LATERAL (
-    SELECT CASE WHEN greatest({sizes}) <= {value_bytes} THEN pg_catalog.row_to_json(found)::text END OFFSET 0) AS made (line)
+    SELECT CASE WHEN greatest({sizes}) <= {value_bytes}
+                THEN pg_catalog.row_to_json({whole})::text END OFFSET 0) AS made (line)
 """
 
 SECTIONS: t.Final[dict[str, t.LiteralString]] = {
@@ -271,21 +273,20 @@ def streamed(session: Session, query: Query, **values: t.Any) -> Iterator[bytes]
 def bounded(session: Session, query: Query, **values: t.Any) -> Iterator[bytes]:
     """The same of rows that others write: no value is fetched that is too large to be, and its row begins with what was left out."""
     inner = query if isinstance(query, sql.Composable) else sql.SQL(query)
-    columns = session.connection.execute(
-        sql.SQL("SELECT * FROM ({}) AS found LIMIT 0").format(inner), values
-    ).description
-    names = [(sql.Literal(each.name), sql.Identifier(each.name)) for each in columns or ()]
-    size = [sql.SQL("coalesce(pg_catalog.pg_column_size(found.{}), 0)").format(name) for _, name in names]
+    found = plain.columns(session, sql.SQL("({})").format(inner), "found", **values)
+    names = [(plain.literal(name), plain.named(name), value) for name, value in found.items()]
+    size = [sql.SQL("coalesce(pg_catalog.pg_column_size(found.{}), 0)").format(name) for _, name, _ in names]
     row = sql.SQL(BOUNDED).format(
         query=inner,
         sizes=sql.SQL(", ").join(size),
         named=sql.SQL(", ").join(
             sql.SQL("CASE WHEN {} > {} THEN {} END").format(each, SHORT_BYTES, text)
-            for each, (text, _) in zip(size, names, strict=True)
+            for each, (text, _, _) in zip(size, names, strict=True)
         ),
+        whole=plain.row(found, "found"),
         short=sql.SQL(", ").join(
-            sql.SQL("CASE WHEN {} <= {} THEN found.{name} END AS {name}").format(each, SHORT_BYTES, name=name)
-            for each, (_, name) in zip(size, names, strict=True)
+            sql.SQL("CASE WHEN {} <= {} THEN {} END AS {}").format(each, SHORT_BYTES, value, name)
+            for each, (_, name, value) in zip(size, names, strict=True)
         ),
         left_out=sql.Identifier(redaction.LEFT_OUT),
         row_bytes=ROW_BYTES,
@@ -308,7 +309,7 @@ def _copied(session: Session, query: sql.Composed, values: dict[str, t.Any]) -> 
     # COPY takes no parameters from the protocol, so they are quoted into it here.
     with (
         psycopg.ClientCursor(session.connection) as cursor,
-        cursor.copy(query, values or None) as copy,
+        cursor.copy(query, values) as copy,
     ):
         for block in copy:
             *lines, rest = (rest + bytes(block)).split(b"\n")

@@ -9,9 +9,11 @@ import dataclasses
 import time
 import typing as t
 
+from ..core.errors import NotConverged
+from ..postgres import plain
 from ..postgres.driver import sql
 from ..postgres.read_budget import Budget
-from ..scout import contract
+from ..scout import contract, gold_views
 from ..scout.sessions import STUCK_AFTER_SECONDS
 from . import assessment
 from . import facts as health_facts
@@ -36,7 +38,7 @@ SELECT shown.total,
         FROM json_each(shown.record) WITH ORDINALITY AS e (key, value, nth)) AS cells
 FROM (
     SELECT record, count(*) OVER () AS total, row_number() OVER ({order}) AS place
-    FROM (SELECT row_to_json(q) AS record FROM {source} AS q) AS records
+    FROM (SELECT row_to_json({row}) AS record FROM {source} AS found) AS records
 ) AS shown
 WHERE shown.place <= %(rows)s ORDER BY shown.place
 """
@@ -226,8 +228,19 @@ def _statement(query: Query, hours: int, rows: int) -> Callable[[Session], list[
     order = [sql.SQL("record ->> {}").format(sql.Literal(query.gravest))] if query.gravest else []
     order += [sql.SQL("record ->> {} DESC NULLS LAST").format(sql.Literal(query.newest))] if query.newest else []
     by = sql.SQL("ORDER BY {}").format(sql.SQL(", ").join(order)) if order else sql.SQL("")
-    statement = sql.SQL(QUERY).format(order=by, source=source)
-    return lambda session: session.rows(statement, rows=rows, longest=LONGEST)
+
+    def ask(session: Session) -> list[Row]:
+        if whose := gold_views.code_of_others(session, query.full_name):
+            raise NotConverged(
+                f"refused to read {query.full_name}",
+                said=f"it would run {whose} with our rights",
+                next_step=f"read it, then its owner or a superuser drops it, or names another in {contract.OPTION}",
+            )
+        found = plain.columns(session, source, "found")
+        statement = sql.SQL(QUERY).format(order=by, source=source, row=plain.row(found, "found"))
+        return session.rows(statement, rows=rows, longest=LONGEST)
+
+    return ask
 
 
 def _extra(budget: Budget, found: health_facts.Facts, hours: int) -> list[assessment.Indicator]:

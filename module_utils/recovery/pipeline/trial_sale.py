@@ -19,7 +19,7 @@ import uuid
 from decimal import Decimal
 
 from ..core.errors import NotConverged
-from ..postgres import acting
+from ..postgres import acting, plain
 from ..postgres.driver import Jsonb, errors, psycopg, sql
 from ..scout import contract, event_queue
 from ..scout.judging import foreign_code
@@ -35,14 +35,19 @@ if t.TYPE_CHECKING:
 #: A store and products that are there, in case something refers to them; of a linked product the catalog knows.
 KNOWN = """
 WITH few AS MATERIALIZED (SELECT * FROM {transactions} ORDER BY transaction_id DESC LIMIT %(few)s),
-latest AS (SELECT store_id, to_jsonb(s) AS sale FROM few AS s ORDER BY processed_at DESC NULLS LAST LIMIT 1)
+latest AS (
+    SELECT store_id, (SELECT to_jsonb(plain) FROM (SELECT {place}) AS plain) AS sale
+    FROM few AS s ORDER BY processed_at DESC NULLS LAST LIMIT 1
+)
 SELECT (SELECT store_id FROM latest) AS store_id,
-       (SELECT jsonb_object_agg(key, value) FROM latest, jsonb_each_text(sale) WHERE key IN ('region', 'province', 'city')) AS place,
+       (SELECT jsonb_object_agg(key, value) FROM latest, jsonb_each_text(sale)) AS place,
        ARRAY(SELECT product_id FROM (
                  (SELECT product_id, 1 AS nth FROM {line_items} WHERE product_key IS NOT NULL LIMIT 50)
                  UNION ALL (SELECT product_id, 2 FROM {line_items} WHERE product_id <> '' LIMIT 50)) AS sold
              GROUP BY product_id ORDER BY min(nth), product_id LIMIT 2) AS products
 """
+#: What says where a sale was, as far as silver has it.
+PLACE: t.Final = ("region", "province", "city")
 #: By their key, which has an index wherever the ETL can write: sorted by time, silver would be read whole.
 FEW: t.Final = 200
 
@@ -261,12 +266,14 @@ class Trial:
     def _prepare(self) -> sql.Composed:
         """What the sale is made of, when it arrives, and the statement that sends it."""
         session, names = self.session, contract.names()
-        known = session.row(contract.compose(KNOWN), few=FEW)
+        columns = plain.columns(session, sql.Identifier(*names.transactions.split(".")), "s")
+        place = [sql.SQL("{} AS {}").format(columns[name], sql.Identifier(name)) for name in PLACE if name in columns]
+        known = session.row(contract.compose(KNOWN, place=sql.SQL(", ").join(place)), few=FEW)
         self.moment = session.row(contract.compose(WHEN), event_type=names.transaction_event)["moment"]
         products = [*known["products"], "SMOKE-1", "SMOKE-2"][:2]
-        place: dict[str, str | None] = known["place"] or {}
+        where: dict[str, str | None] = known["place"] or {}
         store = known["store_id"] or "SMOKE"
-        self.sale = dataclasses.replace(self.sale, store_id=store, products=tuple(products), place=place)
+        self.sale = dataclasses.replace(self.sale, store_id=store, products=tuple(products), place=where)
         more, values = event_queue.filled_by_senders(session)
         return contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")), more=more, values=values)
 

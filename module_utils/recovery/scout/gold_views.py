@@ -25,9 +25,8 @@ if t.TYPE_CHECKING:
 
     from ..postgres.session import Row, Session
 
-#: The materialized views of the schema, with all they read, directly or through other views. CONCURRENTLY needs a valid
-#: unique index on plain columns without WHERE. Before PostgreSQL 17 only an owner may refresh.
-VIEWS: t.Final[t.LiteralString] = f"""
+#: What views read, directly or through other views, and whose code each runs where it is read.
+READ: t.Final[t.LiteralString] = """
 WITH RECURSIVE direct AS (
     SELECT DISTINCT r.ev_class AS reader, d.refobjid AS read
     FROM pg_catalog.pg_rewrite AS r
@@ -37,7 +36,7 @@ WITH RECURSIVE direct AS (
     SELECT reader, read FROM direct
     UNION SELECT deep.reader, direct.read FROM deep JOIN direct ON direct.reader = deep.read
 ), run AS (
-    SELECT c.oid AS reader, c.oid AS relation FROM pg_catalog.pg_class AS c WHERE c.relkind = 'm'
+    SELECT c.oid AS reader, c.oid AS relation FROM pg_catalog.pg_class AS c WHERE {which}
     UNION ALL
     SELECT deep.reader, deep.read FROM deep JOIN pg_catalog.pg_class AS v ON v.oid = deep.read AND v.relkind = 'v'
 ), used AS (
@@ -47,7 +46,7 @@ WITH RECURSIVE direct AS (
 ), typed AS (
     SELECT u.reader, u.refobjid AS type FROM used AS u WHERE u.refclassid = 'pg_catalog.pg_type'::regclass
     UNION
-    SELECT y.reader, {foreign_code.INSIDE}
+    SELECT y.reader, {inside}
 ), called AS (
     SELECT u.reader, CASE u.refclassid WHEN 'pg_catalog.pg_proc'::regclass THEN u.refobjid ELSE o.oprcode END AS function
     FROM used AS u LEFT JOIN pg_catalog.pg_operator AS o
@@ -67,7 +66,15 @@ WITH RECURSIVE direct AS (
     UNION ALL
     SELECT k.relowner FROM pg_catalog.pg_class AS k JOIN pg_catalog.pg_namespace AS m ON m.oid = k.relnamespace
     WHERE m.nspname || '.' || k.relname = ANY(%(tables)s)
-)
+)"""
+FOREIGN: t.Final[t.LiteralString] = """
+(SELECT code.name || ' of ' || pg_catalog.pg_get_userbyid(code.owner) FROM code
+ WHERE code.reader = c.oid AND code.owner NOT IN (SELECT oid FROM trusted) ORDER BY 1 LIMIT 1)"""
+
+#: The materialized views of the schema, with all they read. CONCURRENTLY needs a valid unique index on plain columns without WHERE.
+#: Before PostgreSQL 17 only an owner may refresh.
+VIEWS: t.Final[t.LiteralString] = f"""
+{READ.format(which="c.relkind = 'm'", inside=foreign_code.INSIDE)}
 SELECT c.oid, c.relname::text AS name, c.relispopulated AS populated, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
        CASE WHEN current_setting('server_version_num')::int >= 170000
             THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
@@ -82,12 +89,20 @@ SELECT c.oid, c.relname::text AS name, c.relispopulated AS populated, pg_catalog
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                AND a.atttypid = 'timestamptz'::regtype ORDER BY a.attnum) AS times,
        ARRAY(SELECT deep.read FROM deep WHERE deep.reader = c.oid) AS needs,
-       coalesce((SELECT code.name || ' of ' || pg_catalog.pg_get_userbyid(code.owner) FROM code
-                 WHERE code.reader = c.oid AND code.owner NOT IN (SELECT oid FROM trusted) ORDER BY 1 LIMIT 1), '') AS foreign_code
+       coalesce({FOREIGN}, '') AS foreign_code
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'm' AND n.nspname = %(schema)s
 ORDER BY c.relname
+"""  # noqa: S608  # made of literals alone
+
+#: The same of one view, or of the functions of a name, whatever they are called with.
+ONE: t.Final[t.LiteralString] = f"""
+{READ.format(which="c.oid = to_regclass(%(name)s)", inside=foreign_code.INSIDE)}
+SELECT coalesce((SELECT {FOREIGN} FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass(%(name)s)), (
+    SELECT p.oid::regprocedure::text || ' of ' || pg_catalog.pg_get_userbyid(p.proowner)
+    FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE n.nspname || '.' || p.proname = %(name)s AND p.proowner NOT IN (SELECT oid FROM trusted) ORDER BY 1 LIMIT 1), '') AS of_others
 """  # noqa: S608  # made of literals alone
 
 #: When silver last changed, by every clock it has; ETL runs leave a line in the ledger even where silver has none. A clock
@@ -197,8 +212,18 @@ def expressions(definition: str) -> list[tuple[str, str]]:
 def views(session: Session) -> list[View]:
     """Scout's materialized views in the order in which they can be refreshed."""
     names = contract.names()
-    tables = [names.bronze, names.etl_ledger, names.transactions, names.line_items]
-    return in_order(_view(row) for row in session.rows(VIEWS, schema=names.schema, tables=tables))
+    return in_order(_view(row) for row in session.rows(VIEWS, schema=names.schema, tables=_of_the_pipeline()))
+
+
+def _of_the_pipeline() -> list[str]:
+    names = contract.names()
+    return [names.bronze, names.etl_ledger, names.transactions, names.line_items]
+
+
+def code_of_others(session: Session, name: str) -> str:
+    """Whose code a view, or a function, of this name would run with our rights, `scout.f() of mallory`, where it is neither a
+    superuser's, nor ours, nor that of an owner of the pipeline's tables; empty where none. Inside a transaction."""
+    return session.row(ONE, name=name, tables=_of_the_pipeline())["of_others"]
 
 
 def _view(row: Row) -> View:

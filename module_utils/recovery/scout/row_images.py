@@ -14,6 +14,7 @@ import typing as t
 
 from ..core.errors import NotConverged
 from ..postgres.driver import sql
+from ..postgres.plain import literal, named
 from ..postgres.session import EXACTLY
 from . import contract
 from .judging import foreign_code
@@ -111,16 +112,6 @@ class Tables:
     transactions: Table
     lines: Table
     dead_letters: Table
-
-
-def named(*parts: str) -> sql.SQL:
-    """A quoted name for a query with placeholders: a per cent sign in it is not the beginning of one."""
-    return sql.SQL(t.cast("t.LiteralString", sql.Identifier(*parts).as_string().replace("%", "%%")))
-
-
-def literal(text: str) -> sql.SQL:
-    """The same for a text."""
-    return sql.SQL(t.cast("t.LiteralString", sql.Literal(text).as_string().replace("%", "%%")))
 
 
 def read(session: Session) -> Tables:

@@ -23,9 +23,12 @@ if t.TYPE_CHECKING:
 
     from ...postgres.session import Session
 
-#: What a domain is made of, and what an array holds, of the types in `typed`: the next step of that recursion.
-INSIDE = """CASE b.typtype WHEN 'd' THEN b.typbasetype ELSE b.typelem END FROM typed AS y
-    JOIN pg_catalog.pg_type AS b ON b.oid = y.type AND (b.typtype = 'd' OR b.typcategory = 'A')"""
+#: What a domain is made of, what an array holds, and what a row has, of the types in `typed`: the next step of that recursion.
+INSIDE = """part.type FROM typed AS y JOIN pg_catalog.pg_type AS b ON b.oid = y.type CROSS JOIN LATERAL (
+        SELECT CASE b.typtype WHEN 'd' THEN b.typbasetype ELSE b.typelem END AS type WHERE b.typtype = 'd' OR b.typcategory = 'A'
+        UNION ALL
+        SELECT a.atttypid FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = b.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+    ) AS part"""
 
 #: Whether a statement of ours could use the cast `k`: it makes texts and JSON of the types in `typed`, and these of texts, and one
 #: of them of another. Whoever makes a type has one that nothing else has to do with, also in pg_temp.
