@@ -69,11 +69,17 @@ def _said(text: str) -> dict[str, t.Any]:
 
 
 def problems(
-    entries: Sequence[Entry], end: Row, runs: Sequence[Row], recorded: Sequence[Recorded], heads: Sequence[Head]
+    entries: Sequence[Entry],
+    end: Row,
+    runs: Sequence[Row],
+    noted: Sequence[Row],
+    recorded: Sequence[Recorded],
+    heads: Sequence[Head],
 ) -> list[Problem]:
     """All that disagrees, the first entry first: the chain within itself, with the row of its end, with heads that went out, with
-    the runs of the ledger, and with the evidence that the ledger knows of."""
-    found = [*_chain(entries, end), *_heads(entries, heads), *_runs(entries, runs), *_evidence(entries, recorded)]
+    the runs of the ledger, with the records of its incidents, and with the evidence that the ledger knows of."""
+    found = [*_chain(entries, end), *_heads(entries, heads), *_runs(entries, runs), *_incidents(entries, noted)]
+    found += _evidence(entries, recorded)
     # What the trail does not have comes after all that it has.
     return sorted(found, key=lambda one: (one.number == 0, one.number))
 
@@ -107,7 +113,7 @@ def _heads(entries: Sequence[Entry], heads: Sequence[Head]) -> Iterator[Problem]
 def _runs(entries: Sequence[Entry], runs: Sequence[Row]) -> Iterator[Problem]:
     of_run: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.said.get("kind") == "evidence":
+        if entry.said.get("kind") in ("evidence", "incident"):
             continue
         run_id = entry.said.get("run_id")
         if entry.said.get("kind") not in ("begun", "ended") or not isinstance(run_id, str):
@@ -162,6 +168,37 @@ def _row(said: Sequence[Entry], row: Row) -> Iterator[Problem]:
             last.number,
             f"{_of(last, row['run_id'])} was {by}; the ledger has another row: {row['status']}, by {printable(row['actor'], 80)}",
         )
+
+
+def _incidents(entries: Sequence[Entry], noted: Sequence[Row]) -> Iterator[Problem]:
+    """Whether the records of incidents say what the trail does. Those from before the first that the trail has are not known to it."""
+    rows, known = {row["entry"]: row for row in noted}, dict[int, tuple[Entry, str]]()
+    for entry in entries:
+        number, _, of_incident = str(entry.said.get("outcome")).partition(" ")
+        if entry.said.get("kind") != "incident":
+            continue
+        if not number.isdecimal() or int(number) in known:
+            yield Problem(
+                entry.number, f"{entry.is_about('')} is of no entry of an incident: nothing of the toolkit wrote it"
+            )
+            continue
+        known[int(number)] = entry, of_incident
+    for number, (entry, of_incident) in known.items():
+        row = rows.get(number)
+        what = (printable(str(entry.said.get("action")), 20), printable(str(entry.said.get("incident")), 64))
+        name = entry.is_about(" of ".join(what))
+        if row is None:
+            yield Problem(entry.number, f"{name} is gone from the ledger")
+        elif entry.said.get("digest") != row["digest"]:
+            yield Problem(
+                entry.number, f"{name} is another one in the ledger: {row['kind']}, by {printable(row['actor'], 80)}"
+            )
+        elif row["last"] and of_incident != row["of_incident"]:
+            yield Problem(entry.number, f"{name} was written when the ledger had another row of its incident")
+    for row in noted:
+        if known and row["entry"] > min(known) and row["entry"] not in known:
+            of = f"{printable(row['incident'], 64)}, {row['kind']} by {printable(row['actor'], 80)},"
+            yield Problem(0, f"entry {row['entry']} of {of} is in the ledger, and not in the trail")
 
 
 def evidence_of(entries: Sequence[Entry]) -> dict[Recorded, int]:

@@ -323,10 +323,12 @@ def audited(call: Call, params: Params) -> AuditResult:
             )
         ownership.require(session)
         rows, end = trail.entries(session)
-        runs = trail.runs_of_ledger(session) if bootstrap.readable(session) else []
+        readable = bootstrap.readable(session)
+        runs = trail.runs_of_ledger(session) if readable else []
+        noted = trail.entries_of_incidents(session) if readable else []
     entries, recorded = audit.as_entries(rows), kept_evidence.read(session)
     report, heads = _evidence_of(call, params, entries)
-    wrong = audit.problems(entries, end, runs, recorded, [*given, *heads])
+    wrong = audit.problems(entries, end, runs, noted, recorded, [*given, *heads])
     wrong += [audit.Problem(0, str(problem)) for problem in report.problems] if report else []
     found: _Audited = {
         "changed": False,

@@ -77,7 +77,7 @@ WHERE incident = %(incident)s
 
 INSERT_ENTRY = """
 INSERT INTO scout_ops.incident_entries (incident, actor, kind, text, details)
-VALUES (%(incident)s, %(actor)s, %(kind)s, %(text)s, %(details)s)
+VALUES (%(incident)s, %(actor)s, %(kind)s, %(text)s, %(details)s) RETURNING entry
 """
 
 #: A playbook's run is named by its own id or by that of the lease its runs have in common.
@@ -158,7 +158,7 @@ def lock(session: Session, incident: str) -> None:
 
 
 def apply(ledger: Ledger, todo: Todo) -> None:
-    """Writes what was planned; inside the caller's transaction."""
+    """Writes what was planned; last in the caller's transaction."""
     session, actor = ledger.session, ledger.controller.actor
     values = {"incident": todo.incident, "actor": actor}
     if todo.opens:
@@ -169,8 +169,13 @@ def apply(ledger: Ledger, todo: Todo) -> None:
     if todo.adopts:
         for statement in (ADOPT_RUNS, ADOPT_PAUSES):
             session.execute(statement, incident=todo.incident, ids=list(todo.adopts))
-    for entry in todo.entries:
-        session.execute(INSERT_ENTRY, **values, kind=entry.kind, text=entry.text, details=Jsonb(dict(entry.details)))
+    written = [
+        session.row(INSERT_ENTRY, **values, kind=entry.kind, text=entry.text, details=Jsonb(dict(entry.details)))[
+            "entry"
+        ]
+        for entry in todo.entries
+    ]
+    audit.append_incident(session, written)
 
 
 def _only(line: Row, *names: str) -> Row:
@@ -205,7 +210,7 @@ def refuse_lease_held(ledger: Ledger, *, token: int | None, takeover: bool) -> N
 
 
 def write(ledger: Ledger, todo: Todo) -> None:
-    """Writes what was planned. Raises NotConverged where another incident was opened at the same moment."""
+    """Writes what was planned, last in the transaction. Raises NotConverged where another incident was opened at the same moment."""
     session = ledger.session
     with attempting(f"could not write to the record of {todo.incident}", on=session.where):
         try:

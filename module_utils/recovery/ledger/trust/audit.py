@@ -58,6 +58,16 @@ pg_catalog.encode(sha256(convert_to(jsonb_build_array(
     CASE WHEN r.finished_at IS NOT NULL THEN r.effects - 'abandoned' END, r.error, r.undoes, r.backend_role)::text, 'UTF8')), 'hex')
 """
 
+#: The digests of an entry of an incident's record, and of the incident's own row.
+OF_ENTRY: t.Final = """
+pg_catalog.encode(sha256(convert_to(jsonb_build_array(e.entry, e.incident, e.at, e.actor, e.kind, e.text, e.details)::text, 'UTF8')), 'hex')
+"""
+OF_INCIDENT: t.Final = """
+pg_catalog.encode(sha256(convert_to(jsonb_build_array(
+    i.incident, i.title, i.severity, i.opened_at, i.opened_by, i.closed_at, i.closed_by, i.root_cause, i.next_update_at
+)::text, 'UTF8')), 'hex')
+"""
+
 APPEND: t.Final = """
 DO LANGUAGE plpgsql $scout_recovery$
 BEGIN
@@ -71,6 +81,12 @@ PERFORM scout_audit.append(CASE WHEN r.finished_at IS NULL THEN 'begun' ELSE 'en
                            r.status, {digest})
 FROM scout_ops.runs AS r WHERE r.run_id = ANY ({ids}::uuid[])
 """
+#: Of an entry its number and its incident's digest are what it came to.
+INCIDENT: t.Final = """
+PERFORM scout_audit.append('incident', NULL, e.kind, e.incident, e.actor, e.entry || ' ' || {of_incident}, {of_entry})
+FROM (SELECT * FROM scout_ops.incident_entries AS e WHERE e.entry = ANY ({entries}::bigint[]) ORDER BY e.entry) AS e
+JOIN scout_ops.incidents AS i USING (incident)
+"""
 EVIDENCE: t.Final = (
     "PERFORM scout_audit.append('evidence', NULL, 'evidence', {incident}, {actor}, {outcome}, {manifest_sha256})"
 )
@@ -80,6 +96,11 @@ SELECT {whole} AS whole, EXISTS (SELECT FROM pg_catalog.pg_namespace AS n WHERE 
 """
 HEAD = "SELECT number, pg_catalog.encode(hash, 'hex') AS hash FROM scout_audit.head"
 ENTRIES = "SELECT number, entry::text AS entry, pg_catalog.encode(hash, 'hex') AS hash FROM scout_audit.entries ORDER BY number"
+LEDGERS_ENTRIES = """
+SELECT e.entry, e.incident, e.kind, e.actor, {of_entry} AS digest, {of_incident} AS of_incident,
+       e.entry = max(e.entry) OVER (PARTITION BY e.incident) AS last
+FROM scout_ops.incident_entries AS e LEFT JOIN scout_ops.incidents AS i USING (incident) ORDER BY e.entry
+"""
 LEDGERS_RUNS = """
 SELECT r.run_id::text AS run_id, r.action, r.incident, r.actor, r.status, r.started_at, {digest} AS digest
 FROM scout_ops.runs AS r ORDER BY r.started_at, r.run_id
@@ -109,6 +130,15 @@ def append_evidence(session: Session, incident: str, actor: str, where: str, man
     session.execute(sql.SQL(APPEND).format(whole=_whole(), append=kept))
 
 
+def append_incident(session: Session, entries: Sequence[int]) -> None:
+    """Adds that these entries were written into the record of an incident; last in the transaction that wrote them. Nothing where there
+    is no trail."""
+    written = sql.SQL(INCIDENT).format(
+        of_incident=sql.SQL(OF_INCIDENT), of_entry=sql.SQL(OF_ENTRY), entries=sql.Literal(list(entries))
+    )
+    session.execute(sql.SQL(APPEND).format(whole=_whole(), append=written))
+
+
 def lacking(session: Session) -> str:
     """Why there is no trail to add to, in words; empty where there is one. Inside the caller's transaction."""
     state = session.row(sql.SQL(STATE).format(whole=_whole()))
@@ -136,3 +166,9 @@ def entries(session: Session) -> tuple[list[Row], Row]:
 def runs_of_ledger(session: Session) -> list[Row]:
     """All runs of the ledger, each with the digest of its row as it is now; inside the caller's transaction."""
     return session.rows(sql.SQL(LEDGERS_RUNS).format(digest=sql.SQL(OF_RUN)))
+
+
+def entries_of_incidents(session: Session) -> list[Row]:
+    """All entries of the records of incidents, each with its digest as it is now, that of its incident, and whether it is the last of it;
+    inside the caller's transaction."""
+    return session.rows(sql.SQL(LEDGERS_ENTRIES).format(of_entry=sql.SQL(OF_ENTRY), of_incident=sql.SQL(OF_INCIDENT)))
