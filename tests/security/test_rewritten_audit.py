@@ -187,11 +187,12 @@ def test_what_he_rewrites_in_the_ledger_is_told(operator: str, scout_db: str, su
 
 def test_what_he_rewrites_in_the_record_of_an_incident_is_told(operator: str, scout_db: str, subtests: Any) -> None:
     """Who opened, noted and closed it is in the trail: the record itself is his."""
-    for state, given in (
+    steps: tuple[tuple[str, dict[str, Any]], ...] = (
         ("opened", {"title": "late", "severity": "high"}),
         ("noted", {"text": "bob turned the till off"}),
         ("closed", {"root_cause": "a cable", "force": True}),
-    ):
+    )
+    for state, given in steps:
         assert call("scout_incident", operator, state=state, incident="INC-7", **given)["changed"]
     said = rows(scout_db, "SELECT entry ->> 'action', entry ->> 'login', entry ->> 'incident' FROM scout_audit.entries "
                           "WHERE entry ->> 'kind' = 'incident' ORDER BY number")  # fmt: skip

@@ -62,15 +62,15 @@ class Middle:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 context.load_cert_chain(self.certificate, self.certificate.with_suffix(".key"))
                 client = context.wrap_socket(client, server_side=True)
-            there = threading.Thread(target=_copy, args=[client, server], daemon=True)
+            there = threading.Thread(target=carry, args=[client, server], daemon=True)
             there.start()
-            _copy(server, client)
+            carry(server, client)
             there.join()
         server.close()
         client.close()
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def carry(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             target.sendall(data)

@@ -40,10 +40,11 @@ SELECT action, status, extract(epoch FROM clock_timestamp() - started_at)::float
 FROM scout_ops.runs WHERE run_id = %(run_id)s OR parent_run_id = %(run_id)s ORDER BY started_at DESC LIMIT 1
 """
 
+#: Tokens of different databases are different numbers, so that whoever is led to another one in between holds no lease there.
 TAKE_LEASE = """
 INSERT INTO scout_ops.leases AS held
        (name, token, run_id, incident, owner, host_key, pid, process_started, acquired_at, ttl_seconds, expires_at)
-VALUES (%(name)s, 1, %(run_id)s, %(incident)s, %(owner)s, %(host_key)s, %(pid)s, %(process_started)s,
+VALUES (%(name)s, 1 + floor(random() * 1e12)::bigint, %(run_id)s, %(incident)s, %(owner)s, %(host_key)s, %(pid)s, %(process_started)s,
         clock_timestamp(), %(seconds)s, clock_timestamp() + make_interval(secs => %(seconds)s))
 ON CONFLICT (name) DO UPDATE
 SET token = held.token + 1, run_id = excluded.run_id, incident = excluded.incident, owner = excluded.owner,

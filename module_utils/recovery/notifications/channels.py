@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import re
 import typing as t
@@ -121,6 +122,10 @@ def secrets(raw: t.Any) -> set[str]:
         elif value:
             found.add(str(value))
     found |= _parts(str(given.get("url") or ""))
+    if password := str(given.get("password") or ""):
+        # As SMTP sends it, and a server may quote it.
+        plain = f"\0{given.get('user', '')}\0{password}"
+        found |= {base64.b64encode(form.encode()).decode() for form in (password, plain)}
     spellings = {s for v in found for s in (v, urllib.parse.quote(v, safe=""), urllib.parse.unquote(v))}
     return {value for value in spellings if len(value) > 2 and value != PAGERDUTY}
 
@@ -218,6 +223,11 @@ def _read_email(given: dict[str, t.Any]) -> dict[str, t.Any]:
         raise BadInput(f"security {security[:40]!r} is not known", next_step=f"give one of {', '.join(PORTS)}")
     if bool(given.get("user")) != bool(given.get("password")):
         raise BadInput("user and password go together", next_step="give both or none")
+    if given.get("password") and security == "none" and not is_loopback(str(given["host"])):
+        raise BadInput(
+            "its password would travel in clear",
+            next_step="give security: starttls or tls, or leave out user and password",
+        )
     to = texts("to", given["to"])
     for address in (str(given["from"]), *to):
         if not re.fullmatch(r"[^@\s,;:<>\"()\x00-\x1f]+@[\w.-]+", address):

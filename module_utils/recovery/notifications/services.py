@@ -101,7 +101,7 @@ def _unmailed(address: str, lines: list[str]) -> Undelivered:
     code = SMTP_ANSWER.search(said)
     why = f"{code[1]} {code[3]}" if code else said
     final = bool(code and code[1].startswith("5")) or "not supported" in said or "certificate verify failed" in said
-    return Undelivered(f"{address}: {' '.join(why.split())[:200] or 'not sent'}", again=not final)
+    return Undelivered(f"{address}: {' '.join(printable(why).split())[:200] or 'not sent'}", again=not final)
 
 
 def notify(channel: Channel, notice: Notice, seconds: float) -> None:

@@ -23,6 +23,18 @@ WHERE c.contype = 'f' AND c.confdeltype IN ('c', 'n', 'd')
   AND c.conrelid <> %(lines)s::regclass AND c.conparentid = 0
 """
 
+#: Triggers of PostgreSQL's own modules that take along what no image has: large objects, and rows of the tables that their arguments
+#: name. Their functions are a superuser's, and whoever has TRIGGER may use them.
+TAKING_ALONG = """
+SELECT format('trigger %%I on %%s', g.tgname, g.tgrelid::regclass) AS what,
+       format('ALTER TABLE %%s DISABLE TRIGGER %%I', g.tgrelid::regclass, g.tgname) AS fix
+FROM pg_catalog.pg_trigger AS g JOIN pg_catalog.pg_proc AS p ON p.oid = g.tgfoid
+WHERE g.tgrelid = ANY(%(emptied)s::regclass[]) AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+  AND (p.prosrc = 'lo_manage' OR p.prosrc = 'check_foreign_key'
+       AND (position('cascade'::bytea IN g.tgargs) > 0 OR position('setnull'::bytea IN g.tgargs) > 0))
+ORDER BY 1
+"""
+
 #: Triggers of users that are not disabled; by name, for a table may be gone.
 TRIGGERS = """
 SELECT n.nspname || '.' || c.relname AS relation, g.tgname::text AS name, fn.nspname || '.' || p.proname AS function,
@@ -94,6 +106,19 @@ def refuse_cascades(session: Session) -> None:
             on=session.where,
             said=f"deleting would cascade into tables whose rows are not saved first: {what}",
             next_step="make these foreign keys NO ACTION, or move those rows first",
+        )
+    refuse_taking_along(session)
+
+
+def refuse_taking_along(session: Session) -> None:
+    """Raises where a trigger of PostgreSQL's own modules would take along, with a row that leaves, what no image has; inside a
+    transaction that holds the tables against new triggers, or in one that only looks."""
+    if found := session.rows(TAKING_ALONG, emptied=[*contract.names().required_tables]):
+        raise NotConverged(
+            "refused to move anything",
+            on=session.where,
+            said=f"large objects or rows that are not saved first would go along: {', '.join(row['what'] for row in found)}",
+            next_step=f"the tables' owner runs {'; '.join(row['fix'] for row in found)}, then run the same command again",
         )
 
 

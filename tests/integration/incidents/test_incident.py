@@ -404,7 +404,7 @@ def test_the_story_of_real_runs_in_two_zones(scout_db: str) -> None:
 
 def test_opening_and_closing_need_the_lease_and_telling_does_not(scout_db: str) -> None:
     held = executed("scout_lease", scout_db)
-    assert held["token"] == 1, "by a process that cannot be looked up, so it counts as alive"
+    assert held["token"], "by a process that cannot be looked up, so it counts as alive"
     for check in (False, True):
         assert "has been working on incident" in call(MODULE, scout_db, check=check, **GOLD)["msg"]
     assert opened(scout_db, incident="INC-1", lease_token=held["token"])["changed"]

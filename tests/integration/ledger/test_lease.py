@@ -42,6 +42,8 @@ WHERE c.relnamespace = 'scout_ops'::regnamespace AND c.relkind = 'r'
   AND (obj_description(c.oid) IS NULL OR col_description(c.oid, a.attnum) IS NULL)
 """
 
+TOKEN = "SELECT token FROM scout_ops.leases"
+
 
 def lease(dsn: str, **options: Any) -> Result:
     """The lease, held or released."""
@@ -94,8 +96,9 @@ def test_a_dead_holder_does_not_count(scout_db: str, colleague: Any) -> None:
     colleague.take(scout_db)
     colleague.die()
     assert lease(scout_db, check=True)["summary"] == "the lease is free"
+    before = one(scout_db, TOKEN)
     held = lease(scout_db)
-    assert held["token"] == 2
+    assert held["token"] == before + 1
     assert "its process is gone" in held["warnings"][0]
     assert "bob@" in held["warnings"][0]
 
@@ -134,7 +137,7 @@ def test_a_lease_expires(scout_db: str, colleague: Any) -> None:
     assert lease(scout_db).get("failed")
     with connect(scout_db) as connection:
         connection.execute("UPDATE scout_ops.leases SET expires_at = now()")
-    assert lease(scout_db)["token"] == 2
+    assert lease(scout_db)["token"] == one(scout_db, TOKEN)
 
 
 def test_only_its_holder_releases_it(scout_db: str, colleague: Any) -> None:
@@ -187,7 +190,7 @@ def test_tasks_work_under_the_lease_of_their_playbook(scout_db: str) -> None:
 
 def test_a_task_without_a_token_holds_it_for_itself(scout_db: str) -> None:
     assert call("scout_ingestion", scout_db, state="paused")["changed"]
-    assert rows(scout_db, LEASE) == [(None, 1)]
+    assert rows(scout_db, LEASE) == [(None, one(scout_db, TOKEN))]
 
 
 def test_after_a_takeover_the_first_can_write_no_more(scout_db: str, colleague: Any) -> None:
@@ -294,8 +297,8 @@ def test_the_ledger_of_one_operator_is_opened_to_another_by_membership(scout_db:
         assert grant, refused
         with connect(scout_db) as connection:
             connection.execute(grant[0].encode())
-        assert lease(second, ledger="required")["token"] == 2
-        assert call("scout_ingestion", second, state="paused", lease_token=2, ledger="required")["changed"]
+        assert lease(second, ledger="required")["token"] == token + 1
+        assert call("scout_ingestion", second, state="paused", lease_token=token + 1, ledger="required")["changed"]
 
 
 def test_a_ledger_that_may_not_be_read_is_not_taken_for_an_empty_one(scout_db: str) -> None:
@@ -324,10 +327,10 @@ def test_check_mode_takes_nothing(scout_db: str) -> None:
 
 
 def test_executed_and_by_the_command(scout_db: str) -> None:
-    held = executed("scout_lease", scout_db)
-    assert held["token"] == 1
+    token = executed("scout_lease", scout_db)["token"]
+    assert token == one(scout_db, TOKEN)
     assert executed("scout_lease", scout_db)["failed"], "whoever holds it cannot be looked up, so counts as alive"
-    assert executed("scout_lease", scout_db, state="released", lease_token=1)["summary"] == "lease released"
-    assert ad_hoc("scout_lease", dsn=scout_db)[0]["token"] == 2
+    assert executed("scout_lease", scout_db, state="released", lease_token=token)["summary"] == "lease released"
+    assert ad_hoc("scout_lease", dsn=scout_db)[0]["token"] == token + 1
     taken = ad_hoc("scout_lease", dsn=scout_db)[0]
-    assert taken["token"] == 3, "the controller of the one before is gone"
+    assert taken["token"] == token + 2, "the controller of the one before is gone"

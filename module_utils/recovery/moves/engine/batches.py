@@ -17,7 +17,7 @@ from ...pipeline import blockers
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate, words_of
-from ...scout import contract
+from ...scout import contract, row_hazards
 from ...scout.judging import foreign_code
 from .sizes import Sizes
 from .throttle import WAITING, Standbys
@@ -147,6 +147,7 @@ class Batches:
             try:
                 with self.progress.unbroken(), self.session.move(closed=self.closed, written=self.written):
                     foreign_code.refuse(self.session)
+                    row_hazards.refuse_taking_along(self.session)
                     # What it waited for others says nothing about its size.
                     began = time.monotonic()
                     span = self.path.span(self.session, self.cursor, rows)

@@ -18,7 +18,7 @@ from ...pipeline import blockers, pause_resume
 from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
-from ...scout import contract
+from ...scout import contract, row_hazards
 from ...scout.judging import foreign_code
 from . import plan_file
 from .batches import LOCK_PATIENCE, Options
@@ -272,10 +272,11 @@ class MoveJob:
         }
 
     def require_leave(self) -> None:
-        """Raises PauseHeld in a pause of somebody else, and what `foreign_code.refuse` raises."""
+        """Raises PauseHeld in a pause of somebody else, and what the looks at code of others and at what would go along raise."""
         ask_first(self.call, self.params)
         with self.call.session.read():
             foreign_code.refuse(self.call.session)
+            row_hazards.refuse_taking_along(self.call.session)
 
     def nothing(self, why: str) -> MoveResult:
         """The result of a run that finds its work done."""

@@ -50,6 +50,15 @@ SELECT pg_catalog.format('%%s is a member of %%s', m.member::regrole, CASE WHEN 
 FROM me JOIN pg_catalog.pg_auth_members AS m ON m.member = me.oid JOIN pg_catalog.pg_roles AS r ON r.oid = m.roleid
 WHERE r.rolsuper
    OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data')
+UNION
+SELECT pg_catalog.format('%%I has a user mapping for server %%I, by which it would read foreign tables', u.usename, u.srvname),
+       pg_catalog.format('DROP USER MAPPING FOR %%I SERVER %%I', u.usename, u.srvname)
+FROM pg_catalog.pg_user_mappings AS u WHERE u.usename = current_user
+UNION
+SELECT pg_catalog.format('%%s may call %%s', me.oid::regrole, p.oid::regprocedure),
+       pg_catalog.format('REVOKE EXECUTE ON FUNCTION %%s FROM %%s', p.oid::regprocedure, me.oid::regrole)
+FROM me CROSS JOIN pg_catalog.pg_proc AS p CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) AS a
+WHERE p.proname IN ('lo_import', 'lo_export', 'dblink_connect_u') AND a.grantee = me.oid AND p.proowner <> me.oid
 ORDER BY 1
 """
 

@@ -1,0 +1,153 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attack: what stands between operator and database leads sessions to another database, or lies about the server. It has the
+operator's session, and so what the operator may; it is not to have a colleague's lease, or anything of the operator's machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.e2e.in_process import Quick
+from tests.integration.modules import call, fingerprint, rows
+from tests.security.test_unverified_server import carry
+
+#: What a server says of itself before its first answer, and may say again.
+LIES = {
+    "server_version": "9.1\x1b[2J{{ lookup('pipe', 'touch pwned') }}",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "off",
+    "is_superuser": "off",
+    "in_hot_standby": "off",
+    "session_authorization": "../../etc",
+    "DateStyle": "German, DMY",
+    "TimeZone": "Asia/Manila",
+    "IntervalStyle": "sql_standard",
+}
+#: What a client begins with: it asks for TLS or GSSAPI, or it says who it is.
+ENCRYPTION, STARTUP = (80877103, 80877104), 196608
+
+
+Leads = Callable[[int], str | None]
+Reached = Callable[[str, Leads, dict[str, str]], str]
+
+
+class Pooler:
+    """Between a client and the socket of a server: `leads` says to which database the nth session goes."""
+
+    def __init__(self, behind: str, leads: Leads, lies: dict[str, str]) -> None:
+        self.behind, self.leads, self.lies = behind, leads, lies
+        self.sessions = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._one, args=[client], daemon=True).start()
+
+    def _one(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError, struct.error):
+            size, code = struct.unpack("!ii", client.recv(8, socket.MSG_WAITALL))
+            while code in ENCRYPTION:
+                client.sendall(b"N")
+                size, code = struct.unpack("!ii", client.recv(8, socket.MSG_WAITALL))
+            rest = client.recv(size - 8, socket.MSG_WAITALL)
+            if code == STARTUP:
+                words = rest.rstrip(b"\0").split(b"\0")
+                given = dict(zip(words[::2], words[1::2], strict=True))
+                given[b"database"] = (self.leads(self.sessions) or given[b"database"].decode()).encode()
+                self.sessions += 1
+                rest = b"".join(name + b"\0" + value + b"\0" for name, value in given.items()) + b"\0"
+            server.connect(self.behind)
+            server.sendall(struct.pack("!ii", len(rest) + 8, code) + rest)
+            there = threading.Thread(target=carry, args=[client, server], daemon=True)
+            there.start()
+            if self.lies:
+                _lie(server, client, self.lies)
+            carry(server, client)
+            there.join()
+
+
+def _lie(server: socket.socket, client: socket.socket, lies: dict[str, str]) -> None:
+    """Until the server is ready, its messages, with what it says of itself replaced."""
+    while True:
+        kind, size = struct.unpack("!ci", server.recv(5, socket.MSG_WAITALL))
+        body = server.recv(size - 4, socket.MSG_WAITALL)
+        name = body.partition(b"\0")[0].decode(errors="replace")
+        if kind == b"S" and name in lies:
+            body = name.encode() + b"\0" + lies[name].encode() + b"\0"
+        client.sendall(kind + struct.pack("!i", len(body) + 4) + body)
+        if kind in (b"Z", b"E"):
+            return
+
+
+@pytest.fixture
+def pooled(scout_db: str) -> Iterator[Reached]:
+    """The dsn by which a database is reached through such a pooler."""
+    made: list[Pooler] = []
+    at = conninfo_to_dict(scout_db)
+
+    def through(dsn: str, leads: Leads, lies: dict[str, str]) -> str:
+        made.append(Pooler(f"{at['host']}/.s.PGSQL.{at['port']}", leads, lies))
+        return make_conninfo(dsn, host="127.0.0.1", port=made[-1].port)
+
+    yield through
+    for pooler in made:
+        pooler.close()
+
+
+@pytest.fixture
+def other(pg_server: Server, scout_template: builder.Template) -> Iterator[str]:
+    """Another Scout on the same server, on which a colleague is at work."""
+    name = "scout_of_a_colleague"
+    dsn = scout_template.clone(name)
+    library.poison_event(dsn, "bad_ts")
+    taken = call("scout_lease", dsn, incident="INC-9", ttl_seconds=900)
+    assert taken["token"]
+    yield dsn
+    pg_server.drop_database(name)
+
+
+@pytest.mark.parametrize("first", [1, 3, 6])
+def test_a_reset_that_is_led_to_another_database_changes_nothing_there(
+    first: int, scout_db: str, other: str, pooled: Reached, tmp_path: Path
+) -> None:
+    """From some session on, or every second one; the colleague has a lease there, of the number that ours would have."""
+    library.poison_event(scout_db, "bad_ts")
+    elsewhere = str(conninfo_to_dict(other)["dbname"])
+    dsn = pooled(scout_db, lambda n: elsewhere if n >= first else None, {})
+    before = fingerprint(other)
+    played = Quick(tmp_path).play("emergency_reset", dsn)
+    assert played.rc == 2, played.text
+    after = fingerprint(other)
+    # A snapshot of what was looked at is recorded where it was looked at.
+    assert after | {"scout_ops.evidence": before["scout_ops.evidence"]} == before
+
+
+def test_what_a_server_says_of_itself_acts_nowhere(scout_db: str, pooled: Reached, tmp_path: Path) -> None:
+    library.poison_event(scout_db, "bad_ts")
+    [[event]] = rows(scout_db, "SELECT event_id::text FROM scout.bronze_events ORDER BY ingested_at DESC LIMIT 1")
+    dsn = pooled(scout_db, lambda _n: None, LIES)
+    result = call("scout_quarantine", dsn, event_ids=[event], incident="INC-1")
+    assert "\x1b" not in json.dumps(result)
+    played = Quick(tmp_path).play("assess", dsn)
+    assert "\x1b[2J" not in played.text
+    assert "{{" not in played.text
