@@ -275,9 +275,13 @@ class CallbackModule(Default):
             text, WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
         )
 
+    def _run_is_verbose(self, result: t.Any, verbosity: int = 0) -> bool:
+        """A result of ours is a thousand lines: with -v there are its step and all causes, with -vv itself."""
+        return super()._run_is_verbose(result, verbosity + (1 if _is_ours(result._task) else 0))
+
     def _is_told(self, result: Mapping[str, t.Any]) -> bool:
-        """Whether a failure says in its sentence, or in the summary below, what is to be done, and nobody asked for more."""
-        if self._display.verbosity or not result.get("msg"):
+        """Whether a failure says in its sentence, or in the summary below, what is to be done, and nobody asked for all of it."""
+        if self._display.verbosity > 1 or not result.get("msg"):
             return False
         error = result.get("error")
         ours = (

@@ -326,10 +326,10 @@ def assert_no_ansible_trouble(played: Played) -> None:
         assert word not in played.text, played.text
 
 
-def test_a_failure_is_said_in_a_sentence_and_in_full_with_v(stage: Stage) -> None:
-    """No wall of YAML stands above the answer at 3 a.m.; whoever wants it adds -v."""
+def test_a_failure_is_said_in_a_sentence_and_in_full_with_vv(stage: Stage) -> None:
+    """No wall of YAML stands above the answer at 3 a.m.; whoever wants it adds -vv."""
     dsn = "postgresql://nobody@127.0.0.1:1/scout"
-    short, full = stage.play("pause_ingestion", dsn), stage.play("pause_ingestion", dsn, "-v")
+    short, full = stage.play("pause_ingestion", dsn), stage.play("pause_ingestion", dsn, "-vv")
     assert (short.rc, full.rc) == (2, 2)
     assert "Origin:" not in short.text
     assert "attempted:" not in short.text

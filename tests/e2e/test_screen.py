@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, PLUGINS, Stage, environment
 
@@ -53,8 +54,14 @@ def test_after_a_failure_the_summary_is_last_too(broken: Pipeline, stage: Stage)
     assert "skipping:" not in played.text
 
 
-def test_what_is_skipped_is_shown_to_who_asks_for_more(healthy: Pipeline, stage: Stage) -> None:
-    assert "skipping: [" in stage.play("emergency_reset", healthy.dsn, "-v").text
+def test_who_asks_for_more_is_shown_each_step_and_each_cause_and_no_more(broken: Pipeline, stage: Stage) -> None:
+    """`and 3 more causes: -v` is not answered with a thousand lines."""
+    library.negative_totals(broken.dsn)
+    library.gold_stale(broken.dsn)
+    played = stage.play("emergency_reset", broken.dsn, "-v", "--check")
+    assert "skipping: [" in played.text
+    assert "more cause" not in played.text
+    assert len(played.lines) < 200, played.text
 
 
 def test_a_header_comes_before_the_work_and_silence_is_broken(broken: Pipeline, stage: Stage) -> None:

@@ -138,11 +138,11 @@ def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str], 
     """What views that show all sales of a day say of these days otherwise than silver does, in words, a line for each store, region or
     day; with `defined`, what they would say after a refresh, as far as only code that is trusted tells that. Inside a transaction."""
     told, given = list[str](), list(days)
-    columns = _columns(session, contract.names().transactions)
+    silver = columns(session, contract.names().transactions)
     for each in found:
         if (each.foreign_code if defined else not each.populated) or not given:
             continue
-        kinds = _columns(session, each.full_name)
+        kinds = columns(session, each.full_name)
         # A type of others may have a cast of others.
         view = dataclasses.replace(each, columns=tuple(name for name in each.columns if kinds.get(name)))
         counted = gold_views.counted(view)
@@ -150,7 +150,7 @@ def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str], 
             continue
         numbers = {name for name, kind in kinds.items() if kind in NUMBERS}
         ways = {
-            name: [way for way in FIGURES[name] if set(OF_SILVER.findall(way)) <= columns.keys()]
+            name: [way for way in FIGURES[name] if set(OF_SILVER.findall(way)) <= silver.keys()]
             for name in FIGURES.keys() & numbers
             if f"{view.full_name}.{name}" not in contract.names().partial_views
         }
@@ -210,9 +210,9 @@ def _keys(session: Session, part: str) -> list[tuple[sql.Composable, sql.Composa
     if not part:
         return [(ALL, sql.SQL(""))]
     stores = sql.Identifier(contract.names().schema, STORES)
-    columns = {
-        "t": _columns(session, contract.names().transactions),
-        "s": _columns(session, f"{contract.names().schema}.{STORES}"),
+    known = {
+        "t": columns(session, contract.names().transactions),
+        "s": columns(session, f"{contract.names().schema}.{STORES}"),
     }
     return [
         (
@@ -220,7 +220,7 @@ def _keys(session: Session, part: str) -> list[tuple[sql.Composable, sql.Composa
             sql.SQL(OF_STORE).format(stores=stores) if table == "s" else sql.SQL(""),
         )
         for table, column in (key.split(".") for key in DIVIDED_BY[part])
-        if column in columns[table]
+        if column in known[table]
     ]
 
 
@@ -229,7 +229,7 @@ def _known(session: Session, part: str) -> sql.Composable:
     if part != "region_name":
         return sql.SQL("true")
     schema = contract.names().schema
-    there = "region_name" in _columns(session, f"{schema}.{REGIONS}")
+    there = "region_name" in columns(session, f"{schema}.{REGIONS}")
     return sql.SQL(NAMED).format(regions=sql.Identifier(schema, REGIONS)) if there else sql.SQL(SHOWN)
 
 
@@ -304,6 +304,6 @@ def _figure(value: t.Any) -> str:
     return str(0 if value is None else value)[:40]
 
 
-def _columns(session: Session, relation: str) -> dict[str, str]:
+def columns(session: Session, relation: str) -> dict[str, str]:
     """The columns of a relation that may be read, by name, with the type where it is one of PostgreSQL's own."""
     return {row["name"]: row["type"] if row["builtin"] else "" for row in session.rows(COLUMNS, name=relation)}

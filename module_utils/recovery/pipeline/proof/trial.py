@@ -24,7 +24,7 @@ from ...scout import contract, event_queue, gold_figures, gold_views, remedies, 
 from ...scout.cron_schedule import missed
 from ...scout.judging import event_triggers, foreign_code
 from .. import apart, battery, drain, refresh_gold, trial_sale
-from . import as_job, judgement, reading
+from . import as_job, captured_gold, judgement, reading
 from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
 if t.TYPE_CHECKING:
@@ -302,7 +302,7 @@ class Trials:
             raise _Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
         if todo.shown and self._begins(todo):
             self._ask()
-            return f"it begins to refresh gold, {todo.shown}"
+            return self._beside(f"it begins to refresh gold, {todo.shown}", refreshed=False)
         shown = gold_views.showing_each_sale(session, gold_views.views(session))
         self._execute(todo)
         began = session.row(BEGAN)["at"]
@@ -331,7 +331,12 @@ class Trials:
                 next_step=COMPARE,
             )
         newer = sum(at is not None for at in times.values())
-        return f"it refreshes {count(newer, 'view')}" if newer else "it runs"
+        return self._beside(f"it refreshes {count(newer, 'view')}" if newer else "it runs")
+
+    def _beside(self, effect: str, *, refreshed: bool = True) -> str:
+        """An effect, and what gold shows otherwise than by its definitions in the release."""
+        otherwise = captured_gold.otherwise(self.session, self._days(), refreshed=refreshed)
+        return f"{effect}; changed since: {'; '.join(otherwise[:MOST_NAMED])}" if otherwise else effect
 
     def _begins(self, todo: Todo) -> bool:
         """Whether the command of a job refreshes a view within a moment, which is as far as it gets."""

@@ -145,6 +145,31 @@ def test_gold_that_is_not_what_silver_has_is_told_by_view_and_day(wrong: str, sc
     assert " instead of " in told
 
 
+#: What deployments define in different ways, so that nothing but the release says which one is meant.
+CHANGED = {
+    "the sum of net amounts": ("sum(t.total_amount) / nullif", "sum(t.net_amount) / nullif", "revenue_per_capita"),
+    "the mean of net amounts": ("avg(t.total_amount)", "avg(t.net_amount)", "avg_transaction_value"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_gold_that_was_defined_otherwise_in_the_release_is_told_with_both_figures(change: str, scout_db: str) -> None:
+    """It may be meant, so the pipeline works all the same."""
+    old, new, column = CHANGED[change]
+    captured = call("scout_capture", scout_db, release="v5.2.0")
+    assert not captured.get("failed"), captured
+    assert gold_said(scout_db) == ("proved", "was tried as loader, rolled back: it refreshes 2 views")
+    redefine(scout_db, old, new)
+    status, told = gold_said(scout_db)
+    assert status == "proved"
+    assert "changed since: scout.gold_region_choropleth of 20" in told
+    assert f": {column} " in told
+    assert " instead of " in told
+    assert told.endswith(", as it was defined in release v5.2.0")
+    left_out = call("scout_proof", scout_db, contract={"partial_gold": f"gold_region_choropleth.{column}"})
+    assert "changed since" not in str(left_out["jobs"])
+
+
 def test_gold_of_every_variant_is_what_silver_has(variant_db: str) -> None:
     """Also where a sale is of the region of its store."""
     told = {each["name"]: each["value"] for each in call("scout_health_info", variant_db)["indicators"]}

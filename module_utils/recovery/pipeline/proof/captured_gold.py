@@ -1,0 +1,111 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gold beside its own definition in the release that was captured last: where a view was changed since, what it shows otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...core.errors import RecoveryError
+from ...ledger import bootstrap
+from ...postgres import acting
+from ...postgres.driver import psycopg, sql
+from ...scout import contract, gold_figures, gold_views
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...postgres.session import Row, Session
+    from ...scout.gold_views import View
+
+CAPTURED: t.Final = """
+SELECT r.release, e.entry ->> 'name' AS name, e.entry #>> '{facts,definition}' AS definition,
+       ARRAY(SELECT c ->> 'name' FROM pg_catalog.jsonb_array_elements(e.entry #> '{facts,columns}') AS c) AS columns
+FROM (SELECT release, document FROM scout_ops.releases WHERE document ->> 'taken_by' IS NULL ORDER BY captured_at DESC LIMIT 1) AS r
+CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(r.document -> 'entries') AS e (entry)
+WHERE e.entry ->> 'kind' = 'materialized_view'
+"""
+#: Row by row of some days, by the day and what divides it, each figure that is not the same. `concat` calls no cast of others.
+BESIDE: t.Final[t.LiteralString] = """
+WITH shown AS (
+    SELECT pg_catalog.concat(v.{day}) AS day, pg_catalog.concat({part}) AS part, {now} FROM {view} AS v WHERE v.{day} IN ({days})
+), captured AS (
+    SELECT pg_catalog.concat(v.{day}) AS day, pg_catalog.concat({part}) AS part, {then} FROM {definition} AS v WHERE v.{day} IN ({days})
+)
+SELECT day, part, n.name, n.shown, n.captured
+FROM shown AS s FULL JOIN captured AS c USING (day, part) CROSS JOIN LATERAL (VALUES {pairs}) AS n (name, shown, captured)
+WHERE n.shown IS DISTINCT FROM n.captured ORDER BY day DESC, part, name LIMIT 1
+"""
+#: What divides a day, where a view does so.
+PARTS: t.Final = ("store_id", "region_name")
+#: A definition is written with this path.
+PINNED: t.Final = "pg_catalog, pg_temp"
+
+
+def otherwise(session: Session, days: Sequence[str], *, refreshed: bool = True) -> list[str]:
+    """What views of gold say of these days otherwise than they would by their definition in the latest capture, in words, a figure of
+    each that was changed since; inside a transaction that is rolled back. Either is asked as the view's owner. Where they were not
+    `refreshed`, it is what their queries say."""
+    if not days or not bootstrap.readable(session):
+        return []
+    captured = {row["name"]: row for row in session.rows(CAPTURED)}
+    told: list[str] = []
+    for view in gold_views.views(session):
+        then = captured.get(view.full_name)
+        counted = gold_views.counted(view)
+        if then is None or counted is None or then["definition"] == view.definition or view.foreign_code:
+            continue
+        shown = sql.Identifier(contract.names().schema, view.name) if refreshed else _query(view.definition)
+        found = _beside(session, view, then, (counted[0], shown), days)
+        if found:
+            where = f"{view.full_name} of {found['day']}{', ' + found['part'] if found['part'] else ''}"
+            figures = " instead of ".join(
+                "none" if found[name] is None else str(found[name]) for name in ("shown", "captured")
+            )
+            told.append(f"{where}: {found['name']} {figures}, as it was defined in release {then['release']}")
+    return told
+
+
+def _query(definition: str) -> sql.Composed:
+    return sql.SQL("({})").format(sql.SQL(t.cast("t.LiteralString", definition.strip().rstrip(";"))))
+
+
+def _beside(session: Session, view: View, then: Row, by: tuple[str, sql.Composable], days: Sequence[str]) -> Row | None:
+    """The first figure that is otherwise."""
+    day, shown = by
+    kinds = gold_figures.columns(session, view.full_name)
+    partial = contract.names().partial_views
+    names = [
+        name
+        for name in view.contents
+        if kinds.get(name) in gold_figures.NUMBERS
+        and name in then["columns"]
+        and f"{view.full_name}.{name}" not in partial
+    ]
+    if not names or day not in then["columns"]:
+        return None
+    part = next((name for name in PARTS if name in view.columns and name in then["columns"]), "")
+    named = {name: sql.Identifier(name) for name in names}
+    value: t.LiteralString = "nullif(pg_catalog.concat(v.{name}), '')::numeric AS {name}"
+    values = sql.SQL(", ").join(sql.SQL(value).format(name=each) for each in named.values())
+    pairs = [sql.SQL("({}, s.{name}, c.{name})").format(sql.Literal(name), name=each) for name, each in named.items()]
+    statement = sql.SQL(BESIDE).format(
+        day=sql.Identifier(day),
+        part=sql.SQL("v.{}").format(sql.Identifier(part)) if part else sql.SQL("''"),
+        now=values,
+        then=values,
+        view=shown,
+        definition=_query(then["definition"]),
+        days=sql.SQL(", ").join(map(sql.Literal, days)),
+        pairs=sql.SQL(", ").join(pairs),
+    )
+    owner = dataclasses.replace(acting.actor(session, view.owner), search_path=PINNED)
+    try:
+        with session.savepoint():
+            rows = acting.call(session, owner, statement)
+    except (psycopg.Error, RecoveryError):
+        # What it was made of is gone, or its owner cannot be asked.
+        return None
+    return rows[0] if rows else None
