@@ -66,6 +66,9 @@ options:
   resume:
     description: Whether ingestion will be resumed.
     type: bool
+  smoke_url:
+    description: Where a smoke test will send a sale over HTTP too, which it has to remove again.
+    type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -152,6 +155,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "poison": {"type": "str", "choices": ["quarantine", "stop"]},
     "max_poison": {"type": "int"},
     "resume": {"type": "bool"},
+    "smoke_url": {"type": "str"},
 }
 
 
