@@ -75,9 +75,12 @@ options:
     type: int
     default: 1
   ttl_seconds:
-    description: After how long without a write the lease expires, in seconds.
+    description:
+      - After how long without a renewal the lease expires, in seconds. Where the controller has a session on the database
+        itself, a process beside it renews the lease every few seconds, and the lease does not expire while the server sees
+        that session. A module that is executed on a target has no such process, and its lease lasts 15 minutes or more.
     type: int
-    default: 900
+    default: 50
   phases:
     description: What the lease and the assessment are called while they are done, as lines of progress.
     type: list

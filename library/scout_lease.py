@@ -15,7 +15,8 @@ description:
   - One operator at a time. O(state=held) takes the lease for this playbook run; every later write of a task given
     RV(token) as O(scout.recovery.scout_ingestion#module:lease_token) proves and renews it in its own transaction.
   - A second run is refused with the holder's name. A holder whose controller process is gone, on the same machine,
-    no longer counts; any other lease expires after O(ttl_seconds) without a write, or by O(takeover=true).
+    no longer counts; any other lease is free O(ttl_seconds) after the last renewal, or by O(takeover=true).
+  - A run that was frozen, or cut off from the database, for longer than that is refused at its next write.
   - O(state=released) refuses the token of somebody else who is at work, and names them.
   - Where the ledger is off or may not be created there is no lease, and the result says so.
 options:
@@ -25,9 +26,12 @@ options:
     choices: [held, released]
     default: held
   ttl_seconds:
-    description: After how long without a write the lease expires, in seconds.
+    description:
+      - After how long without a renewal the lease expires, in seconds. Where the controller has a session on the database
+        itself, a process beside it renews the lease every few seconds, and the lease does not expire while the server sees
+        that session. A module that is executed on a target has no such process, and its lease lasts 15 minutes or more.
     type: int
-    default: 900
+    default: 50
 attributes:
   idempotent:
     details: Taking a lease is not a change of the pipeline, so C(changed) is always false.
@@ -87,7 +91,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "state": {"type": "str", "choices": ["held", "released"], "default": "held"},
-    "ttl_seconds": {"type": "int", "default": 900},
+    "ttl_seconds": {"type": "int", "default": lease.LEASE_SECONDS},
 }
 
 

@@ -246,10 +246,13 @@ def _needs_database(name: str, params: Params) -> bool:
     return "dsn" in params and not params.get("state_file")
 
 
-@contextlib.contextmanager
-def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
-    """A guarded session on a Scout database that shows all its rows, and what is there of the ledger."""
+def settings_of(action: str, params: Params) -> tuple[Settings, str]:
+    """How to reach the database that these options name, without the one beside it, and which of them, or which variable of the
+    environment, names it. Raises BadInput where that is no connection string, or would lead to an unverified server."""
     dsn, source = choose_dsn(params["dsn"], os.environ)
+    verified = params["require_tls"] or _is_on(os.environ, dsns.REQUIRE_TLS)
+    if verified:
+        dsns.require_verified(parse_dsn(dsn, source), source, os.environ)
     settings = Settings(
         dsn=dsn,
         password=params["password"],
@@ -258,13 +261,18 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
         connect_timeout_seconds=params["connect_timeout_seconds"],
         statement_timeout_seconds=params["statement_timeout_seconds"],
         lock_timeout_seconds=params["lock_timeout_seconds"],
+        verified=verified,
     )
-    verified = params["require_tls"] or _is_on(os.environ, dsns.REQUIRE_TLS)
-    if verified:
-        dsns.require_verified(parse_dsn(dsn, source), source, os.environ)
-    settings = _with_cron(dataclasses.replace(settings, verified=verified), source, params)
+    return settings, source
+
+
+@contextlib.contextmanager
+def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
+    """A guarded session on a Scout database that shows all its rows, and what is there of the ledger."""
+    settings, source = settings_of(action, params)
+    settings = _with_cron(settings, source, params)
     with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
-        if verified and dsns.is_unverified(session.connection.pgconn):
+        if settings.verified and dsns.is_unverified(session.connection.pgconn):
             raise dsns.unverified(session.where, source)
         if session.facts.superuser and not params["allow_superuser"] and not _is_on(os.environ, ALLOW_SUPERUSER):
             raise _superuser(session)

@@ -33,6 +33,7 @@ from . import (
     arguments,
     extra_vars,
     given_options,
+    keeping,
     printed,
     right_database,
     role_options,
@@ -131,6 +132,7 @@ class ActionModule(ActionBase):
                 progress=progress,
                 controller_pid=os.getppid(),
             )
+        keeping.begin(params, result, os.getppid())
         if not self._task.diff:
             result.pop("diff", None)
         if ignored:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 import yaml
 
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import PLUGINS, Played, Stage
+from tests.e2e.play import PLUGINS, Played, Stage, eventually
+from tests.integration.modules import call
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 NOWHERE = {"SCOUT_DSN": "postgresql://nobody@127.0.0.1:1/scout"}
@@ -127,3 +130,27 @@ def test_ledger_and_takeover_come_from_the_host_too(healthy: Pipeline, stage: St
     refused = own(stage, {"one": {**variables, "scout_takeover": "perhaps"}}, PAUSE)
     assert refused.rc == 2, refused.text
     assert "takeover 'perhaps' is not a yes or no" in " ".join(refused.text.split())
+
+
+def test_the_lease_of_a_play_is_kept_between_its_tasks_and_free_soon_after_it_is_killed(
+    healthy: Pipeline, stage: Stage
+) -> None:
+    """Where its process cannot be looked up, as in a container of its own."""
+    lease: dict[str, Any] = {"scout.recovery.scout_lease": {"dsn": healthy.dsn, "ttl_seconds": 3}}
+    playbook = stage.home / "long.yml"
+    tasks = [lease, {"ansible.builtin.pause": {"seconds": 120}}]
+    playbook.write_text(
+        yaml.safe_dump([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}])
+    )
+    kept = "SELECT kept_at, session_pid FROM scout_ops.leases WHERE kept_at > acquired_at + interval '4 s'"
+    with stage.start(str(playbook), None) as running:
+        [(_, pid)] = eventually(
+            lambda: healthy.one("SELECT to_regclass('scout_ops.leases')") and healthy.rows(kept), 60
+        )
+        healthy.execute("UPDATE scout_ops.leases SET host_key = 'node-7'")
+        refused = call("scout_lease", healthy.dsn)
+        assert refused["error"]["kind"] == "lease_held", refused
+        assert "after their process or its machine is gone" in refused["msg"]
+        os.killpg(running.process.pid, signal.SIGKILL)
+        eventually(lambda: not call("scout_lease", healthy.dsn, check=True).get("failed"), 30)
+    eventually(lambda: not healthy.rows(f"SELECT FROM pg_stat_activity WHERE pid = {pid}"))

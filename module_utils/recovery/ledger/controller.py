@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import getpass
 import os
 import socket
@@ -59,13 +60,42 @@ def _host_key(host: str) -> str:
     return "/".join(parts)
 
 
+class Life(enum.Enum):
+    """How a process is: running, stopped by a signal or a debugger, or gone."""
+
+    RUNS = "runs"
+    STOPPED = "stopped"
+    GONE = "gone"
+
+
+def life_of(pid: int, started: str | None) -> Life:
+    """How the process `pid` is that started at `started`, as `Controller.process_started` has it; None where that is not known."""
+    if not Path("/proc/self").is_dir():
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return Life.GONE
+        except PermissionError:
+            pass
+        return Life.RUNS
+    state, since = _stat(pid)
+    if since is None or since != (started or since):
+        return Life.GONE
+    return Life.STOPPED if state in "Tt" else Life.RUNS
+
+
 def _process_started(pid: int) -> str | None:
     """The start of a process in kernel ticks, or None where that cannot be told or only a zombie is left of it."""
+    return _stat(pid)[1]
+
+
+def _stat(pid: int) -> tuple[str, str | None]:
+    """A process's state, as /proc has it, and its start; None where that cannot be told or only a zombie is left of it."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        return fields[19] if fields[0] not in "ZX" else None
+        return fields[0], fields[19] if fields[0] not in "ZX" else None
     except (OSError, IndexError):
-        return None
+        return "", None
 
 
 def holder_is_dead(lease: Row, here: Controller) -> bool:

@@ -14,7 +14,7 @@ from ..core.errors import BadInput
 from ..core.results import ModuleResult
 from ..core.text import count
 from ..postgres.failures import attempting
-from . import bootstrap
+from . import bootstrap, lease
 from .actions import MOVES, UNDOABLE
 from .trust import ownership
 
@@ -69,19 +69,19 @@ WHERE action = ANY(%(actions)s) AND undone_by IS NULL ORDER BY started_at DESC L
 
 #: Runs that moved something, did not come to their end, and were neither gone on with nor undone. A run that is at work holds
 #: the lease, or its playbook does; one that has nothing to show changed nothing.
-BROKEN_OFF = """
+BROKEN_OFF = f"""
 SELECT r.run_id::text AS run_id, r.action, r.status, r.actor, r.incident, r.asked, r.parameters, r.effects,
        r.error ->> 'said' AS said,
        extract(epoch FROM clock_timestamp() - r.started_at)::float8 AS seconds
 FROM scout_ops.runs AS r
-WHERE r.action = ANY(%(actions)s) AND r.status <> 'succeeded' AND r.effects <> '{}' AND r.undone_by IS NULL
+WHERE r.action = ANY(%(actions)s) AND r.status <> 'succeeded' AND r.effects <> '{{}}' AND r.undone_by IS NULL
   AND r.asked IS NOT NULL AND r.started_at > coalesce(%(since)s::timestamptz, clock_timestamp() - interval '7 days')
   AND NOT (r.status = 'running' AND EXISTS (
       SELECT FROM scout_ops.leases AS l
-      WHERE l.owner IS NOT NULL AND l.expires_at > clock_timestamp() AND l.run_id IN (r.run_id, r.parent_run_id)))
+      WHERE {lease.HELD} AND l.run_id IN (r.run_id, r.parent_run_id)))
   AND NOT EXISTS (SELECT FROM scout_ops.runs AS o WHERE o.action = r.action AND o.asked = r.asked AND o.started_at > r.started_at)
 ORDER BY r.started_at DESC LIMIT 3
-"""
+"""  # noqa: S608  # made of literals alone
 
 MOVED: t.Final = (
     *("moved", "put_back", "taken", "requeued", "redriven", "already_there", "failed", "parked", "loaded"),

@@ -24,15 +24,36 @@ if t.TYPE_CHECKING:
     from .ledger import Ledger
 
 LEASE: t.Final = "pipeline"
-LEASE_SECONDS: t.Final = 900
+#: After how long without a word of a keeper a lease expires, and of one that has no keeper: 60 s is what is promised.
+LEASE_SECONDS: t.Final = 50
+UNKEPT_SECONDS: t.Final = 900
 
-READ_LEASE = """
-SELECT token, run_id, incident, owner, host_key, pid, process_started, acquired_at,
-       owner IS NOT NULL AND expires_at > clock_timestamp() AS held,
+#: Whether the session that keeps lease `l` is there, as the server sees it. Whoever may not see when it began sees its process
+#: and its role. A ledger that nobody has written to since has no such columns.
+_KEPT: t.Final = """EXISTS (
+    SELECT FROM pg_catalog.pg_stat_activity AS a
+    WHERE a.pid = (to_jsonb(l) ->> 'session_pid')::int AND a.usename = to_jsonb(l) ->> 'session_role'
+      AND coalesce(a.backend_start = (to_jsonb(l) ->> 'session_start')::timestamptz, true))"""
+
+#: Whether a session of the operation that holds `l` still works; one that only hangs there has lost its controller.
+_WORKS: t.Final = """EXISTS (
+    SELECT FROM scout_ops.runs AS r JOIN pg_catalog.pg_stat_activity AS a
+    ON a.pid = (to_jsonb(r) ->> 'backend_pid')::int AND a.backend_start = (to_jsonb(r) ->> 'backend_start')::timestamptz
+    WHERE r.parent_run_id = l.run_id AND a.state = 'active')"""
+
+#: Whether `l` is somebody's: by the clock of the server, which may have been set back, or because a session of theirs is there.
+HELD: t.Final = f"""(l.owner IS NOT NULL AND (
+    (l.expires_at > clock_timestamp()
+     AND l.expires_at < clock_timestamp() + make_interval(secs => coalesce(l.ttl_seconds, 86400) + 5))
+    OR {_KEPT} OR {_WORKS}))"""
+
+READ_LEASE = f"""
+SELECT token, run_id, incident, owner, host_key, pid, process_started, acquired_at, expires_at, ttl_seconds,
+       {HELD} AS held, to_jsonb(l) ->> 'kept_at' IS NOT NULL AS kept,
        extract(epoch FROM clock_timestamp() - acquired_at)::float8 AS seconds,
        extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds_left
-FROM scout_ops.leases WHERE name = %(name)s
-"""
+FROM scout_ops.leases AS l WHERE name = %(name)s
+"""  # noqa: S608  # made of literals alone
 
 #: What the holder is doing: the latest run under the lease, or the one it was taken for.
 STEP = """
@@ -49,23 +70,40 @@ VALUES (%(name)s, 1 + floor(random() * 1e12)::bigint, %(run_id)s, %(incident)s, 
 ON CONFLICT (name) DO UPDATE
 SET token = held.token + 1, run_id = excluded.run_id, incident = excluded.incident, owner = excluded.owner,
     host_key = excluded.host_key, pid = excluded.pid, process_started = excluded.process_started,
-    acquired_at = excluded.acquired_at, ttl_seconds = excluded.ttl_seconds, expires_at = excluded.expires_at
+    acquired_at = excluded.acquired_at, ttl_seconds = excluded.ttl_seconds, expires_at = excluded.expires_at,
+    kept_at = NULL, session_pid = NULL, session_start = NULL, session_role = NULL
 WHERE held.token = %(seen_token)s
+  -- Through a pooler no session is seen, and the holder may have written while this waited for it.
+  AND (%(forced)s OR held.expires_at IS NOT DISTINCT FROM %(seen_expires)s)
 RETURNING token
 """
 
-RENEW_LEASE = """
-UPDATE scout_ops.leases
-SET expires_at = clock_timestamp() + make_interval(secs => ttl_seconds)
-WHERE name = %(name)s AND token = %(token)s AND owner IS NOT NULL
+#: Whoever kept the lease and has not been heard of until it expired was frozen, or cut off: others may have been told that it
+#: is free. One without a keeper is only asked for its token.
+_OURS: t.Final = f"""l.name = %(name)s AND l.token = %(token)s AND l.owner IS NOT NULL
+  AND (l.kept_at IS NULL OR l.expires_at > clock_timestamp() OR {_KEPT})"""
+
+FENCE = f"""
+UPDATE scout_ops.leases AS l SET expires_at = clock_timestamp() + make_interval(secs => l.ttl_seconds) WHERE {_OURS}
+"""  # noqa: S608  # made of literals alone
+
+#: At the end of a long transaction, which has held the row since its fence.
+RENEW = """
+UPDATE scout_ops.leases AS l SET expires_at = clock_timestamp() + make_interval(secs => l.ttl_seconds)
+WHERE l.name = %(name)s AND l.token = %(token)s
 """
 
-#: Whether a session of an operation still works; one that only hangs there has lost its controller.
-WORKS = """
-SELECT EXISTS (SELECT FROM scout_ops.runs AS r JOIN pg_catalog.pg_stat_activity AS a
-               ON a.pid = r.backend_pid AND a.backend_start = r.backend_start
-               WHERE r.parent_run_id = %(run_id)s AND a.state = 'active') AS works
-"""
+KEEP = f"""
+UPDATE scout_ops.leases AS l
+SET expires_at = clock_timestamp() + make_interval(secs => l.ttl_seconds), kept_at = clock_timestamp(),
+    session_pid = me.pid, session_start = me.backend_start, session_role = me.usename
+FROM (SELECT) AS one
+LEFT JOIN pg_catalog.pg_stat_activity AS me ON me.pid = pg_catalog.pg_backend_pid() AND NOT %(pooled)s
+WHERE {_OURS}
+RETURNING l.ttl_seconds
+"""  # noqa: S608  # made of literals alone
+
+WORKS = f"SELECT {_WORKS} AS works FROM (SELECT %(run_id)s::uuid AS run_id) AS l"  # noqa: S608  # made of literals alone
 
 #: What the lease said of a dead operation is lost with the next one that takes it, so its pause remembers it.
 ABANDON = """
@@ -76,7 +114,7 @@ WHERE parent_run_id = %(run_id)s AND run_id IN (SELECT p.run_id FROM scout_ops.p
 FREE_LEASE = """
 UPDATE scout_ops.leases
 SET owner = NULL, run_id = NULL, incident = NULL, host_key = NULL, pid = NULL, process_started = NULL,
-    ttl_seconds = NULL, expires_at = NULL
+    ttl_seconds = NULL, expires_at = NULL, kept_at = NULL, session_pid = NULL, session_start = NULL, session_role = NULL
 WHERE name = %(name)s AND token = %(token)s
 """
 
@@ -149,7 +187,7 @@ def acquire(
     if not ledger.present:
         return None
     session, here = ledger.session, holder or ledger.controller
-    notes: list[str] = []
+    notes, forced = list[str](), takeover
     with attempting("could not take the lease", on=session.where), session.write():
         ownership.require(session)
         seen = read(ledger)
@@ -158,6 +196,7 @@ def acquire(
             if not dead and not takeover:
                 raise held_by(seen, session.where)
             notes.append(_reclaimed(seen, here, dead=dead))
+            forced = True
         if seen is not None and _is_left(session, seen):
             session.execute(ABANDON, run_id=seen["run_id"])
         token = session.rows(
@@ -171,12 +210,14 @@ def acquire(
             process_started=here.process_started,
             seconds=seconds,
             seen_token=seen["token"] if seen else 0,
+            seen_expires=seen["expires_at"] if seen else None,
+            forced=forced,
         )
         if not token:
             raise NotConverged(
                 "could not take the lease",
                 on=session.where,
-                said="someone else took it at the same moment",
+                said="someone else took it at the same moment, or whoever holds it wrote",
                 next_step="assess.yml shows who is working",
             )
         if (moved := servers.moved(session)) is not None:
@@ -211,26 +252,36 @@ def _reclaimed(lease: Row, here: Controller, *, dead: bool) -> str:
 def held_by(lease: Row, where: str) -> LeaseHeld:
     """The refusal a second operator sees."""
     since = to_the_second(lease["acquired_at"])
+    left = in_words(max(0.0, lease["seconds_left"]))
+    until = (
+        f"is free {left} after their process or its machine is gone"
+        if lease["kept"]
+        else f"expires by itself in {left}"
+    )
     return LeaseHeld(
         "refused to start while another run is active",
         on=where,
         said=f"{lease['owner']} has been working on incident {lease['incident']} since {since}",
         next_step=(
-            f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true "
-            f"(the lease expires by itself in {in_words(max(0.0, lease['seconds_left']))})"
+            f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true (the lease {until})"
         ),
         result={"lease": {k: str(lease[k]) for k in ("owner", "incident", "run_id", "acquired_at")}},
     )
 
 
 def fence_with(session: Session, token: int) -> None:
-    """From now on every writing transaction of this session first proves, and renews, the lease `token`."""
+    """From now on every writing transaction of this session first proves, and renews, the lease `token`, and one that takes long
+    renews it once more at its end."""
 
     def fence() -> None:
-        if session.execute(RENEW_LEASE, name=LEASE, token=token) != 1:
+        if session.execute(FENCE, name=LEASE, token=token) != 1:
             raise _lost(session, token)
 
+    def renew() -> None:
+        session.execute(RENEW, name=LEASE, token=token)
+
     session.fence = fence
+    session.renew = renew
 
 
 def _lost(session: Session, token: int) -> LeaseLost:
@@ -240,6 +291,13 @@ def _lost(session: Session, token: int) -> LeaseLost:
     if found and found[0]["owner"] and found[0]["token"] != token:
         taker = found[0]
         said = f"{taker['owner']} took over at {to_the_second(taker['acquired_at'])} for incident {taker['incident']}"
+    elif found and found[0]["owner"]:
+        return LeaseLost(
+            "stopped: the lease expired while this run was frozen or cut off from the database",
+            on=session.where,
+            said=f"it was free from {to_the_second(found[0]['expires_at'])} on",
+            next_step="run the same command again: it continues from the last commit; nothing of the last step was committed",
+        )
     return LeaseLost(
         "stopped: the lease was taken over or released while this run was active",
         on=session.where,
@@ -271,8 +329,10 @@ class LeaseResult(ModuleResult):
 
 
 def hold(ledger: Ledger, *, takeover: bool, ttl_seconds: int) -> LeaseResult:
-    """A module's result with the token of the lease, taken for `ttl_seconds`; raises LeaseHeld with the holder's name."""
-    lease = acquire(ledger, str(uuid.uuid4()), takeover=takeover, seconds=ttl_seconds)
+    """A module's result with the token of the lease, taken for `ttl_seconds`, or for 15 minutes where no process that a keeper
+    could watch is known; raises LeaseHeld with the holder's name."""
+    seconds = ttl_seconds if ledger.controller.pid else max(ttl_seconds, UNKEPT_SECONDS)
+    lease = acquire(ledger, str(uuid.uuid4()), takeover=takeover, seconds=seconds)
     if lease is None:
         return {**_held(ledger, "no ledger, so no lease"), "warnings": ledger.warnings}
     held = f"lease held by {ledger.controller.actor} for {ledger.incident}"

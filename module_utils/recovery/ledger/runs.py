@@ -15,6 +15,7 @@ from ..core import redaction
 from ..core.errors import RecoveryError
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
+from . import keeper
 from . import lease as ledger_lease
 from . import servers
 from .controller import this_controller
@@ -130,20 +131,21 @@ def operation(
     if ledger.present and token is not None:
         ledger_lease.fence_with(session, token)
     try:
-        if ledger.present:
-            with attempting("could not write to the ledger", on=session.where), session.write():
-                ownership.require(session)
-                _start(run, action, parameters, asked, undoes, joined=lease_token is not None)
-                killed = session.rows(END_KILLED, action=action, run_id=run.run_id, error=Jsonb(KILLED))
-                audit.append(session, [*(row["run_id"] for row in killed), run.run_id])
-        try:
-            yield run
-        except BaseException as e:
-            if isinstance(e, RecoveryError) and run.effects:
-                e.result = {"changed": True, "run_id": run.run_id, "effects": run.effects, **e.result}
-            _finish(run, e)
-            raise
-        _finish(run, None)
+        with keeper.beside(session, own.token if own else None):
+            if ledger.present:
+                with attempting("could not write to the ledger", on=session.where), session.write():
+                    ownership.require(session)
+                    _start(run, action, parameters, asked, undoes, joined=lease_token is not None)
+                    killed = session.rows(END_KILLED, action=action, run_id=run.run_id, error=Jsonb(KILLED))
+                    audit.append(session, [*(row["run_id"] for row in killed), run.run_id])
+            try:
+                yield run
+            except BaseException as e:
+                if isinstance(e, RecoveryError) and run.effects:
+                    e.result = {"changed": True, "run_id": run.run_id, "effects": run.effects, **e.result}
+                _finish(run, e)
+                raise
+            _finish(run, None)
     finally:
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error, RecoveryError):

@@ -410,6 +410,17 @@ COMMENT ON COLUMN scout_ops.runs.action IS
     'window_recovery, watch, capture, rollback, deploy, restored; while an incident is open also what was only checked or told: '
     'assess, gate, evidence, downstream';
 """,
+    """
+ALTER TABLE scout_ops.leases ADD COLUMN kept_at timestamptz, ADD COLUMN session_pid int, ADD COLUMN session_start timestamptz,
+    ADD COLUMN session_role text;
+COMMENT ON COLUMN scout_ops.leases.ttl_seconds IS 'After how many seconds without a renewal it expires';
+COMMENT ON COLUMN scout_ops.leases.expires_at IS
+    'When it expires unless renewed, by its keeper every few seconds and by every write; not before its keeper''s session is gone';
+COMMENT ON COLUMN scout_ops.leases.kept_at IS 'When its keeper renewed it last; NULL where it has none';
+COMMENT ON COLUMN scout_ops.leases.session_pid IS 'The server process of its keeper''s session; NULL through a pooler';
+COMMENT ON COLUMN scout_ops.leases.session_start IS 'When that process started: guards against pid reuse';
+COMMENT ON COLUMN scout_ops.leases.session_role IS 'The role it logged in as';
+""",
 )
 
 #: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.

@@ -44,10 +44,8 @@ def wrong(found: Row) -> list[str]:
         return []
     if found["failing"]:
         return [
-            (
-                f"archiving WAL failed {in_words(found['failed_seconds'])} ago, and has not succeeded since: a backup restores nothing that "
-                "came after; look at archive_command and at the server's log"
-            )
+            f"archiving WAL failed {in_words(found['failed_seconds'])} ago, and has not succeeded since: a backup restores nothing "
+            "that came after; look at archive_command and at the server's log"
         ]
     if found["seconds"] is None or found["seconds"] <= OLD_SECONDS:
         return []

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import time
 import typing as t
 
 from ..core.errors import BadInput, ConnectionFailed, RecoveryError, WrongDatabase
@@ -86,15 +87,16 @@ SELECT current_database() AS database,
 COMMIT
 """
 
-ALONE = (
-    f"BEGIN READ ONLY; {PIN}; SET LOCAL statement_timeout = {{}}; SET LOCAL lock_timeout = {{}}; {'; '.join(TIMES)}; "
-)
+ALONE = f"BEGIN {{}}; {PIN}; SET LOCAL statement_timeout = {{}}; SET LOCAL lock_timeout = {{}}; {'; '.join(TIMES)}; "
 
 #: By what a server is known: its copies have its system identifier, but were not started at the same moment.
 SERVER = """
 SELECT pg_catalog.pg_postmaster_start_time() AS started,
        (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = %(database)s) AS database
 """
+
+#: How long a transaction under the lease may last without renewing it at its end.
+RENEWED_AFTER_SECONDS = 5.0
 
 #: How often the first statement of a session is tried, which has the limit of its role.
 FIRST_TRIES = 20
@@ -165,6 +167,8 @@ class Session:
         connection.pinned_only = not settings.just_made
         #: Called first in every writing transaction; the ledger sets it to check and renew the lease.
         self.fence: Callable[[], None] | None = None
+        #: Called last in those that took long, with the lease's row locked by their fence; the ledger sets it, too.
+        self.renew: Callable[[], None] | None = None
         #: Pid, start and role of the sessions that are ours; the ledger sets it, for it alone knows them.
         self.known: Callable[[], frozenset[Known]] | None = None
         #: Ends what was opened beside it.
@@ -183,7 +187,7 @@ class Session:
     def rows(self, query: Query, **values: t.Any) -> list[Row]:
         """All rows of a query, as dicts: within the transaction, else in a READ ONLY one of its own."""
         if self.connection.is_idle:
-            return self._alone(query, values)
+            return self._alone(query, values, "READ ONLY")
         return self.connection.execute(query, values).fetchall()
 
     def row(self, query: Query, **values: t.Any) -> Row:
@@ -197,11 +201,16 @@ class Session:
         """Runs a statement; returns the number of rows it touched."""
         return self.connection.execute(query, values).rowcount
 
-    def _alone(self, query: Query, values: dict[str, t.Any]) -> list[Row]:
+    def at_once(self, query: Query, **values: t.Any) -> list[Row]:
+        """What a statement that writes returns, in a transaction of its own that is one message: whoever is frozen between two
+        messages leaves no lock behind. Outside of transactions only; no fence is asked."""
+        return self._alone(query, values, "READ WRITE")
+
+    def _alone(self, query: Query, values: dict[str, t.Any], mode: t.LiteralString) -> list[Row]:
         """A query and the transaction that it is, as one message."""
         asked = psycopg.ClientCursor(self.connection).mogrify(query, values)
         limits = (self.settings.statement_timeout_seconds, self.settings.lock_timeout_seconds)
-        begin = sql.SQL(ALONE).format(*(sql.Literal(_milliseconds(seconds)) for seconds in limits))
+        begin = sql.SQL(ALONE).format(sql.SQL(mode), *(sql.Literal(_milliseconds(seconds)) for seconds in limits))
         try:
             answers = self.connection.outside(begin + sql.SQL(t.cast("t.LiteralString", asked)) + sql.SQL("; COMMIT"))
         except psycopg.Error:
@@ -231,11 +240,13 @@ class Session:
         or just before it commits. Raises LeaseLost, rolled back, where the lease is no longer ours."""
         first = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
         with self._transaction(statement_timeout_seconds, lock_timeout_seconds, first, last=(PIN, closing.look())):
-            if self.fence is not None and not fence_last:
-                self.fence()
-            yield self
-            if self.fence is not None and fence_last:
-                self.fence()
+            if fence_last:
+                yield self
+                if self.fence is not None:
+                    self.fence()
+            else:
+                with self._fenced():
+                    yield self
 
     @contextlib.contextmanager
     def move(self, *, closed: Sequence[str], written: Sequence[str] = ()) -> Generator[Session]:
@@ -252,9 +263,18 @@ class Session:
         ]
         with self._transaction(None, None, first, *locks, last=(PIN, closing.look([*closed, *written]))):
             self.connection.execute(EXACTLY)
-            if self.fence is not None:
-                self.fence()
-            yield self
+            with self._fenced():
+                yield self
+
+    @contextlib.contextmanager
+    def _fenced(self) -> Generator[None]:
+        """A block that begins with the fence. Nobody else can renew the lease while it lasts, so that a long one does so itself."""
+        began = time.monotonic()
+        if self.fence is not None:
+            self.fence()
+        yield
+        if self.fence is not None and self.renew is not None and time.monotonic() - began > RENEWED_AFTER_SECONDS:
+            self.renew()
 
     @contextlib.contextmanager
     def _transaction(

@@ -136,7 +136,7 @@ SYMPTOMS: t.Final = (
         ("a laptop died in a reset", "the connection dropped in the middle", "someone closed the laptop", "it was interrupted"),
         (_typed("emergency_reset"), _typed("runs")),
         "The same command again goes on from the last commit, and resumes what the dead run had paused. Its lease is free once its "
-        "process is gone, or after 15 minutes; until then the refusal names who holds it.",
+        "process is gone, and within a minute wherever that ran; until then the refusal names who holds it.",
         "emergency-reset.md#in-a-colleagues-pause",
     ),
     Symptom(

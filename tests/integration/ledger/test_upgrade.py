@@ -41,7 +41,8 @@ def test_what_an_earlier_version_paused_is_resumed(
     with operator(scout_db) as dsn:
         with monkeypatch.context() as earlier:
             earlier.setattr(bootstrap, "VERSIONS", schema.VERSIONS[:version])
-            assert call("scout_lease", dsn)["token"]
+            # Makes the ledger; a lease has columns that came later.
+            call("scout_lease", dsn)
         assert one(scout_db, "SELECT count(*) FROM scout_ops.versions") == version
         with connect(scout_db) as connection:
             connection.execute(PAUSED_THEN)  # type: ignore[call-overload]
