@@ -58,6 +58,7 @@ LEDGER_SPEC: dict[str, dict[str, t.Any]] = {
     "ledger": {"type": "str", "default": "auto", "choices": ["required", "auto", "off"]},
     "lease_token": {"type": "int", "no_log": False},
     "takeover": {"type": "bool", "default": False},
+    "actor": {"type": "str"},
 }
 
 #: The environment's words for the options of those names.
@@ -170,7 +171,7 @@ def invoke(
 
     Returns its result, or the failure of what raised a RecoveryError, an error of PostgreSQL or any other; raises none.
     """
-    voice, controller = progress or Progress(), this_controller(controller_pid)
+    voice, controller = progress or Progress(), this_controller(controller_pid, params.get("actor"))
     about: Result = {}
     try:
         require()
@@ -182,6 +183,7 @@ def invoke(
                 return _told({"operation": _action(name), **run(WithoutSession(check, voice, controller), params)})
         check_options(params)
         with voice.never_silent(), _session(_action(name), params) as (session, there):
+            controller = controller.logged_in(session.facts.login)
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
             about = _about(name, joined)
             only_reads = name.endswith("_info")

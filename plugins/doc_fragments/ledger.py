@@ -29,4 +29,10 @@ options:
       - Load, refresh, move or resume in a pause that someone else made for another incident, which is refused without it.
     type: bool
     default: false
+  actor:
+    description:
+      - Who this is done for, as a controller of automation tells it. It stands beside the login of the database, marked as told.
+      - By default E(SCOUT_ACTOR), which comes first, else C(awx_user_name) or C(tower_user_name), which AWX gives every job;
+        without any of them it is the account and the host that this runs on, or in a container the login of the database.
+    type: str
 """

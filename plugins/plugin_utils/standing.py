@@ -16,7 +16,7 @@ from ansible.parsing.dataloader import DataLoader
 from ..module_utils.recovery import invoke
 from ..module_utils.recovery.ledger import actions
 from ..module_utils.recovery.pipeline import command
-from . import command_line, settings
+from . import command_line, printed, settings, worker
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,8 +69,10 @@ def _plain(value: t.Any) -> str | None:
 
 
 def same_command(*, limited: bool = True) -> str:
-    """What was typed, for a shell in the same folder, without secrets; without its --limit, where others come."""
-    program, *words = sys.argv
+    """What was typed, for a shell in the same folder, without secrets; without its --limit, where others come. In a job of
+    AWX, its template."""
+    program, *given = sys.argv
+    words = worker.typed(given)
     here = f"{Path.cwd()}{os.sep}"
     kept: list[str] = []
     for option in command_line.options(words):
@@ -79,4 +81,6 @@ def same_command(*, limited: bool = True) -> str:
             kept += [command_line.EXTRA_VARS, shown] if shown else []
         elif limited or option.name != "-l":
             kept += [word.removeprefix(here) for word in option.words]
-    return shlex.join([Path(program).name, *kept])
+    command = shlex.join([Path(program).name, *kept])
+    jobs = printed.jobs()
+    return jobs.launched(command) if jobs else command

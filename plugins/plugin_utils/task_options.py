@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -58,13 +59,23 @@ def left_open(
     token = _lease_token(variables)
     if "lease_token" in open_options and token:
         found["lease_token"] = token
-    return templar.template(found)
+    made: dict[str, t.Any] = templar.template(found)
+    # A name is a name, and no template.
+    if "actor" in open_options and (actor := told_by(variables)):
+        made["actor"] = actor
+    return made
 
 
 def withholds(open_options: Collection[str], variables: Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> bool:
     """Whether the password that a host has is not for the server that was typed."""
     asked = {"dsn", "password"} <= set(open_options)
     return asked and whose_password.is_of_another(variables, loader, templar=templar)
+
+
+def told_by(variables: Mapping[str, t.Any]) -> str | None:
+    """Who a controller of automation says that it works for; None where nobody does."""
+    named = (os.environ.get("SCOUT_ACTOR"), *(variables.get(name) for name in ("awx_user_name", "tower_user_name")))
+    return next((str(name) for name in named if name), None)
 
 
 def _lease_token(variables: Mapping[str, t.Any]) -> int | None:

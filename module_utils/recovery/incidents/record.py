@@ -13,7 +13,7 @@ import uuid
 
 from ..core.errors import BadInput, NotConverged
 from ..ledger import history, lease
-from ..ledger.controller import holder_is_dead, this_controller
+from ..ledger.controller import holder_is_dead
 from ..ledger.open_incident import ADHOC
 from ..ledger.pauses import open_pause
 from ..ledger.trust import audit
@@ -188,7 +188,7 @@ def under_lease(ledger: Ledger, incident: str, *, token: int | None, takeover: b
     session = ledger.session
     own: lease.Lease | None = None
     if token is None:
-        holder = this_controller(os.getpid())
+        holder = ledger.controller.process(os.getpid())
         named = dataclasses.replace(ledger, incident=incident)
         own = lease.acquire(named, str(uuid.uuid4()), takeover=takeover, holder=holder)
         token = own.token if own else None

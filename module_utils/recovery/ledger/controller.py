@@ -14,19 +14,41 @@ import socket
 import typing as t
 from pathlib import Path
 
+from ..core.text import printable
+
 if t.TYPE_CHECKING:
     from ..postgres.session import Row
+
+#: Marks whom a controller of automation says that it works for.
+TOLD: t.Final = " (told by controller)"
+LONGEST: t.Final = 64
+#: What Docker and Podman put into each of theirs.
+CONTAINER: t.Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Controller:
-    """The process that runs the playbook; `pid` is None where it cannot be looked up again."""
+    """The process that runs the playbook; `pid` is None where it cannot be looked up again. `told` is whoever a controller of
+    automation says that it works for; `nameless`, whether the account here is nobody's, as in a container."""
 
     actor: str
     host: str
     host_key: str
     pid: int | None
     process_started: str | None
+    told: str = ""
+    nameless: bool = False
+
+    def logged_in(self, login: str) -> Controller:
+        """With the role that the database knows it by, where nothing else does, and beside whom a controller of automation
+        tells: nobody here has seen that person."""
+        if self.told:
+            return dataclasses.replace(self, actor=f"{self.told}{TOLD} as {login}")
+        return dataclasses.replace(self, actor=f"{login}@{self.host}") if self.nameless else self
+
+    def process(self, pid: int) -> Controller:
+        """The same person, in another process of this machine."""
+        return dataclasses.replace(self, pid=pid, process_started=_process_started(pid))
 
     @property
     def name(self) -> str:
@@ -34,20 +56,32 @@ class Controller:
         return f"{self.host}:{self.pid or '-'}"
 
 
-def this_controller(pid: int | None) -> Controller:
-    """Describes the operator and the process `pid` on this machine."""
+def this_controller(pid: int | None, told: str | None = None) -> Controller:
+    """Describes the operator, or whom SCOUT_ACTOR or a controller of automation tells, and the process `pid` on this machine."""
     host = socket.gethostname()
+    told = " ".join(printable(os.environ.get("SCOUT_ACTOR") or told or "").replace(TOLD, " ").split())[:LONGEST]
     try:
         login = os.environ.get("SUDO_USER") or getpass.getuser()
     except (OSError, KeyError):
         login = f"uid {os.getuid()}"
-    return Controller(f"{login}@{host}", host, _host_key(host), pid, _process_started(pid) if pid else None)
+    nameless = in_container() and (login == "root" or login.startswith("uid "))
+    actor = f"{told}{TOLD}" if told else f"{login}@{host}"
+    return Controller(actor, host, _host_key(host), pid, _process_started(pid) if pid else None, told, nameless)
+
+
+def in_container() -> bool:
+    """Whether this is a container, of Docker, Podman or Kubernetes: what is kept in it is gone with it."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) or any(mark.exists() for mark in CONTAINER)
 
 
 def same_login(one: str, other: str) -> bool:
-    """Whether two actors, `login@host`, are one person: who works with several machines, as a deploy pipeline does, has the
-    same login on each."""
-    return one.partition("@")[0] == other.partition("@")[0]
+    """Whether two actors, `login@host` or one who is told, are one person: who works with several machines, as a deploy
+    pipeline does, has the same login on each."""
+    return _person(one) == _person(other)
+
+
+def _person(actor: str) -> str:
+    return actor.partition(TOLD if TOLD in actor else "@")[0]
 
 
 def _host_key(host: str) -> str:

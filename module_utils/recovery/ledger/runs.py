@@ -15,10 +15,8 @@ from ..core import redaction
 from ..core.errors import RecoveryError
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
-from . import keeper
+from . import keeper, servers
 from . import lease as ledger_lease
-from . import servers
-from .controller import this_controller
 from .trust import audit, ownership
 
 if t.TYPE_CHECKING:
@@ -39,14 +37,14 @@ START_RUN = """
 INSERT INTO scout_ops.runs (run_id, parent_run_id, action, incident, actor, controller, parameters, asked, undoes,
                             backend_pid, backend_start, backend_role)
 SELECT %(run_id)s, %(parent)s, %(action)s, %(incident)s, %(actor)s, %(controller)s, %(parameters)s, %(asked)s, %(undoes)s,
-       a.pid, a.backend_start, a.usename
+       a.pid, a.backend_start, session_user
 FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = pg_catalog.pg_backend_pid() AND NOT %(pooled)s
 """
 
 GO_ON = """
 UPDATE scout_ops.runs AS r
 SET status = 'running', finished_at = NULL, error = NULL, actor = %(actor)s, controller = %(controller)s, parent_run_id = %(parent)s,
-    backend_pid = a.pid, backend_start = a.backend_start, backend_role = a.usename
+    backend_pid = a.pid, backend_start = a.backend_start, backend_role = session_user
 FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = pg_catalog.pg_backend_pid() AND NOT %(pooled)s
 WHERE r.run_id = %(run_id)s
 """
@@ -124,7 +122,7 @@ def operation(
     own: ledger_lease.Lease | None = None
     if lease_token is None:
         # Held for as long as this process works, which may be a shorter life than its controller's.
-        own = ledger_lease.acquire(ledger, run.run_id, takeover=takeover, holder=this_controller(os.getpid()))
+        own = ledger_lease.acquire(ledger, run.run_id, takeover=takeover, holder=ledger.controller.process(os.getpid()))
         if own is not None:
             ledger.warnings.extend(own.notes)
     token = lease_token if own is None else own.token

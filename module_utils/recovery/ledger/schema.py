@@ -420,6 +420,11 @@ COMMENT ON COLUMN scout_ops.leases.kept_at IS 'When its keeper renewed it last; 
 COMMENT ON COLUMN scout_ops.leases.session_pid IS 'The server process of its keeper''s session; NULL through a pooler';
 COMMENT ON COLUMN scout_ops.leases.session_start IS 'When that process started: guards against pid reuse';
 COMMENT ON COLUMN scout_ops.leases.session_role IS 'The role it logged in as';
+COMMENT ON COLUMN scout_ops.runs.actor IS
+    'The person: login@host; in a container the login of the database; or whom a controller of automation told, marked so, and that login';
+COMMENT ON COLUMN scout_ops.leases.owner IS 'Who holds it, as in runs.actor; NULL when free';
+COMMENT ON COLUMN scout_ops.evidence.actor IS 'Who kept it, as in runs.actor';
+COMMENT ON COLUMN scout_ops.runs.backend_role IS 'The role that logged in to the database';
 """,
 )
 

@@ -76,7 +76,7 @@ SET LOCAL statement_timeout = '60s';
 SELECT current_database() AS database,
        (SELECT reset_val::float8 / 1000 FROM pg_catalog.pg_settings WHERE name = 'statement_timeout') AS timeout_seconds,
        current_setting('default_transaction_read_only') = 'on' OR pg_catalog.pg_is_in_recovery() AS read_only,
-       current_user::text AS role,
+       current_user::text AS role, session_user::text AS login,
        current_setting('server_version_num')::int AS server_version,
        pg_catalog.pg_is_in_recovery() AS in_recovery,
        (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only') AS read_only_by,
@@ -140,6 +140,8 @@ class Facts:
     superuser: bool
     backend_pid: int
     pooled: bool
+    #: Who logged in: the role, but for a connection that begins with SET ROLE.
+    login: str = ""
 
 
 def application_name(incident: str, action: str) -> str:
@@ -559,5 +561,6 @@ def _facts(connection: Watched, source: str, *, only_read: bool) -> tuple[Facts,
         backend_pid=found["backend_pid"],
         # A pooler hands out its own cancel key, so the pid in it is not the server process's.
         pooled=connection.info.backend_pid != found["backend_pid"],
+        login=found["login"],
     )
     return facts, found["timeout_seconds"], found["ending"]

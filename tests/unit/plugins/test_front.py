@@ -72,7 +72,7 @@ def test_unknown_options_of_a_module_are_refused_with_those_it_knows() -> None:
     with pytest.raises(BadInput) as raised:
         front.validated(front.module_of("scout.recovery.scout_drain"), {"batch_row": 5, "targetseconds": 1})
     assert str(raised.value).startswith(
-        "unknown options for scout_drain: batch_row, targetseconds. Next: scout_drain knows allow_owner, allow_superuser, batch_rows,"
+        "unknown options for scout_drain: batch_row, targetseconds. Next: scout_drain knows actor, allow_owner, allow_superuser,"
     )
 
 
