@@ -99,6 +99,15 @@ options:
     description: Whether it fails where no evidence can be kept; otherwise that is a warning.
     type: bool
     default: true
+  url:
+    description:
+      - Where a finished snapshot is sent besides, such as a bucket; by default E(SCOUT_EVIDENCE_URL). Each file is put there by
+        HTTP PUT, below the name of its folder and the manifest last, with the token in E(SCOUT_EVIDENCE_TOKEN) where
+        E(SCOUT_EVIDENCE_URL) names the same server.
+      - What is no address is a command, which is run without a shell; C({folder}) in it is the folder, C({name}) its name. Without
+        C({folder}), the folder is its last word.
+      - A snapshot that could not be sent is a warning.
+    type: str
   window_start:
     description:
       - Begin of the window that samples and whole tables are taken of. Unless given, six hours before its end, or when the
@@ -168,6 +177,10 @@ seconds:
   description: How long reading took, without whole tables.
   returned: success
   type: float
+sent:
+  description: Whether it was sent to O(url).
+  returned: success
+  type: bool
 summary:
   description: One line for a person.
   returned: success
@@ -192,6 +205,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "full": {"type": "list", "elements": "str", "default": []},
     "full_seconds": {"type": "float", "default": 3600.0},
     "required": {"type": "bool", "default": True},
+    "url": {"type": "str"},
     "window_start": {"type": "str"},
     "window_end": {"type": "str"},
     "time_zone": {"type": "str"},

@@ -16,14 +16,13 @@ from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.utils.vars import load_extra_vars
 
+from ..module_utils.recovery.core import place
 from ..module_utils.recovery.core.advice import Jobs
 from . import command_line
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-#: Where ansible-runner has the artifacts of this run.
-ARTIFACTS: t.Final = "AWX_ISOLATED_DATA_DIR"
 #: How a worker is started, by receptor or AWX.
 WORKER: t.Final = re.compile(rb"(?:^|[/\0])ansible-runner\0(?:[^\0]*\0)*?worker(?:\0|$)")
 #: Between the controller and it there may be a shell, or whatever counts processes in a container.
@@ -31,12 +30,6 @@ GENERATIONS: t.Final = 6
 #: What a controller of automation adds to the variables of a job.
 ADDED: t.Final = ("awx_", "tower_")
 TITLE: t.Final = re.compile(r"^- name: (.*)$", re.MULTILINE)
-
-
-def artifacts() -> Path | None:
-    """The folder of ansible-runner that goes back to whoever started this run; None without ansible-runner."""
-    folder = os.environ.get(ARTIFACTS)
-    return Path(folder) if folder else None
 
 
 @functools.cache
@@ -58,7 +51,7 @@ def is_worker() -> bool:
 def typed(words: Sequence[str]) -> list[str]:
     """The words of a command line without what is in the private folder of a worker: its inventory, and its file of variables,
     in place of which they themselves stand. All of them where this is no worker."""
-    folder = artifacts()
+    folder = place.artifacts()
     if folder is None or not is_worker():
         return list(words)
     private = folder.parent.parent.resolve()

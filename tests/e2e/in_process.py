@@ -452,10 +452,12 @@ class InProcess:
             }
         )
 
-    def _lookup(self, scope: Scope, plugin: str, name: str, default: Any = None) -> Any:
+    def _lookup(self, scope: Scope, plugin: str, name: str, default: Any = None, **only: bool) -> Any:
         if plugin == "ansible.builtin.vars":
             return self._template(self._known(scope).get(name, default), scope)
-        if plugin == "ansible.builtin.env":
+        if only.get("only_artifacts"):
+            return ""
+        if plugin in ("ansible.builtin.env", "scout.recovery.kept"):
             return {"SCOUT_EVIDENCE": str(self.stage.home / "evidence")}.get(name, default)
         assert plugin == "scout.recovery.setting", plugin
         return self.settings.get(name, default)

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import unittest.mock
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,43 @@ def test_a_password_in_a_file_is_in_no_artifact(released: Released, stage: Stage
     showing = [path for path in (private.path / "artifacts" / "shown").rglob("*") if path.is_file()
                and PASSWORD in path.read_text(errors="replace")]  # fmt: skip
     assert [path.name for path in showing] == ["command"]
+
+
+def test_a_worker_brings_evidence_and_results_back_and_names_what_was_typed(
+    another_broken: Callable[[], Pipeline], stage: Stage
+) -> None:
+    """Over a mesh a job is `transmit | worker | process`; here the three are processes of one machine."""
+    pipeline = another_broken()
+    private = Private(stage.home, pipeline.dsn)
+    private.write("env/envvars", yaml.safe_dump({"SCOUT_DSN": pipeline.dsn, "SCOUT_ALLOW_SUPERUSER": "1"}))
+    private.write("env/extravars", yaml.safe_dump({"incident": "INC-7", "awx_user_name": "maria"}))
+    runner = shlex.quote(str(BIN / "ansible-runner"))
+    back, there = stage.home / "back", stage.home / "worker"
+    for folder in (back, there):
+        folder.mkdir()
+    # The project is installed on the node, and does not travel.
+    (private.path / "project").unlink()
+    (private.path / "project").mkdir()
+    words = "-p scout.recovery.emergency_reset -i job"
+    done = subprocess.run(
+        f"{runner} transmit {shlex.quote(str(private.path))} {words}"
+        f" | {runner} worker --private-data-dir {shlex.quote(str(there))} --delete"
+        f" | {runner} process {shlex.quote(str(back))} -i job",
+        shell=True,
+        env=shell(stage.home, {"ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections")}),
+        cwd=stage.home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not there.exists(), "the worker keeps nothing"
+    artifacts = back / "artifacts" / "job"
+    [made] = json.loads((artifacts / "result.json").read_text())["results"]
+    assert (made["outcome"], made["incident"]) == ("recovered", "INC-7")
+    [evidence] = (artifacts / "evidence").glob("INC-7-*")
+    assert (evidence / "manifest.json").is_file()
+    told = json.dumps([made["next"], made["undo"], made["undo_commands"], made["commands"]])
+    assert "ansible-playbook scout.recovery." in told
+    for text in (told, (artifacts / "stdout").read_text().partition("RECAP")[2]):
+        assert "worker/inventory" not in text
+        assert "extravars" not in text
+    login = pipeline.one("SELECT session_user")
+    assert pipeline.rows("SELECT DISTINCT actor FROM scout_ops.runs") == [(f"maria (told by controller) as {login}",)]

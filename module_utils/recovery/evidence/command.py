@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 import typing as t
 from pathlib import Path
 
-from ..core import redaction, subprocesses
+from ..core import place, redaction, subprocesses
 from ..core.errors import BadInput, ConnectionFailed, ConnectionLost, DatabaseError, NotConverged, RecoveryError
 from ..core.progress import Progress
 from ..core.results import ModuleResult
@@ -24,7 +25,7 @@ from ..postgres.driver import psycopg
 from ..postgres.failures import attempting, translate
 from ..postgres.session import open_session
 from ..postgres.times import window_of
-from . import archive, audit, collect
+from . import archive, audit, collect, sending
 from . import verify as verification
 
 if t.TYPE_CHECKING:
@@ -49,6 +50,7 @@ class EvidenceResult(ModuleResult):
     number: int | None
     absent: dict[str, str]
     seconds: float
+    sent: bool
     warnings: list[str]
 
 
@@ -86,6 +88,7 @@ def snapshot(call: Call, params: Params) -> EvidenceResult:
     that cannot be written; a section that cannot be read is a warning.
     """
     wanted = _wanted(call, params)
+    to = sending.target(params["url"], os.environ)
     # Within an incident equal values stay equal where a key can be made again; else within one snapshot.
     key = signatures.key_of("masked values", call.incident.encode()) if call.incident != ADHOC else None
     redactor = redaction.Redactor(params["mask"], known_secrets(call, params), key, readable=params["readable"])
@@ -95,7 +98,7 @@ def snapshot(call: Call, params: Params) -> EvidenceResult:
         return _not_kept(f"would keep {', '.join(names)}", _warnings(would), would)
     base = Path(params["folder"]).expanduser().absolute()
     try:
-        return _kept(call, params, wanted, base, redactor)
+        return _kept(call, params, wanted, base, redactor, to)
     except OSError as e:
         failed = BadInput(
             f"could not write evidence to {base}",
@@ -121,6 +124,7 @@ def _not_kept(summary: str, warnings: list[str], found: collect.Kept) -> Evidenc
         "number": None,
         "absent": found.absent,
         "seconds": found.seconds,
+        "sent": False,
         "summary": summary,
         "warnings": warnings,
     }
@@ -160,7 +164,12 @@ def _collected(call: Call, made: archive.EvidenceArchive, wanted: collect.Wanted
 
 
 def _kept(
-    call: Call, params: Params, wanted: collect.Wanted, base: Path, redactor: redaction.Redactor
+    call: Call,
+    params: Params,
+    wanted: collect.Wanted,
+    base: Path,
+    redactor: redaction.Redactor,
+    to: sending.Target | None,
 ) -> EvidenceResult:
     """Writes it; raises OSError where that cannot be done."""
     with archive.opened(base, redactor) as made:
@@ -176,6 +185,10 @@ def _kept(
         }
         done = made.finish(base, about)
     unknown = _recorded(call, params, done, actor)
+    unsent = sending.send(done.folder, to, call.progress.checkpoint) if to else None
+    unknown += [f"{done.folder.name} was not sent: {unsent}; evidence.yml collects it again"] if unsent else []
+    if (not to or unsent) and (only := place.kept_only_here(done.folder)):
+        unknown.append(f"{only}; evidence_url sends it elsewhere, and SCOUT_EVIDENCE names a folder on a volume")
     whole = sum(rows for name, rows in kept.sections.items() if name.startswith("full_"))
     more = f", {count(whole, 'row')} of whole tables" if wanted.full else ""
     return {
@@ -186,6 +199,7 @@ def _kept(
         "number": done.number,
         "absent": kept.absent,
         "seconds": kept.seconds,
+        "sent": to is not None and not unsent,
         "warnings": [*_warnings(kept), *unknown],
         "summary": f"kept {len(made.files)} files{more} in {done.folder} ({in_words(kept.seconds)})",
     }
@@ -300,8 +314,8 @@ def _beside(report: verification.Report, recorded: list[kept_evidence.Recorded] 
         chains += ", and all that the ledger knows of is there" if recorded else "; the ledger knows of none"
     if report.unverified:
         chains += f"; {count(report.unverified, 'signature')} not verified, for want of a key ({signatures.KEY_FILE})"
-    for place, number in report.elsewhere.items():
-        chains += f"; {number} more {'is' if number == 1 else 'are'} recorded of {place}"
+    for where, number in report.elsewhere.items():
+        chains += f"; {number} more {'is' if number == 1 else 'are'} recorded of {where}"
     return chains
 
 

@@ -14,6 +14,7 @@ import socket
 import typing as t
 from pathlib import Path
 
+from ..core import place
 from ..core.text import printable
 
 if t.TYPE_CHECKING:
@@ -22,8 +23,6 @@ if t.TYPE_CHECKING:
 #: Marks whom a controller of automation says that it works for.
 TOLD: t.Final = " (told by controller)"
 LONGEST: t.Final = 64
-#: What Docker and Podman put into each of theirs.
-CONTAINER: t.Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +63,9 @@ def this_controller(pid: int | None, told: str | None = None) -> Controller:
         login = os.environ.get("SUDO_USER") or getpass.getuser()
     except (OSError, KeyError):
         login = f"uid {os.getuid()}"
-    nameless = in_container() and (login == "root" or login.startswith("uid "))
+    nameless = place.in_container() and (login == "root" or login.startswith("uid "))
     actor = f"{told}{TOLD}" if told else f"{login}@{host}"
     return Controller(actor, host, _host_key(host), pid, _process_started(pid) if pid else None, told, nameless)
-
-
-def in_container() -> bool:
-    """Whether this is a container, of Docker, Podman or Kubernetes: what is kept in it is gone with it."""
-    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) or any(mark.exists() for mark in CONTAINER)
 
 
 def same_login(one: str, other: str) -> bool:

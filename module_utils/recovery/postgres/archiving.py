@@ -43,10 +43,8 @@ def wrong(found: Row) -> list[str]:
     if not found["archives"]:
         return []
     if found["failing"]:
-        return [
-            f"archiving WAL failed {in_words(found['failed_seconds'])} ago, and has not succeeded since: a backup restores nothing "
-            "that came after; look at archive_command and at the server's log"
-        ]
+        since = f"archiving WAL failed {in_words(found['failed_seconds'])} ago, and has not succeeded since"
+        return [f"{since}: a backup restores nothing that came after; look at archive_command and at the server's log"]
     if found["seconds"] is None or found["seconds"] <= OLD_SECONDS:
         return []
     return [

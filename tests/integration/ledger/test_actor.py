@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import place
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import controller
 from tests.integration.modules import call, one, operator, rows
 
@@ -21,7 +22,7 @@ PAUSES = "SELECT actor, resumed_by FROM scout_ops.pauses ORDER BY pause_id DESC 
 def nobody_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SCOUT_ACTOR", "KUBERNETES_SERVICE_HOST", "SUDO_USER"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(controller, "CONTAINER", ())
+    monkeypatch.setattr(place, "CONTAINER", ())
 
 
 def login_of(dsn: str) -> str:
@@ -50,7 +51,7 @@ def test_in_a_container_without_an_account_the_login_is_the_name(
 ) -> None:
     mark = tmp_path / ".dockerenv"
     mark.touch()
-    monkeypatch.setattr(controller, "CONTAINER", (mark,))
+    monkeypatch.setattr(place, "CONTAINER", (mark,))
     host = controller.this_controller(None).host
     with operator(scout_db) as dsn:
         for account, name in (("root", login_of(dsn)), ("maria", "maria")):

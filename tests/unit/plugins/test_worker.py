@@ -14,7 +14,7 @@ import pytest
 from ansible import context
 from ansible.module_utils.common.collections import ImmutableDict
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice, place
 from ansible_collections.scout.recovery.plugins.plugin_utils import printed, standing, worker
 
 RESET = "ansible-playbook playbooks/emergency_reset.yml"
@@ -30,7 +30,7 @@ def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     words = ["-i", f"{tmp_path}/inventory/hosts", "-e", f"@{tmp_path}/env/extravars", "playbooks/emergency_reset.yml"]
     monkeypatch.setattr(sys, "argv", ["/usr/bin/ansible-playbook", *words])
-    monkeypatch.setenv(worker.ARTIFACTS, str(tmp_path / "artifacts/1"))
+    monkeypatch.setenv(place.ARTIFACTS, str(tmp_path / "artifacts/1"))
     monkeypatch.setattr(worker, "is_worker", lambda: True)
     given = ImmutableDict(args=["playbooks/emergency_reset.yml"], extra_vars=(f"@{tmp_path}/env/extravars",))
     monkeypatch.setattr(context, "CLIARGS", given)
@@ -54,7 +54,7 @@ def test_whoever_runs_it_in_a_folder_of_his_own_types_that(private: Path, monkey
 
 def test_in_awx_a_command_is_the_name_of_a_template(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"awx_job_template_name": "Our reset"}
-    monkeypatch.setattr(worker, "load_extra_vars", lambda _loader: names)
+    monkeypatch.setattr(worker, "load_extra_vars", lambda *_: names)
     typed = printed.typed({"scout": ["luzon", "visayas"]}, "luzon")
     told = typed.text(f"wait, then `{RESET} -e takeover=true --check`; ansible-playbook playbooks/assess.yml shows it")
     assert told == (

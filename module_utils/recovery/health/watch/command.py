@@ -11,6 +11,7 @@ import re
 import typing as t
 from pathlib import Path
 
+from ...core import place
 from ...core.errors import RecoveryError
 from ...core.results import ModuleResult
 from ...core.text import count, in_words
@@ -102,6 +103,12 @@ def _files(call: Call, params: Params) -> loop.Files:
     return loop.Files(samples, chart if params["chart"] else None)
 
 
+def _gone_with_it(files: loop.Files) -> list[str]:
+    """What is to be said of samples and a chart that do not outlive this container."""
+    found = [place.kept_only_here(path) for path in (files.samples, files.chart) if path]
+    return list(dict.fromkeys(filter(None, found)))
+
+
 def _result(watching: loop.Watch, verdict: str | None = None) -> _Seen:
     """What is known by now."""
     seen, run, report = watching.course, watching.run, watching.report
@@ -126,7 +133,7 @@ def _result(watching: loop.Watch, verdict: str | None = None) -> _Seen:
         "charts": watching.charts,
         "summary": _summary(seen),
         "effects": run.effects if run else {},
-        "warnings": list(watching.warnings),
+        "warnings": [*watching.warnings, *_gone_with_it(files)],
     }
 
 
