@@ -10,7 +10,7 @@ name: kept
 short_description: Where files go by default
 version_added: 1.0.0
 description:
-  - The value of an environment variable; without it a file or folder among the artifacts of ansible-runner, which go back to
+  - The value of an environment variable; without it a file or folder among the artifacts of ansible-runner, which travel to
     whoever started the run; without ansible-runner the default.
 options:
   _terms:

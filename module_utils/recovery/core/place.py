@@ -11,7 +11,7 @@ from pathlib import Path
 
 #: What Docker and Podman put into each of theirs.
 CONTAINER: t.Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
-#: Where ansible-runner has what returns to whoever started it, and what AWX, which keeps none of that, gives each job.
+#: Where ansible-runner has what travels to whoever started it, and what AWX, which keeps none of that, gives each job.
 ARTIFACTS: t.Final = "AWX_ISOLATED_DATA_DIR"
 OF_AWX: t.Final = "JOB_ID"
 
@@ -22,14 +22,14 @@ def in_container() -> bool:
 
 
 def artifacts() -> Path | None:
-    """The folder of ansible-runner that returns to whoever started this run; None without ansible-runner."""
+    """The folder of ansible-runner that whoever started this run gets; None without ansible-runner."""
     folder = os.environ.get(ARTIFACTS)
     return Path(folder) if folder else None
 
 
 def kept_only_here(path: Path) -> str | None:
-    """What is to be said of a path that is gone with this container; None for one on a volume, one that ansible-runner brings
-    back, and outside of containers."""
+    """What is to be said of a path that is gone with this container; None for one on a volume, one that travels with
+    ansible-runner, and outside of containers."""
     if not in_container():
         return None
     there = next((each for each in (path, *path.parents) if each.exists()), Path("/"))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jsonschema
@@ -82,6 +83,13 @@ MODULES = {
     ),
 }  # fmt: skip
 
+#: Public variables of the roles of scout.drills, which the other collection does not know.
+OF_DRILLS = {
+    name
+    for path in (CHECKOUT / "drills" / "roles").glob("*/defaults/main.yml")
+    for name in re.findall(r"'scout\.recovery\.setting', '(\w+)'", path.read_text(encoding="utf-8"))
+}
+
 
 @pytest.fixture(scope="module")
 def controller() -> dict[str, Any]:
@@ -128,11 +136,35 @@ def test_every_question_is_a_variable_that_is_understood(controller: dict[str, A
     for each in [*controller["controller_templates"], *controller["controller_workflows"]]:
         asked = [question["variable"] for question in each["survey_spec"].get("spec", [])]
         assert len(set(asked)) == len(asked)
-        assert extra_vars.check(asked) == [], each["name"]
+        drill = each.get("playbook", "").endswith(("drill.yml", "gameday.yml"))
+        assert drill or extra_vars.check(asked) == [], each["name"]
+        assert not drill or set(asked) <= OF_DRILLS
         assert not [name for name in asked if "token" in name or "password" in name]
 
 
 def test_a_job_is_given_the_database_and_the_password_by_its_environment(controller: dict[str, Any]) -> None:
     [kind] = controller["controller_credential_types"]
-    assert kind["injectors"] == {"env": {"SCOUT_DSN": "{{ dsn }}", "PGPASSWORD": "{{ password | default('') }}"}}
-    assert {field["id"] for field in kind["inputs"]["fields"] if field.get("secret")} == {"password"}
+    assert kind["injectors"] == {
+        "env": {
+            "SCOUT_DSN": "{{ dsn }}",
+            "PGPASSWORD": "{{ password | default('') }}",
+            "SCOUT_EVIDENCE_URL": "{{ evidence_url | default('') }}",
+            "SCOUT_EVIDENCE_TOKEN": "{{ evidence_token | default('') }}",
+        }
+    }
+    assert {field["id"] for field in kind["inputs"]["fields"] if field.get("secret")} == {"password", "evidence_token"}
+
+
+def test_every_playbook_has_a_template(controller: dict[str, Any]) -> None:
+    """Those of drills are given no database; where evidence goes is asked of nobody who may only launch."""
+    made = {each["playbook"]: each for each in controller["controller_templates"]}
+    assert made.keys() == {f"playbooks/{path.name}" for path in (CHECKOUT / "playbooks").glob("*.yml")}
+    assert {name for name, each in made.items() if not each["credentials"]} == {
+        "playbooks/drill.yml",
+        "playbooks/gameday.yml",
+    }
+    asked = {name: {each["variable"] for each in made[name]["survey_spec"].get("spec", [])} for name in made}
+    assert {"evidence_full", "window_start"} <= asked["playbooks/evidence.yml"]
+    assert {"evidence_dir", "evidence_last_manifest"} <= asked["playbooks/evidence_verify.yml"]
+    assert "scenario" in asked["playbooks/drill.yml"]
+    assert not set().union(*asked.values()) & {"evidence_url", "sandbox_dsn", "schema_from", "scout_cron_dsn"}
