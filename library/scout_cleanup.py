@@ -27,6 +27,12 @@ description:
     what remains. Where that is wrong again, the next run finds it.
   - Needs the ledger C(scout_ops).
 options:
+  two_person:
+    description:
+      - Refuse to change anything but by a O(plan_file) that somebody else approved, with C(scout approve) and a key of their own.
+      - The controller needs the keys of both, in the file that E(SCOUT_SIGNING_KEY_FILE) names.
+    type: bool
+    default: false
   rules:
     description:
       - Rules besides the built-in ones. One with the name of a built-in rule replaces it; what it leaves out stays as built in,
@@ -170,9 +176,16 @@ import typing as t
 
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.moves.cleanup import command
+from ..module_utils.recovery.moves.engine.approval import TWO_PERSON_SPEC
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
 
-SPEC: dict[str, dict[str, t.Any]] = {**CONNECTION_SPEC, **LEDGER_SPEC, **MOVING_SPEC, **command.CLEANUP_SPEC}
+SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **LEDGER_SPEC,
+    **MOVING_SPEC,
+    **command.CLEANUP_SPEC,
+    **TWO_PERSON_SPEC,
+}
 
 
 def run(call: Call, params: Params) -> command.CleanupResult:

@@ -22,6 +22,12 @@ description:
     what remains.
   - Needs the ledger C(scout_ops).
 options:
+  two_person:
+    description:
+      - Refuse to change anything but by a O(plan_file) that somebody else approved, with C(scout approve) and a key of their own.
+      - The controller needs the keys of both, in the file that E(SCOUT_SIGNING_KEY_FILE) names.
+    type: bool
+    default: false
   clock:
     description: Which time of an event the window is about.
     type: str
@@ -157,6 +163,7 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
+from ..module_utils.recovery.moves.engine.approval import TWO_PERSON_SPEC
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
 from ..module_utils.recovery.moves.quarantine import command
 
@@ -165,6 +172,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **LEDGER_SPEC,
     **MOVING_SPEC,
     **command.SELECTION_SPEC,
+    **TWO_PERSON_SPEC,
     "proof": {"type": "str", "choices": ["digest", "count"], "default": "digest"},
 }
 

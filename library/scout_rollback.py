@@ -79,6 +79,12 @@ options:
       - In check mode, where to write the plan. Otherwise the plan to apply; refused, naming what differs, when the database has
         drifted since.
     type: path
+  two_person:
+    description:
+      - Refuse to change anything but by a O(plan_file) that somebody else approved, with C(scout approve) and a key of their own.
+      - The controller needs the keys of both, in the file that E(SCOUT_SIGNING_KEY_FILE) names.
+    type: bool
+    default: false
   look:
     description: In check mode, refuse what would be refused, and rehearse, rather than write a plan.
     type: bool
@@ -294,6 +300,7 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
+from ..module_utils.recovery.moves.engine.approval import TWO_PERSON_SPEC
 from ..module_utils.recovery.release.restore import command, request, result
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -306,6 +313,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "default_grants": {"type": "str", "choices": ["keep", request.RESTORE], "default": "keep"},
     "max_rows": {"type": "int", "default": 100_000},
     "plan_file": {"type": "path"},
+    **TWO_PERSON_SPEC,
     "look": {"type": "bool", "default": False},
     "require_pause": {"type": "bool", "default": False},
     "jobs": {"type": "list", "elements": "str"},

@@ -110,9 +110,12 @@ def operation(
     takeover: bool = False,
     asked: dict[str, t.Any] | None = None,
     undoes: str | None = None,
+    approved_by: str | None = None,
 ) -> Generator[Run]:
     """A run under the lease: joins the one whose token is given, else takes it for as long as the action lasts. Raises
     LeaseHeld where someone else holds it.
+
+    Whoever approved what is done stands beside whoever does it, in the ledger and in the audit trail.
 
     Where `asked` is given and such a run was interrupted, this continues that run, with the parameters and effects it
     had.
@@ -133,7 +136,9 @@ def operation(
             if ledger.present:
                 with attempting("could not write to the ledger", on=session.where), session.write():
                     ownership.require(session)
-                    _start(run, action, parameters, asked, undoes, joined=lease_token is not None)
+                    _start(
+                        run, action, parameters, asked, undoes, joined=lease_token is not None, approved_by=approved_by
+                    )
                     killed = session.rows(END_KILLED, action=action, run_id=run.run_id, error=Jsonb(KILLED))
                     audit.append(session, [*(row["run_id"] for row in killed), run.run_id])
             try:
@@ -179,13 +184,14 @@ def _start(
     undoes: str | None,
     *,
     joined: bool,
+    approved_by: str | None = None,
 ) -> None:
     """Opens the run's line, or that of the interrupted run it continues."""
     ledger = run.ledger
     lease = ledger_lease.read(ledger)
     values = {
         "parent": lease["run_id"] if lease and joined else None,
-        "actor": ledger.controller.actor,
+        "actor": f"{ledger.controller.actor}{f', approved by {approved_by}' if approved_by else ''}",
         "controller": ledger.controller.name,
         # Through a pooler the server's process serves others next.
         "pooled": ledger.session.facts.pooled,

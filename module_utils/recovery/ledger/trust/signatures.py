@@ -93,6 +93,12 @@ def wrong(kind: str, content: bytes, signature: t.Any) -> str:
     return "its signature is wrong"
 
 
+def signer_of(signature: t.Any) -> str:
+    """The id of the key that made a signature, as it says itself; empty where it names none."""
+    given = signature if isinstance(signature, str) else ""
+    return given[: max(len(given) - WHOLE, 0)]
+
+
 def refuse_unsigned(kind: str, content: bytes, signature: t.Any, name: str) -> None:
     """Raises BadInput where this controller has a key, and `signature` is not what one of its keys makes of this content."""
     said = wrong(kind, content, signature)

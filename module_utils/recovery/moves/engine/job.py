@@ -20,7 +20,7 @@ from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...scout import contract, row_hazards
 from ...scout.judging import foreign_code
-from . import plan_file
+from . import approval, plan_file
 from .batches import LOCK_PATIENCE, Options
 
 if t.TYPE_CHECKING:
@@ -170,6 +170,10 @@ class MoveJob:
         given = {name: params[name] for name in spec if name not in LATER or params[name]}
         self.asked: dict[str, t.Any] = given
         self.plan: plan_file.Plan | None = None
+        #: Who made and who approved the plan, where two people are wanted.
+        self.people: dict[str, str] = {}
+        if params["look"] or not call.check:
+            self.people = approval.names(params["plan_file"], params)
         if params["plan_file"] and (params["look"] or not call.check):
             name, where = params["plan_file"], call.session.where
             self.plan = plan_file.load(name, action=action, database=where)
@@ -199,7 +203,14 @@ class MoveJob:
             pause_resume.require_barrier(call.session, ledger, params["jobs"], call.progress)
         token, takeover = params["lease_token"], params["takeover"]
         with runs.operation(
-            ledger, self.action, parameters, lease_token=token, takeover=takeover, asked=self.asked, undoes=undoes
+            ledger,
+            self.action,
+            parameters | self.people,
+            lease_token=token,
+            takeover=takeover,
+            asked=self.asked,
+            undoes=undoes,
+            approved_by=self.people.get("approved_by"),
         ) as run:
             yield run
 
@@ -250,7 +261,7 @@ class MoveJob:
         )
         name = None if self.plan else self.params["plan_file"]
         if name:
-            plan.save(name)
+            plan.save(name, self.call.controller.actor)
         moved, requeued = {k: whole.counts.get(k, 0) for k in NOUNS}, whole.counts.get("requeued", 0)
         effects: dict[str, t.Any] = {"moved": moved, "requeued": requeued}
         summary = sentence(verb, effects) if some else "0 events match"

@@ -47,9 +47,9 @@ class Plan:
         """Tells this plan from every other."""
         return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
-    def save(self, name: str) -> None:
-        """Writes it whole or not at all."""
-        made = {"format": FORMAT, **dataclasses.asdict(self)}
+    def save(self, name: str, by: str) -> None:
+        """Writes it whole or not at all, with who made it."""
+        made = {"format": FORMAT, **dataclasses.asdict(self), "by": by}
         signed = signatures.sign("plan", _signable(made))
         text = json.dumps(made | ({"signature": signed} if signed else {}), indent=1)
         files.write(Path(name), f"{text}\n".encode(), "plan_file")
@@ -59,14 +59,30 @@ def _signable(made: Mapping[str, t.Any]) -> bytes:
     return json.dumps(made, sort_keys=True).encode()
 
 
-def load(name: str, *, action: str, database: str) -> Plan:
-    """The plan in a file. Raises BadInput for one of another action, database or format."""
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A plan as its file has it: what was signed, by whom it was made, and the approval, if there is one."""
+
+    plan: Plan
+    form: str
+    by: str
+    content: bytes
+    signature: t.Any
+    approval: dict[str, t.Any] | None
+    whole: dict[str, t.Any]
+
+
+def read(name: str) -> Written:
+    """What a file has, with its signature verified where this controller has a key. Raises BadInput for one that is no plan."""
     try:
-        found = loaded(Path(name).expanduser().read_text(encoding="utf-8"))
-        signature = found.pop("signature", None)
+        whole = loaded(Path(name).expanduser().read_text(encoding="utf-8"))
+        found = dict(whole)
+        signature, approval = found.pop("signature", None), found.pop("approval", None)
         content = _signable(found)
-        made = found.pop("format")
+        form, by = found.pop("format"), found.pop("by", "")
         plan = Plan(**found)
+        if not (isinstance(by, str) and isinstance(approval, (dict, type(None)))):
+            raise TypeError("by is no name, or approval no approval")
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as e:
         raise BadInput(
             f"could not read plan_file {name}",
@@ -74,9 +90,16 @@ def load(name: str, *, action: str, database: str) -> Plan:
             next_step=f"create it with --check -e plan_file={name}",
         ) from e
     signatures.refuse_unsigned("plan", content, signature, f"plan_file {name}")
+    return Written(plan, form, by, content, signature, approval, whole)
+
+
+def load(name: str, *, action: str, database: str) -> Plan:
+    """The plan in a file. Raises BadInput for one of another action, database or format."""
+    found = read(name)
+    plan = found.plan
     wrong = [
         f"it is a plan for {what}, this is {here}"
-        for what, here in ((made, FORMAT), (plan.action, action), (plan.database, database))
+        for what, here in ((found.form, FORMAT), (plan.action, action), (plan.database, database))
         if what != here
     ]
     if wrong:

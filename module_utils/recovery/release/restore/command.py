@@ -13,8 +13,8 @@ from ...core.errors import BadInput, DatabaseError, MissingPrivilege, NotConverg
 from ...core.text import in_words
 from ...ledger import runs
 from ...ledger.pauses import open_pause
+from ...moves.engine import approval, plan_file
 from ...moves.engine import job as engine_job
-from ...moves.engine import plan_file
 from ...pipeline import pause_resume
 from ..captures import document as captures_document
 from ..captures import store as captures_store
@@ -103,7 +103,7 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
             result["warnings"].append(f"{refusal.attempted}: {refusal.said}. {refusal.next_step}")
             result["refused"] = refusal.as_dict()
         if params["plan_file"]:
-            seen.plan.save(params["plan_file"])
+            seen.plan.save(params["plan_file"], call.controller.actor)
     else:
         _refuse_drift(call, params, order, seen)
         _refuse(call, params, seen, order)
@@ -212,6 +212,7 @@ def _plan(
 def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> None:
     """Raises unless there is exactly what was planned from, naming what differs."""
     name = params["plan_file"]
+    approval.names(name, params)
     if not name:
         return
     made = plan_file.load(name, action=order.action, database=call.session.where)
@@ -293,10 +294,12 @@ def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order,
     ledger = call.ensure("required")
     if params["require_pause"]:
         pause_resume.require_barrier(call.session, ledger, params["jobs"], call.progress)
+    people = approval.names(params["plan_file"], params)
     with runs.operation(
         ledger,
         order.action,
-        {**order.asked, "capture_id": order.document["capture_id"]},
+        {**order.asked, "capture_id": order.document["capture_id"], **people},
+        approved_by=people.get("approved_by"),
         lease_token=params["lease_token"],
         takeover=params["takeover"],
         undoes=order.undone["run_id"] if order.undone else None,

@@ -23,7 +23,7 @@ PLAN = plan_file.Plan(
 
 def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     name = str(tmp_path / "plan.json")
-    PLAN.save(name)
+    PLAN.save(name, "maria@laptop")
     assert plan_file.load(name, action="quarantine", database="scout") == PLAN
     assert json.loads(Path(name).read_text())["format"] == plan_file.FORMAT
     assert len(PLAN.key) == 16

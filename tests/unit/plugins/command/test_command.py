@@ -16,7 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.command import line, options, parser, symptoms, terminal
+from ansible_collections.scout.recovery.plugins.plugin_utils.command import (
+    approving,
+    line,
+    options,
+    parser,
+    symptoms,
+    terminal,
+)
 from ansible_collections.scout.recovery.plugins.plugin_utils.command.commands import COMMANDS
 from tests import CHECKOUT
 
@@ -224,6 +231,8 @@ def test_commands_on_a_page_can_be_typed(page: Path) -> None:
         words = shlex.split(typed.partition("  #")[0])[1:]
         if words[0] == terminal.HELP:
             assert symptoms.found(words[1:]) or not words[1:] or words[1] in {each.words[0] for each in COMMANDS}
+        elif words[0] == approving.WORD:
+            approving.reader().parse_args(words[1:])
         elif "--help" not in words and not words[-1].endswith("|"):
             parser.read(words)
 

@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where two people are wanted, nothing is moved but by a plan that somebody else approved, and both are on record."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.trust import signatures
+from tests import CHECKOUT
+from tests.integration.modules import Result, call, connect, fingerprint, rows
+
+MARIA, BEN = "maria-" * 8, "ben-key-" * 8
+SELECTION = {"window_start": "2000-01-01T00:00Z", "window_end": "2100-01-01T00:00Z", "max_rows": 1_000_000}
+ACTORS = "SELECT actor, parameters ->> 'planned_by', parameters ->> 'approved_by' FROM scout_ops.runs WHERE action = %s"
+
+
+class Desk:
+    """A controller with its keys: the first signs, the others verify."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home, self.monkeypatch = home, monkeypatch
+        self.plan = home / "plan.json"
+        monkeypatch.delenv("SUDO_USER", raising=False)
+
+    def sit(self, name: str, *keys: str) -> None:
+        """Somebody sits down."""
+        self.monkeypatch.setenv("SCOUT_ACTOR", name)
+        file = self.home / f"{name}.key"
+        file.write_text("\n".join(keys))
+        file.chmod(0o600)
+        self.monkeypatch.setenv(signatures.KEY_FILE, str(file)) if keys else self.monkeypatch.delenv(
+            signatures.KEY_FILE, raising=False
+        )
+
+    def approve(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What is typed, where nobody is asked."""
+        return subprocess.run(
+            [sys.executable, str(CHECKOUT / "bin" / "scout"), "approve", str(self.plan), *words],
+            env={**os.environ}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return Desk(tmp_path, monkeypatch)
+
+
+def quarantined(dsn: str, plan: Path | None, **options: Any) -> Result:
+    """A quarantine where two people are wanted."""
+    return call("scout_quarantine", dsn, plan_file=str(plan) if plan else None, two_person=True, **options)
+
+
+def test_a_plan_goes_through_two_pairs_of_hands(scout_db: str, desk: Desk) -> None:
+    desk.sit("maria", MARIA, BEN)
+    assert "was not" not in str(quarantined(scout_db, desk.plan, check=True, **SELECTION).get("msg", ""))
+    assert desk.approve().returncode != 0, "maria made it"
+    before = fingerprint(scout_db)
+
+    def refused(said: str, plan: Path | None = desk.plan, **options: Any) -> None:
+        for more in ({}, {"check": True, "look": True}):
+            result = quarantined(scout_db, plan, **options, **more)
+            assert result.get("failed"), (said, more)
+            assert said in result["msg"], result["msg"]
+        assert fingerprint(scout_db) == before
+
+    refused("without a plan that somebody else approved", None, **SELECTION)
+    refused("nobody has approved it")
+    desk.sit("maria-too", MARIA, BEN)
+    assert "which is the first of this controller" in desk.approve().stderr, "the same key under another name"
+    desk.sit("ben")
+    assert "has no key to sign with" in desk.approve().stderr
+    desk.sit("ben", BEN)
+    assert "is signed by key" in desk.approve().stderr, "he cannot tell who made it"
+    desk.sit("ben", BEN, MARIA)
+    unapproved = desk.plan.read_bytes()
+    looked = desk.approve("--check")
+    assert (looked.returncode, desk.plan.read_bytes()) == (0, unapproved), looked.stderr
+    assert "planned by maria (told by controller)" in looked.stdout
+    made = desk.approve()
+    assert (made.returncode, "approved by ben" in made.stdout) == (0, True), made.stderr
+    approved = desk.plan.read_bytes()
+    assert desk.approve().returncode == 0
+    assert desk.plan.read_bytes() == approved, "a second time changes nothing"
+
+    # Whatever is altered afterwards is noticed.
+    document = json.loads(approved)
+    for alter in (
+        lambda d: d["approval"].update(by="carol"),
+        lambda d: d["approval"].update(signature=d["signature"]),
+        lambda d: d.update(by="carol"),
+        lambda d: d["counts"].update({next(iter(d["counts"])): 0}),
+    ):
+        altered = json.loads(json.dumps(document))
+        alter(altered)
+        desk.plan.write_text(json.dumps(altered))
+        refused("refused")
+    desk.plan.write_bytes(approved)
+    desk.sit("ben")
+    refused("cannot be verified")
+    desk.sit("ben", BEN, MARIA)
+    assert not quarantined(scout_db, desk.plan, check=True, look=True).get("failed")
+    done = quarantined(scout_db, desk.plan)
+    assert done["changed"], done
+    [(actor, planned_by, approved_by)] = rows(scout_db, ACTORS, "quarantine")
+    assert actor.startswith("ben (told by controller) as ")
+    assert actor.endswith(f", approved by {approved_by}")
+    assert planned_by.startswith("maria (told by controller) as ")
+    assert approved_by == "ben (told by controller)"
+    assert not quarantined(scout_db, desk.plan)["changed"]
+
+
+def test_the_other_two_want_it_as_well(scout_db: str, desk: Desk) -> None:
+    desk.sit("maria", MARIA, BEN)
+    call("scout_capture", scout_db, release="v5.2.1")
+    with connect(scout_db) as connection:
+        connection.execute("ALTER TABLE scout.alerts ADD COLUMN loyalty text")
+    before = fingerprint(scout_db)
+    for module, options in (("scout_cleanup", {}), ("scout_rollback", {"release": "v5.2.1"})):
+        refused = call(module, scout_db, two_person=True, **options)
+        assert "without a plan that somebody else approved" in refused["msg"], refused
+        assert not call(module, scout_db, two_person=True, check=True, plan_file=str(desk.plan), **options).get(
+            "failed"
+        )
+        refused = call(module, scout_db, two_person=True, plan_file=str(desk.plan), **options)
+        assert "nobody has approved it" in refused["msg"], refused
+        assert fingerprint(scout_db) == before
+    desk.sit("ben", BEN, MARIA)
+    assert desk.approve().returncode == 0
+    desk.sit("maria", MARIA, BEN)
+    done = call("scout_rollback", scout_db, two_person=True, plan_file=str(desk.plan), release="v5.2.1")
+    assert done["changed"], done
+    [(actor, planned_by, _)] = rows(scout_db, ACTORS, "rollback")
+    assert actor == f"{planned_by}, approved by ben (told by controller)"
