@@ -156,7 +156,7 @@ seconds:
   type: float
 expected_pause_seconds:
   description: For how long ingestion is expected to stay paused, by O(expects).
-  returned: success
+  returned: when it was paused, and O(expects) is given
   type: float
 summary:
   description: One line for a person.

@@ -40,6 +40,12 @@ class _Switched:
     told: Switched
 
 
+class _Expected(t.TypedDict, total=False):
+    """How long a pause is going to be."""
+
+    expected_pause_seconds: float
+
+
 def set_ingestion(call: Call, params: Params) -> SwitchResult:
     """Ingestion paused or running, shown to be so: its state, each job before and after, sessions in flight, and seconds.
 
@@ -55,7 +61,7 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     steps_in = pausing and params["operation"] is not None
     whose = _ask_first(call, params, "change") if steps_in else pause_resume.require_own(ledger, before, todo, params)
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
-    expected = _expected(call, params) if pausing and todo.changes else None
+    expected = _expected(call, params) if pausing and todo.changes else {}
     if call.check or not (todo.changes or todo.wait_for):
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
     else:
@@ -68,7 +74,7 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
         **_state(call, before, done),
         "warnings": [*whose, *([todo.note] if todo.note else []), *done.told["warnings"]],
         "seconds": round(seconds, 3),
-        "expected_pause_seconds": expected,
+        **expected,
         "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
         "summary": _ingestion_summary(call, params["state"], before, todo, seconds),
         "diff": _planned_diff(before, todo, pausing) if call.check else pause_resume.diff(before, done.after.jobs),
@@ -76,11 +82,12 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     return {**result, "error": unfinished.as_dict()} if unfinished else result
 
 
-def _expected(call: Call, params: Params) -> float | None:
-    """For how long ingestion is going to be paused, in seconds; None where nothing says what for."""
-    if params["expects"] is None:
-        return None
-    return round(pause_length.require_short(call.session, params["expects"], params["max_pause"], call.progress), 1)
+def _expected(call: Call, params: Params) -> _Expected:
+    """For how long ingestion is going to be paused, in seconds; nothing where nothing says what for."""
+    if not params["expects"]:
+        return {}
+    seconds = pause_length.require_short(call.session, params["expects"], params["max_pause"], call.progress)
+    return {"expected_pause_seconds": round(seconds, 1)}
 
 
 def _nothing_recorded() -> Recorded:

@@ -39,9 +39,9 @@ def test_check_mode_refuses_what_a_run_would(scout_db: str) -> None:
 
 
 def test_where_it_is_paused_already_nothing_is_estimated(scout_db: str) -> None:
-    assert pause(scout_db)["expected_pause_seconds"] is None
+    assert "expected_pause_seconds" not in pause(scout_db)
     again = pause(scout_db, expects={"moves": 10_000_000})
-    assert (again["changed"], again["expected_pause_seconds"]) == (False, None)
+    assert (again["changed"], "expected_pause_seconds" in again) == (False, False)
 
 
 @pytest.mark.parametrize(

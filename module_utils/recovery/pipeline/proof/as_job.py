@@ -27,6 +27,9 @@ SET = "SELECT set_config(%(name)s, %(value)s, true)"
 BEFORE = "SELECT name, current_setting(name, true) AS value FROM unnest(%(names)s::text[]) AS name"
 LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
 LOCK_SECONDS: t.Final = 5.0
+#: How often as long as a command took the next one may take, and what there is at least for it and what is looked at after it.
+TIMES: t.Final = 3.0
+LEAST_SECONDS: t.Final = 30.0
 
 
 class TooLate(Exception):
@@ -34,11 +37,13 @@ class TooLate(Exception):
 
 
 class Runs:
-    """Runs commands within transactions of the caller's, all of them in so many seconds."""
+    """Runs commands within transactions of the caller's, all of them in so many seconds, or as long as those before have shown that they
+    take, where that `extends` it."""
 
-    def __init__(self, session: Session, seconds: float) -> None:
+    def __init__(self, session: Session, seconds: float, *, extends: bool = False) -> None:
         self.session = session
         self.deadline = time.monotonic() + seconds
+        self.extends = extends
         self.plain: dict[str, str] = {}
         self.made = 0
 
@@ -55,7 +60,7 @@ class Runs:
         """Runs the command of a job, for so many seconds at most. Raises psycopg's error, rolled back to before, or TooLate."""
         if self.left <= 0:
             raise TooLate
-        theirs = self.allowed(job.owner)
+        theirs, began = self.allowed(job.owner), time.monotonic()
         with self.session.savepoint():
             becomes = reading.becomes(self.session, job.owner)
             role = becomes.value if becomes else job.owner
@@ -67,6 +72,8 @@ class Runs:
                     min(theirs or left, left), lock_timeout_seconds=min(lock or LOCK_SECONDS, LOCK_SECONDS)
                 )
                 self.session.rows(sql.SQL(CALL).format(name=runner), command=job.command)
+        if self.extends:
+            self.deadline = max(self.deadline, time.monotonic() + TIMES * (time.monotonic() - began) + LEAST_SECONDS)
         self.session.limit_statements(max(0.001, self.left))
 
     def allowed(self, owner: str) -> float:

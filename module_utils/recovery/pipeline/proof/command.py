@@ -228,7 +228,8 @@ class _Proof:
         try:
             with attempting(f"could not try {names}", on=self.call.session.where):
                 todo, seconds = self._priced(todo)
-                return Trials(self.call.session, loaders[0] if loaders else None, seconds).run(todo)
+                loader = loaders[0] if loaders else None
+                return Trials(self.call.session, loader, seconds, extends=not self.given).run(todo)
         except DatabaseError as e:
             # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
             return {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in todo}

@@ -77,12 +77,12 @@ class _Failed(Exception):
 class Trials:
     """The trials of some jobs, in one transaction of which nothing remains."""
 
-    def __init__(self, session: Session, loader: Job | None, seconds: float) -> None:
+    def __init__(self, session: Session, loader: Job | None, seconds: float, *, extends: bool = False) -> None:
         self.session = session
         #: The job that brings a sale into silver, without which no refresh of gold can be seen.
         self.loader = loader
         self.seconds = seconds
-        self.runs = as_job.Runs(session, seconds)
+        self.runs = as_job.Runs(session, seconds, extends=extends)
         #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
         self.copies: list[battery.Copy] = []
