@@ -20,6 +20,8 @@ export DSN ?=
 export VARIANT ?= faithful
 export EVENTS ?= 20000
 export SEED ?= 1
+# What `make new-operation` begins.
+export NAME ?=
 # What `make check` runs of the tests besides those that scripts/reached names, and the files that ansible-lint reads: as long as none is new, it stays content.
 QUICK := tests/unit 'tests/e2e/test_reset.py::test_left_paused_as_told_and_given_back[faithful]' \
 	tests/e2e/test_rollback.py::test_a_rollback_from_check_to_the_second_run_and_the_release_again
@@ -163,7 +165,7 @@ faults: setup ## Break a reference: ARGS="--dsn postgresql://… poison_event ki
 	@$(PYTHON) -m $(PIPELINE).faults.cli $(ARGS)
 
 new-operation: setup ## Begin an operation: NAME=vacuum makes module, role, playbook, a word of `scout` and a test
-	@$(BIN)/python scripts/new-operation $(NAME)
+	@$(BIN)/python scripts/new-operation "$$NAME"
 
 lock: setup ## Pin requirements/*.in, with hashes; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)
