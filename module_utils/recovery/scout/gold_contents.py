@@ -16,7 +16,6 @@ from . import contract
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Session
-    from .gold_views import View
 
 #: With fewer sales than this the whole view is computed faster than its days one by one.
 AT_ONCE: t.Final = 200_000
@@ -58,6 +57,18 @@ COUNTED = "SELECT abs((SELECT count(*) FROM ({d}) AS q) - (SELECT count(*) FROM 
 
 
 @dataclasses.dataclass(frozen=True)
+class Contents:
+    """What is compared of a view: its own name, oid and query, the column that says of which day a row is, where it has one, and a row's
+    contents as one text, None where all of them move by themselves."""
+
+    name: str
+    oid: int
+    definition: str
+    day: str | None
+    row: sql.Composed | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Compared:
     """How many rows differ, on which day where it was looked at by days; how many days were looked at, and how many there are."""
 
@@ -72,22 +83,22 @@ class Compared:
         return bool(self.rows) or self.days == self.of
 
 
-def compare(session: Session, view: View, day: str | None, row: sql.Composed, deadline: float | None) -> Compared:
-    """Rows that differ between a view and its own query, whatever moves by itself left out; `day` is the column that says of which
-    day a row is, `row` the contents as one text. Ends with the first day that differs. Raises QueryCanceled where no day could
-    be compared by the deadline (monotonic seconds); what is left by then is told by `days` and `of`."""
-    if not view.contents:
-        return Compared(_differing(session, COUNTED, view, row, sql.SQL("true"), deadline))
+def compare(session: Session, view: Contents, deadline: float | None) -> Compared:
+    """Rows that differ between a view and its own query, whatever moves by itself left out. Ends with the first day that differs. Raises
+    QueryCanceled where no day could be compared by the deadline (monotonic seconds); what is left by then is told by `days` and `of`."""
+    day = view.day
+    if view.row is None:
+        return Compared(_differing(session, COUNTED, view, sql.SQL("true"), deadline))
     if day is None or not _is_large(session) or not session.row(DAY_TYPE, oid=view.oid, day=day)["dated"]:
-        return Compared(_differing(session, DIFFERING, view, row, sql.SQL("true"), deadline))
+        return Compared(_differing(session, DIFFERING, view, sql.SQL("true"), deadline))
     column, days = sql.Identifier(day), _days(session, view, day)
     if len(days) >= MOST_DAYS:
-        return Compared(_differing(session, DIFFERING, view, row, sql.SQL("true"), deadline))
+        return Compared(_differing(session, DIFFERING, view, sql.SQL("true"), deadline))
     for nth, each in enumerate(days):
         # Only a constant is taken to all that the query reads.
         of = sql.SQL("q.{} IS NULL" if each is None else "q.{} = {}").format(column, sql.Literal(each))
         try:
-            found = _differing(session, DIFFERING, view, row, of, deadline)
+            found = _differing(session, DIFFERING, view, of, deadline)
         except errors.QueryCanceled:
             if nth == 0 or deadline is None or time.monotonic() < deadline:
                 raise
@@ -101,7 +112,7 @@ def _is_large(session: Session) -> bool:
     return session.row(HOW_MANY, name=contract.names().transactions)["sales"] >= AT_ONCE
 
 
-def _days(session: Session, view: View, day: str) -> list[str | None]:
+def _days(session: Session, view: Contents, day: str) -> list[str | None]:
     """The days that it may have rows of, those first that a move has changed."""
     shown = sql.Identifier(contract.names().schema, view.name)
     query = contract.compose(DAYS_THERE, day=sql.Identifier(day), view=shown)
@@ -116,14 +127,13 @@ def _days(session: Session, view: View, day: str) -> list[str | None]:
 def _differing(
     session: Session,
     statement: t.LiteralString,
-    view: View,
-    row: sql.Composed,
+    view: Contents,
     day: sql.Composable,
     deadline: float | None,
 ) -> int:
     definition = sql.SQL(t.cast("t.LiteralString", view.definition.strip().rstrip(";")))
     stored = sql.Identifier(contract.names().schema, view.name)
-    query = sql.SQL(statement).format(c=row, d=definition, v=stored, day=day)
+    query = sql.SQL(statement).format(c=view.row, d=definition, v=stored, day=day)
     with session.savepoint():
         before = session.row("SELECT current_setting('statement_timeout') AS limit")["limit"]
         if deadline is not None:

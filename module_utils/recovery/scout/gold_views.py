@@ -16,7 +16,7 @@ from ..postgres import lexer
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import words_of
 from . import contract
-from .gold_contents import Compared, compare
+from .gold_contents import Compared, Contents, compare
 from .judging import foreign_code
 
 if t.TYPE_CHECKING:
@@ -304,7 +304,8 @@ def _compared(session: Session, view: View, deadline: float | None) -> tuple[Com
     if view.foreign_code:
         return Compared(0), f"its query would run {view.foreign_code} with our rights", False
     try:
-        return compare(session, view, _day(view), _row(view), deadline), "", False
+        row = _row(view) if view.contents else None
+        return compare(session, Contents(view.name, view.oid, view.definition, _day(view), row), deadline), "", False
     except psycopg.Error as e:
         if session.connection.closed:
             raise
