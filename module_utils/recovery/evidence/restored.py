@@ -377,7 +377,7 @@ def _snapshot(path: Path, database: str, systems: set[str]) -> Snapshot | None:
     manifest: dict[str, t.Any] = loaded(data)
     if manifest["format"] != FORMAT or named is None or not digest.startswith(named["digest"]):
         raise ValueError(path.name)
-    position = manifest.get("position") or {}
+    position: dict[str, t.Any] = manifest.get("position") or {}
     if manifest["database"] != database or (position.get("system") and position["system"] not in systems):
         return None
     digests = {str(entry["file"]): str(entry["sha256"]) for entry in manifest["files"]}

@@ -330,7 +330,8 @@ def _in_numbers(value: t.Any) -> str:
 
 def _restored(effects: Mapping[str, t.Any], _about: Row) -> str:
     """What of the past was closed."""
-    parts = [f"{len(runs)} runs of the past closed" for runs in [effects.get("runs") or []] if runs]
+    runs: list[t.Any] = effects.get("runs") or []
+    parts = [f"{len(runs)} runs of the past closed"] if runs else []
     parts += [f"{what} of the past ended" for what in ("lease", "pause") if effects.get(what)]
     return ", ".join(parts)
 

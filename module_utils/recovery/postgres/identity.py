@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
 
 #: How long another host may take to let us in, and to answer.
 LOOK_SECONDS: t.Final = 2
+LIMIT: t.Final[t.LiteralString] = "SET LOCAL statement_timeout = '2s'"
 
 NAMES: t.Final = ("host", "hostaddr", "port")
 
@@ -128,7 +129,7 @@ def _look(at: dict[str, str], open_other: Callable[[dict[str, str]], Watched]) -
     try:
         with contextlib.closing(open_other(at)) as connection:
             connection.limit_seconds = LOOK_SECONDS
-            with connection.pinned("SET TRANSACTION READ ONLY", f"SET LOCAL statement_timeout = '{LOOK_SECONDS}s'"):
+            with connection.pinned("SET TRANSACTION READ ONLY", LIMIT):
                 who = connection.execute(WHO).fetchall()[0]
                 ledger = connection.execute(LEDGER).fetchall()
     except (psycopg.Error, OSError):

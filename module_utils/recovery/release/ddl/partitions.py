@@ -24,7 +24,7 @@ _RANGE: t.Final = "FOR VALUES FROM "
 _LIST: t.Final = "FOR VALUES IN "
 #: A time as it sorts, and its offset; PostgreSQL writes all of one database alike. A number.
 _TIME: t.Final = re.compile(r"'(\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d(?:\.\d+)?)?)((?:[+-][\d:]+)?)'")
-_NUMBER: t.Final = re.compile(r"'?(-?\d+(?:\.\d+)?)()'?")
+_NUMBER: t.Final = re.compile(r"'?(-?\d+(?:\.\d+)?)'?")
 _ENDLESS: t.Final = ("MINVALUE", "MAXVALUE")
 
 
@@ -59,11 +59,11 @@ def at_or_before(one: str, other: str) -> bool:
     are written in different ways, nobody says so."""
     if one == other or "MINVALUE" in (one, other):
         return one == other or one == "MINVALUE"
-    for form, read in ((_TIME, str), (_NUMBER, decimal.Decimal)):
-        values = [form.fullmatch(each) for each in (one, other)]
-        if all(values):
-            made = [(read(each[1]), each[2]) for each in values if each]
-            return made[0][1] == made[1][1] and made[0][0] <= made[1][0]
+    times, numbers = ([form.fullmatch(each) for each in (one, other)] for form in (_TIME, _NUMBER))
+    if times[0] and times[1]:
+        return times[0][2] == times[1][2] and times[0][1] <= times[1][1]
+    if numbers[0] and numbers[1]:
+        return decimal.Decimal(numbers[0][1]) <= decimal.Decimal(numbers[1][1])
     return False
 
 
