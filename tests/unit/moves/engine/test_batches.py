@@ -52,7 +52,7 @@ def span(size: float = 60.0, *, full: bool = True) -> cursors.Span:
 
 
 def test_the_limits_unless_told_otherwise() -> None:
-    assert batches.Options() == batches.Options(0.5, 150_000, 30.0, True, None)
+    assert batches.Options() == batches.Options(0.5, 150_000, 30.0, 300.0, (), True, None)
     assert (batches.TRIES, batches.LOCK_PATIENCE, batches.SWEEPS) == (12, 4, 50)
 
 
