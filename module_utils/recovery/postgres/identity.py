@@ -14,13 +14,14 @@ import typing as t
 from ..core.errors import WrongDatabase
 from ..core.values import is_loopback
 from .driver import psycopg
-from .dsn import parse_dsn, to_set
+from .dsn import to_set
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .session import Row, Session
     from .watched import Watched
+
+    Row = dict[str, t.Any]
 
 #: How long another host may take to let us in, and to answer.
 LOOK_SECONDS: t.Final = 2
@@ -95,14 +96,20 @@ def addresses(parts: Mapping[str, t.Any], connection: Watched, environment: Mapp
     return found
 
 
-def require_right(session: Session, source: str, open_other: Callable[[dict[str, str]], Watched]) -> list[str]:
-    """What is to be said of the other hosts of this connection. Raises WrongDatabase where one of them is the server that should be
-    worked on: it is a primary too, and came after this one, or nobody can tell which of both did."""
-    known = addresses(parse_dsn(session.settings.dsn, source), session.connection, os.environ)
+def require_right(
+    connection: Watched,
+    parts: Mapping[str, t.Any],
+    source: str,
+    ask: Callable[[t.LiteralString], list[Row]],
+    open_other: Callable[[dict[str, str]], Watched],
+) -> list[str]:
+    """What is to be said of the other hosts of a connection, `ask` being how a query is asked on it. Raises WrongDatabase where one of
+    them is the server that should be worked on: it is a primary too, and came after this one, or nobody can tell which of both did."""
+    known = addresses(parts, connection, os.environ)
     if len(known) < 2:
         return []
-    info = session.connection.info
-    here = _server(info.host, str(info.port), session.row(WHO), session.rows(LEDGER))
+    info = connection.info
+    here = _server(info.host, str(info.port), ask(WHO)[0], ask(LEDGER))
     others: list[Server] = []
     silent: list[str] = []
     for at in known:

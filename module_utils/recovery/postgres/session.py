@@ -444,7 +444,8 @@ def require_right_host(session: Session, source: str) -> list[str]:
         loaders.read_all(connection)
         return connection
 
-    return identity.require_right(session, source, open_other)
+    parts = parse_dsn(session.settings.dsn, source)
+    return identity.require_right(session.connection, parts, source, session.rows, open_other)
 
 
 @contextlib.contextmanager
