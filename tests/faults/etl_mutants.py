@@ -127,11 +127,8 @@ NAMED: Final = {
         f"{_SILVER}ADD CHECK (item_count < 4) NOT VALID",
         f"{_SILVER}ADD CHECK (region = 'National Capital Region') NOT VALID",
         f"{_SILVER}ADD CHECK (ts < now()) NOT VALID",
-        f"{_SILVER}ALTER COLUMN total_amount TYPE numeric(12, 0)",
-        f"{_SILVER}ALTER COLUMN store_id TYPE varchar(2) USING left(store_id, 2)",
         "ALTER TABLE scout.silver_line_items ADD CHECK (quantity < 3) NOT VALID",
         "ALTER TABLE scout.silver_line_items ADD CHECK (line_sequence < 3) NOT VALID",
-        "ALTER TABLE scout.silver_line_items ADD UNIQUE (transaction_id)",
         "ALTER TABLE scout.bronze_events ADD CHECK (source_system <> 'pos') NOT VALID",
         "ALTER TABLE scout.etl_processed ADD CHECK (event_id IS NULL) NOT VALID",
         "CREATE RULE nothing AS ON INSERT TO scout.silver_line_items DO INSTEAD NOTHING",
@@ -231,7 +228,8 @@ def judge(template: builder.Template, mutant: Mutant) -> str:
     if not made(looked, mutant):
         return "invalid"
     if mutant.of == "job":
-        return "told" if told(looked) else "missed"
+        # A job may be off on purpose, which an assessment tells, and no proof.
+        return "told" if call("scout_health_info", looked)["verdict"] != "healthy" or told(looked) else "missed"
     made(loaded, mutant)
     # At the same time of day as the changed one.
     equal = _of(figures(loaded)) == _of(figures(template.clone("mutant_sound")))

@@ -59,7 +59,7 @@ JOBS = {
     "the gold job runs once a year": Fault(job(GOLD, "schedule = '0 0 1 1 *'"), named=GOLD),
     "the ETL's job is of another database": Fault(
         job(LOADER, "database = 'postgres'"),
-        by_check("jobs_present", "it runs in database postgres", "SELECT cron.schedule("), LOADER,
+        by_check("jobs_present", "it runs in database postgres", "SELECT cron.alter_job("), LOADER,
     ),
 }  # fmt: skip
 

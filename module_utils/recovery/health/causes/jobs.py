@@ -31,7 +31,8 @@ def missing(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     """A job that is not there, or whose command or database is another one now."""
     for each in found.wider.needed or []:
         if each.job is None:
-            statement = _scheduled(each)
+            # A job of that name and owner that is scheduled again stays where it is.
+            statement = each.back or _scheduled(each)
             owner = next((job.owner for job in found.jobs), "the role that owns the pipeline")
             if each.strangers:
                 calls = ", ".join(f"{function} of {whose}" for function, whose in each.strangers)

@@ -52,10 +52,12 @@ def _told(found: Facts, name: str) -> tuple[str, str]:
             if twice and table == contract.names().transactions
             else ""
         )
-        return (
-            f"{table} has no unique index on {columns}{more}",
-            f"CREATE UNIQUE INDEX{how} ON {table} {columns};",
-        )
+        made, key = f"CREATE UNIQUE INDEX{how} ON {table} {columns};", columns.strip("()")
+        if more:
+            # PostgreSQL makes none beside them, and leaves one behind that is not valid.
+            find = f"SELECT {key}, count(*) FROM {table} GROUP BY {key} HAVING count(*) > 1;"  # noqa: S608  # to be read
+            made = f"{find} names them: the owner of {table} removes all but one row of each, then {made}"
+        return f"{table} has no unique index on {columns}{more}", made
     if name.endswith(")"):
         return f"function {name} is missing", f"create {name} again as the release has it, then {RESET}"
     if name in contract.names().columns:

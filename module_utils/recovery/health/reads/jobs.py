@@ -43,6 +43,8 @@ class Needed:
     runs: tuple[Row, ...] = ()
     #: What the job of that name calls of others, each a function and its owner.
     strangers: tuple[tuple[str, str], ...] = ()
+    #: What brings it back, where it is of another database.
+    back: str = ""
 
     @property
     def starts(self) -> bool:
@@ -67,14 +69,20 @@ def needed(session: Session, names: Sequence[str]) -> list[Needed]:
     if any(each.job is None for each in chosen):
         _require_sight(session)
         moved = {
-            row["jobname"]: f"it runs in database {row['database']} (job {row['jobid']})"
+            row["jobname"]: (
+                f"it runs in database {row['database']} (job {row['jobid']})",
+                f"SELECT cron.alter_job({row['jobid']}, database => {row['wanted']});",
+            )
             for row in cron_runs.elsewhere(session, [each.name for each in chosen if each.job is None])
         }
         chosen = [
             each
             if each.job
             else dataclasses.replace(
-                each, why=moved.get(each.name, each.why), strangers=_strangers(session, each.name, jobs)
+                each,
+                why=moved.get(each.name, (each.why, ""))[0],
+                back=moved.get(each.name, ("", ""))[1],
+                strangers=_strangers(session, each.name, jobs),
             )
             for each in chosen
         ]

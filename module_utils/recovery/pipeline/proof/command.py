@@ -21,6 +21,8 @@ from .judgement import FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UN
 from .trial import Trials
 
 if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...core.errors import RecoveryError
     from ...invoke import Call, Params
 
@@ -91,7 +93,8 @@ def prove(call: Call, params: Params) -> ProofResult:
         e.next_step = LOOK
         raise
     status = judgement.overall(verdicts)
-    error = _error(call, status, verdicts, goes_on=params["if_running"] or not params["waits"])
+    owners = {job.jobname: job.owner for job, _ in found.jobs}
+    error = _error(call, status, verdicts, owners, goes_on=params["if_running"] or not params["waits"])
     return {
         **_state(found),
         "changed": False,
@@ -144,8 +147,11 @@ def _planned(found: reading.Found, todo: list[Todo]) -> ProofResult:
     }
 
 
-def _error(call: Call, status: str, verdicts: list[Verdict], *, goes_on: bool) -> RecoveryError | None:
-    """What is to be said where it is not proved that the pipeline works; with `goes_on`, while nobody pauses it."""
+def _error(
+    call: Call, status: str, verdicts: list[Verdict], owners: Mapping[str, str], *, goes_on: bool
+) -> RecoveryError | None:
+    """What is to be said where it is not proved that the pipeline works, with whose jobs these are; with `goes_on`, while nobody
+    pauses it."""
     if status == PROVED:
         return None
     wrong = [verdict for verdict in verdicts if verdict.status == status]
@@ -156,7 +162,9 @@ def _error(call: Call, status: str, verdicts: list[Verdict], *, goes_on: bool) -
         attempted = "the pipeline does not work by itself"
         data = any((verdict.sqlstate or "")[:2] in OF_DATA for verdict in wrong)
         # All of them come before the reset, which would fail for want of the next one.
-        step = f"{'; '.join(steps)}; {AGAIN}" if steps else RESET if data else f"fix what it says, {AGAIN}"
+        whose = " or ".join(sorted({owners[verdict.jobname] for verdict in wrong if verdict.jobname in owners}))
+        fixed = f"whoever deploys what runs as {whose or 'the pipeline'} fixes what it says, {AGAIN}"
+        step = f"{'; '.join(steps)}; {AGAIN}" if steps else RESET if data else fixed
         if goes_on and any(judgement.OTHERWISE in verdict.said for verdict in wrong):
             step = f"{PAUSE}; {step}"
     return NotConverged(

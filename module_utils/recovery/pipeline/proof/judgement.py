@@ -242,7 +242,7 @@ def unproved(found: Sequence[tuple[Job, str]], elsewhere: Sequence[Mapping[str, 
         step = f"SELECT cron.alter_job({row['jobid']}, database => {row['wanted']})"
         return [Verdict(str(row["jobname"]), LOAD, RUN, FAILED, said, next_step=step)]
     said = f"no job calls {contract.names().load_function}, so nothing loads"
-    return [Verdict(load, LOAD, RUN, FAILED, said, next_step=f"schedule {load} again: SELECT cron.schedule(…)")]
+    return [Verdict(load, LOAD, RUN, FAILED, said, next_step=f"whoever deploys the pipeline schedules {load} again")]
 
 
 def activation(job: Job) -> str:

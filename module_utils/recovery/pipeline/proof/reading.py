@@ -157,7 +157,8 @@ def read(session: Session, names: list[str] | None) -> Found:
             starter.now, real=starter.installed, timezone=starter.timezone or "GMT", unseen=unseen, unknown=unknown
         )
         load = contract.names().load_job
-        elsewhere = [] if jobs else cron_runs.elsewhere(session, [load])
+        loads = any(purpose == judgement.LOAD for _, purpose in jobs)
+        elsewhere = [] if loads else cron_runs.elsewhere(session, [load])
         whole: list[tuple[Job, str]] = []
         if names and judgement.is_a_part(jobs):
             every = cron_jobs.ingestion_jobs(session, required=False)

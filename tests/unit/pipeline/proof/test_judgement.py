@@ -114,7 +114,8 @@ def test_what_each_job_is_for() -> None:
         ([], [{"jobname": "bronze-to-silver-etl", "jobid": 4, "database": "other", "wanted": "'scout'"}],
          "bronze-to-silver-etl runs in database other and not in this one, so nothing loads here",
          "SELECT cron.alter_job(4, database => 'scout')"),
-        ([(job("smart-gold-refresh"), GOLD)], [], "no job calls scout.load_silver_from_bronze, so nothing loads", "schedule"),
+        ([(job("smart-gold-refresh"), GOLD)], [], "no job calls scout.load_silver_from_bronze, so nothing loads",
+             "whoever deploys the pipeline schedules"),
     ],
 )  # fmt: skip
 def test_what_no_run_can_prove(found: Any, elsewhere: Any, said: str | None, step: str) -> None:

@@ -1,0 +1,133 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each command that is printed is typed as it is printed, and the next one, until there is none: it ends in a pipeline that works, or in a
+sentence that names what somebody has to do. Nobody is sent round in a circle."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import Any
+
+import psycopg
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder, next_runs
+from tests.e2e.in_process import Quick
+from tests.e2e.pipeline import Pipeline
+from tests.faults import Fault, planted
+from tests.faults.table import FAULTS
+from tests.integration.modules import call, connect
+from tests.security.roles import drop_roles
+
+FREEZE = """
+CREATE FUNCTION public.frozen() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no DDL until Monday'; END $$;
+CREATE EVENT TRIGGER frozen ON ddl_command_start EXECUTE FUNCTION public.frozen()
+"""
+FORCED = """
+ALTER TABLE scout.bronze_events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY a_part ON scout.bronze_events USING (source_system = 'pos')
+"""
+#: What led into one.
+CIRCLES = {
+    "a freeze of all DDL": Fault((FREEZE,)),
+    "row security that binds the owner": Fault((FORCED,)),
+    **{
+        name: FAULTS[name]
+        for name in (
+            "the ETL's job does something else",
+            "the ETL does nothing",
+            "the ETL's job is of another database",
+            "one till sends another form",
+            "a trigger refuses sales",
+            "a hole of days ago",
+            "negative totals",
+            "silver holds a sale twice",
+        )
+    },
+}
+#: The words of those that end otherwise.
+OTHERWISE = {"row security that binds the owner": "or work as the owner of these tables"}
+#: What is said after a check that found something to do.
+IN_EARNEST = "run it without --check"
+RESET = "ansible-playbook playbooks/emergency_reset.yml"
+MOST = 8
+
+
+def given(command: str) -> tuple[str, list[str], dict[str, Any]]:
+    """The playbook of a printed command, what it is given, and its variables."""
+    _, playbook, *words = shlex.split(command)
+    flags, variables = list[str](), dict[str, Any]()
+    while words:
+        word = words.pop(0)
+        if word != "-e":
+            flags.append(word)
+            continue
+        value = words.pop(0)
+        variables |= (
+            json.loads(value) if value.startswith("{") else dict(part.split("=", 1) for part in shlex.split(value))
+        )
+    return playbook.removeprefix("playbooks/").removesuffix(".yml"), flags, variables
+
+
+def works(dsn: str) -> bool:
+    """Whether the next runs load and refresh, and nothing is found."""
+    return call("scout_health_info", dsn)["verdict"] == "healthy" and next_runs.failing(dsn) == ""
+
+
+STATEMENT = re.compile(r"(?:as (\w+): )?\b((?:ALTER|CREATE|DROP|GRANT|SELECT|UPDATE) (?:[^;']|'[^']*')*(?:;|$))")
+#: What only a person can do, and who that is.
+PERSON = re.compile(
+    r"whoever deploys what runs as \w+ fixes what it says|the owner of [\w.]+ removes all but one row of each"
+)
+
+
+def follow(quick: Quick, dsn: str, operator: str) -> str:
+    """Types what is printed, beginning with a reset: statements as who is named, or a superuser, then the command. Gives the sentence
+    that says what a person has to do; nothing where the pipeline works."""
+    command, done = RESET, set[tuple[str, ...]]()
+    while len(done) < MOST:
+        playbook, flags, variables = given(command)
+        played = quick.play(playbook, operator, *flags, **variables)
+        if works(dsn):
+            return ""
+        text = " ".join(" ".join(played.result["next"]).split())
+        before, command = command, next(iter(played.result["commands"]), "")
+        statements = STATEMENT.findall(text.partition(command)[0] if command else text)
+        if text == IN_EARNEST:
+            command = before.replace(" --check", "")
+        elif not all(typed(dsn, *each) for each in statements) or (
+            not statements and (not command or PERSON.search(text))
+        ):
+            return text
+        step = (command, *(statement for _, statement in statements))
+        assert step not in done, f"a circle: {done}\n{played.text}"
+        done.add(step)
+        command = command or RESET
+    raise AssertionError(done)
+
+
+def typed(dsn: str, role: str, statement: str) -> bool:
+    """Whether PostgreSQL takes it."""
+    try:
+        with connect(dsn, **({"user": role} if role else {})) as session:
+            session.execute(statement.encode())
+    except psycopg.Error:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("fault", CIRCLES)
+def test_what_is_printed_comes_to_an_end(fault: str, healthy: Pipeline, quick: Quick) -> None:
+    operator = builder.operator(healthy.dsn)
+    try:
+        with planted(healthy.dsn, CIRCLES[fault]):
+            try:
+                left = follow(quick, healthy.dsn, operator)
+                assert not left or PERSON.search(left) or OTHERWISE.get(fault, "?") in left, left
+            finally:
+                healthy.execute("DROP EVENT TRIGGER IF EXISTS frozen")
+    finally:
+        drop_roles(healthy.dsn, "scout_operator")
