@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mesh of real receptors on ports of this machine, from the configuration of deploy/receptor: a controller, a hop, two nodes."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from tests import debian
+from tests.e2e.play import BIN, CHECKOUT, children
+
+DEPLOYED = CHECKOUT / "deploy" / "receptor"
+NODES = ("luzon", "visayas")
+
+
+class Mesh:
+    """Its nodes by name, each a process group of its own, with what it starts."""
+
+    def __init__(self, home: Path, sockets: Path, program: debian.Program) -> None:
+        self.home, self.sockets, self.program = home, sockets, program
+        self.nodes: dict[str, subprocess.Popen[bytes]] = {}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        path = f"{Path(program.path).parent}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "SCOUT_", "ANSIBLE_"))}
+        # The collection is installed on each node; its project does not travel.
+        self.environment = {**kept, "PATH": path, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections")}
+        self.environment |= program.environment
+
+    def __enter__(self) -> Self:
+        made = [str(DEPLOYED / "certificates"), str(self.home / "etc"), "controller", "hop", *NODES]
+        subprocess.run(made, env=self.environment, check=True, capture_output=True)
+        for name in ("hop", "controller", *NODES):
+            self.start(name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self.nodes):
+            self.kill(name)
+
+    def start(self, name: str) -> None:
+        """Starts a node, whose configuration differs from the one that is deployed by paths, port and name alone."""
+        kind = name if name in ("controller", "hop") else "execution"
+        text = (DEPLOYED / f"{kind}.yml").read_text(encoding="utf-8")
+        for there, here in (
+            ("/etc/receptor", str(self.home / "etc")),
+            ("/var/lib/receptor", str(self.home / name)),
+            ("/run/receptor/receptor.sock", str(self.sockets / name)),
+            ("hop:27199", f"localhost:{self.port}"),
+            ("27199", str(self.port)),
+            ("luzon", name),
+        ):
+            text = text.replace(there, here)
+        assert yaml.safe_load(text)
+        config = self.home / f"{name}.yml"
+        config.write_text(text)
+        (self.home / name).mkdir(exist_ok=True)
+        with (self.home / f"{name}.log").open("ab") as log:
+            self.nodes[name] = subprocess.Popen(
+                [self.program.path, "--config", str(config)],
+                env=self.environment, cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def kill(self, name: str) -> None:
+        """Kills a node, and all that runs on it: as a machine that loses its power, nothing of it says goodbye."""
+        for pid in reversed(self.running(name)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.nodes.pop(name).wait()
+
+    def running(self, name: str) -> list[int]:
+        """All processes of a node."""
+        found = [self.nodes[name].pid]
+        for pid in found:
+            found += children(pid)
+        return found
+
+    def submit(self, node: str, job: Path) -> dict[str, Any]:
+        """Submits a job for a node, signed; gives its unit."""
+        controller = _receptorctl(self.program).ReceptorControl(str(self.sockets / "controller"))
+        for attempt in range(150):
+            try:
+                with job.open("rb") as payload:
+                    return controller.submit_work("ansible-runner", payload, node=node, signwork=True)
+            except (OSError, RuntimeError, ValueError):
+                if attempt == 149:
+                    raise
+                time.sleep(0.2)
+            finally:
+                controller.close()
+        raise AssertionError("never")
+
+    def results(self, unit: Mapping[str, Any], into: Path) -> None:
+        """Waits for the end of a job, and has `ansible-runner process` write what comes of it."""
+        controller = _receptorctl(self.program).ReceptorControl(str(self.sockets / "controller"))
+        came = controller.get_work_results(unit["unitid"]).read()
+        subprocess.run(
+            [str(BIN / "ansible-runner"), "process", str(into), "-i", "job"],
+            env=self.environment, input=came, capture_output=True, check=False,
+        )  # fmt: skip
+        controller.close()
+
+
+def _receptorctl(program: debian.Program) -> Any:
+    """The client that comes with the daemon, which is for a Python of Debian's."""
+    path = Path(program.path).parents[1] / "lib" / "python3" / "dist-packages" / "receptorctl" / "socket_interface.py"
+    spec = importlib.util.spec_from_file_location("receptorctl_socket_interface", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def opened(home: Path) -> Generator[Mesh]:
+    """A mesh; raises debian.Unavailable where there is no receptor."""
+    program = debian.program("receptor", "receptor", "python3-receptorctl")
+    sockets = Path(tempfile.mkdtemp(prefix="mesh-"))
+    try:
+        with Mesh(home, sockets, program) as mesh:
+            yield mesh
+    finally:
+        shutil.rmtree(sockets)
+
+
+def job(home: Path, playbook: str, dsn: str, **variables: Any) -> Path:
+    """What `ansible-runner transmit` sends: a playbook of the installed collection, an inventory and variables."""
+    private = Path(tempfile.mkdtemp(prefix="job-", dir=home))
+    for folder in ("inventory", "env", "project"):
+        (private / folder).mkdir()
+    host = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    (private / "inventory" / "hosts.yml").write_text(yaml.safe_dump({"scout": {"hosts": {"production": host}}}))
+    (private / "env" / "extravars").write_text(json.dumps(variables))
+    (private / "env" / "envvars").write_text(json.dumps({"SCOUT_DSN": dsn, "SCOUT_ALLOW_SUPERUSER": "1"}))
+    payload = home / f"{private.name}.payload"
+    with payload.open("wb") as file:
+        subprocess.run(
+            [str(BIN / "ansible-runner"), "transmit", str(private), "-p", f"scout.recovery.{playbook}", "-i", "job"],
+            stdout=file, check=True,
+        )  # fmt: skip
+    return payload

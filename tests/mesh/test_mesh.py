@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Over a real receptor: results and evidence come back, and what a killed node began another one finishes within a minute."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import debian
+from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import eventually
+from tests.mesh import mesh as meshes
+from tests.mesh.mesh import Mesh, job
+
+pytestmark = pytest.mark.thorough
+
+#: Inserting a line hangs, so that a batch of the drain is in flight for as long as a test likes.
+HANG = """
+CREATE FUNCTION public.hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
+CREATE TRIGGER hang BEFORE INSERT ON scout.silver_line_items FOR EACH ROW EXECUTE FUNCTION public.hang()
+"""
+UNHANG = "DROP TRIGGER hang ON scout.silver_line_items; DROP FUNCTION public.hang()"
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+LEASE = "SELECT owner FROM scout_ops.leases"
+#: What is promised, of a dead node's lease.
+MINUTE = 60.0
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[Mesh]:
+    """A controller, a hop and two nodes."""
+    try:
+        with meshes.opened(tmp_path) as made:
+            yield made
+    except debian.Unavailable as e:
+        pytest.skip(str(e))
+
+
+def back(mesh: Mesh, unit: Any) -> tuple[int, dict[str, Any], Path]:
+    """A job that ended: its exit code, its document and its artifacts."""
+    into = mesh.home / f"back-{unit['unitid']}"
+    into.mkdir()
+    mesh.results(unit, into)
+    artifacts = into / "artifacts" / "job"
+    code = int((artifacts / "rc").read_text())
+    [made] = json.loads((artifacts / "result.json").read_text())["results"]
+    return code, made, artifacts
+
+
+def test_a_node_that_is_killed_while_paused_is_finished_by_another_within_a_minute(
+    mesh: Mesh, another_broken: Callable[[], Pipeline]
+) -> None:
+    pipeline = another_broken()
+    code, assessed, _ = back(mesh, mesh.submit("luzon", job(mesh.home, "assess", pipeline.dsn)))
+    assert (code, assessed["operation"], assessed["verdict_after"]) == (0, "assess", "failing"), {
+        name: value for name, value in assessed.items() if isinstance(value, (str, bool, int))
+    }
+    events = pipeline.events()
+
+    pipeline.execute(HANG)
+    reset = job(mesh.home, "emergency_reset", pipeline.dsn, incident="INC-7", awx_user_name="maria")
+    mesh.submit("luzon", reset)
+    eventually(lambda: pipeline.one(SLEEPING), 120, "the drain")
+    paused = pipeline.active_jobs()
+    # Its processes are of another machine: nobody can look whether they live.
+    pipeline.execute("UPDATE scout_ops.leases SET host_key = 'luzon'")
+    eventually(lambda: pipeline.one("SELECT kept_at FROM scout_ops.leases"), 60, "the keeper")
+    mesh.kill("luzon")
+    died = time.monotonic()
+    pipeline.execute(UNHANG)
+
+    code, refused, _ = back(mesh, mesh.submit("visayas", reset))
+    assert code != 0, refused
+    assert "after their process or its machine is gone" in json.dumps(refused)
+    assert pipeline.active_jobs() == paused, "it stays paused"
+    eventually(lambda: not held(pipeline), MINUTE + 20, "the lease is free")
+    assert time.monotonic() - died < MINUTE
+    code, done, artifacts = back(mesh, mesh.submit("visayas", reset))
+    assert (code, done["outcome"]) == (0, "recovered"), done
+    assert (pipeline.one(LEASE), pipeline.unaccounted(events)) == (None, [])
+    assert pipeline.active_jobs() > paused
+    assert list((artifacts / "evidence").glob("INC-7-*/manifest.json"))
+
+
+def held(pipeline: Pipeline) -> bool:
+    """Whether another one would be refused."""
+    from tests.integration.modules import call
+
+    return bool(call("scout_lease", pipeline.dsn, check=True, allow_superuser=True).get("failed"))
