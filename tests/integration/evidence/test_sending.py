@@ -38,7 +38,7 @@ class Bucket(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Bucket
+    server: Bucket  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_PUT(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))

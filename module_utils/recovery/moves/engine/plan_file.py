@@ -75,7 +75,7 @@ class Written:
 def read(name: str) -> Written:
     """What a file has, with its signature verified where this controller has a key. Raises BadInput for one that is no plan."""
     try:
-        whole = loaded(Path(name).expanduser().read_text(encoding="utf-8"))
+        whole: dict[str, t.Any] = loaded(Path(name).expanduser().read_text(encoding="utf-8"))
         found = dict(whole)
         signature, approval = found.pop("signature", None), found.pop("approval", None)
         content = _signable(found)
@@ -83,6 +83,7 @@ def read(name: str) -> Written:
         plan = Plan(**found)
         if not (isinstance(by, str) and isinstance(approval, (dict, type(None)))):
             raise TypeError("by is no name, or approval no approval")
+        given = t.cast("dict[str, t.Any] | None", approval)
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as e:
         raise BadInput(
             f"could not read plan_file {name}",
@@ -90,7 +91,7 @@ def read(name: str) -> Written:
             next_step=f"create it with --check -e plan_file={name}",
         ) from e
     signatures.refuse_unsigned("plan", content, signature, f"plan_file {name}")
-    return Written(plan, form, by, content, signature, approval, whole)
+    return Written(plan, form, by, content, signature, given, whole)
 
 
 def load(name: str, *, action: str, database: str) -> Plan:
