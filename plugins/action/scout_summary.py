@@ -17,10 +17,10 @@ from ansible.utils.display import Display
 from ..plugin_utils.front import module_of, validated  # isort: skip  # first: it serves the others from bytecode
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.fleet import row
+from ..module_utils.recovery.fleet import row, verdict
 from ..module_utils.recovery.invoke import CONNECTION_SPEC
 from ..module_utils.recovery.summary.command import summarize
-from ..plugin_utils import printed, standing, summaries, task_options, voice
+from ..plugin_utils import events, extra_vars, printed, standing, summaries, task_options, voice
 
 display = Display()
 
@@ -38,17 +38,19 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """The summary's result; its lines go to the callback, where that is enabled."""
         super().run(tmp, task_vars)
-        given = task_options.given(self._task, MODULE.SPEC, task_vars or {}, self._templar)
+        variables = task_vars or {}
+        given = task_options.given(self._task, MODULE.SPEC, variables, self._templar)
         try:
             params = validated(MODULE, given)
         except BadInput:
             # A step was given the same and refused it; what happened is still to be said.
             params = validated(MODULE, {**given, "resume": True})
         if _was_lost(params["steps"]):
-            params["steps"] = [*params["steps"], {"looked_up": self._looked_up(task_vars or {})}]
+            params["steps"] = [*params["steps"], {"looked_up": self._looked_up(variables)}]
         pid = os.getppid()
         ticks = started(pid)
-        host = str((task_vars or {}).get("inventory_hostname", "localhost"))
+        host = str(variables.get("inventory_hostname", "localhost"))
+        drawn = events.drawn(display.verbosity) and extra_vars.ours(variables.get("playbook_dir", ""))
         result: dict[str, t.Any] = {
             **summarize(
                 params,
@@ -61,17 +63,24 @@ class ActionModule(ActionBase):
                 width=display.columns or 0,
                 verbose=display.verbosity > 0,
                 again=standing.same_command(),
-                typed=_typed(params["operation"], task_vars or {}),
+                typed=_typed(params["operation"], variables),
+                judge=_judge if drawn else None,
+                phases=len(variables.get("ansible_play_hosts_all") or ()) == 1,
             )
         }
         if "event" in result:
             return result
         lines = result.pop("lines", [])
         if params["first"]:
-            voice.say(display, "\n".join(["", *lines, ""]), self._task)
+            # Where phases are drawn, they say it.
+            if not drawn:
+                voice.say(display, "\n".join(["", *lines, ""]), self._task)
             return result
-        if not summaries.hand(lines, row.of(result["document"]), self._task, host):
-            voice.say(display, "\n".join(["", *lines]), self._task)
+        placed = row.of(result["document"])
+        told = verdict.of(result["document"], placed)
+        block = summaries.Block(result.pop("drawn", []), told.words, told.colour)
+        if not summaries.hand(summaries.Handed(lines, placed, block), self._task, host):
+            voice.say(display, "\n".join(["", *(block.lines or lines)]), self._task)
         if result.get("failed"):
             # Ansible would print all of it; the lines say it better, and result_file has it.
             result = {name: result[name] for name in ("failed", "changed", "msg")}
@@ -86,6 +95,11 @@ class ActionModule(ActionBase):
         given = {task_options.VARIABLES[option]: value for option, value in reached.items()}
         found = standing.of({**variables, "scout_password": None, **given})
         return {"changed": False, "state": found["state"]} if found["state"] != "unknown" else {}
+
+
+def _judge(made: t.Mapping[str, t.Any]) -> tuple[str, int]:
+    told = verdict.of(made, row.of(made))
+    return told.words, told.code
 
 
 def _typed(operation: str, variables: dict[str, t.Any]) -> Typed:

@@ -32,12 +32,13 @@ from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible import context
 from ansible.errors import AnsibleError
 from ansible.plugins.callback import CallbackBase
+from ansible.utils.color import stringc
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core import errors
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.text import LONGEST, printable
-from ..plugin_utils import events, fleets, given_options, summaries, typed_secrets, voice
+from ..plugin_utils import events, fleets, given_options, phases, summaries, typed_secrets, voice
 from .screen import heading
 
 if t.TYPE_CHECKING:
@@ -56,6 +57,7 @@ DRILL = (
     "the drill's processes are stopped and its sandbox removed; no pipeline was touched",
     "see scorecard.json in the newest folder of drill_output_dir, or run it again",
 )
+COLOURS: t.Final = {"ok": C.COLOR_OK, "changed": C.COLOR_CHANGED, "error": C.COLOR_ERROR}
 #: How a pipeline stands that could not be asked.
 UNKNOWN: t.Final[Mapping[str, t.Any]] = {"state": "unknown", "run_id": None}
 #: For how long the databases of a fleet are asked, one after the other.
@@ -82,6 +84,7 @@ class CallbackModule(CallbackBase):
         self._play: t.Any = None
         self._now = fleets.Play(None, "")
         self._step = ""
+        self._draws = events.drawn(self._display.verbosity)
         # After Ctrl-C no other method is called.
         atexit.register(self._interrupted, os.getpid())
 
@@ -134,8 +137,8 @@ class CallbackModule(CallbackBase):
             if events.wanted():
                 self._emit(play, ours=ours)
                 continue
-            for lines in self._blocks(play, ours=ours):
-                self._show([*lines, ""])
+            for each in self._blocks(play, ours=ours):
+                self._show(each)
         if ours:
             _ring()
 
@@ -148,52 +151,81 @@ class CallbackModule(CallbackBase):
                 if each.row["operation"] == operation:
                     voice.say(self._display, events.line("summary", **each.row, lines=each.lines))
 
-    def _blocks(self, play: fleets.Play, *, ours: bool) -> t.Iterator[list[str]]:
-        """What the screen says of a play, block by block. `ours` where a step of this collection ran in any."""
+    def _blocks(self, play: fleets.Play, *, ours: bool) -> t.Iterator[summaries.Block]:
+        """What the screen says of a play, block by block, the worst first. `ours` where a step of this collection ran in any."""
         if not play.is_fleet or not (ours or play.handed):
             for operation in play.operations() if ours or play.handed else ():
                 for host in play.missing(operation):
                     if host in play.unreachable:
                         self._of_missing(play, operation, host)
-            yield from (each.lines for each in play.handed)
-            yield from play.unreachable.values()
+            unreachable = [summaries.Block(lines) for lines in play.unreachable.values()]
+            if not self._draws:
+                yield from (summaries.Block(each.lines) for each in play.handed)
+                yield from unreachable
+                return
+            yield from unreachable
+            yield from (
+                each.block if each.block.lines else summaries.Block(each.lines) for each in _worst_first(play.handed)
+            )
             return
         for operation in play.operations():
             missing = [self._of_missing(play, operation, host) for host in play.missing(operation)]
-            yield from fleets.screen_of(
+            for lines in fleets.screen_of(
                 play, operation, missing, self._display.columns, verbose=self._display.verbosity > 0
-            )
+            ):
+                yield summaries.Block(lines)
 
     def _of_missing(self, play: fleets.Play, operation: str, host: str) -> summaries.Handed:
         return fleets.of_missing(play, operation, host, play.without(host), self._typed(host))
 
-    def _show(self, lines: list[str]) -> None:
-        """Line by line; how ingestion is, and what failed, in colour where the terminal has colours."""
+    def _show(self, block: summaries.Block) -> None:
+        """Line by line; the verdict alone in colour, else how ingestion is and what failed. Below phases, the last line is the
+        last one there is."""
+        if self._draws:
+            voice.say(self._display, "")
         part = ""
-        for line in lines:
+        for line in block.lines:
+            if block.words:
+                rest = line.removeprefix(block.words)
+                voice.say(
+                    self._display, line if rest == line else f"{stringc(block.words, COLOURS[block.colour])}{rest}"
+                )
+                continue
             part = line[2:9].strip() or part if line.startswith("  ") else ""
             voice.say(self._display, line, color=_colour(part, line))
+        if not self._draws:
+            voice.say(self._display, "")
 
     def _interrupted(self, pid: int) -> None:
         """Says how things stand where no summary could."""
         if self._unfinished and os.getpid() == pid:
+            if phases.current is not None:
+                phases.current.stops("interrupted")
             now, then = self._how_it_stands()
             then = self._typed("").text(then)
             for play in self._plays.values():
                 if play is self._now and play.is_fleet:
                     for lines in self._fleet_broken_off(now, then):
-                        self._show(["", *lines])
+                        self._interrupts(lines)
                     return
                 for each in play.handed:
-                    self._show(["", *each.lines])
+                    self._interrupts(each.block.lines or each.lines)
             if self._unfinished.endswith(("scout_drill", "scout_gameday", "scout_proof")):
                 self._save(now, then)
                 what = f"{self._operation.replace('_', ' ')}, interrupted"
-                self._show(["", what, f"  now    {now}", f"  next   {then}", ""])
+                self._interrupts([what, f"  now    {now}", f"  next   {then}"])
                 return
             self._save(now, then)
             for host in self._waiting or [""]:
-                self._show(["", *self._broken_off(host, self._standing(host)), ""])
+                found = self._standing(host)
+                if self._draws:
+                    self._show(self._stopped(host, found))
+                else:
+                    self._interrupts(self._broken_off(host, found))
+
+    def _interrupts(self, lines: list[str]) -> None:
+        """Shows them below the line that a terminal has for Ctrl-C."""
+        self._show(summaries.Block(lines if self._draws else ["", *lines]))
 
     def _fleet_broken_off(self, now: str, then: str) -> t.Iterator[list[str]]:
         """The table of a fleet whose play was broken off, and a block for each host that was at work."""
@@ -233,20 +265,47 @@ class CallbackModule(CallbackBase):
         """How far it came on a host, how ingestion is now, what finishes it, and what undoes it."""
         from ..plugin_utils import standing
 
-        state, run_id = found["state"], found["run_id"]
         title = f"{self._operation.replace('_', ' ')} of {host or 'no host'}, interrupted"
-        lines = [title, f"  did    came to: {self._step or 'nothing yet'}; what was committed stays"]
-        unproven = ", unproven" if self._unfinished.endswith("scout_proof") else ""
-        lines.append(
-            f"  now    ingestion is {state.upper()}{unproven}"
-            if state != "unknown"
-            else "  now    ingestion state unknown"
-        )
-        undo = [f"ansible-playbook playbooks/undo.yml -e run_id={run_id}"] if run_id else []
-        undo += ["ansible-playbook playbooks/resume_ingestion.yml"] if state in ("paused", "pausing") else []
-        undo = self._typed(host).within(undo)
+        lines = [title, f"  did    {self._came_to}", f"  now    {self._state_of(found)}"]
+        undo = self._undo_of(host, found)
         lines += [f"  {'undo' if not at else '':<7}{command}" for at, command in enumerate(undo)]
         return [*lines, f"  next   {standing.same_command()}", "         run the same command again to finish it"]
+
+    def _stopped(self, host: str, found: Mapping[str, t.Any]) -> summaries.Block:
+        """The same below the lines for the phases: whether ingestion is paused, and last what continues it."""
+        from ..module_utils.recovery.summary import layout
+        from ..plugin_utils import standing
+
+        width = max(layout.WIDTH, self._display.columns)
+        words = f"INTERRUPTED{f' on {host}' if host and len(self._waiting) > 1 else ''}"
+        first, told = layout.verdict(words, self._state_of(found), "exit 99", width)
+        lines = [first] if told else [first, *layout.labelled("now", [self._state_of(found)])]
+        lines += layout.labelled("did", textwrap.wrap(self._came_to, width - layout.INDENT, break_on_hyphens=False))
+        room = width - layout.BESIDE
+        lines += layout.commands(
+            "undo", [line for each in self._undo_of(host, found) for line in layout.folded(each, room)]
+        )
+        return summaries.Block(
+            [*lines, *layout.commands("next", layout.folded(standing.same_command(), room))], words, "changed"
+        )
+
+    @property
+    def _came_to(self) -> str:
+        return f"came to: {self._step or 'nothing yet'}; what was committed stays"
+
+    def _state_of(self, found: Mapping[str, t.Any]) -> str:
+        unproven = ", unproven" if self._unfinished.endswith("scout_proof") else ""
+        return (
+            f"ingestion is {found['state'].upper()}{unproven}"
+            if found["state"] != "unknown"
+            else "ingestion state unknown"
+        )
+
+    def _undo_of(self, host: str, found: Mapping[str, t.Any]) -> list[str]:
+        run_id = found["run_id"]
+        undo = [f"ansible-playbook playbooks/undo.yml -e run_id={run_id}"] if run_id else []
+        undo += ["ansible-playbook playbooks/resume_ingestion.yml"] if found["state"] in ("paused", "pausing") else []
+        return self._typed(host).within(undo)
 
     def _typed(self, host: str) -> Typed:
         """How a command for a host is typed; for no host, one that is for all of them."""
@@ -301,6 +360,13 @@ class CallbackModule(CallbackBase):
                 render.save(Path(str(path)), document(story), run_key(os.getpid()))
         except (RecoveryError, AnsibleError) as e:
             voice.say(self._display, f"  failed {e}")
+
+
+def _worst_first(handed: t.Sequence[summaries.Handed]) -> list[summaries.Handed]:
+    """The summaries of a few hosts; those that are equal in the order in which they came."""
+    from ..module_utils.recovery.fleet import screen
+
+    return sorted(handed, key=lambda each: screen.rank(each.row))
 
 
 def _ring() -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The screen as lines of JSON, for a program that follows a run: SCOUT_OUTPUT=json."""
+"""How the screen is wanted: phases, steps, words, or lines of JSON for a program that follows a run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
 VARIABLE: t.Final = "SCOUT_OUTPUT"
+KNOWN: t.Final = ("", "json", "plain", "steps")
 #: A line of a worker, which begins with its host.
 OF_HOST: t.Final = re.compile(r"\[([^\]]+)\] (.*)", re.DOTALL)
 
@@ -35,10 +36,20 @@ def wanted() -> bool:
     return os.environ.get(VARIABLE, "").lower() == "json" and voice.is_ours()
 
 
+def plain() -> bool:
+    """Whether how a phase stands is said in words, and nothing is changed in place."""
+    return os.environ.get(VARIABLE, "").lower() == "plain"
+
+
+def drawn(verbosity: int) -> bool:
+    """Whether a phase of a playbook of ours is a line; with -v, and where steps are asked for, each step is shown."""
+    return voice.is_ours() and not verbosity and os.environ.get(VARIABLE, "").lower() not in ("json", "steps")
+
+
 def unknown() -> str:
     """What the variable holds and nobody knows; empty where that is not so."""
     value = os.environ.get(VARIABLE, "")
-    return "" if value.lower() in ("", "json") else printable(value, 40)
+    return "" if value.lower() in KNOWN else printable(value, 40)
 
 
 def begin() -> None:

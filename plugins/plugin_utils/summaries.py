@@ -32,18 +32,27 @@ def offer() -> None:
     atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == pid else None)
 
 
+class Block(t.NamedTuple):
+    """The lines of a summary below lines for the phases; the words in it that are in colour, which is ok, changed or error."""
+
+    lines: list[str]
+    words: str = ""
+    colour: str = ""
+
+
 class Handed(t.NamedTuple):
-    """The lines of a summary, and the row that its host has in a table of many."""
+    """The lines of a summary, the row that its host has in a table of many, and what is drawn of it, empty elsewhere."""
 
     lines: list[str]
     row: Row
+    block: Block = Block([])
 
 
-def hand(lines: list[str], row: Row, task: t.Any, host: str) -> bool:
+def hand(handed: Handed, task: t.Any, host: str) -> bool:
     """In a worker: leaves the summary to the callback; False where there is none."""
     if (folder := _folder(os.getppid())) is None:
         return False
-    (folder / _name(task, host)).write_text(json.dumps([lines, row]), encoding="utf-8")
+    (folder / _name(task, host)).write_text(json.dumps(handed), encoding="utf-8")
     return True
 
 
@@ -53,9 +62,9 @@ def take(task: t.Any, host: str) -> Handed | None:
     file = folder / _name(task, host) if folder else None
     if file is None or not file.exists():
         return None
-    handed = Handed(*json.loads(file.read_text(encoding="utf-8")))
+    lines, row, block = json.loads(file.read_text(encoding="utf-8"))
     file.unlink()
-    return handed
+    return Handed(lines, row, Block(*block))
 
 
 def _folder(controller: int) -> Path | None:

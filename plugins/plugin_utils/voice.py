@@ -54,6 +54,11 @@ def is_ours() -> bool:
     return _stdout() == SCREEN
 
 
+def is_run() -> bool:
+    """Whether ansible-runner, or AWX, keeps what is shown."""
+    return str(C.config.get_config_value("DEFAULT_STDOUT_CALLBACK")) == RUNNER
+
+
 def _stdout() -> str:
     """What writes to standard output; the command `ansible` has its own."""
     if "module_name" in context.CLIARGS:

@@ -26,6 +26,9 @@ BLOCK = 25
 FULL_NAME = re.compile(r"scout\.recovery\.(\w+)")
 LIMIT = re.compile(r" --limit \S+$")
 CONTINUED = re.compile(r"^ {9}(.*)$")
+#: Below phases a label stands alone, and what is typed below it.
+ALONE = re.compile(rf"^(?:{'|'.join(TYPED)})$")
+BELOW = re.compile(r"^ {4}(\S.*| {4}-.*)$")
 
 
 def assert_accepted(screen: str, results: Iterable[dict[str, Any]]) -> None:
@@ -36,7 +39,7 @@ def assert_accepted(screen: str, results: Iterable[dict[str, Any]]) -> None:
             accepted(command)
             known.add(_normal(command))
     for command in on_screen(screen):
-        if ", interrupted\n" in screen:
+        if ", interrupted\n" in screen or "\nINTERRUPTED" in screen:
             # Said where nothing is left that could make a document of it.
             _of_a_shell(command)
         elif LIMIT.search(command):
@@ -53,7 +56,12 @@ def on_screen(screen: str, hosts: int = 1) -> Iterator[str]:
     """
     typed, command = False, ""
     for line in screen.splitlines()[-BLOCK * hosts :]:
+        if ALONE.match(line):
+            typed = True
+            continue
         label, rest = LABEL.match(line), CONTINUED.match(line)
+        if below := BELOW.match(line):
+            label, rest = None, below
         if label and label[1].strip():
             typed = label[1].strip() in TYPED
         text = label[2] if label else rest[1] if rest else ""

@@ -89,6 +89,8 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
         "ANSIBLE_NOCOLOR": "1",
         "COLUMNS": "80",
         "PYTHONUNBUFFERED": "1",
+        # Each step is seen; tests of what a person sees do without.
+        "SCOUT_OUTPUT": "steps",
         "SCOUT_EVIDENCE": str(home / "evidence"),
         "SCOUT_ALLOW_SUPERUSER": "1",
         **(extra or {}),

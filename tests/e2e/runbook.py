@@ -47,7 +47,11 @@ PROGRAMS = {"fault/stuck_etl/etl": "nightly loader v2.1", "fault/stuck_etl/block
 WRITTEN = (".git", ".venv", ".scout", ".cache", "drills", "history", "evidence", "reports", "drill-results")
 
 #: Where a line that was cut ends depends on what stands before.
-CUT = re.compile(r"^(.{30}).* …$", re.MULTILINE)
+CUT = re.compile(r"^(.{30}).* …(?: +\S+ \w+(?: \d+ \w+)?)?$", re.MULTILINE)
+#: The line above all phases, and one that breaks a silence.
+TITLE = re.compile(r"^(scout \w+(?: \w+)?   .*?) +(\d\d:\d\d:\d\d) UTC$", re.MULTILINE)
+UNDER_WAY = re.compile(r"^ ◐ .*\n", re.MULTILINE)
+WIDTH = 79
 OPENED = re.compile(r"\bINC-\d{8}-1\b")
 UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)")
@@ -55,7 +59,7 @@ MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)(?=\D)")
 COMPACT = re.compile(r"\b(\d{8}T\d{6})\.(\d{6}Z)")
 COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook )")
 
-RESET_SCREEN = re.compile(r"^```\nemergency reset of .*?^```$", re.DOTALL | re.MULTILINE)
+RESET_SCREEN = re.compile(r"^```\nscout reset .*?^```$", re.DOTALL | re.MULTILINE)
 
 INDEX_HEAD = "| Symptom | Section | Command |\n|---|---|---|"
 INDEX_ROW = re.compile(r"^\| (.+?) \| (\[.+?\)) \| `(.+?)` \|$")
@@ -80,6 +84,8 @@ PASSING = (
         "2 sessions ended",
     ),
     (re.compile(r"1 session cancelled, 1 session terminated"), "2 sessions ended"),
+    # Who is at work has as much room as the name of the machine leaves.
+    (re.compile(r"^(scout .*?)(?: …| \w+@[\w.-]+)(?= CLOCK UTC)"), r"\1"),
     (re.compile(r"\bPostgreSQL \d+"), "PostgreSQL N"),
     (re.compile(r"\d[\d.,]* [KM]i?B\b"), "SIZE"),
     (re.compile(r"\b(?=\w*\d)(?<!-)[0-9a-f]{8,64}\b(?!-)"), "DIGEST"),
@@ -175,9 +181,13 @@ class Names:
             text = text.replace(here, there)
         for here, there in self.others.items():
             text = re.sub(rf"(?<![\w.]){here}(?![\w.])", there, text)
-        title, newline, rest = text.partition("\n")
-        title = re.sub(r"\bof \S+ on [^,]+", f"of {WHERE}", title)
-        return title + newline + re.sub(r"\b\w+@[\w.-]+(?=[ ,;:)]|$)", PERSON, rest, flags=re.MULTILINE)
+        text = re.sub(r"\b\w+@[\w.-]+(?=[ ,;:)]|$)", PERSON, text, flags=re.MULTILINE)
+        return TITLE.sub(lambda found: self._title(found[1], found[2]), text)
+
+    def _title(self, words: str, clock: str) -> str:
+        """The line above all phases, with the time that it was on the page at its edge."""
+        there = self._back(f"{datetime.now(UTC):%Y-%m-%d} {clock}", clock)[-len(clock) :]
+        return f"{words}{f'{there} UTC':>{WIDTH - len(words)}}"
 
     def _moved(self, stamp: str) -> str:
         moment = datetime.fromisoformat(stamp)
@@ -242,19 +252,25 @@ class Desk:
         made = environment(self.home) | {"PATH": f"{self.path}{os.pathsep}{os.environ['PATH']}", "LOGNAME": "ana"}
         made = {name: value for name, value in made.items() if not name.startswith("SCOUT_") or name == ALLOW_SUPERUSER}
         done = subprocess.run(
-            ["bash", "-c", script], cwd=CHECKOUT, env=made, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=300,
+            ["bash", "-c", script], cwd=CHECKOUT, env=made, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=300,
         )  # fmt: skip
-        return Typed(block, done.returncode, done.stdout, self._screen(block, done.stdout))
+        return Typed(block, done.returncode, done.stdout + done.stderr, self._screen(block, done.stdout))
 
     def _screen(self, block: Block, text: str) -> str:
-        """The summary, as the page shows it; ids that no screen of the page shows are not counted."""
-        _, _, ending = text.partition("PLAY RECAP")
-        lines = ending.splitlines()
-        begin = next((number for number, line in enumerate(lines) if number and not line.strip()), len(lines)) + 1
-        screen = "\n".join(line.rstrip() for line in lines[begin:]).strip("\n")
+        """The phases and the summary, as the page shows them; ids that no screen of the page shows are not counted."""
+        screen = drawn(text)
         screen = screen.replace(f"{self.home}/", "")
         return self.names.there(screen) if block.shown is not None else screen
+
+
+def drawn(text: str) -> str:
+    """What a person sees of a run once it is over."""
+    found = TITLE.search(text)
+    # Of drills the steps are shown, and below them what came of it.
+    ending = text.partition("PLAY RECAP")[2].partition("\n\n")[2]
+    shown = UNDER_WAY.sub("", text[found.start() :]) if found else ending
+    return "\n".join(line.rstrip() for line in shown.splitlines()).strip("\n")
 
 
 def written(page: str, typed: list[Typed], *, anew: bool = False, command: re.Pattern[str] = COMMAND) -> str:
@@ -284,8 +300,8 @@ def written(page: str, typed: list[Typed], *, anew: bool = False, command: re.Pa
 def reset_screen(page: str) -> str:
     """The screen of the emergency reset."""
     return next(
-        block.shown for block in blocks(page) if block.shown and block.shown.startswith("emergency reset of")
-        and "  did " in block.shown
+        block.shown for block in blocks(page) if block.shown and block.shown.startswith("scout reset ")
+        and "RECOVERED" in block.shown
     )  # fmt: skip
 
 

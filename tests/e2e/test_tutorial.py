@@ -36,6 +36,6 @@ def test_every_screen_is_the_one_on_the_page(typed: list[Typed]) -> None:
 
 def test_it_is_broken_recovered_and_undone(typed: list[Typed]) -> None:
     verdicts = [
-        re.findall(r"^  found  (\w+)", each.screen, re.MULTILINE) for each in typed if "assess" in each.block.command
+        re.findall(r"^(\w+) .*exit 0", each.screen, re.MULTILINE) for each in typed if "assess" in each.block.command
     ]
-    assert verdicts == [["healthy"], ["failing"], ["failing"], ["degraded"]]
+    assert verdicts == [["HEALTHY"], ["FAILING"], ["FAILING"], ["DEGRADED"]]

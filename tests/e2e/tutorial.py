@@ -24,7 +24,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import ALLOW_SUPERUSER
 from tests import CHECKOUT
 from tests.e2e.play import environment
-from tests.e2e.runbook import BEGINS, WHERE, Block, Names, Typed, blocks, passing, written
+from tests.e2e.runbook import BEGINS, WHERE, Block, Names, Typed, blocks, drawn, passing, written
 
 PAGE = CHECKOUT / "docs" / "tutorial.md"
 COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook |make |scout )")
@@ -84,11 +84,12 @@ class Learner:
         made = environment(self.home)
         made["PATH"] = f"{CHECKOUT / 'bin'}{os.pathsep}{made['PATH']}"
         made.pop(ALLOW_SUPERUSER)
+        made.pop("SCOUT_OUTPUT")
         # Of the `make` that runs the tests.
         made.pop("ARGS", None)
         return subprocess.run(
             ["bash", "-c", f"set -e -o pipefail\n{script}"], cwd=CHECKOUT, env=made, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+            capture_output=True, text=True, timeout=300,
         )  # fmt: skip
 
     def _cleared(self, dsn: str) -> None:
@@ -102,12 +103,10 @@ class Learner:
 
 
 def _screen(block: Block, text: str, names: Names, began: datetime) -> str:
-    """The summary, as the page shows it; empty for a command whose screen it does not show."""
+    """The phases and the summary, as the page shows them; empty for a command whose screen it does not show."""
     if block.shown is None:
         return ""
-    lines = text.partition("PLAY RECAP")[2].splitlines()
-    begin = next((number for number, line in enumerate(lines) if number and not line.strip()), len(lines)) + 1
-    shown = names.there("\n".join(line.rstrip() for line in lines[begin:]).strip("\n")).replace(WHERE, HERE)
+    shown = names.there(drawn(text)).replace(WHERE, HERE)
     return shown.replace(f"{began:%Y-%m-%d}", f"{BEGINS:%Y-%m-%d}")
 
 

@@ -290,6 +290,8 @@ def environment(screen: Screen, dsn: str, state: Path) -> dict[str, str]:
         | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            # What each step did is what is shown.
+            "SCOUT_OUTPUT": "steps",
             "SCOUT_DSN": dsn,
             "SCOUT_EVIDENCE": str(state / "evidence"),
         }

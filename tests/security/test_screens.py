@@ -96,18 +96,20 @@ def test_nothing_of_it_reaches_the_screen(scout_db: str, tmp_path: Path) -> None
         for playbook, options, arguments in (
             ("assess", {}, ()),
             ("assess", {}, ("-vvv",)),
+            ("quarantine", {"transactions": [HOSTILE]}, ()),
             ("rollback", {"release": "before"}, ("--check", "--diff", "-v")),
             ("capture_release", {"release": "now"}, ("-v",)),
             ("quarantine", {"transactions": [HOSTILE]}, ("--check", "-v")),
             ("quarantine", {"older_than": "1 minute"}, ("-v",)),
-            ("emergency_reset", {"stuck_after_seconds": 0.5, "drain_timeout_seconds": 5}, ("-v",)),
+            ("emergency_reset", {"stuck_after_seconds": 0.5, "drain_timeout_seconds": 5}, ()),
             ("runs", {}, ("-v",)),
             ("evidence", {}, ("-v",)),
         ):
             screen = subprocess.run(
                 stage.command(playbook, scout_db, options, *arguments),
                 cwd=CHECKOUT,
-                env=environment(tmp_path),
+                # What a person sees, and where more is asked for each step.
+                env=environment(tmp_path, {"SCOUT_OUTPUT": "" if not arguments else "steps"}),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 timeout=180,

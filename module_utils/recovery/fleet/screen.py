@@ -33,10 +33,11 @@ NAMED: t.Final = 10
 
 def ordered(rows: Iterable[Row]) -> list[Row]:
     """Worst first; those that are equal as they were given."""
-    return sorted(rows, key=_rank)
+    return sorted(rows, key=rank)
 
 
-def _rank(row: Row) -> int:
+def rank(row: Row) -> int:
+    """0 for the worst; those that are well are last."""
     return STANDINGS.index(row["standing"]) if row["standing"] in STANDINGS else len(STANDINGS)
 
 

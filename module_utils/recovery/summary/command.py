@@ -23,6 +23,8 @@ from .layout import WIDTH
 from .operation import Story
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..invoke import Params, Result
 
 #: The files that may be asked for, by their options.
@@ -36,6 +38,8 @@ class SummaryResult(t.TypedDict):
     lines: list[str]
     document: render.ResultDocument
     ansible_stats: dict[str, t.Any]
+    #: The same below lines for the phases, where it was asked for.
+    drawn: t.NotRequired[list[str]]
     failed: t.NotRequired[bool]
     msg: t.NotRequired[str]
 
@@ -66,11 +70,14 @@ def summarize(
     verbose: bool = False,
     again: str = "",
     typed: Typed = HERE,
+    judge: Callable[[render.ResultDocument], tuple[str, int]] | None = None,
+    phases: bool = True,
 ) -> SummaryResult | FirstLinesResult | NewsResult:
     """The lines and the document of one operation on one host; with `news` or `below`, only what people are to be told of it and what
     it changed that others read, if anything.
 
-    A result that failed where the operation did not reach what it was to, or a file cannot be written. Raises nothing for
+    With `judge`, which gives the words of the verdict and the exit code, also what is drawn, below lines for the `phases` or
+    without them. A result that failed where the operation did not reach what it was to, or a file cannot be written. Raises nothing for
     options that a step has refused already: what happened is still to be said.
     """
     with contract.using(_names(params)):
@@ -89,7 +96,12 @@ def summarize(
             changed = affected(story.operation, story.ran) if params.get("below") else None
             if told["event"] or changed:
                 return {"changed": False, **told, "affected": changed, "incident_open": is_joined(story.ran)}
-        return _summary(*_saved(story, made, params, run_key))
+        story, made = _saved(story, made, params, run_key)
+        result = _summary(story, made)
+        if judge is not None:
+            seen = _seen(story)
+            result["drawn"] = _lines([*_page(seen), *render.drawn(seen, *judge(made), phases=phases)])
+        return result
 
 
 #: Parts of the document that say what can be typed.

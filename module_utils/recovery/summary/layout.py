@@ -19,6 +19,9 @@ COMMAND: t.Final = re.compile(r"ansible-playbook |psql -X |(?<!\s)\s+-(?:e|-vaul
 WIDTH: t.Final = 79
 HEIGHT: t.Final = 20
 INDENT: t.Final = 9
+#: How far a command stands from the edge below its label, and how many lines a block has below the phases of a long operation.
+BESIDE: t.Final = 4
+BELOW_PHASES: t.Final = 14
 #: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
 PART_LINES: t.Final = 3
 SHORTENED_FIRST: t.Final = (
@@ -88,7 +91,35 @@ def labelled(name: str, lines: Sequence[str]) -> list[str]:
     return [f"  {label:<7}{line}" for label, line in zip([name, *[""] * len(lines)], lines, strict=False)]
 
 
-def fitted(bodies: Mapping[str, list[str]], commands: int, width: int = WIDTH, whole: str = "") -> list[str]:
+def verdict(words: str, state: str, ending: str, width: int) -> tuple[str, bool]:
+    """The words, the state where it has room beside them, and the ending at the edge; whether the state had room."""
+    told = f"{words}   {state}" if state and len(words) + len(state) + len(ending) + 6 <= width else words
+    told = whole_words(told, width - len(ending) - 3)
+    return f"{told}{ending:>{width - len(told)}}", told.endswith(state) and bool(state)
+
+
+def typed(text: str, width: int) -> list[str]:
+    """The lines of a text that tells what to type, of which the last is of a command where there is any; each line is of a
+    command, of a statement for psql, or words as a shell's remark."""
+    parts = list(advice.parts(text)) if text else []
+    at = max((number for number, part in enumerate(parts) if part.is_command or part.is_statement), default=len(parts))
+    lines: list[str] = []
+    for part in [*parts[:at], *parts[at + 1 :], *parts[at : at + 1]]:
+        if part.is_command or part.is_statement:
+            lines += wrapped(part.text + (";" if part.is_statement and not part.text.endswith(";") else ""), width)
+        else:
+            lines += [f"# {line}" for line in textwrap.wrap(part.text.rstrip(" ,;:"), width - 2, break_on_hyphens=False)]
+    return lines
+
+
+def commands(name: str, lines: Sequence[str]) -> list[str]:
+    """What can be typed below its label; nothing where there is none."""
+    return [name, *(f"{'':{BESIDE}}{line}" for line in lines)] if lines else []
+
+
+def fitted(
+    bodies: Mapping[str, list[str]], commands: int, width: int = WIDTH, whole: str = "", height: int = HEIGHT - 1
+) -> list[str]:
     """The parts below a title on one screen, shortened where they would not fit; the `commands` lines with which the part
     `undo` begins are never cut, as half a command is none."""
     room = {name: PART_LINES + MORE_LINES.get(name, 0) for name in bodies}
@@ -97,7 +128,7 @@ def fitted(bodies: Mapping[str, list[str]], commands: int, width: int = WIDTH, w
     if whole in room:
         room[whole] = least[whole] = len(bodies[whole])
     for name in SHORTENED_FIRST:
-        while _height(bodies, room) > HEIGHT - 1 and room.get(name, 1) > least.get(name, 1):
+        while _height(bodies, room) > height and room.get(name, 1) > least.get(name, 1):
             room[name] -= 1
     return [line for name, body in bodies.items() for line in labelled(name, _shortened(body, room[name], width))]
 
@@ -110,5 +141,19 @@ def _shortened(body: list[str], room: int, width: int) -> list[str]:
         shown.pop()
     # A mark beside a command would be pasted with it.
     if len(shown) < len(body) and len(shown[-1]) <= width - INDENT and not COMMAND.match(shown[-1]):
-        shown[-1] = shown[-1][: width - INDENT - 2].rstrip() + " …"
+        shown[-1] = whole_words(f"{shown[-1]} …", width - INDENT)
     return shown
+
+
+def shortened(text: str, width: int, room: int) -> list[str]:
+    """At most `room` lines of whole words, an ellipsis where more follow."""
+    lines = textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
+    return [*lines[: room - 1], *([whole_words(" ".join(lines[room - 1 :]), width)] if len(lines) >= room else [])]
+
+
+def whole_words(text: str, room: int) -> str:
+    """As many whole words as there is room for, an ellipsis where more follow."""
+    if len(text) <= room:
+        return text
+    kept = text[: room - 1].rpartition(" ")[0].rstrip(" ,;:(…")
+    return f"{kept} …" if kept else text[: room - 1] + "…"

@@ -29,6 +29,8 @@ PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e 
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
+#: After a plan: what is typed is the same without --check, with the plan where one was written.
+PLANNED: t.Final = re.compile(r"run it without --check(?:, with (-e plan_file=\S+))?")
 FEW: t.Final = 3
 #: After a step that ended without words of ours.
 #: How a cause begins that keeps no job from working.
@@ -107,6 +109,64 @@ def lines(story: Story) -> list[str]:
     headline = cut(title, story.width)
     if story.operation == "runs" and story.failure is None:
         return [headline, *moves.table(as_list(story.ran.get("runs", {}).get("runs")))]
+    bodies, way_back = _bodies(story, story.width - layout.INDENT)
+    return [headline, *layout.fitted(bodies, way_back, story.width, "causes" if story.verbose else "")]
+
+
+def drawn(story: Story, words: str, code: int, *, phases: bool) -> list[str]:
+    """The same below lines for the phases: the verdict in `words` with the exit code, whatever the phases do not say, and last
+    how to undo it and the commands to type, each alone on its line. Without `phases` it says what was done, too."""
+    if story.drill and story.failure is None:
+        return drill.lines(story.drill, story.seconds, check=story.check)
+    ending = f"exit {code}" + (f"   {in_words(story.seconds)}" if story.seconds is not None else "")
+    room = story.width - layout.INDENT
+    bodies, _ = _bodies(story, room)
+    now = bodies.pop("now", [])
+    if not phases:
+        words = f"{words}   {story.host}"
+    elif story.changed and not story.check:
+        bodies.pop("did", None)
+    if phases and story.operation == "emergency_reset":
+        bodies.pop("was", None)
+    verdict, told = layout.verdict(words, now[0] if len(now) == 1 else "", ending, story.width)
+    now = [] if told else now
+    typed = _typed(story)
+    left = bodies.pop("undo", None) if not typed["undo"] else None
+    bodies.pop("undo", None)
+    bodies.pop("next", None)
+    first = {"now": now, "failed": bodies.pop("failed", [])}
+    shown = {**first, **bodies, "left": [*(left or []), *bodies.get("left", [])]}
+    below = [line for name, lines in typed.items() for line in layout.commands(name, lines)]
+    height = (layout.BELOW_PHASES if phases and story.changed else layout.HEIGHT) - 1 - len(below)
+    shown = {name: body for name, body in shown.items() if body}
+    listed = moves.table(as_list(story.ran.get("runs", {}).get("runs"))) if story.operation == "runs" else []
+    return [verdict, *(listed or layout.fitted(shown, 0, story.width, height=max(height, len(shown) + 1))), *below]
+
+
+def _typed(story: Story) -> dict[str, list[str]]:
+    """The lines of what can be typed: commands that fit a terminal, and before them the words that say when."""
+    room = story.width - layout.BESIDE
+    near = f"{story.folder}/" if story.folder else ""
+
+    def told(text: str) -> str:
+        return story.typed.text(text.replace(near, "") if near else text)
+
+    undo = [line for command in _unbroken(story) for line in layout.folded(told(command), room)]
+    other = [part for part in _undo(story) if part not in _unbroken(story)]
+    if undo or any(advice.commands([part]) for part in other):
+        undo += layout.typed(told("; ".join(other)), room)
+    then = told("; then ".join(_next(story)).replace(";; then ", "; then "))
+    following = layout.typed(then, room)
+    if (planned := PLANNED.fullmatch(then)) and advice.COMMAND.fullmatch(story.again):
+        again = " ".join(filter(None, [story.again.replace(" --check", ""), planned[1]]))
+        following = layout.folded(again, room)
+    if "same command again" in then and not advice.commands([then]) and advice.COMMAND.fullmatch(story.again):
+        following += layout.folded(story.again, room)
+    return {"undo": undo, "next": following}
+
+
+def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
+    """The lines of each part, none wider than `room`, and how many of `undo` are commands."""
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": "",
@@ -138,7 +198,6 @@ def lines(story: Story) -> list[str]:
     if near:
         parts = {name: text.replace(near, "") for name, text in parts.items()}
     parts = {name: story.typed.text(text) for name, text in parts.items()}
-    room = story.width - layout.INDENT
     bodies = {name: layout.wrapped(text, room) for name, text in parts.items()}
     way_back = [line for command in _unbroken(story) for line in layout.folded(story.typed.text(command), room)]
     bodies["undo"] = [*way_back, *bodies["undo"]]
@@ -146,8 +205,7 @@ def lines(story: Story) -> list[str]:
     bodies["causes"] = layout.numbered([story.typed.text(each) for each in _causes(story)], room, most)
     bodies["chart"] = [path.removeprefix(near) for path in watch.chart(story.watch)]
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
-    bodies = {name: body for name, body in bodies.items() if body}
-    return [headline, *layout.fitted(bodies, len(way_back), story.width, "causes" if story.verbose else "")]
+    return {name: body for name, body in bodies.items() if body}, len(way_back)
 
 
 def first_lines(story: Story) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from tests import CHECKOUT
-from tests.e2e.picture import ALT, PICTURE, Line, lines_of, svg
+from tests.e2e.picture import ALT, COLUMNS, PICTURE, lines_of, svg
 
 
 def test_the_picture_is_light_loads_nothing_and_is_the_readme_s() -> None:
@@ -20,9 +20,16 @@ def test_the_picture_is_light_loads_nothing_and_is_the_readme_s() -> None:
     assert f"![{ALT}](docs/images/{PICTURE.name})" in readme.replace("\n", " ")
 
 
-def test_a_line_is_broken_as_a_terminal_does_and_kept_whole() -> None:
-    line = Line((("g", "x" * 100), ("", "<&>" * 30)), 1.0)
-    [prompt, found] = lines_of(svg("true", [line], 'a "b" & <c>'))
-    assert prompt.text == "$ true"
-    assert found.text == line.text
-    assert [len(text) for _, text in found.parts] == [80, 20, 60, 30]
+def test_a_line_keeps_its_spaces_its_signs_and_the_colour_of_its_verdict() -> None:
+    lines = [" ✓ load      loaded <&> 3", "", "RECOVERED   a  b", "    ansible-playbook playbooks/dead_letters.yml"]
+    sent = "\x1b[0;36m ◐ load\x1b[0m \x1b[0;32mRECOVERED\x1b[0m"
+    picture = svg("true", lines, sent)
+    assert lines_of(picture) == ["<p>$ true", lines[0], "<g>RECOVERED   a  b", lines[3]]
+    assert "  " not in re.sub(r"^<(?!text).*$", "", picture, flags=re.MULTILINE)
+    assert "ansible-playbook playbooks" in picture, "what is copied can be pasted"
+
+
+def test_it_is_still_and_needs_no_style_for_its_spaces() -> None:
+    text = PICTURE.read_text(encoding="utf-8")
+    assert not re.search(r"@keyframes|animation|white-space|transform", text)
+    assert max(len(line) for line in lines_of(text)) <= COLUMNS + len("<p>")

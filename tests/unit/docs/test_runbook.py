@@ -6,8 +6,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
+import pytest
+
+from tests import CHECKOUT
 from tests.e2e import runbook
+from tests.e2e.pasting import on_screen
 from tests.e2e.runbook import REWRITE, blocks, mentioned, passing
 from tests.e2e.runbook_story import BREAKS
 
@@ -44,6 +49,33 @@ def test_every_situation_leads_to_its_section() -> None:
 
 def test_the_page_of_the_reset_shows_the_same() -> None:
     assert runbook.reset_screen(TEXT) in runbook.RESET.read_text(encoding="utf-8"), REWRITE
+
+
+#: What a screen of a playbook may take, header and all; those of LISTS show as much as there is to list.
+LINES, COLUMNS = 25, 80
+LISTS = {"dead_letters", "top", "rollback"}
+DRILLS = {"drill", "gameday"}
+
+
+def test_the_screen_of_each_playbook_fits_and_ends_with_what_can_be_pasted(subtests: pytest.Subtests) -> None:
+    seen: set[str] = set()
+    for block in BLOCKS:
+        found = re.search(r"playbooks/(\w+)\.yml", block.command)
+        if not found or not block.shown or found[1] in DRILLS or "-v" in block.command.split():
+            continue
+        lines = block.shown.splitlines()
+        seen.add(found[1])
+        with subtests.test(command=block.command):
+            assert max(map(len, lines)) < COLUMNS
+            assert len(lines) <= LINES or found[1] in LISTS, len(lines)
+            assert len(lines) <= 2 * LINES, len(lines)
+            assert re.match(r"scout \w+", lines[0])
+            typed = [command.replace("\\", "") for command in on_screen(block.shown)]
+            known = "\n".join(typed)
+            assert subprocess.run(["bash", "-n"], input=known, text=True, check=False).returncode == 0
+            if "next" in lines and typed:
+                assert lines[-1].split()[-1] == typed[-1].split()[-1], "the last line is of the command to type"
+    assert seen >= {path.stem for path in CHECKOUT.glob("playbooks/*.yml")} - DRILLS
 
 
 def test_what_passes_is_not_compared_and_all_else_is() -> None:
