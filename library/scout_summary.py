@@ -105,6 +105,11 @@ lines:
   returned: unless there is an RV(event) or RV(affected)
   type: list
   elements: str
+drawn:
+  description: The same below the lines that the callback P(scout.recovery.screen#callback) has for the phases.
+  returned: never, as the callback takes it
+  type: list
+  elements: str
 affected:
   description:
     - What was changed, with operation, relations (with their schema), views (of these, the refreshed ones), days of gold and

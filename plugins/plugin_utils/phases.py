@@ -50,7 +50,7 @@ LABELS: t.Final = {
     "edge_function": "function",
     "watch": "watch",
     "runs_info": "runs",
-    "dead_letters_info": "letters",
+    "dead_letters_info": "dlq",
     "quarantine": "move",
     "cleanup": "move",
     "redrive": "redrive",

@@ -27,7 +27,8 @@ PLACES = ("", "module_utils/recovery", "playbooks", "tests", "inventories", "dri
 DEEPER = [f"{base}{top}/**/" for base in ("", "drills/") for top in ("plugins", "module_utils")]
 # What people set; what begins with _ is Ansible's.
 PUBLIC = re.compile(r"lookup\('scout.recovery.setting', '(?!_)(\w+)'|\{\{ (scout_contract) \|")
-EMOJI = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u27BF]")
+#: Pictures, but for the two signs that a screen has of how a phase ended.
+EMOJI = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u2712\u2714-\u2716\u2718-\u27BF]")
 LONGEST_LINE, LONGEST_GUIDE, WIDTH = 125, 160, 80
 
 

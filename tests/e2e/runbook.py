@@ -48,9 +48,9 @@ WRITTEN = (".git", ".venv", ".scout", ".cache", "drills", "history", "evidence",
 
 #: Where a line that was cut ends depends on what stands before.
 CUT = re.compile(r"^(.{30}).* …(?: +\S+ \w+(?: \d+ \w+)?)?$", re.MULTILINE)
-#: The line above all phases, and one that breaks a silence.
+#: The line above all phases; one that breaks a silence, or says how far a watch is.
 TITLE = re.compile(r"^(scout \w+(?: \w+)?   .*?) +(\d\d:\d\d:\d\d) UTC$", re.MULTILINE)
-UNDER_WAY = re.compile(r"^ ◐ .*\n", re.MULTILINE)
+UNDER_WAY = re.compile(r"^(?: ◐ |    (?:[░█]{10} |watching until )).*\n", re.MULTILINE)
 WIDTH = 79
 OPENED = re.compile(r"\bINC-\d{8}-1\b")
 UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
@@ -78,6 +78,8 @@ PASSING = (
     (re.compile(r"\bSPAN to SPAN\b"), "SPAN"),
     (re.compile(r"\ball of \d+ checks pass"), "all checks pass"),
     (re.compile(r"\bpid \d+"), "pid N"),
+    # A machine with much to do has no time for some of them.
+    (re.compile(r"\bkept \d+ files|(?<=verify )\d+ files|\b\d+ files(?= in \d+ folders)"), "N files"),
     # Whoever waited for a session that is ended may be quick enough to end by itself.
     (
         re.compile(r"1 session (?:terminated|cancelled), 1 session ended by itself|2 sessions terminated"),
@@ -182,7 +184,8 @@ class Names:
         for here, there in self.others.items():
             text = re.sub(rf"(?<![\w.]){here}(?![\w.])", there, text)
         text = re.sub(r"\b\w+@[\w.-]+(?=[ ,;:)]|$)", PERSON, text, flags=re.MULTILINE)
-        return TITLE.sub(lambda found: self._title(found[1], found[2]), text)
+        text = TITLE.sub(lambda found: self._title(found[1], found[2]), text)
+        return "\n".join(map(_fitted, text.split("\n")))
 
     def _title(self, words: str, clock: str) -> str:
         """The line above all phases, with the time that it was on the page at its edge."""
@@ -214,6 +217,14 @@ class Names:
             known[found] = str(uuid5(NAMESPACE_URL, f"run {len(self.ids) + 1} of the runbook"))
             self.ids[known[found]] = found
         return known[found]
+
+
+def _fitted(line: str) -> str:
+    """A line of a phase that was cut, where the names of the page are longer."""
+    while len(line) > WIDTH and line.startswith(" ✓ ") and " …" in line:
+        before, _, after = line.partition(" …")
+        line = f"{before.rpartition(' ')[0]} …{after}"
+    return line
 
 
 @dataclass
