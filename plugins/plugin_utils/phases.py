@@ -91,7 +91,7 @@ NARROWEST: t.Final = 40
 
 
 def label(action: str, title: str) -> str:
-    """The word for a phase of at most nine letters; `title` is its name without its number, `action` a module of ours."""
+    """The word for a phase of at most nine characters; `title` is its name without its number, `action` a module of ours."""
     name = action.rpartition(".")[2].removeprefix("scout_")
     if title.startswith("Plan"):
         return "plan"
