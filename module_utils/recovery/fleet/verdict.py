@@ -52,7 +52,9 @@ def _paused(made: Mapping[str, t.Any]) -> str:
     """PAUSED and whose move it is; empty where ingestion is not paused, or that was asked for."""
     kind = (made["error"] or {}).get("kind")
     if made["outcome"] == "left_paused_for_another" or kind in HELD:
-        return "PAUSED by a colleague, not touched" if made["ingestion"] in PAUSED else "HELD by a colleague, not touched"
+        return (
+            "PAUSED by a colleague, not touched" if made["ingestion"] in PAUSED else "HELD by a colleague, not touched"
+        )
     if made["ingestion"] in PAUSED and not made["ok"]:
         return "PAUSED, fix first"
     return "PAUSED" if made["outcome"] == "left_paused_as_told" else ""

@@ -108,7 +108,9 @@ def typed(text: str, width: int) -> list[str]:
         if part.is_command or part.is_statement:
             lines += wrapped(part.text + (";" if part.is_statement and not part.text.endswith(";") else ""), width)
         else:
-            lines += [f"# {line}" for line in textwrap.wrap(part.text.rstrip(" ,;:"), width - 2, break_on_hyphens=False)]
+            lines += [
+                f"# {line}" for line in textwrap.wrap(part.text.rstrip(" ,;:"), width - 2, break_on_hyphens=False)
+            ]
     return lines
 
 
