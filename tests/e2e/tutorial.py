@@ -24,7 +24,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import ALLOW_SUPERUSER
 from tests import CHECKOUT
 from tests.e2e.play import environment
-from tests.e2e.runbook import BEGINS, WHERE, Block, Names, Typed, blocks, drawn, passing, written
+from tests.e2e.runbook import BEGINS, TITLE, WHERE, WIDTH, Block, Names, Typed, blocks, drawn, passing, written
 
 PAGE = CHECKOUT / "docs" / "tutorial.md"
 COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook |make |scout )")
@@ -107,6 +107,7 @@ def _screen(block: Block, text: str, names: Names, began: datetime) -> str:
     if block.shown is None:
         return ""
     shown = names.there(drawn(text)).replace(WHERE, HERE)
+    shown = TITLE.sub(lambda found: f"{found[1]}{f'{found[2]} UTC':>{WIDTH - len(found[1])}}", shown)
     return shown.replace(f"{began:%Y-%m-%d}", f"{BEGINS:%Y-%m-%d}")
 
 

@@ -21,7 +21,7 @@ HEIGHT: t.Final = 20
 INDENT: t.Final = 9
 #: How far a command stands from the edge below its label, and how many lines a block has below the phases of a long operation.
 BESIDE: t.Final = 4
-BELOW_PHASES: t.Final = 14
+BELOW_PHASES: t.Final = 13
 #: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
 PART_LINES: t.Final = 3
 SHORTENED_FIRST: t.Final = (
