@@ -24,7 +24,7 @@ from tests.integration.modules import Result, call, connect, executed, fingerpri
 
 EVIDENCE = "scout_evidence"
 SAMPLES = {"dead_letters", "bad_transactions", "bad_lines", "pending_events"}
-SECTIONS = {"sessions", "locks", "settings", "tables", "jobs", "job_runs"} | SAMPLES
+SECTIONS = {"sessions", "locks", "settings", "runs", "tables", "jobs", "job_runs"} | SAMPLES
 
 
 def keep(dsn: str, folder: Path, **options: Any) -> Result:
