@@ -50,7 +50,8 @@ def _colour(standing: str) -> str:
 
 def _paused(made: Mapping[str, t.Any]) -> str:
     """PAUSED and whose move it is; empty where ingestion is not paused, or that was asked for."""
-    kind = (made["error"] or {}).get("kind")
+    error: Mapping[str, t.Any] = made["error"] or {}
+    kind = error.get("kind")
     if made["outcome"] == "left_paused_for_another" or kind in HELD:
         return (
             "PAUSED by a colleague, not touched" if made["ingestion"] in PAUSED else "HELD by a colleague, not touched"
@@ -64,5 +65,6 @@ def _unproved(made: Mapping[str, t.Any]) -> bool:
     """Whether ingestion is running, and that it works by itself was to be proved and is not."""
     if made["ingestion"] != "running" or made["check_mode"] or made["outcome"] == "still_failing":
         return False
-    status = (made["proof"] or {}).get("status")
+    proof: Mapping[str, t.Any] = made["proof"] or {}
+    status = proof.get("status")
     return status not in (None, "proved") and (made["operation"] in PROVES or not made["ok"])

@@ -40,12 +40,6 @@ class _Switched:
     told: Switched
 
 
-class _Expected(t.TypedDict, total=False):
-    """How long a pause is going to be."""
-
-    expected_pause_seconds: float
-
-
 def set_ingestion(call: Call, params: Params) -> SwitchResult:
     """Ingestion paused or running, shown to be so: its state, each job before and after, sessions in flight, and seconds.
 
@@ -61,7 +55,7 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     steps_in = pausing and params["operation"] is not None
     whose = _ask_first(call, params, "change") if steps_in else pause_resume.require_own(ledger, before, todo, params)
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
-    expected = _expected(call, params) if pausing and todo.changes else {}
+    expected = _expected(call, params) if pausing and todo.changes and params["expects"] else None
     if call.check or not (todo.changes or todo.wait_for):
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
     else:
@@ -74,20 +68,18 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
         **_state(call, before, done),
         "warnings": [*whose, *([todo.note] if todo.note else []), *done.told["warnings"]],
         "seconds": round(seconds, 3),
-        **expected,
         "effects": {("deactivated" if pausing else "activated"): [job.jobname for job in todo.jobs]},
         "summary": _ingestion_summary(call, params["state"], before, todo, seconds),
         "diff": _planned_diff(before, todo, pausing) if call.check else pause_resume.diff(before, done.after.jobs),
     }
+    if expected is not None:
+        result["expected_pause_seconds"] = expected
     return {**result, "error": unfinished.as_dict()} if unfinished else result
 
 
-def _expected(call: Call, params: Params) -> _Expected:
-    """For how long ingestion is going to be paused, in seconds; nothing where nothing says what for."""
-    if not params["expects"]:
-        return {}
-    seconds = pause_length.require_short(call.session, params["expects"], params["max_pause"], call.progress)
-    return {"expected_pause_seconds": round(seconds, 1)}
+def _expected(call: Call, params: Params) -> float:
+    """For how long ingestion is going to be paused, in seconds."""
+    return round(pause_length.require_short(call.session, params["expects"], params["max_pause"], call.progress), 1)
 
 
 def _nothing_recorded() -> Recorded:
