@@ -61,7 +61,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "gameday": ({"gameday_output_dri": "x"}, "'gameday_output_dri' is not a variable"),
     "drill": ({"drill_histroy_dir": "x"}, "'drill_histroy_dir' is not a variable"),
     "audit_verify": ({"audit_heads": {"a": 1}}, """audit_heads "{'a': 1}" is not a list"""),
-    "restored": ({"restored_ta": "x"}, "'restored_ta' is not a variable"),
+    "restored": ({"restored_evidence_folders": "x"}, "'restored_evidence_folders' is not a variable"),
     "dead_letters": ({"dead_letters_limit": "few"}, "dead_letters_limit 'few' is not a whole number"),
     "emergency_reset": ({"evidence_budget_seconds": "short"}, "evidence_budget_seconds 'short' is not a number"),
     "evidence": ({"evidence_sample_rows": "few"}, "evidence_sample_rows 'few' is not a whole number"),
