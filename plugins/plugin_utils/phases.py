@@ -49,6 +49,7 @@ LABELS: t.Final = {
     "git_revert": "code",
     "edge_function": "function",
     "watch": "watch",
+    "restored": "compare",
     "runs_info": "runs",
     "dead_letters_info": "dlq",
     "quarantine": "move",

@@ -45,8 +45,8 @@ ORDER BY every.day DESC NULLS LAST LIMIT %(most)s
 #: Days that moves have changed lately, which leave no trace in silver.
 MOVED = """
 SELECT DISTINCT day FROM (
-    SELECT jsonb_array_elements_text(effects -> 'gold_days') AS day FROM scout_ops.runs
-    WHERE jsonb_typeof(effects -> 'gold_days') = 'array' ORDER BY started_at DESC LIMIT 400) AS latest
+    SELECT jsonb_array_elements_text(r.effects -> %(days)s) AS day FROM scout_ops.runs AS r
+    WHERE jsonb_typeof(r.effects -> %(days)s) = 'array' ORDER BY r.started_at DESC LIMIT 400) AS latest
 """
 DIFFERING = """
 WITH now_given AS (SELECT {c} FROM ({d}) AS q WHERE {day}), stored AS (SELECT {c} FROM {v} AS q WHERE {day})
@@ -120,7 +120,7 @@ def _days(session: Session, view: Contents, day: str) -> list[str | None]:
     moved: set[str] = set()
     # There may be no ledger yet, or none that we may read.
     with contextlib.suppress(psycopg.Error), session.savepoint():
-        moved = {row["day"] for row in session.rows(MOVED)}
+        moved = {row["day"] for row in session.rows(MOVED, days="gold_days")}
     return sorted(there, key=lambda each: each not in moved)
 
 

@@ -221,7 +221,7 @@ def _of_the_pipeline() -> list[str]:
 
 
 def code_of_others(session: Session, name: str) -> str:
-    """Whose code a view, or a function, of this name would run with our rights, `scout.f() of mallory`, where it is neither a
+    """Whose code a view, or a function, of this name would run with our rights, `f() of mallory`, where it is neither a
     superuser's, nor ours, nor that of an owner of the pipeline's tables; empty where none. Inside a transaction."""
     return session.row(ONE, name=name, tables=_of_the_pipeline())["of_others"]
 

@@ -206,7 +206,8 @@ def test_an_action_by_itself_is_kept_from_its_own_process(scout_db: str, monkeyp
     monkeypatch.setattr(pause_resume, "_stop", stopping)
     assert call("scout_ingestion", scout_db, state="paused")["changed"]
     assert len(seen) == 1
-    assert rows(scout_db, LEASE) == [(None, 1, None, None, None)]
+    [left] = rows(scout_db, LEASE)
+    assert (left[0], *left[2:]) == (None, None, None, None)
     until(lambda: not one(scout_db, "SELECT count(*) FROM pg_stat_activity WHERE pid = %s", seen[0]))
 
 
