@@ -28,6 +28,8 @@ if t.TYPE_CHECKING:
 #: How much of the backlog check mode looks through for events that cannot be loaded, and how many of them it names.
 CHECK_ROWS: t.Final = 20_000
 CHECK_SUSPECTS: t.Final = 100
+#: A pause that is expected to last longer is told with its length.
+LONG_PAUSE_SECONDS: t.Final = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,8 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     }
     if expected is not None:
         result["expected_pause_seconds"] = expected
+        if expected >= LONG_PAUSE_SECONDS:
+            result["summary"] += f", for about {in_words(expected)}"
     return {**result, "error": unfinished.as_dict()} if unfinished else result
 
 

@@ -49,7 +49,8 @@ def test_a_day_of_long_ago_that_is_otherwise_is_found_and_named(scout_db: str) -
     days = [day for (day,) in rows(scout_db, DAYS)]
     assert {found.why for found in read(scout_db).values()} == {"its contents match silver"}
     changed(scout_db, SILENT, days[0])
-    found = read(scout_db)["gold_daily_metrics"]
+    assert read(scout_db)["gold_daily_metrics"].state == "stale"
+    found = read(scout_db, 60.0)["gold_daily_metrics"]
     assert found.state == "stale"
     assert f"of {days[0]} differ from silver" in found.why
 
@@ -58,7 +59,7 @@ def test_a_day_that_silver_no_longer_has_is_found(scout_db: str) -> None:
     """Its rows are of no day of silver."""
     day = one(scout_db, "SELECT min(date_key)::text FROM scout.silver_transactions")
     changed(scout_db, "DELETE FROM scout.silver_transactions WHERE date_key = %s::text::date", day)
-    assert f"of {day} differ" in read(scout_db)["gold_daily_metrics"].why
+    assert f"of {day} differ" in read(scout_db, 60.0)["gold_daily_metrics"].why
 
 
 def test_the_days_that_a_move_has_touched_are_compared_first(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
