@@ -86,7 +86,7 @@ def test_the_days_that_a_move_has_touched_are_compared_first(scout_db: str, monk
 
 def test_what_there_is_no_time_to_compare_is_said(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its clock gold is newer than silver."""
-    compare, compared = gold_contents._differing, list[object]()
+    compare, compared = gold_contents._differing, list[object]()  # pyright: ignore[reportPrivateUsage]
 
     def slow(*given: object) -> int:
         compared.append(given)
@@ -127,9 +127,8 @@ def slowed(dsn: str, condition: str = "true") -> None:
             owner = one(dsn, f"SELECT relowner::regrole::text FROM pg_class WHERE oid = 'scout.{view}'::regclass")
             before, _, after = definition.rpartition("GROUP BY")
             connection.execute(f"DROP MATERIALIZED VIEW scout.{view} CASCADE")  # type: ignore[call-overload]
-            connection.execute(  # type: ignore[call-overload]
-                f"CREATE MATERIALIZED VIEW scout.{view} AS {before} WHERE (SELECT scout.slowly()) AND {condition} GROUP BY {after}"
-            )
+            made = f"CREATE MATERIALIZED VIEW scout.{view} AS {before} WHERE (SELECT scout.slowly()) AND {condition} GROUP BY {after}"
+            connection.execute(made)  # type: ignore[call-overload]
             for (key,) in keys:
                 connection.execute(key)
             connection.execute(f"ALTER MATERIALIZED VIEW scout.{view} OWNER TO {owner}")  # type: ignore[call-overload]
