@@ -52,6 +52,12 @@ WHERE r.action <> 'lease'
 ORDER BY r.started_at DESC LIMIT %(limit)s
 """
 
+MOVED_DAYS = """
+SELECT DISTINCT day FROM (
+    SELECT jsonb_array_elements_text(effects -> %(days)s) AS day FROM scout_ops.runs
+    WHERE jsonb_typeof(effects -> %(days)s) = 'array' ORDER BY started_at DESC LIMIT 400) AS latest
+"""
+
 #: In place of a run's identifier: the latest one that can be undone.
 LAST: t.Final = "last"
 SHORTEST: t.Final = 8
@@ -186,6 +192,13 @@ def broken_off(ledger: Ledger, since: datetime.datetime | None = None) -> list[R
 def readable(session: Session) -> bool:
     """Whether there is a ledger that is ours and may be read. Inside the caller's transaction."""
     return session.row(READABLE)["readable"] and ownership.foreign(session) is None
+
+
+def moved_days(session: Session) -> frozenset[str]:
+    """Days of gold that the latest moves have changed; none where no ledger can be read. Inside the caller's transaction."""
+    if not readable(session):
+        return frozenset()
+    return frozenset(row["day"] for row in session.rows(MOVED_DAYS, days="gold_days"))
 
 
 def of_incident(session: Session, incident: str) -> tuple[str, ...]:

@@ -426,7 +426,7 @@ def _gold(call: Call, names: list[str] | None) -> list[refresh_gold.Freshness]:
     session = call.session
     try:
         with attempting("could not read the gold views", on=session.where), session.read():
-            found = refresh_gold.read(session)
+            found = refresh_gold.read(session, moved=history.moved_days(session))
     except DatabaseError as e:
         if not call.check:
             raise

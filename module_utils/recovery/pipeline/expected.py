@@ -10,7 +10,7 @@ import contextlib
 import typing as t
 
 from ..postgres.driver import psycopg, sql
-from ..scout import event_queue, gold_views
+from ..scout import event_queue, gold_contents, gold_views
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Session
@@ -28,7 +28,7 @@ PENDING: t.Final = "SELECT b.event_id FROM {bronze} AS b WHERE {pending} ORDER B
 def gold_seconds(session: Session) -> float:
     """What it takes to compute all gold views once; inside a transaction."""
     return sum(
-        _planned(session, sql.SQL(t.cast("t.LiteralString", view.definition.strip().rstrip(";"))))
+        _planned(session, gold_contents.written(view.definition))
         for view in gold_views.views(session)
         if not view.foreign_code
     )

@@ -6,12 +6,11 @@ likeliest first, so that the first difference ends it and no more is computed th
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 import typing as t
 
-from ..postgres.driver import errors, psycopg, sql
+from ..postgres.driver import errors, sql
 from . import contract
 
 if t.TYPE_CHECKING:
@@ -47,12 +46,6 @@ SELECT day::text AS day FROM (
     UNION SELECT day FROM sold) AS every
 ORDER BY every.day DESC NULLS LAST LIMIT %(most)s
 """
-#: Days that moves have changed lately, which leave no trace in silver.
-MOVED = """
-SELECT DISTINCT day FROM (
-    SELECT jsonb_array_elements_text(r.effects -> %(days)s) AS day FROM scout_ops.runs AS r
-    WHERE jsonb_typeof(r.effects -> %(days)s) = 'array' ORDER BY r.started_at DESC LIMIT 400) AS latest
-"""
 DIFFERING = """
 WITH now_given AS (SELECT {c} FROM ({d}) AS q WHERE {day}), stored AS (SELECT {c} FROM {v} AS q WHERE {day})
 SELECT (SELECT count(*) FROM (SELECT * FROM now_given EXCEPT ALL SELECT * FROM stored) AS more)
@@ -71,6 +64,8 @@ class Contents:
     definition: str
     day: str | None
     row: sql.Composed | None
+    #: Days that moves have changed lately, which leave no trace in silver.
+    moved: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +81,11 @@ class Compared:
     def whole(self) -> bool:
         """Whether all of it was compared, or enough: one difference is."""
         return bool(self.rows) or self.days == self.of
+
+
+def written(definition: str) -> sql.SQL:
+    """A view's query as PostgreSQL writes it, to stand within another statement."""
+    return sql.SQL(t.cast("t.LiteralString", definition.strip().rstrip(";")))
 
 
 def compare(session: Session, view: Contents, deadline: float | None) -> Compared:
@@ -135,10 +135,7 @@ def _days(session: Session, view: Contents, day: str) -> tuple[list[str | None],
     shown = sql.Identifier(contract.names().schema, view.name)
     query = contract.compose(DAYS_THERE, day=sql.Identifier(day), view=shown)
     there = [row["day"] for row in session.rows(query, most=MOST_DAYS)]
-    moved: set[str] = set()
-    # There may be no ledger yet, or none that we may read.
-    with contextlib.suppress(psycopg.Error), session.savepoint():
-        moved = {row["day"] for row in session.rows(MOVED, days="gold_days")}
+    moved = view.moved
     return sorted(there, key=lambda each: each not in moved), min(
         MOST_LIKELY, sum(each in moved for each in there)
     ) + LATEST_DAYS
@@ -151,7 +148,7 @@ def _differing(
     day: sql.Composable,
     deadline: float | None,
 ) -> int:
-    definition = sql.SQL(t.cast("t.LiteralString", view.definition.strip().rstrip(";")))
+    definition = written(view.definition)
     stored = sql.Identifier(contract.names().schema, view.name)
     query = sql.SQL(statement).format(c=view.row, d=definition, v=stored, day=day)
     with session.savepoint():

@@ -11,7 +11,7 @@ import re
 import typing as t
 
 from ..postgres.driver import sql
-from . import contract, gold_views
+from . import contract, gold_contents, gold_views
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -167,7 +167,7 @@ def of_latest_days(session: Session, found: Iterable[View]) -> list[str]:
 
 
 def _definition(view: View) -> sql.Composable:
-    return sql.SQL("({})").format(sql.SQL(t.cast("t.LiteralString", view.definition.strip().rstrip(";"))))
+    return sql.SQL("({})").format(gold_contents.written(view.definition))
 
 
 def _of_days(

@@ -262,14 +262,16 @@ def _silver_changed(session: Session) -> datetime.datetime | None:
     return max((clock for clock in clocks if clock is not None), default=None)
 
 
-def read(session: Session, *, budget_seconds: float | None = None) -> list[Freshness]:
+def read(
+    session: Session, *, budget_seconds: float | None = None, moved: frozenset[str] = frozenset()
+) -> list[Freshness]:
     """The freshness of every view; the comparison of contents is bounded by `budget_seconds`, beyond which it is
-    unknown."""
+    unknown. Days that moves have changed are compared first."""
     changed_at = _silver_changed(session)
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     found: list[Freshness] = []
     for view in views(session):
-        state = _freshness(session, view, changed_at, deadline)
+        state = _freshness(session, view, changed_at, deadline, moved)
         stale = [f.view.full_name for f in found if f.view.oid in view.needs and f.state in ("stale", "unpopulated")]
         if stale and state.state == "fresh":
             state = dataclasses.replace(state, state="stale", why=f"reads {', '.join(stale)}, not fresh")
@@ -277,14 +279,20 @@ def read(session: Session, *, budget_seconds: float | None = None) -> list[Fresh
     return found
 
 
-def _freshness(session: Session, view: View, changed_at: datetime.datetime | None, deadline: float | None) -> Freshness:
+def _freshness(
+    session: Session,
+    view: View,
+    changed_at: datetime.datetime | None,
+    deadline: float | None,
+    moved: frozenset[str],
+) -> Freshness:
     if not view.populated:
         return Freshness(view, "unpopulated", "never refreshed since it was created or emptied")
     at = refreshed_at(session, view)
     behind = None if at is None or changed_at is None else (changed_at - at).total_seconds()
     if behind is not None and behind > 0:
         return Freshness(view, "stale", f"silver changed {in_words(behind)} after its refresh", at, behind)
-    compared, why, broken = _compared(session, view, deadline)
+    compared, why, broken = _compared(session, view, deadline, moved)
     if why:
         if behind is not None and -behind > SETTLED_SECONDS and not broken:
             return Freshness(view, "fresh", f"refreshed long after silver last changed; not compared: {why}", at, 0.0)
@@ -299,13 +307,19 @@ def _freshness(session: Session, view: View, changed_at: datetime.datetime | Non
     return Freshness(view, "unknown" if behind is None else "fresh", seen, at, 0.0)
 
 
-def _compared(session: Session, view: View, deadline: float | None) -> tuple[Compared, str, bool]:
+def _compared(
+    session: Session, view: View, deadline: float | None, moved: frozenset[str]
+) -> tuple[Compared, str, bool]:
     """What a view has otherwise than its query; why that is not known; and whether the query itself fails."""
     if view.foreign_code:
         return Compared(0), f"its query would run {view.foreign_code} with our rights", False
     try:
         row = _row(view) if view.contents else None
-        return compare(session, Contents(view.name, view.oid, view.definition, _day(view), row), deadline), "", False
+        return (
+            compare(session, Contents(view.name, view.oid, view.definition, _day(view), row, moved), deadline),
+            "",
+            False,
+        )
     except psycopg.Error as e:
         if session.connection.closed:
             raise

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import history
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import trial
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
@@ -36,7 +37,10 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def read(dsn: str, budget: float | None = None) -> dict[str, gold_views.Freshness]:
     with open_session(Settings(dsn=dsn)) as session, session.read():
-        return {found.view.name: found for found in gold_views.read(session, budget_seconds=budget)}
+        return {
+            found.view.name: found
+            for found in gold_views.read(session, budget_seconds=budget, moved=history.moved_days(session))
+        }
 
 
 def changed(dsn: str, statement: str, day: str) -> None:
@@ -215,3 +219,33 @@ def test_what_is_expected_grows_with_the_tables(scout_db: str) -> None:
         assert time.monotonic() - began < 5.0
     assert 0 < etl < 60
     assert 0 < gold < 60
+
+
+def test_a_ledger_that_somebody_else_planted_is_not_read(scout_db: str) -> None:
+    """Its runs are a view, whose function would run with our rights."""
+    with connect(scout_db) as connection:
+        connection.execute("CREATE ROLE planter") if not one(
+            scout_db, "SELECT to_regrole('planter') IS NOT NULL"
+        ) else None
+        connection.execute("CREATE SCHEMA scout_ops AUTHORIZATION planter; GRANT CREATE ON SCHEMA scout TO planter")
+        connection.execute("SET ROLE planter")
+        connection.execute(
+            "CREATE FUNCTION scout_ops.tell() RETURNS jsonb LANGUAGE plpgsql AS "
+            "'BEGIN PERFORM pg_catalog.pg_notify(''planted'', current_user); RETURN NULL; END'"
+        )
+        connection.execute(
+            "CREATE VIEW scout_ops.runs AS SELECT scout_ops.tell() AS effects, now() AS started_at, 'refresh_gold'::text AS action"
+        )
+        connection.execute("GRANT USAGE ON SCHEMA scout_ops TO PUBLIC; GRANT SELECT ON scout_ops.runs TO PUBLIC")
+    with connect(scout_db) as listener:
+        listener.execute("LISTEN planted")
+        for module, options in (
+            ("scout_health_info", {}),
+            ("scout_refresh_gold", {"check": True}),
+            ("scout_proof", {}),
+        ):
+            call(module, scout_db, **options)
+        assert not list(listener.notifies(timeout=0))
+        # Whoever reads it runs it.
+        rows(scout_db, "SELECT effects FROM scout_ops.runs")
+        assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1

@@ -9,10 +9,10 @@ import dataclasses
 import typing as t
 
 from ...core.errors import RecoveryError
-from ...ledger import bootstrap
+from ...ledger import bootstrap, history
 from ...postgres import acting
 from ...postgres.driver import psycopg, sql
-from ...scout import contract, gold_figures, gold_views
+from ...scout import contract, gold_contents, gold_figures, gold_views
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def otherwise(session: Session, days: Sequence[str], *, refreshed: bool = True) 
     """What views of gold say of these days otherwise than they would by their definition in the latest capture, in words, a figure of
     each that was changed since; inside a transaction that is rolled back. Either is asked as the view's owner. Where they were not
     `refreshed`, it is what their queries say."""
-    if not days or not bootstrap.readable(session):
+    if not days or not (history.readable(session) and bootstrap.readable(session)):
         return []
     captured = {row["name"]: row for row in session.rows(CAPTURED)}
     told: list[str] = []
@@ -69,7 +69,7 @@ def otherwise(session: Session, days: Sequence[str], *, refreshed: bool = True) 
 
 
 def _query(definition: str) -> sql.Composed:
-    return sql.SQL("({})").format(sql.SQL(t.cast("t.LiteralString", definition.strip().rstrip(";"))))
+    return sql.SQL("({})").format(gold_contents.written(definition))
 
 
 def _beside(session: Session, view: View, then: Row, by: tuple[str, sql.Composable], days: Sequence[str]) -> Row | None:

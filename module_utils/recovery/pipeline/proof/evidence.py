@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...ledger.history import READABLE
+from ...ledger import history
 from ...scout import contract, gold_views
 from . import reading
 
@@ -70,7 +70,7 @@ def refreshed(session: Session, job: Job) -> str:
 
 
 def _by_a_repair(session: Session) -> Row | None:
-    found = session.rows(BY_A_REPAIR) if session.row(READABLE)["readable"] else []
+    found = session.rows(BY_A_REPAIR) if history.readable(session) else []
     return found[0]["since"] if found else None
 
 
