@@ -23,8 +23,9 @@ from . import command_line
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-#: How a worker is started, by receptor or AWX.
-WORKER: t.Final = re.compile(rb"(?:^|[/\0])ansible-runner\0(?:[^\0]*\0)*?worker(?:\0|$)")
+#: How receptor or AWX starts a worker: the program, and among its arguments the word.
+PROGRAM: t.Final = b"ansible-runner"
+WORD: t.Final = b"worker"
 #: Between the controller and it there may be a shell, or whatever counts processes in a container.
 GENERATIONS: t.Final = 6
 #: What a controller of automation adds to the variables of a job.
@@ -38,7 +39,7 @@ def is_worker() -> bool:
     pid = os.getppid()
     for _ in range(GENERATIONS):
         try:
-            if WORKER.search(Path(f"/proc/{pid}/cmdline").read_bytes()):
+            if starts_worker(Path(f"/proc/{pid}/cmdline").read_bytes()):
                 return True
             pid = int(
                 Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[1]
@@ -46,6 +47,13 @@ def is_worker() -> bool:
         except (OSError, ValueError, IndexError):
             return False
     return False
+
+
+def starts_worker(line: bytes) -> bool:
+    """Whether a command line as /proc has it starts a worker."""
+    words = line.split(b"\0")
+    at = next((at for at, word in enumerate(words) if word.rpartition(b"/")[2] == PROGRAM), len(words))
+    return WORD in words[at:]
 
 
 def typed(words: Sequence[str]) -> list[str]:

@@ -26,9 +26,9 @@ COMMAND: t.Final = re.compile(
 #: A statement for psql: from the words with which it begins to its semicolon, or to where words go on.
 STATEMENT: t.Final = re.compile(
     r"(?:(?<=^)|(?<=[;:.,] )|(?<=then )|(?<=runs )|(?<=`))"
-    r"((?:ALTER [A-Z]+ |CREATE [A-Z]+ |DROP [A-Z]+ |REINDEX [A-Z]+ |REFRESH MATERIALIZED |GRANT (?=[^;]* TO )|REVOKE (?=[^;]* FROM )"
-    r"|SELECT (?:cron|pg_catalog)\.|SELECT pg_\w+\(|UPDATE (?=\S+ SET )|SET )"
-    r"(?:'(?:[^'…]|'')*'|\"(?:[^\"…]|\"\")*\"|(?!(?:,? (?:or|then|which|and|as)|,) [a-z]|\.\s)[^;'\"`…\n])+)"
+    r"((?:ALTER [A-Z]+ |CREATE [A-Z]+ |DROP [A-Z]+ |REINDEX [A-Z]+ |REFRESH MATERIALIZED "
+    r"|GRANT (?=[^;]{0,999} TO )|REVOKE (?=[^;]{0,999} FROM )|SELECT (?:cron|pg_catalog)\.|SELECT pg_\w+\(|UPDATE (?=\S+ SET )|SET )"
+    r"(?:'[^'…]*'|\"[^\"…]*\"|(?!(?:,? (?:or|then|which|and|as)|,) [a-z]|\.\s)[^;'\"`…\n])+)"
     r"(?:;|`|$|(?=,? [a-z])|(?=\.\s))"
 )
 #: One of the scripts of docs/, as psql runs it.

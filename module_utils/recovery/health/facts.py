@@ -47,8 +47,10 @@ if t.TYPE_CHECKING:
 #: Clocks may be set to the future or to infinity; such rows tell nothing of now.
 BRONZE = """
 SELECT extract(epoch FROM clock_timestamp() - max(ingested_at))::float8 / 60 AS minutes
-FROM {bronze} WHERE ingested_at <= clock_timestamp() AND isfinite(ingested_at)
+FROM {bronze} WHERE ingested_at <= clock_timestamp() AND isfinite(ingested_at) AND ingested_at > now() - make_interval(days => %(days)s)
 """
+#: The newest event is looked for in the last day, which an index that knows ranges alone finds at once, and then in all of them.
+DAYS: t.Final = (1, 1_000_000)
 
 SILVER = """
 SELECT extract(epoch FROM clock_timestamp() - max(processed_at))::float8 / 60 AS minutes
@@ -240,7 +242,7 @@ def read(
         _read_wider(budget, found, ledger, required or list(contract.names().purposes))
         if failed := found.failed_run:
             found.wider.remedy = budget.read("remedy", functools.partial(_remedy, failed=failed)) or ""
-        found.bronze_minutes = budget.read("bronze", lambda s: s.row(contract.compose(BRONZE))["minutes"])
+        found.bronze_minutes = budget.read("bronze", newest_minutes)
         if (found.bronze_minutes or 0) > FRESH_MINUTES:
             found.wider.writers = budget.read("writers", losses.writers)
         found.silver_minutes = budget.read("silver", lambda s: s.row(contract.compose(SILVER))["minutes"])
@@ -256,7 +258,7 @@ def read(
         looked = budget.read("alerts", functools.partial(quality.alerts, hours=alert_hours, most=most))
         found.alerts, sales_limited = looked or ([], False)
         found.wider.arrived = budget.read("arrived", losses.arrived)
-        found.wider.silent = _silent(budget)
+        found.wider.silent = _silent(budget, found.bronze_minutes)
         found.wider.future = budget.read("future", losses.future)
         found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours, most=most))
         found.wider.lost_of_all = budget.read("older_losses", lost_sales.sample)
@@ -279,9 +281,16 @@ def read(
     return found
 
 
-def _silent(budget: Budget) -> list[Row] | None:
+def newest_minutes(session: Session) -> float | None:
+    """How long ago the newest event came; None where there is none."""
+    ages = (session.row(contract.compose(BRONZE), days=days)["minutes"] for days in DAYS)
+    return next((minutes for minutes in ages if minutes is not None), None)
+
+
+def _silent(budget: Budget, newest: float | None) -> list[Row] | None:
     """What is silent upstream; what of it could not be read is left out."""
-    parts = [budget.read("silent", silent.senders), budget.read("devices", silent.devices)]
+    senders = functools.partial(silent.senders, newest_minutes=newest or 0.0)
+    parts = [budget.read("silent", senders), budget.read("devices", silent.devices)]
     known = [part for part in parts if part is not None]
     return [row for part in known for row in part] if known else None
 

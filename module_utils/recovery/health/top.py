@@ -52,9 +52,7 @@ def read(session: Session, ledger: Ledger, *, budget_seconds: float, jobs: list[
         backlog = budget.read("backlog", event_queue.read)
         flow = budget.read("flow", _flow)
         ages = {
-            "bronze_seconds": _seconds(
-                budget.read("bronze", lambda s: s.row(contract.compose(facts.BRONZE))["minutes"])
-            ),
+            "bronze_seconds": _seconds(budget.read("bronze", facts.newest_minutes)),
             "silver_seconds": _seconds(
                 budget.read("silver", lambda s: s.row(contract.compose(facts.SILVER))["minutes"])
             ),

@@ -399,6 +399,6 @@ def _said(answer: urllib.error.HTTPError, token: str | None) -> str:
     except (OSError, http.client.HTTPException, ValueError, AttributeError, StopIteration):
         return ""
     text = " ".join(printable(text).split())
-    for secret in filter(None, (token, *re.findall(r"ey[\w-]{10,}\.[\w.-]*", text))):
+    for secret in filter(None, (token, *re.findall(r"(?<![\w-])ey[\w-]{10,}\.[\w.-]*", text))):
         text = text.replace(secret, "***")
     return f": {text[:SHOWN]}"

@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
 
 #: So many of the latest events are looked at, of the day before the latest one.
 MOST_EVENTS: t.Final = 100_000
+MINUTES_OF_A_DAY: t.Final = 24 * 60
 #: Fewer than this of one source or store may be a test of somebody's.
 LEAST_EVENTS: t.Final = 10
 #: Silent is what has sent nothing for so long, and for so many times its usual pause between two events.
@@ -35,8 +36,7 @@ WITH latest AS MATERIALIZED (
     SELECT source_system AS source, CASE WHEN jsonb_typeof(event_data) = 'object' THEN event_data ->> 'store_id' END AS store,
            ingested_at
     FROM {bronze}
-    WHERE ingested_at <= clock_timestamp() AND isfinite(ingested_at) AND ingested_at >= (
-        SELECT max(ingested_at) - interval '1 day' FROM {bronze} WHERE ingested_at <= clock_timestamp() AND isfinite(ingested_at))
+    WHERE ingested_at <= clock_timestamp() AND ingested_at >= now() - make_interval(mins => %(minutes)s::int)
     ORDER BY ingested_at DESC LIMIT %(most)s
 ), of AS (
     SELECT CASE WHEN grouping(source) = 0 THEN 'source' ELSE 'store' END AS what, coalesce(source, store) AS name,
@@ -74,11 +74,12 @@ ORDER BY last_heartbeat DESC, device_id LIMIT %(names)s
 """
 
 
-def senders(session: Session) -> list[Row]:
-    """The sources and stores that sent at least ten events within the day before the latest one, and are silent now, the latest
-    first, twenty at most: `what`, `name`, `events`, `last_at` (ISO 8601) and `seconds`."""
+def senders(session: Session, newest_minutes: float) -> list[Row]:
+    """The sources and stores that sent at least ten events within the day before the latest one, which is so many minutes old, and
+    are silent now, the latest first, twenty at most: `what`, `name`, `events`, `last_at` (ISO 8601) and `seconds`."""
     return session.rows(
         contract.compose(SENDERS),
+        minutes=newest_minutes + MINUTES_OF_A_DAY,
         most=MOST_EVENTS,
         least=LEAST_EVENTS,
         silent_seconds=SILENT_SECONDS,
