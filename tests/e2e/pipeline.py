@@ -48,8 +48,8 @@ CROSS JOIN LATERAL (
 WHERE (b.event_id IS NOT NULL AND (p.event_id IS NOT NULL OR b.event_type <> 'transaction.v1'))::int + d.letters <> 1
 """
 
-#: Even a run that changes nothing holds the lease meanwhile, and notes on which server: what a fingerprint leaves out of those tables.
-HELD = {"scout_ops.leases": "", "scout_ops.servers": ""}
+#: Even a run that changes nothing holds the lease meanwhile, and notes on which server: the tables of that.
+HELD = {"scout_ops.leases", "scout_ops.servers"}
 
 OURS = "SELECT pid, application_name, state, query FROM pg_stat_activity WHERE application_name LIKE 'scout-recovery/%'"
 
@@ -92,6 +92,11 @@ class Pipeline:
                 assert row
                 found[f"{schema}.{name}"] = row[0]
             return found
+
+    def rewritten(self, before: dict[str, str]) -> set[str]:
+        """In which tables something was written since that fingerprint, but those of who works where."""
+        now = self.fingerprint()
+        return {name for name in before if now.get(name) != before[name]} - HELD
 
     def contents(self) -> dict[str, list[Any]]:
         """What two runs of the same story must share."""
