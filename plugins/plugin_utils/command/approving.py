@@ -39,11 +39,11 @@ def main(typed: Sequence[str], ask: Callable[[str], bool] | None) -> int:
     try:
         found = plan_file.read(given.plan_file)
         sys.stdout.write("".join(f"{visible(each)}\n" for each in _shown(found)))
-        new = approval.approve(given.plan_file, by, check=True)
+        new = approval.approve(given.plan_file, found, by, check=True)
         if new and not given.check:
             if ask and not given.yes and not ask(f"approve it as {by}"):
                 return _said("nothing was changed", DECLINED)
-            approval.approve(given.plan_file, by)
+            approval.approve(given.plan_file, found, by)
     except RecoveryError as e:
         return _said(str(e), REFUSED)
     told = f"would approve it as {by}" if given.check else f"approved by {by}"

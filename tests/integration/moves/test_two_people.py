@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.trust import signatures
+from ansible_collections.scout.recovery.plugins.plugin_utils.command import approving
 from tests import CHECKOUT
 from tests.integration.modules import Result, call, connect, fingerprint, rows
 
@@ -118,6 +122,51 @@ def test_a_plan_goes_through_two_pairs_of_hands(scout_db: str, desk: Desk) -> No
     assert planned_by.startswith("maria (told by controller) as ")
     assert approved_by == "ben (told by controller)"
     assert not quarantined(scout_db, desk.plan)["changed"]
+
+
+def test_a_file_that_says_something_else_each_time_it_is_read(scout_db: str, desk: Desk) -> None:
+    """Attack by the planner: a pipe that hands over what ben approved first, and then what maria alone would like."""
+    desk.sit("maria", MARIA, BEN)
+    quarantined(scout_db, desk.plan, check=True, **SELECTION | {"window_end": "2000-01-02T00:00Z"})
+    small = desk.plan
+    desk.sit("ben", BEN, MARIA)
+    assert desk.approve().returncode == 0
+    desk.sit("maria", MARIA, BEN)
+    desk.plan = desk.home / "large.json"
+    quarantined(scout_db, desk.plan, check=True, **SELECTION)
+    pipe = desk.home / "pipe"
+    os.mkfifo(pipe)
+    before = fingerprint(scout_db)
+
+    def feed() -> None:
+        for each in (small, *[desk.plan] * 5):
+            with contextlib.suppress(BrokenPipeError), pipe.open("wb") as into:
+                into.write(each.read_bytes())
+            time.sleep(0.3)  # so that each reading ends before the next begins
+
+    threading.Thread(target=feed, daemon=True).start()
+    result = quarantined(scout_db, pipe)
+    assert not result["changed"], result
+    assert fingerprint(scout_db) == before
+
+
+def test_a_plan_that_is_replaced_while_somebody_looks_at_it(scout_db: str, desk: Desk) -> None:
+    """Attack by the planner: what ben saw is approved, and not what the file has when he says yes."""
+    desk.sit("maria", MARIA, BEN)
+    quarantined(scout_db, desk.plan, check=True, **SELECTION)
+    large = desk.plan.read_bytes()
+    quarantined(scout_db, desk.plan, check=True, **SELECTION | {"window_end": "2000-01-02T00:00Z"})
+    small = json.loads(desk.plan.read_bytes())
+    desk.sit("ben", BEN, MARIA)
+
+    def replaced(_: str) -> bool:
+        desk.plan.write_bytes(large)
+        return True
+
+    assert approving.main([str(desk.plan)], replaced) == 0
+    approved = json.loads(desk.plan.read_bytes())
+    assert approved.pop("approval")["by"] == "ben (told by controller)"
+    assert approved == small
 
 
 def test_the_other_two_want_it_as_well(scout_db: str, desk: Desk) -> None:

@@ -24,14 +24,12 @@ KIND: t.Final = "approval"
 TWO_PERSON_SPEC: t.Final[dict[str, dict[str, t.Any]]] = {"two_person": {"type": "bool", "default": False}}
 
 
-def approve(name: str, by: str, *, check: bool = False) -> bool:
-    """Signs the plan in a file with the key of this controller, for `by`; whether it was not approved before. In check mode
-    nothing is written.
+def approve(name: str, found: plan_file.Written, by: str, *, check: bool = False) -> bool:
+    """Signs the plan that was read from a file, and shown, with the key of this controller, for `by`, and writes that plan with the
+    approval into the file; whether it was not approved before. In check mode nothing is written.
 
-    Raises BadInput for a file that is no plan, without a key, for a plan that is not signed by another key, and for one that the same
-    person made.
+    Raises BadInput without a key, for a plan that is not signed by another key, and for one that the same person made.
     """
-    found = plan_file.read(name)
     refused = f"refused to approve plan_file {name}"
     if not signatures.has_key():
         raise BadInput(
@@ -63,20 +61,23 @@ def approve(name: str, by: str, *, check: bool = False) -> bool:
     return False
 
 
-def names(name: str | None, params: Mapping[str, t.Any]) -> dict[str, str]:
-    """Who made the plan in a file and who approved it, where two people are wanted; empty where they are not.
+def planned(params: Mapping[str, t.Any], *, action: str, database: str) -> tuple[plan_file.Plan | None, dict[str, str]]:
+    """The plan in `plan_file`, if one is given, and `planned_by` and `approved_by` where two people are wanted. The file is read once:
+    what is carried out is what was approved.
 
-    Raises BadInput where they are wanted, and there is no plan, no approval, one by the same person or the same key, or none that the
-    keys of this controller verify."""
-    if not params.get("two_person"):
-        return {}
+    Raises BadInput for a plan of another action or database; and where two people are wanted, and there is no plan, no approval, one
+    by the same person or the same key, or none that the keys of this controller verify."""
+    name, is_wanted = params["plan_file"], params.get("two_person")
     if not name:
-        raise BadInput(
-            "refused to go on without a plan that somebody else approved: two_person is set",
-            next_step="create one with --check -e plan_file=plan.json, and have somebody else run: scout approve plan.json",
-        )
+        if is_wanted:
+            raise BadInput(
+                "refused to go on without a plan that somebody else approved: two_person is set",
+                next_step="create one with --check -e plan_file=plan.json, and have somebody else run: scout approve plan.json",
+            )
+        return None, {}
     found = plan_file.read(name)
-    return {"planned_by": found.by, "approved_by": _verify(name, found)}
+    people = {"planned_by": found.by, "approved_by": _verify(name, found)} if is_wanted else {}
+    return plan_file.fitting(found, name, action=action, database=database), people
 
 
 def _verify(name: str, found: plan_file.Written) -> str:

@@ -173,12 +173,10 @@ class MoveJob:
         #: Who made and who approved the plan, where two people are wanted.
         self.people: dict[str, str] = {}
         if params["look"] or not call.check:
-            self.people = approval.names(params["plan_file"], params)
-        if params["plan_file"] and (params["look"] or not call.check):
-            name, where = params["plan_file"], call.session.where
-            self.plan = plan_file.load(name, action=action, database=where)
+            self.plan, self.people = approval.planned(params, action=action, database=call.session.where)
+        if self.plan:
             said = {k: v for k, v in given.items() if v != spec[k].get("default")}
-            plan_file.refuse_other_words(self.plan, said, name)
+            plan_file.refuse_other_words(self.plan, said, params["plan_file"])
             self.asked = {**self.plan.asked, "plan": self.plan.key}
         self.interrupted: dict[str, t.Any] | None = None
         self.applied: str | None = None

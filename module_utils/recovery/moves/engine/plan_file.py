@@ -94,9 +94,8 @@ def read(name: str) -> Written:
     return Written(plan, form, by, content, signature, given, whole)
 
 
-def load(name: str, *, action: str, database: str) -> Plan:
-    """The plan in a file. Raises BadInput for one of another action, database or format."""
-    found = read(name)
+def fitting(found: Written, name: str, *, action: str, database: str) -> Plan:
+    """The plan that was read from a file. Raises BadInput for one of another action, database or format."""
     plan = found.plan
     wrong = [
         f"it is a plan for {what}, this is {here}"

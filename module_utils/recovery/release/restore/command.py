@@ -98,6 +98,7 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
     if not (seen.way.plan.all_steps or seen.way.plan.impossible):
         return {**result, **nothing(order)}
     planning = call.check and not params["look"]
+    people: dict[str, str] = {}
     if planning:
         if refusal := _would_refuse(call, params, seen, order):
             result["warnings"].append(f"{refusal.attempted}: {refusal.said}. {refusal.next_step}")
@@ -105,7 +106,7 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
         if params["plan_file"]:
             seen.plan.save(params["plan_file"], call.controller.actor)
     else:
-        _refuse_drift(call, params, order, seen)
+        people = _refuse_drift(call, params, order, seen)
         _refuse(call, params, seen, order)
         result["rehearsal"] = _rehearsed(call, params, order, seen, result["warnings"])
         if result["rehearsal"] and result["rehearsal"]["undo"]:
@@ -113,7 +114,7 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
     if call.check:
         text = sentence(seen.way, f"would roll back to {order.goal}: would change")
         return {**result, "changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
-    gone = _gone(call, params, order, seen)
+    gone = _gone(call, params, order, seen, people)
     return {**result, **gone, "warnings": [*result["warnings"], *gone["warnings"]]}
 
 
@@ -209,13 +210,13 @@ def _plan(
     )
 
 
-def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> None:
-    """Raises unless there is exactly what was planned from, naming what differs."""
+def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> dict[str, str]:
+    """Who planned and approved it, where two people are wanted; raises unless there is exactly what was planned from, naming what
+    differs."""
     name = params["plan_file"]
-    approval.names(name, params)
-    if not name:
-        return
-    made = plan_file.load(name, action=order.action, database=call.session.where)
+    made, people = approval.planned(params, action=order.action, database=call.session.where)
+    if not made:
+        return people
     plan_file.refuse_other_words(made, order.asked, name)
     there: dict[str, str] = made.selection["there"]
     now: dict[str, str] = seen.plan.selection["there"]
@@ -229,6 +230,7 @@ def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_reques
             else "the capture is a different one",
             next_step=f"look at it and make a new plan: --check --diff -e plan_file={name}",
         )
+    return people
 
 
 def _refuse(call: Call, params: Mapping[str, t.Any], seen: Look, order: restore_request.Order) -> None:
@@ -289,12 +291,13 @@ def _walk(session: Session, order: restore_request.Order, way: transaction.Way) 
         transaction.walk(session, way.plan)
 
 
-def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> Gone:
+def _gone(
+    call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look, people: Mapping[str, str]
+) -> Gone:
     """Carries out the plan under the lease, and says how it went."""
     ledger = call.ensure("required")
     if params["require_pause"]:
         pause_resume.require_barrier(call.session, ledger, params["jobs"], call.progress)
-    people = approval.names(params["plan_file"], params)
     with runs.operation(
         ledger,
         order.action,
