@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,21 @@ def done(name: str, dsn: str, **options: Any) -> Result:
     result = call(name, dsn, **options)
     assert not result.get("failed"), result["msg"]
     return result
+
+
+def endless(folder: Path) -> Path:
+    """A snapshot of somebody else beside one, which fits its name, and whose runs are 300 kB on disk and a third of a gigabyte."""
+    packed = gzip.compress(b" " * (300 << 20), 1)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    for entry in manifest["files"]:
+        if entry["file"] == "runs.jsonl.gz":
+            entry |= {"bytes": len(packed), "sha256": hashlib.sha256(packed).hexdigest()}
+    data = json.dumps(manifest).encode()
+    made = folder.with_name(f"{folder.name.rpartition('-')[0]}-{hashlib.sha256(data).hexdigest()[:16]}")
+    shutil.copytree(folder, made)
+    (made / "runs.jsonl.gz").write_bytes(packed)
+    (made / "manifest.json").write_bytes(data)
+    return made
 
 
 @pytest.fixture
@@ -130,6 +149,9 @@ def test_bad_points_and_altered_evidence_change_nothing(restored: tuple[str, Pat
         refused = call("scout_restored", dsn, folder=str(folder), restored_at=wrong)
         assert refused["error"]["kind"] == "bad_input"
         assert wrong in refused["msg"]
+    bomb = endless(min(folder.iterdir()))
+    told = done("scout_restored", dsn, folder=str(folder), check=True)
+    assert any("not believed" in line and bomb.name in line for line in told["warnings"])
     last = max(folder.iterdir())
     (last / "manifest.json").write_text("{}")
     told = done("scout_restored", dsn, folder=str(folder), check=True)
