@@ -81,6 +81,7 @@ STATEMENT = re.compile(r"(?:as (\w+): )?\b((?:ALTER|CREATE|DROP|GRANT|SELECT|UPD
 #: What only a person can do, and who that is.
 PERSON = re.compile(
     r"whoever deploys what runs as \w+ fixes what it says|the owner of [\w.]+ removes all but one row of each"
+    r"|whoever runs [\w -]+ sends the type and the transaction_id that the ETL loads"
 )
 
 

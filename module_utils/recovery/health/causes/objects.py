@@ -108,11 +108,10 @@ def swallowed(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         for each in found.wider.arrived or []:
             if not each["unloaded"] or status.get("unloaded_sources") != "fail":
                 continue
-            fix = "have it send the type and the transaction_id that the ETL loads; what came stays in bronze"
+            sender = f"{each['what']} {each['name'] or 'sources'}"
+            fix = f"whoever runs {sender} sends the type and the transaction_id that the ETL loads; what came stays in bronze"
             yield cause(
-                f"{each['what']} {each['name'] or 'sources'} sends what the ETL does not load",
-                losses.in_words(each),
-                fix,
+                f"{sender} {'sends' if each['name'] else 'send'} what the ETL does not load", losses.in_words(each), fix
             )
         return
     row = next(iter(found.wider.arrived or []), None)
