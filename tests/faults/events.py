@@ -137,13 +137,13 @@ FAULTS = {
     "one till sends another form": Fault(
         (f"UPDATE scout.bronze_events SET source_system = 'till-9', event_data = {OTHER_FORM} {HOUR} AND {A_THIRD}",
          BESIDES.format(type="'transaction.v1'", data=OTHER_FORM)),
-        by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "source till-9 sends the type and the transaction_id"),
+        by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "source till-9 sends the type and the transaction"),
     ),
     "one till sends another type": Fault(
         (f"UPDATE scout.bronze_events SET source_system = 'till-9' WHERE {A_THIRD}",
          f"UPDATE scout.bronze_events SET event_type = 'sale.v2' {HOUR} AND source_system = 'till-9'",
          BESIDES.format(type="'sale.v2'", data="event_data")),
-        by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "source till-9 sends the type and the transaction_id"),
+        by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "source till-9 sends the type and the transaction"),
     ),
     "times that are shifted": Fault(
         (f"UPDATE {SILVER} SET ts = ts + interval '8 hours' WHERE {LATEST_SALES}", *FRESH_GOLD), altered("(ts)"),
