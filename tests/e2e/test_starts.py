@@ -51,11 +51,11 @@ def test_from_the_checkout(way: str, healthy: Pipeline, stage: Stage) -> None:
 def test_installed(installed: Path, broken: Pipeline, stage: Stage) -> None:
     """Without this checkout's settings: no inventory, no callback, no working folder but the user's."""
     env = {"ANSIBLE_CONFIG": str(installed / "ansible.cfg"), "SCOUT_DSN": broken.dsn, "HOME": str(installed)}
-    first = stage.play("scout.recovery.emergency_reset", None, env=env, cwd=stage.home)
+    first = stage.play("scout.recovery.emergency_reset", None, env=env, cwd=stage.home, budget_seconds=60)
     assert first.rc == 0, first.text
     assert first.result["outcome"] == "recovered"
     assert "emergency reset of " in first.text
-    second = stage.play("scout.recovery.emergency_reset", None, env=env, cwd=stage.home)
+    second = stage.play("scout.recovery.emergency_reset", None, env=env, cwd=stage.home, budget_seconds=60)
     assert (second.rc, second.recap()["changed"]) == (0, 0), second.text
     root = installed / "collections" / "ansible_collections" / "scout" / "recovery"
     assert not [path for path in ("tests", "scripts/setup", ".scout", ".venv", "Makefile") if (root / path).exists()]
@@ -93,8 +93,9 @@ def test_the_example_inventory(pg_server: Server, healthy: Pipeline, stage: Stag
     with_password = pg_server.tcp_dsn(healthy.dsn.rpartition("/")[2], password="", user="vaulted")
     healthy.execute("CREATE ROLE vaulted LOGIN SUPERUSER PASSWORD 'change me'")
     try:
-        words = ("-i", example, "--vault-password-file", str(secret), "-vvv")
-        played = stage.play("assess", None, *words, target="staging_a", scout_dsn=with_password)
+        here = stage.inventory({"staging_a": {"scout_dsn": with_password}})
+        words = ("-i", example, "-i", here, "--vault-password-file", str(secret), "-vvv")
+        played = stage.play("assess", None, *words, target="staging_a", budget_seconds=60)
     finally:
         healthy.execute("DROP ROLE vaulted")
     assert played.rc == 0, played.text
