@@ -188,6 +188,12 @@ def _needs_reset(found: Facts, raw: list[Indicator]) -> tuple[str, ...]:
     return (*needs, *unseen, *(name for name, given in reasons.items() if given))
 
 
+def is_hidden(report: Report, found: Facts) -> bool:
+    """Whether nothing asks for a repair, and the verdict lacks what was locked or not found in time."""
+    hindered = any(problem.kind in HINDERED for problem in found.problems.values())
+    return hindered and report.verdict == "inconclusive" and not report.needs_reset
+
+
 def _hindered(figure: Figure, found: Facts) -> bool:
     """Whether what it is made of was locked, or not found in time."""
     return any(found.problems[name].kind in HINDERED for name in figure.reads if name in found.problems)

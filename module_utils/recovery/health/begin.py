@@ -10,7 +10,7 @@ import typing as t
 from ..core.errors import PauseHeld, RecoveryError
 from ..core.results import ModuleResult
 from ..invoke import failure
-from ..ledger import lease, pauses
+from ..ledger import actions, lease, pauses
 from ..pipeline import preflight
 from ..postgres.driver import psycopg
 from ..postgres.failures import translate
@@ -20,6 +20,10 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..invoke import Call, Params, Result
+
+
+#: A reset that finds nothing to repair takes the time to look that the one after a repair has; it ends as soon as all is known.
+AGAIN_SECONDS: t.Final = 600.0
 
 
 class BeginResult(ModuleResult):
@@ -41,7 +45,7 @@ def begin(call: Call, params: Params) -> BeginResult:
     steps: dict[str, tuple[str, Callable[[], Mapping[str, t.Any]]]] = {
         "preflight": ("preflight", lambda: preflight.check(call, params)),
         "lease": ("lease", lambda: _lease(call, params)),
-        "assess": ("health", lambda: command.assess(call, params)),
+        "assess": ("health", lambda: command.assess(call, {**params, "again_seconds": _again_seconds(params)})),
     }
     titles: list[str] = params["phases"]
     done: dict[str, Result] = {name: {} for name in steps}
@@ -70,6 +74,11 @@ def begin(call: Call, params: Params) -> BeginResult:
         "warnings": list(dict.fromkeys(told)),
         "summary": done["assess"]["summary"],
     }
+
+
+def _again_seconds(params: Params) -> float:
+    """How long a second look may take; 0 for what does not end with a verdict on the pipeline, and should not wait for one."""
+    return AGAIN_SECONDS if {*actions.RESET} <= {*params["actions"]} else 0.0
 
 
 def _ask_first(call: Call, params: Params, done: dict[str, Result]) -> list[str]:
