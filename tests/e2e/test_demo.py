@@ -46,17 +46,6 @@ def test_every_promise_holds_where_the_pipeline_is_as_deployed(door: Door) -> No
     assert holds(screens_of("demo", *SMALL, "--variant", "deployed", door=door)) == PROMISES
 
 
-def test_the_page_of_the_reset_shows_such_a_screen(screens: str) -> None:
-    page = (CHECKOUT / "docs" / "emergency-reset.md").read_text(encoding="utf-8")
-    shown, found = (
-        re.search(r"^emergency reset of.*?\n(?=```|\n)", text, re.DOTALL | re.MULTILINE) for text in (page, screens)
-    )
-    assert shown
-    assert found
-    labels = re.compile(r"^  (\w+) ", re.MULTILINE)
-    assert labels.findall(shown[0]) == labels.findall(found[0])
-
-
 def test_results_follow_their_schema(screens: str) -> None:
     schema = json.loads((CHECKOUT / "docs" / "result.schema.json").read_text(encoding="utf-8"))
     for name in ("broken", "reset", "recovered", "again"):
