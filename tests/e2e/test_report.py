@@ -61,7 +61,7 @@ def test_the_markdown_is_the_runbooks_template_filled_in(told: tuple[Pipeline, S
     assert re.match(r"# Incident Report: \d{4}-\d\d-\d\d - The loader stands still", text)
     assert re.findall(r"^## (.*)$", text, re.MULTILINE)[: len(TEMPLATE)] == TEMPLATE
     for name in ("Detection", "Mitigation started", "Root cause found", "Resolved"):
-        assert re.search(rf"^- \*\*{name}\*\*: \d{{4}}-.* UTC \(.*PST\) - .+", text, re.MULTILINE), name
+        assert re.search(rf"^- \*\*{name}\*\*: \d{{4}}-.* UTC \(.*\+08:00\) - .+", text, re.MULTILINE), name
     for name in ("Duration", "Data Affected", "Business Impact", "Systems Affected"):
         assert re.search(rf"^- \*\*{name}\*\*: .+", text, re.MULTILINE), name
     assert incident_story.CAUSE in text

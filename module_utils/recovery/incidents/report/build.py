@@ -111,7 +111,7 @@ def _events(story: ReportInput) -> list[Row]:
 
 
 def _milestones(story: ReportInput, events: list[Row]) -> list[Row]:
-    """The four lines of the template's timeline; one that is not reached says so."""
+    """The four lines of the template's timeline as they happened; those that are not reached say so, and come last."""
     fixes = story.fixes
     first = next((run for run in story.record.runs if run["action"] in RESPONSES), None)
     cause = next((e for e in story.record.entries if e["details"].get("item") == "root_cause"), None)
@@ -126,7 +126,7 @@ def _milestones(story: ReportInput, events: list[Row]) -> list[Row]:
     made.append(_milestone(story, "Root cause found", cause["at"] if cause else None, latest or "not written down yet"))
     end, how = _resolved(story, fixes)
     made.append(_milestone(story, "Resolved", end, how))
-    return made
+    return sorted(made, key=lambda mark: (mark["at"] is None, mark["at"]))
 
 
 def _milestone(story: ReportInput, name: str, at: datetime.datetime | None, text: str) -> Row:

@@ -50,7 +50,7 @@ def figures(story: ReportInput, made: Row, impact: Impact, wrong: WrongFigures) 
     first, promised = _response(story)
     late = first is not None and promised is not None and first > promised
     within = f"{'later than' if late else 'within'} the {in_words(promised)} promised" if promised else ""
-    end = made["milestones"][3]
+    end = next(mark for mark in made["milestones"] if mark["name"] == "Resolved")
     opened: datetime.datetime = story.record.row["opened_at"]
     return [
         _figure("Users saw wrong figures", wrong.value, wrong.note, "bad" if wrong.spells else ""),

@@ -35,7 +35,7 @@ GOOD: t.Final = ("healthy", "pass", "passed")
 
 
 def stamp(at: datetime.datetime | str, zone: zoneinfo.ZoneInfo | None) -> dict[str, t.Any]:
-    """A moment as a report shows it, in UTC and in the zone of the team."""
+    """A moment as a report shows it, in UTC and in the zone of the team, by its offset: the PST of Manila is not that of others."""
     moment = datetime.datetime.fromisoformat(at) if isinstance(at, str) else at
     utc = moment.astimezone(datetime.UTC)
     local = moment.astimezone(zone) if zone else None
@@ -45,7 +45,7 @@ def stamp(at: datetime.datetime | str, zone: zoneinfo.ZoneInfo | None) -> dict[s
         "day": f"{utc:%Y-%m-%d}",
         "time": f"{utc:%H:%M:%S}",
         "utc": f"{utc:%Y-%m-%d %H:%M:%S} UTC",
-        "local": f"{other_day}{local:%H:%M:%S %Z}" if local else None,
+        "local": f"{other_day}{local:%H:%M:%S %:z}" if local else None,
         "local_time": f"{other_day}{local:%H:%M:%S}" if local else None,
     }
 

@@ -151,6 +151,7 @@ def test_an_incident_from_end_to_end() -> None:
     assert marks["Root cause found"] == ("17:35:00", "a till sends text")
     steps = "Ingestion paused, backlog loaded, events quarantined and ingestion resumed"
     assert marks["Resolved"] == ("17:26:00", steps)
+    assert list(marks) == ["Detection", "Mitigation started", "Resolved", "Root cause found"], "as they happened"
     impact = made["impact"]
     assert impact["duration"] == "40 min"
     assert impact["paused"] == "21 min"
@@ -162,7 +163,7 @@ def test_an_incident_from_end_to_end() -> None:
     assert impact["business"] == ["three stores called"]
     assert impact["affected"] == "Bronze and Silver"
     assert impact["window"]["start"]["utc"] == "2026-11-25 16:00:00 UTC"
-    assert made["closed"]["local"] == "26 Nov 01:40:00 PST"
+    assert made["closed"]["local"] == "26 Nov 01:40:00 +08:00"
     assert [step["heading"] for step in made["done"] if step["acts"]] == [
         "Ingestion paused", "Backlog loaded", "Events quarantined", "Ingestion resumed",
     ]  # fmt: skip
