@@ -2,14 +2,14 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clearing stuck sessions as an Ansible module."""
+"""Ending stuck sessions as an Ansible module."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: scout_terminate_sessions
-short_description: Clear stuck sessions of a Scout pipeline
+short_description: End stuck sessions of a Scout pipeline
 version_added: 1.0.0
 description:
   - Finds who is really stuck, by what they hold and not by what their query mentions. These are holders of Scout's

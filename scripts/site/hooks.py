@@ -5,12 +5,13 @@
 modules, roles and plugins, and that nothing of the finished site leads nowhere.
 
 Pages are written to be read in the repository. So a link to another page stays a link to it, and one to a file of the sources
-leads to the repository. REPOSITORY names it, as for scripts/build; else it is the one in galaxy.yml. SITE_URL is where the site
-is published, if it is; a page that is not found has to know.
+leads to the repository. REPOSITORY names it, as for scripts/build; without it such a link is plain text, for the address in
+galaxy.yml is nobody's. SITE_URL is where the site is published, if it is; a page that is not found has to know.
 """
 
 from __future__ import annotations
 
+import html
 import logging
 import os
 import posixpath
@@ -21,7 +22,6 @@ from typing import Any
 import pymdownx.slugs
 import reference
 import whole
-import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
@@ -42,7 +42,9 @@ OUTSIDE = {
 }
 #: What is a page in the repository and another on the site.
 INSTEAD = {"docs/roles.md": "reference/roles/index.md"}
-LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s#]+)(?P<rest>(?:#[^)\s]*)?\))")
+LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<target>[^)\s#]+)(?P<place>(?:#[^)\s]*)?)\)")
+#: antsibull-changelog escapes all punctuation, as a repository's page may have it. Python-Markdown knows these alone.
+ESCAPED = re.compile(r"\\([^\w\s\\`*_{}\[\]()>#+\-.!])")
 #: antsibull-changelog puts the anchor of a heading before it, where the site would give the heading another, or the same twice.
 ANCHORED = re.compile(r'^<a id="([\w-]+)"></a>\n(#+ .+)$', re.MULTILINE)
 FENCE = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
@@ -51,12 +53,11 @@ FENCE = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
 @event_priority(100)
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """The address of the sources, anchors as a repository's page has them, and the reference in the navigation."""
-    about = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))
-    config.repo_url = os.environ.get("REPOSITORY", about["repository"]).rstrip("/")
+    config.repo_url = os.environ.get("REPOSITORY", "").rstrip("/")
     if "mike" in config.plugins:
         # The list of versions is where mike publishes; elsewhere there is none to look for.
         config.extra["version"] = {"provider": "mike", "default": "latest"}
-    config.repo_name = "Sources"
+    config.repo_name = "Sources" if config.repo_url else ""
     config.site_url = os.environ.get("SITE_URL", "")
     config.mdx_configs["toc"]["slugify"] = pymdownx.slugs.slugify(case="lower")
     config.extra["scout_pages"] = pages = reference.pages(ROOT)
@@ -67,7 +68,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """All pages that are not in docs/."""
     made = {there: (ROOT / here).read_text(encoding="utf-8") for here, there in OUTSIDE.items()}
-    made[OUTSIDE["CHANGELOG.md"]] = ANCHORED.sub(r"\2 {#\1}", made[OUTSIDE["CHANGELOG.md"]])
+    changes = ANCHORED.sub(r"\2 {#\1}", made[OUTSIDE["CHANGELOG.md"]])
+    made[OUTSIDE["CHANGELOG.md"]] = ESCAPED.sub(lambda mark: html.escape(mark[1]), changes)
     made["assets/site.css"] = (Path(__file__).parent / "site.css").read_text(encoding="utf-8")
     for name, text in {**made, **config.extra.pop("scout_pages")}.items():
         files.append(File.generated(config, name, content=text))
@@ -82,7 +84,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def led(found: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(here), found["target"]))
-        return f"{found['before']}{_address(here, target, page, config, files)}{found['rest']}"
+        address = _address(here, target, page, config, files)
+        return f"[{found['text']}]({address}{found['place']})" if address else found["text"]
 
     parts, at = list[str](), 0
     for fence in FENCE.finditer(markdown):
@@ -98,12 +101,14 @@ def on_post_build(config: MkDocsConfig) -> None:
 
 
 def _address(here: str, target: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Where a link to a file of the repository leads on the site."""
+    """Where a link to a file of the repository leads on the site; empty where that has no address."""
     inside = OUTSIDE.get(target) or INSTEAD.get(target) or target.removeprefix("docs/")
     if (target in OUTSIDE or target.startswith("docs/")) and files.get_file_from_path(inside):
         return posixpath.relpath(inside, posixpath.dirname(page.file.src_uri))
     if not (ROOT / target).exists():
         log.warning("%s links to %s, which does not exist", here, target)
+    if not config.repo_url:
+        return ""
     return f"{config.repo_url}/{'tree' if (ROOT / target).is_dir() else 'blob'}/main/{target}"
 
 

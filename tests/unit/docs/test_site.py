@@ -15,7 +15,10 @@ from tests import CHECKOUT
 FLAWS = runpy.run_path(str(CHECKOUT / "scripts" / "site" / "whole.py"))["flaws"]
 PLANTED = [
     ('<a href="../other/#there">x</a><a href="#here">x</a><i id="here"></i>', None),
-    ('<a href="https://git.example.com/x">x</a><a href="mailto:a@b">x</a>', None),
+    ('<a href="https://docs.ansible.com/x">x</a><a href="mailto:a@b">x</a>', None),
+    ('<a href="https://git.example.com/x">x</a>', "page/index.html: https://git.example.com/x is nobody's, an example"),
+    (r"<code>\.</code><pre>\:</pre>C:\temp", None),
+    (r"<p>AWX\: <b>all</b>\, here</p>", "page/index.html: shows 2 backslashes of its source"),
     ('<a href="../gone/">x</a>', "page/index.html: ../gone/ leads to nothing"),
     ('<a href="../other/#gone">x</a>', "page/index.html: ../other/#gone leads to no such place"),
     ('<a href="#gone">x</a>', "page/index.html: #gone leads to no such place"),
