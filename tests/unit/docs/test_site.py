@@ -25,8 +25,8 @@ PLANTED = [
     ('<a href="/other/">x</a>', "page/index.html: /other/ is absolute"),
     ('<i id="a"></i><b id="a"></b>', "page/index.html: the id a stands there more than one time"),
     ('<img src="../gone.png">', "page/index.html: ../gone.png leads to nothing"),
-    ('<script src="https://cdn.example.com/x.js"></script>', "page/index.html: loads https://cdn.example.com/x.js"),
-    ('<link rel="stylesheet" href="//cdn.example.com/x.css">', "page/index.html: loads //cdn.example.com/x.css"),
+    ('<script src="https://cdn.jsdelivr.net/x.js"></script>', "page/index.html: loads https://cdn.jsdelivr.net/x.js"),
+    ('<link rel="stylesheet" href="//cdn.jsdelivr.net/x.css">', "page/index.html: loads //cdn.jsdelivr.net/x.css"),
 ]
 
 
