@@ -27,7 +27,8 @@ from benchmarks.timing import ROOT, Case, Line, command, compare, table, until
 
 ANSIBLE = "ansible-playbook"
 PLAYBOOKS = ROOT / "playbooks"
-REPORT = ROOT / "docs" / "performance.md"
+#: Where a table is put: what adopters need, and the rest.
+REPORTS = (ROOT / "docs" / "sizing.md", ROOT / "benchmarks" / "README.md")
 
 
 class Bench:
@@ -359,12 +360,12 @@ def prepared(rounds: int, events: int | None = None) -> Iterator[Bench]:
 
 
 def write(name: str, section: str) -> None:
-    """Puts a section in its place in docs/performance.md."""
-    text = REPORT.read_text()
+    """Puts a section in its place on the page that has it."""
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-    if not pattern.search(text):
-        raise SystemExit(f"{REPORT} has no place for {name}")
-    REPORT.write_text(pattern.sub(lambda m: f"{m[1]}{section}\n{m[2]}", text))
+    page = next((page for page in REPORTS if pattern.search(page.read_text())), None)
+    if not page:
+        raise SystemExit(f"no page has a place for {name}")
+    page.write_text(pattern.sub(lambda m: f"{m[1]}{section}\n{m[2]}", page.read_text()))
 
 
 def main() -> None:
@@ -377,7 +378,9 @@ def main() -> None:
         type=int,
         help="how many events quarantine, closure, window and growth are measured on, and how many rows release_data",
     )
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument(
+        "--write", action="store_true", help="put the tables into docs/sizing.md and benchmarks/README.md"
+    )
     given = parser.parse_args()
     if unknown := set(given.names) - set(TITLES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")

@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
 def pages(tree: Tree) -> list[str]:
     """Every page of the documentation."""
-    return tree.files("README.md", "CONTRIBUTING.md", "drills/README.md", "docs/*.md")
+    return tree.files("README.md", "CONTRIBUTING.md", "drills/README.md", "benchmarks/README.md", "docs/*.md")
 
 
 def code(tree: Tree, page: str) -> tuple[tuple[int, str], ...]:

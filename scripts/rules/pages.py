@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from ansible_collections.scout.recovery.plugins.plugin_utils import right_database, rollout, task_options
+from ansible_collections.scout.recovery.plugins.plugin_utils.command.commands import COMMANDS
 from scripts.rules.markdown import code, commands, pages, rows, section
 from scripts.rules.tree import Finding, Tree, line_of, name_of, one, rule
 
@@ -30,6 +31,8 @@ PUBLIC = re.compile(r"lookup\('scout.recovery.setting', '(?!_)(\w+)'|\{\{ (scout
 #: Pictures, but for the two signs that a screen has of how a phase ended.
 EMOJI = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u2712\u2714-\u2716\u2718-\u27BF]")
 LONGEST_LINE, LONGEST_GUIDE, WIDTH = 125, 160, 80
+#: What the lines of a screen mean.
+READ = "docs/troubleshooting.md"
 
 
 def playbooks(tree: Tree) -> set[str]:
@@ -186,17 +189,21 @@ def the_public_variables_are_listed(tree: Tree, page: str) -> Iterator[Finding]:
 
 
 @rule(playbooks)
-def every_playbook_has_a_line_by_symptom(tree: Tree, playbook: str) -> Iterator[Finding]:
-    """In the table of what one wants to do."""
-    page = "docs/symptoms.md"
-    text = tree.text(page).partition("## What you want to do")[2]
-    shown = [row.cells[1] for row in rows(tree, page) if len(row.cells) == 3 and row.cells[1] in text]
-    if not any(f"playbooks/{playbook}.yml" in cell for cell in shown):
-        yield Finding(page, tree.line(page, "## What you want to do"), f"has no line for {playbook}.yml")
+def every_playbook_has_a_line_of_its_command(tree: Tree, playbook: str) -> Iterator[Finding]:
+    """In the table of what one wants to do, with the words that run it."""
+    page, heading = "docs/command.md", "What you want to do"
+    start, table = section(tree, page, heading)
+    typed = re.findall(rf"^\|[^|]*\| `scout ([^`]*)` \| `{playbook}\.yml` \|", table, re.MULTILINE)
+    if not typed:
+        yield Finding(page, start, f"has no line for {playbook}.yml")
+    own = {command.playbook: " ".join(command.words) for command in COMMANDS}.get(playbook)
+    for words in typed:
+        if not f"{words} ".startswith(f"{own} "):
+            yield Finding(page, tree.line(page, f"`scout {words}`"), f"scout {words} does not run {playbook}.yml")
 
 
 def _phrases(tree: Tree) -> list[tuple[int, str]]:
-    start, table = section(tree, "docs/symptoms.md", "What the screen says")
+    start, table = section(tree, READ, "What the screen says")
     found = re.finditer(r"^\| `([^`]+)`", table, re.MULTILINE)
     return [(start + table.count("\n", 0, phrase.start()), phrase[1]) for phrase in found]
 
@@ -207,8 +214,8 @@ def _said(tree: Tree) -> str:
 
 
 @rule(_phrases, least=9)
-def what_the_screen_says_by_symptom_is_said(tree: Tree, phrase: tuple[int, str]) -> Iterator[Finding]:
+def what_the_screen_says_is_said(tree: Tree, phrase: tuple[int, str]) -> Iterator[Finding]:
     """By the code, or on a screen of the runbook; what comes after a number varies."""
     line, text = phrase
     if re.split(r" \d", text)[0] not in _said(tree):
-        yield Finding("docs/symptoms.md", line, f"nothing says {text!r}")
+        yield Finding(READ, line, f"nothing says {text!r}")

@@ -72,7 +72,7 @@ YAML = (
     "changelogs/fragments",
     "drills/changelogs/fragments",
 )
-PROSE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "drills/*.md", "docs/*.md", "roles/*/templates/*", "docs/*.sql",
+PROSE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "drills/*.md", "benchmarks/*.md", "docs/*.md", "roles/*/templates/*", "docs/*.sql",
          "drills/plugins/plugin_utils/drill/results/templates/*", "Makefile", "deploy/*")  # fmt: skip
 
 BLOCK = re.compile(r"^ *```(?!text)(\w+)\n.*?^ *```", re.DOTALL | re.MULTILINE)

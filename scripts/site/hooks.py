@@ -39,6 +39,7 @@ OUTSIDE = {
     "CODE_OF_CONDUCT.md": "project/code-of-conduct.md",
     "CHANGELOG.md": "project/changes.md",
     "drills/README.md": "project/drills.md",
+    "benchmarks/README.md": "project/benchmarks.md",
 }
 #: What is a page in the repository and another on the site.
 INSTEAD = {"docs/roles.md": "reference/roles/index.md"}

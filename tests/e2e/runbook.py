@@ -4,13 +4,12 @@
 """docs/runbook.md as a script: its commands typed one after the other on a pipeline that breaks in between, and its screens.
 
 `PYTHONPATH=.collections python -m tests.e2e.runbook` types them all and writes the screens into the page, that of the emergency
-reset into docs/emergency-reset.md, and the index into docs/symptoms.md. What differs from one night to the next (clocks,
+reset into docs/emergency-reset.md. What differs from one night to the next (clocks,
 durations) is left as it is there, unless `--anew` is given; `-v` shows the screens.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import subprocess
@@ -29,7 +28,6 @@ from tests.e2e.play import environment
 
 PAGE = CHECKOUT / "docs" / "runbook.md"
 REWRITE = "PYTHONPATH=.collections python -m tests.e2e.runbook writes the page anew"
-SYMPTOMS = CHECKOUT / "docs" / "symptoms.md"
 RESET = CHECKOUT / "docs" / "emergency-reset.md"
 
 #: When the story on the page begins, where its database is, and where the team has its application.
@@ -60,9 +58,6 @@ COMPACT = re.compile(r"\b(\d{8}T\d{6})\.(\d{6}Z)")
 COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook )")
 
 RESET_SCREEN = re.compile(r"^```\nscout reset .*?^```$", re.DOTALL | re.MULTILINE)
-
-INDEX_HEAD = "| Symptom | Section | Command |\n|---|---|---|"
-INDEX_ROW = re.compile(r"^\| (.+?) \| (\[.+?\)) \| `(.+?)` \|$")
 
 #: What another night would show otherwise, and what stands for it when two screens are compared.
 PASSING = (
@@ -316,23 +311,6 @@ def reset_screen(page: str) -> str:
     )  # fmt: skip
 
 
-def index(page: str) -> list[tuple[str, str, str]]:
-    """The index of symptoms: the words of an alert, the section to read, and the command to type."""
-    _, _, table = page.partition(INDEX_HEAD)
-    return [row.groups() for row in itertools.takewhile(bool, map(INDEX_ROW.match, table.splitlines()[1:]))]  # type: ignore[union-attr]
-
-
-def with_index(page: str, symptoms: str) -> str:
-    """docs/symptoms.md with the index of the page, whose sections are those of the page."""
-    head, _, rest = symptoms.partition(INDEX_HEAD)
-    after = "\n".join(itertools.dropwhile(INDEX_ROW.match, rest.splitlines()[1:]))
-    rows = [
-        f"| {symptom} | {section.replace('(#', '(runbook.md#')} | `{command}` |"
-        for symptom, section, command in index(page)
-    ]
-    return "\n".join([head + INDEX_HEAD, *rows, after]) + "\n"
-
-
 def main() -> int:
     """Types all commands, and writes the pages."""
     from tests.e2e.runbook_story import Story
@@ -347,10 +325,9 @@ def main() -> int:
                 print(done.screen or done.text, flush=True)
             typed.append(done)
     made = written(page, typed, anew="--anew" in sys.argv[1:])
-    symptoms, reset = (path.read_text(encoding="utf-8") for path in (SYMPTOMS, RESET))
+    reset = RESET.read_text(encoding="utf-8")
     for path, before, after in (
         (PAGE, page, made),
-        (SYMPTOMS, symptoms, with_index(made, symptoms)),
         (RESET, reset, RESET_SCREEN.sub(lambda _: f"```\n{reset_screen(made)}\n```", reset)),
     ):
         if before != after:

@@ -12,6 +12,7 @@ import textwrap
 import typing as t
 
 from ...module_utils.recovery.scout import contract
+from .commands import COMMANDS
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,8 @@ SILENT: t.Final = frozenset({"and", "are", "does", "not", "our", "the", "was", "
 PLAIN: t.Final = re.compile(r"[\w.:-]+")
 #: How many are shown where several are as likely.
 MOST: t.Final = 3
+#: The command of each playbook.
+COMMAND: t.Final = {command.playbook: command for command in COMMANDS}
 
 
 class Typed(t.NamedTuple):
@@ -48,6 +51,18 @@ class Typed(t.NamedTuple):
         variables = f" -e {shlex.quote(given)}" if self.variables else ""
         return f"ansible-playbook {name}{variables}{' --check' if self.check else ''}"
 
+    def short(self) -> str:
+        """The same for the command `scout`."""
+        command, left = COMMAND[self.playbook], dict(self.variables)
+        words = ["scout", *command.words]
+        if command.takes in left:
+            words.append(shlex.quote(str(left.pop(command.takes))))
+        for name, value in left.items():
+            words.append(f"--{name.replace('_', '-')}")
+            if value is not True:
+                words.append(shlex.quote(",".join(value) if isinstance(value, list) else str(value)))
+        return " ".join([*words, "--check"] if self.check else words)
+
 
 class Symptom(t.NamedTuple):
     """What people say, what is typed, and what to look at."""
@@ -58,8 +73,17 @@ class Symptom(t.NamedTuple):
     page: str
     #: What no playbook shows, each with what it is for.
     sql: tuple[tuple[str, str], ...] = ()
-    #: What these queries are called on the page.
-    heading: str = ""
+
+    @property
+    def heading(self) -> str:
+        """What its section of the page is called."""
+        plain = re.sub(r"[^\w' ]", "", self.says[0]).strip()
+        return plain[0].upper() + plain[1:]
+
+    @property
+    def anchor(self) -> str:
+        """Where that is."""
+        return self.heading.lower().replace(" ", "-")
 
 
 def _typed(playbook: str, *, check: bool = False, **variables: t.Any) -> Typed:
@@ -120,7 +144,6 @@ SYMPTOMS: t.Final = (
         "on the dashboard are a view that counts twice: see \"totals doubled since the deploy\".",
         "moving-data.md",
         (SALES_OF_A_CUSTOMER,),
-        "A customer or a sale twice",
     ),
     Symptom(
         ("disk 95 %", "the disk is full", "no space left on device", "the database grows and grows"),
@@ -130,7 +153,6 @@ SYMPTOMS: t.Final = (
         "server, nor rows of bronze: they are the only copy.",
         "support.md",
         OF_A_DISK,
-        "The disk is full",
     ),
     Symptom(
         ("a laptop died in a reset", "the connection dropped in the middle", "someone closed the laptop", "it was interrupted"),
@@ -289,17 +311,33 @@ def listed() -> str:
     return "\n".join(f"  {symptom.says[0]}" for symptom in SYMPTOMS)
 
 
-def page() -> str:
-    """The part of docs/symptoms.md that is written from the list."""
-    lines = ["", "| People say | Type | Look at |", "|---|---|---|"]
+def page(alerts: Iterable[tuple[str, Typed]]) -> str:
+    """The part of docs/symptoms.md that is written from the list, and from what each alert says with what it has typed."""
+    lines = ["", "| You see | Type |", "|---|---|"]
     for symptom in SYMPTOMS:
-        says = "; ".join(symptom.says)
-        typed = " then ".join(f"`{each.words(f'playbooks/{each.playbook}.yml')}`" for each in symptom.typed)
-        more = f" [The queries](#{symptom.heading.lower().replace(' ', '-')})." if symptom.sql else ""
-        lines.append(f"| {says} | {typed} | {symptom.look}{more} [More]({symptom.page}) |")
+        first, *others = symptom.says
+        typed = ", then ".join(f"`{each.short()}`" for each in symptom.typed)
+        lines.append(f"| {'; '.join([f'[{first}](#{symptom.anchor})', *others])} | {typed} |")
+    told: dict[str, list[str]] = {}
+    for says, typed in alerts:
+        if says not in told.setdefault(typed.short(), []):
+            told[typed.short()].append(says)
+    lines += [
+        f"| an alert says: {'; '.join(says)} | `{words}` |"
+        for words, says in sorted(told.items(), key=lambda each: -len(each[1]))
+    ]
+    lines += ["", "## What to look at"]
     for symptom in SYMPTOMS:
+        lines += [
+            "",
+            f"### {symptom.heading}",
+            "",
+            *textwrap.wrap(f"{symptom.look} [More]({symptom.page}).", 120, break_on_hyphens=False),
+        ]
+        typed = (each.words(f"playbooks/{each.playbook}.yml") for each in symptom.typed)
+        lines += ["", "```", *(each.replace(" -e '{", " \\\n    -e '{") for each in typed), "```"]
         if symptom.sql:
-            lines += ["", f"### {symptom.heading}", "", "```sql"]
+            lines += ["", "```sql"]
             lines += [f"-- {what}\n{contract.words(query)}" for what, query in symptom.sql]
             lines += ["```"]
     return "\n".join(lines) + "\n"

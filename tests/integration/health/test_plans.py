@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which reads of an assessment and of the gate go through a whole table: those that docs/performance.md names, and no others."""
+"""Which reads of an assessment and of the gate go through a whole table: those that docs/sizing.md names, and no others."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_where_it_has_one_only_what_no_index_tells_does(large: str, statements: 
 
 
 def test_docs_name_each_read_and_the_indexes() -> None:
-    text = (CHECKOUT / "docs" / "performance.md").read_text()
+    text = (CHECKOUT / "docs" / "sizing.md").read_text()
     _, _, section = text.partition("## What an assessment reads")
     assert {name for name in ALWAYS | UNLESS_INDEXED | OF_TWO_DAYS if f"`{name}`" not in section} == set()
     for column in ("scout.bronze_events USING brin (ingested_at)", "scout.silver_transactions (updated_at)"):

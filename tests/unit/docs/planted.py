@@ -103,15 +103,16 @@ PAGES: dict[str, list[Plant]] = {
         Plant("roles/gate/defaults/main.yml", None, "gate_x: \"{{ lookup('scout.recovery.setting', 'gone', default=1) }}\"",
               ("does not list gone",), found_in="docs/variables.md"),
     ],
-    "pages.every_playbook_has_a_line_by_symptom": [
-        Plant("docs/symptoms.md", "playbooks/top.yml", "playbooks/undo.yml", ("has no line for top.yml",), "## What you want to do"),
-        Plant("playbooks/gone.yml", "", "---\n", ("has no line for gone.yml",), "## What you want to do", "docs/symptoms.md"),
+    "pages.every_playbook_has_a_line_of_its_command": [
+        Plant("docs/command.md", "| `top.yml` |", "| `gone.yml` |", ("has no line for top.yml",), "## What you want to do"),
+        Plant("docs/command.md", "| `scout top` |", "| `scout runs` |", ("scout runs does not run top.yml",), "`top.yml`"),
+        Plant("playbooks/gone.yml", "", "---\n", ("has no line for gone.yml",), "## What you want to do", "docs/command.md"),
     ],
-    "pages.what_the_screen_says_by_symptom_is_said": [
-        Plant("docs/symptoms.md", "| `inconclusive` |", "| `gone with the wind` |", ("nothing says 'gone with the wind'",),
+    "pages.what_the_screen_says_is_said": [
+        Plant("docs/troubleshooting.md", "| `inconclusive` |", "| `gone with the wind` |", ("nothing says 'gone with the wind'",),
               "| `gone with the wind`"),
-        Plant("docs/symptoms.md", "## What the screen says", "## What it says", ("looked at 0 things, where there are at least 9",),
-              found_in="scripts/rules"),
+        Plant("docs/troubleshooting.md", "## What the screen says", "## What it says",
+              ("looked at 0 things, where there are at least 9",), found_in="scripts/rules"),
     ],
 }  # fmt: skip
 

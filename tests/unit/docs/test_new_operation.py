@@ -39,12 +39,12 @@ def run(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
-def test_what_is_begun_lacks_only_its_line_by_symptom(copy: Path) -> None:
+def test_what_is_begun_lacks_only_the_line_of_its_command(copy: Path) -> None:
     made = run(copy, "new-operation", "vacuum_tables")
     assert made.returncode == 0, made.stdout + made.stderr
     checked = run(copy, "check-docs")
     said = re.findall(r"^(\S+?):\d+: (.*) \(", checked.stdout, re.MULTILINE)
-    assert said == [("docs/symptoms.md", "has no line for vacuum_tables.yml")], checked.stdout + checked.stderr
+    assert said == [("docs/command.md", "has no line for vacuum_tables.yml")], checked.stdout + checked.stderr
     files = [
         name for name in copy.rglob("*") if name.is_file() and not name.is_symlink() and "__pycache__" not in name.parts
     ]

@@ -18,8 +18,8 @@ import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment as health_assessment
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import prometheus
+from ansible_collections.scout.recovery.plugins.plugin_utils.command import symptoms
 from tests import CHECKOUT, debian, promtool
-from tests.e2e import runbook
 from tests.unit.health.test_prometheus import assessment
 
 ROOT = CHECKOUT
@@ -94,35 +94,24 @@ def test_every_alert_tells_what_and_what_to_do() -> None:
             assert "{{ $labels.pipeline }}" in rule["annotations"]["summary"]
 
 
-def test_each_alert_stands_in_the_index_of_symptoms() -> None:
-    """Whoever is woken looks for the words of the alert, and finds the command that it carries."""
-    page = runbook.PAGE.read_text()
-    rows = {symptom: command for symptom, _, command in runbook.index(page)}
-    sections = {symptom: section.partition("(#")[2].rstrip(")") for symptom, section, _ in runbook.index(page)}
+def test_each_alert_stands_on_the_page_of_symptoms() -> None:
+    """Whoever is woken looks for the words of the alert, and finds the command that it carries and the section that it names."""
+    page = (ROOT / "docs" / "symptoms.md").read_text()
+    rows = dict(re.findall(r"^\| an alert says: (.+) \| `scout (\w+)(?: --check)?` \|$", page, re.MULTILINE))
     home = yaml.safe_load((ROOT / "galaxy.yml").read_text())["repository"]
-    assert len(rows) == len(runbook.index(page)) > 15
+    anchors = {
+        re.sub(r"[^\w -]", "", name).lower().replace(" ", "-")
+        for name in re.findall(r"^## (.+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    }
     for rule in rules():
         notes = rule["annotations"]
-        assert notes["symptom"] in rows, rule["alert"]
-        assert PLAYBOOK.findall(rows[notes["symptom"]]) == PLAYBOOK.findall(notes["command"]), rule["alert"]
-        assert notes["runbook_url"] == f"{home}/blob/main/docs/runbook.md#{sections[notes['symptom']]}"
-    for words in ("no data for 2 h", "totals are negative", "errors in cron.job_run_details", "disk is filling", "duplicates",
-                  "the dead letter queue grows", "lock waits", "someone else is working on it", "a deployment broke the ETL"):  # fmt: skip
-        assert [each for each in rows if each.startswith(words)], words
-
-
-def test_the_index_is_the_same_by_symptom() -> None:
-    symptoms = runbook.SYMPTOMS.read_text()
-    assert runbook.with_index(runbook.PAGE.read_text(), symptoms) == symptoms
-    assert runbook.INDEX_HEAD in symptoms
-
-
-def test_every_section_of_the_index_is_there() -> None:
-    page = runbook.PAGE.read_text()
-    anchors = {
-        re.sub(r"[^\w -]", "", name).lower().replace(" ", "-") for name in re.findall(r"^## (.+)$", page, re.MULTILINE)
-    }
-    assert {section.partition("(#")[2].rstrip(")") for _, section, _ in runbook.index(page)} <= anchors
+        [typed] = [typed for says, typed in rows.items() if notes["symptom"] in says.split("; ")]
+        assert [" ".join(symptoms.COMMAND[name].words) for name in PLAYBOOK.findall(notes["command"])] == [typed]
+        url, _, section = notes["runbook_url"].partition("#")
+        assert (url, section in anchors) == (f"{home}/blob/main/docs/runbook.md", True), rule["alert"]
+    for words in ("no data for 2 h", "negative totals", "errors in cron.job_run_details", "the disk is full", "duplicate sales",
+                  "the dead letter queue grows", "lock waits", "someone else is working on it", "the deploy broke it"):  # fmt: skip
+        assert words in page, words
 
 
 def test_every_figure_that_fails_raises_an_alert() -> None:

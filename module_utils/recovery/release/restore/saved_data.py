@@ -82,7 +82,7 @@ SIZE: t.Final = """
 SELECT reltuples::bigint AS rows, pg_catalog.pg_table_size(oid) AS bytes FROM pg_catalog.pg_class
 WHERE oid = pg_catalog.to_regclass(%(name)s)
 """
-#: What copying a row with its indexes took in docs/performance.md, and a byte of wide rows.
+#: What copying a row with its indexes took in benchmarks/README.md, and a byte of wide rows.
 ROW_SECONDS: t.Final = 8e-6
 BYTE_SECONDS: t.Final = 2e-8
 
