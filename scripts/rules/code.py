@@ -179,7 +179,7 @@ def _settings(tree: Tree) -> list[tuple[str, Any, Any]]:
     parts = [next(iter(each)) for each in settings["nav"]]
     schemes = {entry.get("scheme") for entry in settings["theme"]["palette"]}
     return [
-        ("nav", parts, ["Home", "Tutorial", "How-to by symptom", "Reference", "Explanation", "Project"]),
+        ("nav", parts, ["Home", "Get started", "Something is wrong", "Operate", "Reference", "Explanation", "Project"]),
         ("strict", settings["strict"], True),
         ("font", settings["theme"]["font"], False),
         ("palette", schemes, {None, "default", "slate"}),
@@ -189,7 +189,7 @@ def _settings(tree: Tree) -> list[tuple[str, Any, Any]]:
 
 @rule(_settings)
 def the_site_has_what_a_reader_looks_for(tree: Tree, setting: tuple[str, Any, Any]) -> Iterator[Finding]:
-    """Four parts between home and project, light and dark, a search, and nothing that is loaded from elsewhere."""
+    """The parts between home and project in the order of need, light and dark, a search, and nothing that is loaded from elsewhere."""
     name, found, wanted = setting
     if found != wanted:
         yield Finding("mkdocs.yml", tree.line("mkdocs.yml", f"{name}:"), f"{name} is {found}, not {wanted}")

@@ -296,7 +296,7 @@ CODE: dict[str, list[Plant]] = {
               ("tests/security/test_screens.py is no test of an attack, or has a line already",), "| a |"),
     ],
     "code.the_site_has_what_a_reader_looks_for": [
-        Plant("mkdocs.yml", "  - Tutorial:", "  - Course:", ("nav is",), "nav:"),
+        Plant("mkdocs.yml", "  - Get started:", "  - Course:", ("nav is",), "nav:"),
         Plant("mkdocs.yml", "strict: true", "strict: false", ("strict is False, not True",), "strict:"),
         Plant("mkdocs.yml", "  font: false\n", "  font: Inter\n", ("font is Inter, not False",), "font:"),
         Plant("mkdocs.yml", "scheme: slate", "scheme: default", ("palette is",), "palette:"),
