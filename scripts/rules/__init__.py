@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from scripts.rules import code, generated, names, options, pages, plays, results, roles, words
+from scripts.rules import code, english, generated, names, options, pages, plays, results, roles, words
 from scripts.rules.tree import RULES
 
-__all__ = ["RULES", "code", "generated", "names", "options", "pages", "plays", "results", "roles", "words"]
+__all__ = ["RULES", "code", "english", "generated", "names", "options", "pages", "plays", "results", "roles", "words"]

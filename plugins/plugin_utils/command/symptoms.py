@@ -132,8 +132,8 @@ SYMPTOMS: t.Final = (
     Symptom(
         ("totals doubled since the deploy", "revenue is too high", "everything counts twice", "figures jumped after the release"),
         (_typed("rollback", check=True, release="v5.2.1"), ASSESS),
-        "What differs from your release as it was captured: a view that joins more rows than before doubles totals. The preview changes "
-        "nothing; without `--check` it is rolled back. Where nothing differs, look for sales that are there twice.",
+        "The preview shows how the schema differs from your release as captured: a view that joins more rows than before doubles totals. "
+        "It changes nothing; without `--check` it is rolled back. Where nothing differs, look for sales that are there twice.",
         "rollback.md",
     ),
     Symptom(
@@ -208,7 +208,7 @@ SYMPTOMS: t.Final = (
     Symptom(
         ("it hangs", "the ETL is stuck", "a query runs for hours", "everything waits for a lock", "locked"),
         (_typed("terminate_sessions", check=True),),
-        "Who blocks whom, and who is left alone and why. Without `--check` the stuck ones are ended.",
+        "It shows who blocks whom, and who is left alone and why. Without `--check` the stuck ones are ended.",
         "runbook.md#the-etl-is-stuck",
     ),
     Symptom(
@@ -221,7 +221,7 @@ SYMPTOMS: t.Final = (
     Symptom(
         ("who paused it?", "ingestion is off and nobody knows why", "somebody forgot a pause", "it is paused"),
         (ASSESS, _typed("resume_ingestion")),
-        "Who paused, since when, for which incident and why. Ask them first; your own pause the second command ends.",
+        "It names who paused, since when, for which incident and why. Ask them first; the second command ends your own pause.",
         "emergency-reset.md#in-a-colleagues-pause",
     ),
     Symptom(
@@ -233,7 +233,7 @@ SYMPTOMS: t.Final = (
     Symptom(
         ("errors since the release", "the deploy broke it", "a migration went wrong", "column does not exist"),
         (_typed("rollback", check=True, release="v5.2.1"),),
-        "What would be rolled back, with your release, and which data would be saved first. Without `--check` it is done.",
+        "With your release it shows what would be rolled back, and which data would be saved first. Without `--check` it is done.",
         "runbook.md#the-deployment-was-bad",
     ),
     Symptom(
@@ -245,8 +245,8 @@ SYMPTOMS: t.Final = (
     Symptom(
         ("we restored a backup", "point-in-time restore", "a standby was promoted", "failover", "the ledger is of yesterday"),
         (_typed("restored", check=True),),
-        "What came after the point and is not in this database, and what of its ledger is of the past. Without `--check` that is "
-        "closed, each by name; nothing is resumed.",
+        "It lists everything from after the point that this database lacks, and the parts of its ledger that are of the past. "
+        "Without `--check` these are closed, each by name; nothing is resumed.",
         "failover.md",
     ),
     Symptom(

@@ -329,6 +329,15 @@ CODE: dict[str, list[Plant]] = {
         Plant("docs/support.json", '"name": "PostgreSQL 14",\n    "tests": 4,\n    "passed": true',
               '"name": "PostgreSQL 14",\n    "tests": 4,\n    "passed": false', ("PostgreSQL 14 has failed",), '"PostgreSQL 14"'),
     ],
+    "english.pages_for_users_are_in_plain_english": [
+        shown("It stops. What is dropped with data is saved\nfirst. `his` goes.", "'What is dropped with data is saved first.': write",
+              at="It stops."),
+        shown("- **Who may do it** is told.", "'Who may do it** is told.': write", "'told': write reported", at="Who may"),
+        shown("| a role is made | ours |", "'is made': write create", "'ours': write the toolkit's", at="a role"),
+        shown("# A\n\nWhat is it?\n\n```\nours\n```\n\nIt is\nsaid.", "'said': write reported", at="said."),
+        shown("It shows what is there. A capture makes it possible, and nothing is made up."),
+        Plant("docs/design.md", None, "He says what is ours. Whoever comes is told.", ()),
+    ],
     "words.texts_for_people_use_the_words_of_the_field": [
         shown("It is\nmended.\n\n```shell\nmend\n```\n`mend`", "'mended': say fix", at="mended."),
         shown("```text\nmend it\n```", "'mend': say fix", at="mend it"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from scripts.rules.english import CLUMSY, clumsy
 from scripts.rules.words import REFUSED, found
 
 INNOCENT = (
@@ -25,3 +26,24 @@ def test_what_is_near_to_it_is_not(subtests: pytest.Subtests) -> None:
     for text in INNOCENT:
         with subtests.test(msg=text):
             assert list(found(text)) == []
+
+
+#: Good English that is near to what is clumsy.
+PLAIN = (
+    "## What happens\n\nIt stops.", "What is wrong? Nothing.", "A screen:\n\n```text\nsaid  his own\n```", "| What it does | Who |",
+    "It shows who blocks whom.", "a capture makes it possible", "the theme", "`his`", "It is not made up.",
+)  # fmt: skip
+
+
+def test_what_is_clumsy_is_found_with_its_line(subtests: pytest.Subtests) -> None:
+    for _, better, planted in CLUMSY:
+        with subtests.test(msg=better):
+            assert [
+                (line, wrong.endswith(f"write {better}")) for line, wrong in clumsy(f"# A page\n\n{planted}\n")
+            ] == [(3, True)]
+
+
+def test_what_is_plain_is_not(subtests: pytest.Subtests) -> None:
+    for text in PLAIN:
+        with subtests.test(msg=text):
+            assert list(clumsy(text)) == []
