@@ -17,7 +17,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import junit as summary_junit
 
 from . import document as results_document
-from . import history, rendering, svg_geometry
+from . import history, metrics, rendering, svg_geometry
 
 if t.TYPE_CHECKING:
     import datetime
@@ -105,13 +105,14 @@ def junit(document: Mapping[str, t.Any]) -> str:
 def write(
     document: Mapping[str, t.Any], folder: Path, earlier: Earlier | None = None, templates: Path | None = None
 ) -> list[Path]:
-    """Writes all four, each whole or not at all: scorecard.json, .xml, .md and .html, in this order."""
-    results_document.read(document)
+    """Writes all five, each whole or not at all: scorecard.json, .xml, .md, .html and .prom, in this order."""
+    drill = results_document.read(document)
     texts = {
         "json": json.dumps(Redactor(mask=()).value(document), indent=1, ensure_ascii=False) + "\n",
         "xml": junit(document),
         "md": markdown(document, earlier, templates),
         "html": html(document, earlier, templates),
+        "prom": metrics.text(drill),
     }
     paths = [folder / f"{NAME}.{kind}" for kind in texts]
     for path, text in zip(paths, texts.values(), strict=True):
