@@ -64,8 +64,8 @@ def test_archives_name_the_address_that_they_are_built_for(tmp_path: Path) -> No
             content = archive.extractfile("MANIFEST.json")
             assert content
             about = json.load(content)["collection_info"]
-            if name == "recovery":
-                alerts = archive.extractfile("monitoring/alerts.yml")
+            for rules in ("alerts.yml", "prometheusrule.yml") if name == "recovery" else ():
+                alerts = archive.extractfile(f"monitoring/{rules}")
                 assert alerts
                 addresses = set(re.findall(r"https://[^/]+/\w+/\w+", alerts.read().decode()))
                 assert addresses == {"https://git.example.org/ours/scout"}

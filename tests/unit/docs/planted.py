@@ -308,7 +308,7 @@ CODE: dict[str, list[Plant]] = {
             ("docs/variables.md", "scout_contract:", "docs"), ("docs/design.md", "| 13 | `fleet/`", "docs"),
             ("docs/images/layers.svg", "<rect", "docs"), (DEFAULTS, "refresh_gold_force: false", "docs"),
             (SPECS, "Refresh also what is fresh", "docs"), ("plugins/plugin_utils/handed_on.json", '"refresh_gold/main"', "docs"),
-            ("deploy/awx/job_templates.yml", "job_type: run", "awx"))),
+            ("monitoring/prometheusrule.yml", "kind: PrometheusRule", "docs"), ("deploy/awx/job_templates.yml", "job_type: run", "awx"))),
         Plant("docs/roles.md", None, "", ("is out of date: run scripts/docs",)),
     ],
     "generated.the_page_shows_what_was_found": [

@@ -114,6 +114,12 @@ def test_each_alert_stands_on_the_page_of_symptoms() -> None:
         assert words in page, words
 
 
+def test_the_resource_has_the_same_groups() -> None:
+    resource = yaml.safe_load((ROOT / "monitoring" / "prometheusrule.yml").read_text())
+    assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+    assert resource["spec"] == yaml.safe_load(ALERTS.read_text())
+
+
 def test_every_figure_that_fails_raises_an_alert() -> None:
     raised = {
         name
