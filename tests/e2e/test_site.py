@@ -98,6 +98,8 @@ def seen(folder: Path, base: str) -> tuple[list[str], str]:
                 page.evaluate(CONTENT, f"{base}{name}/")
             else:
                 page.goto(f"{base}{name}/", wait_until="load")
+                # On a busy machine the search box is still on its way to another width.
+                page.add_style_tag(content="* { transition: none !important }")
             kinds.add(kind)
             for width in WIDTHS:
                 page.set_viewport_size({"width": width, "height": 900})
