@@ -83,13 +83,13 @@ class Contender:
 PLAIN = (
     Contender("the runbook's two statements (payload only; loses what arrives in between)", "runbook"),
     Contender("the same with all columns kept", "all_columns"),
-    Contender("scout_quarantine, proved by count", "quarantine", {"proof": "count"}),
+    Contender("scout_quarantine, proved by count", "quarantine", {"compare_by": "count"}),
     Contender("scout_quarantine, proved by count and digest", "quarantine"),
 )
 
 WITH_CLOSURE = (
     Contender("by hand: large statements in one transaction, nothing proved", "by_hand"),
-    Contender("scout_quarantine, proved by count", "quarantine", {"proof": "count"}),
+    Contender("scout_quarantine, proved by count", "quarantine", {"compare_by": "count"}),
     Contender("scout_quarantine, proved by count and digest", "quarantine"),
 )
 

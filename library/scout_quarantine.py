@@ -14,7 +14,7 @@ version_added: 1.0.0
 description:
   - Moves the selected bronze events to C(scout.bronze_events_dlq), each with its closure (its line in the ETL's ledger, its
     silver transaction and all line items) in one row from which RV(run_id) can be undone exactly.
-  - Works in short transactions of adaptive size. Each proves by count and digest (see O(proof)), for every table, that what it
+  - Works in short transactions of adaptive size. Each proves by count and digest (see O(compare_by)), for every table, that what it
     removed is what it stored, or is rolled back. What is committed stays; running the same task again continues.
   - Conditions of different kinds must all hold. Nothing is selected by default. A window is half open, its end is frozen at
     the start; rows that appear inside it while the task works are moved too.
@@ -74,13 +74,14 @@ options:
       - A JSON path on the payload, bound as a value. A predicate such as V($.total_amount < 0) selects what it is true for;
         any other path, such as V($.items[*] ? (@.qty > 100\)), what it finds something in.
     type: str
-  proof:
+  compare_by:
     description:
       - What each batch must show before it is committed. With V(digest) what was removed and what was stored are equal by count
         and by a digest of every row with its payload; with V(count) by count alone, for emergencies of many millions of events.
     type: str
     choices: [digest, count]
     default: digest
+    aliases: [proof]
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -173,7 +174,13 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **MOVING_SPEC,
     **command.SELECTION_SPEC,
     **TWO_PERSON_SPEC,
-    "proof": {"type": "str", "choices": ["digest", "count"], "default": "digest"},
+    "compare_by": {
+        "type": "str",
+        "choices": ["digest", "count"],
+        "default": "digest",
+        "aliases": ["proof"],
+        "deprecated_aliases": [{"name": "proof", "version": "2.0.0", "collection_name": "scout.recovery"}],
+    },
 }
 
 

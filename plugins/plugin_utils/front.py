@@ -197,8 +197,18 @@ def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:
             raise BadInput(f"unknown options for {name}: {unknown}", next_step=known)
         problems = [arguments.in_plain_words(message, args) for message in checked.error_messages]
         raise BadInput("; ".join(problems), next_step="correct it and run the same command again")
+    aliases = {alias for option in module.SPEC.values() for alias in option.get("aliases", ())}
+    for option, spec in module.SPEC.items():
+        for old in spec.get("deprecated_aliases", ()):
+            if old["name"] in args:
+                display.deprecated(
+                    f"{module.__name__.rpartition('.')[2]}: {old['name']} is called {option} now",
+                    version=old["version"],
+                    collection_name=old["collection_name"],
+                )
     # The controller's strings carry tags that other libraries need not know.
-    return json.loads(json.dumps(checked.validated_parameters))
+    plain = json.loads(json.dumps(checked.validated_parameters))
+    return {name: value for name, value in plain.items() if name not in aliases}
 
 
 def module_of(action: str) -> t.Any:

@@ -168,7 +168,7 @@ def test_a_quarantine_moves_nothing_it_cannot_prove(scout_db: str, how: str, pro
     with connect(scout_db) as connection:
         event = str(spoil(connection))
         connection.execute(TAMPERING[how])  # type: ignore[call-overload]
-    result = call("scout_quarantine", scout_db, event_ids=[event], proof=proof)
+    result = call("scout_quarantine", scout_db, event_ids=[event], compare_by=proof)
     # A count tells that a row is missing, not that it is another one.
     proved = (how, proof) == ("altered on its way in", "count")
     assert (result.get("failed", False), result.get("error", {}).get("kind")) == (

@@ -83,3 +83,14 @@ def test_every_module_has_a_front_of_its_own_name() -> None:
     assert {path.name for path in fronts.glob("*.py")} == modules | {"scout.py"}
     links = [path for path in fronts.glob("*.py") if path.is_symlink()]
     assert {str(path.readlink()) for path in links} == {"scout.py"}
+
+
+def test_the_former_name_of_an_option_does_what_the_new_one_does_and_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(front.display, "deprecated", lambda text, version, **_: said.append((text, version)))
+    module = front.module_of("scout.recovery.scout_quarantine")
+    new, old = ({name: "count", "event_ids": ["x"]} for name in ("compare_by", "proof"))
+    assert front.validated(module, new)["compare_by"] == "count"
+    assert said == []
+    assert front.validated(module, old) == front.validated(module, new)
+    assert said == [("scout_quarantine: proof is called compare_by now", "2.0.0")]

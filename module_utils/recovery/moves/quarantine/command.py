@@ -83,7 +83,7 @@ def quarantine(call: Call, params: Params) -> QuarantineResult:
     engine_job.refuse_too_many(events, params, where=call.session.where)
     with job.operation({"selection": seen.wanted.as_dict()}) as run:
         document = {"incident": call.incident, "actor": call.controller.actor}
-        digests = params["proof"] == "digest"
+        digests = params["compare_by"] == "digest"
         work = mover.Quarantine(call.session, run, seen.tables, seen.wanted, call.progress, document, digests=digests)
         batches = work.go(options, events)
     return {**result, **job.done(run, batches, verb="moved")}
