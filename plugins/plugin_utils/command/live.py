@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live screen: a playbook that looks once, run again and again, and what its result file says."""
+"""The live screen: a playbook that looks once, run again and again, what its result file says, and how that changed since."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ...module_utils.recovery.core.text import cut, visible
+from ...module_utils.recovery.core.text import cut, in_words, visible
 from ...module_utils.recovery.summary import dashboard
 from . import line
 
@@ -29,6 +29,11 @@ CLEAR: t.Final = "\x1b[H\x1b[J"
 #: So many lines of a playbook that failed are shown.
 LAST_LINES: t.Final = 20
 INTERRUPTED: t.Final = 99
+#: So many looks make a trend, each of them one of these signs.
+LOOKS: t.Final = 30
+BARS: t.Final = "▁▂▃▄▅▆▇█"
+#: What ends the session that others wait for, as it is typed; with `--check` it only says which that is.
+ENDS: t.Final = "scout terminate --check"
 
 
 class Look(t.NamedTuple):
@@ -37,6 +42,35 @@ class Look(t.NamedTuple):
     code: int
     #: The screen of each host, below each other.
     lines: list[str]
+
+
+class Trend:
+    """What the looks of a live screen saw of each host, the latest ones."""
+
+    def __init__(self, *, plain: bool) -> None:
+        self._plain = plain
+        self._seen: dict[str, list[tuple[float | None, float | None]]] = {}
+
+    def lines(self, host: str, top: Mapping[str, t.Any], *, several: bool = False) -> list[str]:
+        """Notes one more look, and says how backlog and gold went until now, and what to type where a session blocks others."""
+        past = self._seen.setdefault(host, [])
+        gold = [each["seconds"] for each in top["ages"]["gold"] if each["seconds"] is not None]
+        past.append((top["backlog"]["events"], max(gold, default=None)))
+        del past[:-LOOKS]
+        parts = [
+            f"{name} {self._drawn(values)}{shown(values[0])} to {shown(values[-1])}"
+            for place, name, shown in ((0, "backlog", lambda n: f"{n:,.0f}"), (1, "gold", in_words))
+            if len(values := [look[place] for look in past if look[place] is not None]) > 1
+        ]
+        lines = [f"  {'trend':<14}{'; '.join(parts)}"] if parts else []
+        ends = f"{ENDS} -l {host}" if several else ENDS
+        return lines + ([f"  {'type':<14}{ends}"] if top["blocking"] else [])
+
+    def _drawn(self, values: list[float]) -> str:
+        """A sign for each value, from the lowest to the highest of them; for a reader of screens nothing."""
+        low, high = min(values), max(values)
+        step = (high - low) / (len(BARS) - 1)
+        return "" if self._plain else "".join(BARS[round((each - low) / step) if step else 0] for each in values) + " "
 
 
 def repeat(program: str, asked: Asked, place: line.Place) -> int:
@@ -60,10 +94,11 @@ def repeat(program: str, asked: Asked, place: line.Place) -> int:
 
 def _shown(command: list[str], environment: Mapping[str, str], made: Path, asked: Asked) -> int:
     live = sys.stdout.isatty() and not asked.once
+    trend = Trend(plain=environment.get("SCOUT_OUTPUT") == "plain") if live else None
     first = True
     while True:
         began = time.monotonic()
-        seen = look(command, environment, made, asks="-J" in asked.passed)
+        seen = look(command, environment, made, asks="-J" in asked.passed, trend=trend)
         if seen.code == INTERRUPTED:
             return 0
         lines = fitted(seen.lines, shutil.get_terminal_size()) if live else seen.lines
@@ -77,7 +112,14 @@ def _shown(command: list[str], environment: Mapping[str, str], made: Path, asked
         time.sleep(max(0.1, asked.interval - (time.monotonic() - began)))
 
 
-def look(command: Sequence[str], environment: Mapping[str, str], made: Path, *, asks: bool = False) -> Look:
+def look(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    made: Path,
+    *,
+    asks: bool = False,
+    trend: Trend | None = None,
+) -> Look:
     """One run of the playbook, whose result file is `made`: its screen, or the end of what it said where there is none."""
     made.unlink(missing_ok=True)
     running = subprocess.Popen(
@@ -94,14 +136,15 @@ def look(command: Sequence[str], environment: Mapping[str, str], made: Path, *, 
         # It was interrupted by the same key.
         running.wait()
         raise
-    lines = screen(made)
+    lines = screen(made, trend)
     if running.returncode and not lines:
         lines = said.rstrip().splitlines()[-LAST_LINES:]
     return Look(running.returncode, [visible(each) for each in lines])
 
 
-def screen(made: Path) -> list[str]:
-    """The screens of the hosts in a result file; where one could not be looked at, why. Empty where there is no such file."""
+def screen(made: Path, trend: Trend | None = None) -> list[str]:
+    """The screens of the hosts in a result file, each with its trend where one is kept; where one could not be looked at, why. Empty
+    where there is no such file."""
     try:
         results: list[dict[str, t.Any]] = json.loads(made.read_bytes())["results"]
     except (OSError, ValueError, LookupError):
@@ -110,7 +153,10 @@ def screen(made: Path) -> list[str]:
     for result in results:
         error: dict[str, t.Any] = result.get("error") or {}
         failed = [f"{result['host']}: {error.get('attempted', 'could not look')}: {error.get('said', '')}"]
-        lines += [*([""] if lines else []), *(dashboard.top(result["top"] or {}, result["database"]) or failed)]
+        shown = dashboard.top(result["top"] or {}, result["database"])
+        since = trend.lines(result["host"], result["top"], several=len(results) > 1) if trend and shown else []
+        # Above what may be too long for the terminal.
+        lines += [*([""] if lines else []), *shown[:1], *since, *(shown[1:] or failed)]
     return lines
 
 
