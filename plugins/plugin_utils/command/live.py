@@ -20,7 +20,7 @@ from ...module_utils.recovery.summary import dashboard
 from . import line
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .parser import Asked
 
@@ -57,20 +57,21 @@ class Trend:
         gold = [each["seconds"] for each in top["ages"]["gold"] if each["seconds"] is not None]
         past.append((top["backlog"]["events"], max(gold, default=None)))
         del past[:-LOOKS]
-        parts = [
-            f"{name} {self._drawn(values)}{shown(values[0])} to {shown(values[-1])}"
-            for place, name, shown in ((0, "backlog", lambda n: f"{n:,.0f}"), (1, "gold", in_words))
-            if len(values := [look[place] for look in past if look[place] is not None]) > 1
-        ]
+        backlog = self._drawn("backlog", [each for each, _ in past], "{:,.0f}".format)
+        parts = [each for each in (backlog, self._drawn("gold", [each for _, each in past], in_words)) if each]
         lines = [f"  {'trend':<14}{'; '.join(parts)}"] if parts else []
         ends = f"{ENDS} -l {host}" if several else ENDS
         return lines + ([f"  {'type':<14}{ends}"] if top["blocking"] else [])
 
-    def _drawn(self, values: list[float]) -> str:
-        """A sign for each value, from the lowest to the highest of them; for a reader of screens nothing."""
+    def _drawn(self, name: str, looks: list[float | None], shown: Callable[[float], str]) -> str:
+        """`gold ▁▃█ 1 min to 9 min`, from the lowest to the highest; without signs for a reader of screens, empty without two."""
+        values = [each for each in looks if each is not None]
+        if len(values) < 2:
+            return ""
         low, high = min(values), max(values)
         step = (high - low) / (len(BARS) - 1)
-        return "" if self._plain else "".join(BARS[round((each - low) / step) if step else 0] for each in values) + " "
+        signs = "".join(BARS[round((each - low) / step) if step else 0] for each in values)
+        return f"{name} {'' if self._plain else f'{signs} '}{shown(values[0])} to {shown(values[-1])}"
 
 
 def repeat(program: str, asked: Asked, place: line.Place) -> int:
