@@ -26,37 +26,73 @@ if t.TYPE_CHECKING:
 
 #: How many events, and differences, a result shows of each class.
 SHOWN: t.Final = 20
-#: So many transactions, or events by themselves, are carried from a look to its note; some ten megabytes.
+#: So many transactions, or events by themselves, are carried from a look to its note, and so many events are known by their keys;
+#: some ten megabytes, unless somebody writes longer names of sales than these.
 CARRIED: t.Final = 100_000
+KEY_BYTES: t.Final = 256
 #: Events made again a second, and what a call of the ETL takes beside reading bronze once, as measured.
 RATE: t.Final = 2500
 CALL_SCANS: t.Final = 6
+
+#: The keys of the window: its events, and the sales they are about. No more are read than would be held.
+KEYS = """
+SELECT count(*) AS events, coalesce(max(octet_length(sale)), 0) AS longest,
+       array_agg(event_id)::text AS ids, array_agg(left(sale, %(key_bytes)s))::text AS sales
+FROM (SELECT b.event_id, {sale} AS sale FROM {bronze} AS b WHERE {condition} LIMIT %(most)s + 1) AS inside
+"""
+
+#: The same of silver that says to come from an event of the window which is about something else.
+STRAYS = """
+SELECT count(*) AS events, coalesce(max(octet_length(sale)), 0) AS longest,
+       array_agg(event_id)::text AS ids, array_agg(left(sale, %(key_bytes)s))::text AS sales
+FROM (
+    SELECT t.transaction_id AS sale, t.source_event_id AS event_id
+    FROM unnest(%(ids)s::uuid[], %(sales)s::text[]) AS i (event_id, sale) JOIN {transactions} AS t ON t.source_event_id = i.event_id
+    WHERE t.transaction_id IS DISTINCT FROM i.sale LIMIT %(most)s + 1
+) AS strays
+"""
+
+#: All events that are about any of these sales, those of the window too.
+RELATED = """
+SELECT count(*) AS events, array_agg(event_id)::text AS ids
+FROM (SELECT b.event_id FROM {bronze} AS b WHERE {sale} = ANY(%(sales)s::text[] || %(strays)s::text[]) LIMIT %(most)s + 1) AS related
+"""
+
+#: Where the keys are held, `strays` are those, and what is to be read is known by them: PostgreSQL then knows how many rows to expect.
+HELD = "strays AS MATERIALIZED (SELECT * FROM unnest(%(strays)s::text[], %(stray_ids)s::uuid[]) AS s (sale, event_id))"
+MEANT_BY_KEYS = "b.event_id = ANY(%(ids)s::uuid[] || %(related)s::uuid[])"
+#: Where they are too many, bronze is read for them, and again for what they mean. The second half is never executed: it tells the
+#: planner how many events to expect, where its statistics know nothing yet of the newest and it would join row by row.
+FOUND = """
+keys AS MATERIALIZED (
+    SELECT b.event_id, {sale} AS sale FROM {bronze} AS b WHERE {condition}
+    UNION ALL SELECT NULL::uuid, NULL::text FROM generate_series(1, %(most)s) WHERE pg_backend_pid() = 0
+), strays AS MATERIALIZED (
+    SELECT t.transaction_id AS sale, t.source_event_id AS event_id
+    FROM {transactions} AS t JOIN keys AS k ON k.event_id = t.source_event_id WHERE k.sale IS DISTINCT FROM t.transaction_id
+)
+"""
+MEANT_BY_SALES = """
+(coalesce({condition}, false) OR {sale} IN (SELECT sale FROM keys WHERE sale IS NOT NULL UNION ALL SELECT sale FROM strays))
+"""
 
 #: Every event of the window with its class, and the units to be made again, each with the events it is made of: those of the
 #: window, and those outside that have been loaded. A unit is a transaction, or an event by itself: one that is about none, looks
 #: malformed, or shares a transaction that cannot be made again whole: with an event that looks so but was loaded, or after a
 #: cleanup that set its silver aside and kept the event. Silver is extra where it says to come from an event of
-#: the window which is about something else, and no event is about it. The second half of `inside` is never executed: it tells
-#: the planner how many events to expect, where its statistics know nothing yet of the newest and it would join row by row.
+#: the window which is about something else, and no event is about it.
 JUDGED = """
-WITH inside AS MATERIALIZED (
-    SELECT b.event_id, b.ingested_at, {clock} AS at, {sale} AS sale, p.event_id IS NOT NULL AS marked,
-           b.event_type = {transaction_event} AS taken,
+WITH {strays}, read AS MATERIALIZED (
+    SELECT b.event_id, b.ingested_at, {clock} AS at, {sale} AS sale, b.event_data AS e, coalesce({condition}, false) AS inside,
+           p.event_id IS NOT NULL AS marked, b.event_type = {transaction_event} AS taken,
            b.event_type = {transaction_event} AND jsonb_typeof(b.event_data) = 'object' AND b.event_data ? 'transaction_id' AS sells,
            {malformed} AS malformed
     FROM {bronze} AS b LEFT JOIN {etl_ledger} AS p ON p.event_id = b.event_id
-    WHERE {condition}
-    UNION ALL
-    SELECT NULL::uuid, NULL::timestamptz, NULL::timestamptz, NULL::text, false, false, false, false
-    FROM generate_series(1, %(expected)s) WHERE pg_backend_pid() = 0
-), strays AS MATERIALIZED (
-    SELECT t.transaction_id AS sale, i.at FROM {transactions} AS t JOIN inside AS i ON i.event_id = t.source_event_id
-    WHERE i.sale IS DISTINCT FROM t.transaction_id
-), named AS MATERIALIZED (
-    SELECT {sale} AS sale, b.event_id, b.ingested_at, b.event_data AS e, coalesce({condition}, false) AS inside,
-           p.event_id IS NOT NULL AS marked, {malformed} AS malformed
-    FROM {bronze} AS b LEFT JOIN {etl_ledger} AS p ON p.event_id = b.event_id
-    WHERE {sale} IN (SELECT sale FROM inside WHERE sale IS NOT NULL UNION SELECT sale FROM strays)
+    WHERE {meant}
+), inside AS (
+    SELECT * FROM read WHERE inside
+), named AS (
+    SELECT * FROM read WHERE sale IS NOT NULL
 ), fed AS MATERIALIZED (
     SELECT sale, event_id, ingested_at, e, inside, marked FROM named WHERE (inside OR marked) AND NOT malformed
 ), sales AS MATERIALIZED (
@@ -113,7 +149,8 @@ COUNTS = """
            sum(t.total_amount) AS total, sum(t.net_amount) AS net
     FROM (
         SELECT sale, min(at) AS at FROM judged WHERE sale IS NOT NULL GROUP BY sale
-        UNION ALL SELECT s.sale, s.at FROM strays AS s JOIN units AS u ON u.sale = s.sale WHERE u.stray
+        UNION ALL SELECT s.sale, i.at FROM strays AS s JOIN inside AS i ON i.event_id = s.event_id
+        WHERE s.sale IN (SELECT sale FROM sales WHERE stray)
     ) AS first
     JOIN {transactions} AS t ON t.transaction_id = first.sale
     GROUP BY 1
@@ -149,8 +186,6 @@ SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS
        END AS carried,
        pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
 """
-
-EXPECTED = "SELECT count(*) AS events FROM {bronze} AS b WHERE {condition}"
 
 CLEANUPS = """
 SELECT run_id::text AS run_id FROM scout_ops.runs
@@ -292,8 +327,6 @@ class Comparer:
         self.model = Model(tables, session.facts.server_version)
         #: Fields that this deployment's ETL fills in its own way; known from the first look on.
         self.unjudged: list[str] | None = None
-        #: How many events are in the window, or were when it was first looked at.
-        self.expected: int | None = None
         self.scan_seconds = 0.0
         #: Cleanups that kept the events of what they set aside.
         self.cleanups: list[str] | None = None
@@ -317,33 +350,54 @@ class Comparer:
 
     def _run(self, tail: t.LiteralString, *, only: t.Callable[..., t.Any], **values: t.Any) -> t.Any:
         """`only` runs the query; an event's naive times mean what they mean to the ETL while it does."""
-        condition = self.selection.condition()
+        condition, named = self.selection.condition(), sale("b")
+        keys = self._keys(condition)
+        strays, meant = (HELD, MEANT_BY_KEYS) if keys else (FOUND, MEANT_BY_SALES)
         judged = contract.compose(
             JUDGED,
+            strays=contract.compose(strays, condition=condition, sale=named),
+            meant=contract.compose(meant, condition=condition, sale=named),
             clock=sql.Identifier("b", self.selection.window.clock),
-            sale=sale("b"),
+            sale=named,
             malformed=self.model.malformed,
             condition=condition,
             compared=self.model.compared,
         )
         with event_queue.in_its_time_zone(self.session, self.pipeline):
-            if self.expected is None:
-                began = time.monotonic()
-                query = contract.compose(EXPECTED, condition=condition)
-                self.expected = self.session.row(query, **self.selection.values)["events"]
-                self.scan_seconds = time.monotonic() - began
             if self.unjudged is None:
-                self.unjudged = self.model.unjudged(self.session, self.selection.condition(), self.selection.values)
+                self.unjudged = self.model.unjudged(self.session, condition, self.selection.values)
             if self.cleanups is None:
                 there = history.readable(self.session)
                 self.cleanups = [row["run_id"] for row in self.session.rows(CLEANUPS)] if there else []
             return only(
                 judged + contract.compose(tail),
                 **self.selection.values,
+                **(keys or {"most": CARRIED}),
                 **values,
                 unjudged=self.unjudged,
                 cleanups=self.cleanups,
                 etl=contract.names().etl,
-                expected=self.expected,
                 everything=self.everything,
             )
+
+    def _keys(self, condition: sql.Composed) -> dict[str, str] | None:
+        """The events of the window, of all others of their sales, and silver's strays, as arrays; None where that is too much
+        to be held. Bronze is read by the window's clock once, and once by its sales."""
+        began, values = time.monotonic(), {"most": CARRIED, "key_bytes": KEY_BYTES}
+        query = contract.compose(KEYS, sale=sale("b"), condition=condition)
+        window = self.session.row(query, **self.selection.values, **values)
+        self.scan_seconds = time.monotonic() - began
+        if _too_much(window):
+            return None
+        keys: dict[str, str] = {"ids": window["ids"] or "{}", "sales": window["sales"] or "{}"}
+        strays = self.session.row(contract.compose(STRAYS), **keys, **values)
+        if _too_much(strays):
+            return None
+        keys |= {"strays": strays["sales"] or "{}", "stray_ids": strays["ids"] or "{}"}
+        related = self.session.row(contract.compose(RELATED, sale=sale("b")), **keys, **values)
+        return None if _too_much(related) else {**keys, "related": related["ids"] or "{}"}
+
+
+def _too_much(found: Row) -> bool:
+    """Whether there are more keys than are held, or longer ones."""
+    return found["events"] > CARRIED or found.get("longest", 0) > KEY_BYTES

@@ -28,10 +28,8 @@ if t.TYPE_CHECKING:
     from ..engine.selection import Selection
     from .comparison import Comparer, Comparison
 
-#: Of the events that had been there at the start: how many still are.
-STILL_THERE = "SELECT count(*) AS events FROM {bronze} AS b WHERE {condition} AND {seen}"
-
-INSIDE = "SELECT count(*) AS events FROM {bronze} AS b WHERE {}"
+#: How many events there are, and of those that had been there at the start, how many still are.
+INSIDE = "SELECT count(*) AS events, count(*) FILTER (WHERE {seen}) AS still_there FROM {bronze} AS b WHERE {condition}"
 
 QUARANTINED = """
 SELECT d.error_details #>> '{{event,event_id}}' AS event_id, d.dlq_id::text AS dlq_id, d.error_message AS error,
@@ -96,7 +94,8 @@ class Reconciliation:
     def of(
         cls, session: Session, run: Run | None, comparer: Comparer, final: Comparison, given_up: Mapping[str, str]
     ) -> Reconciliation:
-        """From what the window is now and what the run noted at its start; inside the caller's transaction."""
+        """From what the window is now and what the run noted at its start; inside the caller's transaction, which is that of
+        the comparison where there is no run."""
         before: dict[str, t.Any] = (run.effects.get("before") if run else None) or {
             "events": final.events,
             "hours": final.row["hours"],
@@ -104,18 +103,15 @@ class Reconciliation:
         }
         poison: list[dict[str, t.Any]] = []
         others = 0
+        inside = still_there = final.events
         if run:
             since = session.row(STARTED, run_id=run.run_id)["started_at"]
             # The events this run has set aside.
             found = session.rows(contract.compose(QUARANTINED), run_id=run.run_id, since=since)
             poison = [{**row, "error": clean(row["error"] or "")} for row in found]
             others = _quarantined_by_others(session, run, comparer.selection, since)
+            inside, still_there = _inside(session, comparer.selection, before["snapshot"])
         quarantined = len(poison) + others
-        selection = comparer.selection
-        query = contract.compose(STILL_THERE, condition=selection.condition(), seen=seen_by_snapshot("b"))
-        values = {**selection.values, **snapshot_values(before["snapshot"])}
-        still_there = session.row(query, **values)["events"]
-        inside = session.row(contract.compose(INSIDE, selection.condition()), **selection.values)["events"]
         # A look at those of the start alone leaves out what came since, and was set aside since.
         aside = quarantined if final.events == inside else min(quarantined, max(0, before["events"] - still_there))
         vanished = max(0, before["events"] - still_there - quarantined)
@@ -214,6 +210,13 @@ class Reconciliation:
             ),
             result=result,
         )
+
+
+def _inside(session: Session, selection: Selection, snapshot: str) -> tuple[int, int]:
+    """How many events the selection has, and how many of them the snapshot had seen."""
+    query = contract.compose(INSIDE, condition=selection.condition("b"), seen=seen_by_snapshot("b"))
+    row = session.row(query, **{**selection.values, **snapshot_values(snapshot)})
+    return row["events"], row["still_there"]
 
 
 def _quarantined_by_others(session: Session, run: Run, selection: Selection, since: datetime.datetime) -> int:

@@ -201,11 +201,11 @@ class Recovery:
         """The names of what is to be rebuilt and was not given up, noted."""
         session = self.session
         with session.read(statement_timeout_seconds=SCAN_SECONDS):
-            self.final = self.comparer.look()
+            self.final = self.comparer.look(carry=True)
         if self.final.clean:
             return []
         with session.write(statement_timeout_seconds=SCAN_SECONDS, fence_last=True):
-            self.comparer.note(self.run.run_id)
+            self.comparer.note(self.run.run_id, self.final.row["carried"])
             session.execute(GIVEN_UP, run_id=self.run.run_id, names=list(self.given_up))
             return [row["name"] for row in session.rows(LEFT, run_id=self.run.run_id)]
 

@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How often a look at a window goes through a whole table: bronze twice where nothing is indexed, and no table where the indexes of
+docs/performance.md are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import comparison
+from tests.integration.health.test_plans import enlarge
+from tests.integration.modules import connect, rows
+from tests.integration.oracle import START
+from tests.integration.outcomes import ran
+from tests.integration.windows import damaged
+
+#: A whole day: shops are closed at night, whatever the hour is now.
+WINDOW = Window(START - timedelta(hours=25), START - timedelta(hours=1))
+GROWING = ("bronze_events", "etl_processed", "silver_transactions", "silver_line_items")
+INDEXES = """
+CREATE INDEX ON scout.bronze_events USING brin (ingested_at) WITH (pages_per_range = 1);
+CREATE INDEX ON scout.silver_transactions (source_event_id);
+CREATE INDEX ON scout.bronze_events ((
+    CASE WHEN event_type = 'transaction.v1' AND jsonb_typeof(event_data) = 'object' THEN event_data ->> 'transaction_id' END));
+ANALYZE
+"""
+READ = "SELECT relname::text, seq_scan FROM pg_stat_user_tables WHERE schemaname = 'scout' AND relname = ANY(%s)"
+
+
+@pytest.fixture
+def large(scout_db: str) -> str:
+    """A pipeline that PostgreSQL takes for a large one, damaged in every way within the window."""
+    with connect(scout_db) as connection:
+        for table in GROWING:
+            connection.execute(f"ALTER TABLE scout.{table} SET (autovacuum_enabled = off)".encode())
+    damaged(scout_db, WINDOW)
+    return scout_db
+
+
+def whole(dsn: str, **options: Any) -> dict[str, int]:
+    """How often a check of the window went through each table from one end to the other."""
+    before = dict(rows(dsn, READ, list(GROWING)))
+    assert ran("scout_window_recovery", dsn, check=True, **WINDOW.options, **options)["plan"]["wrong"] > 0
+    return {name: scans - before[name] for name, scans in rows(dsn, READ, list(GROWING)) if scans > before[name]}
+
+
+def test_bronze_is_read_for_the_window_once_and_once_for_its_sales(large: str) -> None:
+    with connect(large) as connection:
+        connection.execute("ANALYZE")
+    enlarge(large)
+    assert whole(large) == {"bronze_events": 2, "silver_transactions": 1}
+
+
+def test_with_the_advised_indexes_no_table_is_read_whole(large: str) -> None:
+    with connect(large) as connection:
+        connection.execute(INDEXES.encode())
+    enlarge(large)
+    assert whole(large) == {}
+
+
+#: Names of sales that an array has to quote, one that is too long to be held, and one that is so in bytes alone.
+NAMES = ('{"a,b\\}', "NULL", "x" * 300, "ž" * 200)
+RENAME = """
+UPDATE scout.bronze_events AS b SET event_data = b.event_data || jsonb_build_object('transaction_id', %s::text)
+WHERE b.event_id = (SELECT event_id FROM scout.bronze_events WHERE ingested_at >= %s AND event_data ? 'transaction_id'
+                    ORDER BY ingested_at DESC OFFSET %s LIMIT 1)
+"""
+#: What differs whenever a plan is made.
+OF_THE_MOMENT = {"made_at", "key", "estimated_seconds"}
+
+
+@pytest.mark.parametrize("named", [NAMES[:2], NAMES])
+def test_the_verdict_is_the_same_where_the_keys_are_too_many_to_be_held(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...]
+) -> None:
+    damaged(scout_db, WINDOW)
+    with connect(scout_db) as connection:
+        for number, name in enumerate(named):
+            connection.execute(RENAME, [name, WINDOW.start, number])
+    held = ran("scout_window_recovery", scout_db, check=True, **WINDOW.options)
+    monkeypatch.setattr(comparison, "CARRIED", 0)
+    found = ran("scout_window_recovery", scout_db, check=True, **WINDOW.options)
+    for result in (held, found):
+        for name in OF_THE_MOMENT:
+            del result["plan"][name]
+    assert (found["plan"], found["reconciliation"]) == (held["plan"], held["reconciliation"])
