@@ -133,6 +133,13 @@ suspects:
   returned: success
   type: list
   elements: dict
+pending:
+  description:
+    - How many C(events) the ETL has not loaded, and C(since) when the one that waits longest does, or the time of the look where none
+      does; none of it where that could not be read. O(scout.recovery.scout_evidence#module:health) takes it, so that bronze is not
+      gone through once more.
+  returned: success
+  type: dict
 unread:
   description: Names of the facts that could not be read; what depends on them is unknown.
   returned: success

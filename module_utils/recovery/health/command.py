@@ -24,7 +24,6 @@ if t.TYPE_CHECKING:
 #: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
 SILENT_READS: t.Final = {
     "pause": "whether a pause is in force is unknown",
-    "head": 'skipped check "what blocks the ETL"',
     "suspects": 'skipped check "malformed events"',
     "repeats": 'skipped check "duplicate transaction_id within one batch"',
     "drift": 'skipped check "what changed since the last release was captured"',
@@ -53,6 +52,7 @@ class AssessResult(ModuleResult):
     silent: list[dict[str, t.Any]]
     ingestion: dict[str, t.Any]
     suspects: list[dict[str, t.Any]]
+    pending: dict[str, t.Any]
     unread: list[str]
     seconds: float
     warnings: list[str]
@@ -140,6 +140,10 @@ def assess(call: Call, params: Params) -> AssessResult:
         "silent": found.wider.silent or [],
         "ingestion": _ingestion(found),
         "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
+        "pending": {
+            "events": found.backlog.events if found.backlog else None,
+            "since": found.backlog.since if found.backlog else None,
+        },
         "unread": sorted(found.problems),
         "seconds": round(time.monotonic() - began, 3),
         "summary": _summary(report, found),

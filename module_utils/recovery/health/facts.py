@@ -236,7 +236,7 @@ def read(
             found.activities = activities
             superuser = session.facts.superuser
             found.stuck = sessions.plan(activities, stuck_after_seconds=stuck_after_seconds, we_are_superuser=superuser)
-        found.backlog = budget.read("backlog", event_queue.read)
+        found.backlog = budget.read("backlog", functools.partial(event_queue.read, head=HEAD_ROWS))
         found.gold = budget.read("gold", functools.partial(_gold, found, budget))
         found.runs = budget.read("runs", functools.partial(_runs, jobs=found.etl_jobs)) or []
         _read_wider(budget, found, ledger, required or list(contract.names().purposes))
@@ -250,8 +250,8 @@ def read(
             "linking", lambda s: s.row(contract.compose(LINKING), due_minutes=LINKING_DUE_MINUTES)
         )
         found.dead_letters = budget.read("dead_letters", lambda s: s.row(contract.compose(DEAD_LETTERS))["unresolved"])
-        if found.backlog and found.backlog.events:
-            _read_head(budget, found)
+        if found.backlog and found.backlog.head:
+            _read_head(budget, found, list(found.backlog.head))
         if "pause" not in budget.problems:
             found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
         most = quality.most_sales(budget_seconds)
@@ -337,12 +337,10 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
         wider.resumed_seconds = budget.read("resumed", jobs_read.resumed_seconds)
 
 
-def _read_head(budget: Budget, found: Facts) -> None:
-    """What of the events that come next the ETL could not load; finding these is what costs, so it is done once."""
-    ids = budget.read("head", lambda s: poison_probe.oldest(s, HEAD_ROWS))
-    if ids:
-        found.suspects = budget.read("suspects", lambda s: poison_probe.unconvertible(s, ids, most=3)) or []
-        found.repeats = budget.read("repeats", lambda s: s.rows(contract.compose(REPEATS), ids=ids)) or []
+def _read_head(budget: Budget, found: Facts, ids: list[str]) -> None:
+    """What of the events that come next the ETL could not load."""
+    found.suspects = budget.read("suspects", lambda s: poison_probe.unconvertible(s, ids, most=3)) or []
+    found.repeats = budget.read("repeats", lambda s: s.rows(contract.compose(REPEATS), ids=ids)) or []
 
 
 def _remedy(session: Session, failed: Row) -> str:

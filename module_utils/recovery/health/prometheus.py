@@ -66,7 +66,7 @@ def families(pipeline: str, assessment: Mapping[str, t.Any], at: float) -> list[
     for indicator in assessment["indicators"]:
         _indicator(made, indicator)
     unread: list[str] = assessment.get("unread") or []
-    suspects = None if {"head", "suspects"} & set(unread) else float(len(assessment.get("suspects") or []))
+    suspects = None if {"backlog", "suspects"} & set(unread) else float(len(assessment.get("suspects") or []))
     made.add(
         "scout_poison_suspects", "Pending events that look as if the ETL could not load them, at most 3.", suspects
     )

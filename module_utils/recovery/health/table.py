@@ -395,7 +395,7 @@ CHECKS: t.Final = (
     Figure("missing_lines", LINES, ("alerts",), alert("MISSING_LINES")),
     Figure("not_a_number", LINES, ("alerts",), alert("NOT_A_NUMBER")),
     Figure("gold_refreshable", "pg_class, pg_index", ("gold",), _gold_refreshable),
-    Figure("blocked_events", "the oldest pending {bronze}", ("backlog", "head", "suspects", "repeats"), _blocked),
+    Figure("blocked_events", "the oldest pending {bronze}", ("backlog", "suspects", "repeats"), _blocked),
     Figure("lost_events", "{etl_ledger} without {transactions}", ("lost",), _lost),
     Figure("altered_sales", "{transactions} beside {bronze}", ("damaged",), _altered),
     Figure("unloaded_sources", "{bronze}, last hour", ("arrived",), _unloaded),

@@ -31,10 +31,17 @@ if t.TYPE_CHECKING:
 PENDING = """(b.event_type = {transaction_event}
   AND NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id))"""
 
+#: All that is asked of the pending events, at once: no index tells which these are, so that bronze is gone through for it.
 BACKLOG = """
+WITH waiting AS MATERIALIZED (
+    SELECT b.event_id, b.ingested_at FROM {bronze} AS b
+    WHERE {pending} AND (%(before)s::timestamptz IS NULL OR b.ingested_at <= %(before)s)
+)
 SELECT count(*) AS events, clock_timestamp() AS now,
-       extract(epoch FROM clock_timestamp() - min(b.ingested_at) FILTER (WHERE isfinite(b.ingested_at)))::float8 AS oldest_seconds
-FROM {bronze} AS b WHERE {pending} AND (%(before)s::timestamptz IS NULL OR b.ingested_at <= %(before)s)
+       extract(epoch FROM clock_timestamp() - min(ingested_at) FILTER (WHERE isfinite(ingested_at)))::float8 AS oldest_seconds,
+       to_jsonb(least(min(ingested_at), clock_timestamp())) #>> '{{}}' AS since,
+       ARRAY(SELECT w.event_id::text FROM waiting AS w ORDER BY w.ingested_at, w.event_id LIMIT %(head)s) AS head
+FROM waiting
 """
 
 #: Pending events that another session's row lock hides from the ETL, and that session.
@@ -193,6 +200,10 @@ class Backlog:
     events: int
     oldest_seconds: float | None
     now: datetime.datetime
+    #: Before that none is pending, as PostgreSQL writes a time; later than the look itself it never is.
+    since: str | None = None
+    #: The first of them, in the ETL's order.
+    head: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -228,10 +239,10 @@ def of_pending(statement: t.LiteralString) -> sql.Composed:
     return contract.compose(statement, pending=contract.compose(PENDING))
 
 
-def read(session: Session, before: datetime.datetime | None = None) -> Backlog:
-    """The backlog as the ETL sees it; of the events that came until `before`, if it is given."""
-    row = session.row(of_pending(BACKLOG), before=before)
-    return Backlog(row["events"], row["oldest_seconds"], row["now"])
+def read(session: Session, before: datetime.datetime | None = None, *, head: int = 0) -> Backlog:
+    """The backlog as the ETL sees it, with the ids of the first `head` events; of those that came until `before`, if it is given."""
+    row = session.row(of_pending(BACKLOG), before=before, head=head)
+    return Backlog(row["events"], row["oldest_seconds"], row["now"], row["since"], tuple(row["head"]))
 
 
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.library import poison_event
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Budget
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
 from tests import CHECKOUT
-from tests.integration.modules import call, connect
+from tests.integration.modules import call, connect, one
 
 EVENTS = 8000
 #: What grows with the events.
@@ -143,6 +145,16 @@ def test_where_it_has_one_only_what_no_index_tells_does(large: str, statements: 
     # The newest 20,000 sales are joined with all of them, where the planner takes that for cheaper than 20,000 look-ups.
     found.pop("alerts", None)
     assert found == ALWAYS | OF_TWO_DAYS
+
+
+def test_what_is_pending_is_asked_of_all_of_bronze_once(scout_db: str, statements: list[Statement]) -> None:
+    [event] = poison_event(scout_db, kind="bad_ts", age_seconds=7200)
+    result = call("scout_health_info", scout_db, budget_seconds=60.0)
+    texts = [(name, query if isinstance(query, str) else query.as_string()) for name, query, _ in statements]
+    assert {name for name, text in texts if 'NOT EXISTS (SELECT FROM "scout"."etl_processed"' in text} == {"backlog"}
+    assert [suspect["event_id"] for suspect in result["suspects"]] == [str(event)]
+    at = one(scout_db, "SELECT ingested_at FROM scout.bronze_events WHERE event_id = %s", event)
+    assert datetime.fromisoformat(result["pending"]["since"]) == at
 
 
 def test_docs_name_each_read_and_the_indexes() -> None:

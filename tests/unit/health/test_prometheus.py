@@ -148,7 +148,7 @@ def test_poison_is_counted_only_where_it_was_looked_for() -> None:
     suspects = [{"event_id": "x", "reason": "y"}]
     assert value(shown(assessment(suspects=suspects)), "scout_poison_suspects") == 1
     assert value(shown(assessment()), "scout_poison_suspects") == 0
-    for unread in ("head", "suspects"):
+    for unread in ("backlog", "suspects"):
         samples = shown(assessment(unread=[unread]))
         assert "scout_poison_suspects" not in names(samples)
         assert value(samples, "scout_unread_facts") == 1

@@ -1,0 +1,62 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Evidence of what is pending: by an index on the clock where an assessment knows since when events wait, else of all of bronze."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.library import poison_event
+from tests.integration.evidence.test_collect import keep, section
+from tests.integration.health.test_plans import enlarge
+from tests.integration.modules import Result, call, connect, one
+
+INDEX = "CREATE INDEX ON scout.bronze_events USING brin (ingested_at) WITH (pages_per_range = 1); ANALYZE"
+#: How many rows of bronze have been read, by whatever way.
+READ = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'scout.bronze_events'::regclass"
+
+
+def ids(result: Result) -> list[str]:
+    return [row["event_id"] for row in section(result, "pending_events")]
+
+
+@pytest.fixture
+def large(scout_db: str) -> str:
+    """PostgreSQL takes it for a large pipeline, with an index on the clock of bronze."""
+    with connect(scout_db) as connection:
+        connection.execute("ALTER TABLE scout.bronze_events SET (autovacuum_enabled = off)")
+        connection.execute(INDEX.encode())
+    enlarge(scout_db)
+    return scout_db
+
+
+def test_it_is_found_by_the_clock_where_an_assessment_came_before(large: str, tmp_path: Path) -> None:
+    [event] = poison_event(large, kind="bad_ts", age_seconds=1800)
+    health = call("scout_health_info", large, budget_seconds=60.0)
+    # It was on its way when the assessment looked.
+    [late] = poison_event(large, kind="bad_ts", age_seconds=1800 + 300)
+    events, before = one(large, "SELECT count(*) FROM scout.bronze_events"), one(large, READ)
+    found = ids(keep(large, tmp_path, health=health))
+    assert one(large, READ) - before < events / 2
+    assert found[:2] == [str(late), str(event)]
+    before = one(large, READ)
+    assert ids(keep(large, tmp_path)) == found
+    assert one(large, READ) - before >= events
+
+
+@pytest.mark.parametrize("pending", [None, {"events": None, "since": None}, "x"])
+def test_without_one_all_of_bronze_is_looked_through(large: str, tmp_path: Path, pending: object) -> None:
+    [event] = poison_event(large, kind="bad_ts", age_seconds=86400)
+    assert ids(keep(large, tmp_path, health={"pending": pending}))[0] == str(event)
+
+
+def test_an_event_of_no_time_comes_first(large: str, tmp_path: Path) -> None:
+    [event] = poison_event(large, kind="bad_ts")
+    with connect(large) as connection:
+        connection.execute("UPDATE scout.bronze_events SET ingested_at = '-infinity' WHERE event_id = %s", [event])
+    health = call("scout_health_info", large, budget_seconds=60.0)
+    assert health["pending"]["since"] == "-infinity"
+    assert ids(keep(large, tmp_path, health=health))[0] == str(event)
