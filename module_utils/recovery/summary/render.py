@@ -441,7 +441,15 @@ def _untold(story: Story) -> list[str]:
 def _after_looking(story: Story) -> list[str]:
     """What a preflight or a gate asks for."""
     if story.operation == "preflight":
-        return [f"{each['statement']};" for each in as_list(story.ran.get("preflight", {}).get("hindered"))]
+        made = story.ran.get("preflight", {})
+        return [
+            *(f"{each['statement']};" for each in as_list(made.get("hindered"))),
+            *(
+                f"the owner of {each['table']} can make an index of about {each['size']}, while all goes on, so that {each['why']}: "
+                f"{each['statement']};"
+                for each in as_list(made.get("advised_indexes"))
+            ),
+        ]
     return gate.what_next(story.gate)
 
 

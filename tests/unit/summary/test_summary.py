@@ -235,6 +235,22 @@ def test_single_steps_say_only_what_they_know(operation: str, steps: dict[str, R
     VALID.validate(render.document(told))
 
 
+def test_a_preflight_has_advice_that_can_be_pasted_and_fails_for_none_of_it() -> None:
+    advised = [
+        {"table": f"scout.{table}", "size": "69 kB", "why": "it is faster",
+         "statement": f"CREATE INDEX CONCURRENTLY ON scout.{table} (event_id)"}
+        for table in ("bronze_events", "silver_transactions")
+    ]  # fmt: skip
+    found = START["preflight"] | {"hindered": [], "advised_indexes": advised}
+    told = story({"preflight": found}, operation="preflight")
+    lines = render.lines(told)
+    assert "nothing is missing" in on_screen(lines)
+    assert [line.strip() for line in lines if "CREATE" in line] == [f"{each['statement']};" for each in advised]
+    assert told.outcome == "unchanged"
+    assert len(lines) <= 20
+    VALID.validate(render.document(told))
+
+
 def test_it_is_told_whom_it_ended() -> None:
     session = {"pid": 4711, "role": "loader", "application": "psql", "state": "active", "seconds": 754.2,
                "reasons": ["writes scout.etl_processed", "calls load_silver_from_bronze"]}  # fmt: skip

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The indexes that a large pipeline wants and Scout comes without: the only place that says them. Whether one is there is asked of the
+planner, so that any that serves is one."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+from ..postgres.driver import psycopg, sql
+from . import contract
+from .loadable import SALE, sale
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..postgres.session import Session
+
+#: With fewer rows than this a table is read as fast as an index.
+LARGE: t.Final = 200_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """An index by its table's key in the contract: what CREATE INDEX says of it, a query that it serves, the bytes it takes, as SQL
+    on `rows`, `pages` and the `width` of a sale's name, and what for."""
+
+    table: str
+    on: str
+    serves: t.LiteralString
+    size: t.LiteralString
+    why: str
+
+    @property
+    def statement(self) -> str:
+        """How it is made beside all that goes on, with the names in force."""
+        return contract.words(f"CREATE INDEX CONCURRENTLY ON {{{self.table}}} {self.on}")
+
+
+#: The expression that says which sale an event is about, as an index has it.
+OF_SALE: t.Final = " ".join(SALE.replace("{b}.", "").replace("{transaction_event}", "'{transaction_event}'").split())
+#: A row of a btree takes its key and 12 bytes, of pages that are filled to nine tenths.
+INDEXES: t.Final = (
+    Index(
+        "bronze",
+        "USING brin (ingested_at)",
+        "SELECT FROM {bronze} AS b WHERE b.ingested_at >= now()",
+        "24576 + 48 * pages / 128",
+        "windows and evidence are found by the time of an event",
+    ),
+    Index(
+        "transactions",
+        "(source_event_id)",
+        "SELECT FROM {transactions} AS t WHERE t.source_event_id = '00000000-0000-0000-0000-000000000000'",
+        "rows * (12 + 16) / 0.9",
+        "silver of an event is found by it",
+    ),
+    Index(
+        "bronze",
+        f"(({OF_SALE}))",
+        "SELECT FROM {bronze} AS b WHERE {sale} = ''",
+        "rows * (12 + 8 * ceil((width + 1) / 8.0)) / 0.9",
+        "events of one sale are found by it",
+    ),
+)
+
+#: How large a table is that an index can be made of beside all that goes on; of partitions each has its own.
+LARGE_TABLE = """
+SELECT pg_catalog.pg_size_pretty(({size})::bigint) AS size, ({size})::bigint AS bytes
+FROM (
+    SELECT c.reltuples::float8 AS rows, c.relpages AS pages, coalesce((
+        SELECT s.avg_width FROM pg_catalog.pg_stats AS s
+        WHERE s.schemaname = %(schema)s AND s.tablename = %(sales)s AND s.attname = 'transaction_id' LIMIT 1), 16) AS width
+    FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass(%(table)s) AND c.relkind = 'r'
+) AS of WHERE rows >= %(large)s
+"""
+WITHOUT_SCANS = "SELECT set_config('enable_seqscan', 'off', true)"
+
+
+def lacking(session: Session) -> list[dict[str, t.Any]]:
+    """Those of large tables that are not there, each with `table`, `statement`, `bytes`, `size` in words and `why`; inside a transaction.
+    None of a table that may not be read."""
+    names = contract.names()
+    found: list[dict[str, t.Any]] = []
+    for index in INDEXES:
+        table = getattr(names, index.table)
+        query = sql.SQL(LARGE_TABLE).format(size=sql.SQL(index.size))
+        values = {"schema": names.schema, "sales": contract.bare(names.transactions), "table": table, "large": LARGE}
+        rows = session.rows(query, **values)
+        if rows and not _is_there(session, index):
+            found.append({"table": table, "statement": index.statement, **rows[0], "why": index.why})
+    return found
+
+
+def _is_there(session: Session, index: Index) -> bool:
+    """Whether the planner finds a way without reading all of the table; True where it may not be asked."""
+    query = contract.compose(index.serves, sale=sale("b"))
+    nodes: list[str] = ["none"]
+    with contextlib.suppress(psycopg.Error), session.savepoint():
+        session.execute(WITHOUT_SCANS)
+        row = session.connection.execute(sql.SQL("EXPLAIN (FORMAT JSON) ") + query).fetchone()
+        nodes = list(_nodes(next(iter(row.values()))[0]["Plan"])) if row else nodes
+        raise psycopg.Rollback
+    return "Seq Scan" not in nodes
+
+
+def _nodes(plan: dict[str, t.Any]) -> Iterator[str]:
+    yield plan["Node Type"]
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)

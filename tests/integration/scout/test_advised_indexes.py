@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A preflight advises the indexes that large tables want, each until one is there that serves, with the size that it has then."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import advised_indexes, contract
+from tests import CHECKOUT
+from tests.integration.modules import Result, call, connect, fingerprint, one, operator
+
+SIZE = "SELECT pg_relation_size(indexrelid) FROM pg_stat_user_indexes WHERE schemaname = 'scout' ORDER BY indexrelid DESC LIMIT 1"
+#: What serves as well as what is advised.
+ALIKE = (
+    "CREATE INDEX ON scout.bronze_events (ingested_at)",
+    "CREATE INDEX ON scout.silver_transactions (source_event_id, transaction_id)",
+)
+
+
+def advised(dsn: str) -> list[str]:
+    return [each["statement"] for each in looked(dsn)["advised_indexes"]]
+
+
+def looked(dsn: str) -> Result:
+    with operator(dsn) as operators:
+        result = call("scout_preflight_info", operators, job_rights=True, required=False)
+    assert not result.get("failed"), result
+    assert not any("INDEX" in warning for warning in result["warnings"])
+    return result
+
+
+@pytest.fixture
+def large(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Its tables count as large."""
+    with connect(scout_db) as connection:
+        connection.execute("ANALYZE")
+    monkeypatch.setattr(advised_indexes, "LARGE", 100)
+    return scout_db
+
+
+def test_a_small_table_gets_no_advice(scout_db: str) -> None:
+    assert advised(scout_db) == []
+
+
+def test_each_is_advised_until_it_is_there_with_the_size_that_it_has_then(large: str) -> None:
+    before = fingerprint(large)
+    found = looked(large)["advised_indexes"]
+    assert fingerprint(large) == before
+    wanted = [index.statement for index in advised_indexes.INDEXES]
+    assert [each["statement"] for each in found] == wanted
+    for number, each in enumerate(found, 1):
+        with connect(large) as connection:
+            connection.execute(each["statement"].encode())
+        assert advised(large) == wanted[number:]
+        # An index of few rows has a page more than these fill.
+        assert each["bytes"] / 2 <= one(large, SIZE) <= 2 * each["bytes"] + 16384
+
+
+def test_another_that_serves_is_one(large: str) -> None:
+    with connect(large) as connection:
+        for statement in ALIKE:
+            connection.execute(statement.encode())
+    assert advised(large) == [advised_indexes.INDEXES[2].statement]
+
+
+def test_nobody_who_only_begins_an_operation_is_told(large: str) -> None:
+    assert call("scout_preflight_info", large)["advised_indexes"] == []
+
+
+def test_partitions_which_have_indexes_of_their_own_get_none(
+    partitioned_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(partitioned_db) as connection:
+        connection.execute("ANALYZE")
+    monkeypatch.setattr(advised_indexes, "LARGE", 100)
+    assert advised(partitioned_db) == [advised_indexes.INDEXES[1].statement]
+
+
+def test_each_stands_alone_on_its_line_and_so_does_the_page() -> None:
+    page = re.sub(r"\s", "", (CHECKOUT / "docs" / "performance.md").read_text())
+    for index in advised_indexes.INDEXES:
+        assert f"{re.sub(r'\s', '', index.statement)};" in page
+        [words, statement] = advice.parts(f"{index.why}: {index.statement};")
+        assert (words.text, statement.text) == (f"{index.why}:", f"{index.statement};")
+        assert statement.is_statement
+
+
+def test_it_has_the_names_in_force() -> None:
+    with contract.using(contract.of({"schema": "shop", "bronze": "raw", "transaction_event": "sale"})):
+        first, _, last = (index.statement for index in advised_indexes.INDEXES)
+    assert first == "CREATE INDEX CONCURRENTLY ON shop.raw USING brin (ingested_at)"
+    assert "event_type = 'sale'" in last
