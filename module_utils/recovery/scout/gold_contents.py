@@ -10,6 +10,7 @@ import dataclasses
 import time
 import typing as t
 
+from ..postgres import statistics
 from ..postgres.driver import errors, sql
 from . import contract
 
@@ -27,7 +28,6 @@ LATEST_DAYS: t.Final = 3
 WHOLE_SECONDS: t.Final = 1800.0
 
 SET_TIMEOUT = "SELECT set_config('statement_timeout', %(limit)s, true)"
-HOW_MANY = "SELECT greatest(reltuples, 0)::float8 AS sales FROM pg_catalog.pg_class WHERE oid = to_regclass(%(name)s)"
 DAY_TYPE = """
 SELECT a.atttypid = 'pg_catalog.date'::regtype AS dated FROM pg_catalog.pg_attribute AS a
 WHERE a.attrelid = %(oid)s AND a.attname = %(day)s
@@ -126,7 +126,7 @@ def _at_once(session: Session, view: Contents, deadline: float | None) -> int:
 
 
 def _is_large(session: Session) -> bool:
-    return session.row(HOW_MANY, name=contract.names().transactions)["sales"] >= AT_ONCE
+    return statistics.rows_of(session, contract.names().transactions) >= AT_ONCE
 
 
 def _days(session: Session, view: Contents, day: str) -> tuple[list[str | None], int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ..postgres import statistics
 from ..postgres.driver import sql
 from . import contract, dead_letters, gold_views
 from .loadable import sale
@@ -43,7 +44,6 @@ FROM lost
 SINCE = """
 b.ingested_at >= (SELECT coalesce(min(date_key), 'infinity') FROM {transactions})
 """
-SIZE = "SELECT greatest(reltuples, 0)::float8 AS rows FROM pg_catalog.pg_class WHERE oid = to_regclass(%(name)s)"
 
 #: Days of which a view counts more sales than silver has.
 MORE = """
@@ -69,7 +69,7 @@ def sample(session: Session) -> Row:
 
 def part_of(session: Session, table: str, rows: int) -> sql.Composable:
     """What takes about so many rows of a table, by its statistics, after its name in a FROM; nothing where it has no more."""
-    share = min(100.0, 100.0 * rows / max(size(session, table), 1.0))
+    share = min(100.0, 100.0 * rows / max(statistics.rows_of(session, table), 1.0))
     return sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(share)) if share < 100.0 else sql.SQL("")
 
 
@@ -105,12 +105,6 @@ def quarantined(session: Session, since: datetime.datetime) -> dict[str, int]:
     again."""
     rows = session.rows(contract.compose(QUARANTINED), format=dead_letters.FORMAT, since=since)
     return {row["day"]: row["sales"] for row in rows}
-
-
-def size(session: Session, table: str) -> float:
-    """How many rows a table has by its statistics; 0 where nobody has looked yet, or there is none of that name."""
-    found = session.rows(SIZE, name=table)
-    return found[0]["rows"] if found else 0.0
 
 
 def window(lost: Row) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ...core.text import count
-from ...scout import contract, dead_letters, lost_sales
+from ...postgres import statistics
+from ...scout import contract, dead_letters
 
 if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
@@ -151,7 +152,7 @@ def duplicates(session: Session) -> int:
 
 def few_sales(session: Session) -> bool:
     """Whether silver is so small that all of it can be counted at each look."""
-    return lost_sales.size(session, contract.names().transactions) <= FEW_SALES
+    return statistics.rows_of(session, contract.names().transactions) <= FEW_SALES
 
 
 def updated_minutes(session: Session) -> float | None:

@@ -14,6 +14,7 @@ import typing as t
 from ...postgres import acting
 from ...postgres.driver import psycopg, sql
 from ...postgres.watched import PIN
+from .. import expected
 from . import reading
 
 if t.TYPE_CHECKING:
@@ -27,8 +28,7 @@ SET = "SELECT set_config(%(name)s, %(value)s, true)"
 BEFORE = "SELECT name, current_setting(name, true) AS value FROM unnest(%(names)s::text[]) AS name"
 LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
 LOCK_SECONDS: t.Final = 5.0
-#: How often as long as a command took the next one may take, and what there is at least for it and what is looked at after it.
-TIMES: t.Final = 3.0
+#: What there is at least for the next command and what is looked at after it, however short this one was.
 LEAST_SECONDS: t.Final = 30.0
 
 
@@ -73,7 +73,9 @@ class Runs:
                 )
                 self.session.rows(sql.SQL(CALL).format(name=runner), command=job.command)
         if self.extends:
-            self.deadline = max(self.deadline, time.monotonic() + TIMES * (time.monotonic() - began) + LEAST_SECONDS)
+            self.deadline = max(
+                self.deadline, time.monotonic() + expected.TIMES * (time.monotonic() - began) + LEAST_SECONDS
+            )
         self.session.limit_statements(max(0.001, self.left))
 
     def allowed(self, owner: str) -> float:
