@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from tests.failover.conftest import Paired
 from tests.failover.pair import DATABASE, Pair
+from tests.failover.test_phases import play
 from tests.integration.modules import Result, call, connect, fingerprint, off, one, rows
 
 EVENTS = "SELECT event_id::text FROM scout.bronze_events ORDER BY ingested_at, event_id LIMIT 8"
@@ -140,6 +141,34 @@ def test_a_pause_that_is_in_force_stays_and_a_lease_that_may_be_alive_is_asked_f
     assert made["closed"]["pause"] is None
     assert made["ingestion"]["state"] == "paused"
     assert off(jobs) == paused
+
+
+def test_the_playbook_checks_runs_and_runs_again(
+    restored: tuple[str, Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A check writes nothing, before and after; the second run changes nothing; and none of them changes the evidence."""
+    dsn, folder, runs = restored
+    home = tmp_path_factory.mktemp("home")
+    superuser = make_conninfo(dsn, user="postgres")
+    with connect(superuser) as session:
+        session.execute("UPDATE cron.job SET active = true")
+        session.execute("UPDATE scout_ops.leases SET expires_at = now() - interval '1 hour'")
+
+    def seen() -> tuple[dict[str, Any], dict[str, bytes]]:
+        return fingerprint(superuser), {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def played(*, check: bool, changed: bool, writes: bool) -> str:
+        before = seen()
+        done = play(home, "restored", dsn, check=check, evidence_dir=str(folder))
+        after = seen()
+        assert (done.rc, done.result["changed"], after != before) == (0, changed, writes), done.text
+        assert after[1] == before[1]
+        return done.text
+
+    assert runs["after"] in played(check=True, changed=True, writes=False)
+    assert runs["after"] in played(check=False, changed=True, writes=True)
+    assert runs["after"] in played(check=False, changed=False, writes=False)
+    assert runs["after"] in played(check=True, changed=False, writes=False)
 
 
 def test_bad_points_and_altered_evidence_change_nothing(restored: tuple[str, Path, dict[str, str]]) -> None:
