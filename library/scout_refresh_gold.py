@@ -87,7 +87,9 @@ views:
   type: list
   elements: dict
 refreshed:
-  description: Each view refreshed, with how and in how many seconds; on failure also those that failed, with the error.
+  description:
+    - Each view refreshed, with how and in how many seconds; on failure also those that failed, with the error. Where one took three times
+      as long as PostgreSQL expects, and longer than 5 s, C(slow) names the functions that its query calls, and is a warning.
   returned: always
   type: list
   elements: dict

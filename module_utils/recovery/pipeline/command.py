@@ -457,4 +457,5 @@ def _refreshed(
         takeover=params["takeover"],
     ) as run:
         done = refresh_gold.refresh(call.session, run, todo, options, call.progress)
-    return done, {"run_id": run.run_id, "warnings": ledger.warnings}
+    slow = [entry.slow for entry in done if entry.slow]
+    return done, {"run_id": run.run_id, "warnings": [*ledger.warnings, *slow]}

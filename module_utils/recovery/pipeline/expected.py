@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+from ..core.text import count, in_words
 from ..postgres.driver import psycopg, sql
 from ..scout import event_queue, gold_contents, gold_views
 
@@ -22,15 +23,48 @@ TIMES: t.Final = 3.0
 #: A refresh of gold that takes longer is not made twice.
 LONG_SECONDS: t.Final = 5.0
 
+#: The functions that a view's query calls, but for PostgreSQL's own, with what they took in this transaction; the slowest first.
+CALLED = """
+SELECT DISTINCT p.oid::regprocedure::text AS name, coalesce(s.calls, 0) AS calls, coalesce(s.self_time, 0) / 1000 AS seconds
+FROM pg_catalog.pg_rewrite AS r
+JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+JOIN pg_catalog.pg_proc AS p ON d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = p.oid
+LEFT JOIN pg_catalog.pg_stat_xact_user_functions AS s ON s.funcid = p.oid
+WHERE r.ev_class = %(oid)s ORDER BY seconds DESC, name LIMIT 3
+"""
 PENDING: t.Final = "SELECT b.event_id FROM {bronze} AS b WHERE {pending} ORDER BY b.ingested_at LIMIT 1000"
 
 
 def gold_seconds(session: Session) -> float:
     """What it takes to compute all gold views once; inside a transaction."""
-    return sum(
-        _planned(session, gold_contents.written(view.definition))
-        for view in gold_views.views(session)
-        if not view.foreign_code
+    return sum(view_seconds(session, view) for view in gold_views.views(session))
+
+
+def view_seconds(session: Session, view: gold_views.View) -> float:
+    """What it takes to compute this view once; 0 where its query is not to be planned by us. Inside a transaction."""
+    return 0.0 if view.foreign_code else _planned(session, gold_contents.written(view.definition))
+
+
+def slow_functions(session: Session, view: gold_views.View, seconds: float) -> str | None:
+    """Says which functions of its own a view's query calls where a refresh in this transaction took much longer than expected, and how
+    long each took where PostgreSQL counts that; None where it did not, or calls none."""
+    likely = view_seconds(session, view) if seconds > LONG_SECONDS else 0.0
+    if seconds <= max(LONG_SECONDS, TIMES * likely) or view.foreign_code:
+        return None
+    called = session.rows(CALLED, oid=view.oid)
+    if not called:
+        return None
+    names = ", ".join(
+        f"{each['name']} ({in_words(each['seconds'])} in {count(each['calls'], 'call')})"
+        if each["calls"]
+        else each["name"]
+        for each in called
+    )
+    uncounted = (
+        "" if any(each["calls"] for each in called) else "; track_functions = all would tell how long each takes"
+    )
+    return (
+        f"{view.full_name} took {in_words(seconds)} where {in_words(likely)} was expected: it calls {names}{uncounted}"
     )
 
 

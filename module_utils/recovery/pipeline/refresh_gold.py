@@ -17,7 +17,7 @@ from ..postgres.failures import attempting, translate, words_of
 from ..scout import contract, lost_sales, sessions
 from ..scout.gold_views import Freshness, View, in_order, read, refreshed_at, views
 from ..scout.judging import roles
-from . import blockers, terminate_sessions
+from . import blockers, expected, terminate_sessions
 
 if t.TYPE_CHECKING:
     from ..core.progress import Progress
@@ -84,6 +84,8 @@ class Refreshed:
     seconds: float
     error: str | None = None
     sqlstate: str | None = None
+    #: Which functions are to blame where it took much longer than expected.
+    slow: str | None = None
 
     def as_dict(self) -> dict[str, t.Any]:
         """For results and the ledger."""
@@ -151,7 +153,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
         try:
             progress.checkpoint()
             progress.doing(f"refreshing {view.full_name}")
-            how = _refresh_one(session, run, view, done, options, progress)
+            how, slow = _refresh_one(session, run, view, done, options, progress)
         except psycopg.Error as e:
             if session.connection.closed:
                 raise _with_progress(translate(e, f"could not refresh {view.full_name}", on=session.where), done) from e
@@ -166,7 +168,7 @@ def refresh(session: Session, run: Run, todo: list[View], options: Options, prog
                 raise
             done.append(Refreshed(view.full_name, "failed", round(time.monotonic() - began, 3), e.said))
         else:
-            done.append(Refreshed(view.full_name, how, round(time.monotonic() - began, 3)))
+            done.append(Refreshed(view.full_name, how, round(time.monotonic() - began, 3), slow=slow))
             progress.say(f"refreshed {view.full_name} {how} in {in_words(time.monotonic() - began)}")
     failed = [entry for entry in done if entry.error is not None]
     if failed:
@@ -200,8 +202,8 @@ def _with_progress(error: RecoveryError, done: list[Refreshed]) -> RecoveryError
 
 def _refresh_one(
     session: Session, run: Run, view: View, done: list[Refreshed], options: Options, progress: Progress
-) -> str:
-    """Refreshes a view, trying again while it is in use; says how."""
+) -> tuple[str, str | None]:
+    """Refreshes a view, trying again while it is in use; says how, and what was slow in it."""
     how = "concurrently" if view.concurrently else "plainly"
     statement = sql.SQL("REFRESH MATERIALIZED VIEW {}{}").format(
         sql.SQL("CONCURRENTLY " if view.concurrently else ""), sql.Identifier(contract.names().schema, view.name)
@@ -217,11 +219,13 @@ def _refresh_one(
                 # With nothing between the two, for whoever comes after us has to wait until we are done.
                 terminate_sessions.terminate_at_once(session, squatters)
                 take_lock(session)
+                began = time.monotonic()
                 session.connection.execute(statement)
+                slow = expected.slow_functions(session, view, time.monotonic() - began)
                 _prove(session, view)
                 entries = [*(entry.as_dict() for entry in done), {"name": view.full_name, "how": how}]
                 run.record(refreshed=entries, since=run.effects.get("since") or session.row(SINCE))
-            return how
+            return how, slow
         except _LockHeld:
             squatters = _squatters(session) if attempt < options.attempts else []
             if not squatters:

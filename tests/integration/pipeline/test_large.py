@@ -26,6 +26,13 @@ LOSE_SOME = """
 DELETE FROM scout.silver_transactions
 WHERE id IN (SELECT id FROM scout.silver_transactions WHERE date_key = %s::text::date ORDER BY id LIMIT 5)
 """
+#: A view whose rows cost what its plan does not know of, and that has to be refreshed.
+SLOW = """
+CREATE FUNCTION scout.norm_region(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.02); RETURN $1; END';
+CREATE MATERIALIZED VIEW scout.gold_slow AS
+SELECT scout.norm_region(NULL) AS region, s.transaction_id
+FROM (SELECT transaction_id FROM scout.silver_transactions ORDER BY transaction_id LIMIT 30) AS s WITH NO DATA
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -219,6 +226,19 @@ def test_what_is_expected_grows_with_the_tables(scout_db: str) -> None:
         assert time.monotonic() - began < 5.0
     assert 0 < etl < 60
     assert 0 < gold < 60
+
+
+@pytest.mark.parametrize("counted", ["all", "none"])
+def test_a_slow_function_in_a_refresh_is_named(scout_db: str, monkeypatch: pytest.MonkeyPatch, counted: str) -> None:
+    monkeypatch.setattr(expected, "LONG_SECONDS", 0.3)
+    with connect(scout_db) as connection:
+        connection.execute(SLOW)
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET track_functions = '{counted}'".encode())
+    result = call("scout_refresh_gold", scout_db)
+    [said] = [text for text in result["warnings"] if "was expected" in text]
+    assert said.startswith("scout.gold_slow took ")
+    assert ("it calls scout.norm_region(text) (" in said and " in 30 calls)" in said) == (counted == "all")
+    assert ("it calls scout.norm_region(text); track_functions" in said) == (counted == "none")
 
 
 def test_a_ledger_that_somebody_else_planted_is_not_read(scout_db: str) -> None:
