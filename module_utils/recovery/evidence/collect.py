@@ -18,6 +18,7 @@ from ..core.text import count
 from ..ledger import history
 from ..ledger.open_incident import ADHOC
 from ..moves.cleanup import rules, violations
+from ..pipeline import expected
 from ..postgres import plain
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
@@ -253,9 +254,7 @@ def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable
     )
     pending = wanted.health.get("pending")
     since = t.cast("dict[str, t.Any]", pending).get("since") if isinstance(pending, dict) else None
-    readers["pending_events"] = functools.partial(
-        _in_time, query=event_queue.of_pending(PENDING), since=since, **values
-    )
+    readers["pending_events"] = functools.partial(_pending, since=since, seconds=wanted.budget_seconds, **values)
     return readers
 
 
@@ -311,6 +310,16 @@ def _in_time(session: Session, query: Query, **values: t.Any) -> Iterator[bytes]
         if e.sqlstate not in (None, errors.QueryCanceled.sqlstate):
             raise
         raise CutShort("the time was over") from e
+
+
+def _pending(session: Session, since: str | None, seconds: float, **values: t.Any) -> Iterator[bytes]:
+    """What is pending: since an assessment's `since`, else of all of bronze where there may be time for it. Raises CutShort after what came
+    within the time of the evidence where there is none."""
+    query = event_queue.of_pending(PENDING)
+    recent = since is None and expected.etl_seconds(session) > expected.TIMES * seconds
+    yield from _in_time(session, query, since=values["start"].isoformat() if recent else since, **values)
+    if recent:
+        raise CutShort("those that came lately; evidence.yml assesses first, and finds all that wait")
 
 
 def _copied(session: Session, query: sql.Composed, values: dict[str, t.Any]) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.library import poison_event
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
 from tests.integration.evidence.test_collect import keep, section
 from tests.integration.health.test_plans import enlarge
 from tests.integration.modules import Result, call, connect, one
@@ -51,6 +52,22 @@ def test_it_is_found_by_the_clock_where_an_assessment_came_before(large: str, tm
 def test_without_one_all_of_bronze_is_looked_through(large: str, tmp_path: Path, pending: object) -> None:
     [event] = poison_event(large, kind="bad_ts", age_seconds=86400)
     assert ids(keep(large, tmp_path, health={"pending": pending}))[0] == str(event)
+
+
+def test_where_there_is_no_time_for_all_of_it_what_came_lately_is_kept(
+    large: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expected, "SECONDS_PER_COST", 1.0)
+    poison_event(large, kind="bad_ts", age_seconds=86400)
+    [lately] = poison_event(large, kind="bad_ts", age_seconds=7200)
+    before = one(large, READ)
+    result = keep(large, tmp_path)
+    assert one(large, READ) - before < one(large, "SELECT count(*) FROM scout.bronze_events") / 2
+    assert ids(result)[0] == str(lately)
+    [said] = [text for text in result["warnings"] if "pending_events" in text]
+    assert "those that came lately" in said
+    health = call("scout_health_info", large, budget_seconds=60.0)
+    assert keep(large, tmp_path, health=health)["warnings"] == []
 
 
 def test_an_event_of_no_time_comes_first(large: str, tmp_path: Path) -> None:
