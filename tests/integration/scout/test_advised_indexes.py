@@ -82,7 +82,7 @@ def test_partitions_which_have_indexes_of_their_own_get_none(
 
 
 def test_each_stands_alone_on_its_line_and_so_does_the_page() -> None:
-    page = re.sub(r"\s", "", (CHECKOUT / "docs" / "performance.md").read_text())
+    page = re.sub(r"\s", "", (CHECKOUT / "docs" / "sizing.md").read_text())
     for index in advised_indexes.INDEXES:
         assert f"{re.sub(r'\s', '', index.statement)};" in page
         [words, statement] = advice.parts(f"{index.why}: {index.statement};")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How often a look at a window goes through a whole table: bronze twice where nothing is indexed, and no table where the indexes of
-docs/performance.md are."""
+docs/sizing.md are."""
 
 from __future__ import annotations
 
