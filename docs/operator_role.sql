@@ -23,8 +23,24 @@ SET client_min_messages = warning;
 \if :{?owner}
 \else
   SELECT pg_get_userbyid(proowner) AS owner FROM pg_proc
-  WHERE pronamespace = 'scout'::regnamespace AND proname = 'load_silver_from_bronze' LIMIT 1 \gset
+  WHERE pronamespace = 'scout'::regnamespace AND proname = 'load_silver_from_bronze' AND proargtypes = '23' \gset
 \endif
+-- Whose objects in the schema are not the pipeline's, so that nothing is granted because of them: who may create there can have put
+-- them there. The pipeline's are those of who owns it or may become its owner, of superusers, and of whom the operator is a member.
+SELECT coalesce(string_agg(r.oid::text, ','), '0') AS strangers
+FROM pg_roles AS r
+WHERE NOT r.rolsuper AND r.rolname <> :'role'
+  AND NOT EXISTS (
+      SELECT FROM (
+          SELECT nspowner AS oid FROM pg_namespace WHERE nspname = 'scout'
+          UNION SELECT oid FROM pg_roles WHERE rolname = :'owner'
+          UNION SELECT relowner FROM pg_class WHERE relnamespace = 'scout'::regnamespace AND relname IN (
+              'bronze_events', 'bronze_events_dlq', 'etl_processed', 'silver_transactions', 'silver_line_items')
+      ) AS o WHERE pg_has_role(r.oid, o.oid, 'MEMBER'))
+  AND NOT EXISTS (
+      SELECT FROM pg_roles AS me WHERE me.rolname = :'role' AND pg_has_role(me.oid, r.oid, 'MEMBER')
+        -- Before PostgreSQL 15 anybody could make others members of himself.
+        AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = r.oid AND m.grantor = r.oid)) \gset
 SELECT current_setting('server_version_num')::int >= 160000 AS chooses_inheritance,
        current_setting('server_version_num')::int >= 170000 AS has_maintain,
        NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') AS is_new,
@@ -105,7 +121,7 @@ JOIN pg_rewrite AS r ON r.ev_class = view.oid
 JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
 JOIN pg_class AS c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE view.relkind = 'm' AND view.relnamespace = 'scout'::regnamespace
+WHERE view.relkind = 'm' AND view.relnamespace = 'scout'::regnamespace AND view.relowner NOT IN (:strangers)
 \gexec
 
 -- Ask what the runbook's dashboards show, as far as there are such views.
@@ -113,6 +129,7 @@ SELECT format('GRANT SELECT ON scout.%I TO %I', relname, :'role')
 FROM pg_class
 WHERE relkind = 'v' AND relnamespace = 'scout'::regnamespace
   AND relname IN ('v_ingest_freshness', 'v_pipeline_throughput', 'v_etl_performance', 'v_quality_alerts', 'v_product_linking_stats')
+  AND relowner NOT IN (:strangers)
 \gexec
 
 -- Capture a release: the migration history, if there is one.
@@ -122,11 +139,13 @@ SELECT unnest(ARRAY[
 WHERE to_regclass('supabase_migrations.schema_migrations') IS NOT NULL
 \gexec
 
-SELECT format('GRANT SELECT ON scout.migration_manifest TO %I', :'role') WHERE to_regclass('scout.migration_manifest') IS NOT NULL
+SELECT format('GRANT SELECT ON scout.migration_manifest TO %I', :'role')
+FROM pg_class WHERE oid = to_regclass('scout.migration_manifest') AND relowner NOT IN (:strangers)
 \gexec
 
 -- Judge: the acceptance gate looks for alerts that nobody has resolved.
-SELECT format('GRANT SELECT ON scout.alerts TO %I', :'role') WHERE to_regclass('scout.alerts') IS NOT NULL
+SELECT format('GRANT SELECT ON scout.alerts TO %I', :'role')
+FROM pg_class WHERE oid = to_regclass('scout.alerts') AND relowner NOT IN (:strangers)
 \gexec
 
 -- Drain: the ETL reads FOR UPDATE what it loads; a poison event leaves bronze for the dead letter queue; the ETL's ledger
@@ -144,7 +163,7 @@ GRANT UPDATE, DELETE ON scout.bronze_events_dlq TO :"role";
 -- Refresh gold. Before PostgreSQL 17 only the owner may, and whoever has his rights.
 \if :has_maintain
   SELECT format('GRANT MAINTAIN ON scout.%I TO %I', relname, :'role')
-  FROM pg_class WHERE relkind = 'm' AND relnamespace = 'scout'::regnamespace
+  FROM pg_class WHERE relkind = 'm' AND relnamespace = 'scout'::regnamespace AND relowner NOT IN (:strangers)
   \gexec
 \endif
 
@@ -171,7 +190,7 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'cron') AS has_cron \gse
     GRANT :"owner" TO :"role" WITH INHERIT TRUE, SET TRUE;
   \endif
   GRANT CREATE ON SCHEMA scout TO :"owner";
-  -- The same for everybody else who owns something in the schema, but for superusers, members of one, and others whom nobody
+  -- The same for everybody else who owns something of the pipeline, but for superusers, members of one, and others whom nobody
   -- should be able to become; and for our own role and its members. What belongs to an extension is its owner's affair.
   WITH things AS (
       SELECT 'pg_class'::regclass AS classid, oid, relowner AS owner FROM pg_class
@@ -183,7 +202,7 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'cron') AS has_cron \gse
   ), owners AS (
       SELECT DISTINCT r.oid, r.rolname FROM things AS t JOIN pg_roles AS r ON r.oid = t.owner
       WHERE NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e')
-        AND NOT pg_has_role(r.oid, :'role', 'MEMBER')
+        AND NOT pg_has_role(r.oid, :'role', 'MEMBER') AND r.oid NOT IN (:strangers)
         AND NOT EXISTS (
             SELECT FROM pg_roles AS d WHERE (r.oid = d.oid OR pg_has_role(r.oid, d.oid, 'MEMBER'))
               AND (d.rolsuper OR d.rolcreaterole OR d.rolreplication OR d.rolbypassrls
@@ -200,7 +219,7 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'cron') AS has_cron \gse
   WHERE to_regclass('supabase_migrations.schema_migrations') IS NOT NULL
   \gexec
   SELECT format('GRANT INSERT, UPDATE, DELETE ON scout.migration_manifest TO %I', :'role')
-  WHERE to_regclass('scout.migration_manifest') IS NOT NULL
+  FROM pg_class WHERE oid = to_regclass('scout.migration_manifest') AND relowner NOT IN (:strangers)
   \gexec
 \endif
 

@@ -67,6 +67,17 @@ WHERE EXISTS (
       AND (r.oid = d.oid OR pg_has_role(r.oid, d.oid, 'MEMBER')));
 
 -- The objects, but for those of extensions, of identity and serial columns (which follow their table), and of ordinary roles.
+-- Nor of who owns nothing of the pipeline but what he put into its schema: that would have the rights of its new owner.
+CREATE TEMPORARY TABLE strangers ON COMMIT DROP AS
+SELECT r.oid FROM pg_roles AS r JOIN pg_namespace AS n ON n.nspname = :'schema'
+WHERE NOT r.rolsuper AND NOT EXISTS (
+    SELECT FROM (
+        SELECT n.nspowner AS oid
+        UNION SELECT relowner FROM pg_class WHERE relnamespace = n.oid AND relname IN (
+            'bronze_events', 'bronze_events_dlq', 'etl_processed', 'silver_transactions', 'silver_line_items')
+        UNION SELECT proowner FROM pg_proc
+        WHERE pronamespace = n.oid AND proname = 'load_silver_from_bronze' AND proargtypes = '23'
+    ) AS o WHERE pg_has_role(r.oid, o.oid, 'MEMBER'));
 CREATE TEMPORARY TABLE things ON COMMIT DROP AS
 SELECT * FROM (
     SELECT 1 AS kind, 'pg_namespace'::regclass AS classid, oid, nspowner AS owner, format('SCHEMA %I', nspname) AS thing
@@ -90,7 +101,7 @@ SELECT * FROM (
     SELECT 6, 'pg_statistic_ext'::regclass, oid, stxowner, format('STATISTICS %I.%I', :'schema', stxname)
     FROM pg_statistic_ext WHERE stxnamespace = to_regnamespace(quote_ident(:'schema'))
 ) AS t
-WHERE owner IN (SELECT oid FROM pg_temp.mighty)
+WHERE owner IN (SELECT oid FROM pg_temp.mighty) AND owner NOT IN (SELECT oid FROM pg_temp.strangers)
   AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e');
 
 CREATE TEMPORARY TABLE jobs (jobid bigint, username text) ON COMMIT DROP;

@@ -7,6 +7,7 @@ asked with the operator's password."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,62 @@ def test_preflight_warns_of_such_a_mapping(operator: str) -> None:
     [told] = [each for each in warnings if "mapping" in each]
     assert "scout_operator has a user mapping for server company" in told
     assert "DROP USER MAPPING FOR scout_operator SERVER company" in told
+
+
+#: Of a wrapper that runs programs as the server's own account: whoever reads such a table has it run, so it is who may make one that
+#: counts. A superuser has made the loader one.
+PROGRAMS = """
+CREATE EXTENSION file_fdw;
+CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+CREATE ROLE mallory LOGIN;
+GRANT USAGE ON FOREIGN SERVER files TO mallory, loader, scout_operator;
+GRANT CREATE, USAGE ON SCHEMA scout TO mallory;
+"""
+RUNS = "CREATE FOREIGN TABLE scout.{} (line text) SERVER files OPTIONS (program 'touch {}')"
+
+
+def test_no_program_is_run_for_a_table_that_comes_back(scout_db: str, tmp_path: Path, subtests: Any) -> None:
+    # The account of the server may write there.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        _run_none(scout_db, Path(folder) / "ran", tmp_path / "one.json", subtests)
+
+
+def _run_none(scout_db: str, ran: Path, file: Path, subtests: Any) -> None:
+    operator = builder.operator(scout_db, rollback=True)
+    none = call("scout_capture", operator, release="none")
+    assert not none.get("failed"), none
+    with connect(scout_db) as superuser:
+        superuser.execute(PROGRAMS)
+        superuser.execute(RUNS.format("feed", ran).encode())
+        superuser.execute("ALTER FOREIGN TABLE scout.feed OWNER TO loader")
+    try:
+        changing = f"ALTER FOREIGN TABLE scout.feed OPTIONS (SET program 'touch {ran} it')"
+        for who, statement in (
+            *((role, RUNS.format("mine", ran)) for role in ("mallory", "loader", "scout_operator")),
+            ("loader", changing),
+        ):
+            denied = pytest.raises(psycopg.errors.InsufficientPrivilege)
+            with subtests.test(f"{who}: {statement[:6]}"), connect(scout_db, user=who) as session, denied:
+                session.execute(statement.encode())
+        one_of_them = call("scout_capture", operator, release="one", release_file=str(file))
+        assert not one_of_them.get("failed"), one_of_them
+        with subtests.test("it is not dropped"):
+            refused = call("scout_rollback", operator, release="none")
+            assert "foreign table scout.feed differs, and foreign tables are not restored" in refused["msg"]
+        with connect(scout_db) as superuser:
+            superuser.execute("DROP FOREIGN TABLE scout.feed")
+        for who, dsn in (("operator", operator), ("superuser", scout_db)):
+            for more in ({}, {"allow_owners": ["loader"], "allow_lossy": True}):
+                with subtests.test(f"{who}: it does not come back, {more}"):
+                    refused = call("scout_rollback", dsn, release_file=str(file), **more)
+                    assert "foreign table scout.feed differs, and foreign tables are not restored" in refused["msg"]
+        assert not ran.exists()
+        with connect(scout_db) as superuser:
+            superuser.execute(RUNS.format("feed", ran).encode())
+            superuser.execute("SELECT * FROM scout.feed")
+        assert ran.exists(), "it would have been seen"
+    finally:
+        with connect(scout_db) as superuser:
+            superuser.execute("DROP EXTENSION file_fdw CASCADE")
+        drop_roles(scout_db, "scout_operator", "mallory")

@@ -69,7 +69,7 @@ def test_who_has_all_locks_is_named_with_what_ends_it(scout_db: str, attacked: s
 
 @pytest.mark.parametrize("able", [False, True])
 def test_who_has_half_of_them_is_ended_or_told_before_a_pause(scout_db: str, attacked: str, able: bool) -> None:
-    """Ended is who can write nothing of the pipeline, however young; of anybody else it is told."""
+    """Ended is who can write nothing of the pipeline, after however short a time; of anybody else it is told."""
     if able:
         with connect(scout_db) as superuser:
             superuser.execute(
@@ -109,7 +109,7 @@ def test_a_prepared_transaction_keeps_the_refresh_lock_without_a_session(
     assert not call("scout_terminate_sessions", attacked, state="foreseen").get("failed")
 
 
-def test_an_operator_has_a_connection_where_all_others_are_taken(scout_db: str, attacked: str) -> None:
+def test_preflight_warns_where_no_connection_is_kept_back_for_operators(scout_db: str, attacked: str) -> None:
     """From PostgreSQL 16 on; before, preflight has nothing to ask for."""
     modern = one(scout_db, "SELECT current_setting('server_version_num')::int >= 160000")
     asked: dict[str, Any] = {"required": False, "job_rights": True}

@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.e2e.in_process import Quick
-from tests.integration.modules import call, connect, one, rows
+from tests.integration.modules import call, connect, idle_for, one, rows
 from tests.security.roles import drop_roles
 
 KEY = library.REFRESH_LOCK
@@ -88,6 +88,53 @@ def test_sessions_that_could_be_at_work_are_too_many_before_the_pause(
     assert f"refused to end {MANY} sessions, more than max_sessions=20" in " ".join(played.text.split())
     assert played.result["ingestion"] == "running", played.text
     assert not rows(scout_db, "SELECT FROM scout_ops.runs WHERE action = 'pause'")
+
+
+def test_who_waits_behind_one_that_is_ended_has_it_by_then(scout_db: str, attacked: str, tmp_path: Path) -> None:
+    """He may write, so that he is ended where he is stuck too, and is told before a pause where he has just come."""
+    with connect(scout_db) as superuser:
+        superuser.execute(
+            "GRANT USAGE ON SCHEMA scout TO mallory; GRANT INSERT ON scout.silver_transactions TO mallory"
+        )
+    key = f"SELECT pg_advisory_lock({KEY})"
+    with (
+        many(scout_db, key, 1, user="mallory"),
+        contextlib.closing(connect(scout_db, user="mallory")) as waits,
+    ):
+        idle_for(scout_db, one(scout_db, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"), 6)
+        waits.pgconn.send_query(key.encode())
+        foreseen = call(
+            "scout_terminate_sessions", attacked, state="foreseen", stuck_after_seconds=6, lock_timeout_seconds=0.1
+        )
+        assert foreseen.get("failed"), foreseen
+        assert f"advisory key {KEY} is held by pid " in foreseen["msg"]
+        time.sleep(1.1)
+        played = Quick(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
+        assert played.rc == 0, played.text
+        assert alive(scout_db) == 0
+
+
+#: What is called as silver is, or is a view of gold, makes nobody able to write silver.
+HERS = """
+GRANT USAGE, CREATE ON SCHEMA scout TO mallory;
+SET ROLE mallory;
+CREATE TABLE scout.silver_mine (n int);
+CREATE MATERIALIZED VIEW scout.gold_mine AS SELECT 1 AS one;
+RESET ROLE;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA scout FROM PUBLIC;
+"""
+
+
+def test_what_is_hers_makes_her_no_writer_of_silver(scout_db: str, attacked: str, tmp_path: Path) -> None:
+    with connect(scout_db) as superuser:
+        superuser.execute(HERS)
+    at_work = f"BEGIN; INSERT INTO scout.silver_mine VALUES (1); SELECT pg_advisory_lock_shared({KEY})"
+    with many(scout_db, at_work, user="mallory"):
+        time.sleep(1.1)
+        played = Quick(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
+        assert played.rc == 0, played.text
+        assert alive(scout_db) == 0
+    assert played.result["ingestion"] == "running"
 
 
 def test_a_superuser_who_holds_it_is_named_before_the_pause(scout_db: str, attacked: str, tmp_path: Path) -> None:

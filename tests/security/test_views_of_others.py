@@ -1,8 +1,9 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Attack: a materialized view beside the pipeline's, whose query, or the types of whose columns, act with the rights of whoever
-looks whether it is fresh. A transaction that is READ ONLY does not keep a function from ending a session of the operator's."""
+"""Attack: a materialized view beside the pipeline's, or one of its own that was made of what others offered, whose query, or the types
+of whose columns, act with the rights of whoever looks whether it is fresh. A transaction that is READ ONLY does not keep a function
+from ending a session of the operator's."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import gold_views
-from tests.integration.modules import call, connect, operator
+from tests.integration.modules import call, connect, one, operator
 from tests.security.roles import drop_roles
 
 MALLORY = "mallory"
@@ -69,11 +70,13 @@ SELECT current_date AS day, 'ok'::mallory.mood AS mood, count(*) AS txn_count, n
 }
 
 
-@pytest.fixture(params=VIEWS)
+@pytest.fixture(params=[(view, owner) for view in VIEWS for owner in (MALLORY, "loader")], ids=" by ".join)
 def attacked(scout_db: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The dsn of an operator who looks at gold, of which one view is mallory's."""
+    """The dsn of an operator who looks at gold, of which one view is mallory's, or was made with what is hers."""
+    view, owner = request.param
     with connect(scout_db) as session:
-        session.execute((PLANTED + VIEWS[request.param]).encode())
+        session.execute((PLANTED + VIEWS[view]).encode())
+        session.execute(f"RESET ROLE; ALTER MATERIALIZED VIEW scout.gold_mood OWNER TO {owner}".encode())
     with operator(scout_db) as dsn:
         name = conninfo_to_dict(dsn)["user"]
         with connect(scout_db) as session:
@@ -84,16 +87,21 @@ def attacked(scout_db: str, request: pytest.FixtureRequest) -> Iterator[str]:
     drop_roles(scout_db, MALLORY)
 
 
-@pytest.mark.parametrize("module", ["scout_health_info", "scout_gate_info", "scout_proof", "scout_refresh_gold"])
-def test_what_looks_at_gold_runs_nothing_of_it(attacked: str, module: str) -> None:
-    options: dict[str, Any] = {"smoke": True} if module == "scout_gate_info" else {}
-    with psycopg.connect(attacked, application_name="canary", autocommit=True) as canary:
-        call(module, attacked, **options)
-        time.sleep(0.2)
-        assert canary.execute("SELECT 1").fetchone() == (1,)
-
-
-def test_the_view_is_named_with_whose_code_it_is(attacked: str) -> None:
+def test_what_looks_at_gold_runs_nothing_of_it(attacked: str, subtests: Any) -> None:
+    for module in ("scout_health_info", "scout_gate_info", "scout_proof", "scout_refresh_gold"):
+        options: dict[str, Any] = {"smoke": True} if module == "scout_gate_info" else {}
+        with subtests.test(module), psycopg.connect(attacked, application_name="canary", autocommit=True) as canary:
+            call(module, attacked, **options)
+            time.sleep(0.2)
+            assert canary.execute("SELECT 1").fetchone() == (1,)
     with open_session(Settings(attacked)) as session, session.read():
-        [found] = [each for each in gold_views.read(session) if each.view.name == "gold_mood"]
-    assert " of mallory with our rights" in found.why
+        found = [each for each in gold_views.read(session) if each.view.name == "gold_mood"]
+    # What is mallory's is none of the pipeline's views.
+    assert [each.view.owner for each in found] == ([] if _owner(attacked) == MALLORY else ["loader"])
+    # Rows are read as they are stored, without a cast.
+    cast = [column for view in found for column in view.view.columns if column == "mood"]
+    assert cast or all(" of mallory with our rights" in each.why for each in found)
+
+
+def _owner(dsn: str) -> str:
+    return one(dsn, "SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE relname = 'gold_mood'")

@@ -72,22 +72,24 @@ NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
 #: What calls code of others, and needs a temporary function for it.
 CALLS: t.Final = (*WRITES_ROWS, *ROLLBACK)
 
-TABLES = """
+#: Those of our own schema that strangers made are not the pipeline's.
+TABLES: t.LiteralString = f"""
 SELECT need.relation, need.privilege
 FROM unnest(%(relations)s::text[], %(privileges)s::text[]) AS need (relation, privilege)
 JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(need.relation, '.', 1)
 JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(need.relation, '.', 2)
-WHERE NOT pg_catalog.has_table_privilege(c.oid, need.privilege)
-"""
+WHERE NOT pg_catalog.has_table_privilege(c.oid, need.privilege) AND (n.nspname <> %(schema)s OR c.relowner NOT IN ({roles.STRANGERS}))
+"""  # noqa: S608  # made of literals alone
 
 SCHEMA = "SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(name)s"
 
+#: The ETL as it is called; anybody who may create in the schema can overload it.
 FUNCTIONS = """
 SELECT n.nspname::text AS schema, p.proname::text AS name, pg_catalog.oidvectortypes(p.proargtypes) AS arguments,
        pg_catalog.pg_get_userbyid(p.proowner)::text AS owner,
        pg_catalog.has_function_privilege(p.oid, 'EXECUTE') AS may
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = %(schema)s AND p.proname = %(name)s
+WHERE n.nspname = %(schema)s AND p.proname = %(name)s AND p.proargtypes = '23'::pg_catalog.oidvector
 """
 
 MAY_MAKE_SCHEMAS = "SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may"
@@ -282,6 +284,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
             if "rollback" in actions:
                 missing += _ownership(session, me)
                 warnings += _without_schemas(session, me)
+        warnings += roles.left_alone(session)
         if {*WRITES_ROWS, "smoke"} & set(actions):
             warnings += [f"{one.describe()}: no row is written before {one.fix}" for one in foreign_code.read(session)]
         warnings += _without_jobs(session, missing) if "pause" in actions else []
@@ -347,7 +350,7 @@ def _objects(session: Session, me: str, wanted: Sequence[str]) -> list[Missing]:
         if needed := [action for action in wanted if action in actions]:
             needs[relation, privilege] = needed[0]
     relations, privileges = zip(*needs, strict=True)
-    for row in session.rows(TABLES, relations=list(relations), privileges=list(privileges)):
+    for row in session.rows(TABLES, relations=list(relations), privileges=list(privileges), **roles.owned()):
         what = f"{row['privilege']} ON {row['relation']}"
         missing.append(Missing(needs[row["relation"], row["privilege"]], what, f"GRANT {what} TO {me}"))
     loading = [action for action in wanted if action in ("drain", "redrive", "smoke")]

@@ -251,7 +251,8 @@ def take_lock(session: Session) -> None:
         with session.savepoint():
             session.rows(LOCK, key=contract.names().gold_lock)
     except errors.LockNotAvailable as e:
-        raise _lock_held(session) from e
+        at_key = session.rows(AT_KEY, key=contract.names().gold_lock)
+        raise _lock_held(session, [row for row in at_key if row["granted"]]) from e
 
 
 def _squatters(session: Session) -> list[sessions.Activity]:
@@ -265,10 +266,9 @@ def _unable(session: Session, everyone: list[sessions.Activity], at_key: list[Ro
     return [each for each in everyone if each.pid in pids and sessions.may_be_ended(each, we_are_superuser=superuser)]
 
 
-def _lock_held(session: Session) -> _LockHeld:
-    at_key = session.rows(AT_KEY, key=contract.names().gold_lock)
-    who = blockers.explain(session, [row for row in at_key if row["granted"]])
-    if prepared := [row for row in at_key if row["granted"] and row["pid"] is None]:
+def _lock_held(session: Session, by: list[Row]) -> _LockHeld:
+    who = blockers.explain(session, by)
+    if prepared := [row for row in by if row["pid"] is None]:
         who = blockers.Blockers(lock_table.transaction(prepared[0]), lock_table.end_transaction(prepared[0]))
     return _LockHeld(
         "could not take Scout's refresh lock",
@@ -282,18 +282,21 @@ def foresee_lock(
     session: Session, plan: t.Callable[[list[sessions.Activity]], sessions.Plan], progress: Progress
 ) -> None:
     """Returns once the refresh lock is free, or will be: a refresh in flight ends before a pause does, whom `plan` ends is ended
-    after it, and who can write nothing by the refresh. Raises NotConverged, naming the holder, where one would find it taken."""
+    after it, and who can write nothing by the refresh. Raises NotConverged, naming who has it or waits for it, where one would find
+    it taken."""
     deadline = time.monotonic() + session.settings.lock_timeout_seconds
     while True:
         with session.read():
-            holders = [row for row in session.rows(AT_KEY, key=contract.names().gold_lock) if row["granted"]]
+            # Who waits has it as soon as the others are ended.
+            holders = session.rows(AT_KEY, key=contract.names().gold_lock)
             everyone = sessions.read(session) if holders else []
             gone = {each.pid for each in everyone if each.writing}
             gone |= {each.pid for each in (*plan(everyone).end, *_unable(session, everyone, holders))}
-            if {row["pid"] for row in holders} <= gone:
+            stay = [row for row in holders if row["pid"] not in gone]
+            if not stay:
                 return
             if time.monotonic() >= deadline:
-                raise _lock_held(session)
+                raise _lock_held(session, stay)
         progress.wait(0.2)
 
 

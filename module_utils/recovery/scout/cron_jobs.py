@@ -91,7 +91,7 @@ WHERE r.rolname = %(owner)s AND n.nspname = 'cron'
 ETL_OWNER = """
 SELECT pg_catalog.pg_get_userbyid(p.proowner)::text AS owner
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = %(schema)s AND p.proname = %(name)s LIMIT 1
+WHERE n.nspname = %(schema)s AND p.proname = %(name)s ORDER BY p.proargtypes <> '23'::pg_catalog.oidvector LIMIT 1
 """
 
 

@@ -210,10 +210,7 @@ def _keys(session: Session, part: str) -> list[tuple[sql.Composable, sql.Composa
     if not part:
         return [(ALL, sql.SQL(""))]
     stores = sql.Identifier(contract.names().schema, STORES)
-    known = {
-        "t": columns(session, contract.names().transactions),
-        "s": columns(session, f"{contract.names().schema}.{STORES}"),
-    }
+    known = {"t": columns(session, contract.names().transactions), "s": _of_dimension(session, STORES)}
     return [
         (
             sql.SQL("{}.{}").format(sql.Identifier(table), sql.Identifier(column)),
@@ -224,12 +221,19 @@ def _keys(session: Session, part: str) -> list[tuple[sql.Composable, sql.Composa
     ]
 
 
+def _of_dimension(session: Session, name: str) -> dict[str, str]:
+    """The columns of a dimension that may be read; none where reading it would run code of others, as where somebody else has made
+    what a deployment does not have."""
+    full_name = f"{contract.names().schema}.{name}"
+    return {} if gold_views.code_of_others(session, full_name) else columns(session, full_name)
+
+
 def _known(session: Session, part: str) -> sql.Composable:
     """Which parts a view has to show."""
     if part != "region_name":
         return sql.SQL("true")
     schema = contract.names().schema
-    there = "region_name" in columns(session, f"{schema}.{REGIONS}")
+    there = "region_name" in _of_dimension(session, REGIONS)
     return sql.SQL(NAMED).format(regions=sql.Identifier(schema, REGIONS)) if there else sql.SQL(SHOWN)
 
 

@@ -17,7 +17,7 @@ from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import words_of
 from . import contract
 from .gold_contents import Compared, Contents, compare
-from .judging import foreign_code
+from .judging import foreign_code, roles
 
 if t.TYPE_CHECKING:
     import datetime
@@ -65,13 +65,24 @@ WITH RECURSIVE direct AS (
     SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolsuper OR r.rolname = current_user
     UNION ALL
     SELECT k.relowner FROM pg_catalog.pg_class AS k JOIN pg_catalog.pg_namespace AS m ON m.oid = k.relnamespace
-    WHERE m.nspname || '.' || k.relname = ANY(%(tables)s)
+    WHERE m.nspname || '.' || k.relname = ANY(%(pipeline)s)
 )"""
 FOREIGN: t.Final[t.LiteralString] = """
 (SELECT code.name || ' of ' || pg_catalog.pg_get_userbyid(code.owner) FROM code
  WHERE code.reader = c.oid AND code.owner NOT IN (SELECT oid FROM trusted) ORDER BY 1 LIMIT 1)"""
 
-#: The materialized views of the schema, with all they read. CONCURRENTLY needs a valid unique index on plain columns without WHERE.
+#: What the pipeline's own functions refresh, by its name: a view that somebody was given is theirs all the same.
+REFRESHED: t.Final[t.LiteralString] = f"""
+SELECT m[1] FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+CROSS JOIN LATERAL pg_catalog.regexp_matches(
+    pg_catalog.regexp_replace(pg_catalog.left(p.prosrc, 100000), '--[^\\n]*|/[*].*?[*]/', ' ', 'g'),
+    '(?:\\mview\\s+(?:concurrently\\s+)?|\\mexists\\s+|\\.|'')"?(' || %(prefix)s || '[a-z0-9_]+)\\M(?!\\s*[(])', 'gi') AS m
+WHERE n.nspname = %(schema)s AND p.proowner IN ({roles.OWNING})"""  # noqa: S608  # made of literals alone
+#: Whether the materialized view `c` is the pipeline's.
+OF_PIPELINE: t.Final[t.LiteralString] = f"(c.relowner NOT IN ({roles.STRANGERS}) OR c.relname IN ({REFRESHED}))"
+
+#: The materialized views of the schema that are the pipeline's, with all they read. CONCURRENTLY needs a valid unique index on
+#: plain columns without WHERE.
 #: Before PostgreSQL 17 only an owner may refresh.
 VIEWS: t.Final[t.LiteralString] = f"""
 {READ.format(which="c.relkind = 'm'", inside=foreign_code.INSIDE)}
@@ -92,7 +103,7 @@ SELECT c.oid, c.relname::text AS name, c.relispopulated AS populated, pg_catalog
        coalesce({FOREIGN}, '') AS foreign_code
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind = 'm' AND n.nspname = %(schema)s
+WHERE c.relkind = 'm' AND n.nspname = %(schema)s AND {OF_PIPELINE}
 ORDER BY c.relname
 """  # noqa: S608  # made of literals alone
 
@@ -210,9 +221,9 @@ def expressions(definition: str) -> list[tuple[str, str]]:
 
 
 def views(session: Session) -> list[View]:
-    """Scout's materialized views in the order in which they can be refreshed."""
-    names = contract.names()
-    return in_order(_view(row) for row in session.rows(VIEWS, schema=names.schema, tables=_of_the_pipeline()))
+    """Scout's materialized views in the order in which they can be refreshed; those that strangers made are none of them."""
+    values = {"pipeline": _of_the_pipeline(), "prefix": contract.names().gold_prefix, **roles.owned()}
+    return in_order(_view(row) for row in session.rows(VIEWS, **values))
 
 
 def _of_the_pipeline() -> list[str]:
@@ -223,7 +234,7 @@ def _of_the_pipeline() -> list[str]:
 def code_of_others(session: Session, name: str) -> str:
     """Whose code a view, or a function, of this name would run with our rights, `f() of mallory`, where it is neither a
     superuser's, nor ours, nor that of an owner of the pipeline's tables; empty where none. Inside a transaction."""
-    return session.row(ONE, name=name, tables=_of_the_pipeline())["of_others"]
+    return session.row(ONE, name=name, pipeline=_of_the_pipeline())["of_others"]
 
 
 def _view(row: Row) -> View:

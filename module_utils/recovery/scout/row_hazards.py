@@ -10,6 +10,7 @@ import typing as t
 from ..core.errors import MissingPrivilege, NotConverged
 from ..postgres.driver import sql
 from . import contract
+from .judging import roles
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
@@ -57,8 +58,8 @@ ORDER BY 1, 2
 """
 
 #: A policy that shows everything hides nothing, unless another one restricts it.
-HIDDEN: t.Final = """
-SELECT need.name FROM unnest(%(tables)s::text[]) WITH ORDINALITY AS need (name, position)
+HIDDEN: t.LiteralString = f"""
+SELECT need.name FROM unnest(%(names)s::text[]) WITH ORDINALITY AS need (name, position)
 JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(need.name, '.', 1)
 JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(need.name, '.', 2)
 CROSS JOIN LATERAL (
@@ -68,10 +69,10 @@ CROSS JOIN LATERAL (
     WHERE p.polrelid = c.oid AND p.polcmd IN ('r', '*')
       AND EXISTS (SELECT FROM unnest(p.polroles) AS r (oid) WHERE r.oid = 0 OR pg_catalog.pg_has_role(r.oid, 'USAGE'))
 ) AS policies
-WHERE c.relrowsecurity AND pg_catalog.row_security_active(c.oid)
+WHERE c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AND c.relowner NOT IN ({roles.STRANGERS})
   AND (%(writing)s OR policies.shows IS NOT TRUE OR policies.restricts)
 ORDER BY need.position
-"""
+"""  # noqa: S608  # made of literals alone
 
 
 #: Whether we have what its owner has.
@@ -125,7 +126,7 @@ def refuse_taking_along(session: Session) -> None:
 def hidden(session: Session, *, writing: bool) -> list[str]:
     """The tables of which the session's role may not see every row, or whose policies bind it where it is to write."""
     tables = [*contract.names().required_tables, contract.names().alerts]
-    return [row["name"] for row in session.rows(HIDDEN, tables=tables, writing=writing)]
+    return [row["name"] for row in session.rows(HIDDEN, names=tables, writing=writing, **roles.owned())]
 
 
 def grant_sight(session: Session, table: str) -> str:

@@ -21,13 +21,15 @@ if t.TYPE_CHECKING:
     from ..postgres.session import Known, Row, Session
 
 #: Which roles of sessions cannot write the pipeline's tables at all: neither themselves, nor as a role that they may become, nor
-#: through a view, a rule or a foreign key that writes them, nor through a function that runs as somebody who can.
-UNABLE = """
+#: through a view, a rule or a foreign key that writes them, nor through a function that runs as somebody who can. What strangers have
+#: in the schema is none of these tables, whatever its name.
+UNABLE: t.LiteralString = f"""
 WITH RECURSIVE written AS (
     SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = %(schema)s
       AND (c.relkind IN ('r', 'p') AND (c.relname = ANY(%(written)s) OR pg_catalog.starts_with(c.relname, %(silver)s))
            OR c.relkind = 'm')
+      AND c.relowner NOT IN ({roles.STRANGERS})
     UNION
     SELECT through.oid FROM written AS w CROSS JOIN LATERAL (
         SELECT r.ev_class AS oid FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
@@ -53,7 +55,7 @@ WHERE r.oid IN (SELECT DISTINCT a.usesysid FROM pg_catalog.pg_stat_activity AS a
   AND NOT EXISTS (SELECT FROM deputies AS d
                   WHERE d.fires OR pg_catalog.has_schema_privilege(r.oid, d.schema, 'USAGE')
                     AND pg_catalog.has_function_privilege(r.oid, d.oid, 'EXECUTE'))
-"""
+"""  # noqa: S608  # made of literals alone
 
 #: Sessions of this database besides ours. Ages are of the transaction; an idle holder's, of its idleness.
 ACTIVITY = """
@@ -73,13 +75,13 @@ WHERE a.datname = current_database() AND a.pid <> pg_catalog.pg_backend_pid()
   AND coalesce(a.backend_type, 'hidden') NOT IN ('autovacuum worker', 'walsender', 'parallel worker', 'pg_cron launcher')
 """
 
-#: What sessions hold: Scout's advisory keys; write locks, had or awaited, on its ETL ledger, silver and gold; and rows
+#: What sessions hold: Scout's advisory keys, had or awaited; write locks, had or awaited, on its ETL ledger, silver and gold; and rows
 #: locked by FOR UPDATE or a foreign key, and what was read of a view that cannot be refreshed beside its readers, which count
 #: only while their holder sits idle in its transaction; and locks of a whole table that no writer gets past.
 LOCKS = """
-SELECT l.pid, 'advisory' AS kind, (l.classid::bigint << 32 | l.objid::bigint)::text AS object
+SELECT l.pid, CASE WHEN l.granted THEN 'advisory' ELSE 'awaited' END AS kind, (l.classid::bigint << 32 | l.objid::bigint)::text AS object
 FROM pg_catalog.pg_locks AS l
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+WHERE l.locktype = 'advisory' AND l.pid IS NOT NULL AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND (l.classid::bigint << 32 | l.objid::bigint) = ANY(%(keys)s)
 UNION ALL
@@ -131,7 +133,7 @@ class Activity:
     hidden: bool
     blocked_by: tuple[int, ...]
     job: str | None
-    #: Why it counts: 'holds advisory key …', 'writes …' (a table), 'runs job …', 'calls …'.
+    #: Why it counts: 'holds advisory key …', 'waits for …', 'writes …' (a table), 'runs job …', 'calls …'.
     reasons: tuple[str, ...]
     #: Whether it is loading silver or refreshing gold (a barrier waits for it).
     writing: bool
@@ -176,7 +178,7 @@ def read(session: Session, counted: Iterable[cron_jobs.Job] = ()) -> list[Activi
     for lock in _locks(session):
         held.setdefault(lock["pid"], []).append(lock)
     known = session.known() if session.known else frozenset["Known"]()
-    unable = {row["role"] for row in session.rows(UNABLE, **_tables())}
+    unable = {row["role"] for row in session.rows(UNABLE, **_tables(), **roles.owned())}
     return [
         classify(row, held.get(row["pid"], []), running.get(row["pid"]), known, able=row["role"] not in unable)
         for row in session.rows(ACTIVITY)
@@ -186,13 +188,13 @@ def read(session: Session, counted: Iterable[cron_jobs.Job] = ()) -> list[Activi
 def _locks(session: Session) -> list[Row]:
     names, tables = contract.names(), _tables()
     ledger, bronze = tables["written"][0], contract.bare(names.bronze)
-    return session.rows(LOCKS, keys=[names.gold_lock], ledger=ledger, bronze=bronze, **tables)
+    return session.rows(LOCKS, keys=[names.gold_lock], ledger=ledger, bronze=bronze, schema=names.schema, **tables)
 
 
 def _tables() -> dict[str, t.Any]:
     names = contract.names()
     written = [contract.bare(name) for name in (names.etl_ledger, names.transactions, names.line_items)]
-    return {"schema": names.schema, "written": written, "silver": names.silver_prefix}
+    return {"written": written, "silver": names.silver_prefix}
 
 
 def classify(
@@ -206,6 +208,8 @@ def classify(
     reasons: list[str] = []
     kinds = {lock["kind"] for lock in locks}
     reasons += [f"{HOLDS_KEY} {lock['object']}" for lock in locks if lock["kind"] == "advisory"]
+    # He has it as soon as who holds it is ended.
+    reasons += [f"waits for advisory key {lock['object']}" for lock in locks if lock["kind"] == "awaited"]
     idle = row["state"].startswith("idle in transaction")
     words = {"etl": "writes", "silver": "writes", "gold": "refreshes", "locks": "locks"} | (
         {"rows": "holds rows of", "reads": "has read, and keeps from being refreshed,"} if idle else {}
@@ -243,7 +247,7 @@ def classify(
         writing=busy or (able and bool(kinds & {"etl", "silver", "gold"})),
         # Nobody comes back to a transaction left open on what the pipeline needs, and nothing may yet wait for it.
         pipeline=busy
-        or bool(kinds & {"etl", "gold", "advisory", "locks"})
+        or bool(kinds & {"etl", "gold", "advisory", "awaited", "locks"})
         or (idle and bool(kinds & {"rows", "reads", "silver"})),
         ours=(row["pid"], row["backend_start"], row["role"]) in known,
         able=able,

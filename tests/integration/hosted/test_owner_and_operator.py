@@ -241,7 +241,9 @@ def test_migrations_go_on_and_a_second_run_hands_over_what_they_made(hosted: Hos
 def test_a_job_of_another_such_role_is_left_or_refused(hosted: Hosted) -> None:
     with connect(hosted.superuser) as superuser:
         superuser.execute(
-            "GRANT USAGE ON SCHEMA cron TO supabase_auth_admin; GRANT CREATE ON SCHEMA scout TO supabase_auth_admin"
+            "GRANT USAGE ON SCHEMA cron TO supabase_auth_admin; GRANT CREATE ON SCHEMA scout TO supabase_auth_admin;"
+            # Who owns a table of the pipeline has his part in it.
+            "ALTER TABLE scout.silver_line_items OWNER TO supabase_auth_admin"
         )
         superuser.execute("SET ROLE supabase_auth_admin; CREATE TABLE scout.theirs (id int)")
         superuser.execute("SELECT cron.schedule('theirs', '0 3 * * *', 'SELECT FROM scout.theirs')")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ...scout import contract, dead_letters
+from ...core.errors import NotConverged
+from ...scout import contract, dead_letters, gold_views
 
 if t.TYPE_CHECKING:
     from ...postgres.read_budget import Budget
@@ -52,8 +53,21 @@ def read(budget: Budget, found: Facts) -> None:
     """What the facts of an assessment do not have."""
     wider = found.wider
     wider.letters = budget.read("letters", lambda s: s.row(contract.compose(DEAD_LETTERS), format=dead_letters.FORMAT))
-    wider.raised = budget.read("raised", lambda s: s.rows(contract.compose(RAISED)))
+    wider.raised = budget.read("raised", _raised)
     wider.flow = budget.read("flow", _flow)
+
+
+def _raised(session: Session) -> list[Row]:
+    """A deployment may have no such table, and then anybody who may create in the schema one, or a view, that runs his code."""
+    name = contract.names().alerts
+    if whose := gold_views.code_of_others(session, name):
+        raise NotConverged(
+            f"refused to read {name}",
+            on=session.where,
+            said=f"it would run {whose} with our rights",
+            next_step="read it, then its owner or a superuser drops it",
+        )
+    return session.rows(contract.compose(RAISED))
 
 
 def _flow(session: Session) -> Row:

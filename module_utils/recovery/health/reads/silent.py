@@ -51,7 +51,7 @@ WHERE name IS NOT NULL AND events >= %(least)s AND seconds > %(silent_seconds)s 
 ORDER BY what, last_at DESC, name LIMIT %(names)s
 """
 
-#: What of a table of devices is there to be read, of types that no code of others belongs to.
+#: What of a table of devices is there to be read, of types that no code of others belongs to, and with no policy that runs one.
 READABLE = """
 SELECT a.attname::text AS name
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -60,7 +60,7 @@ JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p')
   AND (a.attname = 'device_id' AND y.typname IN ('uuid', 'text', 'varchar', 'int4', 'int8')
        OR a.attname = 'last_heartbeat' AND y.typname IN ('timestamptz', 'timestamp'))
-  AND y.typnamespace = 'pg_catalog'::regnamespace
+  AND y.typnamespace = 'pg_catalog'::regnamespace AND NOT pg_catalog.row_security_active(c.oid)
 """
 NEEDED: t.Final = {"device_id", "last_heartbeat"}
 
@@ -97,7 +97,7 @@ def devices(session: Session) -> list[Row]:
     if {row["name"] for row in session.rows(READABLE, schema=schema, table=table)} != NEEDED:
         raise BadInput(
             f"could not read the devices of {name}",
-            said=f"{name} is no table with device_id and last_heartbeat",
+            said=f"{name} is no table with device_id and last_heartbeat that shows us all of its rows",
             next_step=f"correct devices in {contract.OPTION}",
         )
     query = sql.SQL(DEVICES).format(devices=sql.Identifier(schema, table))

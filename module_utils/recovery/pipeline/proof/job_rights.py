@@ -13,7 +13,8 @@ import re
 import typing as t
 
 from ...postgres.driver import sql
-from ...scout import contract, cron_jobs
+from ...scout import contract, cron_jobs, gold_views
+from ...scout.judging import roles
 from . import reading
 
 if t.TYPE_CHECKING:
@@ -67,22 +68,24 @@ FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_namespace AS n WHERE r.ro
 """
 
 #: Views that a role may not refresh: before PostgreSQL 17 only their owner may.
-VIEWS_17 = """
+VIEWS_17: t.LiteralString = f"""
 SELECT c.relname::text AS name, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_roles AS r ON r.rolname = %(role)s
 WHERE n.nspname = %(schema)s AND c.relkind = 'm' AND pg_catalog.starts_with(c.relname, %(prefix)s)
   AND NOT (pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE') OR pg_catalog.has_table_privilege(r.oid, c.oid, 'MAINTAIN'))
+  AND {gold_views.OF_PIPELINE}
 ORDER BY 1
-"""
-VIEWS = """
+"""  # noqa: S608  # made of literals alone
+VIEWS: t.LiteralString = f"""
 SELECT c.relname::text AS name, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_roles AS r ON r.rolname = %(role)s
 WHERE n.nspname = %(schema)s AND c.relkind = 'm' AND pg_catalog.starts_with(c.relname, %(prefix)s)
   AND NOT pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE')
+  AND {gold_views.OF_PIPELINE}
 ORDER BY 1
-"""
+"""  # noqa: S608  # made of literals alone
 
 #: Less than this and no run of the pipeline can end; milliseconds. 0 is no limit.
 SHORTEST_MS: t.Final = 1000.0
@@ -236,7 +239,7 @@ def _of_tables(session: Session, work: Sequence[tuple[str, str]], acting: str, w
 def _of_views(session: Session, acting: str, who: str) -> Iterator[tuple[str, str]]:
     names = contract.names()
     modern = session.facts.server_version >= 170000
-    values = {"schema": names.schema, "prefix": names.gold_prefix, "role": acting}
+    values = {"prefix": names.gold_prefix, "role": acting, **roles.owned()}
     for row in session.rows(VIEWS_17, **values) if modern else session.rows(VIEWS, **values):
         view = sql.Identifier(names.schema, row["name"]).as_string()
         yield (

@@ -17,7 +17,7 @@ import typing as t
 from ...core.text import count
 from ...postgres import lexer
 from .. import contract
-from . import statements
+from . import roles, statements
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,16 +31,8 @@ MAX_TOTAL: t.Final = 16 * MAX_CHARACTERS
 
 #: Who owns the schema of the pipeline, its tables or its ETL, by oid; whoever may become one of them has his rights anyway.
 #: Functions in a schema that no such role may use, or of an extension, no job of theirs comes to.
-FUNCTIONS = """
-WITH owners AS MATERIALIZED (
-    SELECT n.nspowner AS oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
-    UNION
-    SELECT c.relowner FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = %(schema)s AND c.relname = ANY(%(tables)s)
-    UNION
-    SELECT p.proowner FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE n.nspname = %(schema)s AND p.proname = ANY(%(functions)s)
-), jobs AS MATERIALIZED (
+FUNCTIONS: t.LiteralString = f"""
+WITH owners AS MATERIALIZED ({roles.OWNING}), jobs AS MATERIALIZED (
     SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = ANY(%(roles)s)
 ), roles AS MATERIALIZED (
     SELECT r.oid, r.rolname, r.rolsuper OR EXISTS (
@@ -67,7 +59,7 @@ WHERE l.lanname NOT IN ('c', 'internal')
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                   WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 ORDER BY p.oid LIMIT %(most)s
-"""
+"""  # noqa: S608  # made of literals alone
 
 #: Called like this, and not among those that count.
 STRANGERS = """
@@ -202,15 +194,12 @@ def _callers(found: Iterable[tuple[Function, str]]) -> Callers:
     return dict(callers)
 
 
-def read(session: Session, roles: Iterable[str]) -> Functions:
+def read(session: Session, of: Iterable[str]) -> Functions:
     """The functions that decide about jobs of these roles. Raises Intricate where there are too many to be judged."""
-    names = contract.names()
     found = session.rows(
         FUNCTIONS,
-        schema=names.schema,
-        tables=[contract.bare(name) for name in names.required_tables],
-        functions=[*names.etl_functions, *names.gold_functions],
-        roles=sorted(set(roles)),
+        **roles.owned(),
+        roles=sorted(set(of)),
         longest=MAX_CHARACTERS + 1,
         most=MAX_FUNCTIONS + 1,
     )
