@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Attack: what stands between operator and database leads sessions to another database, or lies about the server. It has the
-operator's session, and so what the operator may; it is not to have a colleague's lease, or anything of the operator's machine."""
+operator's session, and so what the operator may; it is not to have a colleague's lease, or anything of the operator's machine, nor
+to have that session again once the operator has gone."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -21,7 +23,8 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.in_process import Quick
-from tests.integration.modules import call, fingerprint, rows
+from tests.integration.modules import call, connect, fingerprint, rows
+from tests.security.roles import drop_roles
 from tests.security.test_unverified_server import carry
 
 #: What a server says of itself before its first answer, and may say again.
@@ -49,6 +52,8 @@ class Pooler:
 
     def __init__(self, behind: str, leads: Leads, lies: dict[str, str]) -> None:
         self.behind, self.leads, self.lies = behind, leads, lies
+        #: What clients said after the startup message, by session.
+        self.heard: list[bytearray] = []
         self.sessions = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -64,7 +69,7 @@ class Pooler:
                 threading.Thread(target=self._one, args=[client], daemon=True).start()
 
     def _one(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError, struct.error):
+        with client, contextlib.suppress(OSError, struct.error), _reach(self.behind) as server:
             size, code = struct.unpack("!ii", client.recv(8, socket.MSG_WAITALL))
             while code in ENCRYPTION:
                 client.sendall(b"N")
@@ -76,14 +81,33 @@ class Pooler:
                 given[b"database"] = (self.leads(self.sessions) or given[b"database"].decode()).encode()
                 self.sessions += 1
                 rest = b"".join(name + b"\0" + value + b"\0" for name, value in given.items()) + b"\0"
-            server.connect(self.behind)
             server.sendall(struct.pack("!ii", len(rest) + 8, code) + rest)
-            there = threading.Thread(target=carry, args=[client, server], daemon=True)
+            self.heard.append(bytearray())
+            there = threading.Thread(target=self._hear, args=[client, server, self.heard[-1]], daemon=True)
             there.start()
             if self.lies:
                 _lie(server, client, self.lies)
             carry(server, client)
             there.join()
+
+    @staticmethod
+    def _hear(client: socket.socket, server: socket.socket, heard: bytearray) -> None:
+        with contextlib.suppress(OSError):
+            while data := client.recv(1 << 16):
+                heard += data
+                server.sendall(data)
+        for line in (server, client):
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+
+def _reach(dsn: str) -> socket.socket:
+    at = conninfo_to_dict(dsn)
+    if not str(at["host"]).startswith("/"):
+        return socket.create_connection((str(at["host"]), int(str(at["port"]))))
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(f"{at['host']}/.s.PGSQL.{at['port']}")
+    return server
 
 
 def _lie(server: socket.socket, client: socket.socket, lies: dict[str, str]) -> None:
@@ -103,10 +127,9 @@ def _lie(server: socket.socket, client: socket.socket, lies: dict[str, str]) -> 
 def pooled(scout_db: str) -> Iterator[Reached]:
     """The dsn by which a database is reached through such a pooler."""
     made: list[Pooler] = []
-    at = conninfo_to_dict(scout_db)
 
     def through(dsn: str, leads: Leads, lies: dict[str, str]) -> str:
-        made.append(Pooler(f"{at['host']}/.s.PGSQL.{at['port']}", leads, lies))
+        made.append(Pooler(scout_db, leads, lies))
         return make_conninfo(dsn, host="127.0.0.1", port=made[-1].port)
 
     yield through
@@ -151,3 +174,68 @@ def test_what_a_server_says_of_itself_acts_nowhere(scout_db: str, pooled: Reache
     played = Quick(tmp_path).play("assess", dsn)
     assert "\x1b[2J" not in played.text
     assert "{{" not in played.text
+
+
+def said_again(dsn: str, heard: bytes) -> bytes:
+    """What the server answers whoever says all of it once more, in a session that begins as the recorded one did."""
+    at = conninfo_to_dict(dsn)
+    words = (
+        b"".join(f"{name}\0{at[key]}\0".encode() for name, key in (("user", "user"), ("database", "dbname"))) + b"\0"
+    )
+    answer = bytearray()
+    with _reach(dsn) as server:
+        server.sendall(struct.pack("!ii", len(words) + 8, STARTUP) + words + heard)
+        server.settimeout(20)
+        with contextlib.suppress(OSError):
+            while data := server.recv(1 << 16):
+                answer += data
+    return bytes(answer)
+
+
+#: A server's answer that lets a session in.
+WELCOME = b"R\0\0\0\x08\0\0\0\0"
+
+
+def test_a_password_that_was_proved_proves_nothing_again(scout_db: str, pg_server: Server) -> None:
+    """Each proof is of a number that the server had never said before."""
+    direct = make_conninfo(
+        pg_server.tcp_dsn(str(conninfo_to_dict(scout_db)["dbname"])), user="guest", password="of-the-guest"
+    )
+    pooler = Pooler(direct, lambda _n: None, {})
+    with connect(scout_db) as superuser:
+        superuser.execute("CREATE ROLE guest LOGIN PASSWORD 'of-the-guest'")
+    try:
+        with connect(make_conninfo(direct, port=pooler.port)) as session:
+            assert session.execute("SELECT 1").fetchone() == (1,)
+        assert b"SCRAM-SHA-256" in pooler.heard[0]
+        assert b"of-the-guest" not in pooler.heard[0]
+        answer = said_again(direct, bytes(pooler.heard[0]))
+        assert WELCOME not in answer
+        assert b"C28P01\0" in answer or b"C08P01\0" in answer, answer
+    finally:
+        pooler.close()
+        drop_roles(scout_db, "guest")
+
+
+def test_work_that_is_said_again_is_not_done_again(scout_db: str, pooled: Reached, subtests: Any) -> None:
+    """A run is written under its own number before anything that it does, and that number is there already. What is said again of how
+    it ended, the ledger, which is the operator's, says again; the audit trail does not."""
+    library.poison_event(scout_db, "bad_ts")
+    [[event]] = rows(scout_db, "SELECT event_id::text FROM scout.bronze_events ORDER BY ingested_at DESC LIMIT 1")
+    pooler = Pooler(scout_db, lambda _n: None, {})
+    through = make_conninfo(scout_db, host="127.0.0.1", port=pooler.port)
+    try:
+        moved = call("scout_quarantine", through, event_ids=[event], incident="INC-1")
+        assert not call("scout_undo", scout_db, run_id=moved["run_id"]).get("failed")
+        before = fingerprint(scout_db)
+        for number, heard in enumerate(pooler.heard):
+            with subtests.test(str(number)):
+                answer = said_again(scout_db, bytes(heard))
+                assert WELCOME in answer
+                after = fingerprint(scout_db)
+                assert {name for name in after if after[name] != before[name]} <= {
+                    "scout_ops.runs",
+                    "scout_ops.servers",
+                }
+    finally:
+        pooler.close()

@@ -133,6 +133,14 @@ def test_a_verified_session_does_not_warn(reached: Callable[..., str], certifica
     assert "not verified" not in played.text
 
 
+def test_channel_binding_keeps_out_whose_certificate_is_trusted(reached: Callable[..., str], certificate: Path) -> None:
+    """The proof of the password is bound to the TLS that the client sees, which is not the server's."""
+    dsn = reached(tls=True, sslmode="verify-full", sslrootcert=str(certificate), channel_binding="require")
+    refused = call("scout_health_info", dsn)
+    assert refused["failed"], refused
+    assert "channel binding" in refused["msg"]
+
+
 def test_what_stays_on_this_machine_needs_no_tls(scout_db: str, tmp_path: Path) -> None:
     played = Stage(tmp_path).play("assess", scout_db, require_tls=True)
     assert played.rc == 0, played.text
