@@ -281,6 +281,12 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
                 Missing("assess", f"right to see every row of {table}", row_hazards.grant_sight(session, table))
                 for table in row_hazards.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
             ]
+            if {*WRITES_ROWS} & set(actions):
+                action = next(each for each in actions if each in WRITES_ROWS)
+                missing += [
+                    Missing(action, f"tables that can be written: {row['what']} only fails", row["fix"])
+                    for row in row_hazards.failing(session)
+                ]
             if "rollback" in actions:
                 missing += _ownership(session, me)
                 warnings += _without_schemas(session, me)

@@ -36,6 +36,21 @@ WHERE g.tgrelid = ANY(%(emptied)s::regclass[]) AND NOT g.tgisinternal AND g.tgen
 ORDER BY 1
 """
 
+#: Triggers with a function of PostgreSQL's own that only fails where it is called so, and every write with it; whoever has TRIGGER
+#: may make one. Row, before, delete, update and truncate are bits 1, 2, 8, 16 and 32 of a trigger's type.
+FAILING = """
+SELECT format('trigger %%I on %%s', g.tgname, g.tgrelid::regclass) AS what,
+       format('ALTER TABLE %%s DISABLE TRIGGER %%I', g.tgrelid::regclass, g.tgname) AS fix
+FROM pg_catalog.pg_trigger AS g JOIN pg_catalog.pg_proc AS p ON p.oid = g.tgfoid
+JOIN pg_catalog.pg_class AS c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname || '.' || c.relname = ANY(%(tables)s) AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+  AND p.pronamespace = 'pg_catalog'::regnamespace
+  AND CASE WHEN p.proname = 'suppress_redundant_updates_trigger' THEN g.tgtype::int & 127 <> 1 + 2 + 16
+           WHEN pg_catalog.starts_with(p.proname, 'tsvector_update_trigger') THEN g.tgtype::int & 3 <> 1 + 2 OR g.tgtype::int & 40 <> 0
+           ELSE true END
+ORDER BY 1
+"""
+
 #: Triggers of users that are not disabled; by name, for a table may be gone.
 TRIGGERS = """
 SELECT n.nspname || '.' || c.relname AS relation, g.tgname::text AS name, fn.nspname || '.' || p.proname AS function,
@@ -87,6 +102,11 @@ def triggers(session: Session) -> list[Row]:
     """Triggers that somebody put on the pipeline's own tables: `relation`, `name`, `function`, and `what` in words; what they
     do after a statement its RETURNING does not tell. Inside a transaction."""
     return session.rows(TRIGGERS, tables=[*contract.names().required_tables])
+
+
+def failing(session: Session) -> list[Row]:
+    """Triggers on the pipeline's own tables by which every such write fails: `what` in words, and the `fix`. Inside a transaction."""
+    return session.rows(FAILING, tables=[*contract.names().required_tables])
 
 
 def on_tables(session: Session) -> list[str]:
