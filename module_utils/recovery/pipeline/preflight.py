@@ -281,12 +281,7 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
                 Missing("assess", f"right to see every row of {table}", row_hazards.grant_sight(session, table))
                 for table in row_hazards.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
             ]
-            if {*WRITES_ROWS} & set(actions):
-                action = next(each for each in actions if each in WRITES_ROWS)
-                missing += [
-                    Missing(action, f"tables that can be written: {row['what']} only fails", row["fix"])
-                    for row in row_hazards.failing(session)
-                ]
+            missing += _writable(session, actions)
             if "rollback" in actions:
                 missing += _ownership(session, me)
                 warnings += _without_schemas(session, me)
@@ -303,6 +298,13 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
         fired = bool(event_triggers.fired(session))
     missing += _frozen(session, actions, fired=fired)
     return Preflight(tuple(_told_once(m for m in missing if m.action in wanted)), tuple(warnings), known)
+
+
+def _writable(session: Session, actions: Sequence[str]) -> list[Missing]:
+    """Triggers by which every write fails, which is to be known before anything is paused."""
+    writing = [action for action in actions if action in WRITES_ROWS]
+    found = row_hazards.failing(session) if writing else []
+    return [Missing(writing[0], f"tables that can be written: {row['what']} only fails", row["fix"]) for row in found]
 
 
 def _frozen(session: Session, actions: Sequence[str], *, fired: bool) -> list[Missing]:
