@@ -186,8 +186,9 @@ def _run_none(scout_db: str, ran: Path, file: Path, subtests: Any) -> None:
             assert "foreign table scout.feed differs, and foreign tables are not restored" in refused["msg"]
         with connect(scout_db) as superuser:
             superuser.execute("DROP FOREIGN TABLE scout.feed")
+        ways: tuple[dict[str, Any], ...] = ({}, {"allow_owners": ["loader"], "allow_lossy": True})
         for who, dsn in (("operator", operator), ("superuser", scout_db)):
-            for more in ({}, {"allow_owners": ["loader"], "allow_lossy": True}):
+            for more in ways:
                 with subtests.test(f"{who}: it does not come back, {more}"):
                     refused = call("scout_rollback", dsn, release_file=str(file), **more)
                     assert "foreign table scout.feed differs, and foreign tables are not restored" in refused["msg"]

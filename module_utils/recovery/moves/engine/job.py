@@ -285,7 +285,7 @@ class MoveJob:
         ask_first(self.call, self.params)
         with self.call.session.read():
             foreign_code.refuse(self.call.session)
-            row_hazards.refuse_taking_along(self.call.session)
+            row_hazards.refuse_cascades(self.call.session)
 
     def nothing(self, why: str) -> MoveResult:
         """The result of a run that finds its work done."""
