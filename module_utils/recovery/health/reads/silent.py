@@ -18,14 +18,16 @@ if t.TYPE_CHECKING:
 
     from ...postgres.session import Row, Session
 
-#: So many of the latest events are looked at, of the day before the latest one.
+#: So many of the latest events are looked at, of the two days before the latest one: a night is among them.
 MOST_EVENTS: t.Final = 100_000
-MINUTES_OF_A_DAY: t.Final = 24 * 60
+MINUTES: t.Final = 2 * 24 * 60
 #: Fewer than this of one source or store may be a test of somebody's.
 LEAST_EVENTS: t.Final = 10
-#: Silent is what has sent nothing for so long, and for so many times its usual pause between two events.
+#: Silent is what has sent nothing for so long, for so many times its usual pause between two events, and for longer than its longest,
+#: which is a night's where shops close.
 SILENT_SECONDS: t.Final = 60.0 * STALE_MINUTES
 USUAL_PAUSES: t.Final = 10
+LONGEST_PAUSES: t.Final = 1.5
 #: A device that has been silent for longer was taken away.
 GONE_DAYS: t.Final = 30
 MOST_NAMES: t.Final = 20
@@ -38,16 +40,19 @@ WITH latest AS MATERIALIZED (
     FROM {bronze}
     WHERE ingested_at <= clock_timestamp() AND ingested_at >= now() - make_interval(mins => %(minutes)s::int)
     ORDER BY ingested_at DESC LIMIT %(most)s
+), sent AS (
+    SELECT s.what, s.name, ingested_at, ingested_at - lag(ingested_at) OVER (PARTITION BY s.what, s.name ORDER BY ingested_at) AS pause
+    FROM latest CROSS JOIN LATERAL (VALUES ('source', source), ('store', store)) AS s (what, name)
+    WHERE s.name IS NOT NULL
 ), of AS (
-    SELECT CASE WHEN grouping(source) = 0 THEN 'source' ELSE 'store' END AS what, coalesce(source, store) AS name,
-           count(*) AS events, max(ingested_at) AS last_at,
+    SELECT what, name, count(*) AS events, max(ingested_at) AS last_at,
            extract(epoch FROM clock_timestamp() - max(ingested_at))::float8 AS seconds,
-           extract(epoch FROM max(ingested_at) - min(ingested_at))::float8 / nullif(count(*) - 1, 0) AS pause
-    FROM latest GROUP BY GROUPING SETS ((source), (store))
+           extract(epoch FROM avg(pause))::float8 AS pause, extract(epoch FROM max(pause))::float8 AS longest
+    FROM sent GROUP BY what, name
 )
 SELECT what, left(name, 60) AS name, events, to_jsonb(last_at) #>> '{{}}' AS last_at, seconds
 FROM of
-WHERE name IS NOT NULL AND events >= %(least)s AND seconds > %(silent_seconds)s AND seconds > %(pauses)s * pause
+WHERE events >= %(least)s AND seconds > %(silent_seconds)s AND seconds > %(pauses)s * pause AND seconds > %(nights)s * longest
 ORDER BY what, last_at DESC, name LIMIT %(names)s
 """
 
@@ -75,15 +80,16 @@ ORDER BY last_heartbeat DESC, device_id LIMIT %(names)s
 
 
 def senders(session: Session, newest_minutes: float) -> list[Row]:
-    """The sources and stores that sent at least ten events within the day before the latest one, which is so many minutes old, and
-    are silent now, the latest first, twenty at most: `what`, `name`, `events`, `last_at` (ISO 8601) and `seconds`."""
+    """The sources and stores that sent at least ten events within the two days before the latest one, which is so many minutes old,
+    and are silent now, the latest first, twenty at most: `what`, `name`, `events`, `last_at` (ISO 8601) and `seconds`."""
     return session.rows(
         contract.compose(SENDERS),
-        minutes=newest_minutes + MINUTES_OF_A_DAY,
+        minutes=newest_minutes + MINUTES,
         most=MOST_EVENTS,
         least=LEAST_EVENTS,
         silent_seconds=SILENT_SECONDS,
         pauses=USUAL_PAUSES,
+        nights=LONGEST_PAUSES,
         names=MOST_NAMES,
     )
 
