@@ -190,7 +190,7 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'cron') AS has_cron \gse
     GRANT :"owner" TO :"role" WITH INHERIT TRUE, SET TRUE;
   \endif
   GRANT CREATE ON SCHEMA scout TO :"owner";
-  -- The same for everybody else who owns something of the pipeline, but for superusers, members of one, and others whom nobody
+  -- The same for everybody else who owns something in the schema, but for superusers, members of one, and others whom nobody
   -- should be able to become; and for our own role and its members. What belongs to an extension is its owner's affair.
   WITH things AS (
       SELECT 'pg_class'::regclass AS classid, oid, relowner AS owner FROM pg_class
@@ -202,7 +202,7 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'cron') AS has_cron \gse
   ), owners AS (
       SELECT DISTINCT r.oid, r.rolname FROM things AS t JOIN pg_roles AS r ON r.oid = t.owner
       WHERE NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e')
-        AND NOT pg_has_role(r.oid, :'role', 'MEMBER') AND r.oid NOT IN (:strangers)
+        AND NOT pg_has_role(r.oid, :'role', 'MEMBER') AND (r.oid NOT IN (:strangers) OR has_schema_privilege(r.oid, 'scout', 'CREATE'))
         AND NOT EXISTS (
             SELECT FROM pg_roles AS d WHERE (r.oid = d.oid OR pg_has_role(r.oid, d.oid, 'MEMBER'))
               AND (d.rolsuper OR d.rolcreaterole OR d.rolreplication OR d.rolbypassrls

@@ -83,7 +83,7 @@ def test_what_a_superuser_would_own_is_refused_unless_he_is_named(scout_db: str)
 
 def test_what_a_stranger_would_own_is_refused(scout_db: str) -> None:
     with connect(scout_db) as session:
-        session.execute("CREATE ROLE stranger IN ROLE loader; GRANT CREATE ON SCHEMA scout TO stranger")
+        session.execute("CREATE ROLE stranger; GRANT CREATE ON SCHEMA scout TO stranger")
         try:
             session.execute(
                 "SET ROLE stranger; CREATE FUNCTION scout.odd() RETURNS int LANGUAGE sql AS 'SELECT 1'; RESET ROLE"

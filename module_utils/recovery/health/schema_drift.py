@@ -12,7 +12,6 @@ from ..release.captures import document as captures_document
 from ..release.captures import store as captures_store
 from ..release.catalog import entries
 from ..release.catalog import reader as catalog_reader
-from ..scout.judging import roles
 
 if t.TYPE_CHECKING:
     from ..ledger.ledger import Ledger
@@ -39,19 +38,14 @@ def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
     if kept is None:
         return None
     scope = entries.scope_of(kept["scope"])
-    style = session.row(SETTINGS)
+    before = session.row(SETTINGS)
     found = catalog_reader.read(session, scope, pause.jobs if pause else ())
-    session.execute(AS_BEFORE, **style)
+    session.execute(AS_BEFORE, **before)
     if captures_document.digest(captures_document.digests(found.entries.values())) == kept["digest"]:
         return None
     made = captures_store.by_id(ledger, kept["capture_id"])
     if made is None:
         return None
     same = captures_store.origin(session).is_that_of(made)
-    before = captures_document.entries_of(made)
-    strangers = set(roles.strangers(session))
-    # A capture may have what theirs was; what is theirs now, and was not, is told as gone.
-    theirs = {e.name for e in before.values() if e.owner in strangers}
-    before = {key: e for key, e in before.items() if not theirs & {e.name, e.table}}
-    changes = captures_document.compare(before, found.entries, same_database=same)
+    changes = captures_document.compare(captures_document.entries_of(made), found.entries, same_database=same)
     return Drift(kept["release"], kept["seconds"], changes) if changes.number else None

@@ -56,7 +56,7 @@ class CaptureRequest:
     application: dict[str, t.Any]
     #: The tables with a migration history, before anybody has looked at their columns.
     histories: manifests.Asked = manifests.NOTHING
-    #: What is said of tables that are left out, and of what strangers have in the schema.
+    #: What is said of tables that are left out.
     left_out: tuple[str, ...] = ()
 
 
@@ -144,8 +144,7 @@ def known(session: Session, want: CaptureRequest) -> CaptureRequest:
     can be used."""
     with attempting("could not read the migration history", on=session.where), session.read():
         scope, left_out = manifests.scope(session, want.scope.schemas, want.histories)
-        strange = catalog_reader.left_alone(session, scope)
-    return dataclasses.replace(want, scope=scope, left_out=(*left_out, *strange))
+    return dataclasses.replace(want, scope=scope, left_out=tuple(left_out))
 
 
 def look(call: Call, ledger: Ledger, want: CaptureRequest) -> CaptureState:

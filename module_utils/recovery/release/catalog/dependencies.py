@@ -10,7 +10,7 @@ import functools
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Set
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ...postgres.session import Session
 
@@ -134,14 +134,13 @@ class Graph:
             self._whole[found] = link
         return self._whole[found]
 
-    def members(self, schemas: Iterable[str], strange: Set[Object] = frozenset()) -> tuple[set[Object], set[Object]]:
-        """What is in these schemas, and what that needs outside of them, step by step; extensions' own, and what strangers made,
-        left out, and what is about that."""
+    def members(self, schemas: Iterable[str]) -> tuple[set[Object], set[Object]]:
+        """What is in these schemas, and what that needs outside of them, step by step; extensions' own left out."""
         chosen = set(schemas)
         inside = {
             found
             for found, schema in self.objects.items()
-            if schema in chosen and found not in self.extended and found not in strange and self.whole(found) == found
+            if schema in chosen and found not in self.extended and self.whole(found) == found
         }
         needs: dict[Object, set[Object]] = collections.defaultdict(set)
         for d in self.depends:
@@ -149,9 +148,7 @@ class Graph:
         reached, frontier = set(inside), list(inside)
         while frontier:
             for needed in needs[frontier.pop()]:
-                if needed in reached or needed in strange:
-                    continue
-                if needed in self.objects and needed not in self.extended:
+                if needed not in reached and needed in self.objects and needed not in self.extended:
                     reached.add(needed)
                     frontier.append(needed)
         about = {
@@ -161,7 +158,6 @@ class Graph:
             and self.whole(d.on) in reached
             and self.whole(d.of) == d.of
             and d.of not in self.extended
-            and not needs[d.of] & strange
         }
         return inside | about, reached - inside
 

@@ -120,9 +120,6 @@ def scope(session: Session, schemas: tuple[str, ...], wanted: Asked) -> tuple[Sc
     caller's transaction."""
     usable, warnings = list[Manifest](), list[str]()
     for manifest in wanted.manifests:
-        if wanted.by_name and _of_others(session, manifest):
-            # The warning of what strangers have in the schema names it.
-            continue
         found = _columns(session, manifest.table)
         made = _with_columns(manifest, found) if found else manifest
         said = _unusable(session, made, found) if found else ""
@@ -174,11 +171,11 @@ def read(session: Session, manifest: Manifest) -> list[Entry]:
     """Its rows as entries, each value as text; none where there is no such table. Raises BadInput where it has lost the columns that
     its rows are known by, MissingPrivilege where they may not be read; inside the caller's transaction."""
     found = _columns(session, manifest.table)
-    # It was not there when the release was captured.
-    if found is None or (not manifest.key and _of_others(session, manifest)):
+    if found is None:
         return []
     known = _with_columns(manifest, found)
     if not manifest.key and _unusable(session, known, found):
+        # It was not there when the release was captured.
         return []
     if missing := [name for name in known.key if name not in found.names]:
         raise BadInput(
@@ -197,12 +194,6 @@ def read(session: Session, manifest: Manifest) -> list[Entry]:
         # A release may have written a second row of one key, where nothing keeps it from that.
         entries.append(_entry(row, called if times[called] == 1 else f"{called} ({times[called]})", known, found))
     return entries
-
-
-def _of_others(session: Session, manifest: Manifest) -> bool:
-    """Whether it is that of somebody who does not deploy."""
-    schema, name = database_level.identifier(session, manifest.table, OPTION, (2,))
-    return bool(impostors.history_of_others(session, schema, name))
 
 
 def _entry(row: dict[str, str | None], called: str, manifest: Manifest, found: _Columns) -> Entry:
@@ -251,8 +242,6 @@ def left_out(session: Session, of: Scope, captured: Collection[str]) -> str:
     own = contract.names().manifest
     stays = table_key(own) in captured or contract.names().schema not in of.schemas
     if not stays or own in (manifest.table for manifest in of.manifests) or _columns(session, own) is None:
-        return ""
-    if _of_others(session, Manifest(own)):
         return ""
     return (
         f"{own} is no part of this capture and stays as it is: the next deployment skips what it says is applied. Look at "

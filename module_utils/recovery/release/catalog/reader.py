@@ -16,15 +16,13 @@ import typing as t
 from ...core.errors import BadInput, NotConverged
 from ...postgres.driver import errors
 from ...postgres.failures import translate
-from ...scout import contract
-from ...scout.judging import roles
 from . import database_level, dependencies, manifests, stability, views_and_routines
 from . import query as catalog_query
 from . import tables as catalog_tables
 from .entries import Catalog, Entry, Scope
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ...postgres.session import Row, Session
 
@@ -46,17 +44,9 @@ SELECT name FROM unnest(%(names)s::text[]) AS name WHERE NOT EXISTS (SELECT FROM
 """
 
 
-def read(
-    session: Session,
-    scope: Scope,
-    paused: Sequence[Row] = (),
-    *,
-    strangers: Collection[str] | None = None,
-    known: Set[dependencies.Object] = frozenset(),
-) -> Catalog:
-    """The catalog as it is; inside the caller's transaction. `paused` are the jobs that a pause disabled, as it found them. What
-    `strangers`, by default those of today, have in the pipeline's schema is no part of it, unless it is `known` to be. Raises
-    BadInput where a schema does not exist."""
+def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
+    """The catalog as it is; inside the caller's transaction. `paused` are
+    the jobs that a pause disabled, as it found them. Raises BadInput where a schema does not exist."""
     session.execute(AS_THEY_ARE)
     if missing := [row["name"] for row in session.rows(PRESENT, names=list(scope.schemas))]:
         raise BadInput(
@@ -65,7 +55,7 @@ def read(
             next_step="name schemas that exist: -e '{\"release_schemas\": [...]}'",
         )
     graph = dependencies.read(session)
-    inside, outside = graph.members(scope.schemas, _strange(session, scope, strangers) - known)
+    inside, outside = graph.members(scope.schemas)
     chosen = inside | outside
     found = _of_kinds(session, chosen, scope)
     known = {(kind.catalog, row["oid"]) for kind, row in found}
@@ -84,18 +74,6 @@ def read(
         key for (found, _), key in keys.items() if graph.whole(found) in outside or graph.whole(found) in graph.extended
     }
     return Catalog({key: made[key] for key in sorted(made)}, tuple(sorted(beyond)))
-
-
-def _strange(session: Session, scope: Scope, strangers: Collection[str] | None) -> set[dependencies.Object]:
-    if contract.names().schema not in scope.schemas:
-        return set()
-    owners = roles.strangers(session) if strangers is None else strangers
-    return {(row["catalog"], row["oid"]) for row in roles.strange(session, owners)}
-
-
-def left_alone(session: Session, scope: Scope) -> list[str]:
-    """The warning that names what strangers have in it, where there is any; inside the caller's transaction."""
-    return roles.left_alone(session) if contract.names().schema in scope.schemas else []
 
 
 def beside(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> list[Entry]:

@@ -75,12 +75,6 @@ ORDER BY 1, 2, 3 LIMIT 50
 #: What stands alone, as DROP calls it.
 DROPPED: t.Final = ("view", "materialized view", "function", "procedure", "aggregate", "table", "type")
 
-#: Kinds whose names others may have taken in the schema.
-NAMED: t.Final = (
-    *("table", "view", "materialized_view", "sequence", "enum", "domain", "composite", "range"),
-    *("function", "aggregate", "operator", "collation"),
-)
-
 PUBLICATIONS: t.Final = """
 SELECT n.name, p.oid IS NOT NULL AS there, pg_catalog.pg_get_userbyid(p.pubowner)::text AS owner,
        coalesce(pg_catalog.pg_has_role(p.pubowner, 'USAGE'), false) AS may
@@ -134,23 +128,6 @@ def _away(row: Row) -> str:
     if row["type"] in DROPPED:
         return f"keep its definition, and drop it: `DROP {row['type'].upper()} {row['name']}`"
     return f"have {row['type']} {row['name']} dropped or changed by its owner"
-
-
-def in_the_way(session: Session, found: Situation) -> Iterator[Obstacle]:
-    """What strangers have where something of the release is to be made; inside the caller's transaction."""
-    made = [found.wanted[key] for does, key in found.steps if does == "create" and found.now(key) is None]
-    places = {_place(entry.name): entry for entry in made if entry.kind in NAMED}
-    for row in roles.strange(session, roles.strangers(session)) if places else ():
-        if entry := places.get(_place(row["name"])):
-            kind = row["what"].removesuffix(f" {row['name']}")
-            said = f"{row['what']} of {row['owner']} is where {entry.kind.replace('_', ' ')} {entry.name} is to be made"
-            step = f"keep its definition, and drop it: `DROP {kind.upper()} {row['name']}`"
-            yield Obstacle("dependent", entry.key, said, step)
-
-
-def _place(name: str) -> str:
-    """A name as only one thing has it, whichever function wrote it."""
-    return name.replace("pg_catalog.", "").replace(" ", "")
 
 
 def publications(session: Session, found: Situation) -> Iterator[Obstacle]:

@@ -49,7 +49,6 @@ def read(session: Session, found: Situation) -> Found:
         *others.publications(session, found),
         *others.sequences(session, found),
         *others.dependents(session, found),
-        *others.in_the_way(session, found),
     ]
     unread: list[str] = []
     until = time.monotonic() + ALL_SECONDS

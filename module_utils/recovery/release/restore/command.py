@@ -16,7 +16,6 @@ from ...ledger.pauses import open_pause
 from ...moves.engine import approval, plan_file
 from ...moves.engine import job as engine_job
 from ...pipeline import pause_resume
-from ...scout.judging import roles
 from ..captures import document as captures_document
 from ..captures import store as captures_store
 from ..captures import table_data
@@ -144,10 +143,7 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         keeps = params["new_partitions"] != restore_request.DROP and (order.undone is None or other is not None)
         made = frozenset(other["digests"]) if order.undone and other else frozenset[str]()
         strict = order.undone is None and params.get("default_grants") != restore_request.RESTORE
-        strangers = frozenset(roles.strangers(session))
-        same = here.is_that_of(document)
-        theirs = transaction.theirs(session, document, strangers)
-        target = transaction.Target(document, same, order.only, exact_order, keeps, strict, made, strangers, theirs)
+        target = transaction.Target(document, here.is_that_of(document), order.only, exact_order, keeps, strict, made)
         kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         rows = table_data.refuse_too_many(

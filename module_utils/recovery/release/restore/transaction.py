@@ -18,7 +18,7 @@ from ...postgres import archiving, lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...postgres.session import EXACTLY
-from ...scout import contract, cron_jobs
+from ...scout import cron_jobs
 from ...scout.judging import impostors
 from .. import as_owner
 from ..captures import document as captures_document
@@ -54,17 +54,6 @@ UNION
 SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname = ANY(%(schemas)s)
 """
 
-#: What is there today and belongs to somebody else than these roles.
-OF_OTHERS: t.Final = """
-SELECT g.name FROM unnest(%(names)s::text[], %(oids)s::bigint[]) AS g (name, oid)
-WHERE EXISTS (
-    SELECT FROM (
-        SELECT oid, relowner AS owner FROM pg_catalog.pg_class
-        UNION ALL SELECT oid, proowner FROM pg_catalog.pg_proc UNION ALL SELECT oid, typowner FROM pg_catalog.pg_type
-    ) AS o JOIN pg_catalog.pg_roles AS r ON r.oid = o.owner
-    WHERE o.oid = g.oid AND r.rolname <> ALL(%(strangers)s))
-"""
-
 #: Deparsed definitions name all in full, and a function may speak of what is made after it. What a statement runs may have
 #: set the path otherwise.
 AS_WRITTEN: t.Final = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL check_function_bodies = off"
@@ -94,9 +83,6 @@ class Target:
     keep_strict: bool = False
     #: Keys of what the rollback that is undone has made: none of it was there before.
     made: frozenset[str] = frozenset()
-    #: Roles whose objects in the pipeline's schema are left alone, and names of what they had there when it was captured.
-    strangers: frozenset[str] = frozenset()
-    theirs: frozenset[str] = frozenset()
 
     @property
     def scope(self) -> Scope:
@@ -105,9 +91,8 @@ class Target:
 
     @functools.cached_property
     def entries(self) -> dict[str, Entry]:
-        """What it consists of, without what strangers had in it."""
+        """What it consists of."""
         found = captures_document.entries_of(self.document)
-        found = {key: entry for key, entry in found.items() if not self.theirs & {entry.name, entry.table}}
         if self.same_database:
             return found
         return {key: dataclasses.replace(entry, address=None) for key, entry in found.items()}
@@ -115,19 +100,6 @@ class Target:
     def wanted(self, live: Mapping[str, Entry]) -> dict[str, Entry]:
         """What there shall be, where this is what there is."""
         return self.entries if self.only is None else single_object.alone(live, self.entries, self.only)
-
-
-def theirs(session: Session, document: Document, strangers: Collection[str]) -> frozenset[str]:
-    """The names of what a capture from before they were told apart has of strangers in the pipeline's schema, but for what was only
-    given to them by then, and is the pipeline's today. Inside the caller's transaction."""
-    schema = f"{contract.names().schema}."
-    entries = captures_document.entries_of(document).values()
-    found = [entry for entry in entries if entry.owner in strangers and entry.name.startswith(schema)]
-    if not found:
-        return frozenset()
-    oids = [entry.address[1] if entry.address else 0 for entry in found]
-    rows = session.rows(OF_OTHERS, names=[e.name for e in found], oids=oids, strangers=list(strangers))
-    return frozenset(entry.name for entry in found) - {row["name"] for row in rows}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,14 +172,13 @@ def live(session: Session, target: Target, paused: Sequence[Row] = ()) -> Catalo
     # Those of the release that are gone are made again.
     there = {row["name"] for row in session.rows(WHERE_NOW, catalogs=[], oids=[], schemas=list(target.scope.schemas))}
     scope = dataclasses.replace(target.scope, schemas=tuple(sorted(there)))
-    # What a release has given to a stranger is its all the same.
-    known = {address[:2] for address in addresses}
-    inside = catalog_reader.read(session, scope, paused, strangers=target.strangers, known=known)
+    inside = catalog_reader.read(session, scope, paused)
     others = {row["name"] for row in rows if not row["name"].startswith("pg_")} - set(scope.schemas)
     wider: dict[str, Entry] = {}
     if others:
-        wide = dataclasses.replace(scope, schemas=tuple(sorted({*there, *others})))
-        found = catalog_reader.read(session, wide, paused, strangers=target.strangers, known=known)
+        found = catalog_reader.read(
+            session, dataclasses.replace(scope, schemas=tuple(sorted({*there, *others}))), paused
+        )
         wider = {key: e for key, e in found.entries.items() if key in wanted or e.address in addresses}
     beyond = {*inside.beyond, *(key for key in wider if key not in inside.entries)}
     return Catalog({**wider, **inside.entries}, tuple(sorted(beyond)))
@@ -233,8 +204,7 @@ def survey(
     known = new_partitions.without(known, stays)
     told = secret_commands.known(known, new_partitions.without(target.wanted(known), retired))
     left_out = "" if target.only else manifests.left_out(session, target.scope, target.entries)
-    strange = catalog_reader.left_alone(session, target.scope)
-    warnings = (*told.warnings, *([left_out] if left_out else ()), *strange)
+    warnings = (*told.warnings, *([left_out] if left_out else ()))
     wanted, strict = default_grants.strict(known, told.wanted) if target.keep_strict else (told.wanted, ())
     made = planner_plan.plan(
         Catalog(known, ()),

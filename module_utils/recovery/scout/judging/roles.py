@@ -103,47 +103,28 @@ WHERE me.rolname = current_user AND NOT r.rolsuper AND r.oid <> me.oid
        OR EXISTS (SELECT FROM pg_catalog.pg_auth_members AS m WHERE m.roleid = r.oid AND m.grantor = r.oid))
 """  # noqa: S608  # made of literals alone
 
-#: Those of them that have something there.
-STRANGER: t.LiteralString = f"""
-SELECT r.rolname::text AS role FROM pg_catalog.pg_roles AS r
-WHERE r.oid IN ({STRANGERS}) AND EXISTS (
-    SELECT FROM pg_catalog.pg_shdepend AS d JOIN pg_catalog.pg_database AS b ON b.oid = d.dbid AND b.datname = current_database()
-    WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype = 'o')
-ORDER BY 1
-"""  # noqa: S608  # made of literals alone
-
-#: What strangers have in the schema, by catalog and oid; parts go with what they are of.
-STRANGE = """
-SELECT o.catalog, o.oid::bigint AS oid, i.type || ' ' || i.identity AS what, i.identity AS name,
-       s.rolname::text AS owner
+#: What strangers have in the schema; parts go with what they are of.
+STRANGE: t.LiteralString = f"""
+SELECT i.type || ' ' || i.identity AS what, pg_catalog.pg_get_userbyid(o.owner)::text AS owner
 FROM (
     SELECT 'pg_class' AS catalog, oid, relowner AS owner, relnamespace AS place FROM pg_catalog.pg_class
     WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
     UNION ALL SELECT 'pg_proc', oid, proowner, pronamespace FROM pg_catalog.pg_proc
-    UNION ALL SELECT 'pg_type', y.oid, y.typowner, y.typnamespace FROM pg_catalog.pg_type AS y
-    WHERE y.typtype IN ('e', 'd', 'r') OR y.typtype IN ('b', 'p') AND y.typcategory <> 'A'
-       OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = y.typrelid AND c.relkind = 'c')
-    UNION ALL SELECT 'pg_operator', oid, oprowner, oprnamespace FROM pg_catalog.pg_operator
-    UNION ALL SELECT 'pg_opclass', oid, opcowner, opcnamespace FROM pg_catalog.pg_opclass
-    UNION ALL SELECT 'pg_opfamily', oid, opfowner, opfnamespace FROM pg_catalog.pg_opfamily
-    UNION ALL SELECT 'pg_collation', oid, collowner, collnamespace FROM pg_catalog.pg_collation
-    UNION ALL SELECT 'pg_conversion', oid, conowner, connamespace FROM pg_catalog.pg_conversion
-    UNION ALL SELECT 'pg_ts_dict', oid, dictowner, dictnamespace FROM pg_catalog.pg_ts_dict
-    UNION ALL SELECT 'pg_ts_config', oid, cfgowner, cfgnamespace FROM pg_catalog.pg_ts_config
+    UNION ALL SELECT 'pg_type', oid, typowner, typnamespace FROM pg_catalog.pg_type WHERE typtype IN ('e', 'd', 'r')
 ) AS o
 JOIN pg_catalog.pg_namespace AS n ON n.oid = o.place AND n.nspname = %(schema)s
-JOIN pg_catalog.pg_roles AS s ON s.oid = o.owner AND s.rolname = ANY(%(strangers)s)
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(('pg_catalog.' || o.catalog)::pg_catalog.regclass, o.oid, 0) AS i
--- What an extension has is its affair.
-WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+WHERE o.owner IN ({STRANGERS})
+  -- What an extension has is its affair.
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                   WHERE d.classid = ('pg_catalog.' || o.catalog)::pg_catalog.regclass AND d.objid = o.oid AND d.deptype = 'e')
-ORDER BY 3
-"""
+ORDER BY 1
+"""  # noqa: S608  # made of literals alone
 
 #: Who owns something of the schema, but for what belongs to an extension; whether we have the owner's rights, can make him the
 #: owner of something else, and he may own what is made in the schema.
-OF_EVERYTHING: t.LiteralString = f"""
-WITH strangers AS MATERIALIZED ({STRANGERS}), n AS (SELECT oid, nspowner FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
+OF_EVERYTHING: t.LiteralString = """
+WITH n AS (SELECT oid, nspowner FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
 things AS (
     SELECT 'pg_catalog.pg_namespace'::regclass AS classid, oid, nspowner AS owner FROM n
     UNION ALL
@@ -161,11 +142,10 @@ SELECT pg_catalog.pg_get_userbyid(o.owner)::text AS owner, pg_catalog.pg_has_rol
        pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS we_create
 FROM (
     SELECT DISTINCT owner FROM things AS t
-    WHERE t.owner NOT IN (SELECT oid FROM strangers)
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e')
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = t.classid AND d.objid = t.oid AND d.deptype = 'e')
 ) AS o CROSS JOIN n
 ORDER BY 1
-"""  # noqa: S608  # made of literals alone
+"""
 
 
 def mighty(session: Session, roles: Iterable[str]) -> dict[str, str]:
@@ -223,24 +203,13 @@ def owned() -> dict[str, t.Any]:
 def of_everything(session: Session) -> list[Row]:
     """All owners of something in the pipeline's schema, with what we may do as them."""
     becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
-    return session.rows(OF_EVERYTHING, becoming=becoming, **owned())
-
-
-def strangers(session: Session) -> list[str]:
-    """The roles whose objects in the pipeline's schema are not the pipeline's. Inside a transaction."""
-    return [row["role"] for row in session.rows(STRANGER, **owned())]
-
-
-def strange(session: Session, of: Iterable[str]) -> list[Row]:
-    """What these roles have in the pipeline's schema, by `catalog` and `oid`; inside a transaction."""
-    owners = list(of)
-    return session.rows(STRANGE, schema=contract.names().schema, strangers=owners) if owners else []
+    return session.rows(OF_EVERYTHING, becoming=becoming, schema=contract.names().schema)
 
 
 def left_alone(session: Session) -> list[str]:
     """A warning that names what strangers have in the pipeline's schema, and what ends it; none where that is nothing. Inside a
     transaction."""
-    found = strange(session, strangers(session))
+    found = session.rows(STRANGE, **owned())
     if not found:
         return []
     schema = contract.names().schema
@@ -249,8 +218,9 @@ def left_alone(session: Session) -> list[str]:
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
     whom = ", ".join(sql.Identifier(owner).as_string() for owner in owners[:NAMED])
     told = (
-        f"{count(len(found), 'object')} of {printable(', '.join(owners), LONGEST)} in schema {schema} left alone, as no part of the "
-        f"pipeline: {named}{more}. Who is to make no more there: REVOKE CREATE ON SCHEMA {schema} FROM {whom}; what is part of the "
+        f"{count(len(found), 'object')} of {printable(', '.join(owners), LONGEST)} in schema {schema} left alone but by captures "
+        f"and rollbacks, as no part of the pipeline: {named}{more}. "
+        f"Who is to make no more there: REVOKE CREATE ON SCHEMA {schema} FROM {whom}; what is part of the "
         f"pipeline all the same goes to its owner: ALTER … OWNER TO …"
     )
     return [told]

@@ -105,14 +105,14 @@ def junit(document: Mapping[str, t.Any]) -> str:
 def write(
     document: Mapping[str, t.Any], folder: Path, earlier: Earlier | None = None, templates: Path | None = None
 ) -> list[Path]:
-    """Writes all five, each whole or not at all: scorecard.json, .xml, .md, .html and .prom, in this order."""
+    """Writes all five, each whole or not at all: scorecard.json, .xml, .md, .prom and, for people last, .html."""
     drill = results_document.read(document)
     texts = {
         "json": json.dumps(Redactor(mask=()).value(document), indent=1, ensure_ascii=False) + "\n",
         "xml": junit(document),
         "md": markdown(document, earlier, templates),
-        "html": html(document, earlier, templates),
         "prom": metrics.text(drill),
+        "html": html(document, earlier, templates),
     }
     paths = [folder / f"{NAME}.{kind}" for kind in texts]
     for path, text in zip(paths, texts.values(), strict=True):
