@@ -26,7 +26,7 @@ SET client_min_messages = warning;
   WHERE pronamespace = 'scout'::regnamespace AND proname = 'load_silver_from_bronze' AND proargtypes = '23' \gset
 \endif
 -- Whose objects in the schema are not the pipeline's, so that nothing is granted because of them: who may create there can have put
--- them there. The pipeline's are those of who owns it or may become its owner, of superusers, and of whom the operator is a member.
+-- them there. The pipeline's are those of who owns it or may become its owner, and of superusers.
 SELECT coalesce(string_agg(r.oid::text, ','), '0') AS strangers
 FROM pg_roles AS r
 WHERE NOT r.rolsuper AND r.rolname <> :'role'
@@ -36,11 +36,7 @@ WHERE NOT r.rolsuper AND r.rolname <> :'role'
           UNION SELECT oid FROM pg_roles WHERE rolname = :'owner'
           UNION SELECT relowner FROM pg_class WHERE relnamespace = 'scout'::regnamespace AND relname IN (
               'bronze_events', 'bronze_events_dlq', 'etl_processed', 'silver_transactions', 'silver_line_items')
-      ) AS o WHERE pg_has_role(r.oid, o.oid, 'MEMBER'))
-  AND NOT EXISTS (
-      SELECT FROM pg_roles AS me WHERE me.rolname = :'role' AND pg_has_role(me.oid, r.oid, 'MEMBER')
-        -- Before PostgreSQL 15 anybody could make others members of himself.
-        AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = r.oid AND m.grantor = r.oid)) \gset
+      ) AS o WHERE pg_has_role(r.oid, o.oid, 'MEMBER')) \gset
 SELECT current_setting('server_version_num')::int >= 160000 AS chooses_inheritance,
        current_setting('server_version_num')::int >= 170000 AS has_maintain,
        NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') AS is_new,

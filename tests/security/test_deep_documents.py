@@ -20,7 +20,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from tests.e2e.play import Stage
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "plan": lambda path: plan_file.load(str(path), action="quarantine", database="scout"),
+    "plan": lambda path: plan_file.read(str(path)),
     "capture": document.load,
     "scenario": lambda path: scenario.read(path, playbooks=path.parent, faults={}, actions={}),
 }

@@ -50,7 +50,7 @@ def test_who_locks_his_own_table_keeps_nobody_waiting(
     with contextlib.closing(connect(scout_db, user="mallory")) as mallory:
         mallory.execute("BEGIN; LOCK TABLE scout.given IN ACCESS EXCLUSIVE MODE")
         steps: tuple[tuple[str, dict[str, Any]], ...] = (
-            ("scout_preflight_info", {"actions": ["pause", "drain", "rollback"]}),
+            ("scout_preflight_info", {"actions": ["pause", "drain"]}),
             ("scout_health_info", {}),
             ("scout_top_info", {}),
             ("scout_capture", {"release": "v2"}),

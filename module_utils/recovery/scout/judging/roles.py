@@ -92,15 +92,12 @@ WHERE n.nspname = %(schema)s AND p.proname = %(load)s AND p.proargtypes = '23'::
 OWNERS: t.LiteralString = f"SELECT r.rolname::text AS role FROM pg_catalog.pg_roles AS r WHERE r.oid IN ({OWNING})"  # noqa: S608
 
 #: Whose objects in the pipeline's schema are not the pipeline's, by oid, for whoever may create there, or could once, can have put them
-#: there: everybody but superusers, ourselves, who owns the pipeline or may become one who does, and whom somebody has made us a
-#: member of.
+#: there: everybody but superusers, ourselves, and who owns the pipeline or may become one who does. That we are a member of somebody
+#: is no reason to believe them.
 STRANGERS: t.LiteralString = f"""
-SELECT r.oid FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_roles AS me
-WHERE me.rolname = current_user AND NOT r.rolsuper AND r.oid <> me.oid
+SELECT r.oid FROM pg_catalog.pg_roles AS r
+WHERE NOT r.rolsuper AND r.rolname <> current_user
   AND NOT EXISTS (SELECT FROM ({OWNING}) AS o WHERE o.oid = r.oid OR pg_catalog.pg_has_role(r.oid, o.oid, 'MEMBER'))
-  AND (me.rolsuper OR NOT pg_catalog.pg_has_role(r.oid, 'MEMBER')
-       -- Before PostgreSQL 15 anybody could make others members of himself.
-       OR EXISTS (SELECT FROM pg_catalog.pg_auth_members AS m WHERE m.roleid = r.oid AND m.grantor = r.oid))
 """  # noqa: S608  # made of literals alone
 
 #: What strangers have in the schema; parts go with what they are of.

@@ -24,7 +24,7 @@ PLAN = plan_file.Plan(
 def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     name = str(tmp_path / "plan.json")
     PLAN.save(name, "maria@laptop")
-    assert plan_file.load(name, action="quarantine", database="scout") == PLAN
+    assert plan_file.fitting(plan_file.read(name), name, action="quarantine", database="scout") == PLAN
     assert json.loads(Path(name).read_text())["format"] == plan_file.FORMAT
     assert len(PLAN.key) == 16
     assert PLAN.key == dataclasses.replace(PLAN).key != dataclasses.replace(PLAN, locks="none").key
@@ -47,7 +47,7 @@ def test_a_plan_for_something_else_is_refused(tmp_path: Path, changed: dict[str,
     file = tmp_path / "plan.json"
     file.write_text(json.dumps({"format": plan_file.FORMAT, **dataclasses.asdict(PLAN), **changed}))
     with pytest.raises(BadInput, match="does not match") as raised:
-        plan_file.load(str(file), action="quarantine", database="scout")
+        plan_file.fitting(plan_file.read(str(file)), str(file), action="quarantine", database="scout")
     assert raised.value.said == said
 
 
@@ -56,10 +56,10 @@ def test_what_is_no_plan_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     file = tmp_path / "plan.json"
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(BadInput, match="could not read plan_file") as raised:
-        plan_file.load(str(file), action="quarantine", database="scout")
+        plan_file.fitting(plan_file.read(str(file)), str(file), action="quarantine", database="scout")
     assert raised.value.said.startswith("it is not a plan: ")
     with pytest.raises(BadInput) as missing:
-        plan_file.load(str(tmp_path / "none"), action="quarantine", database="scout")
+        plan_file.read(str(tmp_path / "none"))
     assert missing.value.said == "No such file or directory"
 
 
