@@ -12,7 +12,7 @@ from ...core.errors import BadInput
 from . import foreign_code, roles
 
 if t.TYPE_CHECKING:
-    from ...postgres.session import Row, Session
+    from ...postgres.session import Session
 
 #: Of what is read and called of pg_cron, what is neither part of the extension nor a superuser's, nor our own as in a clone. Who may
 #: create in its schema can have made a function that fits better than pg_cron's.
@@ -68,7 +68,7 @@ def of_cron(session: Session) -> tuple[str, str]:
 def refuse_history(session: Session, schema: str, table: str, *, writing: bool = False) -> None:
     """Raises BadInput where the migration history is that of somebody who does not deploy, and NotConverged where reading its rows, or
     writing them, would run code of others; nothing where there is none. Inside a transaction."""
-    if found := history_of_others(session, schema, table):
+    if found := session.rows(HISTORY, of=schema, table=table, **roles.owned()):
         raise BadInput(
             f"refused to use the migration history {schema}.{table}",
             on=session.where,
@@ -83,11 +83,6 @@ def refuse_history(session: Session, schema: str, table: str, *, writing: bool =
         foreign_code.lock(session, [name])
     if called := history_calls(session, name, writing=writing):
         raise foreign_code.refused(session, f"refused to {'write' if writing else 'read'} rows", called)
-
-
-def history_of_others(session: Session, schema: str, table: str) -> list[Row]:
-    """Whom a migration history and its schema belong to, as far as that is nobody who deploys. Inside a transaction."""
-    return session.rows(HISTORY, of=schema, table=table, **roles.owned())
 
 
 def history_calls(session: Session, name: str, *, writing: bool) -> list[foreign_code.Found]:

@@ -120,7 +120,7 @@ ORDER BY 1
 
 #: Who owns something of the schema, but for what belongs to an extension; whether we have the owner's rights, can make him the
 #: owner of something else, and he may own what is made in the schema.
-OF_EVERYTHING: t.LiteralString = """
+OF_EVERYTHING = """
 WITH n AS (SELECT oid, nspowner FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
 things AS (
     SELECT 'pg_catalog.pg_namespace'::regclass AS classid, oid, nspowner AS owner FROM n
@@ -200,7 +200,7 @@ def owned() -> dict[str, t.Any]:
 def of_everything(session: Session) -> list[Row]:
     """All owners of something in the pipeline's schema, with what we may do as them."""
     becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
-    return session.rows(OF_EVERYTHING, becoming=becoming, schema=contract.names().schema)
+    return session.rows(OF_EVERYTHING, schema=contract.names().schema, becoming=becoming)
 
 
 def left_alone(session: Session) -> list[str]:
