@@ -235,7 +235,7 @@ def test_the_gate_passes_with_warnings_and_dead_letters() -> None:
     assert measures.passing(gate(a="pass", b="fail", c="unknown")) == (False, "b, c")
     # While a recovery was undone, the damage was there to be seen.
     assert measures.passing(gate(unresolved_alerts="fail")) == (False, "unresolved_alerts")
-    assert measures.passing(gate(unresolved_alerts="fail"), measures.MEANT_BY_UNDO)[0] is True
+    assert measures.passing(gate(unresolved_alerts="fail"), measures.MEANT_BY_DAMAGE)[0] is True
 
 
 def test_nothing_is_paused_and_nobody_holds_the_lease() -> None:

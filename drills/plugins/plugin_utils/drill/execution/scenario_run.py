@@ -143,6 +143,7 @@ class ScenarioRun:
     def _break(self) -> None:
         self._say(f"breaking it: {', '.join(fault.name for fault in self.scenario.faults) or 'nothing'}")
         self._faulted = self._now()
+        self._meant = measures.MEANT_BY_DAMAGE
         for number, fault in enumerate(self.scenario.faults):
             if all(before.name in actions.PREPARING for before in self.scenario.faults[:number]):
                 self._faulted = self._now()
@@ -296,7 +297,6 @@ class ScenarioRun:
         self._look_for_events(" after the undo")
         if self.scenario.redo:
             self._undo_all(done, "redo")
-            self._meant = measures.MEANT_BY_UNDO
             self._keep(measures.steady("after the redo", self._settled(self.scenario.steady_state, self._patience)))
 
     def _undo_all(self, run_ids: list[str], word: str) -> list[str]:

@@ -197,8 +197,8 @@ def passing(gate: Mapping[str, t.Any], meant: tuple[str, ...] = ()) -> tuple[boo
 
 #: Checks of the gate that a recovery is meant to set off: poison goes to the dead letter queue.
 MEANT: t.Final = ("dead_letter_growth",)
-#: What an undo is meant to set off: the damage is there again until it is redone, and the pipeline itself may raise alerts.
-MEANT_BY_UNDO: t.Final = ("unresolved_alerts",)
+#: What damage is meant to set off: the pipeline's own job raises alerts while it is there, which stay until a person resolves them.
+MEANT_BY_DAMAGE: t.Final = ("unresolved_alerts",)
 
 
 def unpaused(ledger: Ledger) -> tuple[bool, str]:
