@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..scout import contract
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -22,7 +24,7 @@ ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
 RECOVER: t.Final = "ansible-playbook playbooks/window_recovery.yml"
 #: Where these fail, silver may say something else than its events; a recovery tells, and fixes it.
-OF_SILVER: t.Final = (
+OF_SILVER: t.Final = frozenset({
     "lost_events",
     "negative_totals",
     "empty_baskets",
@@ -30,7 +32,10 @@ OF_SILVER: t.Final = (
     "missing_lines",
     "invalid_lines",
     "not_a_number",
-)
+})  # fmt: skip
+ALERTS: t.Final = "unresolved_alerts"
+#: No part of Scout resolves them, and its own job writes one more for as long as it sees the cause.
+RESOLVE: t.Final = "UPDATE {alerts} SET resolved_at = now() WHERE severity = 'critical' AND resolved_at IS NULL; once what they say is over"
 WHICH: t.Final = ("verdict", "ok", "exit_code", "codes", "checks", "samples", "smoke", "period_hours", "summary")
 LABELS: t.Final = {"fail": "fails", "inconclusive": "unsure", "warn": "warns"}
 LONGEST: t.Final = 160
@@ -78,9 +83,12 @@ def what_next(result: Mapping[str, t.Any]) -> list[str]:
     if result["verdict"] == "draining":
         return [f"wait, then {GATE}"]
     causes: list[Result] = result.get("diagnoses") or []
-    made = [str(cause["next_command"]) for cause in causes[:1]]
-    if any(check["name"] in OF_SILVER for check in _counting(result, "fail")):
+    failing = {check["name"] for check in _counting(result, "fail")}
+    made = [] if failing == {ALERTS} else [str(cause["next_command"]) for cause in causes[:1]]
+    if failing & OF_SILVER:
         made.append(f"{RECOVER} --check -e last={result['period_hours']}h shows where silver differs from its events")
+    if ALERTS in failing:
+        made.append(contract.words(RESOLVE))
     return [*made, GATE] if made else [f"{ASSESS}, then {GATE}"]
 
 

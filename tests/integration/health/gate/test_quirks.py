@@ -14,6 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.gate import what_next
 from tests.integration.gates import checks, ended, judge, old_gate, paused, run, wrong
 from tests.integration.modules import call, connect, one, rows
 
@@ -289,6 +291,15 @@ def test_alerts_are_counted_once_however_often_they_were_raised(scout_db: str) -
         run(scout_db, "SELECT scout.process_quality_alerts()")
     assert checks(judge(scout_db))["unresolved_alerts"]["value"] == 2
     assert one(scout_db, "SELECT count(*) FROM scout.alerts WHERE severity = 'critical'") == 10
+
+
+def test_alerts_that_are_over_end_with_the_statement_that_is_printed(scout_db: str) -> None:
+    run(scout_db, "INSERT INTO scout.alerts (alert_type, severity) VALUES ('NEGATIVE_TOTAL', 'critical')")
+    result = judge(scout_db)
+    assert wrong(result) == {"unresolved_alerts": "fail"}
+    [statement] = [part.text for told in what_next(result) for part in advice.parts(told) if part.is_statement]
+    run(scout_db, statement)
+    assert wrong(judge(scout_db)) == {}
 
 
 STUB = """

@@ -22,6 +22,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery import inv
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import facts as health_facts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.causes.base import Diagnosis
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks, smoke_test
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import verdict as gate_verdict
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
@@ -387,6 +388,14 @@ ENDS: dict[str, tuple[Result, str, list[str]]] = {
         "not_passed",
         ["found fail: of", "fails negative_totals 3: for example T-1; backlog_age 1 h 2 min (at most 5 min)",
          "warns bronze_staleness 6 min (at most 5 min)", "next ansible-playbook playbooks/window_recovery.yml --check -e last=24h"],
+    ),
+    "alerts": (
+        result_of(judged(seen({"raised": [{"alert": "X", "rows": 40, "seconds": 5.0}]})),
+                  diagnoses=[Diagnosis(1, "a dead letter", "one", "ansible-playbook playbooks/dead_letters.yml").as_dict()]),
+        "not_passed",
+        ["fails unresolved_alerts 1: X (40 rows, the latest 5.0 s old)",
+         "next UPDATE scout.alerts SET resolved_at = now() WHERE severity = 'critical' AND resolved_at IS NULL; once",
+         "what they say is over; then ansible-playbook playbooks/acceptance_gate.yml"],
     ),
     "unsure": (result_of(judged(seen(problems={"raised": Problem("error", "no such table")}))), "not_passed",
                ["unsure unresolved_alerts: no such table"]),
