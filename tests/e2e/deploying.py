@@ -265,7 +265,7 @@ class Team:
         """A command as a pipeline runs it, with nobody at the keyboard."""
         done = subprocess.run(
             command, cwd=cwd, env=self.environment(env), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=300,
+            timeout=900,
         )  # fmt: skip
         return Deployed(done.returncode, done.stdout + done.stderr, cwd / "deploy-artifacts")
 
@@ -310,5 +310,5 @@ class Deploying:
 
     def wait(self) -> Deployed:
         """Waits for its end."""
-        self.process.wait(timeout=300)
+        self.process.wait(timeout=900)
         return Deployed(self.process.returncode, self.text, self.artifacts)
