@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import time
 import typing as t
 
@@ -318,9 +319,10 @@ class ScenarioRun:
     def _look(self, parts: tuple[str, ...]) -> dict[str, tuple[bool, str]]:
         """The steady state now, each part with what was found."""
         dsn, found = self.sandbox.dsn, dict[str, tuple[bool, str]]()
+        health = functools.cache(probes.health)
         looks: dict[str, Callable[[], tuple[bool, str]]] = {
-            "flowing": lambda: measures.flowing(probes.health(dsn)),
-            "gold": lambda: measures.fresh(probes.health(dsn)),
+            "flowing": lambda: measures.flowing(health(dsn)),
+            "gold": lambda: measures.fresh(health(dsn)),
             "gate": lambda: measures.passing(probes.gate(dsn), self._meant),
             "nothing_paused": lambda: measures.unpaused(probes.ledger(dsn)),
             "jobs": lambda: measures.same_jobs(self.scene.jobs, probes.jobs(dsn)),
