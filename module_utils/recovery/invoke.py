@@ -272,7 +272,7 @@ def settings_of(action: str, params: Params) -> tuple[Settings, str]:
 def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
     """A guarded session on a Scout database that shows all its rows, and what is there of the ledger."""
     settings, source = settings_of(action, params)
-    settings = _with_cron(settings, source, params)
+    settings = with_cron(settings, source, params["cron_dsn"])
     with contract.using(contract.of(params["contract"])), open_session(settings, source) as session:
         if settings.verified and dsns.is_unverified(session.connection.pgconn):
             raise dsns.unverified(session.where, source)
@@ -300,10 +300,10 @@ def _other_hosts(session: Session, action: str, params: Params, source: str) -> 
     return [] if params.get("lease_token") else told
 
 
-def _with_cron(settings: Settings, source: str, params: Params) -> Settings:
+def with_cron(settings: Settings, source: str, cron_dsn: str | None) -> Settings:
     """With how to reach the database that has pg_cron, where it is named. Raises BadInput where that is no connection string, or
     would lead to an unverified server."""
-    given, cron_source = dsns.choose_cron(params["cron_dsn"], os.environ)
+    given, cron_source = dsns.choose_cron(cron_dsn, os.environ)
     if not given:
         return settings
     parts, same = dsns.completed(given, cron_source, settings.dsn, source, os.environ)

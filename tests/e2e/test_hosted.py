@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
@@ -22,6 +23,7 @@ from tests.integration.outcomes import scout_tables
 from tests.integration.pooler import opened
 from tests.scout.hosted import Hosted
 
+DRILL_SECONDS = 900
 POISONS = list(poison_payloads.KINDS)[:10]
 EVENTS = "SELECT array_agg(event_id) FROM scout.bronze_events"
 #: What a team should not have deployed: a loader that fails, a column too many, and a job that is off.
@@ -32,29 +34,55 @@ MIGRATION = (
        LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'v5.3.0 cannot load'; END $$""",
     "CREATE TABLE scout.loyalty (id int PRIMARY KEY, name text)",
 )
+#: And of its jobs, as whoever owns them by then.
+JOB = "SELECT cron.alter_job(jobid, schedule => '*/7 * * * *', active => false) FROM cron.job WHERE jobname = 'product-linking'"
+JOBS_OF = {True: "neondb_owner", False: "scout_owner"}
 
-
-@pytest.mark.parametrize(
-    ("hosted", "as_owner"), [("supabase", False), ("neon", True)], indirect=["hosted"], ids=["operator", "owner"]
+#: Each with the way that is open there.
+KINDS = pytest.mark.parametrize(
+    ("hosted", "as_owner"),
+    [("supabase", False), ("neon", True), ("rds", True)],
+    indirect=["hosted"],
+    ids=["operator", "owner", "elsewhere"],
 )
+
+
+@KINDS
 def test_every_playbook_works(hosted: Hosted, as_owner: bool, stage: Stage) -> None:
-    dsn = hosted.owner if as_owner else operator(hosted, "-v", "rollback=on")
-    works(hosted, dsn, as_owner, stage)
+    works(hosted, role(hosted, as_owner), as_owner, stage)
 
 
-def test_every_playbook_works_through_a_transaction_pooler(hosted: Hosted, stage: Stage) -> None:
-    with opened(operator(hosted, "-v", "rollback=on"), hosted.superuser) as pooler:
-        works(hosted, pooler.dsn, False, stage)
+@KINDS
+def test_every_playbook_works_through_a_transaction_pooler(hosted: Hosted, as_owner: bool, stage: Stage) -> None:
+    """Where pg_cron is in another database, both sessions go through it."""
+    with opened(role(hosted, as_owner), hosted.superuser) as pooler:
+        works(hosted, pooler.dsn, as_owner, stage)
+
+
+def role(hosted: Hosted, as_owner: bool) -> str:
+    return hosted.owner if as_owner else operator(hosted, "-v", "rollback=on")
+
+
+def of_jobs(hosted: Hosted) -> list[tuple[Any, ...]]:
+    """What is scheduled, whatever the numbers are."""
+    return [job[1:] for job in jobs_of(hosted.cron)]
 
 
 def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
-    """An incident, rows moved and moved back, and a rollback, each by its playbooks."""
-    options: dict[str, Any] = {"allow_owner": True} if as_owner else {}
+    """An incident, rows moved and moved back, and a rollback, each by its playbooks, as an inventory has the host."""
+    host: dict[str, Any] = {"scout_dsn": dsn} | ({"scout_allow_owner": True} if as_owner else {})
+    if elsewhere := hosted.cron != hosted.superuser:
+        host["scout_cron_dsn"] = "dbname=postgres"
+    inventory = stage.home / "hosts.yml"
+    inventory.write_text(yaml.safe_dump({"scout": {"hosts": {"luzon": host}}}))
     pipeline = Pipeline(hosted.superuser)
-    jobs, events = pipeline.active_jobs(), pipeline.one(EVENTS)
+    jobs, events = of_jobs(hosted), pipeline.one(EVENTS)
+
+    def play(playbook: str, *words: str, **more: Any) -> Played:
+        return stage.play(playbook, None, "-i", str(inventory), *words, **more)
 
     def done(playbook: str, **more: Any) -> Played:
-        played = stage.play(playbook, dsn, **options, **more)
+        played = play(playbook, **more)
         assert played.rc == 0, played.text
         return played
 
@@ -70,15 +98,15 @@ def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
     reset = done("emergency_reset")
     assert len(reset.result["poison"]) == len(poison)
     assert reset.result["ingestion"] == "running"
-    assert pipeline.active_jobs() == jobs
+    assert of_jobs(hosted) == jobs
     healthy = scout_tables(hosted.superuser)
     again = done("emergency_reset")
     assert "did nothing: no change was needed" in again.summary
     assert scout_tables(hosted.superuser) == healthy
     done("pause_ingestion", reason="to see it")
-    assert pipeline.active_jobs() != jobs
+    assert of_jobs(hosted) != jobs
     done("resume_ingestion")
-    assert pipeline.active_jobs() == jobs
+    assert of_jobs(hosted) == jobs
     done("dead_letters")
     done("refresh_gold")
     done("terminate_sessions")
@@ -101,49 +129,42 @@ def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
 
     # A release that should not have been made, and is not there any more.
     Pipeline(hosted.owner).execute(*MIGRATION)
+    Pipeline(make_conninfo(hosted.owner, dbname="postgres") if elsewhere else hosted.of(JOBS_OF[as_owner])).execute(JOB)
     if not as_owner:
         # What the migration made is the owner's, and so printed.
-        refused = stage.play("rollback", dsn, release="v5.2.1", rehearse=False)
+        refused = play("rollback", release="v5.2.1", rehearse=False)
         assert refused.rc == 2
         assert "the rights of owner postgres" in refused.summary
         assert "-f docs/pipeline_owner.sql then run the same command again" in refused.summary
         handed_over(hosted.owner, "pipeline_owner.sql")
     broken = dump(hosted.superuser, "-s", "-n", "scout")
     assert broken != before
-    checked = stage.play("rollback", dsn, "--check", release="v5.2.1", rehearse=False, **options)
+    checked = play("rollback", "--check", release="v5.2.1", rehearse=False)
     assert checked.rc == 0, checked.text
     assert dump(hosted.superuser, "-s", "-n", "scout") == broken
     done("rollback", release="v5.2.1", rehearse=False)
     assert dump(hosted.superuser, "-s", "-n", "scout") == before
-    assert pipeline.active_jobs() == jobs
+    assert of_jobs(hosted) == jobs
     done("acceptance_gate")
     assert pipeline.unaccounted(events) == []
 
 
-@pytest.mark.parametrize("hosted", ["rds"], indirect=True)
-def test_a_reset_where_pg_cron_is_in_another_database(hosted: Hosted, stage: Stage) -> None:
-    """As an inventory has it: the jobs are paused and resumed there, and a second run changes nothing in either database."""
-    host = {"scout_dsn": hosted.owner, "scout_cron_dsn": "dbname=postgres", "scout_allow_owner": True}
-    inventory = stage.home / "hosts.yml"
-    inventory.write_text(yaml.safe_dump({"scout": {"hosts": {"luzon": host}}}))
-    before, events = jobs_of(hosted.cron), Pipeline(hosted.superuser).one(EVENTS)
-    library.backlog(hosted.superuser, 50)
-    for kind in POISONS:
-        library.poison_event(hosted.superuser, kind)
-    library.gold_stale(hosted.superuser)
-
-    def done(playbook: str) -> Played:
-        played = stage.play(playbook, None, "-i", str(inventory))
-        assert played.rc == 0, played.text
-        return played
-
-    assert "nothing is missing" in done("preflight").summary
-    reset = done("emergency_reset")
-    assert len(reset.result["poison"]) == len(POISONS)
-    assert reset.result["ingestion"] == "running"
-    assert jobs_of(hosted.cron) == before
-    healthy = scout_tables(hosted.superuser)
-    again = done("emergency_reset")
-    assert "did nothing: no change was needed" in again.summary
-    assert (scout_tables(hosted.superuser), jobs_of(hosted.cron)) == (healthy, before)
-    assert Pipeline(hosted.superuser).unaccounted(events) == []
+@pytest.mark.parametrize(
+    ("hosted", "scenarios"),
+    [("supabase", "least_privileged,bad_release"), ("rds", "poison_event"), ("neon", "poison_event")],
+    indirect=["hosted"],
+)
+def test_a_drill_of_its_schema(hosted: Hosted, scenarios: str, stage: Stage) -> None:
+    """As whoever deployed it, which reads only; in the sandbox his pipeline is broken and recovered."""
+    options: dict[str, Any] = {f"drill_{name}_dir": str(stage.home / name) for name in ("output", "history")}
+    if hosted.cron != hosted.superuser:
+        options["scout_cron_dsn"] = "dbname=postgres"
+    elif hosted.kind == "supabase":
+        operator(hosted, "-v", "rollback=on")
+    before = scout_tables(hosted.superuser), jobs_of(hosted.cron)
+    with stage.start("drill", None, scenario=scenarios, schema_from=hosted.owner, **options) as running:
+        drilled = running.wait(DRILL_SECONDS)
+    assert drilled.rc == 0, drilled.text
+    for scenario in scenarios.split(","):
+        assert f"{scenario}: PASSED" in drilled.text
+    assert (scout_tables(hosted.superuser), jobs_of(hosted.cron)) == before

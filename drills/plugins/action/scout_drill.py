@@ -126,6 +126,7 @@ class ActionModule(ActionBase):
             sandbox=sandbox or ("staging" if dsn else "embedded"),
             sandbox_dsn=dsn,
             schema_from=params["schema_from"] or None,
+            cron_dsn=params["cron_dsn"] or None,
             clone_jobs=params["clone_jobs"],
             folders=tuple(
                 Path(folder).expanduser().absolute() for folder in params.get("scenarios_dirs", ()) if folder
@@ -158,7 +159,7 @@ def _secrets(params: dict[str, t.Any]) -> set[str]:
     """Every spelling of the passwords among the options."""
     return {
         spelling
-        for name in ("sandbox_dsn", "schema_from")
+        for name in ("sandbox_dsn", "schema_from", "cron_dsn")
         if params.get(name)
         for spelling in secrets({"dsn": params[name]})
         if spelling != params[name] or "=" in spelling or "://" in spelling

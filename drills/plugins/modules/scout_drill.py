@@ -39,6 +39,9 @@ options:
   schema_from:
     description: A database whose schema, roles and jobs, but no data, are cloned into the sandbox and drilled there.
     type: str
+  cron_dsn:
+    description: The database that has the jobs of O(schema_from), where pg_cron is in another one of that server.
+    type: str
   clone_jobs:
     description:
       - Whether the real pg_cron of O(sandbox=docker) runs the jobs of O(schema_from) that are active there. Otherwise they are
@@ -140,6 +143,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "sandbox": {"type": "str", "choices": ["embedded", "docker", "staging"]},
     "sandbox_dsn": {"type": "str", "no_log": True},
     "schema_from": {"type": "str", "no_log": True},
+    "cron_dsn": {"type": "str", "no_log": True},
     "clone_jobs": {"type": "bool", "default": False},
     "scenarios_dirs": {"type": "list", "elements": "path", "default": []},
     "output_dir": {"type": "path", "default": "drill-results"},

@@ -48,6 +48,9 @@ options:
   schema_from:
     description: A database whose schema, roles and jobs, but no data, are cloned into each sandbox.
     type: str
+  cron_dsn:
+    description: The database that has the jobs of O(schema_from), where pg_cron is in another one of that server.
+    type: str
   clone_jobs:
     description: As of M(scout.drills.scout_drill).
     type: bool
@@ -134,6 +137,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "shrink": {"type": "bool", "default": True},
     "sandbox": {"type": "str", "choices": ["embedded", "docker"]},
     "schema_from": {"type": "str", "no_log": True},
+    "cron_dsn": {"type": "str", "no_log": True},
     "clone_jobs": {"type": "bool", "default": False},
     "output_dir": {"type": "path", "default": "drill-results"},
 }

@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import subprocesses
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged, WrongDatabase
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import with_cron
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import lexer, pg_dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.failures import attempting
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
@@ -158,9 +159,10 @@ class _Found:
     extensions: tuple[Extension, ...]
 
 
-def read(dsn: str, progress: Progress | None = None) -> Source:
-    """Everything a clone needs; refuses a database that holds no pipeline."""
-    with open_session(Settings(dsn, action="drill"), "schema_from", only_read=True) as session:
+def read(dsn: str, cron_dsn: str | None = None, progress: Progress | None = None) -> Source:
+    """Everything a clone needs, its jobs from the database that has pg_cron; refuses a database that holds no pipeline."""
+    settings = with_cron(Settings(dsn, action="drill"), "schema_from", cron_dsn)
+    with open_session(settings, "schema_from", only_read=True) as session:
         if session.facts.pooled:
             raise WrongDatabase(
                 "refused to clone through a connection pooler, which may give each statement another session",
@@ -291,10 +293,11 @@ def _told(
     made = tuple(each for each in dump_statements.split(dumped) if not OWN_OPTION.fullmatch(each.text))
     names = {role for statement in made for role in statement.roles()} | {job.owner for job in jobs}
     rows = session.rows(ROLES, names=sorted(names))
-    rights = {
-        row["role"]: (row["schema"], row["alter_job"])
-        for row in session.rows(SCHEDULER_RIGHTS, names=[row["name"] for row in rows])
-    }
+    with session.at_cron() as at:
+        rights = {
+            row["role"]: (row["schema"], row["alter_job"])
+            for row in at.rows(SCHEDULER_RIGHTS, names=[row["name"] for row in rows])
+        }
     roles = tuple(
         Role(
             row["name"], row["superuser"], row["inherits"], row["login"], row["bypasses"],

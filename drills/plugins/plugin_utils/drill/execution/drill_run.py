@@ -62,6 +62,7 @@ class Request:
     sandbox: str = "embedded"
     sandbox_dsn: str | None = None
     schema_from: str | None = None
+    cron_dsn: str | None = None
     #: Whether a real scheduler runs the jobs of that schema's clone.
     clone_jobs: bool = False
     #: Folders with scenarios of a team's own; one of the same name replaces ours.
@@ -189,6 +190,7 @@ def _one(
             request.sandbox,
             sandbox_dsn=request.sandbox_dsn,
             schema_from=request.schema_from,
+            cron_dsn=request.cron_dsn,
             clone_jobs=request.clone_jobs,
             pipeline=dataclasses.asdict(wanted.pipeline),
             name=wanted.name,

@@ -399,4 +399,4 @@ class ScenarioRun:
         self._checks += checks
 
     def _say(self, line: str) -> None:
-        self.progress.say(f"{self.scenario.name}: {line}")
+        self.progress.doing(f"{self.scenario.name}: {line}")

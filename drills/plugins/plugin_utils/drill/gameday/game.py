@@ -159,6 +159,7 @@ class _Played:
             with open_sandbox(
                 self.request.sandbox,
                 schema_from=self.request.schema_from,
+                cron_dsn=self.request.cron_dsn,
                 clone_jobs=self.request.clone_jobs,
                 pipeline={"variant": script.variant, "events": script.events, "seed": 1},
                 name=told["name"],

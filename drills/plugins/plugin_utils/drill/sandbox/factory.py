@@ -54,6 +54,8 @@ class _Wanted(t.NamedTuple):
 
     pipeline: Pipeline
     schema_from: str
+    #: The database that has its pg_cron, where that is another one.
+    cron_dsn: str | None
     #: Whether a real scheduler runs the jobs of a clone.
     clone_jobs: bool
     progress: Progress
@@ -68,7 +70,7 @@ class _Wanted(t.NamedTuple):
                     if builder.has_scheduler(session.connection):
                         session.connection.execute(builder.HISTORY)
                 return dsn, ()
-            found = _read_source(self.schema_from)
+            found = _read_source(self.schema_from, self.cron_dsn)
             with open_session(Settings(dsn, action="drill", just_made=True), "the sandbox") as session:
                 owned = _handed_over(session)
             # From here on no session is a superuser's: whatever a team's schema does, it may not read a file or run a program.
@@ -84,7 +86,7 @@ class _Wanted(t.NamedTuple):
                 roles = made.roles(ROLES)
                 builder.build_as(made.dsn, roles, self.pipeline.variant, self.pipeline.events, self.pipeline.seed)
                 return ()
-            found = _read_source(self.schema_from)
+            found = _read_source(self.schema_from, self.cron_dsn)
             with open_session(Settings(made.dsn, action="drill", just_made=True), "the sandbox") as admin:
                 _require_harmless(admin)
                 roles = made.roles_of(found)
@@ -127,27 +129,26 @@ def _handed_over(session: Session) -> str:
         sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(session.facts.database), owner),
     ):
         session.connection.execute(statement)
-    if builder.may_schedule(session.connection):
-        # The real scheduler is an extension's, in whose tables the clone's jobs are written.
-        builder.create_cron(session.connection)
-        for statement in (
-            "GRANT USAGE ON SCHEMA cron TO {} WITH GRANT OPTION",
-            # No trigger: the scheduler is a superuser, and writes its log.
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA cron TO {}",
-            "GRANT USAGE ON ALL SEQUENCES IN SCHEMA cron TO {}",
-            "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO {} WITH GRANT OPTION",
-            "CREATE POLICY drill ON cron.job_run_details TO {} USING (true)",
-            # Whoever writes the table of the jobs names anybody as the owner of one, but never a superuser.
-            "CREATE POLICY drill ON cron.job TO {} USING (true) WITH CHECK (username <> {})",
-        ):
-            session.connection.execute(sql.SQL(statement).format(owner, sql.Literal(session.facts.role)))
+    # As on any server it is a superuser's, in whose tables the clone's jobs are written.
+    builder.create_cron(session.connection)
+    for statement in (
+        "GRANT USAGE ON SCHEMA cron TO {} WITH GRANT OPTION",
+        # No trigger: the scheduler is a superuser, and writes its log.
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA cron TO {}",
+        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA cron TO {}",
+        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO {} WITH GRANT OPTION",
+        "CREATE POLICY drill ON cron.job_run_details TO {} USING (true)",
+        # Whoever writes the table of the jobs names anybody as the owner of one, but never a superuser.
+        "CREATE POLICY drill ON cron.job TO {} USING (true) WITH CHECK (username <> {})",
+    ):
+        session.connection.execute(sql.SQL(statement).format(owner, sql.Literal(session.facts.role)))
     return conninfo.make_conninfo(session.settings.dsn, user=OWNER, password=password)
 
 
 @functools.lru_cache(maxsize=1)
-def _read_source(dsn: str) -> source.Source:
+def _read_source(dsn: str, cron_dsn: str | None) -> source.Source:
     """What a clone is made of, read once: all scenarios of a drill are about the same schema, and the source is left alone."""
-    return source.read(dsn)
+    return source.read(dsn, cron_dsn)
 
 
 @contextlib.contextmanager
@@ -156,6 +157,7 @@ def open_sandbox(
     *,
     sandbox_dsn: str | None = None,
     schema_from: str | None = None,
+    cron_dsn: str | None = None,
     clone_jobs: bool = False,
     pipeline: Mapping[str, t.Any],
     name: str,
@@ -163,7 +165,7 @@ def open_sandbox(
     progress: Progress | None = None,
 ) -> Generator[Sandbox]:
     """A sandbox with a healthy pipeline in it, for the scenario of that name; gone afterwards, whatever happens in between."""
-    wanted = _Wanted(Pipeline(**pipeline), schema_from or "", clone_jobs, progress or Progress())
+    wanted = _Wanted(Pipeline(**pipeline), schema_from or "", cron_dsn, clone_jobs, progress or Progress())
     match kind:
         case "embedded":
             opened = _embedded(wanted)

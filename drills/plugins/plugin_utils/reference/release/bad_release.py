@@ -53,7 +53,7 @@ WHERE processed_at >= now() - interval '15 minutes'
 GROUP BY 1;
 
 REVOKE SELECT ON scout.silver_transactions FROM dashboard_reader;
-SELECT cron.alter_job(jobid, active => false) FROM cron.job WHERE jobname = 'product-linking';
+UPDATE cron.job SET active = false WHERE jobname = 'product-linking';
 INSERT INTO supabase_migrations.schema_migrations VALUES ('0002', '{}', 'loyalty');
 
 """

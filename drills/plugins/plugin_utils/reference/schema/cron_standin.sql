@@ -38,7 +38,7 @@ GRANT SELECT ON cron.job TO public;
 GRANT SELECT, DELETE ON cron.job_run_details TO public;
 GRANT SELECT ON SEQUENCE cron.jobid_seq, cron.runid_seq TO public;
 
--- The functions below run as their owner; this is the role that called, as SET ROLE or the login chose it.
+-- The functions below run as their owner, and find nothing of whoever calls them; this is the role that called, as SET ROLE or the login chose it.
 CREATE FUNCTION cron.caller()
 RETURNS text
 LANGUAGE sql STABLE AS $$
@@ -97,13 +97,13 @@ $$;
 
 CREATE FUNCTION cron.schedule(schedule text, command text)
 RETURNS bigint
-LANGUAGE sql STRICT SECURITY DEFINER AS $$
+LANGUAGE sql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT cron.put(NULL, schedule, command, NULL, NULL, true)
 $$;
 
 CREATE FUNCTION cron.schedule(job_name text, schedule text, command text)
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF job_name IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'internal_error', MESSAGE = 'job_name can not be NULL';
@@ -116,7 +116,7 @@ CREATE FUNCTION cron.schedule_in_database(
     job_name text, schedule text, command text, database text, username text DEFAULT NULL, active boolean DEFAULT true
 )
 RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF job_name IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'internal_error', MESSAGE = 'job_name can not be NULL';
@@ -130,7 +130,7 @@ CREATE FUNCTION cron.alter_job(
     database text DEFAULT NULL, username text DEFAULT NULL, active boolean DEFAULT NULL
 )
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     is_super constant boolean := (SELECT rolsuper FROM pg_roles WHERE rolname = cron.caller());
 BEGIN
@@ -168,7 +168,7 @@ $$;
 
 CREATE FUNCTION cron.unschedule(job_id bigint)
 RETURNS boolean
-LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     owner text;
 BEGIN
@@ -186,7 +186,7 @@ $$;
 
 CREATE FUNCTION cron.unschedule(job_name text)
 RETURNS boolean
-LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM cron.job WHERE jobname = job_name AND username = cron.caller();
     IF NOT FOUND THEN
