@@ -17,12 +17,13 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import program
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump, program
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
 from tests.integration.hosted.test_owner_and_operator import EVERYTHING, broken, done, recovers, run
-from tests.integration.modules import JOB_RUN, call, connect, fingerprint, jobs, off, one
+from tests.integration.modules import JOB_RUN, call, connect, fingerprint, jobs, off, one, rows
 from tests.scout.hosted import Hosted
 
 pytestmark = pytest.mark.parametrize("hosted", ["rds"], indirect=True)
@@ -206,30 +207,120 @@ def test_the_environment_names_it_and_the_same_database_is_this_one(
     assert said["msg"].startswith("refused: pg_cron is not installed in this database"), said["msg"]
 
 
-def test_a_release_is_captured_with_its_jobs_and_a_change_of_them_is_not_rolled_back(hosted: Hosted) -> None:
-    """No transaction spans two databases: a schema is rolled back, and where a job has to be too nothing is."""
+#: What a bad release changes of the schema, and whoever deploys it of the jobs, in the other database.
+SCHEMA = "ALTER TABLE scout.alerts ADD COLUMN loyalty text"
+JOBS = """
+SELECT cron.alter_job(jobid, schedule => '*/7 * * * *', active => false) FROM cron.job WHERE jobname = 'product-linking';
+SELECT cron.unschedule('smart-gold-refresh');
+SELECT cron.schedule_in_database('loyalty', '0 3 * * *', 'SELECT 1', 'DATABASE');
+"""
+LOYALTY = "SELECT count(*) FROM pg_attribute WHERE attname = 'loyalty'"
+
+
+@pytest.fixture
+def released(hosted: Hosted) -> Hosted:
+    """A release is captured, and a bad one follows."""
+    with connect(hosted.owner, dbname="postgres") as there:
+        there.execute("SELECT cron.schedule('of postgres', '0 4 * * *', 'SELECT 1')")
+        there.execute(
+            "SELECT cron.alter_job(jobid, active => false) FROM cron.job WHERE jobname = 'smart-gold-refresh'"
+        )
     captured = call("scout_capture", hosted.owner, release="good", **THERE)
     assert not captured.get("failed"), captured
     with connect(hosted.owner) as migration:
-        migration.execute("ALTER TABLE scout.alerts ADD COLUMN loyalty text")
-    with connect(hosted.cron) as superuser:
-        superuser.execute("UPDATE cron.job SET schedule = '*/7 * * * *' WHERE jobname = 'product-linking'")
-    before = fingerprint(hosted.cron)
-    for check in (True, False):
-        said = call("scout_rollback", hosted.owner, check=check, release="good", rehearse=False, **THERE)
-        assert check or said["failed"], said
-        assert "its job is in database postgres, where it cannot be rolled back together with the schema" in str(said)
-    assert fingerprint(hosted.cron) == before
-    assert one(hosted.superuser, "SELECT count(*) FROM pg_attribute WHERE attname = 'loyalty'") == 1
-    with connect(hosted.cron) as superuser:
-        superuser.execute("UPDATE cron.job SET schedule = '*/5 * * * *' WHERE jobname = 'product-linking'")
-    assert call("scout_ingestion", hosted.owner, state="paused", ledger="required", **THERE)["changed"]
-    paused = jobs(hosted.cron)
-    rolled = call("scout_rollback", hosted.owner, release="good", pg_dump=program("pg_dump"), **THERE)
+        migration.execute(SCHEMA)
+        [[database]] = migration.execute("SELECT current_database()").fetchall()
+    with connect(hosted.owner, dbname="postgres") as there:
+        there.execute(JOBS.replace("DATABASE", database).encode())
+    return hosted
+
+
+def shape(scout: Hosted) -> tuple[str, list[tuple[Any, ...]]]:
+    """What pg_dump says of the schema, and the jobs of all databases, whose numbers nobody chooses."""
+    every = rows(
+        scout.cron, "SELECT jobname, schedule, command, active, username, database FROM cron.job ORDER BY 1, 2"
+    )
+    return dump(scout.superuser, "-s", "-n", "scout"), every
+
+
+def rolls_back(scout: Hosted, **options: Any) -> dict[str, Any]:
+    return call("scout_rollback", scout.owner, release="good", pg_dump=program("pg_dump"), **options, **THERE)
+
+
+def test_a_release_is_rolled_back_with_its_jobs_and_so_is_that(hosted: Hosted, request: pytest.FixtureRequest) -> None:
+    def without(jobs: list[tuple[Any, ...]], *names: str) -> list[tuple[Any, ...]]:
+        return [job for job in jobs if job[0] not in names]
+
+    before, jobs_before = shape(hosted)
+    scout = request.getfixturevalue("released")
+    broken = shape(scout)
+    looked = rolls_back(scout, check=True)
+    assert not looked.get("failed"), looked
+    assert shape(scout) == broken
+    rolled = rolls_back(scout)
     assert not rolled.get("failed"), rolled
     assert rolled["rehearsal"]["done"], rolled["rehearsal"]
-    assert jobs(hosted.cron) == paused
-    assert one(hosted.superuser, "SELECT count(*) FROM pg_attribute WHERE attname = 'loyalty'") == 0
+    schema, found = shape(scout)
+    assert schema == before
+    changed = "of postgres", "smart-gold-refresh"
+    assert without(found, *changed) == without(jobs_before, *changed)
+    [(gold, *_, active, owner, database)] = [job for job in found if job[0] == "smart-gold-refresh"]
+    assert (gold, active, owner, database) == ("smart-gold-refresh", False, "postgres", found[0][5])
+    assert [job[5] for job in found if job[0] == "of postgres"] == ["postgres"], "nobody's but that database's"
+    assert not rolls_back(scout)["changed"]
+    undone = call("scout_undo", scout.owner, run_id=rolled["run_id"], rehearse=False, **THERE)
+    assert undone["changed"], undone
+    assert shape(scout) == broken
+
+
+def test_a_job_that_another_database_has_by_that_name_is_not_taken(released: Hosted) -> None:
+    with connect(released.owner, dbname="postgres") as there:
+        there.execute("SELECT cron.schedule('smart-gold-refresh', '0 5 * * *', 'SELECT 1')")
+    broken = shape(released)
+    said = rolls_back(released, rehearse=False)
+    assert said["msg"].startswith("refused to make cron job smart-gold-refresh of postgres"), said["msg"]
+    assert "postgres has a job of that name for database postgres" in said["msg"]
+    assert shape(released) == broken
+
+
+def test_whoever_is_killed_between_the_two_commits_rolls_back_again(
+    released: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The jobs are as captured then, and the schema is not yet; a pause keeps disabled what it disabled."""
+    assert call("scout_ingestion", released.owner, state="paused", ledger="required", **THERE)["changed"]
+    broken = shape(released)
+    changed = transaction._jobs_changed  # noqa: SLF001
+
+    @contextlib.contextmanager
+    def dying(*about: Any) -> Iterator[None]:
+        with changed(*about):
+            yield
+        os._exit(9)
+
+    if (pid := os.fork()) == 0:
+        with contextlib.suppress(BaseException):
+            monkeypatch.setattr(transaction, "_jobs_changed", dying)
+            rolls_back(released, rehearse=False)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    schema, found = shape(released)
+    assert (schema, found != broken[1]) == (broken[0], True)
+    rolled = rolls_back(released, rehearse=False, takeover=True)
+    assert rolled["changed"], rolled
+    assert one(released.superuser, LOYALTY) == 0
+    assert shape(released)[1] == found
+    assert call("scout_ingestion", released.owner, state="running", ledger="required", **THERE)["changed"]
+    assert off(released.cron) == {"smart-gold-refresh"}
+
+
+def test_without_the_right_to_alter_them_nothing_is_rolled_back(released: Hosted) -> None:
+    with connect(released.cron) as superuser:
+        superuser.execute("REVOKE EXECUTE ON FUNCTION cron.alter_job FROM rds_superuser CASCADE")
+    broken = shape(released)
+    said = rolls_back(released, rehearse=False)
+    assert said["failed"], said
+    assert "a right to change the jobs of postgres is missing" in str(said)
+    assert shape(released) == broken
 
 
 def test_an_operator_is_named_what_he_lacks_there_and_recovers(broken: Hosted) -> None:

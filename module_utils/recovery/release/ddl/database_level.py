@@ -139,12 +139,14 @@ def _withdraw(entry: Entry) -> list[Statement]:
 # --- jobs
 
 
-def _create_job(entry: Entry) -> list[Statement]:
-    """A job of its owner; pg_cron makes every job active."""
+def create_job(entry: Entry, database: str | None = None) -> list[Statement]:
+    """A job of its owner, of another database than the one that has pg_cron where that is named; pg_cron makes every job active."""
     facts = entry.facts
     words = [literal(facts[fact]) for fact in ("name", "schedule", "command") if facts.get(fact)]
     scheduled = phrase("SELECT cron.schedule({})", joined(", ", words))
-    made = scheduled if facts["active"] else phrase("SELECT cron.alter_job(({}), active => false)", scheduled)
+    more = [phrase("database => {}", literal(database))] if database else []
+    more += [] if facts["active"] else [phrase("active => false")]
+    made = phrase("SELECT cron.alter_job(({}), {})", scheduled, joined(", ", more)) if more else scheduled
     return _as_owner(entry, made)
 
 
@@ -259,6 +261,6 @@ WRITERS: t.Final = {
     "extension": Writer("EXTENSION", _create_extension, _drop_extension, _alter_extension),
     "default_privileges": Writer("", _make_privileges, _usual_privileges, _again),
     "publication_table": Writer("", _publish, _withdraw, _again),
-    "cron_job": Writer("", _create_job, _drop_job, alter_job),
+    "cron_job": Writer("", create_job, _drop_job, alter_job),
     "manifest": Writer("", _insert_file, _delete_file, _update_file),
 }

@@ -143,18 +143,11 @@ def jobs(session: Session, found: Situation) -> Iterator[Obstacle]:
     if about and (problem := cron_jobs.foreign(session)):
         yield Obstacle("owner", next(iter(about.values())), problem.said or "", problem.next_step or "")
         return
-    if about and (beside := session.beside()):
-        said = (
-            f"its job is in database {beside.facts.database}, where it cannot be rolled back together with the schema"
-        )
-        for key in about.values():
-            then = f"in database {beside.facts.database}, have {key.partition(':')[2]} as the capture has it, with cron.alter_job"
-            yield Obstacle("owner", key, said, f"{then}; then run the same command again")
-        return
+    there = f"in database {beside.facts.database}: " if about and (beside := session.beside()) else ""
     for owner, key in about.items():
         for grant in cron_jobs.missing_grants(session, owner):
             said = f"a right to change the jobs of {owner} is missing"
-            yield Obstacle("privilege", key, said, f"`{grant}`" if grant.startswith("GRANT ") else grant)
+            yield Obstacle("privilege", key, said, f"{there}`{grant}`" if grant.startswith("GRANT ") else grant)
 
 
 def history(session: Session, found: Situation) -> Iterator[Obstacle]:

@@ -160,8 +160,9 @@ def read(session: Session, histories: Iterable[str]) -> Original:
         about = session.row(ABOUT, becoming=becoming)
         populated = [(row["schema"], row["name"]) for row in session.rows(MATERIALIZED) if row["populated"]]
         schemas = [row["name"] for row in session.rows(SCHEMAS)]
-        made = session.rows(TABLES_LIKE, schema="cron", table=None) if cron_jobs.present(session) else []
-        made += session.rows(SCHEDULER_FUNCTIONS) if made else []
+        with session.at_cron() as at:
+            made = at.rows(TABLES_LIKE, schema="cron", table=None) if cron_jobs.present(session) else []
+            made += at.rows(SCHEDULER_FUNCTIONS) if made else []
         history = [row for table in histories for row in session.rows(TABLES_LIKE, schema=None, table=table)]
         published = publications.read(session)
     if not about["may"]:

@@ -6,6 +6,7 @@ capture."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import time
@@ -25,13 +26,14 @@ from ..captures import document as captures_document
 from ..catalog import database_level, manifests, stability
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, scope_of
+from ..ddl import database_level as database_level_ddl
 from ..obstacles import subscribers
 from ..planner import default_grants, fill_statements, new_partitions, secret_commands, single_object
 from ..planner import plan as planner_plan
 from . import saved_data
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 
     from ...core.errors import RecoveryError
     from ...core.progress import Progress
@@ -57,6 +59,10 @@ SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname = ANY(%(schemas)
 #: Deparsed definitions name all in full, and a function may speak of what is made after it. What a statement runs may have
 #: set the path otherwise.
 AS_WRITTEN: t.Final = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL check_function_bodies = off"
+
+TAKEN: t.Final = """
+SELECT database FROM cron.job WHERE jobname = %(name)s AND username = %(owner)s AND database <> %(database)s
+"""
 
 #: Where it is told what is lost then, for good; no screen offers it as a way out.
 LOSS: t.Final = "docs/rollback.md, section If data would be lost, says what becomes of it, and who may decide that"
@@ -343,7 +349,8 @@ def restore(
                     walk(session, way.plan)
                 else:
                     go(session)
-                record(_proved(session, way, settle(), advice))
+                with _jobs_changed(session, way):
+                    record(_proved(session, way, settle(), advice))
         except (errors.LockNotAvailable, errors.DeadlockDetected) as e:
             attempts += 1
             pause = min(LONGEST_SECONDS, FIRST_SECONDS * 2**attempts)
@@ -360,13 +367,6 @@ def _refuse_planted(session: Session, way: Way) -> None:
     kinds = {step.key.partition(":")[0] for step in way.plan.all_steps}
     if "cron_job" in kinds:
         cron_jobs.require(session)
-        if (beside := session.beside()) is not None:
-            raise NotConverged(
-                "refused to roll back jobs that are not in this database",
-                on=session.where,
-                said=f"pg_cron is in database {beside.facts.database}, which no transaction of ours can change together with this one",
-                next_step="restore the jobs with cron.alter_job there, then run the same command again",
-            )
     for table in way.target.scope.histories if kinds & {"migration", "manifest"} else ():
         schema, name = database_level.identifier(session, table, "migrations_table", (2,))
         impostors.refuse_history(session, schema, name, writing=True)
@@ -386,10 +386,11 @@ def add_labels(session: Session, found: planner_plan.Plan) -> None:
 
 
 def walk(session: Session, found: planner_plan.Plan) -> None:
-    """Executes the steps of the plan; inside the caller's transaction. Raises a RecoveryError that names the
-    statement that failed."""
+    """Executes the steps of the plan, but of jobs those alone that are in this database; inside the caller's transaction. Raises a
+    RecoveryError that names the statement that failed."""
     settled = as_owner.owners(statement for step in found.steps for statement in step.statements)
-    for step in found.steps:
+    elsewhere = _of_jobs(found.steps) if session.beside() else []
+    for step in (step for step in found.steps if step not in elsewhere):
         for statement in step.statements:
             session.connection.execute(AS_WRITTEN)
             try:
@@ -398,6 +399,46 @@ def walk(session: Session, found: planner_plan.Plan) -> None:
                 raise
             except psycopg.Error as e:
                 raise _refused(session, step, statement, e) from e
+
+
+def _of_jobs(steps: Iterable[planner_plan.Step]) -> list[planner_plan.Step]:
+    return [step for step in steps if step.key.startswith("cron_job:")]
+
+
+@contextlib.contextmanager
+def _jobs_changed(session: Session, way: Way) -> Generator[None]:
+    """Within it the jobs are as captured, also where pg_cron is in another database. What was changed there is committed with its
+    end, when nothing of the caller's transaction can fail any more but the connection: then the same command does the rest."""
+    with session.at_cron(writing=True) as at:
+        for step in _of_jobs(way.plan.steps) if at is not session else ():
+            try:
+                for statement in _of_job(session, at, step, way.wanted):
+                    at.connection.execute(statement.text)
+            except psycopg.Error as e:
+                raise _refused(at, step, statement, e) from e
+        yield
+        if at is not session:
+            session.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def _of_job(
+    session: Session, at: Session, step: planner_plan.Step, wanted: Mapping[str, Entry]
+) -> Sequence[Statement]:
+    """The statements of a step in the database that has pg_cron. Raises NotConverged where pg_cron would take a job that another
+    database has by that name for the one that is made."""
+    if step.does != "create":
+        return step.statements
+    entry = wanted[step.key]
+    with cron_jobs.as_role(at, entry.owner or ""):
+        taken = at.rows(TAKEN, name=entry.facts.get("name"), owner=entry.owner, database=session.facts.database)
+    if taken:
+        raise NotConverged(
+            f"refused to make {captures_document.readable(step.key)}",
+            on=at.where,
+            said=f"{entry.owner} has a job of that name for database {taken[0]['database']}",
+            next_step="rename that one in cron.job, then run the same command again",
+        )
+    return database_level_ddl.create_job(entry, session.facts.database)
 
 
 def _refused(session: Session, step: planner_plan.Step, statement: Statement, error: psycopg.Error) -> RecoveryError:
