@@ -39,6 +39,12 @@ options:
   last:
     description: In place of the bounds, the time before the task starts, such as V(1h), V(30m), V(90s) or V(2d).
     type: str
+  source_files:
+    description:
+      - Only events from these files, of the window or, where none is given, whenever they came; for a bronze with a column
+        C(source_file) of type text.
+    type: list
+    elements: str
   mode:
     description:
       - With V(missing) only what differs from its events is rebuilt.
@@ -103,6 +109,10 @@ run_id:
   type: str
 window:
   description: The clock, start and end that were used.
+  returned: success
+  type: dict
+narrowed:
+  description: The files that were asked for (source_files), the first twenty.
   returned: success
   type: dict
 mode:

@@ -31,6 +31,7 @@ SILENT_READS: t.Final = {
     "older": 'skipped check "older violations"',
     "silent": 'skipped check "which sources and stores are silent"',
     "devices": 'skipped check "which devices are silent"',
+    "file_queue": 'skipped check "which senders of files are silent"',
 }
 
 #: Least and most of what may be asked of the dashboard. The report of quality divides by its hours.

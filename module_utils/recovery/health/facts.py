@@ -132,7 +132,7 @@ class Wider:
     flow: Row | None = None
     #: Who may write bronze, where nothing has come for a while.
     writers: Row | None = None
-    #: Which sources, stores and devices send nothing.
+    #: Which sources, stores, devices and senders of files send nothing.
     silent: list[Row] | None = None
     #: What ends the error with which the ETL's latest run failed, where that can be told.
     remedy: str = ""
@@ -291,6 +291,7 @@ def _silent(budget: Budget, newest: float | None) -> list[Row] | None:
     """What is silent upstream; what of it could not be read is left out."""
     senders = functools.partial(silent.senders, newest_minutes=newest or 0.0)
     parts = [budget.read("silent", senders), budget.read("devices", silent.devices)]
+    parts += [budget.read("file_queue", silent.files)]
     known = [part for part in parts if part is not None]
     return [row for part in known for row in part] if known else None
 

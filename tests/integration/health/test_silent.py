@@ -49,6 +49,15 @@ def test_what_is_silent_is_named_with_since_when(scout_db: str, subtests: pytest
         "INSERT INTO edge.devices SELECT ('00000000-0000-0000-0000-00000000000' || n)::uuid, now() - make_interval(mins => m) "
         "FROM (VALUES (1, 125), (2, 1), (3, 100000), (4, NULL)) AS d (n, m)",
     )
+    run(
+        scout_db,
+        "CREATE TABLE scout.file_ingestion_queue (queue_id bigserial PRIMARY KEY, file_name text NOT NULL, source_type text NOT NULL, "
+        "created_at timestamptz DEFAULT now())",
+        # One a day until three days ago; one a day until today; and two that somebody tried.
+        "INSERT INTO scout.file_ingestion_queue (file_name, source_type, created_at) "
+        "SELECT 'f' || n || '.zip', s.name, now() - make_interval(days => s.since + n) "
+        "FROM (VALUES ('gmail', 3, 11), ('drive', 0, 11), ('manual', 9, 1)) AS s (name, since, number), generate_series(0, s.number) AS n",
+    )
     before = fingerprint(scout_db)
     expected = {("source", "till-9"): 120, ("store", "S-lost"): 120}
     with subtests.test("beside sources that send"):
@@ -60,6 +69,17 @@ def test_what_is_silent_is_named_with_since_when(scout_db: str, subtests: pytest
     with subtests.test("devices, where the contract names them"):
         named = call("scout_health_info", scout_db, contract={"devices": "edge.devices"})
         assert silent(named) == {**expected, ("device", "00000000-0000-0000-0000-000000000001"): 125}
+    with subtests.test("senders of files, where the contract names their queue"):
+        files = call("scout_health_info", scout_db, contract={"file_queue": "scout.file_ingestion_queue"})
+        assert silent(files) == {**expected, ("file source", "gmail"): 3 * 24 * 60}
+        [row] = [row for row in files["silent"] if row["what"] == "file source"]
+        assert row["events"] == 12
+        [bronze] = [each for each in files["indicators"] if each["name"] == "bronze_staleness"]
+        assert bronze["reason"].endswith("; file source gmail for 3 d 0 h")
+        odd = call("scout_health_info", scout_db, contract={"file_queue": "edge.devices"})
+        assert any("edge.devices is no table with source_type and created_at" in each for each in odd["warnings"])
+        unusable = call("scout_health_info", scout_db, contract={"file_queue": "devices"})
+        assert "scout_contract: file_queue 'devices' is not usable" in unusable["msg"]
     with subtests.test("a table that is none"):
         for name in ("edge.gone", "edge.seen", "scout.alerts"):
             odd = call("scout_health_info", scout_db, contract={"devices": name})

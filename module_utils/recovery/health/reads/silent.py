@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Upstream of bronze: which sources, stores and devices are silent, and since when."""
+"""Upstream of bronze: which sources, stores, devices and senders of files are silent, and since when."""
 
 from __future__ import annotations
 
@@ -41,12 +41,15 @@ WITH latest AS MATERIALIZED (
     WHERE ingested_at <= clock_timestamp() AND ingested_at >= now() - make_interval(mins => %(minutes)s::int)
     ORDER BY ingested_at DESC LIMIT %(most)s
 ), sent AS (
-    SELECT s.what, s.name, ingested_at, ingested_at - lag(ingested_at) OVER (PARTITION BY s.what, s.name ORDER BY ingested_at) AS pause
+    SELECT s.what, s.name, ingested_at AS sent_at, ingested_at - lag(ingested_at) OVER (PARTITION BY s.what, s.name ORDER BY ingested_at) AS pause
     FROM latest CROSS JOIN LATERAL (VALUES ('source', source), ('store', store)) AS s (what, name)
     WHERE s.name IS NOT NULL
-), of AS (
-    SELECT what, name, count(*) AS events, max(ingested_at) AS last_at,
-           extract(epoch FROM clock_timestamp() - max(ingested_at))::float8 AS seconds,
+)
+"""
+JUDGED = """
+, of AS (
+    SELECT what, name, count(*) AS events, max(sent_at) AS last_at,
+           extract(epoch FROM clock_timestamp() - max(sent_at))::float8 AS seconds,
            extract(epoch FROM avg(pause))::float8 AS pause, extract(epoch FROM max(pause))::float8 AS longest
     FROM sent GROUP BY what, name
 )
@@ -56,19 +59,29 @@ WHERE events >= %(least)s AND seconds > %(silent_seconds)s AND seconds > %(pause
 ORDER BY what, last_at DESC, name LIMIT %(names)s
 """
 
-#: What of a table of devices is there to be read, of types that no code of others belongs to, and with no policy that runs one.
+#: The same of files, which come seldom, and not every day.
+FILES = """
+WITH sent AS (
+    SELECT 'file source' AS what, source_type AS name, created_at::timestamptz AS sent_at,
+           created_at::timestamptz - lag(created_at::timestamptz) OVER (PARTITION BY source_type ORDER BY created_at) AS pause
+    FROM (SELECT source_type::text, created_at FROM {queue}
+          WHERE created_at <= clock_timestamp() AND created_at > now() - make_interval(days => %(days)s)
+          ORDER BY created_at DESC LIMIT %(most)s) AS latest
+    WHERE source_type IS NOT NULL
+)
+"""
+
+#: What of such a table is there to be read, of types that no code of others belongs to, and with no policy that runs one.
 READABLE = """
 SELECT a.attname::text AS name
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
 JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p')
-  AND (a.attname = 'device_id' AND y.typname IN ('uuid', 'text', 'varchar', 'int4', 'int8')
-       OR a.attname = 'last_heartbeat' AND y.typname IN ('timestamptz', 'timestamp'))
+  AND (a.attname = %(who)s AND y.typname IN ('uuid', 'text', 'varchar', 'int4', 'int8')
+       OR a.attname = %(when)s AND y.typname IN ('timestamptz', 'timestamp'))
   AND y.typnamespace = 'pg_catalog'::regnamespace AND NOT pg_catalog.row_security_active(c.oid)
 """
-NEEDED: t.Final = {"device_id", "last_heartbeat"}
-
 DEVICES = """
 SELECT 'device' AS what, left(device_id::text, 60) AS name, 0 AS events,
        to_jsonb(last_heartbeat::timestamptz) #>> '{{}}' AS last_at,
@@ -83,7 +96,7 @@ def senders(session: Session, newest_minutes: float) -> list[Row]:
     """The sources and stores that sent at least ten events within the two days before the latest one, which is so many minutes old,
     and are silent now, the latest first, twenty at most: `what`, `name`, `events`, `last_at` (ISO 8601) and `seconds`."""
     return session.rows(
-        contract.compose(SENDERS),
+        contract.compose(SENDERS + JUDGED),
         minutes=newest_minutes + MINUTES,
         most=MOST_EVENTS,
         least=LEAST_EVENTS,
@@ -96,24 +109,52 @@ def senders(session: Session, newest_minutes: float) -> list[Row]:
 
 def devices(session: Session) -> list[Row]:
     """The same of the devices, where the contract names their table. Raises BadInput where it is none that can be read."""
-    name = contract.names().devices
-    if not name:
+    table = _readable(session, "devices", "device_id", "last_heartbeat")
+    if table is None:
         return []
-    schema, table = name.split(".")
-    if {row["name"] for row in session.rows(READABLE, schema=schema, table=table)} != NEEDED:
-        raise BadInput(
-            f"could not read the devices of {name}",
-            said=f"{name} is no table with device_id and last_heartbeat that shows us all of its rows",
-            next_step=f"correct devices in {contract.OPTION}",
-        )
-    query = sql.SQL(DEVICES).format(devices=sql.Identifier(schema, table))
+    query = sql.SQL(DEVICES).format(devices=table)
     return session.rows(query, silent_seconds=SILENT_SECONDS, days=GONE_DAYS, names=MOST_NAMES)
+
+
+def files(session: Session) -> list[Row]:
+    """The same of those who send files, by what is usual of each within thirty days, where the contract names the queue. Raises
+    BadInput likewise."""
+    table = _readable(session, "file_queue", "source_type", "created_at")
+    if table is None:
+        return []
+    return session.rows(
+        sql.SQL(FILES + JUDGED).format(queue=table),
+        days=GONE_DAYS,
+        most=MOST_EVENTS,
+        least=LEAST_EVENTS,
+        silent_seconds=SILENT_SECONDS,
+        # They come by the clock, so the longest pause says enough.
+        pauses=1,
+        nights=LONGEST_PAUSES,
+        names=MOST_NAMES,
+    )
+
+
+def _readable(session: Session, key: str, who: str, when: str) -> sql.Identifier | None:
+    """The table that the contract has by this key; None where it names none. Raises BadInput where it has not these columns."""
+    name: str = contract.names()[key]
+    if not name:
+        return None
+    schema, table = name.split(".")
+    found = session.rows(READABLE, schema=schema, table=table, who=who, when=when)
+    if {row["name"] for row in found} != {who, when}:
+        raise BadInput(
+            f"could not read {key} of {contract.OPTION}",
+            said=f"{name} is no table with {who} and {when} that shows us all of its rows",
+            next_step=f"correct {key} in {contract.OPTION}",
+        )
+    return sql.Identifier(schema, table)
 
 
 def in_words_of(rows: Sequence[Row]) -> str:
     """`silent: source pos-sync for 2 h 3 min; 3 stores, S-1 for 2 h 3 min, S-2 for 2 h 1 min`; empty where none is."""
     parts: list[str] = []
-    for what in ("source", "store", "device"):
+    for what in ("source", "store", "device", "file source"):
         own = [row for row in rows if row["what"] == what]
         named = ", ".join(f"{row['name']} for {in_words(row['seconds'])}" for row in own[:3])
         if len(own) > 1:

@@ -170,7 +170,7 @@ def ask(session: Session, params: Mapping[str, t.Any], *, now: datetime.datetime
     made = Selection(
         window=window,
         source_systems=_texts(params["source_systems"]),
-        source_files=_files(session, params["source_files"]),
+        source_files=files(session, params["source_files"]),
         event_types=_texts(params["event_types"]),
         stores=_texts(params["stores"]),
         transactions=_texts(params["transactions"]),
@@ -192,7 +192,7 @@ def ask(session: Session, params: Mapping[str, t.Any], *, now: datetime.datetime
     return made
 
 
-def _files(session: Session, values: list[str] | None) -> tuple[str, ...]:
+def files(session: Session, values: list[str] | None) -> tuple[str, ...]:
     """The files as given. Raises BadInput where some are and bronze has no column for them."""
     bronze = contract.names().bronze
     schema, _, table = bronze.partition(".")

@@ -14,7 +14,7 @@ from ...pipeline.poison_policy import Tolerance
 from ...postgres import acting
 from ...scout import cron_jobs, row_images
 from ..engine import job as engine_job
-from ..engine import selection
+from ..engine import selection, unknown_names
 from . import options as window_options
 from .comparison import Comparer, Comparison
 from .reconciliation import Reconciliation
@@ -32,6 +32,7 @@ WINDOW_SPEC: dict[str, dict[str, t.Any]] = {
     "window_end": {"type": "str"},
     "time_zone": {"type": "str"},
     "last": {"type": "str"},
+    "source_files": {"type": "list", "elements": "str"},
     "mode": {"type": "str", "choices": ["missing", "all"], "default": "missing"},
 }
 
@@ -61,6 +62,7 @@ def recover(call: Call, params: Params) -> WindowResult:
     seen = _look(call, params, job)
     result: WindowFound = {
         "window": seen.wanted.window.as_dict(),
+        "narrowed": seen.wanted.narrowed,
         "mode": job.asked["mode"],
         "plan": seen.first.as_plan(),
         "loaded": 0,
@@ -108,6 +110,7 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
             wanted = selection.Selection.from_dict(job.plan.selection)
         else:
             wanted = window_options.ask(session, params)
+            unknown_names.refuse_of_events(session, wanted.as_dict())
         pipeline = acting.actor(session, cron_jobs.etl_owner(session))
         comparer = Comparer(session, tables, wanted, everything=job.asked["mode"] == "all", pipeline=pipeline)
         first = comparer.look(carry=not call.check)

@@ -13,7 +13,7 @@ from ...core.errors import BadInput
 from ...core.text import count, in_words
 from ...postgres.driver import Jsonb
 from ...postgres.times import Window, window_of
-from ..engine.selection import Selection
+from ..engine.selection import Selection, files
 
 if t.TYPE_CHECKING:
     import datetime
@@ -31,14 +31,16 @@ SECONDS: t.Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 REBUILT = """
 SELECT run_id::text AS run_id FROM scout_ops.runs
 WHERE action = 'window_recovery' AND status = 'succeeded' AND undone_by IS NULL AND parameters ->> 'mode' = 'all'
-  AND parameters #> '{selection,window}' = %(window)s AND effects ->> 'state' = %(state)s
+  AND parameters #> '{selection,window}' = %(window)s
+  AND coalesce(parameters #> '{selection,source_files}', '[]') = %(files)s AND effects ->> 'state' = %(state)s
 ORDER BY started_at DESC LIMIT 1
 """
 
 
 def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
-    """The window that options describe, its end frozen now where none is given. Raises BadInput for one that is not
-    bounded."""
+    """The window that options describe, its end frozen now where none is given, and of it the events of some files. Raises BadInput
+    for one that is neither bounded nor of files."""
+    chosen = files(session, params["source_files"])
     now: datetime.datetime = session.row("SELECT clock_timestamp() AS now")["now"]
     if params["last"]:
         if params["window_start"] or params["window_end"]:
@@ -46,14 +48,16 @@ def ask(session: Session, params: Mapping[str, t.Any]) -> Selection:
                 f"last {params['last']!r} and window_start or window_end are given",
                 next_step="give one of them: last=1h, or window_start and window_end",
             )
-        return Selection(Window(params["clock"], now - _length(session, params["last"]), now))
+        last = Window(params["clock"], now - _length(session, params["last"]), now)
+        return Selection(last, source_files=chosen)
     window = window_of(session, params, clock=params["clock"])
-    if window.start is None:
+    if window.start is None and not chosen:
         raise BadInput(
             "no window was given",
             next_step="give window_start and window_end, for example 2026-11-25T01:00:00+08:00; or last=1h",
         )
-    return Selection(window if window.end is not None else dataclasses.replace(window, end=now))
+    bounded = window if window.end is not None else dataclasses.replace(window, end=now)
+    return Selection(bounded, source_files=chosen)
 
 
 def _length(session: Session, text: str) -> datetime.timedelta:
@@ -100,8 +104,8 @@ def rebuilt_by(ledger: Ledger, selection: Selection, comparison: Comparison) -> 
     """The run that has rebuilt all of this window and after which neither its events nor the ETL have changed."""
     if not ledger.present or not comparison.sound:
         return None
-    window = Jsonb(selection.window.as_dict())
-    found = ledger.session.rows(REBUILT, window=window, state=comparison.state)
+    window, chosen = Jsonb(selection.window.as_dict()), Jsonb(list(selection.source_files))
+    found = ledger.session.rows(REBUILT, window=window, files=chosen, state=comparison.state)
     return found[0]["run_id"] if found else None
 
 

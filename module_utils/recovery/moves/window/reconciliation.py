@@ -24,7 +24,6 @@ if t.TYPE_CHECKING:
 
     from ...ledger.runs import Run
     from ...postgres.session import Session
-    from ...postgres.times import Window
     from ..engine.selection import Selection
     from .comparison import Comparer, Comparison
 
@@ -191,12 +190,14 @@ class Reconciliation:
             made.append(f"  and {len(self.hours) - SHOWN_HOURS} more hours, which the result has")
         return made
 
-    def refuse(self, where: str, window: Window, result: dict[str, t.Any]) -> None:
+    def refuse(self, where: str, selection: Selection, result: dict[str, t.Any]) -> None:
         """Raises NotConverged where something is not accounted for, with the events and why."""
         if self.balanced:
             return
         what = "; ".join(_named(event) for event in self.unexplained_events[:5])
         what += " …" if len(self.unexplained_events) > 5 else ""
+        window, chosen = selection.window, selection.source_files
+        files = f" -e source_files={advice.value(','.join(chosen))}" if chosen else ""
         start = f" -e window_start={window.start.isoformat()}" if window.start else ""
         end = f" -e window_end={window.end.isoformat()}" if window.end else ""
         gone = f"{count(self.vanished, 'event')} disappeared from bronze during the run" if self.vanished else ""
@@ -206,7 +207,7 @@ class Reconciliation:
             said="; ".join(part for part in (what, gone) if part),
             next_step=(
                 "look at these events (reconciliation.unexplained_events of the result has more); fix the cause, then run it "
-                f"again for the same window: window_recovery.yml -e window_clock={advice.value(window.clock)}{start}{end}"
+                f"again for the same window: window_recovery.yml -e window_clock={advice.value(window.clock)}{start}{end}{files}"
             ),
             result=result,
         )

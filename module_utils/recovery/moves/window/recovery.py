@@ -367,5 +367,5 @@ class Recovery:
             "summary": f"{sentence('recovered', first.as_plan(), figures['seconds'])}; {account.sentence()}",
             "diff": {"before": first.counts, "after": final.counts},
         }
-        account.refuse(session.where, self.comparer.selection.window, {**result})
+        account.refuse(session.where, self.comparer.selection, {**result})
         return result

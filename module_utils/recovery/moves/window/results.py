@@ -14,6 +14,7 @@ class WindowFound(t.TypedDict):
     """What does not depend on whether anything is rebuilt."""
 
     window: dict[str, t.Any]
+    narrowed: dict[str, t.Any]
     mode: str
     plan: dict[str, t.Any]
     loaded: int

@@ -105,6 +105,40 @@ def test_what_is_right_is_not_rewritten(scout_db: str) -> None:
     case.check()
 
 
+def test_of_a_window_the_events_of_some_files(scout_db: str) -> None:
+    """What another file brought stays as it is, wrong or missing; without a window the file alone says what is meant."""
+    files = {"source_files": ["a.zip"]}
+    before = fingerprint(scout_db)
+    refused = call("scout_window_recovery", scout_db, last="2d", **files)
+    assert (refused["error"]["kind"], fingerprint(scout_db)) == ("bad_input", before)
+    assert "has no column source_file" in refused["msg"]
+    with connect(scout_db) as connection:
+        connection.execute("ALTER TABLE scout.bronze_events ADD COLUMN source_file text")
+        mine, theirs = ([generator.insert(connection, sale(n), ingested_at=START) for n in some] for some in ((1, 2), (3, 4)))
+        for ids, name in ((mine, "a.zip"), (theirs, "b.zip")):
+            connection.execute("UPDATE scout.bronze_events SET source_file = %s WHERE event_id = ANY(%s)", (name, ids))
+    ran("scout_drain", scout_db)
+    with connect(scout_db) as connection:
+        damaged_ = "DELETE FROM scout.silver_transactions WHERE source_event_id = ANY(%s)"
+        connection.execute(damaged_, ([*mine, *theirs],))
+    broken = scout_tables(scout_db)
+    unknown = call("scout_window_recovery", scout_db, last="2d", source_files=["c.zip"])
+    assert unknown["error"]["next_step"] == "there are b.zip, a.zip", "the most alike first"
+    looked = ran("scout_window_recovery", scout_db, check=True, **files)
+    assert (looked["plan"]["events"], looked["plan"]["missing"], looked["narrowed"]) == (2, 2, files)
+    assert scout_tables(scout_db) == broken
+    done = ran("scout_window_recovery", scout_db, window_start="2020-01-01T00:00+00:00", mode="all", **files)
+    assert (done["loaded"], done["reconciliation"]["unexplained"]) == (2, 0)
+    made = "SELECT array_agg(source_event_id) FROM scout.silver_transactions WHERE source_event_id = ANY(%s)"
+    assert set(one(scout_db, made, [*mine, *theirs])) == set(mine)
+    again = {"window_start": done["window"]["start"], "window_end": done["window"]["end"], "mode": "all"}
+    assert not ran("scout_window_recovery", scout_db, **again, **files)["changed"], "the same files are rebuilt once"
+    others = ran("scout_window_recovery", scout_db, check=True, **again, source_files=["b.zip"])
+    assert others["plan"]["to_rebuild"] == 2, "another file is not rebuilt by that"
+    ran("scout_undo", scout_db, run_id=done["run_id"])
+    assert scout_tables(scout_db) == broken
+
+
 def test_the_plan_says_what_there_is_and_writes_nothing(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW)
     before = fingerprint(scout_db)
