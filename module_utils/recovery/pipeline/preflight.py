@@ -465,8 +465,9 @@ def _hindered(session: Session) -> list[job_rights.Obstacle]:
 
 
 def _reserved(session: Session) -> list[str]:
-    """Warns where this role finds no connection once others have taken all: from PostgreSQL 16 on some can be kept back for it."""
-    rows = [] if session.facts.superuser else session.rows(RESERVED)
+    """Warns where this role finds no connection once others have taken all: from PostgreSQL 16 on some can be kept back for it, but
+    on a hosted service nobody may do that."""
+    rows = [] if session.facts.superuser or roles.service(session) else session.rows(RESERVED)
     for row in rows:
         full = "no connection is kept back for operators"
         if not row["may"]:

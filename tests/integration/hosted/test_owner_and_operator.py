@@ -183,7 +183,7 @@ def test_the_pipeline_is_handed_over_and_that_is_undone(broken: Hosted) -> None:
 
 def test_the_operator_lacks_nothing_and_recovers(broken: Hosted) -> None:
     dsn = operator(broken, "-v", "rollback=on")
-    found = call("scout_preflight_info", dsn, actions=EVERYTHING, ledger="required")
+    found = call("scout_preflight_info", dsn, actions=EVERYTHING, ledger="required", job_rights=True)
     assert (found["missing"], found["warnings"]) == ([], [])
     before = rows(broken.superuser, RIGHTS)
     done(broken.owner, "operator_role.sql", "-v", "rollback=on")
