@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, major
 from tests.integration.modules import Result, call, connect
+from tests.integration.release import third_judge
 from tests.integration.release.by_name import judged as judged_by_name
 from tests.integration.release.wrecks.rolling_back import (
     RELEASE,
@@ -113,7 +114,7 @@ def went_through(dsn: str, wrecks: list[Wreck]) -> Went:
     built(dsn, wrecks)
     # What no wreck is about costs time to dump.
     beside = ["scout"] if all(wreck.schema != "scout" for wreck in wrecks) else []
-    captured, told = state(dsn, *beside), judged(dsn, *beside)
+    captured, told, third = state(dsn, *beside), judged(dsn, *beside), third_judge.seen(dsn)
     release(dsn, [wreck.after for wreck in wrecks])
     wrecked = state(dsn, *beside)
     then = {wreck.then for wreck in wrecks}
@@ -134,6 +135,8 @@ def went_through(dsn: str, wrecks: list[Wreck]) -> Went:
         stays = {wreck.stays for wreck in wrecks if wreck.stays}
         same_definitions(but_for_tables(after, stays), captured, listed)
         assert but_for(judged(dsn, *beside), listed | stays) == but_for(told, listed | stays)
+        if not listed | stays:
+            assert third_judge.disagrees(dsn, third) == ""
     assert not done(rolled_back(dsn, **told_so))["changed"]
     if result["changed"]:
         undone(dsn, result)
