@@ -83,7 +83,7 @@ datasets:
   type: list
   elements: dict
 invalidated:
-  description: Whether their caches were invalidated.
+  description: Whether Superset accepted to invalidate their caches, and no chart was seen to be answered from them afterwards.
   returned: success
   type: bool
 warmed:

@@ -82,7 +82,7 @@ def test_superset_shows_what_was_refreshed_and_holds_nothing_up(
     with Web(*answers) as web:
         made = stage.play("refresh_gold", healthy.dsn, superset_url=web.url(""), **given)
         ran(made, "done")
-        assert f"invalidated Superset's caches of 1 dataset ({view[0]})" in " ".join(made.summary.split())
+        assert f"asked Superset to invalidate its caches of 1 dataset ({view[0]})" in " ".join(made.summary.split())
         assert web.got[3].body == {"datasource_uids": ["7__table"]}
     with Web(Answer(401, text="Not authorized")) as refuses:
         made = quick.play("refresh_gold", healthy.dsn, superset_url=refuses.url(""), **given)

@@ -46,6 +46,10 @@ DASHBOARD: t.Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 NO_COLUMN: t.Final = re.compile(
     r"column \"?([\w.]+)\"? does not exist|Columns missing in dataset: \[?'?([\w., ']+?)'?\]", re.IGNORECASE
 )
+KEPT: t.Final = (
+    "Superset accepted the invalidation and still answers from its caches: have STORE_CACHE_KEYS_IN_METADATA_DB = True in its "
+    "superset_config.py; charts that were not warmed may show the figures of before for up to 24 h"
+)
 USER: t.Final = "SUPERSET_USERNAME"
 PASSWORD: t.Final = "SUPERSET_PASSWORD"
 
@@ -70,6 +74,8 @@ class _Course:
     invalidated: bool = False
     warmed: list[str] = dataclasses.field(default_factory=list[str])
     broken: list[dict[str, str]] = dataclasses.field(default_factory=list[dict[str, str]])
+    #: Whether it answered from a cache that it had been asked to invalidate; None before a chart was looked at.
+    kept: bool | None = None
     unreached: str = ""
     over: bool = False
 
@@ -208,6 +214,8 @@ def _warm(api: _Api, course: _Course, dashboard: str, uids: set[str]) -> None:
         form: Result = chart.get("form_data") or {}
         if form.get("datasource") not in uids or not isinstance(chart.get("id"), int):
             continue
+        if course.kept is None:
+            course.kept = _is_kept(api, chart["id"])
         asked = {"chart_id": chart["id"], **({"dashboard_id": about["id"]} if isinstance(about.get("id"), int) else {})}
         answer = api.ask("PUT", "/api/v1/chart/warm_up_cache", asked, seconds=MOST_SECONDS)
         name = printable(str(chart.get("slice_name") or chart["id"]))[:80]
@@ -217,6 +225,16 @@ def _warm(api: _Api, course: _Course, dashboard: str, uids: set[str]) -> None:
             course.broken.append({"dashboard": dashboard, "chart": name, **_column(said)})
         else:
             course.warmed.append(name)
+
+
+def _is_kept(api: _Api, chart: int) -> bool | None:
+    """Whether a chart is still answered from the cache: Superset knows no key of it unless its STORE_CACHE_KEYS_IN_METADATA_DB is True,
+    and accepts an invalidation all the same. None where that cannot be told."""
+    try:
+        answer = api.ask("GET", f"/api/v1/chart/{chart}/data/", seconds=MOST_SECONDS)
+    except Undelivered:
+        return None
+    return any(each.get("is_cached") for each in as_list(answer.get("result")))
 
 
 def _column(said: str) -> dict[str, str]:
@@ -232,7 +250,8 @@ def _told(course: _Course, relations: Sequence[str], *, check: bool) -> Superset
     if check and relations and not course.unreached:
         parts.append(f"would invalidate Superset's caches of what reads {', '.join(map(contract.bare, relations))}")
     elif course.invalidated:
-        parts.append(f"invalidated Superset's caches of {count(len(course.datasets), 'dataset')} ({names})")
+        verb = "Superset still has its" if course.kept else "asked Superset to invalidate its"
+        parts.append(f"{verb} caches of {count(len(course.datasets), 'dataset')} ({names})")
     elif not course.unreached and relations:
         parts.append("no dataset of Superset reads what was changed")
     if course.warmed:
@@ -247,13 +266,15 @@ def _told(course: _Course, relations: Sequence[str], *, check: bool) -> Superset
     warnings = [
         f"Superset chart of {each['dashboard']} fails: {told}" for each, told in zip(course.broken, broken, strict=True)
     ]
+    if course.kept:
+        warnings.append(KEPT)
     if course.unreached:
         old = "" if course.invalidated else "; its dashboards may show the figures of before for up to 24 h"
         warnings.append(f"Superset was not seen to: {course.unreached}{old}")
         parts.append("Superset was not seen to" if not course.invalidated else "not all charts were warmed")
     told: Result = {
         "datasets": course.datasets,
-        "invalidated": course.invalidated,
+        "invalidated": course.invalidated and not course.kept,
         "warmed": course.warmed,
         "broken": course.broken,
         "unreached": course.unreached,
@@ -261,7 +282,7 @@ def _told(course: _Course, relations: Sequence[str], *, check: bool) -> Superset
     return t.cast(
         "SupersetResult",
         {
-            "changed": course.invalidated,
+            "changed": told["invalidated"] or bool(course.warmed),
             **told,
             "effects": told,
             "warnings": warnings,

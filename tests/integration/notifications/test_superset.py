@@ -36,6 +36,7 @@ PLAIN: dict[tuple[str, str], tuple[int, Any]] = {
     ("POST", "/api/v1/cachekey/invalidate"): (201, {}),
     ("GET", "/api/v1/dashboard/sales"): (200, {"result": {"id": 3, "slug": "sales"}}),
     ("GET", "/api/v1/dashboard/sales/charts"): (200, {"result": CHARTS}),
+    ("GET", "/api/v1/chart/5/data/"): (200, {"result": [{"is_cached": False}]}),
 }
 
 
@@ -158,14 +159,14 @@ def test_the_caches_of_what_was_changed_are_invalidated_and_named_dashboards_war
     made = seen_to(superset.url, dashboards=["sales"])
     assert superset.paths == [
         "POST security/login", "GET security/csrf_token/", "GET dataset/", "GET dataset/", "POST cachekey/invalidate",
-        "GET dashboard/sales", "GET dashboard/sales/charts", "PUT chart/warm_up_cache", "PUT chart/warm_up_cache",
+        "GET dashboard/sales", "GET dashboard/sales/charts", "GET chart/5/data/", "PUT chart/warm_up_cache", "PUT chart/warm_up_cache",
     ]  # fmt: skip
     bodies = [body for _, _, body in superset.asked]
     assert bodies[2] == (
         "(filters:!((col:table_name,opr:eq,value:gold_daily),(col:schema,opr:eq,value:scout)),page_size:100)"
     )
     assert bodies[4] == {"datasource_uids": ["7__table", "8__table", "9__table"]}
-    assert bodies[7:] == [{"chart_id": 5, "dashboard_id": 3}, {"chart_id": 6, "dashboard_id": 3}]
+    assert bodies[8:] == [{"chart_id": 5, "dashboard_id": 3}, {"chart_id": 6, "dashboard_id": 3}]
     assert (made["changed"], made["invalidated"], made["warmed"], made["unreached"]) == (
         True,
         True,
@@ -176,9 +177,25 @@ def test_the_caches_of_what_was_changed_are_invalidated_and_named_dashboards_war
     assert (broken["dashboard"], broken["chart"], broken["column"]) == ("sales", "Margin", "margin")
     assert made["warnings"] == ["Superset chart of sales fails: Margin: no column margin"]
     assert made["summary"] == (
-        "invalidated Superset's caches of 3 datasets (gold_daily, gold_stores); warmed 1 chart; "
+        "asked Superset to invalidate its caches of 3 datasets (gold_daily, gold_stores); warmed 1 chart; "
         "charts that fail: Margin: no column margin"
     )
+
+
+def test_a_superset_that_keeps_what_it_was_asked_to_forget_is_found_out(
+    superset: Superset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer is 201 either way; the first chart of a dashboard says what came of it, and warming renews all of that dashboard."""
+    chart = ("GET", "/api/v1/chart/5/data/")
+    monkeypatch.setitem(PLAIN, chart, (200, {"result": [{"is_cached": True}]}))
+    made = seen_to(superset.url, dashboards=["sales"])
+    assert (made["changed"], made["invalidated"], made["warmed"]) == (True, False, ["Sales a day"])
+    assert made["summary"].startswith("Superset still has its caches of 3 datasets (gold_daily, gold_stores); warmed 1 chart")
+    assert any("have STORE_CACHE_KEYS_IN_METADATA_DB = True" in each for each in made["warnings"])
+    # An old chart has no query that could be asked for.
+    monkeypatch.setitem(PLAIN, chart, (400, {"message": "Chart has no query context saved."}))
+    made = seen_to(superset.url, dashboards=["sales"])
+    assert (made["invalidated"], made["warmed"], made["unreached"]) == (True, ["Sales a day"], "")
 
 
 def test_nothing_is_invalidated_where_no_dataset_reads_it(superset: Superset) -> None:
