@@ -20,6 +20,7 @@ reference = part("builder")
 SPEC = {
     "dsn": {"type": "str", "required": True},
     "variant": {"type": "str", "choices": list(reference.VARIANTS), "default": "faithful"},
+    "host": {"type": "str", "choices": ["", *reference.HOSTS], "default": ""},
     "events": {"type": "int", "default": 2000},
     "pending": {"type": "int", "default": 0},
     "seed": {"type": "int", "default": 1},
@@ -39,7 +40,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'scout_operator') THEN
         CREATE ROLE scout_operator LOGIN;
     END IF;
-    GRANT loader, pg_read_all_stats, pg_signal_backend TO scout_operator;
+    GRANT loader, pg_read_all_stats, pg_read_all_settings, pg_signal_backend TO scout_operator;
     EXECUTE format('GRANT CREATE ON DATABASE %I TO scout_operator', current_database());
 END
 $$
