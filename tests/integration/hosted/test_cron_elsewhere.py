@@ -289,7 +289,7 @@ def test_whoever_is_killed_between_the_two_commits_rolls_back_again(
     """The jobs are as captured then, and the schema is not yet; a pause keeps disabled what it disabled."""
     assert call("scout_ingestion", released.owner, state="paused", ledger="required", **THERE)["changed"]
     broken = shape(released)
-    changed = transaction._jobs_changed  # noqa: SLF001
+    changed = transaction._jobs_changed
 
     @contextlib.contextmanager
     def dying(*about: Any) -> Iterator[None]:

@@ -190,7 +190,9 @@ def test_a_superset_that_keeps_what_it_was_asked_to_forget_is_found_out(
     monkeypatch.setitem(PLAIN, chart, (200, {"result": [{"is_cached": True}]}))
     made = seen_to(superset.url, dashboards=["sales"])
     assert (made["changed"], made["invalidated"], made["warmed"]) == (True, False, ["Sales a day"])
-    assert made["summary"].startswith("Superset still has its caches of 3 datasets (gold_daily, gold_stores); warmed 1 chart")
+    assert made["summary"].startswith(
+        "Superset still has its caches of 3 datasets (gold_daily, gold_stores); warmed 1 chart"
+    )
     assert any("have STORE_CACHE_KEYS_IN_METADATA_DB = True" in each for each in made["warnings"])
     # An old chart has no query that could be asked for.
     monkeypatch.setitem(PLAIN, chart, (400, {"message": "Chart has no query context saved."}))

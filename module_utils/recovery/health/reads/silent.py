@@ -41,7 +41,8 @@ WITH latest AS MATERIALIZED (
     WHERE ingested_at <= clock_timestamp() AND ingested_at >= now() - make_interval(mins => %(minutes)s::int)
     ORDER BY ingested_at DESC LIMIT %(most)s
 ), sent AS (
-    SELECT s.what, s.name, ingested_at AS sent_at, ingested_at - lag(ingested_at) OVER (PARTITION BY s.what, s.name ORDER BY ingested_at) AS pause
+    SELECT s.what, s.name, ingested_at AS sent_at,
+           ingested_at - lag(ingested_at) OVER (PARTITION BY s.what, s.name ORDER BY ingested_at) AS pause
     FROM latest CROSS JOIN LATERAL (VALUES ('source', source), ('store', store)) AS s (what, name)
     WHERE s.name IS NOT NULL
 )

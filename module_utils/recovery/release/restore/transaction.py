@@ -411,19 +411,17 @@ def _jobs_changed(session: Session, way: Way) -> Generator[None]:
     end, when nothing of the caller's transaction can fail any more but the connection: then the same command does the rest."""
     with session.at_cron(writing=True) as at:
         for step in _of_jobs(way.plan.steps) if at is not session else ():
-            try:
-                for statement in _of_job(session, at, step, way.wanted):
+            for statement in _of_job(session, at, step, way.wanted):
+                try:
                     at.connection.execute(statement.text)
-            except psycopg.Error as e:
-                raise _refused(at, step, statement, e) from e
+                except psycopg.Error as e:
+                    raise _refused(at, step, statement, e) from e
         yield
         if at is not session:
             session.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-def _of_job(
-    session: Session, at: Session, step: planner_plan.Step, wanted: Mapping[str, Entry]
-) -> Sequence[Statement]:
+def _of_job(session: Session, at: Session, step: planner_plan.Step, wanted: Mapping[str, Entry]) -> Sequence[Statement]:
     """The statements of a step in the database that has pg_cron. Raises NotConverged where pg_cron would take a job that another
     database has by that name for the one that is made."""
     if step.does != "create":

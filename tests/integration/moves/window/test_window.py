@@ -114,7 +114,9 @@ def test_of_a_window_the_events_of_some_files(scout_db: str) -> None:
     assert "has no column source_file" in refused["msg"]
     with connect(scout_db) as connection:
         connection.execute("ALTER TABLE scout.bronze_events ADD COLUMN source_file text")
-        mine, theirs = ([generator.insert(connection, sale(n), ingested_at=START) for n in some] for some in ((1, 2), (3, 4)))
+        mine, theirs = (
+            [generator.insert(connection, sale(n), ingested_at=START) for n in some] for some in ((1, 2), (3, 4))
+        )
         for ids, name in ((mine, "a.zip"), (theirs, "b.zip")):
             connection.execute("UPDATE scout.bronze_events SET source_file = %s WHERE event_id = ANY(%s)", (name, ids))
     ran("scout_drain", scout_db)
