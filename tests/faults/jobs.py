@@ -18,6 +18,16 @@ def job(name: str, change: str) -> tuple[str]:
     return (f"UPDATE cron.job SET {change} WHERE jobname = '{name}'",)
 
 
+def another(command: str) -> Fault:
+    """A job of somebody's beside those of the pipeline, which a reset has to name."""
+    plant = (
+        "INSERT INTO cron.job (schedule, command, nodename, nodeport, database, username, active, jobname)"
+        f" SELECT '*/5 * * * *', $command${command}$command$, nodename, nodeport, database, username, true, 'of-others'"
+        f" FROM cron.job WHERE jobname = '{LOADER}'"
+    )
+    return Fault((plant,), named="of-others")
+
+
 #: Those of which a look tells, and a reset as well.
 JOBS = {
     "the ETL's job is inactive": Fault(
@@ -61,6 +71,13 @@ JOBS = {
         job(LOADER, "database = 'postgres'"),
         by_check("jobs_present", "it runs in database postgres", "SELECT cron.alter_job("), LOADER,
     ),
+    "a job of others changes totals": another("UPDATE scout.silver_transactions SET total_amount = total_amount * 0.88"),
+    "a job of others takes sales away": another("DELETE FROM scout.silver_transactions WHERE processed_at > now() - interval '1 hour'"),
+    "a job of others takes marks away": another("DELETE FROM scout.etl_processed WHERE processed_at < now() - interval '1 hour'"),
+    "a job of others marks what waits": another(
+        "INSERT INTO scout.etl_processed (event_id) SELECT event_id FROM scout.bronze_events ON CONFLICT DO NOTHING"
+    ),
+    "a job of others takes away what waits": another("DELETE FROM scout.bronze_events WHERE ingested_at > now() - interval '1 hour'"),
 }  # fmt: skip
 
 #: Those of which a look tells.

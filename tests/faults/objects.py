@@ -12,6 +12,30 @@ RETURNS = (
     "RETURNS TABLE (events_processed int, transactions_created int, line_items_created int, processing_duration_ms int)"
 )
 TRIGGER = "CREATE FUNCTION scout.{role}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$"
+ETL = f"{LOAD}(int)"
+MOST = "coalesce((e->>'total_amount')::numeric, 0),\n            coalesce((e->>'discount"
+SALES = "event_data ? 'transaction_id'\n"
+
+
+def rewritten(function: str, old: str, new: str) -> str:
+    """Makes a function again with a part of its text replaced."""
+    before, after = (text.replace("'", "''") for text in (old, new))
+    return f"""
+    DO $do$ DECLARE text text := pg_get_functiondef('{function}'::regprocedure); changed text := replace(text, '{before}', '{after}');
+    BEGIN ASSERT changed <> text; EXECUTE changed; END $do$"""
+
+
+def deferred(body: str) -> tuple[str, ...]:
+    """Statements that make a trigger on sales that waits for the COMMIT."""
+    return (
+        TRIGGER.replace("{body}", body),
+        (
+            f"CREATE CONSTRAINT TRIGGER {{role}} AFTER INSERT ON {SILVER} DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION scout.{role}()"
+        ),
+    )
+
+
 LINES_KEY = "ALTER TABLE scout.silver_line_items DROP CONSTRAINT fk_item_transaction"
 SALES_KEY = f"ALTER TABLE {SILVER} DROP CONSTRAINT silver_transactions_transaction_id_key"
 
@@ -146,6 +170,35 @@ OBJECTS = {
             "ALTER TABLE scout.silver_transactions ALTER must DROP DEFAULT",
         ),
         named="must",
+    ),
+    "the ETL caps totals above all that came lately": Fault(
+        (rewritten(ETL, MOST, f"least({MOST.replace('0),', '0), 5000),', 1)}"),), named="of 9999.99"
+    ),
+    "the ETL loses sales that come late": Fault(
+        (rewritten(ETL, SALES, f"{SALES} AND (event_data->>'ts')::timestamptz > ingested_at - interval '2 hours'\n"),),
+        named="late by half a day",
+    ),
+    "a deferred trigger halves totals": Fault(
+        deferred(f"UPDATE {SILVER} SET total_amount = total_amount / 2 WHERE id = NEW.id; RETURN NULL;"),
+        named="total_amount",
+    ),
+    "a deferred trigger refuses sales": Fault(deferred("RAISE 'not today';"), named="not today"),
+    "a trigger alters what comes into bronze": Fault(
+        trigger("bronze_events", """NEW.event_data := NEW.event_data || '{"net_amount": 1}'; RETURN NEW;"""),
+        named="bronze_events",
+    ),
+    "a trigger gives some events another type": Fault(
+        trigger("bronze_events", "NEW.event_type := 'sale.v2'; RETURN NEW;"), named="bronze_events"
+    ),
+    "the linking rewrites prices": Fault(
+        (
+            rewritten(
+                "scout.link_products_to_catalog(int)",
+                "    RETURN linked",
+                "    UPDATE scout.silver_line_items SET line_amount = 1;\n    RETURN linked",
+            ),
+        ),
+        named="lines.line_amount",
     ),
     "a label of a type is renamed": Fault(
         tuple(

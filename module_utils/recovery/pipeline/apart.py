@@ -20,6 +20,7 @@ import typing as t
 
 from ..postgres import acting, lexer
 from ..postgres.driver import errors, psycopg, sql
+from ..scout import contract
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
@@ -35,6 +36,11 @@ JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_attrdef'::regclass 
      AND d.refclassid = 'pg_catalog.pg_class'::regclass
 JOIN pg_catalog.pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S'
 WHERE a.adrelid = ANY(%(tables)s::oid[])
+"""
+TABLES = """
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p')
 """
 #: What runs where rows of them are written.
 TRIGGERS = """
@@ -106,6 +112,11 @@ def await_writers(session: Session, tables: t.Sequence[str], *, seconds: float) 
 def _lock(tables: t.Sequence[str]) -> sql.Composed:
     each = sql.SQL(", ").join(sql.Identifier(*table.split(".")) for table in tables)
     return sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(each)
+
+
+def tables(session: Session) -> list[str]:
+    """Those of the pipeline's schema, which a job of somebody else's may write."""
+    return [row["name"] for row in session.rows(TABLES, schema=contract.names().schema)]
 
 
 def shadow(session: Session, tables: t.Iterable[str]) -> list[str]:

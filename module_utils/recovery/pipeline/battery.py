@@ -4,31 +4,34 @@
 """Test sales of every kind that this database has, so that a pipeline that writes some of them wrong is told from a sound one.
 
 Each is the copy of an event that was loaded lately, with a transaction_id of its own: one for each source, payment method,
-region, kind of customer, form of payload and of time, the smallest and the largest. To these come two around midnight, and one of
-many line items. What silver has to have of them is computed from the events themselves (scout/expected_silver.py).
+region, store, kind of customer, form of payload and of time, the smallest and the largest. To these come such as may not have come
+lately: around midnight by either clock, late by days, of odd amounts, without optional fields, and of many line items. What silver has
+to have of them is computed from the events themselves (scout/expected_silver.py).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import re
 import typing as t
 import uuid
 
 from ..core.text import cut, printable
-from ..postgres.driver import Jsonb, sql
+from ..postgres.driver import Jsonb, errors, sql
 from ..scout import contract, event_queue, expected_silver, loadable, row_images
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Sequence
 
     from ..postgres.acting import Actor
-    from ..postgres.session import Session
+    from ..postgres.session import Row, Session
 
 #: Events that were loaded last, and which are copied; a kind that is none of theirs is not tried.
 LOOKED_AT: t.Final = 2000
-COPIED: t.Final = 80
+COPIED: t.Final = 200
+#: So many of them are like any others, for what is wrong with sales that have two properties at once.
+ANY: t.Final = 100
 #: Of each property, such as regions, so many values at most, the newest.
 VALUES: t.Final = 24
 #: So many microseconds after the first of them come those that send or correct one of them again.
@@ -52,6 +55,7 @@ WITH newest AS MATERIALIZED (
         (4, 'customer type', e ->> 'customer_type'), (4, 'discount', CASE WHEN e ? 'discount_amount' THEN 'given' END),
         (4, 'campaign', CASE WHEN e ->> 'campaign_id' IS NOT NULL THEN 'given' END),
         (5, 'hour', substring(e ->> 'ts' FROM '[T ]([0-9][0-9]):')),
+        (6, 'store', e ->> 'store_id'),
         (5, 'time like', regexp_replace(e ->> 'ts', '[0-9]', '0', 'g')),
         (6, 'payload of', (SELECT md5(string_agg(key || jsonb_typeof(value), ',' ORDER BY key)) FROM jsonb_each(e))),
         (6, 'items of', (
@@ -60,15 +64,17 @@ WITH newest AS MATERIALIZED (
             CROSS JOIN LATERAL (SELECT string_agg(key || jsonb_typeof(value), ',' ORDER BY key) AS shape
                                 FROM jsonb_each(CASE WHEN jsonb_typeof(item) = 'object' THEN item ELSE '{{}}' END)) AS i))
     ) AS v (place, what, value) WHERE v.value IS NOT NULL
+    UNION ALL (SELECT event_id, ingested_at, 9, 'any', 'any ' || event_id FROM known ORDER BY md5(event_id::text) LIMIT %(any)s)
     UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the most line items' FROM known ORDER BY lines DESC LIMIT 1)
     UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the largest total' FROM known ORDER BY total DESC LIMIT 1)
     UNION ALL (SELECT event_id, ingested_at, 1, 'most', 'the smallest total' FROM known ORDER BY total LIMIT 1)
 ), newest_of_kind AS (
     SELECT DISTINCT ON (kind) kind, what, place, event_id, ingested_at FROM kinds ORDER BY kind, ingested_at DESC, event_id
 ), chosen AS (
-    SELECT event_id, min(place) AS place, count(*) AS number, array_agg(left(kind, 60) ORDER BY place, kind) AS kinds FROM (
+    SELECT event_id, min(place) AS place, count(*) AS number,
+           array_agg(left(kind, 60) ORDER BY place, kind) FILTER (WHERE what <> 'any') AS kinds FROM (
         SELECT k.*, row_number() OVER (PARTITION BY what ORDER BY ingested_at DESC, kind) AS nth FROM newest_of_kind AS k) AS numbered
-    WHERE nth <= %(of_each)s GROUP BY event_id
+    WHERE nth <= %(of_each)s OR what = 'any' GROUP BY event_id
 )
 SELECT c.event_id::text AS event_id, c.kinds, b.event_data ->> 'transaction_id' AS transaction_id, b.event_data ->> 'ts' AS ts,
        (SELECT k.lines FROM known AS k WHERE k.event_id = c.event_id) AS lines, b.event_data #>> '{{items,0,product_id}}' AS product,
@@ -81,14 +87,47 @@ SEND: t.Final = """
 INSERT INTO {bronze} (event_id, event_type, source_system, event_data, event_hash, ingested_at{more})
 SELECT event_id, {transaction_event}, source, d, {hash}, coalesce(%(moment)s::timestamptz, now()) + nth * interval '1 microsecond'{values}
 FROM (
-    SELECT k.event_id, k.nth, b.source_system AS source, b.event_data || k.changed AS d
-    FROM jsonb_to_recordset(%(sales)s) AS k (event_id uuid, "like" uuid, changed jsonb, nth int) JOIN {bronze} AS b ON b.event_id = k.like
+    SELECT k.event_id, k.nth, b.source_system AS source, (b.event_data - k.dropped) || k.changed AS d
+    FROM jsonb_to_recordset(%(sales)s) AS k (event_id uuid, "like" uuid, changed jsonb, dropped text[], nth int)
+    JOIN {bronze} AS b ON b.event_id = k.like
 ) AS given
 """
 
+#: Those of them that bronze has otherwise than they were sent, in a field that was sent.
+STORED: t.Final = """
+SELECT k.event_id::text AS event_id
+FROM jsonb_to_recordset(%(sales)s) AS k (event_id uuid, "like" uuid, changed jsonb, dropped text[])
+JOIN {bronze} AS l ON l.event_id = k.like JOIN {bronze} AS b ON b.event_id = k.event_id
+WHERE NOT b.event_data @> ((l.event_data - k.dropped) || k.changed) OR b.event_type <> {transaction_event}
+   OR b.source_system IS DISTINCT FROM l.source_system
+"""
+
+#: On which of the days before the one of this sale there were some, so that there is room for one more.
+DAYS_BEFORE: t.Final = """
+SELECT n.day::text AS day FROM (SELECT %(day)s::date - nth AS day FROM generate_series(1, %(days)s) AS nth) AS n
+WHERE EXISTS (SELECT FROM {transactions} AS s WHERE s.date_key = n.day) ORDER BY 1 DESC
+"""
+
 #: A time as it is written, to be moved to another hour of its day.
-WRITTEN: t.Final = re.compile(r"(\d{4}-\d\d-\d\d[T ])\d\d:\d\d(?::\d\d(?:\.\d+)?)?(.*)")
+WRITTEN: t.Final = re.compile(r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(.*)")
 MIDNIGHT: t.Final = ("23:59:30", "00:00:30")
+#: The same moments where the pipeline tells the time of day, as somebody writes them who goes by UTC.
+MIDNIGHT_UTC: t.Final = ("15:59:30Z", "16:00:30Z")
+#: What a sale that nobody has sent yet may meet: a rule of the team's, a check, a key, a trigger that refuses it.
+RULES: t.Final = (
+    *(errors.CheckViolation, errors.ForeignKeyViolation, errors.ExclusionViolation, errors.UniqueViolation),
+    errors.RaiseException,
+)
+#: How long a till may have been without a connection.
+LATE: t.Final = datetime.timedelta(hours=12)
+#: A week has all that may depend on its day.
+DAYS: t.Final = 7
+#: The smallest amount, and the largest that Scout does not call suspicious.
+AMOUNTS: t.Final = ("0.01", "9999.99")
+OPTIONAL: t.Final = (
+    *("customer_id", "customer_type", "campaign_id", "discount_amount", "tax_amount", "payment_method"),
+    *("handshake_triggered", "handshake_score", "net_amount"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +137,9 @@ class Copy:
     like: str
     kind: str
     changed: dict[str, t.Any]
+    #: Which of its fields it lacks, and whether there may be none such in this database, by a rule of the team's.
+    dropped: tuple[str, ...] = ()
+    made_up: bool = False
     event_id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
@@ -106,18 +148,17 @@ class Copy:
         return self.changed["transaction_id"]
 
 
-def choose(session: Session) -> list[Copy]:
-    """What is to be sent; empty where nothing has been loaded yet. Inside the caller's transaction."""
+def choose(session: Session, moment: datetime.datetime | None) -> list[Copy]:
+    """What is to be sent to arrive at that moment, or now; empty where nothing has been loaded yet. Inside the caller's transaction."""
     tables = row_images.tables(session)
     model = expected_silver.Model(tables, session.facts.server_version)
     query = contract.compose(KINDS, sale=loadable.sale("b"), malformed=model.malformed)
-    rows = session.rows(query, looked_at=LOOKED_AT, copied=COPIED, of_each=VALUES)
-    copies = [_copy(row["event_id"], f"like {row['transaction_id']} ({', '.join(row['kinds'][:2])})") for row in rows]
+    rows = session.rows(query, looked_at=LOOKED_AT, copied=COPIED, of_each=VALUES, any=ANY)
+    copies = [_copy(row["event_id"], _like(row)) for row in rows]
     if not rows:
         return []
     latest = next((row for row in rows if row["latest"]), rows[0])
-    if written := WRITTEN.fullmatch(latest["ts"] or ""):
-        copies += [_copy(latest["event_id"], f"at {at}", ts=written[1] + at + written[2]) for at in MIDNIGHT]
+    copies += _made_up(session, latest, (moment or datetime.datetime.now(datetime.UTC)) - LATE)
     number = min(MOST_LINES, max(LINES, *(row["lines"] for row in rows)))
     return [
         *copies,
@@ -125,22 +166,50 @@ def choose(session: Session) -> list[Copy]:
     ]
 
 
+def _like(row: Row) -> str:
+    return f"like {row['transaction_id']}" + (f" ({', '.join(row['kinds'][:2])})" if row["kinds"] else "")
+
+
 def _copy(like: str, kind: str, **changed: t.Any) -> Copy:
     return Copy(like, cut(printable(kind), 100), {"transaction_id": f"SMOKE-{uuid.uuid4()}", **changed})
 
 
+def _made_up(session: Session, latest: Row, late: datetime.datetime) -> list[Copy]:
+    """Sales that may come any day, although none has come lately."""
+    like, product = latest["event_id"], latest["product"] or "SMOKE-1"
+    found = [_copy(like, "late by half a day", ts=late.isoformat())]
+    if written := WRITTEN.fullmatch(latest["ts"] or ""):
+        day, clock, zone = written.groups()
+        found += [_copy(like, f"at {at}", ts=day + clock[0] + at + zone) for at in MIDNIGHT]
+        found += [_copy(like, f"at {at}", ts=day + clock[0] + at) for at in MIDNIGHT_UTC]
+        for row in session.rows(contract.compose(DAYS_BEFORE), day=day, days=DAYS):
+            weekday = datetime.date.fromisoformat(row["day"]).strftime("%A")
+            found.append(_copy(like, f"of {weekday}, {row['day']}", ts=row["day"] + clock + zone))
+    for text in AMOUNTS:
+        # A jsonb keeps the digits of a number, and so does a float of so few.
+        amount = float(text)
+        items = [{**_item(product), "unit_price": amount, "line_amount": amount}]
+        found.append(_copy(like, f"of {text}", **_of_items(items, amount)))
+    bare = _copy(like, "without optional fields", items=[{"product_id": product}])
+    net = _copy(like, "without total_amount", net_amount=5)
+    found += [dataclasses.replace(bare, dropped=OPTIONAL), dataclasses.replace(net, dropped=("total_amount",))]
+    return [dataclasses.replace(each, made_up=True) for each in found]
+
+
+def _item(product: str) -> dict[str, t.Any]:
+    of = dict.fromkeys(("product_name", "brand_name", "category"), "Smoke test")
+    return {"product_id": product, **of, "qty": 1}
+
+
+def _of_items(items: list[dict[str, t.Any]], total: float) -> dict[str, t.Any]:
+    return {"items": items, "total_amount": total, "net_amount": total, "discount_amount": 0, "tax_amount": 0}
+
+
 def _of_lines(number: int, product: str) -> dict[str, t.Any]:
     """What makes a sale one of so many lines, of a product that is known: something may refer to it."""
-    item = {
-        "product_id": product,
-        "product_name": "Smoke test",
-        "brand_name": "Smoke test",
-        "category": "Smoke test",
-        "qty": 1,
-    }
+    item = _item(product)
     items = [{**item, "unit_price": nth, "line_amount": nth} for nth in range(1, number + 1)]
-    total = sum(range(1, number + 1))
-    return {"items": items, "total_amount": total, "net_amount": total, "discount_amount": 0, "tax_amount": 0}
+    return _of_items(items, sum(range(1, number + 1)))
 
 
 def again(copies: Sequence[Copy]) -> list[Copy]:
@@ -159,25 +228,40 @@ def again(copies: Sequence[Copy]) -> list[Copy]:
     return found
 
 
-def send(session: Session, copies: Sequence[Copy], moment: datetime.datetime | None, *, after: int = 0) -> None:
-    """Stores them in bronze, one after the other from that moment on, or from now, so many microseconds later."""
+def send(session: Session, copies: Sequence[Copy], moment: datetime.datetime | None, *, after: int = 0) -> list[Copy]:
+    """Stores them in bronze, one after the other from that moment on, or from now, so many microseconds later; gives those that bronze
+    has otherwise than they were sent."""
     more, values = event_queue.filled_by_senders(session)
     query = contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")), more=more, values=values)
     sales = [
-        {"event_id": c.event_id, "like": c.like, "changed": c.changed, "nth": n}
+        {"event_id": c.event_id, "like": c.like, "changed": c.changed, "dropped": c.dropped, "nth": n}
         for n, c in enumerate(copies, after + 1)
     ]
     session.execute(query, moment=moment, sales=Jsonb(sales))
+    altered = {row["event_id"] for row in session.rows(contract.compose(STORED), sales=Jsonb(sales))}
+    return [copy for copy in copies if copy.event_id in altered]
 
 
-def differing(session: Session, copies: Sequence[Copy], pipeline: Actor) -> dict[str, list[str]]:
-    """Those of them that silver has otherwise than their events say, each with the fields, by what it is one of. Fields that the
-    pipeline's ETL fills otherwise in most of what is there are left out."""
-    of = {copy.transaction_id: copy for copy in copies}
-    model = expected_silver.Model(row_images.tables(session), session.facts.server_version)
+def unjudged(session: Session, pipeline: Actor) -> list[str]:
+    """Fields that the pipeline's ETL fills otherwise in most of what is there."""
     with event_queue.in_its_time_zone(session, pipeline):
-        wrong = model.wrong(session, [*of], [copy.event_id for copy in copies], model.unjudged(session))
+        return _model(session).unjudged(session)
+
+
+def differing(
+    session: Session, copies: Sequence[Copy], pipeline: Actor, without: Sequence[str] | None = None
+) -> dict[str, list[str]]:
+    """Those of them that silver has otherwise than their events say, each with the fields, by what it is one of; `without` those fields
+    that are not judged, or those that most of what is there has otherwise."""
+    of = {copy.transaction_id: copy for copy in copies}
+    left_out = unjudged(session, pipeline) if without is None else list(without)
+    with event_queue.in_its_time_zone(session, pipeline):
+        wrong = _model(session).wrong(session, [*of], [copy.event_id for copy in copies], left_out)
     return {of[name].kind: fields for name, fields in wrong.items()}
+
+
+def _model(session: Session) -> expected_silver.Model:
+    return expected_silver.Model(row_images.tables(session), session.facts.server_version)
 
 
 def in_words(wrong: dict[str, list[str]], most: int = 3) -> str:
@@ -185,6 +269,11 @@ def in_words(wrong: dict[str, list[str]], most: int = 3) -> str:
     names = names_of(wrong)
     shown = "; ".join(f"{kind}: {', '.join(fields[:5])}" for kind, fields in names[:most])
     return shown + (f"; and {len(names) - most} more kinds" if len(names) > most else "")
+
+
+def kinds(copies: Sequence[Copy], most: int = 3) -> str:
+    """What some of these are, in words."""
+    return "; ".join(copy.kind for copy in copies[:most])
 
 
 def names_of(wrong: dict[str, list[str]]) -> list[tuple[str, list[str]]]:

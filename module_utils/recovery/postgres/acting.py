@@ -81,6 +81,8 @@ RUN: t.Final[t.LiteralString] = """
 CREATE FUNCTION pg_temp.{function}(command pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT AS 'BEGIN EXECUTE command; END'
 """
+#: The same, and what it leaves for a COMMIT that never comes.
+RUN_WHOLE: t.Final[t.LiteralString] = RUN.replace("command; END", "command; SET CONSTRAINTS ALL IMMEDIATE; END")
 GRANT: t.Final[t.LiteralString] = "GRANT EXECUTE ON FUNCTION pg_temp.{function}(pg_catalog.text) TO {me}"
 DROP: t.Final[t.LiteralString] = "DROP FUNCTION pg_temp.{function}(pg_catalog.text)"
 CALL: t.Final = "SELECT pg_temp.{function}({command}::pg_catalog.text) AS said"

@@ -97,6 +97,9 @@ ASSUMED: t.Final = tuple(
     + [f"lines.{name}" for name, _, measured in LINE_FIELDS if not measured]
 )
 
+#: What a later event of a sale may change in silver, and so does not tell by the first one alone.
+LATER: t.Final = ("net_amount", "item_count", "lines.quantity", "lines.unit_price", "lines.line_amount", "lines.extra")
+
 #: Transactions as the events of `fed` (sale, event_id, ingested_at, e) make them, beside what silver has, for the `sales` that
 #: are asked for: what differs by name, empty where all is as it should be.
 COMPARED = """

@@ -66,7 +66,8 @@ SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM marked WHERE t
 
 #: What arrived within the last hour, all together and by source and store: of the type that the ETL loads, of others, and without
 #: what makes it a sale. `unloaded` are those most of whose events make no sale, though they are of the type of sales or the same
-#: source or store sold within the day before; and all together, where more than a tenth of what is of that type makes none.
+#: source or store sold within the day before; and all together, where more than a tenth of what is of that type makes none, or ten times
+#: as many of it as in an hour of the day before: what a till sends as a text has no store.
 ARRIVED = """
 WITH arrived AS MATERIALIZED (
     SELECT event_id, source_system AS source, CASE WHEN jsonb_typeof(event_data) = 'object' THEN event_data ->> 'store_id' END AS store,
@@ -83,7 +84,10 @@ WITH arrived AS MATERIALIZED (
            min(event_id::text) FILTER (WHERE typed AND NOT sells) AS sample
     FROM arrived GROUP BY GROUPING SETS ((source), (store), ())
 ), judged AS (
-    SELECT of.*, what = 'all' AND nameless >= %(some)s AND nameless * 10 > typed
+    SELECT of.*, what = 'all' AND nameless >= %(some)s AND (nameless * 10 > typed OR nameless * 23 > 10 * (
+            SELECT count(*) FROM {bronze} AS b WHERE b.event_type = {transaction_event}
+              AND b.ingested_at >= now() - interval '1 day' AND b.ingested_at < now() - interval '1 hour'
+              AND NOT (jsonb_typeof(b.event_data) = 'object' AND b.event_data ? 'transaction_id')))
         OR what <> 'all' AND name IS NOT NULL AND unread >= %(some)s AND unread > sold AND (nameless > sold OR EXISTS (
             SELECT FROM {bronze} AS b WHERE b.event_type = {transaction_event}
               AND b.ingested_at >= now() - interval '1 day' AND b.ingested_at < now() - interval '1 hour'

@@ -12,7 +12,7 @@ import typing as t
 from ...postgres import acting
 from ...scout import contract, cron_jobs, event_queue, lost_sales
 from ...scout.dead_letters import FORMAT
-from ...scout.expected_silver import ASSUMED, Model
+from ...scout.expected_silver import ASSUMED, LATER, Model
 from ...scout.loadable import sale
 
 if t.TYPE_CHECKING:
@@ -60,8 +60,6 @@ SELECT p.transaction_id, p.source_event_id::text AS event_id FROM (
     UNION (SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t {sample} LIMIT %(rows)s)
 ) AS p JOIN {bronze} AS b ON b.event_id = p.source_event_id WHERE {sale} = p.transaction_id
 """
-#: What a later event of a sale may change in silver, and so does not tell by the first one alone.
-LATER: t.Final = ("net_amount", "item_count", "lines.quantity", "lines.unit_price", "lines.line_amount", "lines.extra")
 PAIRED_ROWS: t.Final = 300
 
 #: How many of the events that were loaded last are looked at.

@@ -326,6 +326,17 @@ class _Proof:
                 verdicts[each.job.jobid] = dataclasses.replace(verdict, said=f"{verdict.said} and refreshed gold")
             else:
                 unseen.append(each)
+        verdicts |= self._besides(unseen, loaded, verdicts)
+        for each in loaded:
+            # What a trial does not show: whoever writes wrong by the clock, or by who it is that runs.
+            verdict = verdicts[each.job.jobid]
+            if verdict.status == PROVED and (wrong := evidence.otherwise(self.call.session, pending, each.job.owner)):
+                verdicts[each.job.jobid] = judgement.otherwise(verdict, wrong)
+        return verdicts
+
+    def _besides(self, unseen: list[Todo], loaded: list[Todo], verdicts: dict[int, Verdict]) -> dict[int, Verdict]:
+        """What trials say besides of jobs whose runs had no effect to be seen, and of those that loaded some sales."""
+        found: dict[int, Verdict] = {}
         if unseen or loaded:
             idle = [dataclasses.replace(each, why="its run had nothing to do") for each in unseen]
             tried = self._tried(
@@ -334,8 +345,8 @@ class _Proof:
             for each in (*unseen, *loaded):
                 verdict, trial = verdicts[each.job.jobid], tried[each.job.jobid]
                 judged = judgement.with_kinds if each in loaded else judgement.besides
-                verdicts[each.job.jobid] = judged(verdict, trial)
-        return verdicts
+                found[each.job.jobid] = judged(verdict, trial)
+        return found
 
     def _left_of(self, pending: list[str]) -> int:
         """How many of these events are still pending once a run has settled."""

@@ -1,15 +1,17 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether all of gold has just been computed, by a run of the scheduler or by a repair, so that what takes long is not done once more to
-see that it can be."""
+"""What a run has left behind: whether all of gold has just been computed, by the scheduler or by a repair, so that what takes long is not
+done once more to see that it can be; and whether silver has what was loaded as it came."""
 
 from __future__ import annotations
 
 import typing as t
 
 from ...ledger import history
-from ...scout import contract, gold_views
+from ...postgres import acting
+from ...scout import contract, event_queue, expected_silver, gold_views, loadable, row_images
+from .. import battery
 from . import reading
 
 if t.TYPE_CHECKING:
@@ -48,6 +50,27 @@ SELECT EXISTS (
     WHERE age(kept.written) >= 0 AND age(kept.written) < age(%(since)s::text::xid)
 ) AS changed
 """
+
+#: Of these events those that were loaded, and are the first of their sales, so that each says what silver has to have.
+FIRST = """
+SELECT {sale} AS sale, b.event_id::text AS event_id FROM {bronze} AS b
+WHERE b.event_id = ANY(%(ids)s::uuid[]) AND {sale} IS NOT NULL AND EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
+  AND NOT EXISTS (SELECT FROM {transactions} AS t WHERE t.transaction_id = {sale} AND t.source_event_id IS DISTINCT FROM b.event_id)
+"""
+
+
+def otherwise(session: Session, event_ids: list[str], owner: str) -> str:
+    """What silver has otherwise than these events say, as far as they have been loaded, in words."""
+    with session.read():
+        by = acting.actor(session, owner)
+        first = {
+            row["sale"]: row["event_id"]
+            for row in session.rows(contract.compose(FIRST, sale=loadable.sale("b")), ids=event_ids)
+        }
+        model = expected_silver.Model(row_images.tables(session), session.facts.server_version)
+        without = [*battery.unjudged(session, by), *expected_silver.LATER]
+        with event_queue.in_its_time_zone(session, by):
+            return battery.in_words(model.wrong(session, [*first], [*first.values()], without))
 
 
 def refreshed(session: Session, job: Job) -> str:

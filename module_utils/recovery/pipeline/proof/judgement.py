@@ -23,8 +23,9 @@ if t.TYPE_CHECKING:
     from ...scout.cron_jobs import Job
     from ...scout.judging.functions import Functions
 
-#: What a job is for, and how it is proved: by a run that is waited for, by the latest run there was, or by a trial.
-LOAD, GOLD, OTHER = "load", "gold", "other"
+#: What a job is for, and how it is proved: by a run that is waited for, by the latest run there was, or by a trial. One that is beside
+#: the pipeline writes what it writes, and is to leave sales as they are.
+LOAD, GOLD, OTHER, BESIDE = "load", "gold", "other", "beside"
 RUN, LATEST, TRIAL = "run", "latest", "trial"
 #: What a proof came to.
 PROVED, FAILED, UNKNOWN = "proved", "failed", "unknown"
@@ -139,7 +140,8 @@ class Verdict:
 
 
 def purposes(jobs: Iterable[Job], known: Functions, named: Sequence[str] = ()) -> list[tuple[Job, str]]:
-    """The jobs that load silver, link products or refresh gold, by their name or by what they call; others if they were named."""
+    """The jobs that load silver, link products or refresh gold, by their name or by what they call; others as far as they were named,
+    or as what is beside the pipeline, where none was."""
     names = contract.names()
     found: list[tuple[Job, str]] = []
     for job in jobs:
@@ -149,6 +151,8 @@ def purposes(jobs: Iterable[Job], known: Functions, named: Sequence[str] = ()) -
             found.append((job, GOLD))
         elif job.jobname in named or job.jobname == names.link_job:
             found.append((job, OTHER))
+        elif not named:
+            found.append((job, BESIDE))
     return found
 
 
@@ -166,6 +170,9 @@ def plan(found: Sequence[tuple[Job, str]], scheduler: Scheduler, wait_seconds: f
     todo: list[Todo] = []
     for job, purpose in found:
         if not job.active or job.parked:
+            continue
+        if purpose == BESIDE:
+            todo.append(Todo(job, purpose, TRIAL))
             continue
         if not scheduler.seen:
             todo.append(Todo(job, purpose, TRIAL, why=scheduler.why_trial))
@@ -312,6 +319,12 @@ def vanished(verdict: Verdict, gone: int, removers: Sequence[Job]) -> Verdict:
     said = f"{verdict.said}, but {count(gone, 'event')} that waited {are} gone from {contract.names().bronze} and {are} not loaded{who}"
     step = "switch off what deletes them, or let it wait until they are loaded; what is gone has to be sent again"
     return dataclasses.replace(verdict, status=FAILED, said=said, next_step=step)
+
+
+def otherwise(verdict: Verdict, wrong: str) -> Verdict:
+    """Of a run that wrote what it loaded otherwise than it came."""
+    step = f"compare {contract.names().etl} with the release's; rollback.yml restores it, where a release has been captured"
+    return dataclasses.replace(verdict, status=FAILED, said=f"{verdict.said}, and {OTHERWISE}: {wrong}", next_step=step)
 
 
 def seldom(todo: Sequence[Todo], scheduler: Scheduler) -> tuple[Todo, datetime.datetime, datetime.datetime] | None:

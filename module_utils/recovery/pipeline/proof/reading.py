@@ -132,7 +132,7 @@ class Found:
     @property
     def running(self) -> bool:
         """Whether any of them can start."""
-        return any(job.active and not job.parked for job, _ in self.jobs)
+        return any(job.active and not job.parked for job, purpose in self.jobs if purpose != judgement.BESIDE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +151,8 @@ def read(session: Session, names: list[str] | None) -> Found:
         cron_jobs.require(session)
         starter = cron_runs.scheduler(session)
         every = cron_jobs.ingestion_jobs(session, names, required=False)
+        if not names:
+            every += [job for job in _removers(session) if job not in every]
         jobs = judgement.purposes(every, _functions(session, every), names or ())
         newest, unseen, unknown = _newest(session, [job for job, _ in jobs], starter)
         scheduler = judgement.Scheduler(
@@ -245,7 +247,12 @@ def vanished(session: Session, event_ids: list[str]) -> int:
 
 def removers(session: Session) -> list[Job]:
     """The jobs that may have taken them; none where nobody can tell."""
-    with contextlib.suppress(RecoveryError), session.read():
+    with session.read():
+        return _removers(session)
+
+
+def _removers(session: Session) -> list[Job]:
+    with contextlib.suppress(RecoveryError):
         return cron_jobs.removers(session)
     return []
 

@@ -25,7 +25,7 @@ from ...scout.cron_schedule import missed
 from ...scout.judging import event_triggers, foreign_code
 from .. import apart, battery, drain, refresh_gold, trial_sale
 from . import as_job, captured_gold, judgement, reading
-from .judgement import FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
+from .judgement import BESIDE, FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,11 @@ PACE = """
 SELECT clock_timestamp() AS now, count(*) AS events FROM {bronze}
 WHERE event_type = {transaction_event} AND ingested_at >= now() - interval '1 hour' AND ingested_at <= clock_timestamp()
 """
+#: How many of some events are in bronze, and how many the ETL would pass over from now on.
+LEFT = """
+SELECT (SELECT count(*) FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[])) AS there,
+       (SELECT count(*) FROM {etl_ledger} AS p WHERE p.event_id = ANY(%(ids)s::uuid[])) AS marked
+"""
 REFRESH = "SELECT pg_catalog.to_jsonb(r)::pg_catalog.text FROM {refresh_function}() AS r"
 
 #: How the pipeline's refresh begins to say that it did not.
@@ -49,6 +54,8 @@ ATTEMPTS: t.Final = 3
 #: How long a refresh is let run to see that it begins, and what PostgreSQL then says it was at.
 BEGINS_SECONDS: t.Final = 3.0
 REFRESHING: t.Final = "REFRESH MATERIALIZED VIEW"
+#: How long a job that is none of the pipeline's is let run.
+BESIDE_SECONDS: t.Final = 10.0
 #: How much of what stands on the tables is named.
 MOST_NAMED: t.Final = 3
 LOCK_SECONDS: t.Final = as_job.LOCK_SECONDS
@@ -60,9 +67,12 @@ NOT_HERE: t.Final = ("0A000", "2D000", "25001", "25P01")
 #: One statement that upserts a row twice.
 REPEATS: t.Final = "21000"
 UNIQUE: t.Final = "23505"
+BY_RULE: t.Final = tuple(error.sqlstate for error in battery.RULES)
 HOUR: t.Final = datetime.timedelta(hours=1)
 BY_DESIGN: t.Final = "A view that leaves out sales by design is named in scout_contract: partial_gold"
 COMPARE: t.Final = f"compare its definition with the release's; rollback.yml restores it, where a release has been captured. {BY_DESIGN}"
+#: What a job does that is to leave sales as they are.
+CHANGES: t.Final = "it changes sales that are loaded, which are no longer what their events say"
 BECOMES: t.Final = "cannot set parameter"
 
 
@@ -86,14 +96,16 @@ class Trials:
         #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
         self.copies: list[battery.Copy] = []
+        #: Fields that this pipeline fills in ways of its own.
+        self.unjudged: list[str] | None = None
 
     def run(self, todo: Sequence[Todo]) -> dict[int, Verdict]:
         """What each job's trial came to, those that load first, by its id: several jobs may have one name, or none."""
-        ordered = sorted(todo, key=lambda each: each.purpose != LOAD)
+        ordered = sorted(todo, key=lambda each: (each.purpose != LOAD, each.purpose == BESIDE))
         for attempt in range(ATTEMPTS):
             found: list[Verdict] = []
             self.runs.begin()
-            self.sale, self.copies = None, []
+            self.sale, self.copies, self.unjudged = None, [], None
             try:
                 with self.session.write(lock_timeout_seconds=LOCK_SECONDS):
                     found = self._all(ordered)
@@ -119,9 +131,9 @@ class Trials:
         verdicts: list[Verdict] = []
         loads = ""
         for each in ordered:
-            if each.purpose == GOLD and not any(done.purpose == LOAD for done in verdicts):
+            if each.purpose in (GOLD, BESIDE) and self.sale is None and not loads:
                 loads = self._bring()
-            verdict = self._one(each, loads)
+            verdict = self._beside_it(each) if each.purpose == BESIDE else self._one(each, loads)
             if verdict.purpose == LOAD and verdict.status != PROVED:
                 loads = f"{verdict.jobname} {verdict.said}"
             verdicts.append(verdict)
@@ -145,6 +157,41 @@ class Trials:
             return tried(todo, e.status, said, e.sqlstate, e.next_step)
         return tried(todo, PROVED, f"{done}: {effect}")
 
+    def _beside_it(self, todo: Todo) -> Verdict:
+        """What a job that is none of the pipeline's does to sales; how else it ends is its owner's."""
+        command = cut(printable(clean(todo.job.command)), 100)
+        said = f"of {todo.job.owner} writes the pipeline's tables as well: {command}"
+        wrong = ""
+        if self.sale is not None and not apart.shadow(self.session, apart.tables(self.session)):
+            with self.session.savepoint():
+                wrong = self._wrong_by(todo)
+                raise psycopg.Rollback
+        if not wrong:
+            return tried(todo, PROVED, said)
+        off = f"SELECT cron.alter_job({todo.job.jobid}, active => false) switches it off"
+        return tried(todo, FAILED, f"{said}; {wrong}", next_step=off)
+
+    def _wrong_by(self, todo: Todo) -> str:
+        """What is wrong with sales that are loaded, and with such as wait, once a job has run."""
+        try:
+            waiting = [copy for copy in battery.choose(self.session, None) if not copy.made_up]
+            battery.send(self.session, waiting, None)
+            pending = event_queue.read(self.session).events
+            self.runs.execute(todo.job, BESIDE_SECONDS)
+        except (psycopg.Error, as_job.TooLate) as e:
+            self._require_open(e)
+            return ""
+        if wrong := self._otherwise([copy for copy in self.copies if not copy.made_up]):
+            return f"{CHANGES}: {wrong}"
+        left = self.session.row(contract.compose(LEFT), ids=[copy.event_id for copy in waiting])
+        if left["there"] < len(waiting):
+            return f"it takes events out of {contract.names().bronze} that are not loaded"
+        if left["marked"]:
+            return f"it marks events in {contract.names().etl_ledger} that are not loaded"
+        if (more := event_queue.read(self.session).events - pending) > 0:
+            return f"it takes {count(more, 'loaded event')} out of {contract.names().etl_ledger}, to be loaded again"
+        return ""
+
     def _in_the_way(self) -> list[str]:
         """What stands on the pipeline's tables and may change, refuse or hide rows."""
         found: list[str] = []
@@ -164,6 +211,7 @@ class Trials:
             self._execute(todo)
         if self.sale is not None and (lacking := self.sale.landed()):
             raise _Failed(FAILED, f"it runs, and of a sale that was there before {lacking}")
+        self._require_equal(CHANGES, f"what {todo.job.jobname} calls")
         return effect
 
     def _loaded(self, todo: Todo) -> str:
@@ -171,7 +219,7 @@ class Trials:
         session = self.session
         sale = trial_sale.Trial(session, max(0.001, self.runs.left), todo.job.owner)
         event, why = self._send(sale, todo)
-        copies = self._send_copies(sale, todo, battery.choose) if event else []
+        copies = self._send_copies(sale, todo, lambda at: battery.choose(at, sale.moment)) if event else []
         self._execute_with(todo, copies)
         if event is None:
             raise _Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}")
@@ -187,11 +235,24 @@ class Trials:
         later = self._send_copies(sale, todo, lambda _: battery.again(copies), after=battery.AGAIN)
         self._execute(todo)
         self._take_all(todo, later)
-        if wrong := battery.differing(session, [*copies, *later], acting.actor(session, todo.job.owner)):
-            said = f"{judgement.OTHERWISE}: {battery.in_words(wrong)}"
-            step = f"compare {etl} with the release's; rollback.yml restores it, where a release has been captured"
-            raise _Failed(FAILED, said, next_step=step)
+        self.copies += later
+        self._require_equal(judgement.OTHERWISE, etl)
         return "it loads"
+
+    def _require_equal(self, what: str, by: str) -> None:
+        """Raises _Failed where silver has other than their events say of the sales that were sent."""
+        if wrong := self._otherwise(self.copies):
+            step = f"compare {by} with the release's; rollback.yml restores it, where a release has been captured"
+            raise _Failed(FAILED, f"{what}: {wrong}", next_step=step)
+
+    def _otherwise(self, copies: list[battery.Copy]) -> str:
+        """What silver has otherwise than their events say of these, in words."""
+        if not copies or self.loader is None:
+            return ""
+        by = acting.actor(self.session, self.loader.owner)
+        if self.unjudged is None:
+            self.unjudged = battery.unjudged(self.session, by)
+        return battery.in_words(battery.differing(self.session, copies, by, self.unjudged))
 
     def _take_all(self, todo: Todo, copies: list[battery.Copy]) -> None:
         """Runs the command until it has taken all of them, for batches may be small; raises _Failed where it passes over one."""
@@ -232,16 +293,23 @@ class Trials:
             try:
                 with self.session.savepoint(), acting.as_role(self.session, role):
                     copies = choose(self.session)
-                    battery.send(self.session, copies, sale.moment, after=after)
-                    return copies
+                    altered = battery.send(self.session, copies, sale.moment, after=after)
+                break
             except (psycopg.Error, NotConverged) as e:
                 self._require_open(e)
                 why.append(str(e))
-        raise _Failed(UNKNOWN, f"a plain sale could be sent, and no copies of others: {why[0]}")
+        else:
+            raise _Failed(UNKNOWN, f"a plain sale could be sent, and no copies of others: {why[0]}")
+        if altered:
+            said = f"{contract.names().bronze} has other than was sent of sales {battery.kinds(altered)}"
+            raise _Failed(
+                FAILED, said, next_step=f"look at what changes rows of {contract.names().bronze} as they come in"
+            )
+        return copies
 
     def _execute_with(self, todo: Todo, copies: list[battery.Copy]) -> None:
         """Runs the command; where it fails with the copies and works without them, tells which one it fails with. A copy that is one
-        too many for a unique key says nothing of the pipeline, and is left out."""
+        too many for a unique key says nothing of the pipeline, nor one that is made up and refused by a rule: they are left out."""
         try:
             return self._execute(todo)
         except _Failed as e:
@@ -261,7 +329,7 @@ class Trials:
             except _Failed as e:
                 if e.status != FAILED:
                     raise
-                if e.sqlstate != UNIQUE:
+                if e.sqlstate != UNIQUE and not (copy.made_up and e.sqlstate in BY_RULE):
                     raise _Failed(
                         FAILED, f"it loads a plain sale, and none {copy.kind}: {e.said}", e.sqlstate, e.next_step
                     ) from e

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a statement does to the pipeline, by its text: which functions it calls, and whether it writes silver or gold."""
+"""What a statement does to the pipeline, by its text: which functions it calls, and whether it writes silver, gold or the ETL's
+ledger."""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ def calls(text: str, functions: Iterable[str]) -> str | None:
 
 
 def writes(plain: str) -> bool:
-    """Whether code writes silver or gold by a statement of its own."""
+    """Whether code writes silver, gold or the ETL's ledger by a statement of its own."""
     return bool(_write(contract.names()).search(plain))
 
 
@@ -68,7 +69,8 @@ def _remove(table: str) -> re.Pattern[str]:
 
 @functools.lru_cache(maxsize=8)
 def _write(names: contract.Contract) -> re.Pattern[str]:
-    """A statement that writes silver or gold."""
-    tables = (rf"{re.escape(contract.bare(name))}\b" for name in (names.transactions, names.line_items))
+    """A statement that writes silver, gold or the ETL's ledger."""
+    written = names.transactions, names.line_items, names.etl_ledger
+    tables = (rf"{re.escape(contract.bare(name))}\b" for name in written)
     prefixes = (re.escape(prefix) for prefix in (names.silver_prefix, names.gold_prefix))
     return re.compile(f"{WRITES}(?:{'|'.join((*prefixes, *tables))})", re.IGNORECASE)

@@ -30,7 +30,7 @@ WRONG = {
     "halves what one method paid": (f"{TOTAL}{DISCOUNT}", f"{HALF}{DISCOUNT}", "total_amount"),
     "forgets the region": ("e->>'region',", "NULL,", "region"),
     "calls all unknown": ("coalesce(e->>'payment_method', 'unknown')", "'unknown'", "payment_method"),
-    "rounds line amounts": (AMOUNT, "round((item->>'line_amount')::numeric)", "line_amount"),
+    "rounds line amounts": (AMOUNT, "round(coalesce((item->>'line_amount')::numeric, 0))", "line_amount"),
     "counts one item": (f"{ITEMS},\n            i.products", "1,\n            i.products", "item_count"),
 }
 

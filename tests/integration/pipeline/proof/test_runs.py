@@ -217,3 +217,21 @@ def test_events_that_somebody_deletes_before_they_are_loaded_are_missed(cron: st
         in of(result)["said"]
     )
     assert "retention of loader: DELETE FROM scout.bronze_events" in of(result)["said"]
+
+
+def test_a_run_that_writes_what_it_loads_otherwise_than_it_came_is_a_failure(cron: str) -> None:
+    """What a trial would not show: whoever writes wrong by the clock, or by who it is that runs."""
+    sell(cron)
+    run(
+        cron,
+        """CREATE FUNCTION scout.by_name() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN IF session_user = 'loader' THEN NEW.total_amount := 1; END IF; RETURN NEW; END $$""",
+        "CREATE TRIGGER by_name BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.by_name()",
+    )
+    with ticking(cron):
+        result = prove(cron)
+    assert of(result)["status"] == "failed"
+    assert re.search(
+        r"loaded what waited, and it writes sales otherwise than their events say: \d+-0+: total_amount$",
+        of(result)["said"],
+    )
