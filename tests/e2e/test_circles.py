@@ -9,17 +9,21 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder, next_runs
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.faults import Fault, planted
 from tests.faults.table import FAULTS
-from tests.integration.modules import call, connect
+from tests.integration.modules import call, connect, rows
 from tests.security.roles import drop_roles
 
 FREEZE = """
@@ -30,8 +34,20 @@ FORCED = """
 ALTER TABLE scout.bronze_events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY a_part ON scout.bronze_events USING (source_system = 'pos')
 """
+#: An audit that numbers its rows, and has no number left.
+EXHAUSTED = """
+CREATE TABLE scout.audit_log (number serial, what text);
+CREATE FUNCTION scout.note() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO scout.audit_log (what) VALUES (TG_OP); RETURN NULL; END $$;
+CREATE TRIGGER note AFTER INSERT OR UPDATE ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.note();
+GRANT INSERT ON scout.audit_log TO loader; GRANT USAGE ON SEQUENCE scout.audit_log_number_seq TO loader;
+SELECT setval('scout.audit_log_number_seq', 2147483647)
+"""
+AT_COMMIT = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+STANDBY = "ALTER SYSTEM SET synchronous_standby_names = '{}'"
 #: What led into one.
 CIRCLES = {
+    "an audit without numbers": Fault((EXHAUSTED,)),
     "a freeze of all DDL": Fault((FREEZE,)),
     "row security that binds the owner": Fault((FORCED,)),
     **{
@@ -74,7 +90,11 @@ def given(command: str) -> tuple[str, list[str], dict[str, Any]]:
 
 def works(dsn: str) -> bool:
     """Whether the next runs load and refresh, and nothing is found."""
-    return call("scout_health_info", dsn)["verdict"] == "healthy" and next_runs.failing(dsn) == ""
+    return (
+        not rows(dsn, AT_COMMIT)
+        and call("scout_health_info", dsn)["verdict"] == "healthy"
+        and next_runs.failing(dsn) == ""
+    )
 
 
 STATEMENT = re.compile(r"(?:as (\w+): )?\b((?:ALTER|CREATE|DROP|GRANT|SELECT|UPDATE) (?:[^;']|'[^']*')*(?:;|$))")
@@ -132,3 +152,38 @@ def test_what_is_printed_comes_to_an_end(fault: str, healthy: Pipeline, quick: Q
                 healthy.execute("DROP EVENT TRIGGER IF EXISTS frozen")
     finally:
         drop_roles(healthy.dsn, "scout_operator")
+
+
+@pytest.fixture
+def alone() -> Iterator[str]:
+    """A pipeline on a server of its own, whose commits wait for a standby that does not answer."""
+    with Server() as server:
+        dsn = builder.build(server.create_database("standby"), events=400)
+        try:
+            yield dsn
+        finally:
+            _standby(dsn, "")
+
+
+def _standby(dsn: str, name: str) -> None:
+    with connect(dsn) as session:
+        session.execute(STANDBY.format(name).encode())
+        session.execute("SELECT pg_reload_conf()")
+
+
+def _write(dsn: str) -> None:
+    with connect(dsn) as session:
+        session.execute("UPDATE scout.dim_store SET store_name = store_name")
+
+
+def test_commits_that_wait_for_a_standby_come_to_an_end(alone: str, quick: Quick) -> None:
+    operator = builder.operator(alone)
+    with connect(alone) as session:
+        session.execute("ALTER DATABASE standby SET synchronous_commit = on")
+    _standby(alone, "nobody")
+    writer = threading.Thread(target=_write, args=[alone])
+    writer.start()
+    while not rows(alone, AT_COMMIT):
+        time.sleep(0.05)
+    assert follow(quick, alone, operator) == ""
+    writer.join()

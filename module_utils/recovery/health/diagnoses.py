@@ -14,7 +14,7 @@ from ..core.redaction import clean
 from ..core.text import count, in_words
 from ..core.times import to_the_second
 from ..postgres.identifiers import identifier
-from ..scout import contract
+from ..scout import at_commit, contract
 from ..scout.sessions import STUCK_AFTER_SECONDS
 from .causes import jobs, objects, surroundings
 from .causes.base import (
@@ -169,11 +169,10 @@ def _of_the_standby(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagno
         evidence = (
             f"{count(len(waiting), 'session')} in their COMMIT, the longest for {longest}: {waiting[0].describe()}"
         )
-        off = "ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();"
         yield cause(
             "no commit ends: a synchronous standby does not answer",
             evidence,
-            f"start the standby again; to go on without it, a superuser runs {off} then {RESET}",
+            f"{at_commit.REMEDY} then {RESET}",
         )
 
 

@@ -11,6 +11,7 @@ from ..core.errors import DatabaseError, LedgerVersion, MissingPrivilege
 from ..postgres.driver import sql
 from ..postgres.failures import attempting
 from ..postgres.session import check_incident
+from ..scout import at_commit
 from .ledger import Ledger
 from .schema import ADDED_LAST, TABLES, VERSIONS
 from .trust import ownership
@@ -90,7 +91,8 @@ def look(
 
 def ensure(session: Session, *, incident: str, controller: Controller, mode: str = "auto") -> Ledger:
     """The ledger for writing: created on first use where permitted. Raises ForeignLedger where the one that is there is not
-    ours, LedgerVersion for one of a later version, and MissingPrivilege where it is required and cannot be created or used."""
+    ours, LedgerVersion for one of a later version, MissingPrivilege where it is required and cannot be created or used, and
+    NotConverged where commits wait for a standby that does not answer."""
     check_incident(incident)
     ledger = Ledger(session, mode != "off" and _create_or_upgrade(session), controller, incident)
     if mode != "off" and not ledger.present:
@@ -104,6 +106,7 @@ def ensure(session: Session, *, incident: str, controller: Controller, mode: str
 
 def _create_or_upgrade(session: Session) -> bool:
     """Whether the ledger can be used, after creating what is missing of it where permitted."""
+    at_commit.require_none(session)
     with session.read():
         ownership.require(session)
         state = _state(session)

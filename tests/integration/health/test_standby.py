@@ -31,6 +31,9 @@ def test_commits_that_wait_for_a_standby_are_told() -> None:
             writer.start()
             while not rows(dsn, WAITS):
                 time.sleep(0.05)
+            proof = call("scout_proof", dsn)
+            assert (proof["status"], proof["proven"]) == ("unknown", False)
+            assert "1 session waited in COMMIT for a synchronous standby all the time" in proof["error"]["said"]
             [first, *_] = call("scout_health_info", dsn)["diagnoses"]
             assert first["cause"] == "no commit ends: a synchronous standby does not answer"
             assert (

@@ -14,7 +14,7 @@ from ...core.errors import DatabaseError, NotConverged, Stopped
 from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...postgres.failures import attempting
-from ...scout import gold_views
+from ...scout import at_commit, gold_views
 from .. import expected as estimates
 from . import evidence, judgement, reading
 from .judgement import FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
@@ -193,6 +193,7 @@ class _Proof:
     def made(self) -> list[Verdict]:
         """What the proof of each job came to, in their order."""
         verdicts: dict[int, Verdict] = {}
+        before = at_commit.waiting(self.call.session)
         runs = [each for each in self.todo if each.how == RUN]
         trials = [each for each in self.todo if each.how == TRIAL]
         if runs:
@@ -215,6 +216,9 @@ class _Proof:
         if self.found.scheduler.real and not runs and (why := reading.why_silent(self.call.session, certain=True)):
             verdicts |= {each.job.jobid: judgement.muted(each, why) for each in (*latest, *trials)}
         self._judge_schedules(verdicts)
+        if before and (stuck := before & at_commit.waiting(self.call.session)):
+            working = [each for each in self.todo if verdicts[each.job.jobid].status == PROVED]
+            verdicts |= {each.job.jobid: judgement.unended(each, len(stuck)) for each in working}
         return [verdicts[each.job.jobid] for each in self.todo]
 
     def _judge_schedules(self, verdicts: dict[int, Verdict]) -> None:

@@ -14,7 +14,7 @@ import zoneinfo
 from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
 from ...postgres import lexer
-from ...scout import contract
+from ...scout import at_commit, contract
 from ...scout.cron_schedule import longest_gap, next_run
 
 if t.TYPE_CHECKING:
@@ -302,6 +302,12 @@ def missing(todo: Todo, running: JobRun | None, seconds: float, why: str, unknow
 def muted(todo: Todo, why: str) -> Verdict:
     """Of a job that nobody will start, whatever its command does."""
     return _verdict(todo, FAILED, f"will not be started: {why}", next_step=ALIVE)
+
+
+def unended(todo: Todo, waiting: int) -> Verdict:
+    """Of a job that works, and whose COMMIT will not end."""
+    said = f"would not end: {count(waiting, 'session')} waited in COMMIT for a synchronous standby all the time"
+    return _verdict(todo, UNKNOWN, said, next_step=at_commit.REMEDY)
 
 
 def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:
