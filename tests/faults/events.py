@@ -145,6 +145,19 @@ FAULTS = {
          BESIDES.format(type="'sale.v2'", data="event_data")),
         by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "source till-9 sends the type and the transaction"),
     ),
+    "a trigger gives what one till sends another type": Fault(
+        ("CREATE FUNCTION scout.retyped() RETURNS trigger LANGUAGE plpgsql AS"
+         " $$ BEGIN IF NEW.source_system = 'till-9' THEN NEW.event_type := 'sale.v2'; END IF; RETURN NEW; END $$",
+         f"UPDATE scout.bronze_events SET source_system = 'till-9' WHERE {A_THIRD}",
+         f"UPDATE scout.bronze_events SET event_type = 'sale.v2' {HOUR} AND source_system = 'till-9'",
+         "CREATE TRIGGER retyped BEFORE INSERT ON scout.bronze_events FOR EACH ROW EXECUTE FUNCTION scout.retyped()",
+         BESIDES.format(type="'transaction.v1'", data="event_data")),
+        by_check("unloaded_sources", "trigger retyped on scout.bronze_events", "ALTER TABLE scout.bronze_events DISABLE TRIGGER retyped;"),
+    ),
+    "some tills send their sales as texts": Fault(
+        (BESIDES.format(type="'transaction.v1'", data="to_jsonb(event_data::text)"),),
+        by_check("unloaded_sources", "what the ETL does not load", "sends the type and the transaction"),
+    ),
     "times that are shifted": Fault(
         (f"UPDATE {SILVER} SET ts = ts + interval '8 hours' WHERE {LATEST_SALES}", *FRESH_GOLD), altered("(ts)"),
     ),

@@ -82,11 +82,14 @@ def _instead(found: Facts, name: str) -> list[str]:
 
 
 def triggers(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
-    """A trigger on the pipeline's own tables, where rows are lost or the ETL fails."""
+    """A trigger on the pipeline's own tables, where rows are lost or the ETL fails; one on bronze where nothing good comes in."""
     suffers = {"lost_events", "job_runs", "etl_duration", "silver_staleness", "backlog_age"}
-    if found.wider.remedy or not any(status.get(name) == "fail" for name in suffers):
+    suffering = any(status.get(name) == "fail" for name in suffers)
+    of_bronze = any(status.get(name) == "fail" for name in ("unloaded_sources", "bronze_staleness"))
+    if found.wider.remedy or not (suffering or of_bronze):
         return
-    for row in (found.wider.triggers or [])[:MOST_TRIGGERS]:
+    rows = [row for row in found.wider.triggers or [] if suffering or row["relation"] == contract.names().bronze]
+    for row in rows[:MOST_TRIGGERS]:
         what = f"trigger {row['name']} on {row['relation']} may swallow or refuse its rows"
         disable = f"ALTER TABLE {row['relation']} DISABLE TRIGGER {row['name']};"
         yield cause(what, f"it calls {row['function']}", rolled_back(found, disable, row["name"]))
