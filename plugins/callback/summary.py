@@ -38,7 +38,7 @@ from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the im
 from ..module_utils.recovery.core import errors
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.text import LONGEST, printable
-from ..plugin_utils import events, fleets, given_options, phases, summaries, typed_secrets, voice
+from ..plugin_utils import events, fleets, given_options, phases, slices, summaries, typed_secrets, voice
 from .screen import heading
 
 if t.TYPE_CHECKING:
@@ -113,11 +113,11 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         """Keeps the lines of a summary."""
-        self._keep(result)
+        self._keep(result, failed=False)
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """Keeps the lines of a summary of something that ended badly."""
-        self._keep(result)
+        self._keep(result, failed=True)
         if not ignore_errors:
             self._now.failed(str(result._host.get_name()), result._result.get("msg"))
 
@@ -133,6 +133,9 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: t.Any) -> None:  # noqa: ARG002
         """Prints what was kept: of a few hosts all of it, of many a table."""
         ours, self._unfinished = bool(self._unfinished), ""
+        if slices.current is not None:
+            slices.current.leave()
+            ours = True
         for play in self._plays.values():
             if events.wanted():
                 self._emit(play, ours=ours)
@@ -323,10 +326,12 @@ class CallbackModule(CallbackBase):
             return PROOF
         return DRILL if self._unfinished.endswith(("scout_drill", "scout_gameday")) else OPERATION
 
-    def _keep(self, result: t.Any) -> None:
+    def _keep(self, result: t.Any, *, failed: bool) -> None:
         name = str(result._host.get_name())
         if handed := summaries.take(result._task, name):
             self._now.handed.append(handed)
+            if slices.current is not None:
+                slices.current.hear(handed.row, failed=failed)
             if self._now.is_fleet and not events.wanted():
                 done = len({each.row["host"] for each in self._now.handed})
                 voice.say(self._display, f"[{name}] {handed.row['verdict']} ({done} of {len(self._now.hosts)})")

@@ -18,6 +18,8 @@ description:
     host of a batch is brought to its end before.
   - Unless C(--forks) or the configuration gives a number, as many hosts are worked on at a time as there are, up to four for each core
     of this machine, and five at least.
+  - With C(rollout) or C(scout_rollout), and C(scout_rollout_dsn), this run is one slice of a rollout that several controllers share.
+    The record in that database then says which hosts begin, so that batches and shares are those of all slices.
   - A value that is none of these is refused before anything begins.
 options:
   _terms:
@@ -59,7 +61,7 @@ class LookupModule(LookupBase):
     def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **_options: t.Any) -> list[t.Any]:  # noqa: ARG002
         """The value, or an error that says what it can be."""
         try:
-            given = batches.given(self._loader)
+            given = batches.shared(batches.given(self._loader))
             batches.watch(given)
             batches.widen()
         except BadInput as e:

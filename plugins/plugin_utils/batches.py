@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
 
@@ -12,7 +13,7 @@ from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from . import extra_vars, right_database, rollout, voice
+from . import extra_vars, right_database, rollout, slices, voice
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,6 +54,19 @@ def widen() -> None:
 def _cores() -> int:
     """How many cores this process may use; on macOS, which does not tell that, how many there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shared(given: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The same for a run of its own. In a slice of a rollout the record says which hosts begin, so that to Ansible they are one
+    batch. Raises BadInput for what cannot be a slice."""
+    runs = right_database.executor()
+    typed = load_extra_vars(runs._loader) if runs else {}
+    found = slices.of(runs, typed, given, list(_hosts(typed)) if runs else [])
+    if found is None:
+        return dict(given)
+    if "run" not in vars(runs._tqm):
+        runs._tqm.run = functools.partial(slices.in_turns, runs, runs._tqm.run, found)
+    return {**given, **{name: rollout.DEFAULTS[name] for name in (rollout.SERIAL, rollout.MAX_FAIL)}}
 
 
 def watch(given: Mapping[str, t.Any]) -> None:

@@ -167,7 +167,7 @@ def refuse_misspelt(names: Iterable[str], host: str) -> None:
     work on a database that it does not name. One that only goes on where ours ends, scout_dsn_replica, is the inventory's."""
     ours = {name for name in known()[0] if name.startswith(PREFIX)}
     # Short words would all be alike with what they begin with.
-    short = public() | rollout.DEFAULTS.keys()
+    short = public() | {*rollout.DEFAULTS, rollout.SHARED}
     own = sorted(ours - set(map(settings.long, short)))
     for name in sorted(names):
         plain = name.lower().replace("-", "_")

@@ -17,7 +17,7 @@ from ..module_utils.recovery.core import files
 from ..module_utils.recovery.core.advice import HERE, Typed
 from ..module_utils.recovery.core.errors import ConnectionFailed, NotBegun, RecoveryError, Unexpected
 from ..module_utils.recovery.core.text import LONGEST, printable
-from . import settings, standing, summaries
+from . import settings, slices, standing, summaries
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class Play:
         """Whether its hosts are shown in a table."""
         from ..module_utils.recovery.fleet import screen
 
-        return len(self.hosts) > screen.FEW
+        return len(self.hosts) > screen.FEW or slices.current is not None
 
     def began(self, host: str) -> None:
         """A host has begun."""
@@ -72,6 +72,8 @@ class Play:
     def missing(self, operation: str) -> list[str]:
         """The hosts of which no summary came."""
         told = {each.row["host"] for each in self.handed if each.row["operation"] == operation}
+        if slices.current is not None:
+            told.update(slices.current.elsewhere())
         return [host for host in self.hosts if host not in told]
 
     def without(self, host: str) -> RecoveryError:
@@ -135,8 +137,9 @@ def screen_of(
     order = {host: at for at, host in enumerate(play.hosts)}
     latest = {each.row["host"]: each for each in [*play.handed, *missing] if each.row["operation"] == operation}
     found = sorted(latest.values(), key=lambda each: order.get(each.row["host"], len(order)))
-    rows = [each.row for each in found]
-    yield screen.table(rows, width)
+    rows, shared = [each.row for each in found], slices.current
+    others = shared.others(operation, (row["host"] for row in rows)) if shared else []
+    yield screen.table([*rows, *others], width)
     lines = {each.row["host"]: each.lines for each in found}
     for row in screen.ordered(rows):
         if row["in_full"] or verbose:
@@ -144,7 +147,8 @@ def screen_of(
     again = standing.same_command(limited=False)
     target = str(load_extra_vars(DataLoader()).get("target") or "")
     retry = _retry_file(play, screen.left(rows))
-    yield list(screen.ending(rows, screen.following(rows, again, target, retry), width))
+    of = shared.described() if shared else ""
+    yield list(screen.ending([*rows, *others], screen.following(rows, again, target, retry), width, of))
 
 
 def _retry_file(play: Play, hosts: list[str]) -> str:

@@ -23,6 +23,9 @@ STRATEGY: t.Final = "strategy"
 MAX_FAIL: t.Final = "max_fail_percentage"
 #: What each is without anybody's word.
 DEFAULTS: t.Final[Mapping[str, t.Any]] = {SERIAL: "100%", STRATEGY: "free", MAX_FAIL: 100.0}
+#: The name of a rollout that several runs share, and where its record is.
+SHARED: t.Final = "rollout"
+RECORD: t.Final = "scout_rollout_dsn"
 #: The names of a host's variables begin so; each can be given with -e by both names.
 PREFIX: t.Final = "scout_"
 STRATEGIES: t.Final = ("free", "host_pinned", "linear")
@@ -39,8 +42,8 @@ LOOKING: t.Final = frozenset(
 
 
 def names() -> frozenset[str]:
-    """The variables by which each can be given."""
-    return frozenset(f"{prefix}{name}" for name in DEFAULTS for prefix in ("", PREFIX))
+    """The variables by which each can be given, and a rollout that several runs share."""
+    return frozenset(f"{prefix}{name}" for name in (*DEFAULTS, SHARED) for prefix in ("", PREFIX)) | {RECORD}
 
 
 def of(name: str, typed: Mapping[str, t.Any], hosts: Iterable[tuple[str, Mapping[str, t.Any]]]) -> t.Any:

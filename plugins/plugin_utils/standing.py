@@ -35,18 +35,28 @@ def of(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
     host's database is named by a template, none is looked at: the environment's is another one."""
     if variables.get("scout_dsn") and _plain(variables["scout_dsn"]) is None:
         return {"state": "unknown", "run_id": None}
-    params: dict[str, t.Any] = {name: option.get("default") for name, option in invoke.CONNECTION_SPEC.items()}
-    params |= {name: option.get("default") for name, option in invoke.LEDGER_SPEC.items()}
-    params |= {"cron_dsn": _plain(variables.get("scout_cron_dsn"))}
-    params |= {"dsn": _plain(variables.get("scout_dsn")), "password": _plain(variables.get("scout_password"))}
-    contract = variables.get("scout_contract")
-    params |= {"contract": contract if isinstance(contract, dict) else {}, "connect_timeout_seconds": SECONDS}
-    for name in ("allow_superuser", "allow_owner", "require_tls"):
-        params[name] = _yes(variables.get(settings.find(name, variables, DataLoader()) or ""))
-    params |= {"statement_timeout_seconds": float(SECONDS), "state": "paused", "jobs": None, "only_own": False}
-    params |= {"also": [], "leave_stuck_after_seconds": None, "operation": None, "reason": None}
-    found = invoke.invoke(_look, "scout_ingestion", params, check=True)
+    made = params(variables) | {
+        "statement_timeout_seconds": float(SECONDS),
+        "state": "paused",
+        "jobs": None,
+        "only_own": False,
+    }
+    made |= {"also": [], "leave_stuck_after_seconds": None, "operation": None, "reason": None}
+    found = invoke.invoke(_look, "scout_ingestion", made, check=True)
     return {"state": found.get("state") or "unknown", "run_id": found.get("run_id")}
+
+
+def params(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """How the database that a host names is reached from the controller, by its variables."""
+    made: dict[str, t.Any] = {name: option.get("default") for name, option in invoke.CONNECTION_SPEC.items()}
+    made |= {name: option.get("default") for name, option in invoke.LEDGER_SPEC.items()}
+    made |= {"cron_dsn": _plain(variables.get("scout_cron_dsn"))}
+    made |= {"dsn": _plain(variables.get("scout_dsn")), "password": _plain(variables.get("scout_password"))}
+    contract = variables.get("scout_contract")
+    made |= {"contract": contract if isinstance(contract, dict) else {}, "connect_timeout_seconds": SECONDS}
+    for name in ("allow_superuser", "allow_owner", "require_tls"):
+        made[name] = yes(variables.get(settings.find(name, variables, DataLoader()) or ""))
+    return made
 
 
 def _look(call: invoke.Call, params: invoke.Params) -> invoke.Result:
@@ -58,7 +68,8 @@ def _look(call: invoke.Call, params: invoke.Params) -> invoke.Result:
     return {**command.set_ingestion(call, params), "run_id": rows[0]["run_id"] if rows else None}
 
 
-def _yes(value: t.Any) -> bool:
+def yes(value: t.Any) -> bool:
+    """Whether a switch is on."""
     return value is True or (isinstance(value, str) and value.strip().lower() in ("1", "true", "yes", "on"))
 
 

@@ -30,6 +30,7 @@ BY_PLUGINS = {
     "takeover",
     extra_vars.ALLOW,
     *rollout.DEFAULTS,
+    rollout.SHARED,
 }
 PAGE = "docs/variables.md"
 

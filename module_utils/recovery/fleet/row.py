@@ -27,12 +27,13 @@ STANDINGS: t.Final = (
     "without Scout",
     "wrong database",
     "cannot tell",
+    "at work",
     "not begun",
     "degraded",
     "paused",
 )
 #: Of these a block says more than the line; of the others nothing has to be known.
-IN_FULL: t.Final = frozenset(STANDINGS) - {"not begun", "degraded", "paused"}
+IN_FULL: t.Final = frozenset(STANDINGS) - {"at work", "not begun", "degraded", "paused"}
 #: Operations whose lines are what was asked for.
 ASKED_FOR: t.Final = frozenset({"runs", "incident_report"})
 #: Operations that do nothing.

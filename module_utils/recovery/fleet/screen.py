@@ -60,7 +60,13 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    again = "" if row["standing"] not in STANDINGS else "see below" if _is_by_hand(row) else "run it again"
+    again = (
+        ""
+        if row["standing"] not in STANDINGS or row["standing"] == "at work"
+        else "see below"
+        if _is_by_hand(row)
+        else "run it again"
+    )
     next_one = _playbook(row["command"]) or again
     cells = (row["host"], row["database"], row["verdict"], row["did"], row["now"] or "unknown", next_one)
     return tuple(" ".join(visible(text).split()) for text in cells)
@@ -122,9 +128,11 @@ def _limited(command: str, hosts: Sequence[str]) -> str:
     return f"{command} --limit {shlex.quote(','.join(hosts))}"
 
 
-def ending(rows: Sequence[Row], commands: Sequence[str], width: int) -> Iterator[str]:
-    """The last lines: the count, and below it the commands, each over as many lines as a shell reads on."""
+def ending(rows: Sequence[Row], commands: Sequence[str], width: int, of: str = "") -> Iterator[str]:
+    """The last lines: the count, `of` what, and below it the commands, each over as many lines as a shell reads on."""
     yield counted(rows, rows[0]["operation"] if rows else "")
+    if of:
+        yield from layout.labelled("of", layout.wrapped(of, max(width, layout.WIDTH) - layout.INDENT))
     folded = [line for command in commands for line in layout.folded(command, max(width, layout.WIDTH) - layout.INDENT)]
     if _is_plan(rows) and not folded:
         folded = ["run it without --check; -v shows each plan in full"]

@@ -426,10 +426,75 @@ COMMENT ON COLUMN scout_ops.leases.owner IS 'Who holds it, as in runs.actor; NUL
 COMMENT ON COLUMN scout_ops.evidence.actor IS 'Who kept it, as in runs.actor';
 COMMENT ON COLUMN scout_ops.runs.backend_role IS 'The role that logged in to the database';
 """,
+    """
+CREATE TABLE scout_ops.rollouts (
+    rollout text NOT NULL,
+    operation text NOT NULL,
+    batches jsonb NOT NULL,
+    most float8 NOT NULL,
+    started_by text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_at timestamptz NOT NULL,
+    PRIMARY KEY (rollout, operation)
+);
+COMMENT ON TABLE scout_ops.rollouts IS 'Operations on many databases that several controllers share, where this database keeps the record';
+COMMENT ON COLUMN scout_ops.rollouts.rollout IS 'Its name, which all slices give';
+COMMENT ON COLUMN scout_ops.rollouts.operation IS 'The play that it is';
+COMMENT ON COLUMN scout_ops.rollouts.batches IS 'How many databases each batch has over all slices; 100% takes all others';
+COMMENT ON COLUMN scout_ops.rollouts.most IS 'The share of a batch, in percent, after which no further database begins';
+COMMENT ON COLUMN scout_ops.rollouts.started_by IS 'Who started it, as in runs.actor';
+COMMENT ON COLUMN scout_ops.rollouts.started_at IS 'When its first slice joined';
+COMMENT ON COLUMN scout_ops.rollouts.last_at IS 'When a slice last joined, began a database or ended one';
+
+CREATE TABLE scout_ops.rollout_slices (
+    slice uuid PRIMARY KEY,
+    rollout text NOT NULL,
+    operation text NOT NULL,
+    controller text NOT NULL,
+    actor text NOT NULL,
+    entered_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    kept_at timestamptz
+);
+COMMENT ON TABLE scout_ops.rollout_slices IS 'The controllers of a rollout, each a run of ansible-playbook';
+COMMENT ON COLUMN scout_ops.rollout_slices.slice IS 'Identifies the slice';
+COMMENT ON COLUMN scout_ops.rollout_slices.rollout IS 'The rollout';
+COMMENT ON COLUMN scout_ops.rollout_slices.operation IS 'The play';
+COMMENT ON COLUMN scout_ops.rollout_slices.controller IS 'The process: host and pid';
+COMMENT ON COLUMN scout_ops.rollout_slices.actor IS 'Who runs it, as in runs.actor';
+COMMENT ON COLUMN scout_ops.rollout_slices.entered_at IS 'When it joined';
+COMMENT ON COLUMN scout_ops.rollout_slices.kept_at IS 'When its keeper was last heard of; NULL once it is over';
+
+CREATE TABLE scout_ops.rollout_hosts (
+    rollout text NOT NULL,
+    operation text NOT NULL,
+    host text NOT NULL,
+    place text NOT NULL,
+    slice uuid NOT NULL,
+    number bigint NOT NULL,
+    batch int,
+    begun_at timestamptz,
+    ended_at timestamptz,
+    failed boolean,
+    row jsonb,
+    PRIMARY KEY (rollout, operation, host)
+);
+COMMENT ON TABLE scout_ops.rollout_hosts IS 'The databases of a rollout, and what came of each';
+COMMENT ON COLUMN scout_ops.rollout_hosts.rollout IS 'The rollout';
+COMMENT ON COLUMN scout_ops.rollout_hosts.operation IS 'The play';
+COMMENT ON COLUMN scout_ops.rollout_hosts.host IS 'Its name in the inventory';
+COMMENT ON COLUMN scout_ops.rollout_hosts.place IS 'A digest of where it is, so that one name is one database';
+COMMENT ON COLUMN scout_ops.rollout_hosts.slice IS 'The slice that has it';
+COMMENT ON COLUMN scout_ops.rollout_hosts.number IS 'Its place in that slice';
+COMMENT ON COLUMN scout_ops.rollout_hosts.batch IS 'The batch that it began in, from 0; NULL until then';
+COMMENT ON COLUMN scout_ops.rollout_hosts.begun_at IS 'When it began';
+COMMENT ON COLUMN scout_ops.rollout_hosts.ended_at IS 'When it ended';
+COMMENT ON COLUMN scout_ops.rollout_hosts.failed IS 'Whether it ended badly; NULL until it has ended';
+COMMENT ON COLUMN scout_ops.rollout_hosts.row IS 'Its line in the table of all databases';
+""",
 )
 
 #: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.
-ADDED_LAST: t.Final = ("stored", "evidence", "servers")
+ADDED_LAST: t.Final = ("stored", "evidence", "servers", "rollouts", "rollout_slices", "rollout_hosts")
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
     *("releases", "protected_data", "incidents", "incident_entries"),
