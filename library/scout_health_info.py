@@ -51,6 +51,14 @@ options:
     description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
     type: list
     elements: str
+  channel:
+    description:
+      - A channel of the database on which a failing pipeline is told, for the source C(eda.builtin.pg_listener) of ansible-rulebook.
+        A notification has the name of the pipeline and the verdict, and nothing of its data.
+    type: str
+  pipeline:
+    description: The name of the pipeline in that notification; that of the database where it is left out.
+    type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -171,6 +179,8 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "alert_hours": {"type": "int", "default": 1},
     "jobs": {"type": "list", "elements": "str"},
     "own_checks": {"type": "list", "elements": "dict", "default": []},
+    "channel": {"type": "str"},
+    "pipeline": {"type": "str"},
 }
 
 

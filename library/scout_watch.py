@@ -69,6 +69,14 @@ options:
     description: Say in the first line that ingestion is paused again where it fails. That is done by the caller, by RV(verdict).
     type: bool
     default: false
+  channel:
+    description:
+      - A channel of the database on which a failing pipeline is told, for the source C(eda.builtin.pg_listener) of ansible-rulebook.
+        A notification has the name of the pipeline and the verdict, and nothing of its data.
+    type: str
+  pipeline:
+    description: The name of the pipeline in that notification; that of the database where it is left out.
+    type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -204,6 +212,8 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "chart_file": {"type": "path"},
     "chart": {"type": "bool", "default": True},
     "repause": {"type": "bool", "default": False},
+    "channel": {"type": "str"},
+    "pipeline": {"type": "str"},
 }
 
 

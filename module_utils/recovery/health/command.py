@@ -15,7 +15,7 @@ from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..ledger import servers
 from ..postgres.failures import attempting
-from . import assessment, dashboard, dead_letters, facts, own_checks, prometheus, thresholds, top
+from . import assessment, dashboard, dead_letters, facts, hints, own_checks, prometheus, thresholds, top
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params, WithoutSession
@@ -111,6 +111,7 @@ def assess(call: Call, params: Params) -> AssessResult:
     own = own_checks.parse(params.get("own_checks"))
     if not 1 <= params["alert_hours"] <= 24 * 366:
         raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
+    hints.check(params)
     ledger = call.look(params["ledger"])
     read = functools.partial(
         facts.read,
@@ -127,6 +128,7 @@ def assess(call: Call, params: Params) -> AssessResult:
     if params.get("again_seconds") and assessment.is_hidden(report, found):
         found = read(budget_seconds=params["again_seconds"])
         report = assessment.assess(found, figures)
+    unsent = hints.tell(call, call.session, params, report.verdict)
     return {
         "changed": False,
         "verdict": report.verdict,
@@ -153,6 +155,7 @@ def assess(call: Call, params: Params) -> AssessResult:
             *found.limited,
             *ledger.warnings,
             *_moved(ledger),
+            *unsent,
         ],
     }
 

@@ -16,7 +16,7 @@ from ...core.errors import RecoveryError
 from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...postgres.dsn import choose_dsn
-from .. import thresholds
+from .. import hints, thresholds
 from . import charts, course, loop
 
 if t.TYPE_CHECKING:
@@ -60,6 +60,7 @@ def watch(call: Call, params: Params) -> WatchResult:
     In check mode takes one sample. Raises BadInput for a duration or an interval that cannot be used, and NotConverged where
     ingestion is paused at the beginning, or pauses anew; what was seen until then is in the result.
     """
+    hints.check(params)
     wanted = course.wanted(params["duration"], params["interval_seconds"], params["consecutive"])
     judge = loop.Judge(
         thresholds.chosen(params["thresholds"]),
@@ -67,6 +68,7 @@ def watch(call: Call, params: Params) -> WatchResult:
         params["stuck_after_seconds"],
         params["jobs"],
         repause=params["repause"],
+        hint={name: params[name] for name in ("channel", "pipeline")},
     )
     files = _files(call, params)
     if files.chart is not None:
