@@ -22,7 +22,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from benchmarks import distance, growth, moves, release, rivals, window
+from benchmarks import distance, growth, mesh, moves, release, rivals, window
 from benchmarks.timing import ROOT, Case, Line, command, compare, table, until
 
 ANSIBLE = "ansible-playbook"
@@ -312,6 +312,7 @@ TITLES = {
     "broken": "The whole reset with 2,000 events behind three poison events",
     "far": "Forty milliseconds from the database, nothing wrong",
     "fleet": "Many databases at once, none of them broken",
+    "mesh": "Eight databases assessed over a mesh, by CPU",
     "drain": "A backlog of 100,000 events",
     "quarantine": "Half of {events:,} events that were not loaded, moved while a writer goes on",
     "closure": "Half of {events:,} loaded events, moved with their silver while a writer goes on, and back",
@@ -331,6 +332,11 @@ def run(name: str, bench: Bench) -> str:
     if name == "fleet":
         parts = [table(lines, f"{size} database{'s' * (size > 1)}") for size, lines in fleet(bench).items()]
         return f"### {TITLES[name]}\n\n" + "\n\n".join(parts)
+    if name == "mesh":
+        dsns = [bench.database(events=500) for _ in range(mesh.SIZE)]
+        lines, sent = mesh.compare(bench.folder, dsns, bench.playbook("assess", dsns), bench.rounds)
+        told = "\n".join(f"- {line} bytes" for line in dict.fromkeys(sent[-7:]))
+        return f"### {TITLES[name]}\n\n{table(lines)}\n\nPayloads, by the number of slices:\n\n{told}"
     if name == "far":
         return f"### {TITLES[name]}\n\n{far(bench)}"
     if name == "window":

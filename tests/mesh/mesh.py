@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,7 +31,8 @@ NODES = ("luzon", "visayas")
 class Mesh:
     """Its nodes by name, each a process group of its own, with what it starts."""
 
-    def __init__(self, home: Path, sockets: Path, program: debian.Program) -> None:
+    def __init__(self, home: Path, sockets: Path, program: debian.Program, execution: Sequence[str] = NODES) -> None:
+        self.execution = execution
         self.home, self.sockets, self.program = home, sockets, program
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
         with socket.socket() as free:
@@ -44,9 +45,9 @@ class Mesh:
         self.environment |= program.environment
 
     def __enter__(self) -> Self:
-        made = [str(DEPLOYED / "certificates"), str(self.home / "etc"), "controller", "hop", *NODES]
+        made = [str(DEPLOYED / "certificates"), str(self.home / "etc"), "controller", "hop", *self.execution]
         subprocess.run(made, env=self.environment, check=True, capture_output=True)
-        for name in ("hop", "controller", *NODES):
+        for name in ("hop", "controller", *self.execution):
             self.start(name)
         return self
 
@@ -91,6 +92,16 @@ class Mesh:
             found += children(pid)
         return found
 
+    @staticmethod
+    def of_job(dsn: str) -> list[int]:
+        """The processes that work on this database, its keeper of the lease among them; quickly, for they are to be stopped."""
+        named, found = f"SCOUT_DSN={dsn}".encode(), list[int]()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if named in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
+
     def submit(self, node: str, job: Path) -> dict[str, Any]:
         """Submits a job for a node, signed; gives its unit."""
         controller = _receptorctl(self.program).ReceptorControl(str(self.sockets / "controller"))
@@ -106,8 +117,16 @@ class Mesh:
                 controller.close()
         raise AssertionError("never")
 
-    def results(self, unit: Mapping[str, Any], into: Path) -> None:
-        """Waits for the end of a job, and has `ansible-runner process` write what comes of it."""
+    def cpu_seconds(self) -> float:
+        """What all receptors have taken so far, with what they started and waited for."""
+        ticks = 0
+        for process in self.nodes.values():
+            fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def results(self, unit: Mapping[str, Any], into: Path) -> int:
+        """Waits for the end of a job, and has `ansible-runner process` write what comes of it; how many bytes came."""
         controller = _receptorctl(self.program).ReceptorControl(str(self.sockets / "controller"))
         came = controller.get_work_results(unit["unitid"]).read()
         subprocess.run(
@@ -115,6 +134,7 @@ class Mesh:
             env=self.environment, input=came, capture_output=True, check=False,
         )  # fmt: skip
         controller.close()
+        return len(came)
 
 
 def _receptorctl(program: debian.Program) -> Any:
@@ -129,26 +149,33 @@ def _receptorctl(program: debian.Program) -> Any:
 
 
 @contextlib.contextmanager
-def opened(home: Path) -> Generator[Mesh]:
+def opened(home: Path, execution: Sequence[str] = NODES) -> Generator[Mesh]:
     """A mesh; raises debian.Unavailable where there is no receptor."""
     program = debian.program("receptor", "receptor", "python3-receptorctl")
     sockets = Path(tempfile.mkdtemp(prefix="mesh-"))
     try:
-        with Mesh(home, sockets, program) as mesh:
+        with Mesh(home, sockets, program, execution) as mesh:
             yield mesh
     finally:
         shutil.rmtree(sockets)
 
 
-def job(home: Path, playbook: str, dsn: str, **variables: Any) -> Path:
-    """What `ansible-runner transmit` sends: a playbook of the installed collection, an inventory and variables."""
+def job(home: Path, playbook: str, dsn: str | Mapping[str, str], **variables: Any) -> Path:
+    """What `ansible-runner transmit` sends: a playbook of the installed collection, an inventory and variables. One database is
+    that of the environment; several are hosts."""
     private = Path(tempfile.mkdtemp(prefix="job-", dir=home))
     for folder in ("inventory", "env", "project"):
         (private / folder).mkdir()
-    host = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-    (private / "inventory" / "hosts.yml").write_text(yaml.safe_dump({"scout": {"hosts": {"production": host}}}))
+    there = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    hosts = (
+        {"production": there}
+        if isinstance(dsn, str)
+        else {name: {**there, "scout_dsn": at} for name, at in dsn.items()}
+    )
+    (private / "inventory" / "hosts.yml").write_text(yaml.safe_dump({"scout": {"hosts": hosts}}))
     (private / "env" / "extravars").write_text(json.dumps(variables))
-    (private / "env" / "envvars").write_text(json.dumps({"SCOUT_DSN": dsn, "SCOUT_ALLOW_SUPERUSER": "1"}))
+    named = {"SCOUT_DSN": dsn} if isinstance(dsn, str) else {}
+    (private / "env" / "envvars").write_text(json.dumps({**named, "SCOUT_ALLOW_SUPERUSER": "1"}))
     payload = home / f"{private.name}.payload"
     with payload.open("wb") as file:
         subprocess.run(

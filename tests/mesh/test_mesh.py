@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests import debian
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import eventually
-from tests.mesh import mesh as meshes
+from tests.mesh.conftest import came
 from tests.mesh.mesh import Mesh, job
 
 pytestmark = pytest.mark.thorough
@@ -33,25 +32,11 @@ LEASE = "SELECT owner FROM scout_ops.leases"
 MINUTE = 60.0
 
 
-@pytest.fixture
-def mesh(tmp_path: Path) -> Iterator[Mesh]:
-    """A controller, a hop and two nodes."""
-    try:
-        with meshes.opened(tmp_path) as made:
-            yield made
-    except debian.Unavailable as e:
-        pytest.skip(str(e))
-
-
 def back(mesh: Mesh, unit: Any) -> tuple[int, dict[str, Any], Path]:
-    """A job that ended: its exit code, its document and its artifacts."""
-    into = mesh.home / f"back-{unit['unitid']}"
-    into.mkdir()
-    mesh.results(unit, into)
-    artifacts = into / "artifacts" / "job"
-    code = int((artifacts / "rc").read_text())
-    [made] = json.loads((artifacts / "result.json").read_text())["results"]
-    return code, made, artifacts
+    """A job on one database that ended: its exit code, its document and its artifacts."""
+    ended = came(mesh, unit)
+    [made] = ended.made.values()
+    return ended.code, made, ended.artifacts
 
 
 def test_a_node_that_is_killed_while_paused_is_finished_by_another_within_a_minute(
