@@ -7,11 +7,25 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import yaml
+from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker
+from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, environment
+
+#: In place of an image of a registry: Debian's Python, with what deploy/Containerfile takes from PyPI.
+STAND_IN = """
+FROM {base}
+RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv && python3 -m venv /usr/local
+COPY wheels /wheels
+ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels
+"""
+NAVIGATOR = "ansible-navigator~=26.10.0"
 
 
 def builder(home: Path, *words: str) -> str:
@@ -52,3 +66,58 @@ def test_what_the_collection_needs_is_found_in_it_and_fits_beside_others(install
     tree = installed / "collections" / "ansible_collections" / "scout" / "recovery"
     # One at the top, with hashes, would be taken for every package of an environment.
     assert not (tree / "requirements.txt").exists()
+
+
+def run(*words: str, cwd: Path | None = None, **env: str) -> str:
+    """What a command prints."""
+    done = subprocess.run(words, cwd=cwd, env=environment(CHECKOUT, env), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_the_image_is_built_and_ansible_navigator_runs_a_playbook_in_it(
+    installed: Path, healthy: Pipeline, tmp_path: Path
+) -> None:
+    extras = str(CHECKOUT / "requirements" / "extras.txt")
+    stand_in, context = tmp_path / "stand-in", tmp_path / "context"
+    for folder in (stand_in, context / "dist", context / "requirements"):
+        folder.mkdir(parents=True)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--require-hashes",
+        "-r",
+        extras,
+        "-d",
+        str(stand_in / "wheels"),
+    )
+    (stand_in / "Dockerfile").write_text(STAND_IN.format(base=docker._base_image()))
+    run("docker", "build", "--quiet", "--tag", "scout-recovery/python:3.13", str(stand_in))
+    shutil.copy(extras, context / "requirements")
+    for archive in installed.glob("scout-*.tar.gz"):
+        shutil.copy(archive, context / "dist")
+    deployed = (CHECKOUT / "deploy" / "Containerfile").read_text()
+    assert deployed.count("FROM python:3.13-slim-trixie\n") == 1
+    (context / "Dockerfile").write_text(deployed.replace("python:3.13-slim-trixie", "scout-recovery/python:3.13"))
+    run("docker", "build", "--quiet", "--tag", "scout-recovery/ee:test", str(context))
+
+    run(sys.executable, "-m", "venv", str(tmp_path / "navigator"))
+    run(str(tmp_path / "navigator" / "bin" / "pip"), "install", "--quiet", NAVIGATOR)
+    (tmp_path / "hosts.yml").write_text(
+        yaml.safe_dump({"scout": {"hosts": {"luzon": {"ansible_connection": "local"}}}})
+    )
+    folder = str(conninfo_to_dict(healthy.dsn).get("host", ""))
+    mounted = ["--eev", f"{folder}:{folder}"] if folder.startswith("/") else []
+    said = run(
+        str(tmp_path / "navigator" / "bin" / "ansible-navigator"), "run", "scout.recovery.assess", "-i", "hosts.yml",
+        "--mode", "stdout", "--ce", "docker", "--eei", "scout-recovery/ee:test", "--pp", "never", "--pae", "false",
+        "--penv", "SCOUT_DSN", "--penv", "SCOUT_ALLOW_SUPERUSER", *mounted,
+        cwd=tmp_path, SCOUT_DSN=healthy.dsn,
+    )  # fmt: skip
+    assert "assess of luzon" in said, said
+    assert "nothing was changed" in said or "healthy" in said, said

@@ -26,6 +26,8 @@ from tests.e2e.play import BIN, CHECKOUT, children
 
 DEPLOYED = CHECKOUT / "deploy" / "receptor"
 NODES = ("luzon", "visayas")
+#: What a job brings: the screen of this collection, and the right to be a superuser of a throwaway server.
+ENVIRONMENT = {"ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary", "SCOUT_ALLOW_SUPERUSER": "1"}
 
 
 class Mesh:
@@ -175,7 +177,7 @@ def job(home: Path, playbook: str, dsn: str | Mapping[str, str], **variables: An
     (private / "inventory" / "hosts.yml").write_text(yaml.safe_dump({"scout": {"hosts": hosts}}))
     (private / "env" / "extravars").write_text(json.dumps(variables))
     named = {"SCOUT_DSN": dsn} if isinstance(dsn, str) else {}
-    (private / "env" / "envvars").write_text(json.dumps({**named, "SCOUT_ALLOW_SUPERUSER": "1"}))
+    (private / "env" / "envvars").write_text(json.dumps({**named, **ENVIRONMENT}))
     payload = home / f"{private.name}.payload"
     with payload.open("wb") as file:
         subprocess.run(
