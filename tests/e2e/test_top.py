@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pexpect
+import pytest
 
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Stage, environment
+from tests.e2e.play import CHECKOUT, Stage, environment, eventually
 from tests.e2e.test_command import SCOUT, at_a_terminal, scout
 
 
@@ -56,13 +59,68 @@ def test_it_is_repeated_until_ctrl_c(healthy: Pipeline, stage: Stage) -> None:
     seen = at_a_terminal(stage, healthy, "top", "--interval", "1")
     for _ in range(2):
         seen.expect("ingestion is running")
-        seen.expect("every 1 s; Ctrl-C ends")
+        seen.expect("every 1 s; q or Ctrl-C ends")
     seen.sendintr()
     seen.expect(pexpect.EOF)
     seen.close()
     assert (seen.exitstatus, seen.signalstatus) == (0, None), seen.before
     assert "Traceback" not in seen.before
     assert "\x1b[?" not in seen.before
+
+
+def modes(seen: pexpect.spawn) -> list[object]:
+    """How the terminal is set."""
+    return termios.tcgetattr(seen.child_fd)
+
+
+def test_keys_print_a_command_run_nothing_and_leave_the_terminal_as_it_was(broken: Pipeline, stage: Stage) -> None:
+    before = broken.fingerprint()
+    inventory = stage.inventory({"luzon": {"scout_dsn": broken.dsn}})
+    env = environment(stage.home, {})
+    words = ["top", "--interval", "60", "-i", inventory]
+    seen = pexpect.spawn(
+        str(SCOUT), words, env=env, cwd=str(CHECKOUT), timeout=120, encoding="utf-8", dimensions=(50, 200)
+    )
+    was = modes(seen)
+    seen.expect("p, r, t print how to pause, reset, terminate")
+    assert modes(seen) != was, "keys are read one by one"
+    for key, command in (("p", "scout pause"), ("R", "scout reset --check"), ("t", "scout terminate --check")):
+        # Neither a key without a meaning nor one that was typed twice changes the screen.
+        seen.send(f"{key}x{key}")
+        seen.expect_exact(f"    {command} -i {inventory}\r\n")
+    seen.send("q")
+    seen.expect(pexpect.EOF)
+    assert modes(seen) == was
+    seen.close()
+    assert (seen.exitstatus, seen.signalstatus) == (0, None), seen.before
+    assert broken.fingerprint() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_the_terminal_as_it_was(number: signal.Signals, healthy: Pipeline, stage: Stage) -> None:
+    seen = at_a_terminal(stage, healthy, "top", "--interval", "60")
+    was = modes(seen)
+    seen.expect("q or Ctrl-C ends")
+    seen.kill(number)
+    seen.expect(pexpect.EOF)
+    assert modes(seen) == was
+    seen.close()
+    assert seen.exitstatus == (0 if number == signal.SIGINT else 128 + number)
+
+
+def test_one_that_is_stopped_leaves_the_terminal_to_the_shell(healthy: Pipeline, stage: Stage) -> None:
+    seen = at_a_terminal(stage, healthy, "top", "--interval", "60")
+    was = modes(seen)
+    seen.expect("q or Ctrl-C ends")
+    listening = modes(seen)
+    seen.kill(signal.SIGTSTP)
+    eventually(lambda: modes(seen) == was, 10, "the terminal as it was")
+    seen.kill(signal.SIGCONT)
+    eventually(lambda: modes(seen) == listening, 10, "keys again")
+    seen.send("q")
+    seen.expect(pexpect.EOF)
+    seen.close()
+    assert seen.exitstatus == 0
 
 
 def test_a_reader_that_has_enough_ends_it(healthy: Pipeline, stage: Stage) -> None:

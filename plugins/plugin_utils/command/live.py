@@ -1,13 +1,16 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live screen: a playbook that looks once, run again and again, what its result file says, and how that changed since."""
+"""The live screen: a playbook that looks once, run again and again, what its result file says, how that changed since, and the keys
+that print a command."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +20,7 @@ from pathlib import Path
 
 from ...module_utils.recovery.core.text import cut, in_words, visible
 from ...module_utils.recovery.summary import dashboard
-from . import line
+from . import keys, line
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +35,10 @@ INTERRUPTED: t.Final = 99
 #: So many looks make a trend, each of them one of these signs.
 LOOKS: t.Final = 30
 BARS: t.Final = "▁▂▃▄▅▆▇█"
+#: How long a key waits while a look lasts.
+KEY_SECONDS: t.Final = 0.2
+#: So many hosts have a command each.
+FEW: t.Final = 3
 #: What ends the session that others wait for, as it is typed; with `--check` it only says which that is.
 ENDS: t.Final = "scout terminate --check"
 
@@ -47,8 +54,8 @@ class Look(t.NamedTuple):
 class Trend:
     """What the looks of a live screen saw of each host, the latest ones."""
 
-    def __init__(self, *, plain: bool) -> None:
-        self._plain = plain
+    def __init__(self, *, plain: bool, passed: Sequence[str] = ()) -> None:
+        self._plain, self._passed = plain, passed
         self._seen: dict[str, list[tuple[float | None, float | None]]] = {}
 
     def lines(self, host: str, top: Mapping[str, t.Any], *, several: bool = False) -> list[str]:
@@ -60,8 +67,13 @@ class Trend:
         backlog = self._drawn("backlog", [each for each, _ in past], "{:,.0f}".format)
         parts = [each for each in (backlog, self._drawn("gold", [each for _, each in past], in_words)) if each]
         lines = [f"  {'trend':<14}{'; '.join(parts)}"] if parts else []
-        ends = f"{ENDS} -l {host}" if several else ENDS
-        return lines + ([f"  {'type':<14}{ends}"] if top["blocking"] else [])
+        ends = typed(ENDS, self._passed, [host] if several else [])
+        return lines + ([f"  {'type':<14}{ends[0]}"] if top["blocking"] else [])
+
+    @property
+    def hosts(self) -> list[str]:
+        """Those that were looked at, where there is more than one."""
+        return list(self._seen) if len(self._seen) > 1 else []
 
     def _drawn(self, name: str, looks: list[float | None], shown: Callable[[float], str]) -> str:
         """`gold ▁▃█ 1 min to 9 min`, from the lowest to the highest; without signs for a reader of screens, empty without two."""
@@ -80,8 +92,7 @@ def repeat(program: str, asked: Asked, place: line.Place) -> int:
     with tempfile.TemporaryDirectory(prefix="scout-top-") as folder:
         made = Path(asked.variables.get("result_file") or Path(folder) / "result.json")
         again = asked._replace(variables={**asked.variables, "result_file": str(made)})
-        typed = line.words(asked, place)
-        sys.stderr.write(f"+ {line.shown(typed, place.settings())}\n")
+        sys.stderr.write(f"+ {line.shown(line.words(asked, place), place.settings())}\n")
         if place.strange:
             sys.stderr.write(f"{line.UNUSED}\n")
         sys.stderr.flush()
@@ -95,22 +106,43 @@ def repeat(program: str, asked: Asked, place: line.Place) -> int:
 
 def _shown(command: list[str], environment: Mapping[str, str], made: Path, asked: Asked) -> int:
     live = sys.stdout.isatty() and not asked.once
-    trend = Trend(plain=environment.get("SCOUT_OUTPUT") == "plain") if live else None
-    first = True
-    while True:
-        began = time.monotonic()
-        seen = look(command, environment, made, asks="-J" in asked.passed, trend=trend)
-        if seen.code == INTERRUPTED:
-            return 0
-        lines = fitted(seen.lines, shutil.get_terminal_size()) if live else seen.lines
-        sys.stdout.write(f"{CLEAR if live else ''}{'\n'.join(lines)}\n")
-        if live:
-            sys.stdout.write(f"\nevery {asked.interval:g} s; Ctrl-C ends\n")
-        sys.stdout.flush()
-        if asked.once or (first and seen.code):
-            return seen.code
-        first = False
-        time.sleep(max(0.1, asked.interval - (time.monotonic() - began)))
+    trend = Trend(plain=environment.get("SCOUT_OUTPUT") == "plain", passed=asked.passed) if live else None
+    # What a vault's password is asked for is typed for that alone.
+    asks, first, lines = "-J" in asked.passed, True, list[str]()
+    with keys.listening(wanted=live and not asks) as pressed:
+        while True:
+            due = time.monotonic() + asked.interval
+            seen = look(command, environment, made, asks=asks, trend=trend, pressed=pressed)
+            if seen.code == INTERRUPTED:
+                return 0
+            lines = lines if pressed.ended else seen.lines
+            _draw(lines, asked, pressed, trend)
+            if asked.once or (first and seen.code and not pressed.ended):
+                return seen.code
+            first = False
+            while not pressed.ended and pressed.wait(max(0.1, due - time.monotonic())):
+                _draw(lines, asked, pressed, trend)
+            if pressed.ended:
+                return 0
+
+
+def _draw(lines: list[str], asked: Asked, pressed: keys.Keys, trend: Trend | None) -> None:
+    """The screen as it is; a live one with what the keys have shown below it, and last what they are."""
+    if trend is None:
+        sys.stdout.write("\n".join([*lines, ""]))
+    else:
+        below = [f"    {each}" for chosen in pressed.chosen for each in typed(chosen, asked.passed, trend.hosts)]
+        size = shutil.get_terminal_size()
+        above = fitted(lines, os.terminal_size((size.columns, size.lines - len(below))))
+        foot = f"every {asked.interval:g} s; {keys.NAMED if pressed.there else 'Ctrl-C ends'}"
+        sys.stdout.write("\n".join([f"{CLEAR}{above[0] if above else ''}", *above[1:], *below, "", foot, ""]))
+    sys.stdout.flush()
+
+
+def typed(command: str, passed: Sequence[str], hosts: Sequence[str]) -> list[str]:
+    """A command as it is typed for what is looked at: of several hosts one for each, and of many one to put a name into."""
+    limits = [["-l", each] for each in hosts] if len(hosts) <= FEW else [["-l", "HOST"]]
+    return [line.shown([*command.split(), *passed, *limit], {}) for limit in limits or [[]]]
 
 
 def look(
@@ -120,8 +152,10 @@ def look(
     *,
     asks: bool = False,
     trend: Trend | None = None,
+    pressed: keys.Keys | None = None,
 ) -> Look:
-    """One run of the playbook, whose result file is `made`: its screen, or the end of what it said where there is none."""
+    """One run of the playbook, whose result file is `made`: its screen, or the end of what it said where there is none. A key that
+    ends the screen ends the look as well."""
     made.unlink(missing_ok=True)
     running = subprocess.Popen(
         command,
@@ -132,15 +166,30 @@ def look(
         stderr=subprocess.STDOUT,
     )
     try:
-        said = running.communicate()[0].decode(errors="replace")
+        said = _heard(running, pressed)
     except KeyboardInterrupt:
         # It was interrupted by the same key.
+        running.wait()
+        raise
+    except SystemExit:
+        running.send_signal(signal.SIGINT)
         running.wait()
         raise
     lines = screen(made, trend)
     if running.returncode and not lines:
         lines = said.rstrip().splitlines()[-LAST_LINES:]
     return Look(running.returncode, [visible(each) for each in lines])
+
+
+def _heard(running: subprocess.Popen[bytes], pressed: keys.Keys | None) -> str:
+    """What a look said until its end, which the key that ends the screen does not wait for."""
+    while pressed and pressed.there and not pressed.ended:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return running.communicate(timeout=KEY_SECONDS)[0].decode(errors="replace")
+        pressed.wait(0.001)
+    if pressed and pressed.ended:
+        running.send_signal(signal.SIGINT)
+    return running.communicate()[0].decode(errors="replace")
 
 
 def screen(made: Path, trend: Trend | None = None) -> list[str]:

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
-from ansible_collections.scout.recovery.plugins.plugin_utils.command import live
+import pytest
+
+from ansible_collections.scout.recovery.plugins.plugin_utils.command import keys, live
 
 
 def seen(events: int | None, *gold: float | None, blocking: bool = False) -> dict[str, Any]:
@@ -49,3 +52,16 @@ def test_a_blocked_session_names_the_command_that_ends_what_blocks_it() -> None:
     trend = live.Trend(plain=False)
     assert trend.lines("a", seen(None, blocking=True)) == ["  type          scout terminate --check"]
     assert trend.lines("b", seen(None, blocking=True), several=True) == ["  type          scout terminate --check -l b"]
+
+
+def test_a_command_that_is_shown_is_for_what_is_looked_at() -> None:
+    passed = ["-i", "my hosts.yml", "-e", "scout_password=secret"]
+    assert live.typed("scout pause", passed, []) == ["scout pause -i 'my hosts.yml' -e 'scout_password=***'"]
+    assert live.typed("scout pause", [], ["luzon", "panay"]) == ["scout pause -l luzon", "scout pause -l panay"]
+    assert live.typed("scout pause", [], [*"abcd"]) == ["scout pause -l HOST"]
+
+
+def test_without_a_terminal_there_are_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("q"))
+    with keys.listening(wanted=True) as pressed:
+        assert (pressed.there, pressed.wait(0.01), pressed.ended) == (False, False, False)
