@@ -11,7 +11,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from benchmarks.timing import ROOT, environment
 from benchmarks.window import LOSE, build
 
 SIZES = (10_000, 100_000, 1_000_000, 5_000_000)
-PICTURE = ROOT / "docs" / "images" / "growth.svg"
 
 INDEX = "CREATE INDEX ON scout.bronze_events (ingested_at)"
 COUNT = "SELECT count(*), max(ingested_at) FROM scout.bronze_events"
@@ -72,35 +71,10 @@ HEADER = (
 
 
 def compare(server: Server, folder: Path, rounds: int, sizes: Sequence[int] = SIZES) -> str:
-    """A line for each size, and the picture of them."""
+    """A line for each size; scripts/docs draws the picture from them."""
     measured = [_size(server, folder, rounds, size) for size in sizes]
-    if len(measured) > 1:
-        draw(measured, PICTURE)
     lines = ["| " + " | ".join(HEADER) + " |", "|" + "---:|" * len(HEADER)]
     return "\n".join([*lines, *map(_line, measured)])
-
-
-def draw(measured: Sequence[Size], path: Path) -> None:
-    """The curves, both axes logarithmic."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    curves: dict[str, Callable[[Size], float]] = {
-        "bronze read once": lambda size: size.count,
-        "assess.yml": lambda size: size.assess,
-        "reset, without its drain": lambda size: size.reset_beside_drain,
-        "an hour quarantined": lambda size: size.hour,
-        "with the index": lambda size: size.hour_indexed,
-    }
-    with mpl.rc_context({"svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-        axes = figure.subplots()
-        for (name, of), marker in zip(curves.items(), "o^sDv", strict=True):
-            axes.plot([size.events for size in measured], [of(size) for size in measured], marker=marker, label=name)
-        axes.set(xscale="log", yscale="log", xlabel="events in bronze", ylabel="seconds")
-        axes.grid(visible=True, alpha=0.3)
-        axes.legend(frameon=False)
-        figure.savefig(path, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
 
 
 def _size(server: Server, folder: Path, rounds: int, events: int) -> Size:

@@ -306,7 +306,9 @@ CODE: dict[str, list[Plant]] = {
         *(Plant(path, old, "gone", (f"is out of date: run scripts/{by}",), "gone") for path, old, by in (
             ("docs/roles.md", "`refresh_gold_force`", "docs"), ("docs/ledger.md", "| `run_id` | uuid | Identifies the run;", "docs"),
             ("docs/variables.md", "scout_contract:", "docs"), ("docs/design.md", "| 13 | `fleet/`", "docs"),
-            ("docs/images/layers.svg", "<rect", "docs"), (DEFAULTS, "refresh_gold_force: false", "docs"),
+            ("docs/images/layers.svg", "<rect", "docs"), ("docs/images/growth.svg", "<polyline", "docs"),
+            ("docs/images/life-of-an-event.svg", "bronze_events", "docs"), ("docs/images/architecture.svg", "scout_ops", "docs"),
+            ("docs/images/order-of-a-rollback.svg", "7 Pause ingestion", "docs"), (DEFAULTS, "refresh_gold_force: false", "docs"),
             (SPECS, "Refresh also what is fresh", "docs"), ("plugins/plugin_utils/handed_on.json", '"refresh_gold/main"', "docs"),
             ("monitoring/prometheusrule.yml", "kind: PrometheusRule", "docs"), ("deploy/awx/job_templates.yml", "job_type: run", "awx"))),
         Plant("docs/roles.md", None, "", ("is out of date: run scripts/docs",)),

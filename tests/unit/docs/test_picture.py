@@ -1,14 +1,22 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The picture in README.md loads nothing, and its lines are those of a terminal; tests/e2e looks at the run that it is of."""
+"""The pictures load nothing and need no style for their places; the one in README.md has the lines of a terminal, and tests/e2e looks
+at the run that it is of."""
 
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
 
+import pytest
+
+from scripts import pictures
 from tests import CHECKOUT
-from tests.e2e.picture import ALT, COLUMNS, PICTURE, lines_of, svg
+from tests.e2e.picture import ALT, COLUMNS, NAMESPACE, PICTURE, lines_of, svg
+
+PAGES = [CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md")]
 
 
 def test_the_picture_is_light_loads_nothing_and_is_the_readme_s() -> None:
@@ -33,3 +41,35 @@ def test_it_is_still_and_needs_no_style_for_its_spaces() -> None:
     text = PICTURE.read_text(encoding="utf-8")
     assert not re.search(r"@keyframes|animation|white-space|transform", text)
     assert max(len(line) for line in lines_of(text)) <= COLUMNS + len("<p>")
+
+
+@pytest.mark.parametrize("path", sorted(PICTURE.parent.glob("*.svg")), ids=lambda path: path.name)
+def test_a_drawn_picture_is_shown_alike_by_every_renderer(path: Path) -> None:
+    """Shapes and words, each with a place: nothing that only browsers know, and none has a space that another would leave out."""
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(r"https?://[^\"]+", text) == ["http://www.w3.org/2000/svg"]
+    assert not re.search(
+        r"white-space|<foreignObject|<script|<image|@import|@font-face|@keyframes|transform|<use|var\(|xlink", text
+    )
+    root = ET.fromstring(text)
+    names = {each.tag.removeprefix(NAMESPACE) for each in root.iter()}
+    assert names <= {"svg", "style", "defs", "marker", "rect", "path", "polyline", "circle", "text", "tspan"}
+    for words in ("".join(each.itertext()) for each in root.iter(f"{NAMESPACE}text")):
+        assert words.strip(" ") == words
+        assert "  " not in words
+    assert root.get("aria-label")
+    assert any(f"images/{path.name})" in page.read_text(encoding="utf-8") for page in PAGES), "no page shows it"
+
+
+def test_the_order_of_a_rollback_is_that_of_its_tasks() -> None:
+    names = pictures.steps()
+    assert len(names) == 14
+    assert names[6:9] == ["Pause ingestion", "Roll back the application", "Roll back the schema"]
+    assert names[-1] == "Resume ingestion"
+    drawn = pictures.rollback()
+    assert [names.index(each) for each in names if each in drawn] == sorted(set(range(14)) - {0, 9})
+
+
+def test_words_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit into 60 pixels"):
+        pictures.box(0, 0, 60, 40, "a name", "a long line of words")
