@@ -20,7 +20,7 @@ STORY: tuple[tuple[str, dict[str, Any]], ...] = (
     ("emergency_reset", {}),
     ("watch_recovery", {"duration": "6s", "interval_seconds": 0.25}),
     ("quarantine", {"window_start": "{start}", "window_end": "{end}"}),
-    ("incident_update", {"text": "It runs again; the events of one till are set aside", "next_update_minutes": 60}),
+    ("incident_update", {"text": "It runs again; the events of one till are quarantined", "next_update_minutes": 60}),
     ("incident_note", {"root_cause": CAUSE}),
     ("acceptance_gate", {"warn_passes": True}),
     ("incident_close", {"force": True}),

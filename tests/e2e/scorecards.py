@@ -17,6 +17,7 @@ from PIL import Image
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import history, scorecard
 from tests import CHECKOUT
+from tests.e2e import stamped
 from tests.e2e.browser import open_browser
 from tests.unit.drills.results import documents as drills
 
@@ -24,7 +25,7 @@ IMAGES = CHECKOUT / "docs" / "images"
 PICTURES = {"drill-scorecard": False, "drill-scorecard-dark": True}
 WIDTH = 1280
 #: What a reader of the page meets first; all of it would be too tall for a document.
-SHOWN = 1830
+SHOWN = 2030
 
 
 def page(drill: Path | None = None, kept: Path | None = None) -> str:
@@ -44,7 +45,7 @@ def main(*words: str) -> None:
             picture = picture.crop((0, 0, WIDTH, min(SHOWN, picture.height))).quantize(method=Image.Quantize.FASTOCTREE)
             path = IMAGES / f"{name}.png"
             path.parent.mkdir(exist_ok=True)
-            picture.save(path, optimize=True)
+            stamped.save(picture, path, stamped.digest([text]))
             print(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path, *seen.flaws(), sep="\n  ")
 
 

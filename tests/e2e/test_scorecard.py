@@ -62,7 +62,7 @@ def test_what_people_ask_for_first_comes_first(browser: Browser) -> None:
         "broke: gold_broken, slow_standby",
     ):
         assert each in said
-    assert "lacks function scout.load_bronze_event(jsonb), needed by the fault bad_release" in said
+    assert "lacks table scout.dim_product, needed by the fault unnamed" in said
     assert "1 changed: gold.daily_sales was refreshed again" in said
 
 

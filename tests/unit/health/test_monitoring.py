@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import metrics as drill_metrics
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment as health_assessment
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import prometheus
 from ansible_collections.scout.recovery.plugins.plugin_utils.command import symptoms
@@ -34,7 +35,7 @@ METRICS = {family.name for family in prometheus.families("a", assessment(suspect
 INDICATORS = {figure.name for figure in health_assessment.FIGURES} | {"ingestion"}
 VALUES = {
     "indicator": INDICATORS, "status": set(health_assessment.WORSE), "verdict": set(prometheus.VERDICTS), "state": set(prometheus.STATES),
-    "level": {"ok", "fail"},
+    "level": {"ok", "fail"}, "phase": {"detected", "paused", "recovered", "resumed"},
 }  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def tool() -> str:
 def test_every_query_asks_for_what_there_is(query: str) -> None:
     asked = set(re.findall(r"\bscout_\w+", query))
     assert asked
-    assert asked <= METRICS
+    assert asked <= METRICS | drill_metrics.HELP.keys()
     for label, values in VALUES.items():
         for given in re.findall(rf'\b{label}(?:=~|!~|!=|=)"([^"]*)"', query):
             assert set(given.split("|")) <= values, given
@@ -165,7 +166,8 @@ def test_the_board_is_whole() -> None:
         for target in panel["targets"]:
             # No data source of somebody else's Grafana.
             assert target["datasource"] == panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-            assert 'pipeline=~"$pipeline"' in target["expr"]
+            # A drill is of no pipeline.
+            assert 'pipeline=~"$pipeline"' in target["expr"] or "scout_drill_" in target["expr"]
     for one, other in itertools.combinations([panel["gridPos"] for panel in panels], 2):
         apart = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
         assert apart or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
@@ -175,6 +177,7 @@ def test_the_board_is_whole() -> None:
 def test_the_board_shows_every_figure() -> None:
     shown = {name for query in board_queries() for name in re.findall(r"\bscout_\w+", query)}
     assert {prometheus.metric_name(figure.name, figure.unit) for figure in health_assessment.FIGURES} <= shown
+    assert {"scout_drill_passed", "scout_drill_timestamp_seconds", "scout_drill_phase_seconds"} <= shown
 
 
 def test_promtool_takes_the_rules(tool: str) -> None:

@@ -50,7 +50,7 @@ def test_a_drill_is_kept_and_read_back(tmp_path: Path) -> None:
         "finished": True,
         "seconds": 812.4,
         "verdict": "failed",
-        "collection": "0.1.0",
+        "collection": drills.VERSION,
         "server": "17.10",
         "sandbox": "embedded",
         "schema_from": None,

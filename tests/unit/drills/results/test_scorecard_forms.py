@@ -196,7 +196,7 @@ def test_markdown_says_it_all() -> None:
     ]  # fmt: skip
     assert by_name["gold_stale"][3:6] == ["–", "12 s of 5 min", "–"]
     assert by_name["controller_killed"][8] == "**slower, usually 1 min 14 s**"
-    assert by_name["bad_release_application"][1:] == ["**not run**", *["–"] * 6, "not run, usually 56 s"]
+    assert by_name["unnamed_table_renamed"][1:] == ["**not run**", *["–"] * 6, "not run, usually 56 s"]
     assert "#### `gold_broken`: failed\n\n- `a second run of emergency_reset changed 1 thing`\n" in text
     assert "- `lacks function scout.load_bronze_event(jsonb), needed by the fault bad_release`\n" in text
     assert (
