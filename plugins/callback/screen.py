@@ -358,8 +358,8 @@ class CallbackModule(Default):
         if self._drawn:
             if not isinstance(task, TaskInclude):
                 self._draw(result)
-                # Of a phase the summary says them.
-                if not self._phase(task):
+                # Of a phase the summary says them, and of preflight where it is all there is.
+                if not (self._phase(task) or str(task.action).endswith(".scout_preflight_info")):
                     self._warn(result)
             return
         if self._more or not _is_ours(task) or (changed and not self._many and not isinstance(task, TaskInclude)):

@@ -104,6 +104,14 @@ def test_a_reset_with_ten_poison_events(
         assert re.search(r"^ ◐ load ", played.text, re.MULTILINE), "silence is broken"
 
 
+def test_a_warning_is_said_once_and_no_word_is_cut(healthy: Pipeline, stage: Stage) -> None:
+    made = on_a_terminal(stage, "preflight", healthy.dsn, 80)
+    assert made.code == 0, made.text
+    assert "[WARNING]" not in made.text
+    assert made.text.count("docs/operator_role.sql makes") == 1
+    assert max(map(len, made.lines)) < 80
+
+
 def test_words_for_a_reader_of_screens(healthy: Pipeline, stage: Stage) -> None:
     made = on_a_terminal(stage, "assess", healthy.dsn, 80, SCOUT_OUTPUT="plain", NO_COLOR="1")
     assert made.code == 0, made.text

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import typing as t
 from pathlib import Path
 
@@ -154,5 +155,10 @@ def confirmed(what: str) -> bool:
 
 
 def _refuse(text: str, code: int) -> int:
-    sys.stderr.write(f"scout: {visible(text)}\n")
+    # A terminal would break the line within a word.
+    room = shutil.get_terminal_size().columns - 1 if sys.stderr.isatty() else 0
+    said = f"scout: {visible(text)}"
+    sys.stderr.write(
+        "\n".join(textwrap.wrap(said, room, break_on_hyphens=False, subsequent_indent="  ") if room else [said]) + "\n"
+    )
     return code
