@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -72,6 +73,38 @@ def test_archives_name_the_address_that_they_are_built_for(tmp_path: Path) -> No
         assert about["repository"] == about["homepage"] == "https://git.example.org/ours/scout"
         assert about["issues"] == "https://git.example.org/ours/scout/issues"
         assert about["documentation"] == "https://git.example.org/ours/scout/tree/main/docs"
+
+
+def test_a_provenance_statement_names_what_was_built_from_which_commit(tmp_path: Path) -> None:
+    """And none is written of files that no commit has."""
+    tree = tmp_path / "tree"
+    subprocess.run(["git", "clone", "-q", str(CHECKOUT), str(tree)], check=True)
+    head = subprocess.run(["git", "-C", str(tree), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    version = yaml.safe_load((tree / "galaxy.yml").read_text())["version"]
+    words = ["--repository", "https://git.example.org/ours/scout", "--builder", "https://ci.example.org/runs/7"]
+    (tree / "scripts" / "build").write_bytes((CHECKOUT / "scripts" / "build").read_bytes())
+    subprocess.run(["git", "-C", str(tree), "update-index", "--assume-unchanged", "scripts/build"], check=True)
+    build = [sys.executable, str(tree / "scripts" / "build"), str(tmp_path / "dist"), *words]
+    done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "dist" / f"scout-recovery-{version}.intoto.json").read_text())
+    assert (found["_type"], found["predicateType"]) == (
+        "https://in-toto.io/Statement/v1",
+        "https://slsa.dev/provenance/v1",
+    )
+    assert {each["name"]: each["digest"]["sha256"] for each in found["subject"]} == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (tmp_path / "dist").iterdir()
+        if not path.name.endswith(".intoto.json")
+    }
+    definition = found["predicate"]["buildDefinition"]
+    assert definition["resolvedDependencies"][0] == {
+        "uri": "git+https://git.example.org/ours/scout", "digest": {"gitCommit": head.stdout.strip()},
+    }  # fmt: skip
+    assert found["predicate"]["runDetails"]["builder"] == {"id": "https://ci.example.org/runs/7"}
+    (tree / "galaxy.yml").write_text("version: 6.6.6\n")
+    refused = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True)
+    assert (refused.returncode, "commit first" in refused.stderr) == (2, True)
 
 
 def test_every_package_is_pinned_with_its_hashes() -> None:
