@@ -29,7 +29,7 @@ PICTURES = {"incident-report": False, "incident-report-dark": True}
 #: What the look of the page comes from.
 DRAWN_BY = ("roles/report/templates/report.html.j2", "module_utils/recovery/incidents/report/*.py")
 #: On a busy machine a look takes longer than it may between looks that follow each other as in the tests.
-SLOWER = {"duration": "24s", "interval_seconds": 2}
+SLOWER = {"duration": "24s", "interval_seconds": 2, "watch_budget_seconds": 40}
 STORY = tuple((name, SLOWER if name == "watch_recovery" else given) for name, given in incident_story.STORY)
 PORT = re.compile(r"localhost:\d+")
 #: How long the incident is made.

@@ -23,6 +23,16 @@ def test_the_newest_server_is_the_one_of_the_highest_number(tmp_path: Path, monk
     assert MATRIX.on_packaged() == {"SCOUT_PG_BIN": str(tmp_path / "19" / "bin")}
 
 
+def test_a_version_that_npm_does_not_have_is_taken_from_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MATRIX, "PACKAGED", tmp_path)
+    with pytest.raises(MATRIX.Missing, match="PostgreSQL 19 was not to be had where the others ran"):
+        MATRIX.on_server(19)
+    (tmp_path / "19" / "bin").mkdir(parents=True)
+    assert MATRIX.on_server(19) == {"SCOUT_PG_BIN": str(tmp_path / "19" / "bin")}
+
+
 @pytest.mark.parametrize(
     ("results", "code"),
     [([{"passed": True, "tests": 2}], 0), ([{"passed": False, "tests": 2}], 1), ([{"not_tried": "no npm"}], 1)],
