@@ -31,6 +31,10 @@ SHORTENED_FIRST: t.Final = (
 #: What a part may take besides.
 MORE_LINES: t.Final = {"causes": 3, "who": 3, "did": 1, "failed": 1, "next": 5, "undo": 4}
 
+#: A word as a shell reads it, quotes included; and what begins an option that may stand on a line of its own.
+SHELL_WORD: t.Final = re.compile(r"""(?:[^\s'"\\]|'[^']*'|"(?:[^"\\]|\\.)*"|\\.)+""")
+OPTION: t.Final = re.compile(r" (?=-[efv] |--limit |--vault-)")
+
 
 def wrapped(text: str, width: int) -> list[str]:
     """Lines of a text. A command stands alone on its line, or on lines of which a shell reads on in the next, so that it can
@@ -67,11 +71,25 @@ def numbered(texts: Sequence[str], width: int, most: int | None) -> list[str]:
     return made
 
 
+def _options(command: str) -> list[str]:
+    """The program, and each option with its value; what is quoted stays together."""
+    words = SHELL_WORD.findall(command)
+    if " ".join(words) != command:
+        return OPTION.split(command)
+    parts = [words[0]]
+    for word in words[1:]:
+        if OPTION.match(f" {word} "):
+            parts.append(word)
+        else:
+            parts[-1] += f" {word}"
+    return parts
+
+
 def folded(command: str, width: int) -> list[str]:
     """A command over as many lines as it takes, each but the last with the mark by which a shell reads on."""
     if len(command) <= width:
         return [command]
-    first, *words = re.split(r" (?=-[efv] |--limit |--vault-)", command)
+    first, *words = _options(command)
     lines = [first]
     for word in words:
         if len(f"{lines[-1]} {word} \\") > width:

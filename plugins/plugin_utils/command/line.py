@@ -83,10 +83,11 @@ class Place(t.NamedTuple):
 
 
 def words(asked: Asked, place: Place) -> list[str]:
-    """What is run, program first. Values go as one JSON object, in which quotes, braces and newlines are what they are."""
+    """What is run, program first. Each value goes as a JSON object of its own, in which quotes, braces and newlines are what they are,
+    and between which a screen can break the line."""
     made = [PROGRAM, place.playbook(asked.command.playbook)]
-    if asked.variables:
-        made += ["-e", json.dumps(asked.variables, ensure_ascii=False)]
+    for name, value in asked.variables.items():
+        made += ["-e", json.dumps({name: value}, ensure_ascii=False)]
     return [*made, *asked.passed, *(["--check"] if asked.check else [])]
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ...module_utils.recovery.core.text import cut, in_words, visible
 from ...module_utils.recovery.summary import dashboard
-from . import keys, line
+from . import keys, line, terminal
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,7 +92,7 @@ def repeat(program: str, asked: Asked, place: line.Place) -> int:
     with tempfile.TemporaryDirectory(prefix="scout-top-") as folder:
         made = Path(asked.variables.get("result_file") or Path(folder) / "result.json")
         again = asked._replace(variables={**asked.variables, "result_file": str(made)})
-        sys.stderr.write(f"+ {line.shown(line.words(asked, place), place.settings())}\n")
+        terminal.show(line.shown(line.words(asked, place), place.settings()))
         if place.strange:
             sys.stderr.write(f"{line.UNUSED}\n")
         sys.stderr.flush()

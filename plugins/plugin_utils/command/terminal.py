@@ -16,6 +16,7 @@ import typing as t
 from pathlib import Path
 
 from ...module_utils.recovery.core.text import visible
+from ...module_utils.recovery.summary import layout
 from . import line, options, parser, symptoms
 from .commands import COMMANDS
 
@@ -108,7 +109,7 @@ class _Run(t.NamedTuple):
 
     def _shown(self, words: Sequence[str]) -> dict[str, str]:
         settings = self.place.settings()
-        sys.stderr.write(f"+ {line.shown(words, settings)}\n")
+        show(line.shown(words, settings))
         if self.place.strange:
             sys.stderr.write(f"{line.UNUSED}\n")
         sys.stderr.flush()
@@ -154,10 +155,19 @@ def confirmed(what: str) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
+def _room() -> int:
+    """How wide a line may be, as a terminal would break it within a word; 0 where nobody does."""
+    return shutil.get_terminal_size().columns - 1 if sys.stderr.isatty() else 0
+
+
+def show(command: str) -> None:
+    """Says what is run; at a terminal folded where it is long, so that it can still be pasted."""
+    said = f"+ {command}"
+    sys.stderr.write("\n".join(layout.folded(said, _room() or len(said))) + "\n")
+
+
 def _refuse(text: str, code: int) -> int:
-    # A terminal would break the line within a word.
-    room = shutil.get_terminal_size().columns - 1 if sys.stderr.isatty() else 0
-    said = f"scout: {visible(text)}"
+    room, said = _room(), f"scout: {visible(text)}"
     sys.stderr.write(
         "\n".join(textwrap.wrap(said, room, break_on_hyphens=False, subsequent_indent="  ") if room else [said]) + "\n"
     )

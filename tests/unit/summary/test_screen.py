@@ -12,7 +12,7 @@ from ansible import constants as C  # noqa: N812  # its name everywhere
 
 from ansible_collections.scout.recovery.plugins.callback import summary as callback
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, render
 from ansible_collections.scout.recovery.plugins.plugin_utils import standing
 from tests.unit.summary.test_summary import assessed, diagnosis, failed, on_screen, story
 
@@ -122,3 +122,25 @@ def test_a_playbook_without_the_options_that_it_needs_is_no_command() -> None:
     lines = [line.strip() for line in render.lines(told)]
     assert "ansible-playbook playbooks/incident_close.yml" in lines
     assert "ansible-playbook playbooks/undo.yml -e run_id=7" in lines
+
+
+@pytest.mark.parametrize(
+    ("command", "lines"),
+    [
+        (
+            'ansible-playbook playbooks/pause_ingestion.yml -e \'{"reason": "type it with -e reason=x"}\' -e incident=INC-1',
+            [
+                "ansible-playbook playbooks/pause_ingestion.yml \\",
+                '    -e \'{"reason": "type it with -e reason=x"}\' -e incident=INC-1',
+            ],
+        ),
+        ('ansible-playbook a.yml -e \'{"a": "it\'"\'"\'s -e b"}\' -e c=d --limit e', None),
+        ("look at it; it's -e late", None),
+    ],
+)
+def test_a_folded_command_pastes_and_what_is_quoted_stays_together(command: str, lines: list[str] | None) -> None:
+    folded = layout.folded(command, 72)
+    assert lines in (None, folded)
+    if command.startswith("ansible-playbook"):
+        assert shlex.split("\n".join(folded).replace("\\\n", "")) == shlex.split(command)
+    assert layout.folded(command, 400) == [command]

@@ -124,8 +124,7 @@ class Impact:
     def sentence(self) -> str:
         """The same for the head of the report, with what is left to decide."""
         text = f"{self.data_words[0].upper()}{self.data_words[1:]}."
-        waits = "waits" if self.waiting == 1 else "wait"
-        return f"{text} {count(self.waiting, 'dead letter')} {waits} for a decision." if self.waiting else text
+        return f"{text} {count(self.waiting, 'unresolved dead letter')}." if self.waiting else text
 
     @property
     def counted(self) -> list[str]:

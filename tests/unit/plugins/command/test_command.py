@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import shlex
@@ -109,7 +110,9 @@ WRONG = {
 
 def variables(words: list[str]) -> dict[str, Any]:
     """What the playbook is given."""
-    return json.loads(words[words.index("-e") + 1]) if "-e" in words else {}
+    given = [json.loads(word) for before, word in itertools.pairwise(words) if before == "-e"]
+    assert all(len(each) == 1 for each in given), "a screen breaks the line between them"
+    return {name: value for each in given for name, value in each.items()}
 
 
 @pytest.mark.parametrize("typed", TYPED)
@@ -118,7 +121,7 @@ def test_what_is_run(typed: str) -> None:
     words = line.words(parser.read(shlex.split(typed)), HERE)
     assert words[:2] == ["ansible-playbook", f"playbooks/{playbook}.yml"]
     assert variables(words) == given
-    assert len(words) == (4 if given else 2)
+    assert len(words) == 2 + 2 * len(given)
 
 
 def test_every_playbook_has_a_command_and_every_command_an_example() -> None:
