@@ -20,6 +20,8 @@ CLUMSY = (
     (r"\b(?:said|told)\b", "reported, shown, named", "The cause is told in the summary."),
     (r"\b(?:ours|our)\b", "the toolkit's", "a variable of ours"),
     (r"\b(?:is|are|was|were|be|been|being) (?:(?!not )\w+ )?made\b(?! up)", "create, build, perform", "A role is made here."),
+    (r"\bmakes? (?:(?:a|no|the) )?(?:new )?(?:roles?|schemas?|databases?|partitions?|clone|audit trail|something|things)\b",
+     "create", "It may make roles."),
 )  # fmt: skip
 CLUMSY_PATTERNS = [
     (re.compile(pattern, 0 if "Who" in pattern else re.IGNORECASE), better) for pattern, better, _ in CLUMSY
