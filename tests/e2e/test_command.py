@@ -87,7 +87,7 @@ def test_a_reset_shows_the_plan_and_asks(broken: Pipeline, stage: Stage) -> None
     undone = at_a_terminal(stage, broken, "undo", "last")
     undone.expect(r"\[y/N\] ")
     undone.sendline("y")
-    undone.expect(r"playbooks/undo.yml -e '(\{[^']*\})'")
+    undone.expect(r"playbooks/undo.yml (?:\\\r\n    )?-e '(\{[^']*\})'")
     assert json.loads(undone.match[1])["run_id"] == broken.one(
         "SELECT run_id::text FROM scout_ops.runs WHERE action = 'drain'"
     )
