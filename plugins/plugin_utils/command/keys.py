@@ -17,7 +17,7 @@ import tty
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 QUIT: t.Final = "q"
 #: What each of the other keys prints, as it is typed; one that moves rows only plans.
@@ -63,7 +63,7 @@ class Keys:
 
 
 @contextlib.contextmanager
-def listening(*, wanted: bool) -> Iterator[Keys]:
+def listening(*, wanted: bool) -> Generator[Keys]:
     """The keys while this lasts; without a terminal in the foreground there are none."""
     descriptor = sys.stdin.fileno() if wanted and _in_front() else None
     if descriptor is None:
