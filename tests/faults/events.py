@@ -94,6 +94,11 @@ def unread(cause: str, command: str) -> Seen:
     )
 
 
+RETYPED = """
+CREATE FUNCTION scout.retyped() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN IF NEW.source_system = 'till-9' THEN NEW.event_type := 'sale.v2'; END IF; RETURN NEW; END $$
+"""
+
 FAULTS = {
     "negative totals": Fault(
         (library.negative_totals,),
@@ -146,8 +151,7 @@ FAULTS = {
         by_check("unloaded_sources", "source till-9 sends what the ETL does not load", "source till-9 sends the type and the transaction"),
     ),
     "a trigger gives what one till sends another type": Fault(
-        ("CREATE FUNCTION scout.retyped() RETURNS trigger LANGUAGE plpgsql AS"
-         " $$ BEGIN IF NEW.source_system = 'till-9' THEN NEW.event_type := 'sale.v2'; END IF; RETURN NEW; END $$",
+        (RETYPED,
          f"UPDATE scout.bronze_events SET source_system = 'till-9' WHERE {A_THIRD}",
          f"UPDATE scout.bronze_events SET event_type = 'sale.v2' {HOUR} AND source_system = 'till-9'",
          "CREATE TRIGGER retyped BEFORE INSERT ON scout.bronze_events FOR EACH ROW EXECUTE FUNCTION scout.retyped()",

@@ -141,7 +141,7 @@ class Verdict:
 
 def purposes(jobs: Iterable[Job], known: Functions, named: Sequence[str] = ()) -> list[tuple[Job, str]]:
     """The jobs that load silver, link products or refresh gold, by their name or by what they call; others as far as they were named,
-    or as what is beside the pipeline, where none was."""
+    or as beside the pipeline, where none was."""
     names = contract.names()
     found: list[tuple[Job, str]] = []
     for job in jobs:

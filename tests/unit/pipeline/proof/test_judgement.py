@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import judgement
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.judgement import (
+    BESIDE,
     FAILED,
     GOLD,
     LATEST,
@@ -101,8 +102,14 @@ def test_what_each_job_is_for() -> None:
     )
     assert [(each.jobname, purpose) for each, purpose in found] == [
         ("bronze-to-silver-etl", LOAD), ("nightly", LOAD), ("smart-gold-refresh", GOLD), ("gold", GOLD),
-        ("product-linking", OTHER),
+        ("product-linking", OTHER), ("other", BESIDE),
     ]  # fmt: skip
+    assert purposes([job("other", command="SELECT nothing()")], known, ["gold"]) == []
+
+
+def test_a_job_beside_the_pipeline_is_always_tried() -> None:
+    [todo] = plan([(job("tidy", schedule="* * * * *"), BESIDE)], LIVE, 90, waits=True)
+    assert todo.how == TRIAL
 
 
 @pytest.mark.parametrize(
