@@ -18,10 +18,14 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from tests.e2e.pasting import on_screen
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage, environment, eventually
+from tests.e2e.runbook import UUID
 from tests.e2e.terminal import COLOUR, Seen, seen
 from tests.e2e.test_screen import SLOW
 
 LINES, PHASE = 25, re.compile(r"^ ([✓✗◐]) (\w+)")
+#: A line of a phase that is under way; the database, and the person at work.
+STILL = re.compile(r"^ ◐.*\n?", re.MULTILINE)
+HERE, PERSON = re.compile(r"\b\w+ on localhost:\d+|\b\w+ on …"), re.compile(r"\b\w+@[\w.-]+")
 DREW = {"SCOUT_OUTPUT": ""}
 RESET = ["check", "evidence", "pause", "load", "gold", "resume", "prove"]
 CODES = ("non_numeric_amount", "missing_store_id", "bad_ts")
@@ -79,6 +83,19 @@ def fits(lines: list[str], columns: int) -> None:
         assert word not in text, text
 
 
+def recorded(name: str, lines: list[str]) -> None:
+    """The screen is the one that is kept in docs/screens, but for numbers, names and the signs of what lasts."""
+    path = CHECKOUT / "docs" / "screens" / f"reset-{name}.txt"
+    text = PERSON.sub("oncall@laptop", HERE.sub("scout on db1:5432", "\n".join(lines)))
+    if os.environ.get("SCOUT_WRITE_SCREENS"):
+        path.write_text(f"{text}\n", encoding="utf-8")
+    one, other = (
+        " ".join(re.sub(r"\d[\d,.]*(?: (?:s|min|h)\b)?", "N", UUID.sub("ID", STILL.sub("", each))).split())
+        for each in (text, path.read_text(encoding="utf-8"))
+    )
+    assert one == other, f"SCOUT_WRITE_SCREENS=1 writes {path.name} again"
+
+
 def test_a_reset_with_ten_poison_events(
     poisoned: Callable[[], Pipeline], stage: Stage, subtests: pytest.Subtests
 ) -> None:
@@ -87,6 +104,7 @@ def test_a_reset_with_ten_poison_events(
         with subtests.test(columns=columns):
             assert made.code == 0, made.text
             fits(made.lines, columns)
+            recorded(str(columns), made.lines)
             assert [COLOUR.sub("", each) for each in re.findall(r"\x1b\[[\d;]*[1-9]m.*?\x1b\[0m", made.text)] == [
                 "RECOVERED"
             ]
@@ -99,6 +117,7 @@ def test_a_reset_with_ten_poison_events(
         played = stage.play("emergency_reset", slow.dsn, env=DREW)
         assert played.rc == 0, played.text
         fits(played.lines, 80)
+        recorded("pipe", played.lines)
         assert "\x1b" not in played.text
         assert "\r" not in played.text
         assert re.search(r"^ ◐ load ", played.text, re.MULTILINE), "silence is broken"
