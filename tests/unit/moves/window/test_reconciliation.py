@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine.selection import Selection
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window.reconciliation import (
     Hour,
     Reconciliation,
@@ -88,7 +89,7 @@ def test_what_is_not_accounted_for_is_named_with_the_way_on() -> None:
     event = {"event_id": "4711", "transaction_id": "T-1", "class": "wrong", "differing": ["total_amount"], "why": WHY}
     made = account(loaded=3602, unexplained=1, unexplained_events=(event,))
     with pytest.raises(NotConverged) as raised:
-        made.refuse("scout on db1:5432", WINDOW, {"changed": True})
+        made.refuse("scout on db1:5432", Selection(WINDOW, source_files=("a.zip", "b c.zip")), {"changed": True})
     error = raised.value
     assert error.attempted.endswith("3,602 loaded + 2 quarantined + 36 not transactional + 1 unexplained")
     assert error.said == f"event 4711: {WHY}"
@@ -97,4 +98,5 @@ def test_what_is_not_accounted_for_is_named_with_the_way_on() -> None:
         "window_recovery.yml -e window_clock=ingested_at -e window_start=2026-11-25T01:00:00+00:00" in error.next_step
     )
     assert error.result == {"changed": True}
-    account().refuse("scout on db1:5432", WINDOW, {})
+    assert error.next_step.endswith(" -e source_files='a.zip,b c.zip'")
+    account().refuse("scout on db1:5432", Selection(WINDOW), {})
