@@ -153,7 +153,9 @@ def post(request: Posted, seconds: float) -> None:
 
 def exchange(request: Posted, seconds: float, *, method: str = "POST", most: int = LONGEST) -> Reply:
     """Sends JSON, and gets so much of what is answered, in bytes; a GET sends none. Raises Undelivered unless the response is 2xx."""
-    headers = {"Content-Type": "application/json", "User-Agent": "scout-recovery", **request.headers}
+    # Superset refuses a GET that says it is JSON and has none.
+    typed = {} if method == "GET" else {"Content-Type": "application/json"}
+    headers = {**typed, "User-Agent": "scout-recovery", **request.headers}
     try:
         context = ssl.create_default_context(cafile=request.ca_file)
         made = urllib.request.Request(  # the scheme was checked when the channel was read

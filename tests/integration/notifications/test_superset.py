@@ -103,6 +103,8 @@ class Superset:
             given = (handler.headers.get("X-CSRFToken"), handler.headers.get("Cookie"), handler.headers.get("Referer"))
             if given != (CSRF, f"session={CSRF}", self.url):
                 return 400, {"errors": [{"message": "400 Bad Request: The CSRF token is missing."}]}, False
+        if method == "GET" and path.startswith("/api/v1/chart/") and handler.headers.get("Content-Type"):
+            return 400, {"message": "Failed to decode JSON object: Expecting value"}, False
         if path == "/api/v1/dataset/":
             return 200, self.datasets(body), False
         if path == "/api/v1/chart/warm_up_cache" and method == "PUT":
