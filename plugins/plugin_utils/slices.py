@@ -154,7 +154,13 @@ def _row(known: Mapping[str, t.Any], operation: str) -> Row:
     row = {name: known["row"][name] for name in Row.__annotations__} if known["row"] else None
     if row and known["state"] in ("well", "failed"):
         return t.cast("Row", row)
-    standing_of = {"at work": "at work", "waiting": "not begun", "lost": "interrupted", "well": "done", "failed": "failed"}
+    standing_of = {
+        "at work": "at work",
+        "waiting": "not begun",
+        "lost": "interrupted",
+        "well": "done",
+        "failed": "failed",
+    }
     found, did = standing_of[known["state"]], f"in the slice of {known['by']}"
     return Row(
         operation=operation, host=known["host"], database="", standing=found, verdict=found, did=did, now="", command="",
