@@ -19,13 +19,13 @@ from ansible.utils.display import Display
 
 from ..module_utils.recovery import invoke
 from ..module_utils.recovery.core.errors import BadInput, RecoveryError
-from ..module_utils.recovery.fleet.row import Row
-from ..module_utils.recovery.ledger.rollouts import record
 from ..module_utils.recovery.postgres import dsn
-from . import keeping, right_database, rollout, settings, standing, task_options, voice
+from . import right_database, rollout, settings, task_options, voice
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ..module_utils.recovery.fleet.row import Row
 
 display = Display()
 
@@ -52,6 +52,9 @@ class Slice:
 
     def join(self, operation: str, hosts: Mapping[str, str]) -> None:
         """Enters the hosts of this slice, each with where it is; raises AnsibleError where it may not, or cannot."""
+        from ..module_utils.recovery.ledger.rollouts import record
+        from . import keeping
+
         self._params["operation"] = operation
         self._tried.clear()
         made = self._tell("join", hosts=hosts)
@@ -142,6 +145,8 @@ class Slice:
 
 
 def _tell(call: invoke.Call, params: invoke.Params) -> dict[str, t.Any]:
+    from ..module_utils.recovery.ledger.rollouts import record
+
     return record.tell(call.ensure("required"), params)
 
 
@@ -151,6 +156,8 @@ def _is_left(known: Mapping[str, t.Any]) -> bool:
 
 def _row(known: Mapping[str, t.Any], operation: str) -> Row:
     """The line of a database as its slice left it, or what is known without one."""
+    from ..module_utils.recovery.fleet.row import Row
+
     row = {name: known["row"][name] for name in Row.__annotations__} if known["row"] else None
     if row and known["state"] in ("well", "failed"):
         return t.cast("Row", row)
@@ -223,6 +230,8 @@ def _refuse(name: str, where: str, given: Mapping[str, t.Any]) -> None:
 
 def _reached(variables: Mapping[str, t.Any], where: str) -> dict[str, t.Any]:
     """How the record is reached: as a host of this slice is, but for its connection string."""
+    from . import standing
+
     made = standing.params({**variables, "scout_dsn": where, "scout_password": None, "scout_cron_dsn": None})
     takeover = variables.get("takeover", variables.get("scout_takeover"))
     return made | {"actor": task_options.told_by(variables), "takeover": standing.yes(takeover), "ledger": "required"}

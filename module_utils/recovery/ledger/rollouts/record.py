@@ -72,7 +72,7 @@ WHERE rollout = %(rollout)s AND operation = %(operation)s AND slice = %(slice)s 
 """
 #: Not where another slice has begun it since: this one was taken for dead.
 END: t.Final = """
-UPDATE scout_ops.rollout_hosts SET ended_at = clock_timestamp(), failed = %(failed)s, row = %(row)s
+UPDATE scout_ops.rollout_hosts SET ended_at = coalesce(ended_at, clock_timestamp()), failed = %(failed)s, row = %(row)s
 WHERE rollout = %(rollout)s AND operation = %(operation)s AND slice = %(slice)s AND host = %(host)s AND batch IS NOT NULL
 """
 KEEP: t.Final = """
