@@ -198,7 +198,7 @@ def test_markdown_says_it_all() -> None:
     assert by_name["controller_killed"][8] == "**slower, usually 1 min 14 s**"
     assert by_name["unnamed_table_renamed"][1:] == ["**not run**", *["–"] * 6, "not run, usually 56 s"]
     assert "#### `gold_broken`: failed\n\n- `a second run of emergency_reset changed 1 thing`\n" in text
-    assert "- `lacks function scout.load_bronze_event(jsonb), needed by the fault bad_release`\n" in text
+    assert "- `lacks table scout.dim_product, needed by the fault unnamed`\n" in text
     assert (
         "| 16 Oct 2026, 21:00 UTC | interrupted | 14 of 15 | 16 min 50 s | embedded, not compared | 17.10 |\n" in text
     )
