@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         gone = set(left)
         items[:] = [item for item in items if item not in gone]
     number = Counter(item.path for item in items)
-    floors = [CHECKOUT / "tests" / name for name in ("e2e", "integration", "scout")]
+    floors = [CHECKOUT / "tests" / name for name in ("e2e", "failover", "mesh", "security", "integration", "scout")]
 
     def place(item: pytest.Item) -> tuple[int, int]:
         floor = next((at for at, folder in enumerate(floors) if item.path.is_relative_to(folder)), len(floors))
