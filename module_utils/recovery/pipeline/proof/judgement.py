@@ -327,10 +327,15 @@ def vanished(verdict: Verdict, gone: int, removers: Sequence[Job]) -> Verdict:
     return dataclasses.replace(verdict, status=FAILED, said=said, next_step=step)
 
 
+def compare(what: str) -> str:
+    """What to do about a definition that does other than it should."""
+    return f"compare {what} with the release's; rollback.yml restores it, where a release has been captured"
+
+
 def otherwise(verdict: Verdict, wrong: str) -> Verdict:
     """Of a run that wrote what it loaded otherwise than it came."""
-    step = f"compare {contract.names().etl} with the release's; rollback.yml restores it, where a release has been captured"
-    return dataclasses.replace(verdict, status=FAILED, said=f"{verdict.said}, and {OTHERWISE}: {wrong}", next_step=step)
+    said = f"{verdict.said}, and {OTHERWISE}: {wrong}"
+    return dataclasses.replace(verdict, status=FAILED, said=said, next_step=compare(contract.names().etl))
 
 
 def seldom(todo: Sequence[Todo], scheduler: Scheduler) -> tuple[Todo, datetime.datetime, datetime.datetime] | None:

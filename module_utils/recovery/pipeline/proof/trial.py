@@ -70,7 +70,7 @@ UNIQUE: t.Final = "23505"
 BY_RULE: t.Final = tuple(error.sqlstate for error in battery.RULES)
 HOUR: t.Final = datetime.timedelta(hours=1)
 BY_DESIGN: t.Final = "A view that leaves out sales by design is named in scout_contract: partial_gold"
-COMPARE: t.Final = f"compare its definition with the release's; rollback.yml restores it, where a release has been captured. {BY_DESIGN}"
+COMPARE: t.Final = f"{judgement.compare('its definition')}. {BY_DESIGN}"
 #: What a job does that is to leave sales as they are.
 CHANGES: t.Final = "it changes sales that are loaded, which are no longer what their events say"
 BECOMES: t.Final = "cannot set parameter"
@@ -242,8 +242,7 @@ class Trials:
     def _require_equal(self, what: str, by: str) -> None:
         """Raises _Failed where silver has other than their events say of the sales that were sent."""
         if wrong := self._otherwise(self.copies):
-            step = f"compare {by} with the release's; rollback.yml restores it, where a release has been captured"
-            raise _Failed(FAILED, f"{what}: {wrong}", next_step=step)
+            raise _Failed(FAILED, f"{what}: {wrong}", next_step=judgement.compare(by))
 
     def _otherwise(self, copies: list[battery.Copy]) -> str:
         """What silver has otherwise than their events say of these, in words."""
@@ -388,10 +387,8 @@ class Trials:
         if same := [
             name for name, each in gold_views.showing_each_sale(session, views).items() if each == shown.get(name, "")
         ]:
-            step = (
-                "compare its definition with the release's; rollback.yml restores it, where a release has been captured"
-            )
-            raise _Failed(FAILED, f"it refreshes {', '.join(same)}, which does not show a new sale", next_step=step)
+            said = f"it refreshes {', '.join(same)}, which does not show a new sale"
+            raise _Failed(FAILED, said, next_step=judgement.compare("its definition"))
         if unlike := self._unlike_silver(todo):
             raise _Failed(
                 FAILED,
