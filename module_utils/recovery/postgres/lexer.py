@@ -9,6 +9,7 @@ Source: PostgreSQL's manual, "Lexical Structure" (comments nest; E'' has escapes
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
@@ -50,6 +51,10 @@ _ASSIGNS: t.Final = re.compile(r":=|\bdefault\b", re.IGNORECASE)
 UNKNOWN: t.Final = "%"
 #: Comes after a string that is run, where nothing is added to it.
 _END: t.Final = "\n"
+
+
+#: So many texts are read once; a look at a pipeline asks the same of the same functions several times.
+_remembered = functools.lru_cache(maxsize=512)
 
 
 class Intricate(ValueError):
@@ -117,11 +122,13 @@ def _end_of_comment(text: str, at: int) -> int:
     return len(text)
 
 
+@_remembered
 def code(text: str) -> str:
     """A statement without its comments and strings."""
     return _read(text, lambda _: False, 0)
 
 
+@_remembered
 def may_run(text: str) -> str:
     """A command or a function's body without comments, with all strings that it might run, read likewise: for what has to be
     prevented. Those are what it runs itself, keeps in a variable, or hands to a function; never what a RAISE says.
@@ -133,6 +140,7 @@ def may_run(text: str) -> str:
     return _read(text, wanted, 0)
 
 
+@_remembered
 def runs(text: str) -> str:
     """A command or a function's body without comments, with those strings alone that it runs itself (EXECUTE, DO, a variable
     where one is run), read likewise: for what is concluded from it. UNKNOWN stands where such a string is put together with

@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import functools
 import re
+import string
 import typing as t
 
 from ..core.errors import BadInput
@@ -231,6 +232,7 @@ class _InForce:
     def __init__(self, names: Contract) -> None:
         self.names = names
         self.composed: dict[str, sql.Composed] = {}
+        self._filled: dict[str, sql.SQL] = {}
 
     @functools.cached_property
     def identifiers(self) -> dict[str, sql.Composable]:
@@ -239,6 +241,23 @@ class _InForce:
         objects = {name: sql.Identifier(*given[name].split(".")) for name in (*OBJECTS, "schema")}
         constants = {name: sql.Literal(given[name]) for name in ("transaction_event", "gold_lock")}
         return {**objects, **constants}
+
+    def filled(self, statement: t.LiteralString) -> sql.SQL:
+        """The statement with the names in it, and its own parts still open; made once, for many pieces cost each time it is sent."""
+        if statement not in self._filled:
+            pieces: list[str] = []
+            for text, field, form, conversion in string.Formatter().parse(statement):
+                pieces.append(_doubled(text))
+                if field in self.identifiers:
+                    pieces.append(_doubled(self.identifiers[field].as_string()))
+                elif field is not None:
+                    pieces.append(f"{{{field}{'!' if conversion else ''}{conversion or ''}{':' if form else ''}{form}}}")
+            self._filled[statement] = sql.SQL(t.cast("t.LiteralString", "".join(pieces)))
+        return self._filled[statement]
+
+
+def _doubled(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 @functools.lru_cache(maxsize=8)
@@ -273,13 +292,11 @@ def compose(statement: t.LiteralString, *parts: sql.Composable, **named: sql.Com
     now = _Process.now
     if not parts and not named:
         if statement not in now.composed:
-            whole = sql.SQL(statement).format(**now.identifiers).as_string()
-            # In one part, which costs less each time it is sent.
-            now.composed[statement] = sql.Composed([sql.SQL(t.cast("t.LiteralString", whole))])
+            now.composed[statement] = now.filled(statement).format()
         return now.composed[statement]
     if twice := now.identifiers.keys() & named.keys():
         raise ValueError(f"a part has the key of a name: {', '.join(sorted(twice))}")
-    return sql.SQL(statement).format(*parts, **now.identifiers, **named)
+    return now.filled(statement).format(*parts, **named)
 
 
 def words(text: str) -> str:

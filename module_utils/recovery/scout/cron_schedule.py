@@ -78,7 +78,7 @@ def next_run(schedule: str, after: datetime.datetime, zone: datetime.tzinfo) -> 
     fields = parse(schedule)
     if fields is None:
         return None
-    return next((start for start in _starts(fields, after.astimezone(zone), zone) if start > after), None)
+    return next(_starts(fields, after, zone), None)
 
 
 def missed(schedule: str, after: datetime.datetime, until: datetime.datetime) -> int:
@@ -99,9 +99,7 @@ def longest_gap(
     if fields is None:
         return None
     longest, last = (now, now), now
-    for start in _starts(fields, now.astimezone(zone), zone):
-        if start <= now:
-            continue
+    for start in _starts(fields, now, zone):
         if start - last > longest[1] - longest[0]:
             longest = last, start
         last = start
@@ -127,17 +125,19 @@ def every_seconds(schedule: str) -> float | None:
     return None
 
 
-def _starts(fields: Fields, local: datetime.datetime, zone: datetime.tzinfo) -> Iterator[datetime.datetime]:
-    """Every start from the day of a moment on, in UTC; a time that the clocks skip is left out."""
+def _starts(fields: Fields, after: datetime.datetime, zone: datetime.tzinfo) -> Iterator[datetime.datetime]:
+    """Every start after a moment, in UTC; a time that the clocks skip is left out."""
     times = [datetime.time(hour, minute) for hour in sorted(fields.hours) for minute in sorted(fields.minutes)]
+    local = after.astimezone(zone)
     for ahead in range(HORIZON_DAYS):
         day = local.date() + ahead * DAY
         for moment in times if fields.fits(day) else ():
+            # An earlier time of the same day is over, however the clocks were set on it.
+            if not ahead and moment < local.time():
+                continue
             start = datetime.datetime.combine(day, moment, zone).astimezone(datetime.UTC)
-            if start.astimezone(zone).time() == moment:
+            if start > after and start.astimezone(zone).time() == moment:
                 yield start
-
-
 #: Lowest and highest value of each field, and the names it knows.
 RANGES: t.Final[tuple[tuple[int, int, tuple[str, ...]], ...]] = (
     (0, 59, ()),

@@ -177,6 +177,18 @@ def test_a_statement_has_the_names_in_force() -> None:
     assert contract.names() == contract.DEFAULT
 
 
+def test_braces_of_the_statement_and_of_a_name_stay_what_they_are() -> None:
+    text = "SELECT '{{x}}', {} FROM {bronze} WHERE {part}"
+    parts = {"part": sql.SQL("'{{y}}' <> '{{'")}
+    odd = dataclasses.replace(OTHER, bronze='pos.in{box}"')
+    with contract.using(odd):
+        assert contract.compose(text, sql.Literal("{z}"), **parts).as_string() == (
+            "SELECT '{x}', '{z}' FROM \"pos\".\"in{box}\"\"\" WHERE '{{y}}' <> '{{'"
+        )
+    with pytest.raises(ValueError, match="no format spec"):
+        contract.compose("SELECT {part:>5} FROM {bronze}", **parts)
+
+
 def test_a_statement_without_parts_is_composed_once_for_each_contract() -> None:
     text = "SELECT FROM {dead_letters}"
     assert contract.compose(text) is contract.compose(text)
