@@ -1,8 +1,8 @@
 import datetime
 import os
 import signal
-import zlib
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 
 import pytest
 
@@ -36,6 +36,8 @@ SAMPLED = {
 #: Which tenth comes today; set, so that all workers take the same one, and a run can be repeated.
 DAY = "SCOUT_TEST_DAY"
 TENTHS = 10
+#: So many tests of a file are few.
+FEW = 6
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,10 +74,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The slow come first, so that no worker is left alone at the end: whole playbooks, then modules, then what is pure."""
     if config.getoption("--sampled"):
-        left = [item for item in items if is_sampled(item) and not is_todays(item.nodeid, int(os.environ[DAY]))]
-        config.hook.pytest_deselected(items=left)
-        gone = set(left)
-        items[:] = [item for item in items if item not in gone]
+        sampled = units(item for item in items if is_sampled(item))
+        gone = sampled.keys() - todays(sampled, int(os.environ[DAY]))
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in gone])
+        items[:] = [item for item in items if item.nodeid not in gone]
     number = Counter(item.path for item in items)
     floors = [CHECKOUT / "tests" / name for name in ("e2e", "failover", "mesh", "security", "integration", "scout")]
 
@@ -95,9 +97,22 @@ def is_sampled(item: pytest.Item) -> bool:
     return item.nodeid.startswith((*SAMPLED,)) and not texts_only
 
 
-def is_todays(nodeid: str, day: int) -> bool:
-    """Whether a sampled test is of the tenth of this day of the year; each is of one of any ten days in a row."""
-    return zlib.crc32(nodeid.encode()) % TENTHS == day % TENTHS
+def units(items: Iterable[pytest.Item]) -> dict[str, str]:
+    """What comes on the same day as each test, by their names: nothing else, or the few of its file that share what the file makes
+    for them all, which costs more than they do."""
+    sharing = defaultdict[str, list[str]](list)
+    for item in items:
+        fixtures = [found[-1] for found in item._fixtureinfo.name2fixturedefs.values()]  # type: ignore[attr-defined]
+        own = [one for one in fixtures if one.scope == "module" and one.func.__module__ == item.module.__name__]  # type: ignore[attr-defined]
+        sharing[item.path.as_posix() if own else item.nodeid].append(item.nodeid)
+    return {name: names[0] if len(names) <= FEW else name for names in sharing.values() for name in names}
+
+
+def todays(units: Mapping[str, str], day: int) -> set[str]:
+    """The tests of this day of the year, a tenth; of any ten days in a row each test is on one. They are dealt out in the order of
+    their names, so that a file of which each test takes long takes as much of each day."""
+    dealt = {unit: number % TENTHS for number, unit in enumerate(sorted({*units.values()}))}
+    return {name for name, unit in units.items() if dealt[unit] == day % TENTHS}
 
 
 def pytest_unconfigure() -> None:

@@ -1,26 +1,42 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `make test` leaves to `make test-all` comes within five days, and is there."""
+"""What `make test` leaves to `make test-all` comes within ten days, and is there."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import pytest
 
 from tests import CHECKOUT
-from tests.conftest import SAMPLED, TENTHS, is_todays
+from tests.conftest import SAMPLED, TENTHS, todays, units
 
 
-@pytest.mark.parametrize("day", [1, 170, 362])
-def test_each_comes_once_in_ten_days(day: int) -> None:
-    for number in range(200):
-        days = [is_todays(f"tests/e2e/test_x.py::test_y[{number}]", day + after) for after in range(TENTHS)]
-        assert days.count(True) == 1
+@pytest.fixture(scope="module")
+def shared() -> None:
+    """What some tests of this file share."""
 
 
-def test_each_day_takes_some() -> None:
-    names = [f"tests/e2e/test_x.py::test_y[{number}]" for number in range(1000)]
-    assert all(50 < sum(is_todays(name, day) for name in names) < 150 for day in range(TENTHS))
+def test_each_comes_once_in_ten_days_and_a_file_costs_each_day_the_same() -> None:
+    units = {
+        name: name for name in (f"tests/e2e/test_{file}.py::test_y[{at}]" for file in range(9) for at in range(23))
+    }
+    days = [todays(units, 360 + day) for day in range(TENTHS)]
+    assert Counter(name for day in days for name in day) == dict.fromkeys(units, 1)
+    for file in range(9):
+        assert {sum(f"test_{file}.py" in name for name in day) for day in days} == {2, 3}
+
+
+@pytest.mark.parametrize("which", ["one", "another"])
+def test_those_that_share_come_together(request: pytest.FixtureRequest, shared: None, which: str) -> None:
+    here = [item for item in request.session.items if item.path == request.path]
+    alone = [item for item in here if "shared" not in item.fixturenames]  # type: ignore[attr-defined]
+    found = units(here)
+    together = [item.nodeid for item in here if item not in alone]
+    assert any(which in name for name in together)
+    assert {found[name] for name in together} == {together[0]}
+    assert [found[item.nodeid] for item in alone] == [item.nodeid for item in alone]
 
 
 @pytest.mark.parametrize("place", SAMPLED)
