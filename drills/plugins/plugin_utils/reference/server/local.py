@@ -43,6 +43,8 @@ SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
+    # It visits every database, of which there are many here, and none lives for long.
+    "autovacuum_naptime": "10min",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
