@@ -17,63 +17,6 @@ description:
   - Ends with the first that fails, with the results until then. A lease that was taken is released by M(scout.recovery.scout_lease).
   - Where something is to be repaired in a pause that someone else made, it is refused unless O(takeover) is given.
 options:
-  actions:
-    description: What is going to be done.
-    type: list
-    elements: str
-    choices:
-      - assess
-      - pause
-      - terminate_sessions
-      - drain
-      - refresh_gold
-      - quarantine
-      - cleanup
-      - redrive
-      - undo
-      - window_recovery
-      - gate
-      - smoke
-      - rollback
-    default: [assess, pause, terminate_sessions, drain, refresh_gold]
-  jobs:
-    description: Names of the jobs that will count as ingestion; fails when there is no such job.
-    type: list
-    elements: str
-  stuck_after_seconds:
-    description: Age from which a session of the pipeline, or a blocker of one, counts as stuck, in seconds.
-    type: float
-    default: 600.0
-  drain_timeout_seconds:
-    description: How long work in flight will be waited for, in seconds.
-    type: float
-  cancel_running:
-    description: Whether work in flight will be cancelled.
-    type: bool
-  poison:
-    description: What will be done with events that cannot be loaded.
-    type: str
-    choices: [quarantine, stop]
-  max_poison:
-    description: How many events may be moved.
-    type: int
-  resume:
-    description: Whether ingestion will be resumed.
-    type: bool
-  thresholds:
-    description:
-      - Figures in place of the runbook's, as C({indicator, {ok, fail}}). At or below C(ok) is ok and above C(fail) is a
-        failure; for C(linking_coverage) it is the reverse.
-    type: dict
-    default: {}
-  budget_seconds:
-    description: How long the assessment may take, in seconds.
-    type: float
-    default: 5.0
-  alert_hours:
-    description: How many hours of silver are searched for critical violations.
-    type: int
-    default: 1
   ttl_seconds:
     description:
       - After how long without a renewal the lease expires, in seconds. Where the controller has a session on the database
@@ -89,6 +32,9 @@ options:
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.stuck
+  - scout.recovery.shared.assessment
+  - scout.recovery.shared.foreseen
   - scout.recovery.attributes
 attributes:
   idempotent:
@@ -143,26 +89,15 @@ import typing as t
 
 from ..module_utils.recovery.health import begin
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
-from ..module_utils.recovery.ledger import actions, lease
+from ..module_utils.recovery.ledger import lease
 from ..module_utils.recovery.pipeline import preflight
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
-    "actions": {
-        "type": "list",
-        "elements": "str",
-        "choices": list(preflight.ACTIONS),
-        "default": list(actions.RESET),
-    },
-    "jobs": {"type": "list", "elements": "str"},
+    **preflight.FORESEEN_SPEC,
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
-    "drain_timeout_seconds": {"type": "float"},
-    "cancel_running": {"type": "bool"},
-    "poison": {"type": "str", "choices": ["quarantine", "stop"]},
-    "max_poison": {"type": "int"},
-    "resume": {"type": "bool"},
     "thresholds": {"type": "dict", "default": {}},
     "budget_seconds": {"type": "float", "default": 5.0},
     "alert_hours": {"type": "int", "default": 1},

@@ -27,12 +27,6 @@ description:
     what remains. Where that is wrong again, the next run finds it.
   - Needs the ledger C(scout_ops).
 options:
-  two_person:
-    description:
-      - Refuse to change anything but by a O(plan_file) that somebody else approved, with C(scout approve) and a key of their own.
-      - The controller needs the keys of both, in the file that E(SCOUT_SIGNING_KEY_FILE) names.
-    type: bool
-    default: false
   rules:
     description:
       - Rules besides the built-in ones. One with the name of a built-in rule replaces it; what it leaves out stays as built in,
@@ -73,12 +67,11 @@ options:
   window_end:
     description: Only transactions made before this moment.
     type: str
-  time_zone:
-    description: The zone of times without an offset, such as Asia/Manila. Without it they are refused.
-    type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.zone
+  - scout.recovery.shared.two_person
   - scout.recovery.moving
   - scout.recovery.attributes
 author:

@@ -39,13 +39,10 @@ options:
     description: As of M(scout.recovery.scout_health_info).
     type: dict
     default: {}
-  jobs:
-    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
-    type: list
-    elements: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.jobs
   - scout.recovery.attributes.info
 author:
   - Scout Recovery contributors (@scout-recovery)

@@ -67,13 +67,10 @@ options:
     description: Refuse to start unless ingestion is paused and nothing else loads silver.
     type: bool
     default: false
-  jobs:
-    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
-    type: list
-    elements: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.jobs
   - scout.recovery.attributes
 author:
   - Scout Recovery contributors (@scout-recovery)

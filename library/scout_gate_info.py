@@ -84,10 +84,6 @@ options:
     description: How long one sample may take, in seconds.
     type: float
     default: 30.0
-  stuck_after_seconds:
-    description: Age from which a session of the pipeline, or a blocker of one, counts as stuck, in seconds.
-    type: float
-    default: 600.0
   own_checks:
     description:
       - Checks of the team's own, counted with the others. Each has C(name), C(predicate), an SQL expression that is true for what is
@@ -99,13 +95,11 @@ options:
     type: list
     elements: dict
     default: []
-  jobs:
-    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
-    type: list
-    elements: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.jobs
+  - scout.recovery.shared.stuck
 attributes:
   check_mode:
     support: partial

@@ -18,24 +18,6 @@ description:
   - A deliberately paused pipeline is C(paused); what lags because of the pause is not judged.
   - Names likely causes with their evidence and the exact next command.
 options:
-  thresholds:
-    description:
-      - Figures in place of the runbook's, as C({indicator, {ok, fail}}). At or below C(ok) is ok and above C(fail) is a
-        failure; for C(linking_coverage) it is the reverse.
-    type: dict
-    default: {}
-  budget_seconds:
-    description: How long the assessment may take, in seconds.
-    type: float
-    default: 5.0
-  stuck_after_seconds:
-    description: Age from which a session of the pipeline, or a blocker of one, counts as stuck, in seconds.
-    type: float
-    default: 600.0
-  alert_hours:
-    description: How many hours of silver are searched for critical violations.
-    type: int
-    default: 1
   own_checks:
     description:
       - Checks of the team's own, counted with the others. Each has C(name), C(predicate), an SQL expression that is true for what is
@@ -47,21 +29,13 @@ options:
     type: list
     elements: dict
     default: []
-  jobs:
-    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
-    type: list
-    elements: str
-  channel:
-    description:
-      - A channel of the database on which a failing pipeline is told, for the source C(eda.builtin.pg_listener) of ansible-rulebook.
-        A notification has the name of the pipeline and the verdict, and nothing of its data.
-    type: str
-  pipeline:
-    description: The name of the pipeline in that notification; that of the database where it is left out.
-    type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.jobs
+  - scout.recovery.shared.stuck
+  - scout.recovery.shared.assessment
+  - scout.recovery.shared.notification
   - scout.recovery.attributes.info
 author:
   - Scout Recovery contributors (@scout-recovery)
@@ -167,6 +141,7 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.health import command
+from ..module_utils.recovery.health.hints import NOTIFICATION_SPEC
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
@@ -179,8 +154,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "alert_hours": {"type": "int", "default": 1},
     "jobs": {"type": "list", "elements": "str"},
     "own_checks": {"type": "list", "elements": "dict", "default": []},
-    "channel": {"type": "str"},
-    "pipeline": {"type": "str"},
+    **NOTIFICATION_SPEC,
 }
 
 

@@ -16,25 +16,6 @@ description:
   - Fails when one is missing, unless O(required=false).
   - Warns of a connection pooler between the client and the server, and of a Python without compiled bytecode.
 options:
-  actions:
-    description: What is going to be done.
-    type: list
-    elements: str
-    choices:
-      - assess
-      - pause
-      - terminate_sessions
-      - drain
-      - refresh_gold
-      - quarantine
-      - cleanup
-      - redrive
-      - undo
-      - window_recovery
-      - gate
-      - smoke
-      - rollback
-    default: [assess, pause, terminate_sessions, drain, refresh_gold]
   required:
     description: Fail when a privilege is missing.
     type: bool
@@ -43,35 +24,16 @@ options:
     description: Look as well whether the pipeline's own jobs can do their work with their role and their functions' owners.
     type: bool
     default: false
-  jobs:
-    description: Names of the jobs that will count as ingestion; fails when there is no such job.
-    type: list
-    elements: str
   stuck_after_seconds:
     description: Age from which a session will count as stuck, in seconds; like the options below only checked, before anything is done.
     type: float
-  drain_timeout_seconds:
-    description: How long work in flight will be waited for, in seconds.
-    type: float
-  cancel_running:
-    description: Whether work in flight will be cancelled.
-    type: bool
-  poison:
-    description: What will be done with events that cannot be loaded.
-    type: str
-    choices: [quarantine, stop]
-  max_poison:
-    description: How many events may be moved.
-    type: int
-  resume:
-    description: Whether ingestion will be resumed.
-    type: bool
   smoke_url:
     description: Where a smoke test will send a sale over HTTP too, which it has to remove again.
     type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.foreseen
   - scout.recovery.attributes.info
 author:
   - Scout Recovery contributors (@scout-recovery)
@@ -141,27 +103,15 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
-from ..module_utils.recovery.ledger import actions
 from ..module_utils.recovery.pipeline import preflight, results
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
-    "actions": {
-        "type": "list",
-        "elements": "str",
-        "choices": list(preflight.ACTIONS),
-        "default": list(actions.RESET),
-    },
+    **preflight.FORESEEN_SPEC,
     "required": {"type": "bool", "default": True},
     "job_rights": {"type": "bool", "default": False},
-    "jobs": {"type": "list", "elements": "str"},
     "stuck_after_seconds": {"type": "float"},
-    "drain_timeout_seconds": {"type": "float"},
-    "cancel_running": {"type": "bool"},
-    "poison": {"type": "str", "choices": ["quarantine", "stop"]},
-    "max_poison": {"type": "int"},
-    "resume": {"type": "bool"},
     "smoke_url": {"type": "str"},
 }
 

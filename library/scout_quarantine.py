@@ -22,25 +22,8 @@ description:
     what remains.
   - Needs the ledger C(scout_ops).
 options:
-  two_person:
-    description:
-      - Refuse to change anything but by a O(plan_file) that somebody else approved, with C(scout approve) and a key of their own.
-      - The controller needs the keys of both, in the file that E(SCOUT_SIGNING_KEY_FILE) names.
-    type: bool
-    default: false
-  clock:
-    description: Which time of an event the window is about.
-    type: str
-    choices: [ingested_at, event_ts]
-    default: ingested_at
-  window_start:
-    description: The first moment of the window, with an offset, or a local time in O(time_zone).
-    type: str
   window_end:
     description: The first moment after the window. By default the moment the task starts, unless O(event_ids) are given.
-    type: str
-  time_zone:
-    description: The zone of times without an offset, such as Asia/Manila. Without it they are refused.
     type: str
   source_systems:
     description: Only events from these source systems.
@@ -85,6 +68,9 @@ options:
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.window
+  - scout.recovery.shared.zone
+  - scout.recovery.shared.two_person
   - scout.recovery.moving
   - scout.recovery.attributes
 author:

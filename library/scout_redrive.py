@@ -45,9 +45,6 @@ options:
   failed_to:
     description: Only entries that failed before this moment.
     type: str
-  time_zone:
-    description: The zone of times without an offset, such as Asia/Manila. Without it they are refused.
-    type: str
   dlq_ids:
     description: Only these entries. Identifiers that no unresolved entry has are counted in RV(not_found).
     type: list
@@ -83,6 +80,7 @@ options:
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.zone
   - scout.recovery.moving
   - scout.recovery.attributes
 author:

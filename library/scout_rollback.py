@@ -79,12 +79,6 @@ options:
       - In check mode, where to write the plan. Otherwise the plan to apply; refused, naming what differs, when the database has
         drifted since.
     type: path
-  two_person:
-    description:
-      - Refuse to change anything but by a O(plan_file) that somebody else approved, with C(scout approve) and a key of their own.
-      - The controller needs the keys of both, in the file that E(SCOUT_SIGNING_KEY_FILE) names.
-    type: bool
-    default: false
   look:
     description: In check mode, refuse what would be refused, and rehearse, rather than write a plan.
     type: bool
@@ -93,13 +87,11 @@ options:
     description: Refuse to roll back unless ingestion is paused and nothing else loads silver.
     type: bool
     default: false
-  jobs:
-    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
-    type: list
-    elements: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.jobs
+  - scout.recovery.shared.two_person
   - scout.recovery.going
   - scout.recovery.attributes
 author:

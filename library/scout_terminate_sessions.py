@@ -47,13 +47,10 @@ options:
     type: list
     elements: str
     default: []
-  jobs:
-    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
-    type: list
-    elements: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.jobs
   - scout.recovery.attributes
 author:
   - Scout Recovery contributors (@scout-recovery)

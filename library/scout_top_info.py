@@ -20,13 +20,10 @@ options:
     description: How long it may take, in seconds.
     type: float
     default: 5.0
-  jobs:
-    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
-    type: list
-    elements: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.jobs
   - scout.recovery.attributes.info
 author:
   - Scout Recovery contributors (@scout-recovery)

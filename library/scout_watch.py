@@ -44,14 +44,6 @@ options:
     description: How long one look may take, in seconds.
     type: float
     default: 5.0
-  stuck_after_seconds:
-    description: Age from which a session of the pipeline, or a blocker of one, counts as stuck, in seconds.
-    type: float
-    default: 600.0
-  jobs:
-    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
-    type: list
-    elements: str
   folder:
     description: Where samples and chart go unless configured otherwise, in a folder of their own. Without it they are not written.
     type: path
@@ -69,17 +61,12 @@ options:
     description: Say in the first line that ingestion is paused again where it fails. That is done by the caller, by RV(verdict).
     type: bool
     default: false
-  channel:
-    description:
-      - A channel of the database on which a failing pipeline is told, for the source C(eda.builtin.pg_listener) of ansible-rulebook.
-        A notification has the name of the pipeline and the verdict, and nothing of its data.
-    type: str
-  pipeline:
-    description: The name of the pipeline in that notification; that of the database where it is left out.
-    type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.jobs
+  - scout.recovery.shared.stuck
+  - scout.recovery.shared.notification
   - scout.recovery.attributes
 attributes:
   check_mode:
@@ -193,6 +180,7 @@ effects:
 
 import typing as t
 
+from ..module_utils.recovery.health.hints import NOTIFICATION_SPEC
 from ..module_utils.recovery.health.watch import command
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
@@ -212,8 +200,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "chart_file": {"type": "path"},
     "chart": {"type": "bool", "default": True},
     "repause": {"type": "bool", "default": False},
-    "channel": {"type": "str"},
-    "pipeline": {"type": "str"},
+    **NOTIFICATION_SPEC,
 }
 
 

@@ -22,19 +22,8 @@ description:
     explained fails the task, with the events named.
   - Needs the ledger C(scout_ops).
 options:
-  clock:
-    description: Which time of an event the window is about.
-    type: str
-    choices: [ingested_at, event_ts]
-    default: ingested_at
-  window_start:
-    description: The first moment of the window, with an offset, or a local time in O(time_zone).
-    type: str
   window_end:
     description: The first moment after the window. By default the moment the task starts.
-    type: str
-  time_zone:
-    description: The zone of times without an offset, such as Asia/Manila. Without it they are refused.
     type: str
   last:
     description: In place of the bounds, the time before the task starts, such as V(1h), V(30m), V(90s) or V(2d).
@@ -81,6 +70,8 @@ options:
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
+  - scout.recovery.shared.window
+  - scout.recovery.shared.zone
   - scout.recovery.moving
   - scout.recovery.attributes
 author:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Documentation of GOING_SPEC in module_utils/recovery/rolling_back.py."""
+    """Documentation of GOING_SPEC in module_utils/recovery/release/restore/command.py."""
 
     DOCUMENTATION = r"""
 options:

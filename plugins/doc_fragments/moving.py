@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Documentation of MOVING_SPEC in module_utils/recovery/moving.py."""
+    """Documentation of MOVING_SPEC in module_utils/recovery/moves/engine/job.py."""
 
     DOCUMENTATION = r"""
 options:

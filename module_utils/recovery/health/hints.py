@@ -15,6 +15,8 @@ if t.TYPE_CHECKING:
     from ..invoke import Call, Params
     from ..postgres.session import Session
 
+#: Options that say where a failing pipeline is reported, and by which name; documented in plugins/doc_fragments/shared.py.
+NOTIFICATION_SPEC: dict[str, dict[str, t.Any]] = {"channel": {"type": "str"}, "pipeline": {"type": "str"}}
 #: PostgreSQL takes no longer name.
 LONGEST_CHANNEL: t.Final = 63
 TELL: t.Final = "SELECT pg_catalog.pg_notify(%(channel)s, %(hint)s)"

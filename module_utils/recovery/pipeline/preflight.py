@@ -38,6 +38,16 @@ GATE: t.Final = ("gate", "smoke")
 #: A smoke test that sends its sale over HTTP too, which others commit, and removes it again.
 SMOKE_URL: t.Final = "smoke_url"
 ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *ROLLBACK)
+#: Options that say what is going to be done, and how.
+FORESEEN_SPEC: dict[str, dict[str, t.Any]] = {
+    "actions": {"type": "list", "elements": "str", "choices": list(ACTIONS), "default": list(RESET)},
+    "jobs": {"type": "list", "elements": "str"},
+    "drain_timeout_seconds": {"type": "float"},
+    "cancel_running": {"type": "bool"},
+    "poison": {"type": "str", "choices": ["quarantine", "stop"]},
+    "max_poison": {"type": "int"},
+    "resume": {"type": "bool"},
+}
 
 #: More missing privileges than these are counted instead of named in one line.
 FEW: t.Final = 3

@@ -10,7 +10,6 @@ import re
 from typing import Any
 
 import pytest
-import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment, thresholds
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks
@@ -55,10 +54,10 @@ def test_the_page_of_the_gate_says_these_figures() -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_modules_take_and_document_the_same_age_of_stuck_sessions(name: str) -> None:
+def test_modules_take_the_same_age_of_stuck_sessions(name: str) -> None:
+    """That they document what they take is what scripts/validate-modules finds."""
     module: Any = importlib.import_module(f"ansible_collections.scout.recovery.plugins.modules.{name}")
-    documented = yaml.safe_load(module.DOCUMENTATION)["options"]["stuck_after_seconds"]["default"]
-    assert module.SPEC["stuck_after_seconds"]["default"] == documented == STUCK_AFTER_SECONDS
+    assert module.SPEC["stuck_after_seconds"]["default"] == STUCK_AFTER_SECONDS
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that some modules share, a section for those that go together."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Each as `scout.recovery.shared.jobs`."""
+
+    JOBS = r"""
+options:
+  jobs:
+    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
+    type: list
+    elements: str
+"""
+
+    STUCK = r"""
+options:
+  stuck_after_seconds:
+    description: Age from which a session of the pipeline, or a blocker of one, counts as stuck, in seconds.
+    type: float
+    default: 600.0
+"""
+
+    ASSESSMENT = r"""
+options:
+  thresholds:
+    description:
+      - Figures in place of the runbook's, as C({indicator, {ok, fail}}). At or below C(ok) is ok and above C(fail) is a
+        failure; for C(linking_coverage) it is the reverse.
+    type: dict
+    default: {}
+  budget_seconds:
+    description: How long the assessment may take, in seconds.
+    type: float
+    default: 5.0
+  alert_hours:
+    description: How many hours of silver are searched for critical violations.
+    type: int
+    default: 1
+"""
+
+    NOTIFICATION = r"""
+options:
+  channel:
+    description:
+      - A channel of the database on which a failing pipeline is told, for the source C(eda.builtin.pg_listener) of ansible-rulebook.
+        A notification has the name of the pipeline and the verdict, and nothing of its data.
+    type: str
+  pipeline:
+    description: The name of the pipeline in that notification; that of the database where it is left out.
+    type: str
+"""
+
+    FORESEEN = r"""
+options:
+  actions:
+    description: What is going to be done.
+    type: list
+    elements: str
+    choices:
+      - assess
+      - pause
+      - terminate_sessions
+      - drain
+      - refresh_gold
+      - quarantine
+      - cleanup
+      - redrive
+      - undo
+      - window_recovery
+      - gate
+      - smoke
+      - rollback
+    default: [assess, pause, terminate_sessions, drain, refresh_gold]
+  jobs:
+    description: Names of the jobs that will count as ingestion; fails when there is no such job.
+    type: list
+    elements: str
+  drain_timeout_seconds:
+    description: How long work in flight will be waited for, in seconds.
+    type: float
+  cancel_running:
+    description: Whether work in flight will be cancelled.
+    type: bool
+  poison:
+    description: What will be done with events that cannot be loaded.
+    type: str
+    choices: [quarantine, stop]
+  max_poison:
+    description: How many events may be moved.
+    type: int
+  resume:
+    description: Whether ingestion will be resumed.
+    type: bool
+"""
+
+    WINDOW = r"""
+options:
+  clock:
+    description: Which time of an event the window is about.
+    type: str
+    choices: [ingested_at, event_ts]
+    default: ingested_at
+  window_start:
+    description: The first moment of the window, with an offset, or a local time in O(time_zone).
+    type: str
+"""
+
+    ZONE = r"""
+options:
+  time_zone:
+    description: The zone of times without an offset, such as Asia/Manila. Without it they are refused.
+    type: str
+"""
+
+    TWO_PERSON = r"""
+options:
+  two_person:
+    description:
+      - Refuse to change anything but by a O(plan_file) that somebody else approved, with C(scout approve) and a key of their own.
+      - The controller needs the keys of both, in the file that E(SCOUT_SIGNING_KEY_FILE) names.
+    type: bool
+    default: false
+"""
