@@ -12,6 +12,7 @@ import typing as t
 from ..core.errors import NotConverged
 from ..postgres import plain
 from ..postgres.driver import sql
+from ..postgres.privileges import Need
 from ..postgres.read_budget import Budget
 from ..scout import contract, gold_views
 from ..scout.sessions import STUCK_AFTER_SECONDS
@@ -215,8 +216,7 @@ def _ask(session: Session, query: Query, hours: int, rows: int, seconds: float) 
         problem = budget.problems[query.name]
         next_step = problem.next_step
         if problem.kind == "privilege" and query.key != REPORT:
-            role = sql.Identifier(session.facts.role).as_string()
-            next_step = f"GRANT SELECT ON {query.full_name} TO {role}"
+            next_step = Need("TABLE", query.full_name, "SELECT").grant(session)
         return Answer(query, (), None, spent, problem.said, next_step)
     cells = tuple(tuple((name, value) for name, value in row["cells"] or ()) for row in found)
     return Answer(query, cells, found[0]["total"] if found else 0, spent)

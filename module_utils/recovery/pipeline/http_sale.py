@@ -25,6 +25,7 @@ import uuid
 
 from ..core.errors import BadInput, RecoveryError
 from ..core.text import in_words, printable
+from ..postgres import privileges
 from ..postgres.driver import Jsonb, psycopg, sql
 from ..postgres.failures import words_of
 from ..postgres.session import open_session
@@ -90,10 +91,6 @@ BY_HAND: t.Final = (
     "DELETE FROM {bronze} WHERE position('{sale}' IN event_data::text) > 0; "
     "DELETE FROM {line_items} WHERE transaction_id = '{sale}'; DELETE FROM {transactions} WHERE transaction_id = '{sale}'"
 )
-RIGHTS: t.Final = """
-SELECT name FROM unnest(%(names)s::text[]) AS name
-WHERE NOT pg_catalog.has_table_privilege(pg_catalog.to_regclass(name), 'DELETE')
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,12 +222,9 @@ class _Sent:
         """What is sent, having removed what others left; why nothing is to be sent, as it could not be removed."""
         session, names = self._session, contract.names()
         with session.read():
-            tables = [name for name in trial_sale.written() if session.rows(RIGHTS, names=[name])]
-            if tables:
-                me = sql.Identifier(session.facts.role).as_string()
-                return "it could not be removed again: " + "; ".join(
-                    f"`GRANT DELETE ON {name} TO {me}`" for name in tables
-                )
+            removes = [privileges.Need("TABLE", name, "DELETE") for name in trial_sale.written()]
+            if lacked := privileges.lacked(session, removes):
+                return "it could not be removed again: " + "; ".join(f"`{need.grant(session)}`" for need in lacked)
             self._since = session.row(NOW)["since"]
             self._payload = trial_sale.Trial(session, 1.0, "").payload(self._sale)
             self._body = self._payload

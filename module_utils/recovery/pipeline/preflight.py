@@ -18,8 +18,9 @@ from ..core.text import count
 from ..ledger import bootstrap
 from ..ledger.actions import LOOKS, MOVES, RESET, ROLLBACK, WRITES_ROWS
 from ..ledger.trust import audit
-from ..postgres import archiving
+from ..postgres import archiving, privileges
 from ..postgres.driver import psycopg, sql
+from ..postgres.privileges import Need
 from ..postgres.session import POOLED
 from ..scout import advised_indexes, contract, cron_jobs, cron_runs, row_hazards
 from ..scout.judging import event_triggers, foreign_code, roles
@@ -30,7 +31,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ..invoke import Call, Params
-    from ..postgres.session import Session
+    from ..postgres.session import Row, Session
     from .results import PreflightResult
 
 #: What judges, and the synthetic sale that may go with it.
@@ -82,27 +83,13 @@ NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
 #: What calls code of others, and needs a temporary function for it.
 CALLS: t.Final = (*WRITES_ROWS, *ROLLBACK)
 
-#: Those of our own schema that strangers made are not the pipeline's.
-TABLES: t.LiteralString = f"""
-SELECT need.relation, need.privilege
-FROM unnest(%(relations)s::text[], %(privileges)s::text[]) AS need (relation, privilege)
-JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(need.relation, '.', 1)
-JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(need.relation, '.', 2)
-WHERE NOT pg_catalog.has_table_privilege(c.oid, need.privilege) AND (n.nspname <> %(schema)s OR c.relowner NOT IN ({roles.STRANGERS}))
-"""  # noqa: S608  # made of literals alone
-
-SCHEMA = "SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(name)s"
-
 #: The ETL as it is called; anybody who may create in the schema can overload it.
 FUNCTIONS = """
 SELECT n.nspname::text AS schema, p.proname::text AS name, pg_catalog.oidvectortypes(p.proargtypes) AS arguments,
-       pg_catalog.pg_get_userbyid(p.proowner)::text AS owner,
-       pg_catalog.has_function_privilege(p.oid, 'EXECUTE') AS may
+       pg_catalog.pg_get_userbyid(p.proowner)::text AS owner
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proname = %(name)s AND p.proargtypes = '23'::pg_catalog.oidvector
 """
-
-MAY_MAKE_SCHEMAS = "SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may"
 
 ROLES = """
 SELECT name FROM unnest(ARRAY['pg_read_all_stats', 'pg_signal_backend', 'pg_read_all_settings']) AS name
@@ -124,16 +111,6 @@ FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.rel
 WHERE c.oid = ANY(%(oids)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
 ORDER BY 1, 2
-"""
-
-#: PostgreSQL 17 has a privilege for REFRESH; before, only the owner may.
-MAINTAINABLE_17 = """
-SELECT pg_catalog.has_table_privilege(%(oid)s::oid, 'MAINTAIN') AS may, pg_catalog.pg_get_userbyid(relowner)::text AS owner
-FROM pg_catalog.pg_class WHERE oid = %(oid)s
-"""
-MAINTAINABLE = """
-SELECT pg_catalog.pg_has_role(relowner, 'USAGE') AS may, pg_catalog.pg_get_userbyid(relowner)::text AS owner
-FROM pg_catalog.pg_class WHERE oid = %(oid)s
 """
 
 
@@ -285,16 +262,15 @@ def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner:
             else:
                 warnings.insert(0, f"{owned}, whom no operator may become: {roles.who_runs(session)} {own}")
         if not session.facts.superuser:
-            me = sql.Identifier(session.facts.role).as_string()
-            missing += [*_objects(session, me, wanted), *_gold(session, me), *_scheduler(session), *_roles(session)]
+            missing += [*_objects(session, wanted), *_gold(session), *_scheduler(session), *_roles(session)]
             missing += [
                 Missing("assess", f"right to see every row of {table}", row_hazards.grant_sight(session, table))
                 for table in row_hazards.hidden(session, writing=bool({*WRITES_ROWS} & set(actions)))
             ]
             missing += _writable(session, actions)
             if "rollback" in actions:
-                missing += _ownership(session, me)
-                warnings += _without_schemas(session, me)
+                missing += _ownership(session)
+                warnings += _without_schemas(session)
         warnings += roles.left_alone(session)
         if {*WRITES_ROWS, "smoke"} & set(actions):
             warnings += [f"{one.describe()}: no row is written before {one.fix}" for one in foreign_code.read(session)]
@@ -358,79 +334,79 @@ def _table_needs() -> list[tuple[str, str, tuple[str, ...]]]:
     ]
 
 
-def _objects(session: Session, me: str, wanted: Sequence[str]) -> list[Missing]:
-    missing: list[Missing] = []
-    if not session.row(SCHEMA, name=contract.names().schema)["may"]:
-        usage = f"USAGE ON SCHEMA {contract.names().schema}"
-        missing.append(Missing("assess", usage, f"GRANT {usage} TO {me}"))
-    needs: dict[tuple[str, str], str] = {}
+def _objects(session: Session, wanted: Sequence[str]) -> list[Missing]:
+    """Privileges on what the pipeline consists of, and on where the migration history of a rollback is."""
+    needs = {Need("SCHEMA", contract.names().schema, "USAGE"): "assess"}
     for relation, privilege, actions in _table_needs():
         if needed := [action for action in wanted if action in actions]:
-            needs[relation, privilege] = needed[0]
-    relations, privileges = zip(*needs, strict=True)
-    for row in session.rows(TABLES, relations=list(relations), privileges=list(privileges), **roles.owned()):
-        what = f"{row['privilege']} ON {row['relation']}"
-        missing.append(Missing(needs[row["relation"], row["privilege"]], what, f"GRANT {what} TO {me}"))
-    loading = [action for action in wanted if action in ("drain", "redrive", "smoke")]
-    for row in (
-        session.rows(FUNCTIONS, schema=contract.names().schema, name=contract.bare(contract.names().load_function))
-        if loading
-        else []
-    ):
-        if not row["may"]:
-            function = sql.Identifier(row["schema"], row["name"]).as_string()
-            what = f"EXECUTE ON FUNCTION {function}({row['arguments']})"
-            missing.append(Missing(loading[0], what, f"GRANT {what} TO {me}"))
-    return missing
+            needs.setdefault(Need("TABLE", relation, privilege), needed[0])
+    if loading := [action for action in wanted if action in ("drain", "redrive", "smoke")]:
+        for row in _load_function(session):
+            function = f"{sql.Identifier(row['schema'], row['name']).as_string()}({row['arguments']})"
+            needs[Need("FUNCTION", function, "EXECUTE")] = loading[0]
+    if "rollback" in wanted:
+        needs[Need("SCHEMA", HISTORY.partition(".")[0], "USAGE")] = "rollback"
+    lacked = privileges.lacked(session, needs)
+    # What strangers made in our own schema is not the pipeline's.
+    strangers = roles.strangers(session) if lacked else set[str]()
+    ours = f"{contract.names().schema}."
+    return [
+        _missing(session, action, need)
+        for need, action in needs.items()
+        if need in lacked and not (need.object.startswith(ours) and lacked[need] in strangers)
+    ]
 
 
-def _ownership(session: Session, me: str) -> list[Missing]:
+def _missing(session: Session, action: str, need: Need) -> Missing:
+    return Missing(action, str(need), need.grant(session))
+
+
+def _load_function(session: Session) -> list[Row]:
+    names = contract.names()
+    return session.rows(FUNCTIONS, schema=names.schema, name=contract.bare(names.load_function))
+
+
+def _ownership(session: Session) -> list[Missing]:
     """What it takes to alter, drop and make whatever a release may have in the schema, as if its owners had done it."""
     missing: list[Missing] = []
-    for row in session.rows(SCHEMA, name=HISTORY.partition(".")[0]):
-        if not row["may"]:
-            usage = f"USAGE ON SCHEMA {HISTORY.partition('.')[0]}"
-            missing.append(Missing("rollback", usage, f"GRANT {usage} TO {me}"))
-    create = f"CREATE ON SCHEMA {contract.names().schema}"
     for row in roles.of_everything(session):
-        owner = sql.Identifier(row["owner"]).as_string()
+        create = Need("SCHEMA", contract.names().schema, "CREATE", row["owner"])
         if not (row["acts"] and row["becomes"]):
             grant = roles.membership(session, row["owner"])
             missing.append(Missing("rollback", f"the rights of owner {row['owner']}", grant))
         if not row["creates"]:
-            missing.append(Missing("rollback", f"{create} for owner {row['owner']}", f"GRANT {create} TO {owner}"))
+            missing.append(Missing("rollback", f"{create} for owner {row['owner']}", create.grant(session)))
         if row["of_schema"] and row["acts"] and not row["we_create"]:
-            missing.append(Missing("rollback", create, f"GRANT {create} TO {me}"))
+            missing.append(_missing(session, "rollback", dataclasses.replace(create, role=None)))
     return missing
 
 
-def _without_schemas(session: Session, me: str) -> list[str]:
+def _without_schemas(session: Session) -> list[str]:
     """Warns of what only some rollbacks need."""
-    if session.row(MAY_MAKE_SCHEMAS)["may"]:
+    create = Need("DATABASE", sql.Identifier(session.facts.database).as_string(), "CREATE")
+    if not privileges.lacked(session, [create]):
         return []
-    database = sql.Identifier(session.facts.database).as_string()
-    return [
-        f"a schema or extension that the release dropped could not be recreated: GRANT CREATE ON DATABASE {database} TO {me}"
-    ]
+    return [f"a schema or extension that the release dropped could not be recreated: {create.grant(session)}"]
 
 
-def _gold(session: Session, me: str) -> list[Missing]:
+def _gold(session: Session) -> list[Missing]:
     """Reading and refreshing each view, and reading what it is made of."""
     missing: list[Missing] = []
-    modern = session.facts.server_version >= 170000
     views = refresh_gold.views(session)
     known = {name for name, privilege, _ in _table_needs() if privilege == "SELECT"}
     oids = [view.oid for view in views] + [oid for view in views for oid in view.needs]
     for row in session.rows(READ_BY_GOLD, oids=oids):
         if f"{row['schema']}.{row['name']}" not in known:
-            what = f"SELECT ON {sql.Identifier(row['schema'], row['name']).as_string()}"
-            missing.append(Missing("assess", what, f"GRANT {what} TO {me}"))
+            name = sql.Identifier(row["schema"], row["name"]).as_string()
+            missing.append(_missing(session, "assess", Need("TABLE", name, "SELECT")))
     for view in views:
-        row = session.row(MAINTAINABLE_17, oid=view.oid) if modern else session.row(MAINTAINABLE, oid=view.oid)
-        if not row["may"]:
-            what = f"MAINTAIN ON {sql.Identifier(contract.names().schema, view.name).as_string()}"
-            grant = f"GRANT {what} TO {me}" if modern else roles.membership(session, row["owner"])
-            missing.append(Missing("refresh_gold", what, grant))
+        if not view.refreshable:
+            name = sql.Identifier(contract.names().schema, view.name).as_string()
+            need = Need("TABLE", name, "MAINTAIN")
+            # PostgreSQL 17 has a privilege for REFRESH; before, only the owner may.
+            modern = session.facts.server_version >= 170000
+            grant = need.grant(session) if modern else roles.membership(session, view.owner)
+            missing.append(Missing("refresh_gold", str(need), grant))
     return missing
 
 
@@ -438,12 +414,7 @@ def _scheduler(session: Session) -> list[Missing]:
     """What it takes to see and alter the jobs as their owners; the ETL's owner stands for the jobs one cannot see."""
     if not cron_jobs.present(session):
         return []
-    owners = _owners(session) or {
-        row["owner"]
-        for row in session.rows(
-            FUNCTIONS, schema=contract.names().schema, name=contract.bare(contract.names().load_function)
-        )
-    }
+    owners = _owners(session) or {row["owner"] for row in _load_function(session)}
     missing: list[Missing] = []
     for grant in (grant for owner in sorted(owners) for grant in cron_jobs.missing_grants(session, owner)):
         if not grant.startswith("GRANT "):

@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
 #: The part of the budget that may be spent waiting for one lock, so that one locked table cannot take it all.
 LOCK_SHARE: t.Final = 0.05
 
+ROWS = "SELECT greatest(reltuples, 0)::float8 AS rows FROM pg_catalog.pg_class WHERE oid = to_regclass(%(name)s)"
+
 PREFLIGHT: t.Final = "ansible-playbook playbooks/preflight.yml names each missing GRANT"
 
 
@@ -136,3 +138,9 @@ def _of_postgresql(error: psycopg.Error) -> Problem:
     if isinstance(error, errors.InsufficientPrivilege):
         return Problem("privilege", said, PREFLIGHT)
     return Problem("error", said)
+
+
+def rows_of(session: Session, table: str) -> float:
+    """How many rows a table has by its statistics; 0 where nobody has looked yet, or there is none of that name."""
+    found = session.rows(ROWS, name=table)
+    return found[0]["rows"] if found else 0.0

@@ -10,8 +10,9 @@ import dataclasses
 import typing as t
 
 from ..core.errors import MissingPrivilege, NotConverged
-from ..postgres.driver import errors, sql
+from ..postgres.driver import errors
 from ..postgres.failures import words_of
+from ..postgres.privileges import Need
 from . import cron_jobs
 from .judging import roles
 
@@ -185,8 +186,8 @@ def _hidden(
     session: Session, owner: str, error: errors.InsufficientPrivilege | errors.UndefinedTable
 ) -> MissingPrivilege:
     """Why the runs of this owner's jobs cannot be seen, and what shows them."""
-    role = sql.Identifier(owner).as_string()
-    step = f"GRANT USAGE ON SCHEMA cron TO {role}; GRANT SELECT ON {TABLE} TO {role}"
+    needs = (Need("SCHEMA", "cron", "USAGE", owner), Need("TABLE", TABLE, "SELECT", owner))
+    step = "; ".join(need.grant(session) for need in needs)
     if isinstance(error, errors.UndefinedTable):
         step = "ALTER EXTENSION pg_cron UPDATE"
     return MissingPrivilege(

@@ -10,7 +10,7 @@ import dataclasses
 import time
 import typing as t
 
-from ..postgres import statistics
+from ..postgres import read_budget
 from ..postgres.driver import errors, sql
 from . import contract
 
@@ -126,7 +126,7 @@ def _at_once(session: Session, view: Contents, deadline: float | None) -> int:
 
 
 def _is_large(session: Session) -> bool:
-    return statistics.rows_of(session, contract.names().transactions) >= AT_ONCE
+    return read_budget.rows_of(session, contract.names().transactions) >= AT_ONCE
 
 
 def _days(session: Session, view: Contents, day: str) -> tuple[list[str | None], int]:

@@ -81,15 +81,17 @@ WHERE n.nspname = %(schema)s AND p.proowner IN ({roles.OWNING})"""  # noqa: S608
 #: Whether the materialized view `c` is the pipeline's.
 OF_PIPELINE: t.Final[t.LiteralString] = f"(c.relowner NOT IN ({roles.STRANGERS}) OR c.relname IN ({REFRESHED}))"
 
+#: Whether somebody may refresh `c`: before PostgreSQL 17 only its owner may.
+MAY_REFRESH: t.Final[t.LiteralString] = """
+CASE WHEN current_setting('server_version_num')::int >= 170000 THEN pg_catalog.has_table_privilege({who}, c.oid, 'MAINTAIN')
+     ELSE pg_catalog.pg_has_role({who}, c.relowner, 'USAGE') END"""
+
 #: The materialized views of the schema that are the pipeline's, with all they read. CONCURRENTLY needs a valid unique index on
 #: plain columns without WHERE.
-#: Before PostgreSQL 17 only an owner may refresh.
 VIEWS: t.Final[t.LiteralString] = f"""
 {READ.format(which="c.relkind = 'm'", inside=foreign_code.INSIDE)}
 SELECT c.oid, c.relname::text AS name, c.relispopulated AS populated, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
-       CASE WHEN current_setting('server_version_num')::int >= 170000
-            THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
-            ELSE pg_catalog.pg_has_role(c.relowner, 'USAGE') END AS refreshable,
+       {MAY_REFRESH.format(who="current_user")} AS refreshable,
        pg_catalog.pg_get_viewdef(c.oid) AS definition,
        EXISTS (SELECT FROM pg_catalog.pg_index AS i
                WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate

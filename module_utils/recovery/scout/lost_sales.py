@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ..postgres import statistics
+from ..postgres import read_budget
 from ..postgres.driver import sql
 from . import contract, dead_letters, gold_views
 from .loadable import sale
@@ -69,7 +69,7 @@ def sample(session: Session) -> Row:
 
 def part_of(session: Session, table: str, rows: int) -> sql.Composable:
     """What takes about so many rows of a table, by its statistics, after its name in a FROM; nothing where it has no more."""
-    share = min(100.0, 100.0 * rows / max(statistics.rows_of(session, table), 1.0))
+    share = min(100.0, 100.0 * rows / max(read_budget.rows_of(session, table), 1.0))
     return sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(share)) if share < 100.0 else sql.SQL("")
 
 

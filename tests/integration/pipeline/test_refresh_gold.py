@@ -458,6 +458,21 @@ def test_a_role_that_may_refresh_but_not_read_silver_still_refreshes(scout_db: s
     assert how(result) == {REGION: "concurrently"}
 
 
+def test_an_owner_whose_own_right_was_revoked_is_told_the_grant(scout_db: str, operator: str) -> None:
+    """From PostgreSQL 17 on it is this right that counts, and before that there is none that could be revoked."""
+    modern = int(one(scout_db, "SELECT current_setting('server_version_num')::int")) >= 170000
+    execute(scout_db, 'ALTER MATERIALIZED VIEW scout.gold_daily_metrics OWNER TO "on call"')
+    execute(scout_db, 'ALTER MATERIALIZED VIEW scout.gold_region_choropleth OWNER TO "on call"')
+    if modern:
+        execute(scout_db, 'REVOKE MAINTAIN ON scout.gold_daily_metrics FROM "on call"')
+    library.negative_totals(scout_db)
+    result = call("scout_refresh_gold", operator, ledger="off")
+    if modern:
+        assert result["error"]["next_step"] == 'GRANT MAINTAIN ON "scout"."gold_daily_metrics" TO "on call"'
+    else:
+        assert len(result["refreshed"]) == 2
+
+
 LOSE = """
 DELETE FROM scout.silver_transactions WHERE transaction_id IN (
     SELECT transaction_id FROM scout.silver_transactions ORDER BY processed_at LIMIT 300)

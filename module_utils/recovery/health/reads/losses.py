@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...core.text import count
-from ...postgres import statistics
+from ...postgres import read_budget
 from ...scout import contract, dead_letters
 
 if t.TYPE_CHECKING:
@@ -156,7 +156,7 @@ def duplicates(session: Session) -> int:
 
 def few_sales(session: Session) -> bool:
     """Whether silver is so small that all of it can be counted at each look."""
-    return statistics.rows_of(session, contract.names().transactions) <= FEW_SALES
+    return read_budget.rows_of(session, contract.names().transactions) <= FEW_SALES
 
 
 def updated_minutes(session: Session) -> float | None:

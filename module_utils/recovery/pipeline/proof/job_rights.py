@@ -12,24 +12,24 @@ import dataclasses
 import re
 import typing as t
 
+from ...postgres import privileges
 from ...postgres.driver import sql
+from ...postgres.privileges import Need
 from ...scout import contract, cron_jobs, gold_views
 from ...scout.judging import roles
 from . import reading
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from ...postgres.session import Row, Session
     from ...scout.cron_jobs import Job
 
 ROLE: t.LiteralString = f"""
 SELECT r.rolcanlogin AS logs_in, r.rolconnlimit AS most, r.rolsuper AS superuser, d.datallowconn AS open, d.datconnlimit AS room,
-       pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT') AS connects,
-       pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AS enters,
        {reading.TAKEN} AS taken
-FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_database AS d CROSS JOIN pg_catalog.pg_namespace AS n
-WHERE r.rolname = %(role)s AND d.datname = current_database() AND n.nspname = %(schema)s
+FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_database AS d
+WHERE r.rolname = %(role)s AND d.datname = current_database()
 """  # noqa: S608  # made of literals alone
 
 #: What the sessions of a role are given, the most particular first.
@@ -45,44 +45,19 @@ ORDER BY of_role DESC, of_database DESC
 
 FUNCTIONS = """
 SELECT p.proname::text AS name, pg_catalog.oidvectortypes(p.proargtypes) AS arguments, p.prosecdef AS definer,
-       pg_catalog.pg_get_userbyid(p.proowner)::text AS owner, pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE') AS calls
+       pg_catalog.pg_get_userbyid(p.proowner)::text AS owner
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-CROSS JOIN pg_catalog.pg_roles AS r
-WHERE n.nspname = %(schema)s AND p.proname = ANY(%(names)s) AND r.rolname = %(role)s
-ORDER BY p.proname, p.pronargs
+WHERE n.nspname = %(schema)s AND p.proname = %(name)s
+ORDER BY p.pronargs
 """
 
-#: A privilege on one column will do where a table has more than the pipeline writes.
-LACKING = """
-SELECT need.relation, need.privilege, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
-FROM unnest(%(relations)s::text[], %(privileges)s::text[]) AS need (relation, privilege)
-JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(need.relation, '.', 1)
-JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(need.relation, '.', 2)
-JOIN pg_catalog.pg_roles AS r ON r.rolname = %(role)s
-WHERE NOT pg_catalog.has_any_column_privilege(r.oid, c.oid, need.privilege)
-"""
-
-ENTERS = """
-SELECT pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AS may
-FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_namespace AS n WHERE r.rolname = %(role)s AND n.nspname = %(schema)s
-"""
-
-#: Views that a role may not refresh: before PostgreSQL 17 only their owner may.
-VIEWS_17: t.LiteralString = f"""
-SELECT c.relname::text AS name, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
-FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_roles AS r ON r.rolname = %(role)s
-WHERE n.nspname = %(schema)s AND c.relkind = 'm' AND pg_catalog.starts_with(c.relname, %(prefix)s)
-  AND NOT (pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE') OR pg_catalog.has_table_privilege(r.oid, c.oid, 'MAINTAIN'))
-  AND {gold_views.OF_PIPELINE}
-ORDER BY 1
-"""  # noqa: S608  # made of literals alone
+#: Views that a role may not refresh.
 VIEWS: t.LiteralString = f"""
 SELECT c.relname::text AS name, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_roles AS r ON r.rolname = %(role)s
 WHERE n.nspname = %(schema)s AND c.relkind = 'm' AND pg_catalog.starts_with(c.relname, %(prefix)s)
-  AND NOT pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE')
+  AND NOT {gold_views.MAY_REFRESH.format(who="r.oid")}
   AND {gold_views.OF_PIPELINE}
 ORDER BY 1
 """  # noqa: S608  # made of literals alone
@@ -124,9 +99,7 @@ def read(session: Session, jobs: Iterable[Job]) -> list[Obstacle]:
     for job in jobs:
         obstacles: list[tuple[str, str]] = []
         if job.owner not in known:
-            row = known[job.owner] = next(
-                iter(session.rows(ROLE, role=job.owner, schema=contract.names().schema)), None
-            )
+            row = known[job.owner] = next(iter(session.rows(ROLE, role=job.owner)), None)
             obstacles += _of_owner(session, row, job.owner)
         row = known[job.owner]
         if row is not None and not row["superuser"]:
@@ -149,7 +122,6 @@ def _of_owner(session: Session, row: Row | None, owner: str) -> Iterator[tuple[s
 
 def _of_role(session: Session, row: Row, owner: str) -> Iterator[tuple[str, str]]:
     role, database = (sql.Identifier(name).as_string() for name in (owner, session.facts.database))
-    schema = sql.Identifier(contract.names().schema).as_string()
     if not row["logs_in"]:
         yield f"its role {owner} may not log in", f"ALTER ROLE {role} LOGIN"
     if 0 <= row["most"] <= row["taken"] and not row["superuser"]:
@@ -159,13 +131,12 @@ def _of_role(session: Session, row: Row, owner: str) -> Iterator[tuple[str, str]
         yield "the database allows no connections", f"ALTER DATABASE {database} ALLOW_CONNECTIONS true"
     if row["room"] == 0 and not row["superuser"]:
         yield "the database has CONNECTION LIMIT 0", f"ALTER DATABASE {database} CONNECTION LIMIT -1"
-    if not row["connects"]:
-        yield f"its role {owner} may not connect", f"GRANT CONNECT ON DATABASE {database} TO {role}"
-    if not row["enters"]:
-        yield (
-            f"its role {owner} may not use schema {contract.names().schema}",
-            f"GRANT USAGE ON SCHEMA {schema} TO {role}",
-        )
+    names = contract.names()
+    connects = Need("DATABASE", database, "CONNECT", owner)
+    enters = Need("SCHEMA", sql.Identifier(names.schema).as_string(), "USAGE", owner)
+    problems = {connects: "connect", enters: f"use schema {names.schema}"}
+    for need in privileges.lacked(session, problems):
+        yield f"its role {owner} may not {problems[need]}", need.grant(session)
 
 
 def _of_settings(session: Session, owner: str) -> Iterator[tuple[str, str]]:
@@ -205,42 +176,29 @@ def _of_function(session: Session, key: str, owner: str) -> Iterator[tuple[str, 
     """What keeps a role from calling a function, and the function from doing its work."""
     names = contract.names()
     bare, schema = contract.bare(names[key]), names.schema
-    rows = session.rows(FUNCTIONS, schema=schema, names=[bare], role=owner)
+    rows = session.rows(FUNCTIONS, schema=schema, name=bare)
     if not rows:
         return
     row = next((row for row in rows if f"{bare}({row['arguments']})" in names.signatures), rows[0])
     function = f"{sql.Identifier(schema, bare).as_string()}({row['arguments']})"
-    role = sql.Identifier(owner).as_string()
-    if not row["calls"]:
-        problem = f"its role {owner} may not execute {schema}.{bare}"
-        yield problem, f"GRANT EXECUTE ON FUNCTION {function} TO {role}"
     acting = row["owner"] if row["definer"] else owner
     who = f"{schema}.{bare} runs as its owner {acting}, who" if row["definer"] else f"its role {owner}"
-    if acting != owner and not session.row(ENTERS, role=acting, schema=schema)["may"]:
-        yield (
-            f"{who} may not use schema {schema}",
-            f"GRANT USAGE ON SCHEMA {schema} TO {sql.Identifier(acting).as_string()}",
-        )
-    if key in WORK:
-        yield from _of_tables(session, WORK[key], acting, who)
-    else:
+    problems = {Need("FUNCTION", function, "EXECUTE", owner): f"its role {owner} may not execute {schema}.{bare}"}
+    if acting != owner:
+        problems[Need("SCHEMA", schema, "USAGE", acting)] = f"{who} may not use schema {schema}"
+    for table, privilege in WORK.get(key, ()):
+        # A privilege on one column will do where a table has more than the pipeline writes.
+        need = Need("ANY COLUMN", sql.Identifier(*names[table].split(".")).as_string(), privilege, acting)
+        problems[need] = f"{who} may not {privilege} {names[table]}"
+    for need in privileges.lacked(session, problems):
+        yield problems[need], need.grant(session)
+    if key not in WORK:
         yield from _of_views(session, acting, who)
-
-
-def _of_tables(session: Session, work: Sequence[tuple[str, str]], acting: str, who: str) -> Iterator[tuple[str, str]]:
-    names = contract.names()
-    relations, privileges = [names[table] for table, _ in work], [privilege for _, privilege in work]
-    for row in session.rows(LACKING, relations=relations, privileges=privileges, role=acting):
-        relation = sql.Identifier(*row["relation"].split(".")).as_string()
-        grant = f"GRANT {row['privilege']} ON {relation} TO {sql.Identifier(acting).as_string()}"
-        yield f"{who} may not {row['privilege']} {row['relation']}", grant
 
 
 def _of_views(session: Session, acting: str, who: str) -> Iterator[tuple[str, str]]:
     names = contract.names()
-    modern = session.facts.server_version >= 170000
-    values = {"prefix": names.gold_prefix, "role": acting, **roles.owned()}
-    for row in session.rows(VIEWS_17, **values) if modern else session.rows(VIEWS, **values):
+    for row in session.rows(VIEWS, prefix=names.gold_prefix, role=acting, **roles.owned()):
         view = sql.Identifier(names.schema, row["name"]).as_string()
         yield (
             f"{who} may not refresh {names.schema}.{row['name']}, which {row['owner']} owns",

@@ -11,6 +11,7 @@ import typing as t
 from ...core.errors import BadInput, MissingPrivilege
 from ...postgres.driver import errors, sql
 from ...postgres.failures import translate
+from ...postgres.privileges import Need
 from ...scout import contract, cron_jobs
 from ...scout.judging import impostors
 from . import job_commands
@@ -138,12 +139,12 @@ def _translate_name(name: str, option: str, said: str) -> BadInput:
 
 def unreadable(session: Session, attempted: str, schema: str, shown: str) -> MissingPrivilege:
     """The error of a table, shown as SQL names it, that this role may not read, with the grants that help."""
-    me, at = sql.Identifier(session.facts.role).as_string(), sql.Identifier(schema).as_string()
+    needs = (Need("SCHEMA", sql.Identifier(schema).as_string(), "USAGE"), Need("TABLE", shown, "SELECT"))
     return MissingPrivilege(
         attempted,
         on=session.where,
         said=f"role {session.facts.role} lacks a privilege",
-        next_step=f"GRANT USAGE ON SCHEMA {at} TO {me}; GRANT SELECT ON {shown} TO {me}",
+        next_step="; ".join(need.grant(session) for need in needs),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...postgres.driver import sql
+from ...postgres.privileges import Need, lacked
 from ...scout import cron_jobs
 from ...scout.judging import impostors, roles
 from .definitions import parts
@@ -24,17 +25,9 @@ SELECT n.name, r.oid IS NOT NULL AS there, coalesce(r.rolsuper, false) AS superu
        coalesce(pg_catalog.pg_has_role(r.oid, 'USAGE') AND pg_catalog.pg_has_role(r.oid, %(becoming)s), false) AS ours
 FROM unnest(%(names)s::text[]) AS n (name) LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = n.name
 """
-#: Who may make something in a schema.
-MAKERS: t.Final = """
-SELECT w.role, w.schema, pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE') AS may
-FROM unnest(%(roles)s::text[], %(schemas)s::text[]) AS w (role, schema)
-JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema JOIN pg_catalog.pg_roles AS r ON r.rolname = w.role
-"""
-#: Who has the migration history, and what we may do with it.
+#: Who has the migration history.
 HISTORY: t.Final = """
-SELECT o.rolname::text AS owner, o.rolsuper AS mighty, pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AS enters,
-       pg_catalog.has_table_privilege(c.oid, 'INSERT') AS inserts, pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS updates,
-       pg_catalog.has_table_privilege(c.oid, 'DELETE') AS deletes,
+SELECT o.rolname::text AS owner, o.rolsuper AS mighty,
        pg_catalog.pg_has_role(o.oid, 'USAGE') AND pg_catalog.pg_has_role(o.oid, %(becoming)s) AS ours
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_roles AS o ON o.oid = c.relowner
 WHERE c.oid = pg_catalog.to_regclass(%(name)s)
@@ -48,7 +41,6 @@ JOIN pg_catalog.pg_roles AS u ON u.rolname = current_user
 """
 #: What is done to a row of a migration history.
 WRITES: t.Final = ("create", "alter", "drop")
-MAY_MAKE_SCHEMAS: t.Final = "SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may"
 #: What is in a schema, and has an owner of its own.
 IN_SCHEMAS: t.Final = (
     *(
@@ -102,7 +94,7 @@ def makers(session: Session, found: Situation) -> Iterator[Obstacle]:
     caller's transaction."""
     if session.facts.superuser:
         return
-    needs: dict[tuple[str, str], str] = {}
+    needs: dict[Need, str] = {}
     for does, key in sorted(found.steps):
         entry, now = found.wanted.get(key), found.now(key)
         given = does == "settle" and now is not None and entry is not None and now.owner != entry.owner
@@ -113,24 +105,16 @@ def makers(session: Session, found: Situation) -> Iterator[Obstacle]:
         if f"schema:{sql.Identifier(schema).as_string()}" in found.keys or f"schema:{schema}" in found.keys:
             continue
         for role in filter(None, (entry.owner, session.facts.role)):
-            needs.setdefault((role, schema), key)
-    yield from _makers(session, needs)
+            needs.setdefault(Need("SCHEMA", sql.Identifier(schema).as_string(), "CREATE", role), key)
     made = [key for does, key in sorted(found.steps) if does == "create" and key.startswith("schema:")]
-    if made and not session.row(MAY_MAKE_SCHEMAS)["may"]:
-        database, me = (sql.Identifier(n).as_string() for n in (session.facts.database, session.facts.role))
-        said = f"{made[0].partition(':')[2]} is to be made, and role {session.facts.role} may make no schema"
-        yield Obstacle("privilege", made[0], said, f"`GRANT CREATE ON DATABASE {database} TO {me}`")
-
-
-def _makers(session: Session, needs: Mapping[tuple[str, str], str]) -> Iterator[Obstacle]:
-    asked = sorted(needs)
-    rows = session.rows(MAKERS, roles=[role for role, _ in asked], schemas=[schema for _, schema in asked])
-    for row in rows:
-        if not row["may"]:
-            role, schema = (sql.Identifier(row[name]).as_string() for name in ("role", "schema"))
-            said = f"{row['role']} may make nothing in schema {row['schema']}"
-            grant = f"`GRANT CREATE ON SCHEMA {schema} TO {role}`"
-            yield Obstacle("privilege", needs[row["role"], row["schema"]], said, grant)
+    makes = Need("DATABASE", sql.Identifier(session.facts.database).as_string(), "CREATE")
+    asked = [*sorted(needs, key=lambda need: (need.role or "", need.object)), *([makes] if made else [])]
+    for need in lacked(session, asked):
+        if need == makes:
+            said = f"{made[0].partition(':')[2]} is to be made, and role {session.facts.role} may make no schema"
+        else:
+            said = f"{need.role} may make nothing in schema {parts(need.object)[0]}"
+        yield Obstacle("privilege", needs.get(need) or made[0], said, f"`{need.grant(session)}`")
 
 
 def jobs(session: Session, found: Situation) -> Iterator[Obstacle]:
@@ -176,7 +160,6 @@ def _of_history(session: Session, table: str, about: Mapping[str, str]) -> Itera
     if session.facts.superuser:
         return
     becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
-    me = sql.Identifier(session.facts.role).as_string()
     for row in session.rows(HISTORY, name=table, becoming=becoming):
         whose = f"the migration history {table} of {row['owner']}"
         again = about.get("create") or about.get("alter")
@@ -189,13 +172,16 @@ def _of_history(session: Session, table: str, about: Mapping[str, str]) -> Itera
                 _grant(session, row["owner"]),
             )
             continue
-        lacks = [] if row["enters"] else [f"USAGE ON SCHEMA {'.'.join(parts(table, quoted=True)[:-1])}"]
-        lacks += [f"INSERT ON {table}"] if "create" in about and row["mighty"] and not row["inserts"] else []
-        lacks += [f"UPDATE ON {table}"] if "alter" in about and row["mighty"] and not row["updates"] else []
-        lacks += [f"DELETE ON {table}"] if "drop" in about and not row["deletes"] else []
-        if lacks:
+        written = {"create": "INSERT", "alter": "UPDATE", "drop": "DELETE"}
+        needs = [Need("SCHEMA", ".".join(parts(table, quoted=True)[:-1]), "USAGE")]
+        needs += [
+            Need("TABLE", table, privilege)
+            for does, privilege in written.items()
+            if does in about and (row["mighty"] or does == "drop")
+        ]
+        if lacks := lacked(session, needs):
             said = f"{whose} is rolled back, too, and role {session.facts.role} may not write it"
-            grants = "; ".join(f"GRANT {each} TO {me}" for each in lacks)
+            grants = "; ".join(need.grant(session) for need in lacks)
             yield Obstacle("privilege", next(iter(about.values())), said, f"`{grants}`")
 
 

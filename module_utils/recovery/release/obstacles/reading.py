@@ -10,6 +10,7 @@ import typing as t
 
 from ...core.text import count, in_words
 from ...postgres.driver import errors, psycopg, sql
+from ...postgres.privileges import Need
 from . import others, privileges, rows, violations
 from .situation import Obstacle
 
@@ -68,8 +69,8 @@ def read(session: Session, found: Situation) -> Found:
 
 def _look(session: Session, found: Situation, look: Read, seconds: float) -> Obstacle | str | None:
     """What it found; why it found nothing out, in words; None where nothing stands against it."""
-    me = sql.Identifier(session.facts.role).as_string()
     if rows.hidden(session, found, look.table):
+        me = sql.Identifier(session.facts.role).as_string()
         said = (
             f"a policy may hide rows of {look.table} from role {session.facts.role}, so nobody can tell what they hold"
         )
@@ -84,7 +85,7 @@ def _look(session: Session, found: Situation, look: Read, seconds: float) -> Obs
         return f" within {in_words(seconds)}"
     except errors.InsufficientPrivilege:
         said = f"role {session.facts.role} may not read {look.table}"
-        return Obstacle("privilege", look.key, said, f"`GRANT SELECT ON {look.table} TO {me}`")
+        return Obstacle("privilege", look.key, said, f"`{Need('TABLE', look.table, 'SELECT').grant(session)}`")
     except (psycopg.DataError, psycopg.ProgrammingError) as e:
         return f": {e.diag.message_primary}"
 

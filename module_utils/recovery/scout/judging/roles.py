@@ -100,6 +100,10 @@ WHERE NOT r.rolsuper AND r.rolname <> current_user
   AND NOT EXISTS (SELECT FROM ({OWNING}) AS o WHERE o.oid = r.oid OR pg_catalog.pg_has_role(r.oid, o.oid, 'MEMBER'))
 """  # noqa: S608  # made of literals alone
 
+NAMED_STRANGERS: t.LiteralString = (
+    f"SELECT r.rolname::text AS name FROM pg_catalog.pg_roles AS r WHERE r.oid IN ({STRANGERS})"  # noqa: S608
+)
+
 #: What strangers have in the schema; parts go with what they are of.
 STRANGE: t.LiteralString = f"""
 SELECT i.type || ' ' || i.identity AS what, pg_catalog.pg_get_userbyid(o.owner)::text AS owner
@@ -201,6 +205,12 @@ def of_everything(session: Session) -> list[Row]:
     """All owners of something in the pipeline's schema, with what we may do as them."""
     becoming = "SET" if session.facts.server_version >= 160000 else "MEMBER"
     return session.rows(OF_EVERYTHING, schema=contract.names().schema, becoming=becoming)
+
+
+def strangers(session: Session) -> set[str]:
+    """Who is neither trusted nor an owner of the pipeline; inside a transaction."""
+    rows = session.rows(NAMED_STRANGERS, **owned())
+    return {row["name"] for row in rows}
 
 
 def left_alone(session: Session) -> list[str]:
