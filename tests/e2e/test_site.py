@@ -142,7 +142,7 @@ def test_all_that_is_documented_has_a_page(built: Built) -> None:
     assert {path.name for path in (reference / "roles").iterdir() if path.is_dir()} == {
         path.parent.parent.name
         for root in (CHECKOUT, CHECKOUT / "drills")
-        for path in root.glob("roles/*/meta/main.yml")
+        for path in root.glob("roles/*/meta/options.yml")
     }
     plugins = {name for kind in ("callback", "filter", "lookup") for name in names(f"plugins/{kind}/*.py")}
     assert {path.name for path in (reference / "plugins").iterdir() if path.is_dir()} == plugins
