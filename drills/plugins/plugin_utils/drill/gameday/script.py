@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing as t
+from pathlib import Path
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 
-from ..scenario.yaml_reader import near
+from ..scenario.yaml_reader import WHOLE, Reader, under
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 FORMAT: t.Final = "scout-recovery/gameday-script-1"
 VARIANTS: t.Final = ("faithful", "repaired", "deployed")
@@ -97,47 +97,44 @@ def read(file: Path, kinds: Mapping[str, Kind]) -> Script:
 
 
 def parse(given: t.Any, kinds: Mapping[str, Kind], source: str) -> Script:
-    """The script of a document."""
-
-    def wrong(what: str, next_step: str) -> BadInput:
-        return BadInput(f"script {source}: {what}", next_step=next_step)
-
+    """The script of a document. Raises BadInput that names all that cannot be one."""
     if not isinstance(given, dict) or t.cast("dict[str, t.Any]", given).get("format") != FORMAT:
-        raise wrong("is no script of a game day", f'its format is "{FORMAT}"')
-    document = t.cast("dict[str, t.Any]", given)
-    known = {"format", *(field.name for field in dataclasses.fields(Script))}
-    if strange := sorted(set(document) - known):
-        raise wrong(f"{strange[0]!r} is not known{near(strange[0], known)}", f"it has {', '.join(sorted(known))}")
-    for name, among in (("variant", VARIANTS), ("operator", OPERATORS)):
-        if document.get(name, among[0]) not in among:
-            raise wrong(f"{name} {document[name]!r} is not known", f"name one of {', '.join(among)}")
-    for name, most in (("events", 100_000), ("events_per_second", 1000)):
-        if not _is_number(document.get(name, 1)) or not 0 <= document.get(name, 1) <= most:
-            raise wrong(f"{name} {document[name]!r} is no number between 0 and {most}", "correct it")
-    acts = document.get("acts")
-    if not isinstance(acts, list) or len(t.cast("list[t.Any]", acts)) > MOST_ACTS:
-        raise wrong("acts is no list, or too long a one", f"list at most {MOST_ACTS}")
-    settings = {name: document[name] for name in document if name not in ("format", "acts")}
-    made = [_act(act, kinds, wrong) for act in t.cast("list[t.Any]", acts)]
+        raise BadInput(f"script {source}: is no script of a game day", next_step=f'its format is "{FORMAT}"')
+    at = Reader(Path(source))
+    document = at.mapping(WHOLE, given, ("format", *(field.name for field in dataclasses.fields(Script))))
+    settings: dict[str, t.Any] = {
+        name: at.text(name, document[name], among=among)
+        for name, among in (("variant", VARIANTS), ("operator", OPERATORS))
+        if name in document
+    }
+    settings |= {
+        name: at.number(name, document[name], least=0, most=most)
+        for name, most in (("events", 100_000), ("events_per_second", 1000))
+        if name in document
+    }
+    acts = at.each("acts", document.get("acts"))
+    if len(acts) > MOST_ACTS:
+        at.problems.append(f"acts has {len(acts)}, more than {MOST_ACTS}")
+    made = [act for key, each in acts[:MOST_ACTS] if (act := _act(at, key, each, kinds))]
+    if at.problems:
+        raise BadInput(f"script {source} cannot be used", said="; ".join(at.problems), next_step="correct it")
     return Script(tuple(sorted(made, key=lambda act: act.at)), **settings)
 
 
-def _act(given: t.Any, kinds: Mapping[str, Kind], wrong: t.Callable[[str, str], BadInput]) -> Act:
+def _act(at: Reader, key: str, given: t.Any, kinds: Mapping[str, Kind]) -> Act | None:
     if not isinstance(given, dict):
-        raise wrong(f"{given!r} is no act", '{"at": 1.0, "do": "restart_server"} is one')
+        at.wrong(key, given, 'an act as {"at": 1.0, "do": "restart_server"}')
+        return None
     values = dict(t.cast("dict[str, t.Any]", given))
-    at, name = values.pop("at", None), values.pop("do", None)
-    if not _is_number(at) or not 0 <= at <= LONGEST_SECONDS:
-        raise wrong(f"at {at!r} is no number of seconds", f"0 to {LONGEST_SECONDS:g}, after the start of the round")
-    if not isinstance(name, str) or name not in kinds:
-        raise wrong(f"act {name!r} is not known{near(str(name), kinds)}", f"name one of {', '.join(kinds)}")
-    for option, value in values.items():
-        among = kinds[name].options.get(option)
-        if among is None:
-            raise wrong(f"{name} has no option {option!r}", f"it has {', '.join(kinds[name].options) or 'none'}")
-        if not _allowed(value, among):
-            raise wrong(f"{name} cannot have {option} {value!r}", f"it can be {', '.join(map(str, among))}")
-    return Act(float(at), name, values)
+    moment = at.number(under(key, "at"), values.pop("at", None), least=0, most=LONGEST_SECONDS)
+    name = at.text(under(key, "do"), values.pop("do", None), among=kinds)
+    if name not in kinds:
+        return None
+    options = kinds[name].options
+    for option, value in at.mapping(key, values, options).items():
+        if option in options and not _allowed(value, options[option]):
+            at.wrong(under(key, option), value, f"one of {', '.join(map(str, options[option]))}")
+    return Act(float(moment), name, values)
 
 
 def _allowed(value: t.Any, among: tuple[Option, ...]) -> bool:

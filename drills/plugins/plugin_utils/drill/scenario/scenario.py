@@ -17,7 +17,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.value
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.options import severities
 from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars
 
-from .yaml_reader import Action, Reader, under
+from .yaml_reader import WHOLE, Action, Reader, under
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,7 +185,7 @@ def parse(
     if not NAME.fullmatch(file.stem):
         at.problems.append(f"the name {file.stem!r} is not of lower-case letters, digits and underscores")
     terms = severities(known_severities or {})
-    found = at.mapping("the scenario", given, KEYS)
+    found = at.mapping(WHOLE, given, KEYS)
     for name in ("title", "severity", "steps"):
         if found and name not in found:
             at.problems.append(f"{name} is missing")

@@ -18,6 +18,9 @@ if t.TYPE_CHECKING:
     #: Faults and other named actions, by name.
     Registry = Mapping[str, Callable[..., t.Any]]
 
+#: How a file as a whole is called, whose own keys are named alone.
+WHOLE: t.Final = "the file"
+
 #: What an option may be, by how its function says it, and how a person says that.
 TYPES: t.Final[dict[str, tuple[t.Any, str]]] = {
     "bool": (bool, "true or false"),
@@ -52,7 +55,7 @@ class Reader:
         found = {str(name): each for name, each in t.cast("dict[t.Any, t.Any]", value).items()}
         for name in found:
             if name not in known:
-                self.problems.append(f"{under(key, name)} is not known here; known are {', '.join(known)}")
+                self.problems.append(f"{under(key, name)} is not known here; known are {', '.join(known) or 'none'}")
         return found
 
     def text(self, key: str, value: t.Any, *, among: t.Collection[str] = ()) -> str:
@@ -60,7 +63,7 @@ class Reader:
             self.wrong(key, value, "a text" if not among else f"one of {', '.join(among)}")
             return ""
         if among and value not in among:
-            self.wrong(key, value, f"one of {', '.join(among)}")
+            self.wrong(key, value, f"one of {', '.join(among)}{near(value, among)}")
         return value.strip()
 
     def number(self, key: str, value: t.Any, *, least: float, most: float, whole: bool = False) -> float:
@@ -143,7 +146,7 @@ class Reader:
 
 
 def under(key: str, name: t.Any) -> str:
-    return f"{key}.{name}" if key != "the scenario" else str(name)
+    return f"{key}.{name}" if key != WHOLE else str(name)
 
 
 def near(name: str, known: t.Iterable[str]) -> str:
