@@ -86,21 +86,26 @@ def _lease_token(variables: Mapping[str, t.Any]) -> int | None:
 
 
 def given(
-    task: t.Any, spec: Mapping[str, Mapping[str, t.Any]], variables: Mapping[str, t.Any], templar: t.Any
+    task: t.Any,
+    spec: Mapping[str, Mapping[str, t.Any]],
+    variables: Mapping[str, t.Any],
+    templar: t.Any,
+    roles: Path | None = None,
 ) -> dict[str, t.Any]:
-    """A task's options, with those that it leaves to the role it stands in: in roles of this collection, those of which
-    `meta/options.yml` says so. Among these an empty one stands for none, where the module has no default and requires none.
+    """A task's options, with those that it leaves to the role it stands in: in the `roles` of a collection, by default of this one,
+    those of which `meta/options.yml` says so. Among these an empty one stands for none, where the module has no default and
+    requires none.
 
     Raises AnsibleError where one cannot be templated.
     """
     # What module_defaults has comes after what somebody says to the role.
-    return task.args | _of_role(task, spec, variables, templar)
+    return task.args | _of_role(task, spec, variables, templar, roles or _roles())
 
 
 def _of_role(
-    task: t.Any, spec: Mapping[str, Mapping[str, t.Any]], variables: Mapping[str, t.Any], templar: t.Any
+    task: t.Any, spec: Mapping[str, Mapping[str, t.Any]], variables: Mapping[str, t.Any], templar: t.Any, roles: Path
 ) -> dict[str, t.Any]:
-    if task._role is None or (role := Path(task._role._role_path).resolve()).parent != _roles():
+    if task._role is None or (role := Path(task._role._role_path).resolve()).parent != roles:
         return {}
     file, module = Path(task.get_path().rpartition(":")[0]).stem, task.action.rpartition(".")[2]
     left = handed_on().get(f"{role.name}/{file}", {}).get(module, {})

@@ -20,7 +20,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progr
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import failure, secrets
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.controller import this_controller
-from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, preload, voice
+from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, preload, task_options, voice
 from ansible_collections.scout.recovery.plugins.plugin_utils.front import guarded, mistyped, stoppable, validated
 
 from ..modules import scout_drill
@@ -34,6 +34,7 @@ if t.TYPE_CHECKING:
 display = Display()
 
 GROUP = "scout"
+ROLES = (places.ROOT / "roles").resolve()
 
 preload.compiled("ansible_collections.scout.drills.plugins")
 extra_vars.read_also(places.ROOT)
@@ -58,7 +59,8 @@ class ActionModule(ActionBase):
 
         try:
             ignored = mistyped(self._loader, task_vars or {})
-            params = validated(self.MODULE, self._task.args)
+            given = task_options.given(self._task, self.MODULE.SPEC, task_vars or {}, self._templar, ROLES)
+            params = validated(self.MODULE, given)
             hidden |= _secrets(params)
             about, lines, play = self.prepared(params, task_vars or {})
             if self._task.check_mode:
