@@ -76,20 +76,18 @@ def cleanup(call: Call, params: Params) -> CleanupResult:
     rows, noun = mover.size(seen.report, whole)
     if call.check and whole:
         _refuse_damaged(call, seen, result)
-        engine_job.refuse_too_many(rows, params, where=call.session.where, noun=noun)
+        job.refuse_too_many(rows, noun)
         for line in seen.report.lines() if seen.report.violated else ():
             call.progress.say(line)
         return _planned(result, job, seen, whole)
-    if whole and not job.interrupted:
-        job.refuse_drift(whole)
+    job.refuse_drift(whole)
     _refuse_damaged(call, seen, result)
     if not (rows or job.interrupted):
         rules = findings.by_rule(seen.report, {})
         return {**result, **job.nothing(findings.told("moved", {"moved": {}}, rules)), "rules": rules}
-    engine_job.refuse_too_many(rows, params, where=call.session.where, noun=noun)
+    job.refuse_too_many(rows, noun)
     with job.operation({"selection": seen.wanted.as_dict()}) as run:
-        document = {"incident": call.incident, "actor": call.controller.actor}
-        work = mover.Cleanup(call.session, run, seen.tables, seen.wanted, call.progress, document)
+        work = mover.Cleanup(call.session, run, seen.tables, seen.wanted, call.progress, job.document)
         batches = work.go(options, rows)
     done = job.done(run, batches, verb="moved")
     rules = findings.by_rule(seen.report, run.effects.get("rules") or {})
@@ -110,10 +108,8 @@ def _look(call: Call, job: engine_job.MoveJob) -> _Look:
 
 def _wanted(call: Call, job: engine_job.MoveJob) -> mover.CleanupSelection:
     """What was frozen in a plan or at the start of an interrupted run, or what is asked for, frozen now."""
-    if job.interrupted:
-        return mover.CleanupSelection.from_dict(job.interrupted["parameters"]["selection"])
-    if job.plan:
-        return mover.CleanupSelection.from_dict(job.plan.selection)
+    if job.frozen:
+        return mover.CleanupSelection.from_dict(job.frozen)
     asked = mover.ask(call.session, job.asked)
     return asked if call.check else mover.frozen(call.session, asked)
 

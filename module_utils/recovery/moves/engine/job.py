@@ -228,9 +228,25 @@ class MoveJob:
             "moved": {**dict.fromkeys(NOUNS, 0), "events": rows},
         }
 
-    def refuse_drift(self, whole: Whole) -> None:
-        """Raises NotConverged unless the database holds exactly what was planned."""
-        if self.plan:
+    @property
+    def frozen(self) -> dict[str, t.Any] | None:
+        """What was selected by the plan, or when the run that was interrupted began; None where the options say it."""
+        if self.interrupted:
+            return self.interrupted["parameters"]["selection"]
+        return self.plan.selection if self.plan else None
+
+    @property
+    def document(self) -> dict[str, t.Any]:
+        """What each image says of the run it is of."""
+        return {"incident": self.call.incident, "actor": self.call.controller.actor}
+
+    def refuse_too_many(self, rows: int, noun: str = "event") -> None:
+        """Raises BadInput before the first write where more rows would be moved than allowed."""
+        refuse_too_many(rows, self.params, where=self.call.session.where, noun=noun)
+
+    def refuse_drift(self, whole: Whole | None) -> None:
+        """Raises NotConverged unless the database holds exactly what was planned; a run that was interrupted has changed it."""
+        if self.plan and whole and not self.interrupted:
             name = self.params["plan_file"]
             plan_file.refuse_drift(self.plan, whole.counts, whole.digests, where=self.call.session.where, name=name)
 
@@ -239,8 +255,7 @@ class MoveJob:
         instead."""
         if self.applied:
             return self.nothing("")
-        if not self.interrupted:
-            self.refuse_drift(whole)
+        self.refuse_drift(whole)
         some = any(whole.counts.values())
         if some:
             self.require_leave()

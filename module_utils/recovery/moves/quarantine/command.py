@@ -72,19 +72,19 @@ def quarantine(call: Call, params: Params) -> QuarantineResult:
     events, whole = seen.extent.events, seen.whole
     result = _found(seen)
     if call.check:
-        engine_job.refuse_too_many(events, params, where=call.session.where)
+        job.refuse_too_many(events)
         selected = seen.wanted.as_dict()
         told = job.planned(selected, whole, verb="would move") if whole else job.looked(events, "would move")
         return {**result, **told}
     if job.applied or not (events or job.interrupted):
         return {**result, **job.nothing("0 events match")}
-    if whole and not job.interrupted:
-        job.refuse_drift(whole)
-    engine_job.refuse_too_many(events, params, where=call.session.where)
+    job.refuse_drift(whole)
+    job.refuse_too_many(events)
     with job.operation({"selection": seen.wanted.as_dict()}) as run:
-        document = {"incident": call.incident, "actor": call.controller.actor}
         digests = params["compare_by"] == "digest"
-        work = mover.Quarantine(call.session, run, seen.tables, seen.wanted, call.progress, document, digests=digests)
+        work = mover.Quarantine(
+            call.session, run, seen.tables, seen.wanted, call.progress, job.document, digests=digests
+        )
         batches = work.go(options, events)
     return {**result, **job.done(run, batches, verb="moved")}
 
@@ -94,10 +94,8 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
     session = call.session
     with engine_job.reading(session, "could not read the selection"):
         tables = row_images.read(session)
-        if job.interrupted:
-            wanted = selection.Selection.from_dict(job.interrupted["parameters"]["selection"])
-        elif job.plan:
-            wanted = selection.Selection.from_dict(job.plan.selection)
+        if job.frozen:
+            wanted = selection.Selection.from_dict(job.frozen)
         else:
             wanted = selection.ask(session, params)
             unknown_names.refuse_of_events(session, wanted.as_dict())

@@ -108,9 +108,9 @@ def redrive(call: Call, params: Params) -> RedriveResult:
     result = _found(seen, how)
     if not call.check and (job.applied or not (extent.entries or job.interrupted)):
         return {**result, **job.nothing(_nothing(extent))}
-    if foreseen and not (call.check or job.interrupted):
+    if not call.check:
         job.refuse_drift(foreseen)
-    engine_job.refuse_too_many(extent.entries, params, where=call.session.where, noun="dead letter")
+    job.refuse_too_many(extent.entries, "dead letter")
     if call.check and foreseen:
         return _planned(result, job, seen.wanted, foreseen)
     return _redriven(call, job, seen, how, options, result)
@@ -130,12 +130,10 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
     session = call.session
     with engine_job.reading(session, "could not read the dead letters"):
         tables = row_images.read(session)
-        kept = (
-            job.interrupted["parameters"]["selection"] if job.interrupted else job.plan.selection if job.plan else None
-        )
-        wanted = letters.DeadLetterSelection.from_dict(kept) if kept else letters.ask(session, params)
+        frozen = job.frozen
+        wanted = letters.DeadLetterSelection.from_dict(frozen) if frozen else letters.ask(session, params)
         wanted = dataclasses.replace(wanted, recorded=stored_letters.readable(session))
-        if not kept:
+        if not frozen:
             _refuse_unknown(session, wanted)
         values = {**wanted.values, "max_replays": how.pace.max_replays}
         extent = preview.extent(session, wanted, values)

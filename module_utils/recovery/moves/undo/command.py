@@ -70,13 +70,12 @@ def undo[R: Mapping[str, t.Any]](
     if undone["undone_by"] or not (preview.items or preview.conflicting or job.interrupted):
         by = f" by run {undone['undone_by']}" if undone["undone_by"] else ": nothing of it is left to undo"
         return {**result, **job.nothing(f"{run_named} is already undone{by}")}
-    engine_job.refuse_too_many(preview.items, params, where=call.session.where, noun="item")
+    job.refuse_too_many(preview.items, "item")
     if params["look"] and not job.interrupted:
         work.refuse(preview.conflicts, preview.conflicting)
     if call.check:
         return _with(preview.elsewhere, {**result, **_planned(job, undone, preview)})
-    if not job.interrupted:
-        job.refuse_drift(preview)
+    job.refuse_drift(preview)
     work.refuse(preview.conflicts, preview.conflicting)
     with job.operation({"run_id": undone["run_id"]}, undoes=undone["run_id"]) as run:
         batches = work.go(run, options, preview.items)

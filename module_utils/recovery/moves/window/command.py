@@ -70,16 +70,14 @@ def recover(call: Call, params: Params) -> WindowResult:
     }
     if (job.applied or seen.rebuilt_by or seen.first.clean) and not job.interrupted:
         return {**result, **job.nothing(_why_nothing(seen)), "reconciliation": seen.account.as_dict()}
-    engine_job.refuse_too_many(seen.first.todo_events, params, where=call.session.where)
+    job.refuse_too_many(seen.first.todo_events)
     if call.check:
         planned = window_options.planned(job, seen.first, seen.wanted)
         return {**result, **planned, "reconciliation": seen.account.as_dict()}
-    if not job.interrupted:
-        job.refuse_drift(seen.first)
+    job.refuse_drift(seen.first)
     with job.operation({"selection": seen.wanted.as_dict(), "mode": job.asked["mode"]}) as run:
-        document = {"incident": call.incident, "actor": call.controller.actor}
         tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
-        recovery = Recovery(call.session, run, seen.tables, seen.comparer, tolerance, call.progress, document)
+        recovery = Recovery(call.session, run, seen.tables, seen.comparer, tolerance, call.progress, job.document)
         batches = recovery.go(options, seen.first, batch_timeout_seconds=params["batch_timeout_seconds"])
         done = recovery.outcome(batches, seen.first)
     if job.interrupted and params["last"]:
@@ -104,10 +102,8 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
     session = call.session
     with engine_job.reading(session, "could not read the window"):
         tables = row_images.read(session)
-        if job.interrupted:
-            wanted = selection.Selection.from_dict(job.interrupted["parameters"]["selection"])
-        elif job.plan:
-            wanted = selection.Selection.from_dict(job.plan.selection)
+        if job.frozen:
+            wanted = selection.Selection.from_dict(job.frozen)
         else:
             wanted = window_options.ask(session, params)
             unknown_names.refuse_of_events(session, wanted.as_dict())
