@@ -20,7 +20,7 @@ from ..module_utils.recovery.core.errors import BadInput, RecoveryError
 from ..module_utils.recovery.core.text import printable
 from ..module_utils.recovery.core.values import is_loopback
 from ..module_utils.recovery.postgres import dsn
-from ..module_utils.recovery.postgres.driver import import_error, psycopg
+from ..module_utils.recovery.postgres.driver import import_error
 from . import extra_vars, settings
 from .extra_vars import ALLOW
 
@@ -31,7 +31,6 @@ if t.TYPE_CHECKING:
 HERE: t.Final = ("local", "ansible.builtin.local")
 #: The hosts that a playbook is for, unless told.
 GROUP: t.Final = "scout"
-DEFAULT_PORT: t.Final = "5432"
 #: How long names are looked up, all together; where DNS does not answer, they are compared as names.
 LOOK_UP_SECONDS: t.Final = 2.0
 LONGEST: t.Final = 80
@@ -183,14 +182,9 @@ def _endpoints(host: Host, addresses_of: _Addresses) -> Iterator[Endpoint]:
         given = {name: str(value) for name, value in dsn.parse_dsn(host.dsn or "", "scout_dsn").items() if value}
     except RecoveryError:
         return
-    parts = _defaults(given.get("service")) | given
-    names, addresses = parts.get("host", "").split(","), parts.get("hostaddr", "").split(",")
-    ports = parts.get("port", "").split(",")
+    parts = dsn.defaults(given.get("service")) | given
     dbname = parts.get("dbname") or parts.get("user", "")
-    for at in range(max(len(names), len(addresses))):
-        port = (ports[at] if at < len(ports) else ports[-1]) or DEFAULT_PORT
-        name = names[at] if at < len(names) else ""
-        address = addresses[at] if at < len(addresses) else ""
+    for name, address, port in dsn.endpoints(parts):
         for kind, where in _places(name, address, None if host.seen_from else addresses_of):
             yield Endpoint(host.seen_from, kind, where, port, dbname)
 
@@ -224,18 +218,3 @@ class _Addresses:
                 self._known[name] = []
             self._left -= time.monotonic() - began
         return self._known.get(name, [])
-
-
-def _defaults(service: str | None) -> dict[str, str]:
-    """What libpq takes for what a connection string leaves open: a service, the environment, its own defaults."""
-    kept = os.environ.get("PGSERVICE")
-    try:
-        if service:
-            os.environ["PGSERVICE"] = service
-        found = psycopg.pq.Conninfo.get_defaults()
-    finally:
-        if service and kept is None:
-            del os.environ["PGSERVICE"]
-        elif service and kept is not None:
-            os.environ["PGSERVICE"] = kept
-    return {option.keyword.decode(): os.fsdecode(option.val) for option in found if option.val}

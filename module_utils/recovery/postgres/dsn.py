@@ -15,7 +15,7 @@ from ..core.values import is_loopback
 from .driver import conninfo, errors, psycopg, require, sql
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
 #: Where libpq looks by itself; and that nothing at all says where the database is.
 LIBPQ: t.Final = "libpq's environment"
@@ -25,6 +25,7 @@ UNSET: t.Final = "libpq's defaults, as SCOUT_DSN is not set"
 #: The environment's word for the database that has pg_cron.
 CRON: t.Final = "SCOUT_CRON_DSN"
 
+DEFAULT_PORT: t.Final = "5432"
 NAMES_A_HOST: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE")
 NAMES_A_SERVER: t.Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
 
@@ -199,7 +200,30 @@ def servers(parts: Mapping[str, t.Any], environment: Mapping[str, str]) -> tuple
     """Where a connection string leads, together with what libpq takes from the environment for what it leaves open."""
     open_to = {name: environment.get(f"PG{name.upper()}", "") for name in ("service", "host", "hostaddr", "port")}
     found = {name: str(parts.get(name) or kept) for name, kept in open_to.items()}
-    return (found["service"], found["host"].lower(), found["hostaddr"], found["port"] or "5432")
+    return (found["service"], found["host"].lower(), found["hostaddr"], found["port"] or DEFAULT_PORT)
+
+
+def endpoints(parts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """The host, the address (either may be empty) and the port of each server that libpq may connect to."""
+    names, addresses, ports = (parts.get(part, "").split(",") for part in ("host", "hostaddr", "port"))
+    for at in range(max(len(names), len(addresses))):
+        name, address = (given[at] if at < len(given) else "" for given in (names, addresses))
+        yield name, address, (ports[at] if at < len(ports) else ports[-1]) or DEFAULT_PORT
+
+
+def defaults(service: str | None) -> dict[str, str]:
+    """What libpq takes for what a connection string leaves open: a service, the environment, its own defaults."""
+    kept = os.environ.get("PGSERVICE")
+    try:
+        if service:
+            os.environ["PGSERVICE"] = service
+        found = psycopg.pq.Conninfo.get_defaults()
+    finally:
+        if service and kept is None:
+            del os.environ["PGSERVICE"]
+        elif service and kept is not None:
+            os.environ["PGSERVICE"] = kept
+    return {option.keyword.decode(): os.fsdecode(option.val) for option in found if option.val}
 
 
 def unverified(where: str, source: str) -> BadInput:

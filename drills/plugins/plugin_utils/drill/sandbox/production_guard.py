@@ -5,25 +5,21 @@
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import dataclasses
 import ipaddress
-import os
 import re
 import socket
 import typing as t
-from pathlib import Path
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import (
-    BadInput,
     RecoveryError,
     WrongDatabase,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import parse_dsn
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import defaults, endpoints, parse_dsn
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 
 if t.TYPE_CHECKING:
@@ -156,7 +152,7 @@ def _here(session: Session, dsn: str) -> _Place:
     found = pg_dump.address(session)
     asked = _place(_parts(dsn))
     host = "" if found["host"].startswith("/") else found["host"]
-    led = _addresses(",".join(filter(None, (found["host"], found["hostaddr"]))), found["port"])
+    led = _addresses(found)
     return _Place(asked.addresses | led, session.facts.database, (*asked.names, host, session.facts.database))
 
 
@@ -168,31 +164,23 @@ def _known(host: Host) -> _Place | None:
         return None
 
 
-def _parts(dsn: str) -> dict[str, t.Any]:
-    parts = parse_dsn(dsn, "sandbox_dsn")
-    service = str(parts.get("service") or "")
-    return {**_service(service), **parts} if service else parts
+def _parts(dsn: str) -> dict[str, str]:
+    given = {name: str(value) for name, value in parse_dsn(dsn, "sandbox_dsn").items() if value}
+    return defaults(given.get("service")) | given
 
 
-def _place(parts: Mapping[str, t.Any]) -> _Place:
-    hosts, port = str(parts.get("host") or ""), str(parts.get("port") or os.environ.get("PGPORT") or "5432")
-    written = ",".join(filter(None, (hosts, str(parts.get("hostaddr") or "")))) or os.environ.get("PGHOST", "")
-    database = str(parts.get("dbname") or parts.get("user") or "")
-    names = (
-        *(name for name in hosts.split(",") if not name.startswith("/")),
-        database,
-        str(parts.get("service") or ""),
-    )
-    return _Place(_addresses(written, port), database, tuple(filter(None, names)))
+def _place(parts: Mapping[str, str]) -> _Place:
+    hosts = (name for name in parts.get("host", "").split(",") if not name.startswith("/"))
+    database = parts.get("dbname") or parts.get("user", "")
+    return _Place(_addresses(parts), database, tuple(filter(None, (*hosts, database, parts.get("service", "")))))
 
 
-def _addresses(hosts: str, ports: str) -> frozenset[tuple[str, str]]:
+def _addresses(parts: Mapping[str, str]) -> frozenset[tuple[str, str]]:
     """Each host by its name and by its addresses, with its port; this machine has one name only."""
-    named, numbers = hosts.split(","), ports.split(",")
     found: set[tuple[str, str]] = set()
-    for position, name in enumerate(named):
-        port = (numbers[position] if position < len(numbers) else numbers[-1]) or "5432"
-        found |= {(_normal(each), port) for each in (name, *_resolved(name))}
+    for name, address, port in endpoints(parts):
+        given = [each for each in (name, address) if each] or [""]
+        found |= {(_normal(each), port) for one in given for each in (one, *_resolved(one))}
     return frozenset(found)
 
 
@@ -212,17 +200,3 @@ def _normal(name: str) -> str:
     except ValueError:
         return name.lower().rstrip(".")
     return "this machine" if address.is_loopback else str(address)
-
-
-def _service(name: str) -> dict[str, str]:
-    """What libpq finds under the name of a service."""
-    beside = Path(os.environ.get("PGSYSCONFDIR") or "/etc/postgresql-common") / "pg_service.conf"
-    for file in (Path(os.environ.get("PGSERVICEFILE") or Path.home() / ".pg_service.conf"), beside):
-        found = configparser.ConfigParser(interpolation=None, strict=False)
-        try:
-            found.read(file)
-        except (configparser.Error, UnicodeError) as e:
-            raise BadInput(f"service file {file} cannot be read", said=type(e).__name__) from e
-        if found.has_section(name):
-            return dict(found[name])
-    return {}
