@@ -32,17 +32,6 @@ FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_database AS d
 WHERE r.rolname = %(role)s AND d.datname = current_database()
 """  # noqa: S608  # made of literals alone
 
-#: What the sessions of a role are given, the most particular first.
-SETTINGS = """
-SELECT lower(split_part(setting, '=', 1)) AS name, substr(setting, strpos(setting, '=') + 1) AS value,
-       s.setrole <> 0 AS of_role, s.setdatabase <> 0 AS of_database
-FROM pg_catalog.pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS setting
-LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
-WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
-  AND (s.setrole = 0 OR r.rolname = %(role)s)
-ORDER BY of_role DESC, of_database DESC
-"""
-
 FUNCTIONS = """
 SELECT p.proname::text AS name, pg_catalog.oidvectortypes(p.proargtypes) AS arguments, p.prosecdef AS definer,
        pg_catalog.pg_get_userbyid(p.proowner)::text AS owner
@@ -143,7 +132,7 @@ def _of_settings(session: Session, owner: str) -> Iterator[tuple[str, str]]:
     """Settings under which no run can end."""
     known: set[str] = set()
     role, database = (sql.Identifier(name).as_string() for name in (owner, session.facts.database))
-    for row in session.rows(SETTINGS, role=owner):
+    for row in reversed(session.rows(reading.SETTINGS, owner=owner)):
         name, value = row["name"], row["value"]
         if name in known:
             continue

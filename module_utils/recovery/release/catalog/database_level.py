@@ -104,8 +104,10 @@ CROSS JOIN LATERAL pg_identify_object(w.catalog::regclass, w.oid::oid, 0) AS i
 #: Off, a policy that would hide rows is an error.
 WHOLE: t.Final = "SELECT set_config('row_security', %(mode)s, true)"
 
-HISTORY: t.Final = """
-SELECT a.attname::text AS name, coalesce(a.attnum = ANY(k.conkey), false) AS in_key,
+#: The columns of a table in which a history or a manifest is, and what it is called in SQL.
+COLUMNS: t.Final = """
+SELECT format('%%I.%%I', n.nspname, c.relname) AS shown, a.attname::text AS name, quote_ident(a.attname) AS quoted,
+       a.attgenerated <> '' AS generated, a.attnum = ANY(k.conkey) IS TRUE AS in_key,
        has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS may
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -152,7 +154,7 @@ def migrations(session: Session, table: str) -> list[Row]:
     """The rows of the migration history, each under its version, every value as text; none where there is no such
     table. Raises BadInput where it has no usable key, and where the role may not read every row."""
     schema, name = identifier(session, table, "migrations_table", (2,))
-    columns = session.rows(HISTORY, schema=schema, table=name)
+    columns = session.rows(COLUMNS, schema=schema, table=name)
     if not columns:
         return []
     impostors.refuse_history(session, schema, name)

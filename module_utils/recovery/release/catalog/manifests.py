@@ -29,18 +29,6 @@ CONTENTS: t.Final = ("sha256", "checksum", "hash")
 OPTION: t.Final = "migrations_table"
 FIELDS: t.Final = ("table", "key", "state")
 
-COLUMNS: t.Final = """
-SELECT format('%%I.%%I', n.nspname, c.relname) AS shown, a.attname::text AS name, quote_ident(a.attname) AS quoted,
-       a.attgenerated <> '' AS generated, a.attnum = ANY(k.conkey) IS TRUE AS in_key,
-       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS may
-FROM pg_class AS c
-JOIN pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.contype = 'p'
-WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p')
-ORDER BY a.attnum
-"""
-
 
 @dataclasses.dataclass(frozen=True)
 class _Columns:
@@ -216,7 +204,7 @@ def _called(key: Iterable[str | None]) -> str:
 
 def _columns(session: Session, table: str) -> _Columns | None:
     schema, name = database_level.identifier(session, table, OPTION, (2,))
-    rows = session.rows(COLUMNS, schema=schema, table=name)
+    rows = session.rows(database_level.COLUMNS, schema=schema, table=name)
     if not rows:
         return None
     return _Columns(
