@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from tests.e2e.fleets import NOWHERE, table
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Played, Stage, eventually
+from tests.e2e.play import Played, Running, Stage, eventually
 
 #: One database behind several names.
 SHARED: dict[str, Any] = {"allow_shared_database": True}
@@ -45,6 +46,16 @@ def words(stage: Stage, dsn: str, hosts: str, **wrong: str) -> tuple[str, ...]:
     found: dict[str, dict[str, Any]] = {name: {"scout_dsn": wrong.get(name, dsn)} for name in hosts}
     named = {"scout_rollout_dsn": dsn, "scout_rollout": "{{ awx_workflow_job_id | default('') }}"}
     return ("-i", stage.inventory(found, **named))
+
+
+@contextlib.contextmanager
+def slow(pipeline: Pipeline, stage: Stage) -> Iterator[Running]:
+    """A slice that is at work on its host a, and does not come to its end."""
+    pipeline.execute(SLOW)
+    there = "SELECT to_regclass('scout_ops.rollouts') IS NOT NULL"
+    with stage.start("pause_ingestion", None, *words(stage, pipeline.dsn, "a"), **WAY) as started:
+        eventually(lambda: pipeline.one(there) and pipeline.one(AT_WORK), 60, "a")
+        yield started
 
 
 def verdicts(played: Played) -> dict[str, str]:
@@ -106,17 +117,10 @@ def test_a_slice_that_dies_holds_the_others_back_and_is_finished_by_the_same_com
     healthy: Pipeline, tmp_path: Path
 ) -> None:
     one, two = slice_of(tmp_path, "one"), slice_of(tmp_path, "two")
-    healthy.execute(SLOW)
-    with one.start("pause_ingestion", None, *words(one, healthy.dsn, "a"), **WAY) as dies:
-        eventually(
-            lambda: healthy.one("SELECT to_regclass('scout_ops.rollouts') IS NOT NULL") and healthy.one(AT_WORK),
-            60,
-            "a",
-        )
-        with two.start("pause_ingestion", None, *words(two, healthy.dsn, "b"), **WAY) as waits:
-            eventually(lambda: "waits for a" in waits.text, 60, "the other slice waits")
-            os.killpg(dies.process.pid, signal.SIGKILL)
-            stopped = waits.wait(120)
+    with slow(healthy, one) as dies, two.start("pause_ingestion", None, *words(two, healthy.dsn, "b"), **WAY) as waits:
+        eventually(lambda: "waits for a" in waits.text, 60, "the other slice waits")
+        os.killpg(dies.process.pid, signal.SIGKILL)
+        stopped = waits.wait(120)
     healthy.execute("DROP TRIGGER slow ON cron.job", "DROP FUNCTION public.slow()")
     assert stopped.rc == 2, stopped.text
     assert "1 of 1 failed in all slices (a), more than 0 %: no further host is begun" in stopped.text
@@ -127,13 +131,7 @@ def test_a_slice_that_dies_holds_the_others_back_and_is_finished_by_the_same_com
 
 def test_a_host_of_a_slice_that_lives_is_left_to_it(healthy: Pipeline, tmp_path: Path) -> None:
     one, two = slice_of(tmp_path, "one"), slice_of(tmp_path, "two")
-    healthy.execute(SLOW)
-    with one.start("pause_ingestion", None, *words(one, healthy.dsn, "a"), **WAY) as at_work:
-        eventually(
-            lambda: healthy.one("SELECT to_regclass('scout_ops.rollouts') IS NOT NULL") and healthy.one(AT_WORK),
-            60,
-            "a",
-        )
+    with slow(healthy, one) as at_work:
         same = two.play("pause_ingestion", None, *words(two, healthy.dsn, "a"), **WAY)
         assert same.rc == 2, same.text
         assert "a is left to the slice of" in same.text
