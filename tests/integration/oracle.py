@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +36,15 @@ def arrive(dsn: str, payloads: Iterable[object], *, step_seconds: float = 1.0, s
             generator.insert(connection, payload, ingested_at=start + timedelta(seconds=step_seconds * number))
             for number, payload in enumerate(payloads)
         ]
+
+
+def payloads_of(seed: int) -> Callable[..., dict[str, Any]]:
+    """What gives the payload of a sale nobody made before, by its number and what is otherwise about it."""
+
+    def sale(number: int, **fields: Any) -> dict[str, Any]:
+        return generator.transaction(seed, number, sold_at=START, **fields)
+
+    return sale
 
 
 def silver(dsn: str) -> dict[str, list[Any]]:

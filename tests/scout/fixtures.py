@@ -10,6 +10,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -45,6 +46,20 @@ def memory() -> Path | None:
 def scout_template(pg_server: Server) -> Iterator[builder.Template]:
     """The faithful reference, or the variant that SCOUT_TEST_VARIANT names; `clone(name)` makes a database of it."""
     yield from _planted(pg_server, os.environ.get("SCOUT_TEST_VARIANT", "faithful"))
+
+
+def small(events: int, *, prepare: Callable[[str], None] | None = None) -> Any:
+    """The fixture `scout_template` of a module: a reference of so many events, of whose every copy is `prepared` what is asked."""
+
+    @pytest.fixture(scope="module", name="scout_template")
+    def template(pg_server: Server) -> Iterator[builder.Template]:
+        made = builder.template(pg_server, events=events)
+        if prepare is not None:
+            made.prepare = prepare
+        yield made
+        made.drop()
+
+    return template
 
 
 @pytest.fixture(scope="session")

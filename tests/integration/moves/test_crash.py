@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -18,7 +17,6 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
@@ -27,12 +25,12 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
     silver_is_what_bronze_makes,
     where,
 )
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from tests.integration.modules import Result, call, connect, one, rows
 from tests.integration.moves.movers import OURS, hang, unhang
 from tests.integration.oracle import arrive
 from tests.integration.outcomes import ran, scout_tables
+from tests.scout.fixtures import small
 
 SEED = 50_505
 EVENTS = 240
@@ -41,14 +39,8 @@ WINDOW = {"window_start": "2000-01-01T00:00:00Z", "incident": "INC-9", "target_s
 
 #: What a line says after each batch.
 HOW_FAR = re.compile(r"[0-9,]+ of [0-9,]+ (event|item)s")
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A reference large enough for several batches."""
-    template = builder.template(pg_server, events=EVENTS)
-    yield template
-    template.drop()
+#: A reference large enough for several batches.
+scout_template = small(EVENTS)
 
 
 def test_a_stop_while_a_batch_is_tried_again_ends_it_before_the_next_attempt(scout_db: str) -> None:

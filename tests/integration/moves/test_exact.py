@@ -7,23 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder as reference
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
     ZERO,
     bronze,
     silver_is_what_bronze_makes,
     where,
 )
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import connect, rows
-from tests.integration.oracle import START, arrive
+from tests.integration.oracle import arrive, payloads_of
 from tests.integration.outcomes import ran, refused, scout_tables
+from tests.scout.fixtures import small
 
 SEED = 60_606
 #: Each moved table with a column that tells its rows apart.
@@ -33,19 +30,8 @@ TABLES = {
     "silver_line_items": "line_id",
     "etl_processed": "event_id",
 }
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[reference.Template]:
-    """A small reference."""
-    template = reference.template(pg_server, events=60)
-    yield template
-    template.drop()
-
-
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    """The payload of a sale nobody made before."""
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+scout_template = small(60)
+sale = payloads_of(SEED)
 
 
 @contextmanager

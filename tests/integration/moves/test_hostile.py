@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
@@ -25,26 +23,16 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
     silver_is_what_bronze_makes,
     where,
 )
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
-from tests.integration.oracle import START, arrive
+from tests.integration.oracle import arrive, payloads_of
 from tests.integration.outcomes import ago, ran, refused, scout_tables, stamp
+from tests.scout.fixtures import small
 
 SEED = 90_210
 EVERYTHING = {"window_start": "2000-01-01T00:00:00Z"}
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A small reference: every test moves all of it or nothing."""
-    template = builder.template(pg_server, events=120)
-    yield template
-    template.drop()
-
-
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    """The payload of a sale nobody made before."""
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+#: A small reference: every test moves all of it or nothing.
+scout_template = small(120)
+sale = payloads_of(SEED)
 
 
 def loaded(dsn: str, payloads: list[Any], **when: Any) -> list[UUID]:

@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import poison_payloads as poison
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
     ZERO,
@@ -30,7 +29,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import call, connect, rows
-from tests.integration.oracle import START, arrive
+from tests.integration.oracle import START, arrive, payloads_of
 from tests.integration.outcomes import ran, scout_tables, stamp
 
 SEED = 41_414
@@ -59,10 +58,7 @@ EXACT = {
     "lines": "SELECT transaction_id, l::text FROM scout.silver_line_items AS l",
     "dead letters": "SELECT NULL, d::text FROM scout.bronze_events_dlq AS d",
 }
-
-
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+sale = payloads_of(SEED)
 
 
 def name(number: int) -> str:

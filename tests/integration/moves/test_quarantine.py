@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ from uuid import UUID
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import oracle as drilled
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine import siblings
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
-from tests.integration.oracle import START, arrive
+from tests.integration.oracle import START, arrive, payloads_of
 from tests.scout import planted
+from tests.scout.fixtures import small
 
 SEED = 70_707
 AFTER = (START - timedelta(seconds=1)).isoformat()
@@ -30,15 +28,8 @@ DOCUMENT = """
 SELECT original_payload, error_code, error_message, source_system, error_details FROM scout.bronze_events_dlq
 WHERE error_details #>> '{event,event_id}' = %s
 """
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A small reference, in whose schema public somebody lies in wait for every query of ours."""
-    template = builder.template(pg_server, events=120)
-    template.prepare = planted.plant
-    yield template
-    template.drop()
+#: A small reference, in whose schema public somebody lies in wait for every query of ours.
+scout_template = small(120, prepare=planted.plant)
 
 
 def quarantine(dsn: str, **options: Any) -> Result:
@@ -48,9 +39,7 @@ def quarantine(dsn: str, **options: Any) -> Result:
     return result
 
 
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    """The payload of a sale nobody made before."""
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+sale = payloads_of(SEED)
 
 
 def loaded(dsn: str, *payloads: dict[str, Any]) -> list[UUID]:

@@ -5,32 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from tests.integration.modules import connect, one
 from tests.integration.oracle import START, arrive
 from tests.integration.outcomes import ran, refused
+from tests.scout.fixtures import small
 
 SEED = 90_909
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A small reference."""
-    template = builder.template(pg_server, events=60)
-    yield template
-    template.drop()
+scout_template = small(60)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.storm import Storm
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
@@ -26,21 +25,15 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
     silver_is_what_bronze_makes,
     where,
 )
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import Result, call, connect, once_waited_for, one
 from tests.integration.oracle import START, arrive
 from tests.integration.outcomes import ago, ran, stamp
+from tests.scout.fixtures import small
 
 SECONDS = float(os.environ.get("SCOUT_STORM_SECONDS", "8"))
 SEED = 31_337
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A reference of a few hundred events, to which a storm adds thousands."""
-    template = builder.template(pg_server, events=400)
-    yield template
-    template.drop()
+#: A reference of a few hundred events, to which a storm adds thousands.
+scout_template = small(400)
 
 
 # --- the oracle itself, by moves written by hand

@@ -20,7 +20,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
@@ -28,28 +27,19 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progr
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests import CHECKOUT
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, once_waited_for, one, rows
-from tests.integration.oracle import NONE, START, arrive, every_event, loaded_one_by_one, losses, silver
+from tests.integration.oracle import NONE, START, arrive, every_event, loaded_one_by_one, losses, payloads_of, silver
+from tests.scout.fixtures import small
 
 SEED = 4711
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A small reference: the pipeline's ETL reads all of bronze at each call."""
-    template = builder.template(pg_server, events=200)
-    yield template
-    template.drop()
+#: A small reference: the pipeline's ETL reads all of bronze at each call.
+scout_template = small(200)
 
 
 PENDING = """
 SELECT count(*) FROM scout.bronze_events AS b WHERE event_type = 'transaction.v1'
 AND NOT EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)
 """
-
-
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    """The payload of a sale nobody made before."""
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+sale = payloads_of(SEED)
 
 
 def sales(count: int, first: int = 1) -> list[dict[str, Any]]:

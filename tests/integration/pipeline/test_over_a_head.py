@@ -8,29 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from tests.e2e.play import eventually
 from tests.integration.modules import call, connect, fingerprint, off, one, rows
 from tests.integration.moves.test_require_pause import MOVES
 from tests.integration.outcomes import ran
 from tests.integration.pipeline.test_whose_pause import WHY, paused_by_bob, somebody
+from tests.scout.fixtures import small
 
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A small reference."""
-    template = builder.template(pg_server, events=60)
-    yield template
-    template.drop()
+scout_template = small(60)
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,6 @@ from uuid import UUID
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 from tests.integration.modules import (
     Result,
@@ -33,8 +30,9 @@ from tests.integration.modules import (
     operator,
     rows,
 )
-from tests.integration.oracle import START, arrive
+from tests.integration.oracle import START, arrive, payloads_of
 from tests.integration.renamed import NAMES, old_names, rename
+from tests.scout.fixtures import small
 
 SEED = 515_151
 COUNTS = {
@@ -42,14 +40,7 @@ COUNTS = {
     for name in ("inbox", "inbox_rejected", "check", "receipt", "receipt_line")
 }
 UPDATED = "SELECT max(updated_at) FROM pos.mart_daily"
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A small reference."""
-    template = builder.template(pg_server, events=220)
-    yield template
-    template.drop()
+scout_template = small(220)
 
 
 def ran(name: str, dsn: str, **options: Any) -> Result:
@@ -60,8 +51,7 @@ def ran(name: str, dsn: str, **options: Any) -> Result:
     return result
 
 
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+sale = payloads_of(SEED)
 
 
 def loaded(dsn: str, *payloads: dict[str, Any]) -> list[UUID]:

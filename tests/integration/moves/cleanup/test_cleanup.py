@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.storm import Storm
@@ -24,10 +22,10 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
     silver_is_what_bronze_makes,
     where,
 )
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import Result, call, connect, executed, fingerprint, one, rows
 from tests.integration.oracle import arrive
 from tests.integration.outcomes import ran, refused, scout_tables
+from tests.scout.fixtures import small
 
 SEED = 40_404
 CLEANUP = "scout_cleanup"
@@ -36,14 +34,7 @@ SELECT original_payload ->> 'transaction_id', error_details -> 'event' ->> 'even
 """
 BOTH = pytest.mark.parametrize("source_event", ["quarantine", "keep"])
 MINE = {"name": "mine", "table": "silver_transactions", "predicate": "t.total_amount > 5", "action": "quarantine"}
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A small reference."""
-    template = builder.template(pg_server, events=120)
-    yield template
-    template.drop()
+scout_template = small(120)
 
 
 def sale(number: int, **fields: Any) -> dict[str, Any]:

@@ -15,10 +15,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import (
     BadInput,
     ConnectionLost,
@@ -35,20 +33,14 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging import predicates
 from tests.integration.modules import connect, fingerprint, one, rows
 from tests.scout import planted
+from tests.scout.fixtures import small
 
 SALES, LINES, EVENTS = "scout.silver_transactions", "scout.silver_line_items", "scout.bronze_events"
 VIEWS = ("v_quality_alerts", "v_pipeline_throughput", "v_product_linking_stats")
 FIRST = "(SELECT min(transaction_id) FROM scout.silver_transactions)"
 SOME = "(SELECT transaction_id FROM scout.silver_transactions ORDER BY transaction_id LIMIT {})"
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A small reference, in whose schema public somebody lies in wait for every query of ours."""
-    template = builder.template(pg_server, events=600)
-    template.prepare = planted.plant
-    yield template
-    template.drop()
+#: A small reference, in whose schema public somebody lies in wait for every query of ours.
+scout_template = small(600, prepare=planted.plant)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import copy
 import itertools
 import json
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from uuid import UUID
 import pytest
 from psycopg.types.json import Jsonb
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
     LINKED,
@@ -27,31 +25,21 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
     silver_is_what_bronze_makes,
     where,
 )
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.redrive.merge_patch import (
     merge_patch,
     patched,
 )
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, once_waited_for, one, rows
-from tests.integration.oracle import START, arrive, silver
+from tests.integration.oracle import START, arrive, payloads_of, silver
 from tests.integration.outcomes import ran, refused, scout_tables
+from tests.scout.fixtures import small
 
 SEED = 80_808
 EVERYTHING = {"window_start": "2000-01-01T00:00:00Z"}
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A small reference with a correction in it."""
-    template = builder.template(pg_server, events=120)
-    yield template
-    template.drop()
-
-
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    """The payload of a sale nobody made before."""
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+#: A small reference with a correction in it.
+scout_template = small(120)
+sale = payloads_of(SEED)
 
 
 def loaded(dsn: str, payloads: list[Any], **options: Any) -> list[UUID]:

@@ -5,19 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.scout import planted
+from tests.scout.fixtures import small
 
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """The faithful reference with 400 events, in whose schema public somebody lies in wait for every query of ours."""
-    template = builder.template(pg_server, events=400)
-    template.prepare = planted.plant
-    yield template
-    template.drop()
+#: The faithful reference with 400 events, in whose schema public somebody lies in wait for every query of ours.
+scout_template = small(400, prepare=planted.plant)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,17 +17,16 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import ZERO, bronze, where
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import Result, call, connect, rows
 from tests.integration.moves.movers import MOVERS, OURS, broken_off, hang, unhang
 from tests.integration.oracle import arrive
 from tests.integration.outcomes import ran
 from tests.integration.windows import Case, damaged, recover
+from tests.scout.fixtures import small
 
 SEED = 50_506
 EVENTS = 400
@@ -36,14 +34,8 @@ EVENTS = 400
 PATIENT: dict[str, Any] = {"target_seconds": 60, "incident": "INC-9", "max_poison_share": 1.0}
 DAYS = 3.5
 WINDOW = MOVERS["window recovery"]
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A reference large enough for several batches."""
-    template = builder.template(pg_server, events=EVENTS)
-    yield template
-    template.drop()
+#: A reference large enough for several batches.
+scout_template = small(EVENTS)
 
 
 @pytest.fixture

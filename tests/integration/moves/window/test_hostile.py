@@ -24,7 +24,7 @@ from tests.integration import expectation
 from tests.integration.modules import call, connect, one, rows
 from tests.integration.moves.engine.test_expected_silver import CHANGES, payload_of
 from tests.integration.moves.test_hostile import PAYLOADS
-from tests.integration.oracle import START, arrive
+from tests.integration.oracle import START, arrive, payloads_of
 from tests.integration.outcomes import ran, scout_tables
 from tests.integration.windows import Case, damaged, recover
 
@@ -33,10 +33,7 @@ SEED = 90_211
 WINDOW = Window(START - timedelta(hours=25), START - timedelta(hours=1))
 #: A day in which the reference has no event.
 QUIET = Window(START + timedelta(days=1), START + timedelta(days=2))
-
-
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+sale = payloads_of(SEED)
 
 
 def test_payloads_of_every_kind(scout_db: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,15 +16,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import recovery
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests.integration.modules import Connection, connect, rows
 from tests.integration.outcomes import ran
 from tests.integration.windows import Case, damaged, recover
+from tests.scout.fixtures import small
 
 EVENTS = 2500
 #: A window of this size would be one batch or two, depending on the machine.
@@ -65,11 +64,7 @@ class Seen:
             time.sleep(0.002)
 
 
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    template = builder.template(pg_server, events=EVENTS)
-    yield template
-    template.drop()
+scout_template = small(EVENTS)
 
 
 def watch(dsn: str, names: set[str]) -> tuple[Any, ...]:

@@ -5,38 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window.recovery import Recovery
 from tests.integration.modules import Result, call, connect, one
-from tests.integration.oracle import START, arrive
+from tests.integration.oracle import START, arrive, payloads_of
 from tests.integration.outcomes import ran
+from tests.scout.fixtures import small
 
 SEED = 70_117
 #: Long after the events of the reference, so that the window holds those of the test alone.
 WINDOW = Window(START + timedelta(days=2), START + timedelta(days=2, hours=1))
 FIGURES = ("expected", "loaded", "quarantined", "not_transactional", "unexplained", "vanished", "balanced")
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A small reference."""
-    template = builder.template(pg_server, events=60)
-    yield template
-    template.drop()
-
-
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    """The payload of a sale nobody made before."""
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+scout_template = small(60)
+sale = payloads_of(SEED)
 
 
 def figures(result: Result) -> dict[str, Any]:

@@ -9,14 +9,12 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.storm import Storm
@@ -26,11 +24,11 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
     silver_is_what_bronze_makes,
     where,
 )
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import connect, one, rows
 from tests.integration.oracle import arrive
 from tests.integration.outcomes import ago, ran, stamp
 from tests.integration.windows import Case, recover
+from tests.scout.fixtures import small
 
 SECONDS = float(os.environ.get("SCOUT_STORM_SECONDS", "8"))
 SEED = 31_339
@@ -46,14 +44,8 @@ HARM = (
     f"""DELETE FROM scout.etl_processed WHERE event_id IN (SELECT source_event_id FROM scout.silver_transactions
         WHERE transaction_id IN ({SOME}))""",
 )
-
-
-@pytest.fixture(scope="module")
-def scout_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A reference of a few hundred events, to which a storm adds thousands."""
-    template = builder.template(pg_server, events=400)
-    yield template
-    template.drop()
+#: A reference of a few hundred events, to which a storm adds thousands.
+scout_template = small(400)
 
 
 def harm(dsn: str, dice: random.Random) -> None:

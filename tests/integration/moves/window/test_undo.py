@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
@@ -28,17 +27,14 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
 from tests import CHECKOUT
 from tests.integration.modules import call, connect, one, rows
-from tests.integration.oracle import START, arrive
+from tests.integration.oracle import START, arrive, payloads_of
 from tests.integration.outcomes import ran, scout_tables
 from tests.integration.windows import Case, damaged, recover
 
 SEED = 62_062
 #: A whole day: shops are closed at night, whatever the hour is now.
 WINDOW = Window(START - timedelta(hours=25), START - timedelta(hours=1))
-
-
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+sale = payloads_of(SEED)
 
 
 @pytest.mark.parametrize("mode", ["missing", "all"])

@@ -22,7 +22,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.wind
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests.integration import expectation
 from tests.integration.modules import call, connect, executed, fingerprint, one, rows
-from tests.integration.oracle import START, arrive, silver
+from tests.integration.oracle import START, arrive, payloads_of, silver
 from tests.integration.outcomes import ran, scout_tables
 from tests.integration.windows import Case, damaged, recover
 
@@ -42,8 +42,7 @@ def sibling(scout_db: str, pg_server: Server) -> Iterator[str]:
     pg_server.drop_database(name)
 
 
-def sale(number: int, **fields: Any) -> dict[str, Any]:
-    return generator.transaction(SEED, number, sold_at=START, **fields)
+sale = payloads_of(SEED)
 
 
 # --- every kind of damage, alone and together
