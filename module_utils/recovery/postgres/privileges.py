@@ -35,8 +35,8 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT p.oid, p.proowner FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
     WHERE need.kind = 'FUNCTION' AND n.nspname = parts[1] AND p.proname = parts[2]
-      AND pg_catalog.right(need.object, length(pg_catalog.oidvectortypes(p.proargtypes)) + 2)
-          = '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')'
+      AND pg_catalog.replace(pg_catalog.substr(need.object, pg_catalog.strpos(need.object, '(')), ', ', ',')
+          = '(' || pg_catalog.replace(pg_catalog.oidvectortypes(p.proargtypes), ', ', ',') || ')'
 ) AS o
 WHERE NOT CASE need.kind
     WHEN 'DATABASE' THEN pg_catalog.has_database_privilege(r.oid, o.oid, need.privilege)

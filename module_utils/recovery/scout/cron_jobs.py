@@ -13,9 +13,10 @@ import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
 from ..core.text import first_line
-from ..postgres import acting, lexer
+from ..postgres import acting, lexer, privileges
 from ..postgres.driver import conninfo, errors, psycopg, sql
 from ..postgres.failures import attempting
+from ..postgres.privileges import Need
 from . import contract
 from .judging import functions, impostors, roles, statements
 from .judging.statements import calls
@@ -72,12 +73,10 @@ ALTER = """
 SELECT cron.alter_job(job_id => %(jobid)s, schedule => %(schedule)s, active => %(active)s)
 """
 
-#: What it takes to alter an owner's jobs: to become the owner, who may enter the schema and execute the function; and whether
-#: anybody but a superuser may grant that.
+#: What it takes to alter an owner's jobs besides privileges: to become the owner, and the function; and whether anybody but a
+#: superuser may grant that.
 GRANTS = """
 SELECT pg_catalog.pg_has_role(session_user, r.oid, %(privilege)s) AS member,
-       pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE') AS usage,
-       pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE') AS execute,
        p.oid::regprocedure::text AS alter_job,
        EXISTS (SELECT FROM pg_catalog.pg_roles AS o WHERE o.oid = p.proowner AND NOT o.rolsuper)
        OR EXISTS (SELECT FROM pg_catalog.aclexplode(p.proacl) AS a WHERE a.is_grantable AND a.grantee <> p.proowner) AS grantable
@@ -252,9 +251,15 @@ def missing_grants(session: Session, owner: str) -> list[str]:
         if at.facts.superuser:
             return []
         found = at.rows(GRANTS, owner=owner, privilege=_becoming(at))
-    if not found:
-        return []
-    if not found[0]["member"] and roles.mighty(session, [owner]):
+        if not found:
+            return []
+        row = found[0]
+        enters, executes = (
+            Need("SCHEMA", "cron", "USAGE", owner),
+            Need("FUNCTION", str(row["alter_job"]), "EXECUTE", owner),
+        )
+        lacked = privileges.lacked(at, [enters, executes])
+    if not row["member"] and roles.mighty(session, [owner]):
         if at is not session:
             made = f"cron.schedule_in_database(…, '{session.facts.database}')"
             return [f"have the owner of the tables make the jobs of {owner} anew with {made}, or operate as {owner}"]
@@ -262,18 +267,13 @@ def missing_grants(session: Session, owner: str) -> list[str]:
     role, me = sql.Identifier(owner).as_string(), sql.Identifier(at.facts.role).as_string()
     # Becoming the owner is enough; inheriting all that he may do would be too much.
     least = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
-    row = found[0]
     if row["alter_job"] is None:
         return ["ALTER EXTENSION pg_cron UPDATE, as its owner: it has no cron.alter_job yet"]
-    if not (row["execute"] or row["grantable"]) and (service := roles.service(session)):
+    if executes in lacked and not row["grantable"] and (service := roles.service(session)):
         asked = f"ask the support of {service} for EXECUTE ON FUNCTION cron.alter_job, which nobody there may grant"
         return [f"{asked}: until then only {owner} himself stops a job, with cron.unschedule"]
-    grants = {
-        f"GRANT {role} TO {me}{least}": row["member"],
-        f"GRANT USAGE ON SCHEMA cron TO {role}": row["usage"],
-        f"GRANT EXECUTE ON FUNCTION {row['alter_job']} TO {role}": row["execute"],
-    }
-    return [grant for grant, there in grants.items() if not there]
+    becomes = [] if row["member"] else [f"GRANT {role} TO {me}{least}"]
+    return [*becomes, *(need.grant(at) for need in lacked)]
 
 
 def require_grants(session: Session, of: Iterable[Job]) -> None:

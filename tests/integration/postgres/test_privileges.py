@@ -17,7 +17,7 @@ CREATE SCHEMA "Shop.One";
 CREATE TABLE "Shop.One"."Sales" (id int, amount int);
 CREATE TABLE "Shop.One".open (id int, amount int);
 CREATE FUNCTION "Shop.One".f(integer) RETURNS int LANGUAGE sql AS 'SELECT 1';
-CREATE FUNCTION "Shop.One".f(integer, text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION "Shop.One".f(integer,text) RETURNS int LANGUAGE sql AS 'SELECT 1';
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA "Shop.One" FROM PUBLIC;
 """
 NEEDS = [
@@ -26,7 +26,7 @@ NEEDS = [
     Need("TABLE", '"Shop.One"."Sales"', "SELECT", ROLE),
     Need("ANY COLUMN", '"Shop.One"."Sales"', "UPDATE", ROLE),
     Need("FUNCTION", '"Shop.One".f(integer)', "EXECUTE", ROLE),
-    Need("FUNCTION", '"Shop.One".f(integer, text)', "EXECUTE", ROLE),
+    Need("FUNCTION", '"Shop.One".f(integer,text)', "EXECUTE", ROLE),
 ]
 
 
