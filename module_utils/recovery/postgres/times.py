@@ -42,6 +42,12 @@ class Window:
             "end": self.end.isoformat() if self.end else None,
         }
 
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, str | None], clock: str | None = None) -> Window:
+        """The window that was kept, on a clock of its own or on this one."""
+        start, end = (datetime.datetime.fromisoformat(at) if (at := kept[name]) else None for name in ("start", "end"))
+        return cls(clock or str(kept["clock"]), start, end)
+
     def condition(self, alias: str) -> list[sql.Composable]:
         """Its conditions, values bound as `start` and `end`."""
         column = sql.Identifier(alias, self.clock)

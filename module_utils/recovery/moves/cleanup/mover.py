@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import typing as t
 
 from ...postgres.driver import sql
@@ -176,11 +175,9 @@ class CleanupSelection:
     def from_dict(cls, kept: Mapping[str, t.Any]) -> CleanupSelection:
         """The selection that was kept."""
         names = [rule["name"] for rule in kept["rules"]]
-        start, end = (kept["window"][name] for name in ("start", "end"))
-        moment = datetime.datetime.fromisoformat
         return cls(
             rules.choose(kept["rules"], names),
-            Window("ts", moment(start) if start else None, moment(end) if end else None),
+            Window.from_dict(kept["window"], "ts"),
             kept["source_event"] == "keep",
             kept.get("snapshot"),
         )

@@ -33,6 +33,15 @@ SELECT count(*) AS missing, (array_agg(id ORDER BY id))[:20] AS ids
 FROM unnest(%(ids)s::uuid[]) AS id WHERE NOT EXISTS (SELECT FROM {bronze} AS b WHERE b.event_id = id)
 """
 
+#: Conditions with several values: what of a row of bronze has to be one of them.
+LISTS: t.Final[dict[str, t.LiteralString]] = {
+    "source_systems": "{}.source_system = ANY(%(source_systems)s)",
+    "source_files": "{}.source_file = ANY(%(source_files)s)",
+    "event_types": "{}.event_type = ANY(%(event_types)s)",
+    "stores": "{}.event_data ->> 'store_id' = ANY(%(stores)s)",
+    "transactions": "{}.event_data ->> 'transaction_id' = ANY(%(transactions)s)",
+    "event_ids": "{}.event_id = ANY(%(event_ids)s::uuid[])",
+}
 
 HAS_FILES = """
 SELECT FROM pg_catalog.pg_attribute AS a
@@ -62,18 +71,7 @@ class Selection:
         """What a row `alias` of bronze must fulfil."""
         b = sql.Identifier(alias)
         made = self.window.condition(alias)
-        if self.source_systems:
-            made.append(sql.SQL("{}.source_system = ANY(%(source_systems)s)").format(b))
-        if self.source_files:
-            made.append(sql.SQL("{}.source_file = ANY(%(source_files)s)").format(b))
-        if self.event_types:
-            made.append(sql.SQL("{}.event_type = ANY(%(event_types)s)").format(b))
-        if self.stores:
-            made.append(sql.SQL("{}.event_data ->> 'store_id' = ANY(%(stores)s)").format(b))
-        if self.transactions:
-            made.append(sql.SQL("{}.event_data ->> 'transaction_id' = ANY(%(transactions)s)").format(b))
-        if self.event_ids:
-            made.append(sql.SQL("{}.event_id = ANY(%(event_ids)s::uuid[])").format(b))
+        made += [sql.SQL(text).format(b) for name, text in LISTS.items() if getattr(self, name)]
         if self.payload_path is not None:
             # A predicate gives true or false for every payload; any other path selects by what it finds.
             predicate = self.payload_path.removeprefix("strict ").startswith(("(", "!", "exists ("))
@@ -85,17 +83,16 @@ class Selection:
         return sql.SQL(" AND ").join(made) if made else sql.SQL("true").format()
 
     @property
+    def _lists(self) -> dict[str, list[str]]:
+        return {name: list(getattr(self, name)) for name in LISTS}
+
+    @property
     def values(self) -> dict[str, t.Any]:
         """What its condition binds."""
         return {
             "start": self.window.start,
             "end": self.window.end,
-            "source_systems": list(self.source_systems),
-            "source_files": list(self.source_files),
-            "event_types": list(self.event_types),
-            "stores": list(self.stores),
-            "transactions": list(self.transactions),
-            "event_ids": list(self.event_ids),
+            **self._lists,
             "payload_path": self.payload_path,
             **snapshot_values(self.snapshot),
         }
@@ -104,12 +101,7 @@ class Selection:
         """For the ledger and plan files; `from_dict` reads it."""
         return {
             "window": self.window.as_dict(),
-            "source_systems": list(self.source_systems),
-            "source_files": list(self.source_files),
-            "event_types": list(self.event_types),
-            "stores": list(self.stores),
-            "transactions": list(self.transactions),
-            "event_ids": list(self.event_ids),
+            **self._lists,
             "payload_path": self.payload_path,
             "snapshot": self.snapshot,
         }
@@ -123,23 +115,9 @@ class Selection:
     @classmethod
     def from_dict(cls, kept: Mapping[str, t.Any]) -> Selection:
         """The selection that was kept."""
-        window: dict[str, str | None] = kept["window"]
-        start, end = window["start"], window["end"]
-        return cls(
-            window=Window(
-                str(window["clock"]),
-                datetime.datetime.fromisoformat(start) if start else None,
-                datetime.datetime.fromisoformat(end) if end else None,
-            ),
-            source_systems=tuple(kept["source_systems"]),
-            source_files=tuple(kept.get("source_files") or ()),
-            event_types=tuple(kept["event_types"]),
-            stores=tuple(kept["stores"]),
-            transactions=tuple(kept["transactions"]),
-            event_ids=tuple(kept["event_ids"]),
-            payload_path=kept["payload_path"],
-            snapshot=kept.get("snapshot"),
-        )
+        lists = {name: tuple(kept.get(name) or ()) for name in LISTS}
+        window = Window.from_dict(kept["window"])
+        return cls(window, payload_path=kept["payload_path"], snapshot=kept.get("snapshot"), **lists)
 
 
 def seen_by_snapshot(alias: str) -> sql.Composed:

@@ -192,12 +192,8 @@ class DeadLetterSelection:
             "start": self.window.start,
             "end": self.window.end,
             "of_incident": self.of_incident,
-            "of_runs": list(self.of_runs),
             "of_run": self.run_id,
-            "error_codes": list(self.error_codes),
-            "rules": list(self.rules),
-            "dlq_ids": list(self.dlq_ids),
-            "event_ids": list(self.event_ids),
+            **{name: list(getattr(self, name)) for name in LISTS},
             **selection.snapshot_values(self.snapshot),
         }
 
@@ -211,12 +207,7 @@ class DeadLetterSelection:
     @classmethod
     def from_dict(cls, kept: Mapping[str, t.Any]) -> DeadLetterSelection:
         """The selection that was kept."""
-        start, end = kept["window"]["start"], kept["window"]["end"]
-        window = Window(
-            "failed_at",
-            datetime.datetime.fromisoformat(start) if start else None,
-            datetime.datetime.fromisoformat(end) if end else None,
-        )
+        window = Window.from_dict(kept["window"], "failed_at")
         values: dict[str, t.Any] = {**kept, **{name: tuple(kept.get(name, ())) for name in LISTS}, "window": window}
         return cls(**values)
 
