@@ -102,7 +102,7 @@ def run(call: Call, params: Params) -> lease.LeaseResult:
         return lease.free(call.look(mode), params["lease_token"], check=call.check)
     if call.check:
         return lease.foresee(call.look(mode), takeover=takeover)
-    return lease.hold(call.ensure(mode), takeover=takeover, ttl_seconds=params["ttl_seconds"])
+    return lease.hold(call.ensure(mode), call.progress, takeover=takeover, ttl_seconds=params["ttl_seconds"])
 
 
 def main() -> None:

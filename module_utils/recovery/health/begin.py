@@ -98,4 +98,5 @@ def _lease(call: Call, params: Params) -> lease.LeaseResult:
     """The lease taken, or in check mode only looked at."""
     if call.check:
         return lease.foresee(call.look(params["ledger"]), takeover=params["takeover"])
-    return lease.hold(call.ensure(params["ledger"]), takeover=params["takeover"], ttl_seconds=params["ttl_seconds"])
+    ledger = call.ensure(params["ledger"])
+    return lease.hold(ledger, call.progress, takeover=params["takeover"], ttl_seconds=params["ttl_seconds"])

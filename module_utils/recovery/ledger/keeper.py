@@ -23,22 +23,23 @@ if t.TYPE_CHECKING:
 
     from ..postgres.session import Session
 
-#: How often it renews; so often in the time of a lease, where that is short.
-EVERY_SECONDS: t.Final = 5.0
-TIMES: t.Final = 4
 #: How often it looks how the holder is.
 LOOK_SECONDS: t.Final = 1.0
 #: A write of the holder has the row for as long as it lasts, and renews it; the next try comes soon.
 LOCK_SECONDS: t.Final = 3.0
 STATEMENT_SECONDS: t.Final = 10.0
 
-#: The server itself ends the session of a keeper that is frozen, or whose machine is gone, when the lease expires.
+#: After so long without an acknowledgement a keeper gives its connection up for another one, which a link that is there again takes.
+UNANSWERED_SECONDS: t.Final = 6
+CONNECT_SECONDS: t.Final = 4
+
+#: The server itself ends the session of a keeper that is frozen, or whose machine is gone, once it should have renewed again.
 ENDS_SILENT: t.Final = "SELECT pg_catalog.set_config('idle_session_timeout', %(limit)s, false)"
 
 
 def every(ttl_seconds: float) -> float:
     """How often a lease is renewed that expires after so many seconds."""
-    return min(EVERY_SECONDS, ttl_seconds / TIMES)
+    return min(lease.EVERY_SECONDS, ttl_seconds / lease.TIMES)
 
 
 class Kept(t.NamedTuple):
@@ -68,6 +69,8 @@ def keep(
         action="lease",
         statement_timeout_seconds=STATEMENT_SECONDS,
         lock_timeout_seconds=LOCK_SECONDS,
+        connect_timeout_seconds=CONNECT_SECONDS,
+        unanswered_seconds=UNANSWERED_SECONDS,
         cron=None,
     )
     while (life := how()) is not Life.GONE:
@@ -92,7 +95,7 @@ def _renews(session: Session, kept: Kept, how: Callable[[], Life], sleep: Callab
                 return True
             seconds = renewed[0]["ttl_seconds"]
             if not bounded:
-                session.at_once(ENDS_SILENT, limit=f"{seconds}s")
+                session.at_once(ENDS_SILENT, limit=f"{round(1000 * (seconds + every(seconds)))}ms")
                 bounded = True
             pause, waited = every(seconds), 0.0
         nap = min(LOOK_SECONDS, pause or LOOK_SECONDS)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import typing as t
 import uuid
 
@@ -19,27 +20,43 @@ from .controller import holder_is_dead, same_login
 from .trust import ownership
 
 if t.TYPE_CHECKING:
+    from ..core.progress import Progress
     from ..postgres.session import Row, Session
     from .controller import Controller
     from .ledger import Ledger
 
 LEASE: t.Final = "pipeline"
-#: After how long without a word of a keeper a lease expires, and of one that has no keeper: 60 s is what is promised.
-LEASE_SECONDS: t.Final = 50
+#: After how long without a word of a keeper a lease expires, and of one that has no keeper. What is promised is that another run
+#: has finished the work 60 s after a death, and that a link which is down for 12 s ends nothing.
+LEASE_SECONDS: t.Final = 25
 UNKEPT_SECONDS: t.Final = 900
+#: How often a keeper renews it; so often in the time of a lease, where that is short.
+EVERY_SECONDS: t.Final = 5.0
+TIMES: t.Final = 4
+#: For how long a run waits for the lease of a dead one, and how often it looks.
+MOST_WAIT_SECONDS: t.Final = 60.0
+LOOK_SECONDS: t.Final = 0.5
 
-#: Whether the session that keeps lease `l` is there, as the server sees it. Whoever may not see when it began sees its process
-#: and its role. A ledger that nobody has written to since has no such columns.
-_KEPT: t.Final = """EXISTS (
-    SELECT FROM pg_catalog.pg_stat_activity AS a
+#: The session that keeps lease `l`, as the server sees it. Whoever may not see when it began sees its process and its role. A
+#: ledger that nobody has written to since has no such columns.
+_KEEPER: t.Final = """FROM pg_catalog.pg_stat_activity AS a
     WHERE a.pid = (to_jsonb(l) ->> 'session_pid')::int AND a.usename = to_jsonb(l) ->> 'session_role'
-      AND coalesce(a.backend_start = (to_jsonb(l) ->> 'session_start')::timestamptz, true))"""
+      AND coalesce(a.backend_start = (to_jsonb(l) ->> 'session_start')::timestamptz, true)"""
+_KEPT: t.Final = f"EXISTS (SELECT {_KEEPER})"
 
 #: Whether a session of the operation that holds `l` still works; one that only hangs there has lost its controller.
 _WORKS: t.Final = """EXISTS (
     SELECT FROM scout_ops.runs AS r JOIN pg_catalog.pg_stat_activity AS a
     ON a.pid = (to_jsonb(r) ->> 'backend_pid')::int AND a.backend_start = (to_jsonb(r) ->> 'backend_start')::timestamptz
     WHERE r.parent_run_id = l.run_id AND a.state = 'active')"""
+
+#: A keeper that lives was not silent since: it would have renewed twice.
+_LATELY: t.Final = f"(clock_timestamp() - 2 * make_interval(secs => least({EVERY_SECONDS}, l.ttl_seconds / {TIMES}.0)))"
+
+#: Whether nothing is heard of the keeper of `l`: its session is gone, or idle for longer. Through a pooler no session is seen.
+_UNHEARD: t.Final = f"""(to_jsonb(l) ->> 'kept_at' IS NOT NULL AND NOT {_WORKS}
+    AND (to_jsonb(l) ->> 'session_pid' IS NOT NULL OR (to_jsonb(l) ->> 'kept_at')::timestamptz < {_LATELY})
+    AND NOT EXISTS (SELECT {_KEEPER} AND (a.state IS DISTINCT FROM 'idle' OR a.state_change > {_LATELY})))"""  # noqa: S608  # made of literals alone
 
 #: Whether `l` is somebody's: by the clock of the server, which may have been set back, or because a session of theirs is there.
 HELD: t.Final = f"""(l.owner IS NOT NULL AND (
@@ -49,7 +66,7 @@ HELD: t.Final = f"""(l.owner IS NOT NULL AND (
 
 READ_LEASE = f"""
 SELECT token, run_id, incident, owner, host_key, pid, process_started, acquired_at, expires_at, ttl_seconds,
-       {HELD} AS held, to_jsonb(l) ->> 'kept_at' IS NOT NULL AS kept,
+       {HELD} AS held, to_jsonb(l) ->> 'kept_at' IS NOT NULL AS kept, {_UNHEARD} AS unheard,
        extract(epoch FROM clock_timestamp() - acquired_at)::float8 AS seconds,
        extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds_left
 FROM scout_ops.leases AS l WHERE name = %(name)s
@@ -226,6 +243,29 @@ def acquire(
     return Lease(token[0]["token"], run_id, tuple(notes))
 
 
+def _wait_for_the_dead(ledger: Ledger, progress: Progress) -> None:
+    """Returns when the lease is free, or is somebody's who is heard of: at once, unless its keeper was not heard of lately."""
+    first: Row | None = None
+    until = time.monotonic() + MOST_WAIT_SECONDS
+    while True:
+        with attempting("could not read the lease", on=ledger.session.where), ledger.session.read():
+            seen = read(ledger)
+        if seen is None or not _is_awaited(ledger, seen) or time.monotonic() > until:
+            return
+        if first is None:
+            progress.doing(f"waits for the lease of {seen['owner']}, of whom nothing is heard any more")
+            first = seen
+        elif (seen["token"], seen["expires_at"]) != (first["token"], first["expires_at"]):
+            return
+        progress.wait(LOOK_SECONDS)
+
+
+def _is_awaited(ledger: Ledger, seen: Row) -> bool:
+    """Whether a lease is held by one who seems to be dead, and will be free soon."""
+    dead = holder_is_dead(seen, ledger.controller)
+    return bool(seen["held"] and seen["unheard"] and not dead and seen["seconds_left"] < MOST_WAIT_SECONDS)
+
+
 def _is_left(session: Session, lease: Row) -> bool:
     """Whether a lease that nobody may be behind any more was never released, and no session of its operation works."""
     return lease["owner"] is not None and not session.row(WORKS, run_id=lease["run_id"])["works"]
@@ -258,13 +298,14 @@ def held_by(lease: Row, where: str) -> LeaseHeld:
         if lease["kept"]
         else f"expires by itself in {left}"
     )
+    step = f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true (the lease {until})"
+    if lease["unheard"]:
+        step = f"nothing is heard of their process any more: run again in {left}, and this waits for the lease; {step}"
     return LeaseHeld(
         "refused to start while another run is active",
         on=where,
         said=f"{lease['owner']} has been working on incident {lease['incident']} since {since}",
-        next_step=(
-            f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true (the lease {until})"
-        ),
+        next_step=step,
         result={"lease": {k: str(lease[k]) for k in ("owner", "incident", "run_id", "acquired_at")}},
     )
 
@@ -328,9 +369,11 @@ class LeaseResult(ModuleResult):
     warnings: t.NotRequired[list[str]]
 
 
-def hold(ledger: Ledger, *, takeover: bool, ttl_seconds: int) -> LeaseResult:
+def hold(ledger: Ledger, progress: Progress, *, takeover: bool, ttl_seconds: int) -> LeaseResult:
     """A module's result with the token of the lease, taken for `ttl_seconds`, or for 15 minutes where no process that a keeper
-    could watch is known; raises LeaseHeld with the holder's name."""
+    could watch is known; waits for that of a run which died, and raises LeaseHeld with the name of a holder who lives."""
+    if ledger.present and not takeover:
+        _wait_for_the_dead(ledger, progress)
     seconds = ttl_seconds if ledger.controller.pid else max(ttl_seconds, UNKEPT_SECONDS)
     lease = acquire(ledger, str(uuid.uuid4()), takeover=takeover, seconds=seconds)
     if lease is None:

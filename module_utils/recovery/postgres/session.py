@@ -55,9 +55,17 @@ BOUNDS = (
     "SET LOCAL lock_timeout = {lock}",
     "SET LOCAL idle_in_transaction_session_timeout = '60s'",
     "SET LOCAL client_connection_check_interval = '2s'",
+    # Of a machine that lost its power, or its network, nothing comes: neither its statement nor what it locked outlives it for long.
+    "SET LOCAL tcp_keepalives_idle = 10",
+    "SET LOCAL tcp_keepalives_interval = 5",
+    "SET LOCAL tcp_keepalives_count = 2",
+    "SET LOCAL tcp_user_timeout = '20s'",
     *TIMES,
     "SET LOCAL jit = off",
 )
+
+#: A transaction that holds the lease's row keeps others from it.
+IDLE_WRITING = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 
 #: Whatever the database is set to, values are written so that PostgreSQL reads them back exactly; a policy that would hide
 #: rows is an error; and large values are compressed the fast way where the server can.
@@ -121,6 +129,8 @@ class Settings:
     connect_timeout_seconds: int = 10
     statement_timeout_seconds: float = 60.0
     lock_timeout_seconds: float = 5.0
+    #: For how long the kernel sends what nobody acknowledges.
+    unanswered_seconds: int = 60
     #: Of a database that we have just made: only there may statements come outside of transactions.
     just_made: bool = False
     #: How to reach the database that has pg_cron, where that is named besides.
@@ -241,7 +251,9 @@ class Session:
         """A READ COMMITTED transaction, fenced by the lease when one is held: from its start, which locks the lease,
         or just before it commits. Raises LeaseLost, rolled back, where the lease is no longer ours."""
         first = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
-        with self._transaction(statement_timeout_seconds, lock_timeout_seconds, first, last=(PIN, closing.look())):
+        with self._transaction(
+            statement_timeout_seconds, lock_timeout_seconds, first, IDLE_WRITING, last=(PIN, closing.look())
+        ):
             if fence_last:
                 yield self
                 if self.fence is not None:
@@ -263,7 +275,7 @@ class Session:
             for tables, mode in ((closed, sql.SQL("SHARE ROW EXCLUSIVE")), (written, sql.SQL("ROW EXCLUSIVE")))
             if tables
         ]
-        with self._transaction(None, None, first, *locks, last=(PIN, closing.look([*closed, *written]))):
+        with self._transaction(None, None, first, IDLE_WRITING, *locks, last=(PIN, closing.look([*closed, *written]))):
             self.connection.execute(EXACTLY)
             with self._fenced():
                 yield self
@@ -416,7 +428,7 @@ def _connected(settings: Settings, parts: Row, source: str, **more: t.Any) -> Wa
         "keepalives_idle": parts.get("keepalives_idle") or 30,
         "keepalives_interval": parts.get("keepalives_interval") or 10,
         "keepalives_count": parts.get("keepalives_count") or 3,
-        "tcp_user_timeout": parts.get("tcp_user_timeout") or 60_000,
+        "tcp_user_timeout": parts.get("tcp_user_timeout") or 1000 * settings.unanswered_seconds,
         **without_time_zone(parts),
         **guarded(parts, source, os.environ),
     }

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import keeper
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import lease as leases
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import session as sessions
@@ -115,6 +115,51 @@ def test_a_live_worker_keeps_it_and_a_killed_one_frees_it_soon(working: Worker) 
     assert working.writes("running")["error"]["kind"] == "lease_lost"
 
 
+def test_whoever_comes_soon_after_a_death_waits_and_need_not_come_again(working: Worker) -> None:
+    dsn, began = working.dsn, time.monotonic()
+    while_alive = call("scout_lease", dsn)
+    assert while_alive["error"]["kind"] == "lease_held", "the holder lives, so nothing is waited for"
+    working.signal(signal.SIGKILL)
+    working.process.wait()
+    with connect(dsn) as connection:  # so that it is not over by chance
+        connection.execute("UPDATE scout_ops.leases SET expires_at = now() + interval '2 seconds', ttl_seconds = 9")
+    # A check does not wait.
+    until(lambda: "run again in " in call("scout_lease", dsn, check=True)["error"]["next_step"])
+    taken = call("scout_lease", dsn)
+    assert taken["token"] > working.token, taken
+    assert time.monotonic() - began < SOON
+    assert working.writes()["error"]["kind"] == "lease_lost"
+
+
+def test_whoever_waits_for_one_that_is_heard_again_is_refused(scout_db: str) -> None:
+    """Its keeper only lost its session, or came through a pooler."""
+    token = call("scout_lease", scout_db, ttl_seconds=TTL)["token"]
+    statement = "UPDATE scout_ops.leases SET host_key = 'x', kept_at = now(), expires_at = now() + interval '4 seconds'"
+    with connect(scout_db) as connection:
+        connection.execute(f"{statement}, ttl_seconds = 8")
+        heard = threading.Timer(1.0, lambda: rows(scout_db, f"{statement}, ttl_seconds = 9 RETURNING 1"))
+        heard.start()
+        came = call("scout_lease", scout_db)
+        heard.join()
+    assert came["error"]["kind"] == "lease_held", came
+    assert one(scout_db, "SELECT token FROM scout_ops.leases") == token
+
+
+def test_a_silent_machine_keeps_no_row_and_no_session_for_long(pg_server: Server) -> None:
+    """What bounds a transaction whose client says nothing more: idle, or at work for a client that is not there."""
+    bounds = {
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "2",
+        "tcp_user_timeout": "20000",
+    }
+    with sessions.open_session(sessions.Settings(pg_server.tcp_dsn("postgres"))) as session:
+        for begin, idle in ((session.write, "30s"), (lambda: session.move(closed=()), "30s"), (session.read, "1min")):
+            wanted = {**bounds, "idle_in_transaction_session_timeout": idle, "client_connection_check_interval": "2s"}
+            with begin():
+                assert {name: session.row(f"SHOW {name}")[name] for name in wanted} == wanted
+
+
 def test_the_clock_set_back_keeps_no_dead_lease(scout_db: str) -> None:
     call("scout_lease", scout_db, ttl_seconds=TTL)
     with connect(scout_db) as connection:
@@ -195,7 +240,7 @@ def test_a_write_longer_than_the_lease_keeps_it(scout_db: str, pooled: bool, mon
 
 
 def test_an_action_by_itself_is_kept_from_its_own_process(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "EVERY_SECONDS", 0.1)
     monkeypatch.setattr(leases, "LEASE_SECONDS", TTL)
     pause, seen = pause_resume._stop, list[Any]()  # pyright: ignore[reportPrivateUsage]
 

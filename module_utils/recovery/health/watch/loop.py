@@ -22,7 +22,7 @@ from ...core import files
 from ...core.errors import ConnectionFailed, NotConverged, RecoveryError, Stopped
 from ...core.text import count
 from ...ledger import bootstrap, runs
-from ...postgres.driver import Jsonb, conninfo, psycopg
+from ...postgres.driver import Jsonb, psycopg
 from ...postgres.failures import attempting, translate
 from ...postgres.session import open_session
 from ...scout import contract
@@ -35,7 +35,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from ...invoke import Call
-    from ...postgres.session import Row, Session, Settings
+    from ...postgres.session import Row, Session
     from ..assessment import Indicator, Report
     from ..thresholds import Figures
 
@@ -73,7 +73,7 @@ NEXT: t.Final = {
 KEEP_SECONDS: t.Final = 3.0
 
 #: A host that vanished is noticed by TCP itself after a quarter of an hour only.
-UNANSWERED_MILLISECONDS: t.Final = 15_000
+UNANSWERED_SECONDS: t.Final = 15
 #: How much longer than its budget a look may take: a server that hangs does not keep its own timeouts either.
 PATIENCE_SECONDS: t.Final = 10.0
 
@@ -113,7 +113,7 @@ class Watch:
         self.files = files
         self.source = source
         self.where = call.session.where
-        self.settings = _impatient(call.session.settings)
+        self.settings = dataclasses.replace(call.session.settings, unanswered_seconds=UNANSWERED_SECONDS)
         self.course = Course(wanted)
         #: The latest judgement, which has the indicators and the likely causes.
         self.report: Report | None = None
@@ -356,14 +356,6 @@ def _answering(session: Session, seconds: float) -> Generator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def _impatient(settings: Settings) -> Settings:
-    """The same way to the database, on which an answer is not waited for longer than a sample may take."""
-    if "tcp_user_timeout" in conninfo.conninfo_to_dict(settings.dsn):
-        return settings
-    dsn = conninfo.make_conninfo(settings.dsn, tcp_user_timeout=UNANSWERED_MILLISECONDS)
-    return dataclasses.replace(settings, dsn=dsn)
 
 
 def _unreached(error: psycopg.Error | RecoveryError) -> str:
