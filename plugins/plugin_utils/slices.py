@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 
 from ..module_utils.recovery import invoke
 from ..module_utils.recovery.core.errors import BadInput, RecoveryError
+from ..module_utils.recovery.core.text import printable
 from ..module_utils.recovery.postgres import dsn
 from . import right_database, rollout, settings, task_options, voice
 
@@ -30,10 +31,13 @@ if t.TYPE_CHECKING:
 display = Display()
 
 NAME: t.Final = re.compile(r"[A-Za-z0-9][\w .:#@+-]{0,63}")
-#: How often a slice that waits asks, and for how long it asks a record that does not answer: as long as a failover lasts.
+#: How often a slice that waits asks, and for how long it asks a record that does not answer: as long as a failover lasts, or as
+#: another slice that is frozen keeps the record's row.
 ASK_SECONDS: t.Final = 2.0
 PATIENCE_SECONDS: t.Final = 60.0
-GONE: t.Final = ("connection_failed", "connection_lost")
+GONE: t.Final = ("connection_failed", "connection_lost", "database_error", "wrong_database")
+#: What another slice's line may name as a command.
+PLAYBOOK: t.Final = re.compile(r"ansible-playbook (?:playbooks/\w+\.yml|scout\.recovery\.\w+)(?: |$)")
 
 #: The slice that this process is; None in a run of its own.
 current: Slice | None = None
@@ -43,11 +47,15 @@ class Slice:
     """A slice: what it knows of the rollout is what the record said last."""
 
     def __init__(self, name: str, params: Mapping[str, t.Any], given: Mapping[str, t.Any]) -> None:
-        self.name, self.slice = name, str(uuid.uuid4())
-        self._params = {**params, "rollout": name, "slice": self.slice}
-        self._params |= {"batches": given[rollout.SERIAL], "most": given[rollout.MAX_FAIL]}
+        self.name = name
+        self._params = {**params, "rollout": name, "batches": given[rollout.SERIAL], "most": given[rollout.MAX_FAIL]}
         self._tried: list[str] = []
-        self._ended: dict[str, tuple[bool, Row | None]] = {}
+        #: How hosts ended, and how those did that the record has not been told of.
+        self._ended: dict[str, Row] = {}
+        self._untold: dict[str, tuple[bool, Row | None]] = {}
+        #: Since when the record does not answer, and what it does instead of hearing what it is told.
+        self._silent_since: float | None = None
+        self._deaf = ""
         self.known: dict[str, t.Any] = {"hosts": [], "slices": 0, "where": ""}
 
     def join(self, operation: str, hosts: Mapping[str, str]) -> None:
@@ -55,16 +63,18 @@ class Slice:
         from ..module_utils.recovery.ledger.rollouts import record
         from . import keeping
 
-        self._params["operation"] = operation
+        if "slice" in self._params:
+            self.leave()
+        self._params |= {"operation": operation, "slice": str(uuid.uuid4()), "hosts": hosts}
         self._tried.clear()
-        made = self._tell("join", hosts=hosts)
+        made = self._tell("join")
         if made.get("failed"):
             raise AnsibleError(f"nothing was begun: {made['msg']}")
         if dsn.is_here(self._params["dsn"], os.environ):
             display.warning(
                 f"scout_rollout_dsn is a database of this machine ({made['where']}): a slice on another machine would have another record"
             )
-        keeping.start(self._params, {"slice": self.slice}, os.getpid(), record.SLICE_SECONDS)
+        keeping.start(self._params, {"slice": self._params["slice"]}, os.getpid(), record.SLICE_SECONDS)
 
     def turn(self) -> list[str]:
         """The hosts that begin now; waits for others, and says for which. None where none is left, or no further one begins."""
@@ -77,46 +87,62 @@ class Slice:
                 return self._no_further(made["stopped"])
             if made["begin"] or not made["waits_for"]:
                 self._tried += made["begin"]
+                for host in made["again"]:
+                    self.say(f"{host} begins again: how it ended is not on record")
                 return made["begin"]
             if made["waits_for"] != waits:
                 waits = made["waits_for"]
-                voice.say(display, f"rollout {self.name}: waits for {', '.join(waits[:3])}{', …' if waits[3:] else ''}")
+                self.say(f"waits for {', '.join(waits[:3])}{', …' if waits[3:] else ''}")
             time.sleep(ASK_SECONDS)
 
+    def say(self, what: str) -> None:
+        """Names of hosts and people come out of the record."""
+        voice.say(display, printable(f"rollout {self.name}: {what}"))
+
     def _no_further(self, why: str) -> list[str]:
-        voice.say(display, f"rollout {self.name}: {why}: no further host is begun")
+        self.say(f"{why}: no further host is begun")
         return []
 
     def hear(self, row: Row, *, failed: bool) -> None:
         """A host has its summary: others are told at once, in case this slice dies."""
-        self._ended[row["host"]] = (failed, row)
-        self._tell("ended", ends={row["host"]: (failed, row)})
+        self._ended[row["host"]] = row
+        self._untold[row["host"]] = (failed, row)
+        if self._silent_since is None:
+            self._tell("told")
 
     def ended(self, failed: Mapping[str, bool]) -> None:
         """The hosts of a batch came to their ends."""
-        ends = {host: (bad, self._ended.get(host, (bad, None))[1]) for host, bad in failed.items()}
-        made = self._patiently("ended", ends=ends)
+        self._untold |= {host: (bad, self._ended.get(host)) for host, bad in failed.items()}
+        made = self._patiently("told")
         if made.get("failed"):
-            display.warning(f"rollout {self.name} was not told how {', '.join(ends)} ended: {made['msg']}")
+            display.warning(
+                f"the record of rollout {self.name} does not know how {', '.join(self._untold)} ended: to other slices they are lost "
+                f"until the same command is typed again. {printable(made['msg'])}"
+            )
 
     def leave(self) -> None:
         """Nothing of this slice is at work any more."""
         self._tell("left")
 
     def _patiently(self, do: str, **params: t.Any) -> dict[str, t.Any]:
-        until = time.monotonic() + PATIENCE_SECONDS
+        """What the record says, once it answers; as long as a failover lasts, in all."""
         while True:
-            made = self._tell(do, **params)
-            if not made.get("failed") or made["error"]["kind"] not in GONE or time.monotonic() > until:
+            made, since = self._tell(do, **params), self._silent_since
+            if since is None or time.monotonic() > since + PATIENCE_SECONDS:
                 return made
             time.sleep(ASK_SECONDS)
 
     def _tell(self, do: str, **params: t.Any) -> dict[str, t.Any]:
-        given = {**self._params, **params, "do": do}
+        given = {**self._params, **params, "do": do, "ends": dict(self._untold)}
         made = invoke.invoke(_tell, "scout_rollout", given, check=False, controller_pid=os.getpid())
         if made.get("failed"):
             made["msg"] = made["msg"].replace("scout_dsn", rollout.RECORD)
+            gone = made["error"]["kind"] in GONE
+            self._silent_since = (self._silent_since or time.monotonic()) if gone else None
+            self._deaf = "does not answer" if gone else "does not take what it is told"
         else:
+            self._silent_since, self._deaf = None, ""
+            self._untold.clear()
             self.known = {name: made[name] for name in ("hosts", "slices", "where")}
         return made
 
@@ -141,7 +167,10 @@ class Slice:
     def described(self) -> str:
         """What the table is of."""
         slices = self.known["slices"]
-        return f"rollout {self.name}, {slices} slice{'' if slices == 1 else 's'}, its record in {self.known['where']}"
+        silent = (
+            "" if self._silent_since is None else ", which does not answer: of other slices this is what it said last"
+        )
+        return f"rollout {self.name}, {slices} slice{'' if slices == 1 else 's'}, its record in {self.known['where']}{silent}"
 
 
 def _tell(call: invoke.Call, params: invoke.Params) -> dict[str, t.Any]:
@@ -156,11 +185,13 @@ def _is_left(known: Mapping[str, t.Any]) -> bool:
 
 def _row(known: Mapping[str, t.Any], operation: str) -> Row:
     """The line of a database as its slice left it, or what is known without one."""
-    from ..module_utils.recovery.fleet.row import Row
+    from ..module_utils.recovery.fleet.row import STANDINGS, Row
 
-    row = {name: known["row"][name] for name in Row.__annotations__} if known["row"] else None
-    if row and known["state"] in ("well", "failed"):
-        return t.cast("Row", row)
+    state, told = known["state"], known["row"]
+    if state in ("well", "failed") and _is_line(told) and (state == "well" or told["standing"] in STANDINGS):
+        line = {name: told[name] for name in Row.__annotations__}
+        command = told["command"] if PLAYBOOK.match(told["command"]) else ""
+        return t.cast("Row", {**line, "host": known["host"], "command": command})
     standing_of = {
         "at work": "at work",
         "waiting": "not begun",
@@ -168,11 +199,20 @@ def _row(known: Mapping[str, t.Any], operation: str) -> Row:
         "well": "done",
         "failed": "failed",
     }
-    found, did = standing_of[known["state"]], f"in the slice of {known['by']}"
+    found, did = standing_of[state], f"in the slice of {known['by']}"
     return Row(
         operation=operation, host=known["host"], database="", standing=found, verdict=found, did=did, now="", command="",
         in_full=False,
     )  # fmt: skip
+
+
+def _is_line(told: t.Any) -> bool:
+    """Whether that is the line of a database: whoever may write the record may write anything."""
+    from ..module_utils.recovery.fleet.row import Row
+
+    return isinstance(told, dict) and all(
+        isinstance(told.get(name), bool if name == "in_full" else str) for name in Row.__annotations__
+    )
 
 
 def of(runs: t.Any, typed: Mapping[str, t.Any], given: Mapping[str, t.Any], hosts: _Hosts) -> Slice | None:
@@ -276,7 +316,7 @@ def _unfinished(shared: Slice, mine: Sequence[str], begun: set[str], manager: t.
     """That not all hosts of the slice are well, where some did not begin here: they fail, so that no other play has them."""
     taken = shared.left_to_others(mine)
     for host, by in taken.items():
-        voice.say(display, f"rollout {shared.name}: {host} is left to the slice of {by}")
+        shared.say(f"{host} is left to the slice of {by}")
     left = [host for host in mine if host not in begun and (host in taken or host not in shared.elsewhere())]
     manager._failed_hosts.update(dict.fromkeys(left, True))
     return int(manager.RUN_FAILED_BREAK_PLAY) if left else 0

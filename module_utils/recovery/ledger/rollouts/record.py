@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...core import redaction
-from ...core.errors import BadInput, LeaseHeld
+from ...core.errors import BadInput, LeaseHeld, NotConverged
 from ...core.times import to_the_second
 from ...postgres.driver import Jsonb
 from ...postgres.failures import attempting
@@ -23,10 +23,19 @@ if t.TYPE_CHECKING:
     from ..ledger import Ledger
 
 #: After so long without its keeper a slice is dead, as a lease is free; and after so long without a word a rollout is over.
-SLICE_SECONDS: t.Final = 50
+SLICE_SECONDS: t.Final = 25
 OVER_SECONDS: t.Final = 86400
+#: And after so long what it had at work is lost, which stops others: its command may have been typed again elsewhere, and waits for it.
+LOST_SECONDS: t.Final = SLICE_SECONDS + 10
 #: What others said, in the line of a database.
 WORDS_OF_OTHERS: t.Final = ("did", "command")
+
+#: When slice `s` was heard of; after a restart of the server each has the time to be heard of again.
+_HEARD: t.Final = (
+    "(CASE WHEN s.kept_at IS NOT NULL THEN greatest(s.kept_at, pg_catalog.pg_postmaster_start_time()) END)"
+)
+ALIVE: t.Final = f"({_HEARD} > clock_timestamp() - make_interval(secs => {SLICE_SECONDS}))"
+AT_WORK: t.Final = f"({_HEARD} > clock_timestamp() - make_interval(secs => {LOST_SECONDS}))"
 
 BEGIN: t.Final = """
 INSERT INTO scout_ops.rollouts AS r (rollout, operation, batches, most, started_by, last_at)
@@ -47,25 +56,31 @@ INSERT INTO scout_ops.rollout_slices (slice, rollout, operation, controller, act
 VALUES (%(slice)s, %(rollout)s, %(operation)s, %(controller)s, %(actor)s, clock_timestamp())
 """
 #: A database that is at work, or waits, in a slice that lives is left to that; one that is well is done.
-ADD: t.Final = """
+ADD: t.Final = f"""
 INSERT INTO scout_ops.rollout_hosts AS h (rollout, operation, host, place, slice, number)
 SELECT %(rollout)s, %(operation)s, host, place, %(slice)s, number
 FROM unnest(%(hosts)s::text[], %(places)s::text[]) WITH ORDINALITY AS given (host, place, number)
 ON CONFLICT (rollout, operation, host) DO UPDATE SET slice = excluded.slice, number = excluded.number
-WHERE h.failed IS NOT false AND (h.failed OR NOT EXISTS (
-    SELECT FROM scout_ops.rollout_slices AS s
-    WHERE s.slice = h.slice AND s.kept_at > clock_timestamp() - make_interval(secs => %(seconds)s)))
-"""
-HOSTS: t.Final = """
+WHERE h.failed IS NOT false
+  AND (h.failed OR NOT EXISTS (SELECT FROM scout_ops.rollout_slices AS s WHERE s.slice = h.slice AND {ALIVE}))
+"""  # noqa: S608  # made of literals alone
+#: Those of this slice's hosts that one had which has died since.
+ADOPT: t.Final = f"""
+UPDATE scout_ops.rollout_hosts AS h SET slice = %(slice)s
+WHERE h.rollout = %(rollout)s AND h.operation = %(operation)s AND h.host = ANY(%(hosts)s) AND h.failed IS NULL
+  AND h.slice <> %(slice)s
+  AND NOT EXISTS (SELECT FROM scout_ops.rollout_slices AS s WHERE s.slice = h.slice AND {ALIVE})
+"""  # noqa: S608  # made of literals alone
+HOSTS: t.Final = f"""
 SELECT h.host, h.place, h.batch, h.row, h.slice = %(slice)s AS mine, h.slice::text AS slice,
        format('%%s on %%s', s.actor, s.controller) AS by,
        CASE WHEN h.failed THEN 'failed' WHEN NOT h.failed THEN 'well'
-            WHEN h.batch IS NULL THEN 'waiting'
-            WHEN s.kept_at > clock_timestamp() - make_interval(secs => %(seconds)s) THEN 'at work' ELSE 'lost' END AS state,
-       coalesce(s.kept_at > clock_timestamp() - make_interval(secs => %(seconds)s), false) AS alive
+            WHEN h.batch IS NULL THEN 'waiting' WHEN {AT_WORK} THEN 'at work' ELSE 'lost' END AS state,
+       coalesce({ALIVE}, false) AS alive, coalesce(s.kept_at > me.entered_at, false) AS heard
 FROM scout_ops.rollout_hosts AS h LEFT JOIN scout_ops.rollout_slices AS s USING (slice)
+LEFT JOIN scout_ops.rollout_slices AS me ON me.slice = %(slice)s
 WHERE h.rollout = %(rollout)s AND h.operation = %(operation)s ORDER BY s.entered_at, h.number
-"""
+"""  # noqa: S608  # made of literals alone
 CLAIM: t.Final = """
 UPDATE scout_ops.rollout_hosts SET batch = %(batch)s, begun_at = clock_timestamp(), ended_at = NULL, failed = NULL, row = NULL
 WHERE rollout = %(rollout)s AND operation = %(operation)s AND slice = %(slice)s AND host = ANY(%(hosts)s)
@@ -79,6 +94,7 @@ KEEP: t.Final = """
 UPDATE scout_ops.rollout_slices SET kept_at = clock_timestamp() WHERE slice = %(slice)s AND kept_at IS NOT NULL
 RETURNING %(seconds)s::int AS ttl_seconds
 """
+HERE: t.Final = "UPDATE scout_ops.rollout_slices SET kept_at = clock_timestamp() WHERE slice = %(slice)s"
 LEAVE: t.Final = "UPDATE scout_ops.rollout_slices SET kept_at = NULL WHERE slice = %(slice)s"
 SLICES: t.Final = """
 SELECT count(DISTINCT controller) AS slices FROM scout_ops.rollout_slices
@@ -87,15 +103,35 @@ WHERE rollout = %(rollout)s AND operation = %(operation)s
 
 
 def tell(ledger: Ledger, params: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Does what `params` ask of the record, as `do`: join, turn, ended or left; gives what is known of each database then.
+    """Does what `params` ask of the record, as `do`: join, turn, told or left; gives what is known of each database then. First
+    it is told the `ends` that it has not heard of.
 
-    Raises BadInput and LeaseHeld where a slice may not join.
+    Raises BadInput and LeaseHeld where a slice may not join, and NotConverged where the record has lost one that had.
     """
     session, about = ledger.session, {name: params[name] for name in ("rollout", "operation", "slice")}
     with attempting(f"could not use the record of rollout {params['rollout']}", on=session.where), session.write():
         ownership.require(session)
+        if params["do"] != "join":
+            _hear(ledger, about, params["ends"])
         made = STEPS[params["do"]](ledger, about, params)
         return {**made, "where": session.where, **_known(ledger, about)}
+
+
+def _hear(ledger: Ledger, about: Row, ends: Mapping[str, tuple[bool, Row | None]]) -> None:
+    """The slice is there, and tells how databases ended."""
+    session = ledger.session
+    if not session.rows(LOCK, **about, over=OVER_SECONDS) or not session.execute(HERE, slice=about["slice"]):
+        raise NotConverged(
+            f"the record of rollout {about['rollout']} does not know this slice any more",
+            on=session.where,
+            said="its database was restored, or failed over to a server that had not got so far",
+            next_step="run the same command again: it joins anew, and what is done already is not done again",
+        )
+    for host, (failed, row) in ends.items():
+        shown = Jsonb(redaction.cleaned(row, WORDS_OF_OTHERS)) if row else None
+        session.execute(END, **about, host=host, failed=failed, row=shown)
+    if ends:
+        session.execute(TOUCH, **about)
 
 
 def _join(ledger: Ledger, about: Row, params: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -114,7 +150,7 @@ def _join(ledger: Ledger, about: Row, params: Mapping[str, t.Any]) -> dict[str, 
             said="by its name alone it would count as done there",
             next_step="give each database a name of its own in the inventory, or this slice another rollout=NAME",
         )
-    session.execute(ADD, **about, hosts=[*places], places=[*places.values()], seconds=SLICE_SECONDS)
+    session.execute(ADD, **about, hosts=[*places], places=[*places.values()])
     session.execute(TOUCH, **about)
     return {}
 
@@ -149,31 +185,43 @@ def _said(way: Mapping[str, t.Any]) -> str:
 
 
 def _turn(ledger: Ledger, about: Row, params: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    found = ledger.session.row(LOCK, **about, over=OVER_SECONDS)
+    session, tried = ledger.session, params["tried"]
+    found = session.row(LOCK, **about, over=OVER_SECONDS)
+    wanted = [host for host in params["hosts"] if host not in tried]
+    session.execute(ADOPT, **about, hosts=wanted)
     rows = _hosts(ledger, about)
     entries = [plan.Entry(row["host"], row["batch"], row["state"], row["by"]) for row in rows]
-    mine = [row["host"] for row in rows if row["mine"] and row["host"] not in params["tried"]]
+    mine = [row["host"] for row in rows if row["mine"] and row["host"] not in tried]
     turn = plan.next_turn(entries, _sizes(found["batches"]), found["most"], mine)
     if turn.begin:
-        ledger.session.execute(CLAIM, **about, batch=turn.batch, hosts=list(turn.begin))
-        ledger.session.execute(TOUCH, **about)
+        session.execute(CLAIM, **about, batch=turn.batch, hosts=list(turn.begin))
+        session.execute(TOUCH, **about)
     return {
         "begin": list(turn.begin),
+        "again": [each.host for each in entries if each.host in turn.begin and each.state in (plan.LOST, plan.AT_WORK)],
         "batch": turn.batch,
-        "waits_for": [f"{entry.host} ({entry.by})" for entry in turn.waits_for],
+        "waits_for": [
+            f"{entry.host} ({entry.by})"
+            for entry in turn.waits_for or ([] if turn.begin else _perhaps_dead(entries, rows, wanted))
+        ],
         "stopped": turn.stopped,
     }
+
+
+def _perhaps_dead(entries: Sequence[plan.Entry], rows: Sequence[Row], wanted: Sequence[str]) -> list[plan.Entry]:
+    """Those of these hosts that are another slice's of which nothing was heard since this one came: it may be dead."""
+    return [
+        entry
+        for entry, row in zip(entries, rows, strict=True)
+        if row["host"] in wanted and not row["mine"] and row["alive"] and not row["heard"] and row["state"] != plan.WELL
+    ]
 
 
 def _sizes(batches: Sequence[int | str]) -> list[int | None]:
     return [each if isinstance(each, int) else None for each in batches]
 
 
-def _ended(ledger: Ledger, about: Row, params: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    for host, (failed, row) in params["ends"].items():
-        shown = Jsonb(redaction.cleaned(row, WORDS_OF_OTHERS)) if row else None
-        ledger.session.execute(END, **about, host=host, failed=failed, row=shown)
-    ledger.session.execute(TOUCH, **about)
+def _told(_ledger: Ledger, _about: Row, _params: Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {}
 
 
@@ -182,11 +230,11 @@ def _left(ledger: Ledger, about: Row, _params: Mapping[str, t.Any]) -> dict[str,
     return {}
 
 
-STEPS: t.Final = {"join": _join, "turn": _turn, "ended": _ended, "left": _left}
+STEPS: t.Final = {"join": _join, "turn": _turn, "told": _told, "left": _left}
 
 
 def _hosts(ledger: Ledger, about: Row) -> list[Row]:
-    return ledger.session.rows(HOSTS, **about, seconds=SLICE_SECONDS)
+    return ledger.session.rows(HOSTS, **about)
 
 
 def _known(ledger: Ledger, about: Row) -> dict[str, t.Any]:
