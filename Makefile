@@ -38,7 +38,7 @@ SAMPLE ?=
 ARGS ?=
 
 .PHONY: tests quick-tests molecule-where-possible eda-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity docs lint-changed-playbooks
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test test-all check lint format unit integration e2e molecule eda superset matrix mutants bench psql reference faults new-operation lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test test-all check lint format unit integration e2e molecule eda superset awxkit matrix mutants bench psql reference faults new-operation lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -98,6 +98,9 @@ eda: setup ## Answer alerts with the real ansible-rulebook, on Java 17 or newer,
 
 superset: setup ## Show a dashboard of the real Apache Superset after gold has changed, in an environment of its own below .cache
 	@$(BIN)/python -m tests.superset $(ARGS)
+
+awxkit: setup ## Ask AWX's own client, in an environment of its own below .cache, which fields of deploy/awx it hands on [ARGS=--write]
+	@$(BIN)/python -m tests.awxkit $(ARGS)
 
 matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write the table of docs/support.md [ARGS="'Python 3.12'"]
 	@$(BIN)/python scripts/matrix $(ARGS)

@@ -64,7 +64,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """What needs Docker, ansible-rulebook or Superset is left out before any of its fixtures where there is none."""
     if item.get_closest_marker("docker") and not docker.answers():
         pytest.skip("no Docker server answers")
-    if item.get_closest_marker("superset") and not superset.installed():
+    if item.get_closest_marker("superset") and not superset.SUPERSET.installed():
         pytest.skip("Superset is not ready: `make superset` gets it")
     if item.get_closest_marker("eda") and not rulebook.installed():
         pytest.skip("ansible-rulebook is not ready: `make eda` gets it")

@@ -95,7 +95,7 @@ def real(
         "FLASK_APP": "superset",
         "PYTHONPATH": "",
     }
-    program = str(superset.HOME / "bin" / "superset")
+    program = str(superset.SUPERSET.home / "bin" / "superset")
     for words in (["db", "upgrade"], ["fab", "create-admin", *ADMIN], ["init"]):
         done = subprocess.run([program, *words], env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 
 from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars
-from tests import CHECKOUT
+from tests import CHECKOUT, awxkit
 
 FOLDER = CHECKOUT / "deploy" / "awx"
 TEXT, YES_OR_NO, NAMES = (
@@ -109,6 +110,21 @@ def test_the_schema_tells() -> None:
     wrong = [{"name": "x", "project": "x", "playbook": "x", "inventory": "x", "survey": {}}]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, MODULES["controller_templates"])
+
+
+def test_awxs_own_client_hands_on_every_field(subtests: pytest.Subtests) -> None:
+    """As it did when it was asked last, which `make awxkit` does again: what it does not know it leaves out in silence."""
+    pages = json.loads(awxkit.RECORD.read_text(encoding="utf-8"))["pages"]
+    used = awxkit.used()
+    assert pages.keys() == used.keys()
+    for kind, entries in awxkit.data().items():
+        page = awxkit.PAGES[kind]
+        with subtests.test(msg=page):
+            fields, key = pages[page]["fields"], pages[page]["natural_key"]
+            assert used[page] <= {*fields, *key}
+            found = [[entry[name] for name in key] for entry in entries]
+            assert all(found), "it finds each again by its natural key"
+            assert len({json.dumps(each) for each in found}) == len(found)
 
 
 def test_what_is_named_is_there(controller: dict[str, Any]) -> None:
