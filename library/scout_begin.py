@@ -23,7 +23,7 @@ options:
         itself, a process beside it renews the lease every few seconds, and the lease does not expire while the server sees
         that session. A module that is executed on a target has no such process, and its lease lasts 15 minutes or more.
     type: int
-    default: 50
+    default: 25
   phases:
     description: What the lease and the assessment are called while they are done, as lines of progress.
     type: list

@@ -16,6 +16,8 @@ description:
     RV(token) as O(scout.recovery.scout_ingestion#module:lease_token) proves and renews it in its own transaction.
   - A second run is refused with the holder's name. A holder whose controller process is gone, on the same machine,
     no longer counts; any other lease is free O(ttl_seconds) after the last renewal, or by O(takeover=true).
+  - Where nothing is heard of the process that keeps it, this waits until the lease is free, for a minute at most. In check
+    mode it does not wait.
   - A run that was frozen, or cut off from the database, for longer than that is refused at its next write.
   - O(state=released) refuses the token of somebody else who is at work, and names them.
   - Where the ledger is off or may not be created there is no lease, and the result says so.
@@ -31,7 +33,7 @@ options:
         itself, a process beside it renews the lease every few seconds, and the lease does not expire while the server sees
         that session. A module that is executed on a target has no such process, and its lease lasts 15 minutes or more.
     type: int
-    default: 50
+    default: 25
 attributes:
   idempotent:
     details: Taking a lease is not a change of the pipeline, so C(changed) is always false.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +27,7 @@ CREATE TRIGGER hang BEFORE INSERT ON scout.silver_line_items FOR EACH ROW EXECUT
 UNHANG = "DROP TRIGGER hang ON scout.silver_line_items; DROP FUNCTION public.hang()"
 SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 LEASE = "SELECT owner FROM scout_ops.leases"
-#: What is promised, of a dead node's lease.
+#: What is promised, from the death of a node to the end of the job on another.
 MINUTE = 60.0
 
 
@@ -47,13 +46,14 @@ def test_a_node_that_is_killed_while_paused_is_finished_by_another_within_a_minu
     assert (code, assessed["operation"], assessed["verdict_after"]) == (0, "assess", "failing"), {
         name: value for name, value in assessed.items() if isinstance(value, (str, bool, int))
     }
-    events = pipeline.events()
+    events, jobs = pipeline.events(), pipeline.active_jobs()
 
     pipeline.execute(HANG)
     reset = job(mesh.home, "emergency_reset", pipeline.dsn, incident="INC-7", awx_user_name="maria")
     mesh.submit("luzon", reset)
     eventually(lambda: pipeline.one(SLEEPING), 120, "the drain")
     paused = pipeline.active_jobs()
+    assert paused < jobs
     # Its processes are of another machine: nobody can look whether they live.
     pipeline.execute("UPDATE scout_ops.leases SET host_key = 'luzon'")
     eventually(lambda: pipeline.one("SELECT kept_at FROM scout_ops.leases"), 60, "the keeper")
@@ -61,21 +61,9 @@ def test_a_node_that_is_killed_while_paused_is_finished_by_another_within_a_minu
     died = time.monotonic()
     pipeline.execute(UNHANG)
 
-    code, refused, _ = back(mesh, mesh.submit("visayas", reset))
-    assert code != 0, refused
-    assert "after their process or its machine is gone" in json.dumps(refused)
-    assert pipeline.active_jobs() == paused, "it stays paused"
-    eventually(lambda: not held(pipeline), MINUTE + 20, "the lease is free")
-    assert time.monotonic() - died < MINUTE
     code, done, artifacts = back(mesh, mesh.submit("visayas", reset))
     assert (code, done["outcome"]) == (0, "recovered"), done
+    assert time.monotonic() - died < MINUTE, "typed once, at once"
     assert (pipeline.one(LEASE), pipeline.unaccounted(events)) == (None, [])
     assert pipeline.active_jobs() > paused
     assert list((artifacts / "evidence").glob("INC-7-*/manifest.json"))
-
-
-def held(pipeline: Pipeline) -> bool:
-    """Whether another one would be refused."""
-    from tests.integration.modules import call
-
-    return bool(call("scout_lease", pipeline.dsn, check=True, allow_superuser=True).get("failed"))

@@ -157,8 +157,8 @@ SYMPTOMS: t.Final = (
     Symptom(
         ("a laptop died in a reset", "the connection dropped in the middle", "someone closed the laptop", "it was interrupted"),
         (_typed("emergency_reset"), _typed("runs")),
-        "The same command again goes on from the last commit, and resumes what the dead run had paused. Its lease is free once its "
-        "process is gone, and within a minute wherever that ran; until then the refusal names who holds it.",
+        "The same command again goes on from the last commit, and resumes what the dead run had paused. Its lease is free "
+        "half a minute after its process is gone, wherever that ran; the same command waits for it, and says whose it is.",
         "emergency-reset.md#in-a-colleagues-pause",
     ),
     Symptom(
