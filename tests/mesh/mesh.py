@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mesh of real receptors on ports of this machine, from the configuration of deploy/receptor: a controller, a hop, two nodes."""
+"""A mesh of real receptors on this machine, from the configuration of deploy/receptor: a controller, a hop, two nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ import yaml
 
 from tests import debian
 from tests.e2e.play import BIN, CHECKOUT, children
+from tests.mesh.networks import Network, Ports
 
 DEPLOYED = CHECKOUT / "deploy" / "receptor"
 NODES = ("luzon", "visayas")
@@ -33,13 +33,12 @@ ENVIRONMENT = {"ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary", "SCOUT_ALL
 class Mesh:
     """Its nodes by name, each a process group of its own, with what it starts."""
 
-    def __init__(self, home: Path, sockets: Path, program: debian.Program, execution: Sequence[str] = NODES) -> None:
-        self.execution = execution
+    def __init__(
+        self, home: Path, sockets: Path, program: debian.Program, execution: Sequence[str], network: Network
+    ) -> None:
+        self.execution, self.network = execution, network
         self.home, self.sockets, self.program = home, sockets, program
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
         path = f"{Path(program.path).parent}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "SCOUT_", "ANSIBLE_"))}
         # The collection is installed on each node; its project does not travel.
@@ -65,8 +64,8 @@ class Mesh:
             ("/etc/receptor", str(self.home / "etc")),
             ("/var/lib/receptor", str(self.home / name)),
             ("/run/receptor/receptor.sock", str(self.sockets / name)),
-            ("hop:27199", f"localhost:{self.port}"),
-            ("27199", str(self.port)),
+            ("hop:27199", self.network.hop),
+            ("27199", str(self.network.port)),
             ("luzon", name),
         ):
             text = text.replace(there, here)
@@ -76,7 +75,7 @@ class Mesh:
         (self.home / name).mkdir(exist_ok=True)
         with (self.home / f"{name}.log").open("ab") as log:
             self.nodes[name] = subprocess.Popen(
-                [self.program.path, "--config", str(config)],
+                [*self.network.within(name), self.program.path, "--config", str(config)],
                 env=self.environment, cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
@@ -86,6 +85,36 @@ class Mesh:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.nodes.pop(name).wait()
+
+    def lose(self, name: str) -> None:
+        """A machine is not heard of any more: it has lost its network, and what runs on it goes on; else its power."""
+        if isinstance(self.network, Ports):
+            self.kill(name)
+            return
+        for device in ("mesh", "db"):
+            self.network.link(name, device, "down")
+
+    def find(self, name: str) -> None:
+        """It is there again."""
+        if isinstance(self.network, Ports):
+            self.start(name)
+            return
+        for device in ("mesh", "db"):
+            self.network.link(name, device, "up")
+
+    def cut(self, name: str) -> None:
+        """The link between a node and the hop is down, or else the hop."""
+        if isinstance(self.network, Ports):
+            self.kill("hop")
+        else:
+            self.network.link(name, "mesh", "down")
+
+    def mend(self, name: str) -> None:
+        """It is up again."""
+        if isinstance(self.network, Ports):
+            self.start("hop")
+        else:
+            self.network.link(name, "mesh", "up")
 
     def running(self, name: str) -> list[int]:
         """All processes of a node."""
@@ -151,12 +180,12 @@ def _receptorctl(program: debian.Program) -> Any:
 
 
 @contextlib.contextmanager
-def opened(home: Path, execution: Sequence[str] = NODES) -> Generator[Mesh]:
-    """A mesh; raises debian.Unavailable where there is no receptor."""
+def opened(home: Path, execution: Sequence[str] = NODES, network: Network | None = None) -> Generator[Mesh]:
+    """A mesh, on ports unless a network is given; raises debian.Unavailable where there is no receptor."""
     program = debian.program("receptor", "receptor", "python3-receptorctl")
     sockets = Path(tempfile.mkdtemp(prefix="mesh-"))
     try:
-        with Mesh(home, sockets, program, execution) as mesh:
+        with Mesh(home, sockets, program, execution, network or Ports()) as mesh:
             yield mesh
     finally:
         shutil.rmtree(sockets)

@@ -16,6 +16,7 @@ from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import eventually
 from tests.mesh.conftest import came
 from tests.mesh.mesh import Mesh, job
+from tests.mesh.test_phases import of_another_machine
 
 pytestmark = pytest.mark.thorough
 
@@ -54,13 +55,10 @@ def test_a_node_that_is_killed_while_paused_is_finished_by_another_within_a_minu
     eventually(lambda: pipeline.one(SLEEPING), 120, "the drain")
     paused = pipeline.active_jobs()
     assert paused < jobs
-    # Its processes are of another machine: nobody can look whether they live.
-    pipeline.execute("UPDATE scout_ops.leases SET host_key = 'luzon'")
-    eventually(lambda: pipeline.one("SELECT kept_at FROM scout_ops.leases"), 60, "the keeper")
     mesh.kill("luzon")
     died = time.monotonic()
+    of_another_machine(pipeline)
     pipeline.execute(UNHANG)
-
     code, done, artifacts = back(mesh, mesh.submit("visayas", reset))
     assert (code, done["outcome"]) == (0, "recovered"), done
     assert time.monotonic() - died < MINUTE, "typed once, at once"

@@ -11,6 +11,7 @@ import typing as t
 import uuid
 
 from ..core.errors import BadInput, LeaseHeld, LeaseLost, NotConverged
+from ..core.progress import Progress
 from ..core.results import ModuleResult
 from ..core.text import in_words
 from ..core.times import to_the_second
@@ -20,7 +21,6 @@ from .controller import holder_is_dead, same_login
 from .trust import ownership
 
 if t.TYPE_CHECKING:
-    from ..core.progress import Progress
     from ..postgres.session import Row, Session
     from .controller import Controller
     from .ledger import Ledger
@@ -53,10 +53,17 @@ _WORKS: t.Final = """EXISTS (
 #: A keeper that lives was not silent since: it would have renewed twice.
 _LATELY: t.Final = f"(clock_timestamp() - 2 * make_interval(secs => least({EVERY_SECONDS}, l.ttl_seconds / {TIMES}.0)))"
 
-#: Whether nothing is heard of the keeper of `l`: its session is gone, or idle for longer. Through a pooler no session is seen.
-_UNHEARD: t.Final = f"""(to_jsonb(l) ->> 'kept_at' IS NOT NULL AND NOT {_WORKS}
-    AND (to_jsonb(l) ->> 'session_pid' IS NOT NULL OR (to_jsonb(l) ->> 'kept_at')::timestamptz < {_LATELY})
-    AND NOT EXISTS (SELECT {_KEEPER} AND (a.state IS DISTINCT FROM 'idle' OR a.state_change > {_LATELY})))"""  # noqa: S608  # made of literals alone
+#: Whether an action of the operation that holds `l` was broken off: its session is gone, and it never came to its end.
+_BROKEN_OFF: t.Final = """EXISTS (
+    SELECT FROM scout_ops.runs AS r WHERE r.parent_run_id = l.run_id AND r.status = 'running'
+    AND (to_jsonb(r) ->> 'backend_pid')::int <> ALL (SELECT a.pid FROM pg_catalog.pg_stat_activity AS a
+        WHERE a.backend_start = (to_jsonb(r) ->> 'backend_start')::timestamptz))"""
+
+#: Whether nothing is heard of whoever holds `l`: its keeper's session is gone, or idle for longer; through a pooler no session is seen.
+#: Before there is a keeper, an action tells.
+_UNHEARD: t.Final = f"""(NOT {_WORKS} AND CASE WHEN to_jsonb(l) ->> 'kept_at' IS NULL THEN {_BROKEN_OFF} ELSE
+    (to_jsonb(l) ->> 'session_pid' IS NOT NULL OR (to_jsonb(l) ->> 'kept_at')::timestamptz < {_LATELY})
+    AND NOT EXISTS (SELECT {_KEEPER} AND (a.state IS DISTINCT FROM 'idle' OR a.state_change > {_LATELY})) END)"""  # noqa: S608  # made of literals alone
 
 #: Whether `l` is somebody's: by the clock of the server, which may have been set back, or because a session of theirs is there.
 HELD: t.Final = f"""(l.owner IS NOT NULL AND (
@@ -195,14 +202,18 @@ def acquire(
     takeover: bool = False,
     seconds: int = LEASE_SECONDS,
     holder: Controller | None = None,
+    progress: Progress | None = None,
 ) -> Lease | None:
     """Takes the lease; raises LeaseHeld, naming the holder, where another live process holds it, and NotConverged where
     someone else takes it at the same moment.
 
-    Returns None where there is no ledger. Waits up to the session's lock timeout for a write of the holder in flight.
+    Returns None where there is no ledger. Waits for the lease of a run which died, unless it is taken over, and up to the
+    session's lock timeout for a write of the holder in flight.
     """
     if not ledger.present:
         return None
+    if not takeover:
+        _wait_for_the_dead(ledger, progress or Progress())
     session, here = ledger.session, holder or ledger.controller
     notes, forced = list[str](), takeover
     with attempting("could not take the lease", on=session.where), session.write():
@@ -371,11 +382,9 @@ class LeaseResult(ModuleResult):
 
 def hold(ledger: Ledger, progress: Progress, *, takeover: bool, ttl_seconds: int) -> LeaseResult:
     """A module's result with the token of the lease, taken for `ttl_seconds`, or for 15 minutes where no process that a keeper
-    could watch is known; waits for that of a run which died, and raises LeaseHeld with the name of a holder who lives."""
-    if ledger.present and not takeover:
-        _wait_for_the_dead(ledger, progress)
+    could watch is known; raises LeaseHeld with the name of a holder who lives."""
     seconds = ttl_seconds if ledger.controller.pid else max(ttl_seconds, UNKEPT_SECONDS)
-    lease = acquire(ledger, str(uuid.uuid4()), takeover=takeover, seconds=seconds)
+    lease = acquire(ledger, str(uuid.uuid4()), takeover=takeover, seconds=seconds, progress=progress)
     if lease is None:
         return {**_held(ledger, "no ledger, so no lease"), "warnings": ledger.warnings}
     held = f"lease held by {ledger.controller.actor} for {ledger.incident}"

@@ -125,10 +125,25 @@ def test_whoever_comes_soon_after_a_death_waits_and_need_not_come_again(working:
         connection.execute("UPDATE scout_ops.leases SET expires_at = now() + interval '2 seconds', ttl_seconds = 9")
     # A check does not wait.
     until(lambda: "run again in " in call("scout_lease", dsn, check=True)["error"]["next_step"])
+    assert call("scout_ingestion", dsn, state="paused")["changed"], "so does an action by itself"
+    assert time.monotonic() - began < SOON
     taken = call("scout_lease", dsn)
     assert taken["token"] > working.token, taken
-    assert time.monotonic() - began < SOON
     assert working.writes()["error"]["kind"] == "lease_lost"
+
+
+def test_one_that_died_before_it_had_a_keeper_is_waited_for_where_an_action_tells(scout_db: str) -> None:
+    token = call("scout_lease", scout_db)["token"]
+    with connect(scout_db) as connection:
+        connection.execute("UPDATE scout_ops.leases SET host_key = 'x', expires_at = now() + interval '4 seconds'")
+    assert call("scout_lease", scout_db)["error"]["kind"] == "lease_held", "it may live"
+    with connect(scout_db) as connection:
+        connection.execute(
+            "INSERT INTO scout_ops.runs "
+            "(run_id, parent_run_id, action, incident, actor, controller, parameters, backend_pid, backend_start) "
+            "SELECT gen_random_uuid(), run_id, 'drain', 'adhoc', owner, 'x', '{}', 1, now() FROM scout_ops.leases"
+        )
+    assert call("scout_lease", scout_db)["token"] > token
 
 
 def test_whoever_waits_for_one_that_is_heard_again_is_refused(scout_db: str) -> None:
