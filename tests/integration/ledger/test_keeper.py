@@ -129,7 +129,7 @@ def test_whoever_comes_soon_after_a_death_waits_and_need_not_come_again(working:
     assert time.monotonic() - began < SOON
     taken = call("scout_lease", dsn)
     assert taken["token"] > working.token, taken
-    assert working.writes()["error"]["kind"] == "lease_lost"
+    assert working.writes("running")["error"]["kind"] == "lease_lost"
 
 
 def test_one_that_died_before_it_had_a_keeper_is_waited_for_where_an_action_tells(scout_db: str) -> None:
