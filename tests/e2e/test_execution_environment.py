@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -18,13 +19,23 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server impo
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import BIN, CHECKOUT, environment
 
-#: In place of an image of a registry: Debian's Python, with what deploy/Containerfile takes from PyPI.
+EXTRAS = CHECKOUT / "requirements" / "extras.txt"
+#: In place of an image of a registry: Debian's Python, with what both ways take from PyPI.
 STAND_IN = """
 FROM {base}
 RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv && python3 -m venv /usr/local
 COPY wheels /wheels
 ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels
 """
+PYTHON = "scout-recovery/python:3.13"
+#: What ansible-builder itself installs in an image.
+OF_BUILDER = ("bindep", "pyyaml", "packaging", "dumb-init==1.2.5")
+#: What of deploy/execution-environment.yml is of another distribution than the stand-in.
+OF_CENTOS = {
+    "registry.example.com/centos/centos:stream10": PYTHON,
+    "/usr/bin/dnf": "/usr/bin/apt-get",
+    "/usr/bin/python3": "/usr/local/bin/python3",
+}
 NAVIGATOR = "ansible-navigator~=26.10.0"
 
 
@@ -75,49 +86,72 @@ def run(*words: str, cwd: Path | None = None, **env: str) -> str:
     return done.stdout
 
 
+def pip(*words: str, python: str = sys.executable) -> None:
+    """Has pip do it."""
+    run(python, "-m", "pip", "--quiet", "--disable-pip-version-check", *words)
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The base image."""
+    home = tmp_path_factory.mktemp("stand-in")
+    pip("download", "--require-hashes", "-r", str(EXTRAS), "-d", str(home / "wheels"))
+    pip("download", *OF_BUILDER, "-d", str(home / "wheels"), "--find-links", str(home / "wheels"))
+    (home / "Dockerfile").write_text(STAND_IN.format(base=docker._base_image()))
+    run("docker", "build", "--quiet", "--tag", PYTHON, str(home))
+    return PYTHON
+
+
+@pytest.fixture(scope="module")
+def navigator(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The program, in an environment of its own."""
+    home = tmp_path_factory.mktemp("navigator")
+    run(sys.executable, "-m", "venv", str(home))
+    pip("install", NAVIGATOR, python=str(home / "bin" / "python"))
+    return str(home / "bin" / "ansible-navigator")
+
+
+def assessed(image: str, navigator: str, dsn: str, home: Path) -> str:
+    """What ansible-navigator shows of a playbook in this image."""
+    (home / "hosts.yml").write_text(yaml.safe_dump({"scout": {"hosts": {"luzon": {"ansible_connection": "local"}}}}))
+    folder = str(conninfo_to_dict(dsn).get("host", ""))
+    mounted = ["--eev", f"{folder}:{folder}"] if folder.startswith("/") else []
+    return run(
+        navigator, "run", "scout.recovery.assess", "-i", "hosts.yml", "--mode", "stdout", "--ce", "docker", "--eei", image,
+        "--pp", "never", "--pae", "false", "--penv", "SCOUT_DSN", "--penv", "SCOUT_ALLOW_SUPERUSER", *mounted,
+        cwd=home, SCOUT_DSN=dsn,
+    )  # fmt: skip
+
+
 @pytest.mark.docker
 @pytest.mark.slow
+@pytest.mark.parametrize("by", ["Containerfile", "ansible-builder"])
 def test_the_image_is_built_and_ansible_navigator_runs_a_playbook_in_it(
-    installed: Path, healthy: Pipeline, tmp_path: Path
+    by: str, stand_in: str, navigator: str, installed: Path, healthy: Pipeline, tmp_path: Path
 ) -> None:
-    extras = str(CHECKOUT / "requirements" / "extras.txt")
-    stand_in, context = tmp_path / "stand-in", tmp_path / "context"
-    for folder in (stand_in, context / "dist", context / "requirements"):
-        folder.mkdir(parents=True)
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--require-hashes",
-        "-r",
-        extras,
-        "-d",
-        str(stand_in / "wheels"),
-    )
-    (stand_in / "Dockerfile").write_text(STAND_IN.format(base=docker._base_image()))
-    run("docker", "build", "--quiet", "--tag", "scout-recovery/python:3.13", str(stand_in))
-    shutil.copy(extras, context / "requirements")
+    image = f"scout-recovery/ee:{by.lower()}"
+    for folder in ("dist", "requirements", "deploy"):
+        (tmp_path / folder).mkdir()
     for archive in installed.glob("scout-*.tar.gz"):
-        shutil.copy(archive, context / "dist")
-    deployed = (CHECKOUT / "deploy" / "Containerfile").read_text()
-    assert deployed.count("FROM python:3.13-slim-trixie\n") == 1
-    (context / "Dockerfile").write_text(deployed.replace("python:3.13-slim-trixie", "scout-recovery/python:3.13"))
-    run("docker", "build", "--quiet", "--tag", "scout-recovery/ee:test", str(context))
-
-    run(sys.executable, "-m", "venv", str(tmp_path / "navigator"))
-    run(str(tmp_path / "navigator" / "bin" / "pip"), "install", "--quiet", NAVIGATOR)
-    (tmp_path / "hosts.yml").write_text(
-        yaml.safe_dump({"scout": {"hosts": {"luzon": {"ansible_connection": "local"}}}})
-    )
-    folder = str(conninfo_to_dict(healthy.dsn).get("host", ""))
-    mounted = ["--eev", f"{folder}:{folder}"] if folder.startswith("/") else []
-    said = run(
-        str(tmp_path / "navigator" / "bin" / "ansible-navigator"), "run", "scout.recovery.assess", "-i", "hosts.yml",
-        "--mode", "stdout", "--ce", "docker", "--eei", "scout-recovery/ee:test", "--pp", "never", "--pae", "false",
-        "--penv", "SCOUT_DSN", "--penv", "SCOUT_ALLOW_SUPERUSER", *mounted,
-        cwd=tmp_path, SCOUT_DSN=healthy.dsn,
-    )  # fmt: skip
+        shutil.copy(archive, tmp_path / "dist")
+    shutil.copy(EXTRAS, tmp_path / "requirements")
+    if by == "Containerfile":
+        deployed = replaced(by, {"python:3.13-slim-trixie": stand_in})
+        (tmp_path / "Dockerfile").write_text(deployed)
+        run("docker", "build", "--quiet", "--tag", image, str(tmp_path))
+    else:
+        (tmp_path / "deploy" / "ee.yml").write_text(replaced("execution-environment.yml", OF_CENTOS))
+        way = ("--container-runtime", "docker", "-v", "0")
+        builder(tmp_path, "build", "-f", "deploy/ee.yml", "-c", "context", "-t", image, *way)
+    said = assessed(image, navigator, healthy.dsn, tmp_path)
     assert "found  healthy" in said, said
     assert "ingestion is running, nothing is failing" in said, said
+
+
+def replaced(name: str, there: dict[str, str]) -> str:
+    """A file of deploy with other names; each stands in it once."""
+    text = (CHECKOUT / "deploy" / name).read_text(encoding="utf-8")
+    for old, new in there.items():
+        assert len(re.findall(rf"{re.escape(old)}$", text, re.MULTILINE)) == 1, old
+        text = re.sub(rf"{re.escape(old)}$", new, text, flags=re.MULTILINE)
+    return text

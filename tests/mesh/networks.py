@@ -44,7 +44,7 @@ class Namespaces:
     hop = f"hop:{PORT}"
 
     def __init__(self, nodes: Sequence[str]) -> None:
-        self._mark = f"{os.getpid() % 46656:x}"
+        self._mark = f"s{os.getpid() % 65536:x}"
         self._nodes = list(nodes)
         self.net = f"10.{200 + os.getpid() % 50}"
         self.here = f"{self.net}.0.1"

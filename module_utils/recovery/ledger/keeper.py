@@ -43,20 +43,22 @@ def every(ttl_seconds: float) -> float:
 
 
 class Kept(t.NamedTuple):
-    """What is renewed: by a statement that gives `ttl_seconds`, and nothing once it is not the holder's any more."""
+    """What is renewed: by a statement that gives `ttl_seconds`, and nothing once it is not the holder's any more. By the name of its
+    session others see that it is there."""
 
+    name: str
     statement: t.LiteralString
     values: dict[str, t.Any]
 
 
 def of_lease(token: int) -> Kept:
     """The lease that this token is of."""
-    return Kept(lease.KEEP, {"name": lease.LEASE, "token": token})
+    return Kept("keeper", lease.KEEP, {"name": lease.LEASE, "token": token})
 
 
 def of_slice(name: str) -> Kept:
     """A slice of a rollout."""
-    return Kept(record.KEEP, {"slice": name, "seconds": record.SLICE_SECONDS})
+    return Kept("slice", record.KEEP, {"slice": name, "seconds": record.SLICE_SECONDS})
 
 
 def keep(
@@ -66,7 +68,7 @@ def keep(
     they were frozen or cut off. Whatever the database says, it tries again; raises nothing for that."""
     quick = dataclasses.replace(
         settings,
-        action="lease",
+        action=kept.name,
         statement_timeout_seconds=STATEMENT_SECONDS,
         lock_timeout_seconds=LOCK_SECONDS,
         connect_timeout_seconds=CONNECT_SECONDS,

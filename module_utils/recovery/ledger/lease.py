@@ -33,16 +33,16 @@ UNKEPT_SECONDS: t.Final = 900
 #: How often a keeper renews it; so often in the time of a lease, where that is short.
 EVERY_SECONDS: t.Final = 5.0
 TIMES: t.Final = 4
-#: For how long a run waits for the lease of a dead one, and how often it looks.
+#: For how long a run waits for a sign of life of whoever holds the lease on another machine, or for its end; and how often it looks.
 MOST_WAIT_SECONDS: t.Final = 60.0
 LOOK_SECONDS: t.Final = 0.5
 
-#: The session that keeps lease `l`, as the server sees it. Whoever may not see when it began sees its process and its role. A
-#: ledger that nobody has written to since has no such columns.
-_KEEPER: t.Final = """FROM pg_catalog.pg_stat_activity AS a
+#: Whether the session that keeps lease `l` is there, as the server sees it. Whoever may not see when it began sees its process
+#: and its role. A ledger that nobody has written to since has no such columns.
+_KEPT: t.Final = """EXISTS (
+    SELECT FROM pg_catalog.pg_stat_activity AS a
     WHERE a.pid = (to_jsonb(l) ->> 'session_pid')::int AND a.usename = to_jsonb(l) ->> 'session_role'
-      AND coalesce(a.backend_start = (to_jsonb(l) ->> 'session_start')::timestamptz, true)"""
-_KEPT: t.Final = f"EXISTS (SELECT {_KEEPER})"
+      AND coalesce(a.backend_start = (to_jsonb(l) ->> 'session_start')::timestamptz, true))"""
 
 #: Whether a session of the operation that holds `l` still works; one that only hangs there has lost its controller.
 _WORKS: t.Final = """EXISTS (
@@ -50,20 +50,12 @@ _WORKS: t.Final = """EXISTS (
     ON a.pid = (to_jsonb(r) ->> 'backend_pid')::int AND a.backend_start = (to_jsonb(r) ->> 'backend_start')::timestamptz
     WHERE r.parent_run_id = l.run_id AND a.state = 'active')"""
 
-#: A keeper that lives was not silent since: it would have renewed twice.
-_LATELY: t.Final = f"(clock_timestamp() - 2 * make_interval(secs => least({EVERY_SECONDS}, l.ttl_seconds / {TIMES}.0)))"
-
-#: Whether an action of the operation that holds `l` was broken off: its session is gone, and it never came to its end.
-_BROKEN_OFF: t.Final = """EXISTS (
-    SELECT FROM scout_ops.runs AS r WHERE r.parent_run_id = l.run_id AND r.status = 'running'
-    AND (to_jsonb(r) ->> 'backend_pid')::int <> ALL (SELECT a.pid FROM pg_catalog.pg_stat_activity AS a
-        WHERE a.backend_start = (to_jsonb(r) ->> 'backend_start')::timestamptz))"""
-
-#: Whether nothing is heard of whoever holds `l`: its keeper's session is gone, or idle for longer; through a pooler no session is seen.
-#: Before there is a keeper, an action tells.
-_UNHEARD: t.Final = f"""(NOT {_WORKS} AND CASE WHEN to_jsonb(l) ->> 'kept_at' IS NULL THEN {_BROKEN_OFF} ELSE
-    (to_jsonb(l) ->> 'session_pid' IS NOT NULL OR (to_jsonb(l) ->> 'kept_at')::timestamptz < {_LATELY})
-    AND NOT EXISTS (SELECT {_KEEPER} AND (a.state IS DISTINCT FROM 'idle' OR a.state_change > {_LATELY})) END)"""  # noqa: S608  # made of literals alone
+#: When a keeper of `l` was heard of: it renews, or tries to while a write of the holder has the row. Before the first time nobody
+#: knows which session it has, but for its name, which anybody may have: they would only be refused, as ever.
+_HEARD_AT: t.Final = """greatest((to_jsonb(l) ->> 'kept_at')::timestamptz, (
+    SELECT max(a.query_start) FROM pg_catalog.pg_stat_activity AS a
+    WHERE a.datname = current_database() AND a.application_name LIKE 'scout-recovery/%%/keeper'
+      AND a.pid = coalesce((to_jsonb(l) ->> 'session_pid')::int, a.pid)))"""
 
 #: Whether `l` is somebody's: by the clock of the server, which may have been set back, or because a session of theirs is there.
 HELD: t.Final = f"""(l.owner IS NOT NULL AND (
@@ -73,7 +65,7 @@ HELD: t.Final = f"""(l.owner IS NOT NULL AND (
 
 READ_LEASE = f"""
 SELECT token, run_id, incident, owner, host_key, pid, process_started, acquired_at, expires_at, ttl_seconds,
-       {HELD} AS held, to_jsonb(l) ->> 'kept_at' IS NOT NULL AS kept, {_UNHEARD} AS unheard,
+       {HELD} AS held, to_jsonb(l) ->> 'kept_at' IS NOT NULL AS kept, {_HEARD_AT} AS heard_at, clock_timestamp() AS now,
        extract(epoch FROM clock_timestamp() - acquired_at)::float8 AS seconds,
        extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds_left
 FROM scout_ops.leases AS l WHERE name = %(name)s
@@ -207,13 +199,13 @@ def acquire(
     """Takes the lease; raises LeaseHeld, naming the holder, where another live process holds it, and NotConverged where
     someone else takes it at the same moment.
 
-    Returns None where there is no ledger. Waits for the lease of a run which died, unless it is taken over, and up to the
-    session's lock timeout for a write of the holder in flight.
+    Returns None where there is no ledger. Waits for that of a run which died on another machine, unless it is taken over,
+    and up to the session's lock timeout for a write of the holder in flight.
     """
     if not ledger.present:
         return None
     if not takeover:
-        _wait_for_the_dead(ledger, progress or Progress())
+        _wait_for_a_sign(ledger, progress or Progress())
     session, here = ledger.session, holder or ledger.controller
     notes, forced = list[str](), takeover
     with attempting("could not take the lease", on=session.where), session.write():
@@ -254,8 +246,9 @@ def acquire(
     return Lease(token[0]["token"], run_id, tuple(notes))
 
 
-def _wait_for_the_dead(ledger: Ledger, progress: Progress) -> None:
-    """Returns when the lease is free, or is somebody's who is heard of: at once, unless its keeper was not heard of lately."""
+def _wait_for_a_sign(ledger: Ledger, progress: Progress) -> None:
+    """Returns when the lease is free, or whoever holds it on another machine gave a sign of life, as keepers do every few seconds:
+    a dead one need not be asked for again. At once where nothing is held, or this machine can tell."""
     first: Row | None = None
     until = time.monotonic() + MOST_WAIT_SECONDS
     while True:
@@ -264,17 +257,23 @@ def _wait_for_the_dead(ledger: Ledger, progress: Progress) -> None:
         if seen is None or not _is_awaited(ledger, seen) or time.monotonic() > until:
             return
         if first is None:
-            progress.doing(f"waits for the lease of {seen['owner']}, of whom nothing is heard any more")
             first = seen
-        elif (seen["token"], seen["expires_at"]) != (first["token"], first["expires_at"]):
+            progress.doing(f"waits for a sign of life of {seen['owner']}, or until the lease is free")
+        elif _signs(seen, first):
             return
         progress.wait(LOOK_SECONDS)
 
 
 def _is_awaited(ledger: Ledger, seen: Row) -> bool:
-    """Whether a lease is held by one who seems to be dead, and will be free soon."""
-    dead = holder_is_dead(seen, ledger.controller)
-    return bool(seen["held"] and seen["unheard"] and not dead and seen["seconds_left"] < MOST_WAIT_SECONDS)
+    """Whether a lease is held where nobody here can look, and may be free soon."""
+    tells = seen["host_key"] == ledger.controller.host_key and seen["pid"]
+    return bool(seen["held"] and not tells and seen["seconds_left"] < MOST_WAIT_SECONDS)
+
+
+def _signs(seen: Row, first: Row) -> bool:
+    """Whether the holder, or another one, has been heard of since the first look."""
+    changed = any(seen[name] != first[name] for name in ("token", "expires_at"))
+    return changed or (seen["heard_at"] is not None and seen["heard_at"] > first["now"])
 
 
 def _is_left(session: Session, lease: Row) -> bool:
@@ -309,14 +308,13 @@ def held_by(lease: Row, where: str) -> LeaseHeld:
         if lease["kept"]
         else f"expires by itself in {left}"
     )
-    step = f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true (the lease {until})"
-    if lease["unheard"]:
-        step = f"nothing is heard of their process any more: run again in {left}, and this waits for the lease; {step}"
     return LeaseHeld(
         "refused to start while another run is active",
         on=where,
         said=f"{lease['owner']} has been working on incident {lease['incident']} since {since}",
-        next_step=step,
+        next_step=(
+            f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true (the lease {until})"
+        ),
         result={"lease": {k: str(lease[k]) for k in ("owner", "incident", "run_id", "acquired_at")}},
     )
 

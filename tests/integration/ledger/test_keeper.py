@@ -115,49 +115,49 @@ def test_a_live_worker_keeps_it_and_a_killed_one_frees_it_soon(working: Worker) 
     assert working.writes("running")["error"]["kind"] == "lease_lost"
 
 
-def test_whoever_comes_soon_after_a_death_waits_and_need_not_come_again(working: Worker) -> None:
+def test_whoever_comes_after_a_death_waits_and_need_not_come_again(working: Worker) -> None:
     dsn, began = working.dsn, time.monotonic()
-    while_alive = call("scout_lease", dsn)
-    assert while_alive["error"]["kind"] == "lease_held", "the holder lives, so nothing is waited for"
+    assert call("scout_lease", dsn)["error"]["kind"] == "lease_held", "it gives a sign of life"
+    assert time.monotonic() - began < SOON
     working.signal(signal.SIGKILL)
     working.process.wait()
     with connect(dsn) as connection:  # so that it is not over by chance
         connection.execute("UPDATE scout_ops.leases SET expires_at = now() + interval '2 seconds', ttl_seconds = 9")
-    # A check does not wait.
-    until(lambda: "run again in " in call("scout_lease", dsn, check=True)["error"]["next_step"])
-    assert call("scout_ingestion", dsn, state="paused")["changed"], "so does an action by itself"
-    assert time.monotonic() - began < SOON
+    assert call("scout_lease", dsn, check=True)["error"]["kind"] == "lease_held", "a check does not wait"
+    assert call("scout_ingestion", dsn, state="paused")["changed"], "an action by itself waits, too"
     taken = call("scout_lease", dsn)
     assert taken["token"] > working.token, taken
     assert working.writes("running")["error"]["kind"] == "lease_lost"
 
 
-def test_one_that_died_before_it_had_a_keeper_is_waited_for_where_an_action_tells(scout_db: str) -> None:
+@pytest.mark.parametrize("sign", ["kept_at = now()", "expires_at = now() + interval '5 seconds'", "token = token + 1"])
+def test_whoever_waits_for_one_that_gives_a_sign_of_life_is_refused(scout_db: str, sign: str) -> None:
     token = call("scout_lease", scout_db)["token"]
+    before = "UPDATE scout_ops.leases SET host_key = 'x', kept_at = now(), expires_at = now() + interval '4 seconds'"
+    heard = threading.Timer(1.0, lambda: rows(scout_db, f"UPDATE scout_ops.leases SET {sign} RETURNING 1"))
     with connect(scout_db) as connection:
-        connection.execute("UPDATE scout_ops.leases SET host_key = 'x', expires_at = now() + interval '4 seconds'")
-    assert call("scout_lease", scout_db)["error"]["kind"] == "lease_held", "it may live"
-    with connect(scout_db) as connection:
-        connection.execute(
-            "INSERT INTO scout_ops.runs "
-            "(run_id, parent_run_id, action, incident, actor, controller, parameters, backend_pid, backend_start) "
-            "SELECT gen_random_uuid(), run_id, 'drain', 'adhoc', owner, 'x', '{}', 1, now() FROM scout_ops.leases"
-        )
-    assert call("scout_lease", scout_db)["token"] > token
-
-
-def test_whoever_waits_for_one_that_is_heard_again_is_refused(scout_db: str) -> None:
-    """Its keeper only lost its session, or came through a pooler."""
-    token = call("scout_lease", scout_db, ttl_seconds=TTL)["token"]
-    statement = "UPDATE scout_ops.leases SET host_key = 'x', kept_at = now(), expires_at = now() + interval '4 seconds'"
-    with connect(scout_db) as connection:
-        connection.execute(f"{statement}, ttl_seconds = 8")
-        heard = threading.Timer(1.0, lambda: rows(scout_db, f"{statement}, ttl_seconds = 9 RETURNING 1"))
+        connection.execute(before)
         heard.start()
         came = call("scout_lease", scout_db)
         heard.join()
     assert came["error"]["kind"] == "lease_held", came
-    assert one(scout_db, "SELECT token FROM scout_ops.leases") == token
+    assert one(scout_db, "SELECT token FROM scout_ops.leases") in (token, token + 1)
+
+
+def test_a_keeper_that_waits_for_a_write_of_its_holder_is_a_sign_of_life(scout_db: str) -> None:
+    longer = "UPDATE scout_ops.leases SET ttl_seconds = 30, expires_at = now() + interval '30 seconds' RETURNING 1"
+    with worker(scout_db) as made, connect(scout_db) as writing, writing.transaction():
+        rows(scout_db, longer)
+        writing.execute("SELECT FROM scout_ops.leases FOR UPDATE")
+        with connect(scout_db) as other:
+            until(
+                lambda: other.execute("SELECT pid FROM pg_stat_activity WHERE wait_event = 'transactionid'").fetchone()
+            )
+        # Its first try has the row only after this.
+        assert not made.kept()
+        began = time.monotonic()
+        assert call("scout_lease", scout_db, lock_timeout_seconds=1)["error"]["kind"] == "lease_held"
+        assert time.monotonic() - began < SOON
 
 
 def test_a_silent_machine_keeps_no_row_and_no_session_for_long(pg_server: Server) -> None:
@@ -209,7 +209,7 @@ def test_a_controller_that_is_stopped_alone_is_not_spoken_for(working: Worker) -
 
 def test_a_keeper_ends_with_what_it_keeps(working: Worker) -> None:
     pid = one(working.dsn, "SELECT session_pid FROM scout_ops.leases")
-    assert one(working.dsn, "SELECT application_name FROM pg_stat_activity WHERE pid = %s", pid).endswith("/lease")
+    assert one(working.dsn, "SELECT application_name FROM pg_stat_activity WHERE pid = %s", pid).endswith("/keeper")
     assert call("scout_lease", working.dsn, state="released", lease_token=working.token)["summary"] == "lease released"
     until(lambda: working.keeper.poll() is not None)
     until(lambda: not one(working.dsn, "SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid))
