@@ -99,11 +99,14 @@ class Namespaces:
         for name in ["hop", *self._nodes]:
             _ip("netns", "del", self._space(name), check=False)
             shutil.rmtree(Path("/etc/netns") / self._space(name), ignore_errors=True)
-        _ip("link", "del", f"{self._mark}br", check=False)
+        # What is at its end in a namespace keeps that, and what is in it, a little longer.
+        for device in (f"{self._mark}br", *(f"{self._mark}d{number}" for number in range(len(self._nodes)))):
+            _ip("link", "del", device, check=False)
 
     def within(self, node: str) -> list[str]:
-        """What starts a program on a node."""
-        return ["ip", "netns", "exec", self._space(node)]
+        """What starts a program on a node, which is a machine of its own by its name, too."""
+        named = 'echo "$0" > /proc/sys/kernel/hostname; exec "$@"'
+        return ["ip", "netns", "exec", self._space(node), "unshare", "--uts", "/bin/sh", "-c", named, node]
 
     def link(self, node: str, device: str, state: str) -> None:
         """Takes a link of a node down, or up: `mesh` to the hop, `db` to its databases."""
@@ -125,7 +128,7 @@ def _ip(*words: str, check: bool = True) -> None:
 
 def can_have_namespaces() -> bool:
     """Whether this is root on a Linux with iproute2 that lets it make one."""
-    if not shutil.which("ip") or os.geteuid() != 0:
+    if not (shutil.which("ip") and shutil.which("unshare")) or os.geteuid() != 0:
         return False
     name = f"scout-try-{os.getpid()}"
     tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
