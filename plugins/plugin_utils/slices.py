@@ -49,6 +49,7 @@ class Slice:
     def __init__(self, name: str, params: Mapping[str, t.Any], given: Mapping[str, t.Any]) -> None:
         self.name = name
         self._params = {**params, "rollout": name, "batches": given[rollout.SERIAL], "most": given[rollout.MAX_FAIL]}
+        self._plays: list[str] = []
         self._tried: list[str] = []
         #: How hosts ended, and how those did that the record has not been told of.
         self._ended: dict[str, Row] = {}
@@ -63,10 +64,15 @@ class Slice:
         from ..module_utils.recovery.ledger.rollouts import record
         from . import keeping
 
-        if "slice" in self._params:
+        if self._plays:
             self.leave()
+        self._plays.append(operation)
+        # What a play of the same name did before is another operation: not done by that.
+        number = self._plays.count(operation)
+        operation = operation if number == 1 else f"{operation} ({number})"
         self._params |= {"operation": operation, "slice": str(uuid.uuid4()), "hosts": hosts}
-        self._tried.clear()
+        for of_a_play in (self._tried, self._ended, self._untold):
+            of_a_play.clear()
         made = self._tell("join")
         if made.get("failed"):
             raise AnsibleError(f"nothing was begun: {made['msg']}")

@@ -139,18 +139,18 @@ def _begun(played: Played) -> list[str]:
     return [name for name in "abcd" if f"[{name}] " in played.text]
 
 
-def test_two_plays_of_one_command_are_two_rollouts(healthy: Pipeline, tmp_path: Path) -> None:
+def test_each_play_of_one_command_is_a_rollout(healthy: Pipeline, tmp_path: Path) -> None:
     stage = slice_of(tmp_path, "one")
-    both = tmp_path / "both.yml"
-    both.write_text(
-        yaml.safe_dump(
-            [{"ansible.builtin.import_playbook": f"scout.recovery.{name}"} for name in ("assess", "preflight")]
-        )
-    )
-    played = stage.play(str(both), None, *words(stage, healthy.dsn, "ab"), **WAY)
+    three = tmp_path / "three.yml"
+    names = ("assess", "preflight", "assess")
+    three.write_text(yaml.safe_dump([{"ansible.builtin.import_playbook": f"scout.recovery.{name}"} for name in names]))
+    played = stage.play(str(three), None, *words(stage, healthy.dsn, "ab"), **WAY)
     assert played.rc == 0, played.text
-    found = healthy.rows("SELECT operation, count(*), bool_or(failed) FROM scout_ops.rollout_hosts GROUP BY 1")
-    assert sorted(each[1:] for each in found) == [(2, False), (2, False)]
+    found = healthy.rows(
+        "SELECT operation, count(*), bool_or(failed) FROM scout_ops.rollout_hosts GROUP BY 1 ORDER BY 1"
+    )
+    assert [each[1:] for each in found] == [(2, False)] * 3
+    assert found[1][0] == f"{found[0][0]} (2)"
 
 
 def test_a_line_that_somebody_wrote_into_the_record_is_not_believed(healthy: Pipeline, tmp_path: Path) -> None:
