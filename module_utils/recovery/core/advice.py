@@ -31,6 +31,8 @@ STATEMENT: t.Final = re.compile(
     r"(?:'[^'…]*'|\"[^\"…]*\"|(?!(?:,? (?:or|then|which|and|as)|,) [a-z]|\.\s)[^;'\"`…\n])+)"
     r"(?:;|`|$|(?=,? [a-z])|(?=\.\s))"
 )
+#: How a statement ends of which psql runs what it says.
+GEXEC: t.Final = r"\gexec"
 #: One of the scripts of docs/, as psql runs it.
 SCRIPT: t.Final = re.compile(r"`?(psql -X(?: -[dfv] (?:'[^'…]*'|[^\s;,'…`()]*[^\s;,.'…`()]))+)`?")
 #: A playbook that a text names alone, between the marks by which it becomes a command.
@@ -135,7 +137,8 @@ def _with_statements(text: str, *, first: bool) -> Iterator[Part]:
     at = 0
     for found in STATEMENT.finditer(text):
         yield from _with_scripts(text[at : found.start()], first=first and not at)
-        yield Part(f"{found[1].rstrip()};", is_command=False, is_statement=True)
+        statement = found[1].rstrip()
+        yield Part(statement if statement.endswith(GEXEC) else f"{statement};", is_command=False, is_statement=True)
         at = found.end()
     yield from _with_scripts(text[at:], first=first and not at)
 

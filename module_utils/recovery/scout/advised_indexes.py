@@ -39,6 +39,18 @@ class Index:
         """How it is made beside all that goes on, with the names in force."""
         return contract.words(f"CREATE INDEX CONCURRENTLY ON {{{self.table}}} {self.on}")
 
+    @property
+    def of_partitions(self) -> str:
+        """How those of a partitioned table are made by psql, beside all that goes on: of each partition, then of the whole, which
+        takes them for its own. PostgreSQL makes none of the whole concurrently."""
+        table, on = contract.words(f"{{{self.table}}}"), contract.words(self.on)
+        each = sql.Literal(f"CREATE INDEX CONCURRENTLY ON %s {on}").as_string()
+        whole = sql.Literal(table).as_string()
+        return (
+            f"SELECT pg_catalog.format({each},relid) FROM pg_catalog.pg_partition_tree({whole}) WHERE isleaf \\gexec\n"
+            f"CREATE INDEX ON {table} {on}"  # noqa: S608  # a text for whoever pastes it, of names and literals
+        )
+
 
 #: The expression that says which sale an event is about, as an index has it.
 OF_SALE: t.Final = " ".join(SALE.replace("{b}.", "").replace("{transaction_event}", "'{transaction_event}'").split())
@@ -67,14 +79,21 @@ INDEXES: t.Final = (
     ),
 )
 
-#: How large a table is that an index can be made of beside all that goes on; of partitions each has its own.
+#: How large a table is, with all its partitions, that an index can be made of beside all that goes on.
 LARGE_TABLE = """
-SELECT pg_catalog.pg_size_pretty(({size})::bigint) AS size, ({size})::bigint AS bytes
+SELECT pg_catalog.pg_size_pretty(bytes) AS size, bytes, partitioned
 FROM (
-    SELECT c.reltuples::float8 AS rows, c.relpages AS pages, coalesce((
-        SELECT s.avg_width FROM pg_catalog.pg_stats AS s
-        WHERE s.schemaname = %(schema)s AND s.tablename = %(sales)s AND s.attname = 'transaction_id' LIMIT 1), 16) AS width
-    FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass(%(table)s) AND c.relkind = 'r'
+    SELECT sum({size})::bigint AS bytes, sum(rows) AS rows, bool_or(partitioned) AS partitioned
+    FROM (
+        SELECT greatest(c.reltuples, 0)::float8 AS rows, c.relpages AS pages, root.relkind = 'p' AS partitioned, c.relkind, coalesce((
+            SELECT s.avg_width FROM pg_catalog.pg_stats AS s
+            WHERE s.schemaname = %(schema)s AND s.tablename = %(sales)s AND s.attname = 'transaction_id' LIMIT 1), 16) AS width
+        FROM pg_catalog.pg_class AS root
+        LEFT JOIN LATERAL pg_catalog.pg_partition_tree(root.oid) AS part ON root.relkind = 'p'
+        JOIN pg_catalog.pg_class AS c ON c.oid = coalesce(part.relid, root.oid) AND c.relkind <> 'p'
+        WHERE root.oid = to_regclass(%(table)s)
+    ) AS leaf
+    HAVING bool_and(relkind = 'r')
 ) AS of WHERE rows >= %(large)s
 """
 WITHOUT_SCANS = "SELECT set_config('enable_seqscan', 'off', true)"
@@ -91,7 +110,8 @@ def lacking(session: Session) -> list[dict[str, t.Any]]:
         values = {"schema": names.schema, "sales": contract.bare(names.transactions), "table": table, "large": LARGE}
         rows = session.rows(query, **values)
         if rows and not _is_there(session, index):
-            found.append({"table": table, "statement": index.statement, **rows[0], "why": index.why})
+            statement = index.of_partitions if rows[0].pop("partitioned") else index.statement
+            found.append({"table": table, "statement": statement, **rows[0], "why": index.why})
     return found
 
 

@@ -124,7 +124,7 @@ def typed(text: str, width: int) -> list[str]:
     lines: list[str] = []
     for part in [*parts[:at], *parts[at + 1 :], *parts[at : at + 1]]:
         if part.is_command or part.is_statement:
-            lines += wrapped(part.text + (";" if part.is_statement and not part.text.endswith(";") else ""), width)
+            lines += wrapped(part.text, width)
         else:
             lines += [
                 f"# {line}" for line in textwrap.wrap(part.text.rstrip(" ,;:"), width - 2, break_on_hyphens=False)

@@ -98,7 +98,7 @@ def document(story: Story) -> ResultDocument:
 
 def lines(story: Story) -> list[str]:
     """At most twenty lines of 79 columns: what was wrong, what was done, the state now, how to undo it, what next.
-    The path of a chart is never broken. A list of runs is as long as it is."""
+    The path of a chart is never broken. A list of runs is as long as it is, and so are statements of a preflight."""
     if story.drill and story.failure is None:
         return drill.lines(story.drill, story.seconds, check=story.check)
     title = story.title
@@ -110,7 +110,9 @@ def lines(story: Story) -> list[str]:
     if story.operation == "runs" and story.failure is None:
         return [headline, *moves.table(as_list(story.ran.get("runs", {}).get("runs")))]
     bodies, way_back = _bodies(story, story.width - layout.INDENT)
-    return [headline, *layout.fitted(bodies, way_back, story.width, "causes" if story.verbose else "")]
+    # Half a statement is none.
+    whole = "next" if story.operation == "preflight" else "causes" if story.verbose else ""
+    return [headline, *layout.fitted(bodies, way_back, story.width, whole)]
 
 
 def drawn(story: Story, words: str, code: int, *, phases: bool) -> list[str]:
@@ -438,17 +440,25 @@ def _untold(story: Story) -> list[str]:
     return [more] if story.outcome == CANNOT_TELL else []
 
 
+def _advised(indexes: list[Result]) -> list[str]:
+    """The indexes that would help, in one entry."""
+    if not indexes:
+        return []
+    sizes = ", ".join(each["size"] for each in indexes)
+    owner = f"the owner of {', '.join(dict.fromkeys(each['table'] for each in indexes))}"
+    made = "; ".join(line for each in indexes for line in each["statement"].splitlines())
+    return [
+        f"{owner} can make {count(len(indexes), 'index', 'indexes')} that a large table wants, of about {sizes}, while all goes on: {made};"
+    ]
+
+
 def _after_looking(story: Story) -> list[str]:
     """What a preflight or a gate asks for."""
     if story.operation == "preflight":
         made = story.ran.get("preflight", {})
         return [
             *(f"{each['statement']};" for each in as_list(made.get("hindered"))),
-            *(
-                f"the owner of {each['table']} can make an index of about {each['size']}, while all goes on, so that {each['why']}: "
-                f"{each['statement']};"
-                for each in as_list(made.get("advised_indexes"))
-            ),
+            *_advised(as_list(made.get("advised_indexes"))),
         ]
     return gate.what_next(story.gate)
 

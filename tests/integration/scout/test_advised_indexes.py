@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import advised_indexes, contract
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from tests import CHECKOUT
 from tests.integration.modules import Result, call, connect, fingerprint, one, operator
+from tests.unit.summary.test_summary import START, story
 
 SIZE = "SELECT pg_relation_size(indexrelid) FROM pg_stat_user_indexes WHERE schemaname = 'scout' ORDER BY indexrelid DESC LIMIT 1"
 #: What serves as well as what is advised.
@@ -20,6 +24,27 @@ ALIKE = (
     "CREATE INDEX ON scout.bronze_events (ingested_at)",
     "CREATE INDEX ON scout.silver_transactions (source_event_id, transaction_id)",
 )
+
+#: The indexes of bronze that its partitions got as well: whether each is valid, and how many they are.
+WHOLES = """
+SELECT x.indisvalid, (SELECT count(*) FROM pg_inherits AS i WHERE i.inhparent = x.indexrelid)
+FROM pg_index AS x JOIN pg_class AS c ON c.oid = x.indexrelid
+WHERE x.indrelid = 'scout.bronze_events'::regclass AND NOT x.indisunique AND c.relname <> 'bronze_events_event_hash_idx'
+"""
+LEAVES = "SELECT count(*) FROM pg_partition_tree('scout.bronze_events') WHERE isleaf"
+SIZES = """
+SELECT sum(pg_relation_size(x.indexrelid))::bigint FROM pg_partition_tree('scout.bronze_events') AS p
+JOIN pg_index AS x ON x.indrelid = p.relid
+WHERE p.isleaf AND NOT x.indisunique AND pg_get_indexdef(x.indexrelid) !~ 'event_hash'
+"""
+
+
+def screen(found: Result) -> list[str]:
+    """What a preflight prints of it to be pasted."""
+    told = story({"preflight": START["preflight"] | found}, operation="preflight")
+    lines = [line.strip() for line in render.drawn(told, "unchanged", 0, phases=False)]
+    first = next(number for number, line in enumerate(lines) if line.startswith(("SELECT", "CREATE")))
+    return lines[first:]
 
 
 def advised(dsn: str) -> list[str]:
@@ -72,13 +97,31 @@ def test_nobody_who_only_begins_an_operation_is_told(large: str) -> None:
     assert call("scout_preflight_info", large)["advised_indexes"] == []
 
 
-def test_partitions_which_have_indexes_of_their_own_get_none(
+def test_what_is_printed_for_partitions_makes_them_of_each_and_of_those_to_come(
     partitioned_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with connect(partitioned_db) as connection:
         connection.execute("ANALYZE")
     monkeypatch.setattr(advised_indexes, "LARGE", 100)
-    assert advised(partitioned_db) == [advised_indexes.INDEXES[1].statement]
+    found = looked(partitioned_db)
+    printed = screen(found)
+    done = subprocess.run(
+        [psql(), "-X", "-v", "ON_ERROR_STOP=1", "-d", partitioned_db],
+        input="\n".join(printed), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert advised(partitioned_db) == []
+    with connect(partitioned_db) as connection:
+        wholes = connection.execute(WHOLES).fetchall()
+        partitions = connection.execute(LEAVES).fetchone()
+        assert partitions
+        # Times are found by the partition that has them.
+        assert wholes == [(True, partitions[0])]
+        made = sum(each["bytes"] for each in found["advised_indexes"] if each["table"] == "scout.bronze_events")
+        connection.execute("SELECT scout.maintain_partitions(p_ahead_days => 9)")
+    assert made / 2 <= one(partitioned_db, SIZES) <= 2 * made + 16384 * partitions[0]
+    assert one(partitioned_db, LEAVES) > partitions[0]
+    assert advised(partitioned_db) == []
 
 
 def test_each_stands_alone_on_its_line_and_so_does_the_page() -> None:
