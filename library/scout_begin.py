@@ -99,7 +99,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **preflight.FORESEEN_SPEC,
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "thresholds": {"type": "dict", "default": {}},
-    "budget_seconds": {"type": "float", "default": 5.0},
+    "budget_seconds": {"type": "float"},
     "alert_hours": {"type": "int", "default": 1},
     "ttl_seconds": {"type": "int", "default": lease.LEASE_SECONDS},
     "phases": {"type": "list", "elements": "str", "default": []},

@@ -149,7 +149,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "thresholds": {"type": "dict", "default": {}},
-    "budget_seconds": {"type": "float", "default": 5.0},
+    "budget_seconds": {"type": "float"},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "alert_hours": {"type": "int", "default": 1},
     "jobs": {"type": "list", "elements": "str"},

@@ -17,9 +17,9 @@ description:
   - All of it on one snapshot, in a READ ONLY transaction, and within O(budget_seconds). What cannot be read is said, and left out.
 options:
   budget_seconds:
-    description: How long it may take, in seconds.
+    description:
+      - How long it may take, in seconds; by default 5, and longer where PostgreSQL expects that much of a large pipeline.
     type: float
-    default: 5.0
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -99,7 +99,7 @@ from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, P
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
-    "budget_seconds": {"type": "float", "default": 5.0},
+    "budget_seconds": {"type": "float"},
     "jobs": {"type": "list", "elements": "str"},
 }
 

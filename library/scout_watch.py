@@ -41,9 +41,9 @@ options:
     type: dict
     default: {}
   budget_seconds:
-    description: How long one look may take, in seconds.
+    description:
+      - How long one look may take, in seconds; by default 5, and longer where PostgreSQL expects that much of a large pipeline.
     type: float
-    default: 5.0
   folder:
     description: Where samples and chart go unless configured otherwise, in a folder of their own. Without it they are not written.
     type: path
@@ -192,7 +192,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "interval_seconds": {"type": "float", "default": 30.0},
     "consecutive": {"type": "int", "default": 3},
     "thresholds": {"type": "dict", "default": {}},
-    "budget_seconds": {"type": "float", "default": 5.0},
+    "budget_seconds": {"type": "float"},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "jobs": {"type": "list", "elements": "str"},
     "folder": {"type": "path"},

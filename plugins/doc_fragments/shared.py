@@ -34,9 +34,9 @@ options:
     type: dict
     default: {}
   budget_seconds:
-    description: How long the assessment may take, in seconds.
+    description:
+      - How long the assessment may take, in seconds; by default 5, and longer where PostgreSQL expects that much of a large pipeline.
     type: float
-    default: 5.0
   alert_hours:
     description: How many hours of silver are searched for critical violations.
     type: int

@@ -12,7 +12,7 @@ import typing as t
 from ..ledger import history, lease
 from ..ledger.pauses import open_pause
 from ..moves.engine import damaged_silver
-from ..pipeline import refresh_gold
+from ..pipeline import expected, refresh_gold
 from ..pipeline.proof import job_rights
 from ..postgres.read_budget import Budget, Problem
 from ..scout import (
@@ -212,7 +212,8 @@ def read(
     session: Session,
     ledger: Ledger,
     *,
-    budget_seconds: float,
+    budget_seconds: float | None,
+    least_seconds: float = expected.LOOK_SECONDS,
     stuck_after_seconds: float = sessions.STUCK_AFTER_SECONDS,
     alert_hours: int = 1,
     jobs: list[str] | None = None,
@@ -221,11 +222,13 @@ def read(
     own: Sequence[own_checks.OwnCheck] = (),
     progress: Progress | None = None,
 ) -> Facts:
-    """All facts that can be had within the budget, on one snapshot; what blocks the pipeline comes first, what
+    """All facts that can be had within the budget, which follows the pipeline's size from `least_seconds` on where it is None, on one
+    snapshot; what blocks the pipeline comes first, what
     grows with the number of bad sales after it, what the caller wants besides then, and the team's own checks last."""
-    found = Facts(stuck_after_seconds, alert_hours, budget_seconds)
+    found = Facts(stuck_after_seconds, alert_hours)
     with session.read():
-        budget = Budget(session, budget_seconds, functools.partial(_tell, progress) if progress else None)
+        found.budget_seconds = expected.look_seconds(session, budget_seconds, least_seconds)
+        budget = Budget(session, found.budget_seconds, functools.partial(_tell, progress) if progress else None)
         found.problems = budget.problems
         found.me, found.ledger_unread = ledger.controller.actor, ledger.unread
         found.pause = budget.read("pause", lambda _: open_pause(ledger))
@@ -254,7 +257,7 @@ def read(
             _read_head(budget, found, list(found.backlog.head))
         if "pause" not in budget.problems:
             found.drift = budget.read("drift", lambda s: schema_drift.read(s, ledger, found.pause))
-        most = quality.most_sales(budget_seconds)
+        most = quality.most_sales(budget_seconds or least_seconds)
         looked = budget.read("alerts", functools.partial(quality.alerts, hours=alert_hours, most=most))
         found.alerts, sales_limited = looked or ([], False)
         found.wider.arrived = budget.read("arrived", losses.arrived)

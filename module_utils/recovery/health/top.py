@@ -12,6 +12,7 @@ from ..core.redaction import clean
 from ..core.text import cut
 from ..ledger import lease
 from ..ledger.pauses import open_pause
+from ..pipeline import expected
 from ..postgres.read_budget import Budget
 from ..scout import contract, cron_jobs, cron_runs, event_queue, gold_views, sessions
 from . import facts
@@ -40,10 +41,12 @@ SELECT (SELECT count(*) FROM {bronze} AS b WHERE b.event_type = %(event_type)s
 """
 
 
-def read(session: Session, ledger: Ledger, *, budget_seconds: float, jobs: list[str] | None = None) -> dict[str, t.Any]:
+def read(
+    session: Session, ledger: Ledger, *, budget_seconds: float | None, jobs: list[str] | None = None
+) -> dict[str, t.Any]:
     """One look on one snapshot, within the budget; what could not be read is None or empty, with why in `unread` by its name."""
     with session.read():
-        budget = Budget(session, budget_seconds)
+        budget = Budget(session, expected.look_seconds(session, budget_seconds))
         now = budget.read("now", lambda s: s.row(facts.NOW)["now"])
         pause = budget.read("pause", lambda _: open_pause(ledger))
         at_work = budget.read("lease", lambda _: lease.at_work(ledger))

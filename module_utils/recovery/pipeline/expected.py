@@ -20,6 +20,8 @@ if t.TYPE_CHECKING:
 SECONDS_PER_COST: t.Final = 5e-5
 #: How often as long as expected something may take.
 TIMES: t.Final = 3.0
+#: How long a look at the pipeline may take at least.
+LOOK_SECONDS: t.Final = 5.0
 #: A refresh of gold that takes longer is not made twice.
 LONG_SECONDS: t.Final = 5.0
 
@@ -71,6 +73,11 @@ def slow_functions(session: Session, view: gold_views.View, seconds: float) -> s
 def etl_seconds(session: Session) -> float:
     """What one call of the ETL takes where it has little to load: it reads all of bronze; inside a transaction."""
     return _planned(session, event_queue.of_pending(PENDING))
+
+
+def look_seconds(session: Session, given: float | None, least: float = LOOK_SECONDS) -> float:
+    """How long a look at the whole pipeline may take; inside a transaction."""
+    return given or limit(None, least, etl_seconds(session))
 
 
 def limit(given: float | None, least: float, expected: float) -> float:

@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import history
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import trial
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Budget
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
+    Session,
+    Settings,
+    open_session,
+)
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import gold_contents, gold_views
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 
@@ -269,3 +275,30 @@ def test_a_ledger_that_somebody_else_planted_is_not_read(scout_db: str) -> None:
         # Whoever reads it runs it.
         rows(scout_db, "SELECT effects FROM scout_ops.runs")
         assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "least"),
+    [("scout_health_info", 5.0), ("scout_begin", 5.0), ("scout_top_info", 5.0), ("scout_gate_info", 30.0)],
+)
+def test_a_look_has_the_time_that_a_large_pipeline_takes(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, module: str, least: float
+) -> None:
+    given: list[float] = []
+    made = Budget.__init__
+
+    def record(self: Budget, session: Session, seconds: float, *more: Any) -> None:
+        given.append(seconds)
+        made(self, session, seconds, *more)
+
+    monkeypatch.setattr(Budget, "__init__", record)
+    options = {"actions": ["drain"]} if module == "scout_begin" else {}
+    small = call(module, scout_db, check=True, **options)
+    assert not small.get("failed"), small
+    # As if each row took as long as a thousand.
+    monkeypatch.setattr(expected, "SECONDS_PER_COST", 1.0)
+    call(module, scout_db, check=True, **options)
+    call(module, scout_db, check=True, budget_seconds=7.0, **options)
+    assert given[0] == least
+    assert given[1] > 60.0
+    assert given[-1] == 7.0

@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
 
 MOST_SAMPLES: t.Final = 100
 SMOKE_SECONDS: t.Final = 10.0
+#: How long a sample may take at least.
+SAMPLE_SECONDS: t.Final = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +140,7 @@ def _sample(call: Call, params: Params, own: Sequence[OwnCheck]) -> health_facts
         call.session,
         ledger,
         budget_seconds=params["budget_seconds"],
+        least_seconds=SAMPLE_SECONDS,
         stuck_after_seconds=params["stuck_after_seconds"],
         alert_hours=params["period_hours"],
         jobs=params["jobs"],

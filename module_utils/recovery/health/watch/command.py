@@ -15,6 +15,7 @@ from ...core import place
 from ...core.errors import RecoveryError
 from ...core.results import ModuleResult
 from ...core.text import count, in_words
+from ...pipeline import expected
 from ...postgres.dsn import choose_dsn
 from .. import hints, thresholds
 from . import charts, course, loop
@@ -62,9 +63,11 @@ def watch(call: Call, params: Params) -> WatchResult:
     """
     hints.check(params)
     wanted = course.wanted(params["duration"], params["interval_seconds"], params["consecutive"])
+    with call.session.read():
+        seconds = expected.look_seconds(call.session, params["budget_seconds"])
     judge = loop.Judge(
         thresholds.chosen(params["thresholds"]),
-        params["budget_seconds"],
+        seconds,
         params["stuck_after_seconds"],
         params["jobs"],
         repause=params["repause"],
