@@ -22,6 +22,10 @@ if t.TYPE_CHECKING:
 #: With fewer rows than this a table is read as fast as an index.
 LARGE: t.Final = 200_000
 
+EACH_PARTITION: t.Final = (
+    r"SELECT pg_catalog.format({},relid) FROM pg_catalog.pg_partition_tree({}) WHERE isleaf \gexec"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Index:
@@ -44,12 +48,8 @@ class Index:
         """How those of a partitioned table are made by psql, beside all that goes on: of each partition, then of the whole, which
         takes them for its own. PostgreSQL makes none of the whole concurrently."""
         table, on = contract.words(f"{{{self.table}}}"), contract.words(self.on)
-        each = sql.Literal(f"CREATE INDEX CONCURRENTLY ON %s {on}").as_string()
-        whole = sql.Literal(table).as_string()
-        return (
-            f"SELECT pg_catalog.format({each},relid) FROM pg_catalog.pg_partition_tree({whole}) WHERE isleaf \\gexec\n"
-            f"CREATE INDEX ON {table} {on}"  # noqa: S608  # a text for whoever pastes it, of names and literals
-        )
+        each = sql.SQL(EACH_PARTITION).format(sql.Literal(f"CREATE INDEX CONCURRENTLY ON %s {on}"), sql.Literal(table))
+        return f"{each.as_string()}\nCREATE INDEX ON {table} {on}"
 
 
 #: The expression that says which sale an event is about, as an index has it.
