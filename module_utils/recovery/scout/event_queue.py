@@ -139,6 +139,9 @@ WHERE NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = id) LIMIT %(m
 
 LET_GO = "DELETE FROM {etl_ledger} WHERE event_id = ANY(%(ids)s::uuid[])"
 
+#: What a session may hold in memory of a table that it joins or sorts: with 4 MB, PostgreSQL's default, an ETL that looks for a few
+#: events among a million writes most of bronze to disk.
+WORK_MEM: t.Final = "256MB"
 #: For queries of our own that read times as the scheduler's sessions do.
 AS_THE_PIPELINE = """
 SELECT set_config('TimeZone', %(timezone)s, true), set_config('jit', 'off', true), set_config('work_mem', '256MB', true)

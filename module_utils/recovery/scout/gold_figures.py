@@ -78,7 +78,7 @@ DIVIDED_BY: t.Final[dict[str, tuple[str, ...]]] = {"store_id": ("t.store_id",), 
 REGIONS: t.Final = "dim_region"
 STORES: t.Final = "dim_store"
 NAMED: t.Final = "EXISTS (SELECT FROM {regions} AS r WHERE r.region_name = t.scout_key)"
-SHOWN: t.Final = "EXISTS (SELECT FROM shown AS r WHERE r.key = t.scout_key)"
+SHOWN: t.Final = "EXISTS (SELECT FROM shown_parts AS r WHERE r.key = t.scout_key)"
 OF_STORE: t.Final = "LEFT JOIN {stores} AS s ON s.store_id = t.store_id"
 
 OF_SILVER: t.Final = re.compile(r"\bt\.(\w+)")
@@ -103,35 +103,60 @@ SELECT day::text AS day FROM latest WHERE day IS NOT NULL ORDER BY 1
 MOST_DAYS: t.Final = 2
 #: The key of a whole day.
 ALL: t.Final = sql.SQL("''::text")
+#: By what a sale belongs to a part of its day.
+SALE_KEY: t.Final = sql.SQL("t.scout_key")
 
-#: What is shown of each day in one row, or of each part of it where it has one row, what silver has of the same, and how often they
-#: are not equal. A view may round, which the scale of its figures tells; floats are not exact.
+#: Of each day: what a view shows of it, and its sales, once for all that is compared.
 BESIDE = """
 WITH source AS MATERIALIZED (
     {source}
-), shown AS (
-    SELECT {day} AS day, {shown_key} AS key, count(*) AS rows, {shown} FROM source GROUP BY 1, 2
 ), sales AS MATERIALIZED (
-    SELECT t.*, coalesce({there_key}::text, '') AS scout_key FROM {transactions} AS t {more} WHERE t.date_key = ANY(%(days)s::date[])
-), lines AS (
-    SELECT t.date_key AS day, t.scout_key AS key, sum(i.quantity) AS units, count(DISTINCT i.product_id) AS products
+    SELECT t.*, {there_key} AS scout_key FROM {transactions} AS t {more} WHERE t.date_key = ANY(%(days)s::date[])
+), {levels}
+SELECT level, name, way, count(*) AS rows, (array_agg(jsonb_build_array(day, key, shown, there) ORDER BY day DESC, key))[1] AS first
+FROM ({compared}) AS every
+WHERE shown IS DISTINCT FROM there AND (abs(shown - there) <= 1e-9 * greatest(1e-3, abs(there))) IS NOT TRUE
+GROUP BY 1, 2, 3
+"""
+#: What is shown of each day in one row, or of each part of it where it has one row, what silver has of the same, and how often they
+#: are not equal. A view may round, which the scale of its figures tells; floats are not exact.
+LEVEL = """
+{shown_here} AS (
+    SELECT {day} AS day, {shown_key} AS key, count(*) AS rows, {shown} FROM source GROUP BY 1, 2
+), {lines_here} AS (
+    SELECT t.date_key AS day, {sale_key} AS key, sum(i.quantity) AS units, count(DISTINCT i.product_id) AS products
     FROM sales AS t JOIN {line_items} AS i USING (transaction_id) GROUP BY 1, 2
-), there AS (
-    SELECT t.date_key AS day, t.scout_key AS key, {there}
-    FROM sales AS t LEFT JOIN lines AS l ON l.day = t.date_key AND l.key = t.scout_key
+), {there_here} AS (
+    SELECT t.date_key AS day, {sale_key} AS key, {there}
+    FROM sales AS t LEFT JOIN {lines_here} AS l ON l.day = t.date_key AND l.key = {sale_key}
     WHERE {known} GROUP BY 1, 2
-), compared AS (
-    SELECT day, key, name, way, s.value AS shown, t.value AS there
+), {compared_here} AS (
+    SELECT {level} AS level, day, key, name, way, s.value AS shown, t.value AS there
     FROM (SELECT day, key, n.name, n.way, n.shown AS value, n.there AS other
-          FROM shown AS s {join} there AS t USING (day, key) CROSS JOIN LATERAL (VALUES {pairs}) AS n (name, way, shown, there)
+          FROM {shown_here} AS s {join} {there_here} AS t USING (day, key)
+          CROSS JOIN LATERAL (VALUES {pairs}) AS n (name, way, shown, there)
           WHERE {once}) AS s
     CROSS JOIN LATERAL (SELECT round(coalesce(s.other, 0), least(greatest(scale(s.value), 0), 100)) AS value) AS t
-)
-SELECT name, way, count(*) AS rows, (array_agg(jsonb_build_array(day, key, shown, there) ORDER BY day DESC, key))[1] AS first
-FROM compared
-WHERE shown IS DISTINCT FROM there AND (abs(shown - there) <= 1e-9 * greatest(1e-3, abs(there))) IS NOT TRUE
-GROUP BY 1, 2
-"""
+)"""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Level:
+    """What is compared: days, or the parts of days. Its name, the key of a row of the view and of a sale, the figures as they are shown,
+    the ways in which silver may have them, how rows are joined, which of them are compared, and which sales."""
+
+    name: str
+    shown_key: sql.Composable
+    sale_key: sql.Composable
+    shown: Mapping[str, sql.Composable]
+    ways: Mapping[str, list[str]]
+    join: t.LiteralString
+    once: t.LiteralString
+    known: sql.Composable
+
+    def here(self, what: str) -> sql.Identifier:
+        """A name of the statement that is this level's."""
+        return sql.Identifier(f"{what}_{self.name}")
 
 
 def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str], *, defined: bool = False) -> list[str]:
@@ -155,8 +180,7 @@ def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str], 
             if f"{view.full_name}.{name}" not in contract.names().partial_views
         }
         source = _definition(view) if defined else sql.Identifier(contract.names().schema, view.name)
-        said = _of_days(session, view, (source, counted[0]), ways, given)
-        told += said or _of_parts(session, view, (source, counted[0]), ways, given)
+        told += _of_view(session, view, (source, counted[0]), ways, given)
     return told
 
 
@@ -170,23 +194,35 @@ def _definition(view: View) -> sql.Composable:
     return sql.SQL("({})").format(gold_contents.written(view.definition))
 
 
-def _of_days(
+def _of_view(
     session: Session, view: View, by: tuple[sql.Composable, str], ways: dict[str, list[str]], days: list[str]
 ) -> list[str]:
-    """What does not add up, where a view has several rows of a day."""
+    """What does not add up of a day, else what is shown otherwise of a store or a region on it: in the first way in which sales belong to
+    these that agrees, else in that with the fewest."""
+    part = next((name for name in DIVIDED_BY if name in view.columns), "")
+    keys = _keys(session, part)
+    levels = [_days(ways), *([_parts(session, view, part, ways)] if keys else [])]
+    told: list[list[str]] = []
+    for key in keys or [(ALL, sql.SQL(""))]:
+        wrong = _beside(session, by, key, [level for level in levels if level.ways], days)
+        if said := _told(view, levels[0], wrong) if not told else []:
+            return said
+        told.append(_told(view, levels[-1], wrong))
+        levels = levels[-1:]
+        if not told[-1]:
+            break
+    return min(told, key=len)
+
+
+def _days(ways: Mapping[str, list[str]]) -> _Level:
+    """All rows that a view has of a day."""
     names = {name: ways[name] for name in ADD_UP if ways.get(name)}
     shown = {name: sql.SQL("sum({})::numeric").format(sql.Identifier(name)) for name in names}
-    every, keys = sql.SQL("true"), (*by, ALL, ALL)
-    rows = _beside(session, keys, shown, names, days, join="FULL JOIN", once="true", known=every, more=sql.SQL(""))
-    return _told(view, names, rows)
+    return _Level("days", ALL, ALL, shown, names, "FULL JOIN", "true", sql.SQL("true"))
 
 
-def _of_parts(
-    session: Session, view: View, by: tuple[sql.Composable, str], ways: dict[str, list[str]], days: list[str]
-) -> list[str]:
-    """What is shown otherwise of a store or a region on a day, or of a day of which there is one row."""
-    source, day = by
-    part = next((name for name in DIVIDED_BY if name in view.columns), "")
+def _parts(session: Session, view: View, part: str, ways: Mapping[str, list[str]]) -> _Level:
+    """A store or a region on a day, or a day of which there is one row."""
     names = {name: found for name, found in ways.items() if found and BY_HEAD.get(name, name) in view.columns}
     shown_key = sql.SQL("coalesce({}::text, '')").format(sql.Identifier(part)) if part else ALL
     heads = [head for name, head in BY_HEAD.items() if name in names]
@@ -194,15 +230,8 @@ def _of_parts(
         name: sql.SQL("(array_agg({}))[1]::numeric").format(sql.Identifier(name))
         for name in dict.fromkeys([*names, *heads])
     }
-    told: list[list[str]] = []
-    for there_key, more in _keys(session, part):
-        keys = (source, day, shown_key, there_key)
-        once: t.LiteralString = "coalesce(s.rows, 1) = 1"
-        rows = _beside(
-            session, keys, shown, names, days, join="RIGHT JOIN", once=once, known=_known(session, part), more=more
-        )
-        told.append(_told(view, names, rows))
-    return min(told, key=len) if told else []
+    known = _known(session, part)
+    return _Level("parts", shown_key, SALE_KEY, shown, names, "RIGHT JOIN", "coalesce(s.rows, 1) = 1", known)
 
 
 def _keys(session: Session, part: str) -> list[tuple[sql.Composable, sql.Composable]]:
@@ -239,27 +268,14 @@ def _known(session: Session, part: str) -> sql.Composable:
 
 def _beside(
     session: Session,
-    keys: tuple[sql.Composable, str, sql.Composable, sql.Composable],
-    shown: Mapping[str, sql.Composable],
-    names: dict[str, list[str]],
+    by: tuple[sql.Composable, str],
+    key: tuple[sql.Composable, sql.Composable],
+    levels: Sequence[_Level],
     days: list[str],
-    *,
-    join: t.LiteralString,
-    once: t.LiteralString,
-    known: sql.Composable,
-    more: sql.Composable,
 ) -> list[Row]:
-    if not names:
+    if not levels:
         return []
-    source, day, shown_key, there_key = keys
-    every = [(name, nth, way) for name, ways in names.items() for nth, way in enumerate(ways)]
-    pairs: list[sql.Composable] = []
-    for at, (name, nth, _) in enumerate(every):
-        other = sql.SQL("t.{}").format(sql.Identifier(f"w{at}"))
-        if head := BY_HEAD.get(name):
-            other = sql.SQL("{} / nullif(s.{}, 0)").format(other, sql.Identifier(head))
-        value = sql.SQL("coalesce(s.{}, 0)").format(sql.Identifier(name))
-        pairs.append(sql.SQL("({}, {}, {}, {})").format(sql.Literal(name), sql.Literal(nth), value, other))
+    source, day = by
     query = contract.compose(
         BESIDE,
         # Day by day: only a constant is taken to all that a view reads, and a view reads all of silver.
@@ -267,27 +283,51 @@ def _beside(
             sql.SQL("SELECT * FROM {} AS v WHERE v.{} = {}").format(source, sql.Identifier(day), sql.Literal(each))
             for each in days
         ),
-        day=sql.Identifier(day),
-        shown_key=shown_key,
-        there_key=there_key,
-        shown=sql.SQL(", ").join(sql.SQL("{} AS {}").format(how, sql.Identifier(name)) for name, how in shown.items()),
-        there=sql.SQL(", ").join(
-            sql.SQL("({})::numeric AS {}").format(sql.SQL(t.cast("t.LiteralString", way)), sql.Identifier(f"w{at}"))
-            for at, (_, _, way) in enumerate(every)
+        there_key=sql.SQL("coalesce({}::text, '')").format(key[0]),
+        more=key[1],
+        levels=sql.SQL(", ").join(_composed(level, day) for level in levels),
+        compared=sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT * FROM {}").format(level.here("compared")) for level in levels
         ),
-        pairs=sql.SQL(", ").join(pairs),
-        join=sql.SQL(join),
-        once=sql.SQL(once),
-        known=known,
-        more=more,
     )
     return session.rows(query, days=days)
 
 
-def _told(view: View, names: dict[str, list[str]], rows: Sequence[Row]) -> list[str]:
+def _composed(level: _Level, day: str) -> sql.Composed:
+    every = [(name, nth, way) for name, ways in level.ways.items() for nth, way in enumerate(ways)]
+    pairs: list[sql.Composable] = []
+    for at, (name, nth, _) in enumerate(every):
+        other = sql.SQL("t.{}").format(sql.Identifier(f"w{at}"))
+        if head := BY_HEAD.get(name):
+            other = sql.SQL("{} / nullif(s.{}, 0)").format(other, sql.Identifier(head))
+        value = sql.SQL("coalesce(s.{}, 0)").format(sql.Identifier(name))
+        pairs.append(sql.SQL("({}, {}, {}, {})").format(sql.Literal(name), sql.Literal(nth), value, other))
+    there = [
+        sql.SQL("({})::numeric AS {}").format(sql.SQL(t.cast("t.LiteralString", way)), sql.Identifier(f"w{at}"))
+        for at, (_, _, way) in enumerate(every)
+    ]
+    shown = [sql.SQL("{} AS {}").format(how, sql.Identifier(name)) for name, how in level.shown.items()]
+    return contract.compose(
+        LEVEL,
+        **{f"{what}_here": level.here(what) for what in ("shown", "lines", "there", "compared")},
+        level=sql.Literal(level.name),
+        day=sql.Identifier(day),
+        shown_key=level.shown_key,
+        sale_key=level.sale_key,
+        shown=sql.SQL(", ").join(shown),
+        there=sql.SQL(", ").join(there),
+        pairs=sql.SQL(", ").join(pairs),
+        join=sql.SQL(level.join),
+        once=sql.SQL(level.once),
+        known=level.known,
+    )
+
+
+def _told(view: View, level: _Level, rows: Sequence[Row]) -> list[str]:
     """`gold_daily of 2026-11-25, S-103: total_sales 100.00 instead of 140.00`, of each figure that agrees in no way."""
     told: dict[str, list[str]] = {}
-    wrong = {name: {row["way"]: row for row in rows if row["name"] == name} for name in names}
+    names, here = level.ways, [row for row in rows if row["level"] == level.name]
+    wrong = {name: {row["way"]: row for row in here if row["name"] == name} for name in names}
     together = [name for name in TOGETHER if name in names]
     both = range(min((len(names[name]) for name in together), default=0))
     usual = max(both, key=lambda way: sum(way not in wrong[name] for name in together), default=0)

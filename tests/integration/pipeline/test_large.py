@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -19,7 +20,11 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
     Settings,
     open_session,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import gold_contents, gold_views
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import (
+    gold_contents,
+    gold_figures,
+    gold_views,
+)
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 
 GOLD = "smart-gold-refresh"
@@ -292,7 +297,7 @@ def test_a_look_has_the_time_that_a_large_pipeline_takes(
         made(self, session, seconds, *more)
 
     monkeypatch.setattr(Budget, "__init__", record)
-    options = {"actions": ["drain"]} if module == "scout_begin" else {}
+    options: dict[str, Any] = {"actions": ["drain"]} if module == "scout_begin" else {}
     small = call(module, scout_db, check=True, **options)
     assert not small.get("failed"), small
     # As if each row took as long as a thousand.
@@ -302,3 +307,59 @@ def test_a_look_has_the_time_that_a_large_pipeline_takes(
     assert given[0] == least
     assert given[1] > 60.0
     assert given[-1] == 7.0
+
+
+@pytest.mark.parametrize("defined", [True, False])
+def test_a_view_is_computed_once_to_be_compared_with_silver(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, defined: bool
+) -> None:
+    asked: list[str] = []
+    rows_of = Session.rows
+
+    def record(self: Session, query: Any, **values: Any) -> Any:
+        text = query if isinstance(query, str) else query.as_string(self.connection)
+        asked.extend(re.findall(r"FROM sales AS t JOIN|^WITH source", text.strip()))
+        return rows_of(self, query, **values)
+
+    monkeypatch.setattr(Session, "rows", record)
+    with open_session(Settings(dsn=scout_db)) as session, session.read():
+        views = gold_views.views(session)
+        days = [
+            row["day"] for row in session.rows("SELECT DISTINCT date_key::text AS day FROM scout.silver_transactions")
+        ]
+        assert gold_figures.unlike_silver(session, views, days, defined=defined) == []
+    assert asked.count("WITH source") == len(views)
+
+
+@pytest.mark.parametrize(("options", "check"), [({"expect_changes": True}, True), ({"force": True}, False)])
+def test_what_is_refreshed_whatever_it_holds_is_not_compared_first(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, options: dict[str, bool], check: bool
+) -> None:
+    compared: list[str] = []
+    compare = gold_contents.compare
+
+    def record(session: Session, view: gold_contents.Contents, deadline: float | None) -> gold_contents.Compared:
+        if deadline is None or deadline > time.monotonic():
+            compared.append(view.name)
+        return compare(session, view, deadline)
+
+    monkeypatch.setattr(gold_views, "compare", record)
+    wanted: dict[str, Any] = options
+    result = call("scout_refresh_gold", scout_db, check=check, **wanted)
+    assert not result.get("failed"), result
+    assert result["effects"] == {"refreshed": 2}
+    assert compared == []
+
+
+def test_a_trial_has_room_whatever_is_set_for_the_role_of_the_job(scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        connection.execute("ALTER ROLE loader SET work_mem = '64kB'")
+        connection.execute(
+            "SELECT cron.schedule('smart-gold-refresh', '* * * * *', 'DO $$BEGIN RAISE ''%'', current_setting(''work_mem''); END$$')"
+        )
+    try:
+        result = call("scout_proof", scout_db)
+    finally:
+        with connect(scout_db) as connection:
+            connection.execute("ALTER ROLE loader RESET work_mem")
+    assert "256MB" in str(result["jobs"])

@@ -14,6 +14,7 @@ import typing as t
 from ...postgres import acting
 from ...postgres.driver import psycopg, sql
 from ...postgres.watched import PIN
+from ...scout import event_queue
 from .. import expected
 from . import reading
 
@@ -35,6 +36,10 @@ FROM pg_catalog.pg_constraint AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = 
 LOCK_SECONDS: t.Final = 5.0
 #: What there is at least for the next command and what is looked at after it, however short this one was.
 LEAST_SECONDS: t.Final = 30.0
+
+
+#: A trial asks whether a command works: how much of a large table the job's own session would sort on disk is no matter of it.
+ROOM: t.Final = {"work_mem": event_queue.WORK_MEM}
 
 
 class TooLate(Exception):
@@ -124,7 +129,7 @@ class Runs:
     def _settings_of(self, owner: str) -> Generator[None]:
         """Within it the session is set as those of the job are, as far as we may."""
         wanted = self.plain | {name: each.value for name, each in reading.settings(self.session, owner).items()}
-        wanted = {name: value for name, value in wanted.items() if name not in reading.NOT_TRIED}
+        wanted = {name: value for name, value in wanted.items() if name not in reading.NOT_TRIED} | ROOM
         before = {row["name"]: row["value"] for row in self.session.rows(BEFORE, names=list(wanted))}
         self._set(wanted)
         yield
