@@ -30,9 +30,9 @@ options:
     required: true
   budget_seconds:
     description:
-      - How long reading may take, in seconds, without O(full). A section that does not fit is named in the manifest.
+      - How long reading may take, in seconds, without O(full); by default 1, and longer where PostgreSQL expects that much of a large
+        pipeline. A section that does not fit is named in the manifest.
     type: float
-    default: 1.0
   health:
     description: A result of M(scout.recovery.scout_health_info), to be kept with it.
     type: dict
@@ -197,7 +197,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "folder": {"type": "path", "required": True},
-    "budget_seconds": {"type": "float", "default": 1.0},
+    "budget_seconds": {"type": "float"},
     "health": {"type": "dict", "default": {}},
     "mask": {"type": "list", "elements": "str", "default": list(redaction.PERSONAL)},
     "readable": {"type": "list", "elements": "str", "default": list(redaction.READABLE)},

@@ -21,6 +21,7 @@ from ..ledger import bootstrap, servers
 from ..ledger.open_incident import ADHOC
 from ..ledger.trust import audit as trail
 from ..ledger.trust import kept_evidence, ownership, signatures
+from ..pipeline import expected
 from ..postgres.driver import psycopg
 from ..postgres.failures import attempting, translate
 from ..postgres.session import open_session
@@ -35,6 +36,8 @@ if t.TYPE_CHECKING:
 
 #: How long redacting and writing may take besides reading.
 HANDLING_SECONDS: t.Final = 15.0
+#: How long reading may take at least.
+READING_SECONDS: t.Final = 1.0
 DIGEST: t.Final = re.compile(r"[0-9a-f]{64}")
 HEAD: t.Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 #: How many problems are named in a line; all are in the result.
@@ -250,11 +253,13 @@ def _wanted(call: Call, params: Params) -> collect.Wanted:
         )
     window = window_of(call.session, params, clock="ingested_at")
     end = window.end or call.session.row("SELECT clock_timestamp() AS now")["now"]
+    with call.session.read():
+        seconds = expected.look_seconds(call.session, params["budget_seconds"], READING_SECONDS)
     # What is wrong began before somebody saw it.
     usual = end - datetime.timedelta(seconds=collect.HISTORY_SECONDS)
     return collect.Wanted(
         incident=call.incident,
-        budget_seconds=params["budget_seconds"],
+        budget_seconds=seconds,
         start=window.start or min(usual, call.opened_at or usual),
         end=end,
         sample_rows=params["sample_rows"],

@@ -70,6 +70,16 @@ def test_where_there_is_no_time_for_all_of_it_what_came_lately_is_kept(
     assert keep(large, tmp_path, health=health)["warnings"] == []
 
 
+def test_where_no_time_is_given_there_is_enough_for_all_of_a_large_bronze(
+    large: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expected, "SECONDS_PER_COST", 1.0)
+    [event] = poison_event(large, kind="bad_ts", age_seconds=86400)
+    result = keep(large, tmp_path, budget_seconds=None)
+    assert ids(result)[0] == str(event)
+    assert result["warnings"] == []
+
+
 def test_an_event_of_no_time_comes_first(large: str, tmp_path: Path) -> None:
     [event] = poison_event(large, kind="bad_ts")
     with connect(large) as connection:
