@@ -58,9 +58,7 @@ PAUSE_SECONDS: t.Final = 0.1
 ROW: t.Final = """
 SELECT to_jsonb(r) AS row FROM (
     SELECT %(event_id)s::uuid, %(event_type)s::text, source, d, {hash}{values}
-    FROM (SELECT %(payload)s::jsonb AS d) AS given CROSS JOIN (
-        SELECT coalesce(mode() WITHIN GROUP (ORDER BY source_system), 'scout-recovery') AS source
-        FROM (SELECT source_system FROM {bronze} ORDER BY ingested_at DESC LIMIT 100) AS latest) AS usual
+    FROM (SELECT %(payload)s::jsonb AS d) AS given CROSS JOIN ({usual}) AS usual
 ) AS r (event_id, event_type, source_system, event_data, event_hash{more})
 """
 NOW: t.Final = "SELECT now() - interval '1 minute' AS since"
@@ -231,7 +229,11 @@ class _Sent:
             if self._to.table:
                 more, values = event_queue.filled_by_senders(session)
                 made = contract.compose(
-                    ROW, hash=event_queue.hash_of(session, sql.Identifier("d")), more=more, values=values
+                    ROW,
+                    hash=event_queue.hash_of(session, sql.Identifier("d")),
+                    more=more,
+                    values=values,
+                    usual=contract.compose(event_queue.USUAL_SOURCE),
                 )
                 known = {"event_id": self._event_id, "event_type": names.transaction_event}
                 self._body = session.row(made, payload=Jsonb(self._payload), **known)["row"]

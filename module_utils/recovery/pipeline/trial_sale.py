@@ -59,9 +59,7 @@ WHERE event_type = %(event_type)s AND ingested_at > '1970-01-02'
 SEND: t.Final = """
 INSERT INTO {bronze} (event_id, event_type, source_system, event_data, event_hash, ingested_at{more})
 SELECT %(event_id)s, %(event_type)s, source, d, {hash}, coalesce(%(moment)s::timestamptz, now()){values}
-FROM (SELECT %(payload)s::jsonb AS d) AS given CROSS JOIN (
-    SELECT coalesce(mode() WITHIN GROUP (ORDER BY source_system), 'scout-recovery') AS source
-    FROM (SELECT source_system FROM {bronze} ORDER BY ingested_at DESC LIMIT 100) AS latest) AS usual
+FROM (SELECT %(payload)s::jsonb AS d) AS given CROSS JOIN ({usual}) AS usual
 """
 
 #: What would come first all the same. Not part of the statement that holds it back: what writes is never read in parallel.
@@ -230,20 +228,19 @@ class Trial:
 
     def payload(self, transaction_id: str) -> dict[str, t.Any]:
         """The sale as the edge function would be sent it, under this name; inside the caller's transaction."""
-        self._prepare()
+        self._prepare(first=False)
         ts = self.session.row(NOW)["ts"]
         return dataclasses.replace(self.sale, transaction_id=transaction_id, ts=ts).payload()
 
     def sent(self) -> str:
         """Sends the sale, before whatever is pending; inside the caller's transaction, for its event_id. Raises where bronze
         would not take it now."""
-        send = self._prepare()
+        send = self._prepare(first=False)
         self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
-        first, self.moment = self.moment, None
         if event_queue.any_pending(self.session):
             # Among what is pending it is to be the first; bronze has to take one that comes now all the same.
             self._send_in_vain(send)
-            self.moment = first
+            self.moment = self._when()
         self._send(send, self.ids[0], self.sale.payload())
         return self.ids[0]
 
@@ -263,19 +260,24 @@ class Trial:
         lines = self.session.rows(contract.compose(LINES), transaction_id=sale.transaction_id)
         return f"{names.line_items} lacks lines of it" if len(lines) < len(sale.lines) else ""
 
-    def _prepare(self) -> sql.Composed:
-        """What the sale is made of, when it arrives, and the statement that sends it."""
+    def _when(self) -> datetime.datetime:
+        """When it has to arrive to be the first."""
+        return self.session.row(contract.compose(WHEN), event_type=contract.names().transaction_event)["moment"]
+
+    def _prepare(self, *, first: bool = True) -> sql.Composed:
+        """What the sale is made of, when it arrives, now unless it is to be the `first`, and the statement that sends it."""
         session, names = self.session, contract.names()
         columns = plain.columns(session, sql.Identifier(*names.transactions.split(".")), "s")
         place = [sql.SQL("{} AS {}").format(columns[name], sql.Identifier(name)) for name in PLACE if name in columns]
         known = session.row(contract.compose(KNOWN, place=sql.SQL(", ").join(place)), few=FEW)
-        self.moment = session.row(contract.compose(WHEN), event_type=names.transaction_event)["moment"]
+        self.moment = self._when() if first else None
         products = [*known["products"], "SMOKE-1", "SMOKE-2"][:2]
         where: dict[str, str | None] = known["place"] or {}
         store = known["store_id"] or "SMOKE"
         self.sale = dataclasses.replace(self.sale, store_id=store, products=tuple(products), place=where)
         more, values = event_queue.filled_by_senders(session)
-        return contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")), more=more, values=values)
+        usual, hashed = contract.compose(event_queue.USUAL_SOURCE), event_queue.hash_of(session, sql.Identifier("d"))
+        return contract.compose(SEND, hash=hashed, more=more, values=values, usual=usual)
 
     def _rehearse(self, send: sql.Composed, pipeline: Actor) -> None:
         """What is rolled back in the end."""

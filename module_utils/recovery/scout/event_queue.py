@@ -179,6 +179,11 @@ WHERE a.attrelid = to_regclass(%(bronze)s) AND a.attnum > 0 AND NOT a.attisdropp
   AND a.attidentity = '' AND a.attname <> ALL(%(sent)s)
 ORDER BY a.attnum
 """
+#: From where most of what was loaded last came: the newest of bronze itself are found by no index that knows ranges alone.
+USUAL_SOURCE: t.Final = """
+SELECT coalesce(mode() WITHIN GROUP (ORDER BY b.source_system), 'scout-recovery') AS source FROM {bronze} AS b
+WHERE b.event_id IN (SELECT p.event_id FROM {etl_ledger} AS p WHERE p.processed_at IS NOT NULL ORDER BY p.processed_at DESC LIMIT 100)
+"""
 LIKE_LATEST: t.Final = ", (SELECT {column} FROM {bronze} ORDER BY ingested_at DESC LIMIT 1)"
 #: Counted, for which one pass is planned: for the first one, PostgreSQL reads bronze by its key, which takes ten times as long where
 #: there is none.

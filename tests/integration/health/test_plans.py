@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import pytest
+from psycopg import sql
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.library import poison_event
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import http_sale, trial_sale
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Budget
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, event_queue
 from tests import CHECKOUT
 from tests.integration.modules import call, connect, one
 
 EVENTS = 8000
+EVENT = "5cf7c1a8-8b0e-4c5e-9e0a-1f3c5a7b9d11"
 #: What grows with the events.
 GROWING = {"bronze_events", "etl_processed", "silver_transactions", "silver_line_items"}
 INDEXES = """
@@ -155,6 +159,17 @@ def test_what_is_pending_is_asked_of_all_of_bronze_once(scout_db: str, statement
     assert [suspect["event_id"] for suspect in result["suspects"]] == [str(event)]
     at = one(scout_db, "SELECT ingested_at FROM scout.bronze_events WHERE event_id = %s", event)
     assert datetime.fromisoformat(result["pending"]["since"]) == at
+
+
+@pytest.mark.parametrize("made", [trial_sale.SEND, http_sale.ROW])
+def test_a_test_sale_is_made_without_reading_a_table_whole(large: str, made: LiteralString) -> None:
+    parts = {"hash": sql.SQL("NULL::bytea"), "more": sql.SQL(""), "values": sql.SQL("")}
+    query = contract.compose(made, **parts, usual=contract.compose(event_queue.USUAL_SOURCE))
+    values = {"event_id": EVENT, "event_type": "transaction.v1", "moment": None, "payload": "{}"}
+    with connect(large) as connection:
+        row = connection.execute(sql.SQL("EXPLAIN (FORMAT JSON) ") + query, values).fetchone()
+        assert row
+        assert set(whole(row[0][0]["Plan"])) == set()
 
 
 def test_docs_name_each_read_and_the_indexes() -> None:
