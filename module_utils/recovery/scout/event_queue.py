@@ -63,10 +63,10 @@ ORDER BY b.ingested_at, b.event_id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 #: Locks the first `size` events of the queue and marks those among them, and those sharing the last one's time, that the
 #: ETL must not take now: suspects, and second and later events of a transaction (one statement cannot upsert a row twice).
+#: Which sale they are of is read by their keys: payloads are not to be carried through all of bronze.
 HOLD_BACK = """
 WITH free AS MATERIALIZED (
-    SELECT b.event_id, b.ingested_at, b.event_data ->> 'transaction_id' AS transaction_id
-    FROM {bronze} AS b
+    SELECT b.event_id, b.ingested_at FROM {bronze} AS b
     WHERE {pending}
     ORDER BY b.ingested_at, b.event_id LIMIT %(size)s FOR UPDATE OF b SKIP LOCKED
 ), tied AS MATERIALIZED (
@@ -78,7 +78,10 @@ WITH free AS MATERIALIZED (
     SELECT event_id, ingested_at, event_id = ANY(%(suspects)s) AS suspect,
            transaction_id IS NOT NULL
            AND row_number() OVER (PARTITION BY transaction_id ORDER BY ingested_at, event_id) > 1 AS repeated
-    FROM free
+    FROM (
+        SELECT f.event_id, f.ingested_at, b.event_data ->> 'transaction_id' AS transaction_id
+        FROM free AS f JOIN {bronze} AS b ON b.event_id = f.event_id AND b.ingested_at = f.ingested_at
+    ) AS known
 ), held AS (
     INSERT INTO {etl_ledger} (event_id)
     SELECT event_id FROM queue WHERE repeated OR suspect

@@ -135,6 +135,13 @@ def whole(plan: dict[str, Any], *, bounded: bool = False) -> Iterator[str]:
         yield from whole(part, bounded=bounded)
 
 
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All nodes of a plan."""
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
 def test_where_scout_has_no_index_only_these_reads_go_through_a_whole_table(
     large: str, statements: list[Statement]
 ) -> None:
@@ -170,6 +177,17 @@ def test_a_test_sale_is_made_without_reading_a_table_whole(large: str, made: Lit
         row = connection.execute(sql.SQL("EXPLAIN (FORMAT JSON) ") + query, values).fetchone()
         assert row
         assert set(whole(row[0][0]["Plan"])) == set()
+
+
+def test_the_queue_carries_no_payloads_through_all_of_bronze(large: str) -> None:
+    values = {"size": 2000, "suspects": []}
+    with connect(large) as connection:
+        query = sql.SQL("EXPLAIN (FORMAT JSON) ") + event_queue.of_pending(event_queue.HOLD_BACK)
+        row = connection.execute(query, values).fetchone()
+        assert row
+        joined = [node for node in nodes(row[0][0]["Plan"]) if "Anti" in node.get("Join Type", "")]
+        assert joined
+        assert [part for node in joined for part in node["Plans"] if part["Plan Width"] > 64] == []
 
 
 def test_docs_name_each_read_and_the_indexes() -> None:
