@@ -44,45 +44,64 @@ PARTS: t.Final = ("store_id", "region_name")
 PINNED: t.Final = "pg_catalog, pg_temp"
 
 
-def otherwise(session: Session, days: Sequence[str], *, refreshed: bool = True) -> list[str]:
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """Views that were changed since this release was captured: those that show other figures than it would, with one of each, and those
+    that show the same."""
+
+    release: str = ""
+    otherwise: tuple[str, ...] = ()
+    equal: tuple[str, ...] = ()
+
+
+def beside(session: Session, days: Sequence[str], *, refreshed: bool = True) -> Beside:
     """What views of gold say of these days otherwise than they would by their definition in the latest capture, in words, a figure of
     each that was changed since; inside a transaction that is rolled back. Either is asked as the view's owner. Where they were not
     `refreshed`, it is what their queries say."""
     if not days or not (history.readable(session) and bootstrap.readable(session)):
-        return []
+        return Beside()
     captured = {row["name"]: row for row in session.rows(CAPTURED)}
-    told: list[str] = []
+    otherwise, equal, release = list[str](), list[str](), ""
     for view in gold_views.views(session):
         then = captured.get(view.full_name)
         counted = gold_views.counted(view)
         if then is None or counted is None or then["definition"] == view.definition or view.foreign_code:
             continue
+        release = then["release"]
         shown = sql.Identifier(contract.names().schema, view.name) if refreshed else _query(view.definition)
-        found = _beside(session, view, then, (counted[0], shown), days)
-        if found:
-            where = f"{view.full_name} of {found['day']}{', ' + found['part'] if found['part'] else ''}"
-            figures = " instead of ".join(
-                "none" if found[name] is None else str(found[name]) for name in ("shown", "captured")
-            )
-            told.append(f"{where}: {found['name']} {figures}, as it was defined in release {then['release']}")
-    return told
+        rows = _beside(session, view, then, (counted[0], shown), days)
+        gone = [name for name in then["columns"] if name not in view.columns and _judged(view, name)]
+        if gone:
+            otherwise.append(f"{view.full_name} has no {', '.join(gone[:5])}")
+        elif rows:
+            otherwise.append(_told(view, rows[0]))
+        elif rows is not None:
+            equal.append(view.full_name)
+    return Beside(release, tuple(otherwise), tuple(equal))
+
+
+def _told(view: View, found: Row) -> str:
+    where = f"{view.full_name} of {found['day']}{', ' + found['part'] if found['part'] else ''}"
+    figures = " instead of ".join("none" if found[name] is None else str(found[name]) for name in ("shown", "captured"))
+    return f"{where}: {found['name']} {figures}"
+
+
+def _judged(view: View, name: str) -> bool:
+    return f"{view.full_name}.{name}" not in contract.names().partial_views
 
 
 def _query(definition: str) -> sql.Composed:
     return sql.SQL("({})").format(gold_contents.written(definition))
 
 
-def _beside(session: Session, view: View, then: Row, by: tuple[str, sql.Composable], days: Sequence[str]) -> Row | None:
-    """The first figure that is otherwise."""
+def _beside(session: Session, view: View, then: Row, by: tuple[str, sql.Composable], days: Sequence[str]) -> list[Row] | None:
+    """The first figure that is otherwise, where one is; None where nobody can tell."""
     day, shown = by
     kinds = gold_figures.columns(session, view.full_name)
-    partial = contract.names().partial_views
     names = [
         name
         for name in view.contents
-        if kinds.get(name) in gold_figures.NUMBERS
-        and name in then["columns"]
-        and f"{view.full_name}.{name}" not in partial
+        if kinds.get(name) in gold_figures.NUMBERS and name in then["columns"] and _judged(view, name)
     ]
     if not names or day not in then["columns"]:
         return None
@@ -104,8 +123,7 @@ def _beside(session: Session, view: View, then: Row, by: tuple[str, sql.Composab
     owner = dataclasses.replace(acting.actor(session, view.owner), search_path=PINNED)
     try:
         with session.savepoint():
-            rows = acting.call(session, owner, statement)
+            return acting.call(session, owner, statement)
     except (psycopg.Error, RecoveryError):
         # What it was made of is gone, or its owner cannot be asked.
         return None
-    return rows[0] if rows else None

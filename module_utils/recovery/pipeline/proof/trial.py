@@ -71,6 +71,7 @@ BY_RULE: t.Final = tuple(error.sqlstate for error in battery.RULES)
 HOUR: t.Final = datetime.timedelta(hours=1)
 BY_DESIGN: t.Final = "A view that leaves out sales by design is named in scout_contract: partial_gold"
 COMPARE: t.Final = f"{judgement.compare('its definition')}. {BY_DESIGN}"
+CHANGED: t.Final = f"{judgement.compare('its definition')}. Where the change is meant, capture the release that has it. {BY_DESIGN}"
 #: What a job does that is to leave sales as they are.
 CHANGES: t.Final = "it changes sales that are loaded, which are no longer what their events say"
 BECOMES: t.Final = "cannot set parameter"
@@ -399,9 +400,13 @@ class Trials:
         return self._beside(f"it refreshes {count(newer, 'view')}" if newer else "it runs")
 
     def _beside(self, effect: str, *, refreshed: bool = True) -> str:
-        """An effect, and what gold shows otherwise than by its definitions in the release."""
-        otherwise = captured_gold.otherwise(self.session, self._days(), refreshed=refreshed)
-        return f"{effect}; changed since: {'; '.join(otherwise[:MOST_NAMED])}" if otherwise else effect
+        """An effect, and which views were changed since the release and show the same; raises _Failed where one shows other figures."""
+        beside = captured_gold.beside(self.session, self._days(), refreshed=refreshed)
+        if beside.otherwise:
+            said = f"gold has other figures than by its definition in release {beside.release}: {'; '.join(beside.otherwise[:MOST_NAMED])}"
+            raise _Failed(FAILED, f"{effect}, and {said}", next_step=CHANGED)
+        same = ", ".join(beside.equal[:MOST_NAMED])
+        return f"{effect}; defined otherwise than in release {beside.release}, with the same figures: {same}" if same else effect
 
     def _begins(self, todo: Todo) -> bool:
         """Whether the command of a job refreshes a view within a moment, which is as far as it gets."""
