@@ -361,7 +361,7 @@ class Trial:
         others = [row["event_id"] for row in ahead]
         session.execute(contract.compose(event_queue.HOLD_BACK_THESE), ids=others)
         self.hurry()
-        event_queue.load(session, len(ids), pipeline)
+        event_queue.load(session, len(ids), pipeline, whole=True)
         session.execute(contract.compose(event_queue.LET_GO), ids=others)
         what = "it" if len(ids) == 1 else "all of them"
         _expect(not event_queue.not_taken(session, ids), f"the ETL did not load {what}, although first in the queue")

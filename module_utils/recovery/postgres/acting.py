@@ -82,7 +82,14 @@ CREATE FUNCTION pg_temp.{function}(command pg_catalog.text) RETURNS pg_catalog.v
 SET search_path FROM CURRENT AS 'BEGIN EXECUTE command; END'
 """
 #: The same, and what it leaves for a COMMIT that never comes.
-RUN_WHOLE: t.Final[t.LiteralString] = RUN.replace("command; END", "command; SET CONSTRAINTS ALL IMMEDIATE; END")
+IMMEDIATE: t.Final[t.LiteralString] = "SET CONSTRAINTS ALL IMMEDIATE"
+RUN_WHOLE: t.Final[t.LiteralString] = RUN.replace("command; END", f"command; {IMMEDIATE}; END")
+ANSWER_WHOLE: t.Final[t.LiteralString] = ANSWER.replace("command; END", f"command; {IMMEDIATE}; END")
+#: What waits for the COMMIT, which SET CONSTRAINTS may have wait for it again: a schema has no two of one name that differ, or nearly.
+DEFERRED = """
+SELECT DISTINCT n.nspname::text AS schema, c.conname::text AS name
+FROM pg_catalog.pg_constraint AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.connamespace WHERE c.condeferred ORDER BY 1, 2
+"""
 GRANT: t.Final[t.LiteralString] = "GRANT EXECUTE ON FUNCTION pg_temp.{function}(pg_catalog.text) TO {me}"
 DROP: t.Final[t.LiteralString] = "DROP FUNCTION pg_temp.{function}(pg_catalog.text)"
 CALL: t.Final = "SELECT pg_temp.{function}({command}::pg_catalog.text) AS said"
@@ -135,18 +142,33 @@ def finding(session: Session, path: Sequence[str], *settings: t.LiteralString) -
     session.connection.execute(PIN)
 
 
-def call(session: Session, by: Actor, statement: sql.Composed, *settings: t.LiteralString) -> list[Row]:
+def call(
+    session: Session, by: Actor, statement: sql.Composed, *settings: t.LiteralString, whole: bool = False
+) -> list[Row]:
     """The rows of a query that calls code of others, as that role; afterwards the transaction is ours again. `settings` are
-    utilities for the call. What fails has to be rolled back by the caller. Raises MissingPrivilege where that code would
-    have our rights."""
+    utilities for the call; a `whole` one does what it leaves for the COMMIT, too. What fails has to be rolled back by the caller.
+    Raises MissingPrivilege where that code would have our rights."""
     if not by.sealed and not by.trusted:
         raise unsealed(session, by.role, becomes=by.becomes)
     query = sql.SQL(AS_JSON).format(statement=statement)
-    with _sealed(session, by, settings) if by.sealed else _open(session, by, settings):
+    answer = ANSWER_WHOLE if whole else ANSWER
+    with _sealed(session, by, answer, settings) if by.sealed else _open(session, by, settings):
         if by.sealed:
             query = sql.SQL(CALL).format(function=sql.Identifier(FUNCTION), command=sql.Literal(query.as_string()))
         rows = session.rows(query)
+        if whole and not by.sealed:
+            session.connection.execute(IMMEDIATE)
+    if whole:
+        defer_again(session)
     return [json.loads(row["said"]) for row in rows]
+
+
+def defer_again(session: Session) -> None:
+    """What comes next finds constraints and triggers as they were: what waits for the COMMIT does so again."""
+    for row in session.rows(DEFERRED):
+        with contextlib.suppress(psycopg.Error), session.savepoint():
+            name = sql.Identifier(row["schema"], row["name"])
+            session.connection.execute(sql.SQL("SET CONSTRAINTS {} DEFERRED").format(name))
 
 
 def unsealed(session: Session, role: str, *, becomes: bool) -> MissingPrivilege:
@@ -165,9 +187,11 @@ def unsealed(session: Session, role: str, *, becomes: bool) -> MissingPrivilege:
 
 
 @contextlib.contextmanager
-def _sealed(session: Session, by: Actor, settings: tuple[t.LiteralString, ...]) -> Generator[None]:
+def _sealed(
+    session: Session, by: Actor, answer: t.LiteralString, settings: tuple[t.LiteralString, ...]
+) -> Generator[None]:
     """With the function there."""
-    _send(session, by, SET, *settings, BECOME, ANSWER, GRANT, "SET LOCAL ROLE {me}", PIN)
+    _send(session, by, SET, *settings, BECOME, answer, GRANT, "SET LOCAL ROLE {me}", PIN)
     yield
     _send(session, by, BECOME, DROP, "SET LOCAL ROLE {me}", OURS)
 

@@ -363,7 +363,8 @@ def in_its_time_zone(session: Session, pipeline: Actor) -> Generator[None]:
     session.execute(AS_OURSELVES)
 
 
-def load(session: Session, limit: int, pipeline: Actor, *, marks: int = 0) -> int:
-    """Has the ETL load `limit` events as the scheduler would; returns how many it marked besides our `marks`."""
-    acting.call(session, pipeline, contract.compose(LOAD, limit=sql.Literal(limit)), LOADING)
+def load(session: Session, limit: int, pipeline: Actor, *, marks: int = 0, whole: bool = False) -> int:
+    """Has the ETL load `limit` events as the scheduler would; returns how many it marked besides our `marks`. The `whole` of it is
+    with what is done at its COMMIT, where none comes."""
+    acting.call(session, pipeline, contract.compose(LOAD, limit=sql.Literal(limit)), LOADING, whole=whole)
     return max(0, session.row(contract.compose(MARKED))["events"] - marks)

@@ -28,11 +28,6 @@ CALL = "SELECT pg_temp.{name}(%(command)s) AS said"
 SET = "SELECT set_config(%(name)s, %(value)s, true)"
 BEFORE = "SELECT name, current_setting(name, true) AS value FROM unnest(%(names)s::text[]) AS name"
 LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
-#: What waits for the COMMIT, which SET CONSTRAINTS may have wait for it again: a schema has no two of one name that differ, or nearly.
-DEFERRED = """
-SELECT DISTINCT n.nspname::text AS schema, c.conname::text AS name
-FROM pg_catalog.pg_constraint AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.connamespace WHERE c.condeferred ORDER BY 1, 2
-"""
 LOCK_SECONDS: t.Final = 5.0
 #: What there is at least for the next command and what is looked at after it, however short this one was.
 LEAST_SECONDS: t.Final = 30.0
@@ -82,19 +77,12 @@ class Runs:
                     min(theirs or left, left), lock_timeout_seconds=min(lock or LOCK_SECONDS, LOCK_SECONDS)
                 )
                 self.session.rows(sql.SQL(CALL).format(name=runner), command=job.command)
-            self._defer_again()
+            acting.defer_again(self.session)
         if self.extends:
             self.deadline = max(
                 self.deadline, time.monotonic() + expected.TIMES * (time.monotonic() - began) + LEAST_SECONDS
             )
         self.session.limit_statements(max(0.001, self.left))
-
-    def _defer_again(self) -> None:
-        """The next command finds constraints and triggers as the first one did."""
-        for row in self.session.rows(DEFERRED):
-            with contextlib.suppress(psycopg.Error), self.session.savepoint():
-                name = sql.Identifier(row["schema"], row["name"])
-                self.session.connection.execute(sql.SQL("SET CONSTRAINTS {} DEFERRED").format(name))
 
     def allowed(self, owner: str) -> float:
         """How long the scheduler's sessions let a statement of this role take, in seconds; 0 where they set no limit."""

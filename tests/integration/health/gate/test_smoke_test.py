@@ -16,6 +16,8 @@ from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.faults import planted
+from tests.faults.table import FAULTS
 from tests.integration.gates import checks, ended, judge, run, wrong
 from tests.integration.modules import connect, fingerprint, one, operator, rows
 
@@ -317,3 +319,13 @@ def test_an_etl_that_writes_one_kind_of_sale_wrong_fails_it(scout_db: str) -> No
     told = smoke(scout_db)
     assert told["status"] == "fail"
     assert re.search(r"silver has other than their events say of sales .*: region", told["reason"])
+
+
+@pytest.mark.parametrize("fault", ["a deferred trigger halves totals", "a deferred trigger refuses sales"])
+def test_what_is_done_at_the_commit_is_done(fault: str, scout_db: str) -> None:
+    before = fingerprint(scout_db)
+    with planted(scout_db, FAULTS[fault]):
+        told = smoke(scout_db)
+    assert told["status"] == "fail", told
+    assert FAULTS[fault].named in told["reason"]
+    assert fingerprint(scout_db) == before
