@@ -237,8 +237,9 @@ FAULTS = {
     "policies that keep the sources off": Fault(
         ("ALTER TABLE scout.bronze_events ENABLE ROW LEVEL SECURITY",
          "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '20 minutes'", *FRESH_GOLD),
-        by_check("bronze_staleness", "row security of scout.bronze_events refuses what edge_ingest would insert",
-                 "CREATE POLICY scout_writers ON scout.bronze_events FOR INSERT TO edge_ingest WITH CHECK (true);", code=45),
+        Seen(("bronze_staleness", "schema_objects"), gate={"bronze_staleness": "fail", "schema_objects": "fail"}, code=45,
+             further_codes=(46,), cause="row security of scout.bronze_events refuses what edge_ingest would insert",
+             command="CREATE POLICY scout_writers ON scout.bronze_events FOR INSERT TO edge_ingest WITH CHECK (true);"),
     ),
     "a right to insert that the sources no longer have": Fault(
         ("REVOKE INSERT ON scout.bronze_events FROM edge_ingest",

@@ -37,6 +37,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from ..ledger.lease import AtWork
+    from ..pipeline.bronze_writers import Refusal
     from ..pipeline.refresh_gold import Freshness
     from ..postgres.session import Row
     from .facts import Facts
@@ -75,7 +76,7 @@ def diagnose(
     something is wrong which they do not tell."""
     known = (_of_whoever_works, surroundings.interrupted, _of_what_is_hidden, surroundings.prepared, objects.missing, _of_the_standby,
              _of_sessions, _of_the_pause, jobs.missing, jobs.hindered, _of_the_etl)  # fmt: skip
-    seen = (objects.triggers, _of_the_flow, jobs.silent, _of_gold, jobs.gold, objects.gold, objects.swallowed, objects.lost, _of_data,
+    seen = (objects.triggers, _of_the_flow, jobs.silent, _of_gold, jobs.gold, objects.gold, objects.swallowed, objects.lost, _of_the_writers, _of_data,
             _of_jobs_off, surroundings.server)  # fmt: skip
     # What was deployed today comes before what it may have done; what was deployed long ago explains little.
     parts = (
@@ -279,7 +280,7 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
             f"for example {found.older['sample']}; the acceptance gate fails on them at any age"
         )
         yield cause(f"silver holds violations older than {hours}", evidence, SET_ASIDE, blocks=False)
-    if status.get("bronze_staleness") in ("warn", "fail"):
+    if status.get("bronze_staleness") in ("warn", "fail") and not _refused(found):
         yield _of_the_sources(found)
     if status.get("linking_coverage") in ("warn", "fail"):
         evidence = contract.words("{line_items} without product_key")
@@ -293,27 +294,29 @@ def _of_data(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         yield cause("unresolved dead letters", evidence, look, blocks=False)
 
 
+def _refused(found: Facts) -> list[Refusal]:
+    return found.wider.writers.refused if found.wider.writers else []
+
+
+def _of_the_writers(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """Each sender that bronze refuses."""
+    for refusal in _refused(found):
+        fix = rolled_back(found, refusal.fix, contract.bare(contract.names().bronze))
+        yield cause(f"no new event arrives: {refusal.said}", "whoever sends is told so, and nothing of it is kept", fix, blocks=False)
+
+
 def _of_the_sources(found: Facts) -> Diagnosis:
     """Why no new event arrives, as far as the database knows."""
     evidence = f"the latest is {in_words((found.bronze_minutes or 0) * 60)} old"
     if upstream := silent.in_words_of(found.wider.silent or []):
         evidence += f"; {upstream}"
     bronze, writers = contract.names().bronze, found.wider.writers
-    if writers is None or writers["able"]:
-        look = "look at the edge function and its sources, not at the database"
-        return cause("no new event arrives", evidence, look, blocks=False)
-    if kept_off := writers["kept_off"]:
-        what = f"no new event arrives: row security of {bronze} refuses what {' and '.join(kept_off[:3])} would insert"
-        policy = f"CREATE POLICY scout_writers ON {bronze} FOR INSERT TO {', '.join(map(identifier, kept_off))} WITH CHECK (true);"
-        return cause(
-            what,
-            f"{evidence}, and no policy lets them",
-            rolled_back(found, policy, contract.bare(bronze)),
-            blocks=False,
-        )
-    # That is how it is where the sources log in as the owner, and where a GRANT was taken from them.
-    look = f"look at the edge function and its sources: only {writers['owner']} may insert into {bronze}, so whoever else tries is refused"
-    return cause("no new event arrives", f"{evidence}, and nobody but its owner may insert", look, blocks=False)
+    look = "look at the edge function and its sources, not at the database"
+    if writers is not None and not writers.able:
+        # That is how it is where the sources log in as the owner, and where a GRANT was taken from them.
+        evidence = f"{evidence}, and nobody but its owner may insert"
+        look = f"look at the edge function and its sources: only {writers.owner} may insert into {bronze}, so whoever else tries is refused"
+    return cause("no new event arrives", evidence, look, blocks=False)
 
 
 def _all_damaged(found: Facts, row: Row) -> bool:

@@ -12,7 +12,7 @@ import typing as t
 from ..ledger import history, lease
 from ..ledger.pauses import open_pause
 from ..moves.engine import damaged_silver
-from ..pipeline import expected, refresh_gold
+from ..pipeline import bronze_writers, expected, refresh_gold
 from ..pipeline.proof import job_rights
 from ..postgres.read_budget import Budget, Problem
 from ..scout import (
@@ -31,7 +31,7 @@ from ..scout import (
 from . import own_checks, schema_drift
 from .reads import jobs as jobs_read
 from .reads import losses, objects, quality, silent, surroundings
-from .thresholds import FRESH_MINUTES, LINKING_DUE_MINUTES
+from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
     import datetime
@@ -41,6 +41,7 @@ if t.TYPE_CHECKING:
     from ..ledger.lease import AtWork
     from ..ledger.ledger import Ledger
     from ..ledger.pauses import Pause
+    from ..pipeline.bronze_writers import Writers
     from ..pipeline.proof.job_rights import Obstacle
     from ..postgres.session import Row, Session
 
@@ -131,7 +132,7 @@ class Wider:
     server: list[str] | None = None
     flow: Row | None = None
     #: Who may write bronze, where nothing has come for a while.
-    writers: Row | None = None
+    writers: Writers | None = None
     #: Which sources, stores, devices and senders of files send nothing.
     silent: list[Row] | None = None
     #: What ends the error with which the ETL's latest run failed, where that can be told.
@@ -246,8 +247,7 @@ def read(
         if failed := found.failed_run:
             found.wider.remedy = budget.read("remedy", functools.partial(_remedy, failed=failed)) or ""
         found.bronze_minutes = budget.read("bronze", newest_minutes)
-        if (found.bronze_minutes or 0) > FRESH_MINUTES:
-            found.wider.writers = budget.read("writers", losses.writers)
+        found.wider.writers = budget.read("writers", bronze_writers.read)
         found.silver_minutes = budget.read("silver", lambda s: s.row(contract.compose(SILVER))["minutes"])
         found.linking = budget.read(
             "linking", lambda s: s.row(contract.compose(LINKING), due_minutes=LINKING_DUE_MINUTES)

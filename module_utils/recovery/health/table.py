@@ -272,7 +272,10 @@ def _job_runs(found: Facts) -> Measured:
 
 def _objects(found: Facts) -> Measured:
     missing = found.wider.missing
-    return Measured(None) if missing is None else Measured(float(len(missing)), _listed(missing))
+    if missing is None:
+        return Measured(None)
+    refused = [refusal.said for refusal in found.wider.writers.refused] if found.wider.writers else []
+    return Measured(float(len(missing) + len(refused)), _listed([*missing, *refused]))
 
 
 def for_example(samples: list[str]) -> str:

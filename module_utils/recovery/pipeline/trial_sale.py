@@ -23,7 +23,7 @@ from ..postgres import acting, plain
 from ..postgres.driver import Jsonb, errors, psycopg, sql
 from ..scout import contract, event_queue
 from ..scout.judging import foreign_code
-from . import apart, battery
+from . import apart, battery, bronze_writers
 
 if t.TYPE_CHECKING:
     import datetime
@@ -288,6 +288,7 @@ class Trial:
         with self.step("store the event in bronze"):
             foreign_code.shut_out(self.session, [contract.names().bronze, contract.names().etl_ledger])
             self._send(send, first, self.sale.payload())
+            _expect(not (refused := bronze_writers.refused(self.session, first)), bronze_writers.in_words(refused))
         with self.step("load it with the pipeline's ETL"):
             self._load(first, pipeline)
         with self.step("compare silver with the event"):

@@ -69,6 +69,8 @@ class Contract:
     #: Materialized views, by their bare names with commas between them, that leave out sales by design, and columns (`view.column`)
     #: that show something else by design: they are not compared with silver.
     partial_gold: str = ""
+    #: Roles that send events into bronze, with commas between them, so that one that may no longer insert is told from any other.
+    writers: str = ""
     #: The table of devices with `device_id` and `last_heartbeat`, with its schema, such as edge.devices; none by default.
     devices: str = ""
     #: The table of files that are to be ingested, with `source_type` and `created_at`, such as scout.file_ingestion_queue.
@@ -87,6 +89,11 @@ class Contract:
     def partial_views(self) -> frozenset[str]:
         """Materialized views that leave out sales by design, and columns that show something else, with their schema."""
         return frozenset(f"{self.schema}.{name.strip()}" for name in self.partial_gold.split(",") if name.strip())
+
+    @property
+    def writing_roles(self) -> list[str]:
+        """The roles that send events into bronze, as far as they are named."""
+        return [name.strip() for name in self.writers.split(",") if name.strip()]
 
     @property
     def manifest(self) -> str:
@@ -176,7 +183,7 @@ DEFAULT: t.Final = Contract()
 
 #: The kinds of names, by the end of their keys; what is no other kind is a table.
 FUNCTION, VIEW, JOB, PREFIX = "_function", "_view", "_job", "_prefix"
-OTHERS: t.Final = ("schema", "transaction_event", "gold_lock", "partial_gold", "devices", "file_queue")
+OTHERS: t.Final = ("schema", "transaction_event", "gold_lock", "partial_gold", "writers", "devices", "file_queue")
 KEYS: t.Final = tuple(field.name for field in dataclasses.fields(Contract))
 TABLES: t.Final = tuple(key for key in KEYS if key not in OTHERS and not key.endswith((FUNCTION, VIEW, JOB, PREFIX)))
 #: What is in the schema.
@@ -214,6 +221,7 @@ VIEW_NAME: t.Final = rf"{PLAIN.pattern}(?:\.{PLAIN.pattern})?"
 EVENT_TYPE: t.Final = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 WITH_SCHEMA: t.Final = re.compile(rf"(?:{PLAIN.pattern}\.{PLAIN.pattern})?")
 VIEW_NAMES: t.Final = re.compile(rf"(?:{VIEW_NAME}(?:, ?{VIEW_NAME})*)?")
+ROLE_NAMES: t.Final = re.compile(r"(?:[^\x00-\x1f\x7f,]{1,63}(?:,[^\x00-\x1f\x7f,]{1,63})*)?")
 JOB_NAME: t.Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 NOT_OURS: t.Final = re.compile(r"pg_.*|information_schema|cron|scout_ops")
 #: The key whose value is a number, and the variable of an inventory that gives all of them.
@@ -342,6 +350,8 @@ def _check(key: str, value: t.Any) -> None:
             VIEW_NAMES,
             "give names of materialized views, or view.column, without their schema, with commas between them",
         )
+    elif key == "writers":
+        pattern, rule = ROLE_NAMES, "give names of roles with commas between them"
     elif key in ("devices", "file_queue"):
         pattern, rule = WITH_SCHEMA, "give the name of a table with its schema, such as edge.devices"
     elif not key.endswith(JOB):

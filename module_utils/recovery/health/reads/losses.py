@@ -20,24 +20,6 @@ SELECT extract(epoch FROM clock_timestamp() - max(updated_at))::float8 / 60 AS m
 FROM {transactions} WHERE updated_at <= clock_timestamp() AND isfinite(updated_at)
 """
 
-#: Who may insert into bronze besides its owner, superusers and ourselves; of these, whom no policy lets.
-WRITERS = """
-SELECT c.relowner::regrole::text AS owner,
-       coalesce(array_agg(r.rolname::text ORDER BY r.rolname)
-                FILTER (WHERE r.oid IS NOT NULL AND (NOT c.relrowsecurity OR r.rolbypassrls OR let.them)), '{{}}') AS able,
-       coalesce(array_agg(r.rolname::text ORDER BY r.rolname)
-                FILTER (WHERE c.relrowsecurity AND NOT r.rolbypassrls AND NOT let.them), '{{}}') AS kept_off
-FROM pg_catalog.pg_class AS c
-LEFT JOIN pg_catalog.pg_roles AS r ON NOT r.rolsuper AND r.rolname <> current_user AND r.rolname !~ '^pg_'
-     AND NOT pg_catalog.pg_has_role(r.oid, c.relowner, 'MEMBER') AND pg_catalog.has_table_privilege(r.oid, c.oid, 'INSERT')
-LEFT JOIN LATERAL (
-    SELECT EXISTS (
-        SELECT FROM pg_catalog.pg_policy AS p CROSS JOIN unnest(p.polroles) AS of (oid)
-        WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd IN ('a', '*')
-          AND (of.oid = 0 OR pg_catalog.pg_has_role(r.oid, of.oid, 'USAGE'))) AS them) AS let ON r.oid IS NOT NULL
-WHERE c.oid = to_regclass(%(bronze)s) GROUP BY c.relowner
-"""
-
 #: What the ETL says it has loaded and silver does not have; and what it passed over without a word, as it does with a
 #: payload that is no object or has no transaction_id. A sale that a cleanup set aside while it kept the event is not lost.
 #: Of the newest marks only: right after a backlog was loaded they would be all there are. The start is of the transaction, so
@@ -119,11 +101,6 @@ DUPLICATES = """
 SELECT count(*) AS twice FROM (
     SELECT FROM {transactions} WHERE transaction_id IS NOT NULL GROUP BY transaction_id HAVING count(*) > 1) AS d
 """
-
-
-def writers(session: Session) -> Row | None:
-    """Who may insert into bronze besides its `owner`: whom nothing keeps off (`able`), and whom policies do (`kept_off`)."""
-    return next(iter(session.rows(contract.compose(WRITERS), bronze=contract.names().bronze)), None)
 
 
 def arrived(session: Session) -> list[Row]:

@@ -23,7 +23,7 @@ from ...postgres.failures import words_of
 from ...scout import contract, event_queue, gold_figures, gold_views, remedies, row_hazards
 from ...scout.cron_schedule import missed
 from ...scout.judging import event_triggers, foreign_code
-from .. import apart, battery, drain, refresh_gold, trial_sale
+from .. import apart, battery, bronze_writers, drain, refresh_gold, trial_sale
 from . import as_job, captured_gold, judgement, reading
 from .judgement import BESIDE, FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
@@ -238,6 +238,9 @@ class Trials:
         self._take_all(todo, later)
         self.copies += later
         self._require_equal(judgement.OTHERWISE, etl)
+        if refused := bronze_writers.refused(session, event):
+            said = f"it loads what comes, and {bronze_writers.in_words(refused)}"
+            raise _Failed(FAILED, said, next_step="; ".join(each.fix.rstrip(";") for each in refused))
         return "it loads"
 
     def _require_equal(self, what: str, by: str) -> None:
