@@ -227,7 +227,8 @@ class _Proof:
             todo, start, end = seldom
             if verdicts[todo.job.jobid].status == PROVED and reading.arrived(self.call.session, start - DAY, end - DAY):
                 silent = (end - start).total_seconds()
-                verdicts[todo.job.jobid] = judgement.too_seldom(todo, verdicts[todo.job.jobid], silent)
+                usual = reading.usual_wait(self.call.session)
+                verdicts[todo.job.jobid] = judgement.too_seldom(todo, verdicts[todo.job.jobid], silent, usual)
 
     def _tried(self, todo: list[Todo]) -> dict[int, Verdict]:
         """Trials of jobs that no run can prove now."""

@@ -38,8 +38,9 @@ LATE_TIMES: t.Final = 3
 STARTS_SECONDS: t.Final = 15.0
 #: With less a batch of the ETL cannot be loaded, even where a single event can.
 LEAST_TIMEOUT_SECONDS: t.Final = 1.0
-#: An event waits no longer in a healthy pipeline; the silver_staleness that fails an assessment.
-MOST_SILENT_SECONDS: t.Final = 900.0
+#: An event that waits longer fails an assessment (silver_staleness), unless twice of what is usual here is longer still.
+STALE_SECONDS: t.Final = 900.0
+USUAL_TIMES: t.Final = 2
 LONGEST_MESSAGE: t.Final = 300
 
 
@@ -349,15 +350,18 @@ def seldom(todo: Sequence[Todo], scheduler: Scheduler) -> tuple[Todo, datetime.d
         and (gap := longest_gap(each.job.schedule, scheduler.now, scheduler.zone))
     ]
     shortest = min(gaps, key=lambda found: found[0], default=None)
-    if shortest is None or shortest[0].total_seconds() <= MOST_SILENT_SECONDS:
+    if shortest is None or shortest[0].total_seconds() <= STALE_SECONDS:
         return None
     return shortest[1], *shortest[2]
 
 
-def too_seldom(todo: Todo, verdict: Verdict, silent: float) -> Verdict:
-    """Of a job that works, and whose schedule leaves events waiting that come in between."""
+def too_seldom(todo: Todo, verdict: Verdict, silent: float, usual: float) -> Verdict:
+    """Of a job that works, and whose schedule leaves events waiting that come in between, for longer than twice what is usual."""
+    if silent <= USUAL_TIMES * usual:
+        return verdict
     said = f"{verdict.said}, but by its schedule {todo.job.schedule} it does not come for {in_words(silent)}, and events do"
-    return dataclasses.replace(verdict, status=FAILED, said=said)
+    known = f", which waited for {in_words(usual)} at most on most days" if usual else ""
+    return dataclasses.replace(verdict, status=FAILED, said=f"{said}{known}")
 
 
 def with_kinds(verdict: Verdict, trial: Verdict) -> Verdict:

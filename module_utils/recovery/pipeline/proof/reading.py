@@ -115,6 +115,18 @@ WHERE NOT EXISTS (SELECT FROM {bronze} AS b WHERE b.event_id = id) AND NOT EXIST
 ARRIVED = """
 SELECT EXISTS (SELECT FROM {bronze} WHERE event_type = {transaction_event} AND ingested_at >= %(start)s AND ingested_at < %(end)s) AS any
 """
+#: The longest that an event waited, on most of the days before the last one; 0 where that is not known.
+USUAL_WAIT = """
+SELECT coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY longest), 0) AS seconds
+FROM generate_series(1, %(days)s) AS nth CROSS JOIN LATERAL (
+    SELECT extract(epoch FROM max(p.processed_at - b.ingested_at))::float8 AS longest, count(*) AS events
+    FROM (SELECT event_id, processed_at FROM {etl_ledger}
+          WHERE processed_at >= now() - (nth + 1) * interval '1 day' AND processed_at < now() - nth * interval '1 day'
+          LIMIT %(most)s) AS p JOIN {bronze} AS b ON b.event_id = p.event_id) AS of_day
+WHERE events > 0
+"""
+DAYS: t.Final = 7
+EVENTS_A_DAY: t.Final = 20_000
 SAMPLE_EVENTS: t.Final = 100
 
 
@@ -260,6 +272,11 @@ def _removers(session: Session) -> list[Job]:
 def arrived(session: Session, start: datetime.datetime, end: datetime.datetime) -> bool:
     """Whether events that the ETL loads arrived between these moments."""
     return session.row(contract.compose(ARRIVED), start=start, end=end)["any"]
+
+
+def usual_wait(session: Session) -> float:
+    """For how many seconds at most an event waited on most of the last days, but for the last one; 0 where that is not known."""
+    return session.row(contract.compose(USUAL_WAIT), days=DAYS, most=EVENTS_A_DAY)["seconds"]
 
 
 def settings(session: Session, owner: str) -> dict[str, Setting]:

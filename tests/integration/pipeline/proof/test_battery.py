@@ -236,6 +236,20 @@ def test_a_schedule_that_leaves_events_waiting_is_told(schedule: str, scout_db: 
     assert f"by its schedule {schedule} it does not come for" in told
 
 
+WAITED = "UPDATE scout.etl_processed AS p SET processed_at = b.ingested_at + interval '25 minutes' FROM scout.bronze_events AS b"
+
+
+@pytest.mark.parametrize(("of", "proven"), [("", True), ("date_trunc('day', b.ingested_at) = current_date - 1", False)])
+def test_a_schedule_is_judged_by_how_long_events_waited_on_most_days(of: str, proven: bool, scout_db: str) -> None:
+    """Half-hourly since ever, and on one bad day alone."""
+    with connect(scout_db) as session:
+        session.execute("UPDATE cron.job SET schedule = '*/30 * * * *' WHERE jobname = %s", [ETL])
+        session.execute(f"{WAITED} WHERE b.event_id = p.event_id AND {of or 'true'}".encode())
+    proof = call("scout_proof", scout_db)
+    assert proof["proven"] == proven, proof
+    assert proven or "at most on most days" in proof["error"]["said"]
+
+
 def test_another_job_that_loads_often_enough_makes_up_for_it(scout_db: str) -> None:
     with connect(scout_db) as session:
         session.execute(
