@@ -4,8 +4,8 @@
 """Test sales of every kind that this database has, so that a pipeline that writes some of them wrong is told from a sound one.
 
 Each is the copy of an event that was loaded lately, with a transaction_id of its own: one for each source, payment method,
-region, store, kind of customer, form of payload and of time, the smallest and the largest. To these come such as may not have come
-lately: around midnight by either clock, late by days, of odd amounts, without optional fields, and of many line items. What silver has
+region, store, kind of customer, form of payload and of time, the smallest and the largest. To these come each payment method in many
+stores, so that any two of what sales have come together, and such as may not have come lately: around midnight by either clock, late by days, of odd amounts, without optional fields, and of many line items. What silver has
 to have of them is computed from the events themselves (scout/expected_silver.py).
 """
 
@@ -32,6 +32,10 @@ LOOKED_AT: t.Final = 2000
 COPIED: t.Final = 200
 #: So many of them are like any others, for what is wrong with sales that have two properties at once.
 ANY: t.Final = 100
+#: So many made-up sales at most of a payment method in a store, or of a source.
+PAIRS: t.Final = 150
+#: A clock in each part of a day.
+CLOCKS: t.Final = ("08:30:00", "13:30:00", "18:30:00", "22:30:00")
 #: Of each property, such as regions, so many values at most, the newest.
 VALUES: t.Final = 24
 #: So many microseconds after the first of them come those that send or correct one of them again.
@@ -78,6 +82,8 @@ WITH newest AS MATERIALIZED (
 )
 SELECT c.event_id::text AS event_id, c.kinds, b.event_data ->> 'transaction_id' AS transaction_id, b.event_data ->> 'ts' AS ts,
        (SELECT k.lines FROM known AS k WHERE k.event_id = c.event_id) AS lines, b.event_data #>> '{{items,0,product_id}}' AS product,
+       b.source_system AS source, b.event_data ->> 'store_id' AS store, b.event_data ->> 'region' AS region,
+       b.event_data ->> 'payment_method' AS payment, b.event_data ->> 'customer_type' AS customer,
        row_number() OVER (ORDER BY isfinite(b.ingested_at) DESC, b.ingested_at DESC, c.event_id) = 1 AS latest
 FROM chosen AS c JOIN {bronze} AS b ON b.event_id = c.event_id WHERE NOT ({malformed})
 ORDER BY c.place, c.number DESC, c.event_id LIMIT %(copied)s
@@ -158,6 +164,7 @@ def choose(session: Session, moment: datetime.datetime | None) -> list[Copy]:
     if not rows:
         return []
     latest = next((row for row in rows if row["latest"]), rows[0])
+    copies += _of_pairs(rows)
     copies += _made_up(session, latest, (moment or datetime.datetime.now(datetime.UTC)) - LATE)
     number = min(MOST_LINES, max(LINES, *(row["lines"] for row in rows)))
     return [
@@ -172,6 +179,32 @@ def _like(row: Row) -> str:
 
 def _copy(like: str, kind: str, **changed: t.Any) -> Copy:
     return Copy(like, cut(printable(kind), 100), {"transaction_id": f"SMOKE-{uuid.uuid4()}", **changed})
+
+
+def _of_pairs(rows: Sequence[Row]) -> list[Copy]:
+    """Each payment method in as many stores as there is room for, of each region first, and of each source, by all kinds of customers in
+    all parts of the day: two of these come together in one of them, whether any such sale came lately or not."""
+    payments, customers = ([row[name] for row in _one_of_each(rows, name)] for name in ("payment", "customer"))
+    likes = {row["event_id"]: row for of in ("source", "region", "store") for row in _one_of_each(rows, of)}
+    found: list[Copy] = []
+    for nth, like in enumerate(list(likes.values())[: PAIRS // max(1, len(payments))]):
+        written = WRITTEN.fullmatch(like["ts"] or "")
+        for at, payment in enumerate(payments):
+            changed = {"payment_method": payment}
+            if customers:
+                changed["customer_type"] = customers[(nth + at) % len(customers)]
+            if written:
+                # A store comes in another order of hours than the one before.
+                clock = CLOCKS[(nth // max(1, len(customers)) + at) % len(CLOCKS)]
+                changed["ts"] = f"{written[1]}{written[2][0]}{clock}{written[3]}"
+            kind = f"like {like['transaction_id']}, by {payment} ({like['source']}, store {like['store']})"
+            found.append(_copy(like["event_id"], kind, **changed))
+    return [dataclasses.replace(each, made_up=True) for each in found]
+
+
+def _one_of_each(rows: Sequence[Row], name: str) -> list[Row]:
+    """The first that has each value of it, which are none other than those of the newest sales."""
+    return list({row[name]: row for row in reversed(rows) if row[name] is not None}.values())[:VALUES]
 
 
 def _made_up(session: Session, latest: Row, late: datetime.datetime) -> list[Copy]:

@@ -62,6 +62,28 @@ def test_what_writes_some_sales_wrong_is_told_by_the_field(wrong: str, scout_db:
     assert field in told
 
 
+#: Half the price by one payment method, where something else comes to it.
+PAIRS = {
+    "some stores": "e->>'store_id' < 'S012'",
+    "a region": "e->>'region' = 'Davao Region'",
+    "a kind of customer": "e->>'customer_type' = 'vip'",
+    "a source": "(SELECT source_system FROM scout.bronze_events AS o WHERE o.event_id = s.event_id) = 'pos-sync'",
+    "an hour": "e->>'ts' ~ 'T(1[7-9]|20):'",
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_two_properties_together_that_no_sale_has_had_are_met(pair: str, scout_db: str) -> None:
+    condition = f"e->>'payment_method' = 'utang' AND {PAIRS[pair]}"
+    with connect(scout_db) as session:
+        session.execute(
+            "UPDATE scout.bronze_events AS s SET event_data = e || '{\"payment_method\": \"cash\"}' "
+            f"FROM (SELECT event_id, event_data AS e FROM scout.bronze_events) AS b WHERE b.event_id = s.event_id AND {condition}".encode()
+        )
+    mutate(scout_db, f"{TOTAL}{DISCOUNT}", f"{TOTAL} / CASE WHEN {condition} THEN 2 ELSE 1 END{DISCOUNT}")
+    assert "total_amount" in said(scout_db)
+
+
 def test_a_source_that_is_passed_over_is_named(scout_db: str) -> None:
     with connect(scout_db) as session:
         session.execute(
