@@ -24,7 +24,7 @@ from ...scout import contract, event_queue, gold_figures, gold_views, remedies, 
 from ...scout.cron_schedule import missed
 from ...scout.judging import event_triggers, foreign_code
 from .. import apart, battery, bronze_writers, drain, refresh_gold, trial_sale
-from . import as_job, captured_gold, judgement, reading
+from . import as_job, captured_gold, judgement, linked, reading
 from .judgement import BESIDE, FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
 if t.TYPE_CHECKING:
@@ -214,6 +214,8 @@ class Trials:
         if self.sale is not None and (lacking := self.sale.landed()):
             raise _Failed(FAILED, f"it runs, and of a sale that was there before {lacking}")
         self._require_equal(CHANGES, f"what {todo.job.jobname} calls")
+        if todo.job.jobname == contract.names().link_job and (wrong := linked.wrongly(self.session, self._names())):
+            raise _Failed(FAILED, wrong, next_step=judgement.compare(contract.names().link_function))
         return effect
 
     def _loaded(self, todo: Todo) -> str:
@@ -430,10 +432,12 @@ class Trials:
             said = f"it refreshes gold, which would not be what silver has: {'; '.join(unlike[:MOST_NAMED])}"
             raise _Failed(FAILED, said, next_step=COMPARE)
 
-    def _days(self) -> list[str]:
+    def _names(self) -> list[str]:
         """Those of the sales that were sent."""
-        sales = [self.sale.sale.transaction_id] if self.sale else []
-        return gold_views.days_of(self.session, [*sales, *(copy.transaction_id for copy in self.copies)])
+        return [*([self.sale.sale.transaction_id] if self.sale else []), *(copy.transaction_id for copy in self.copies)]
+
+    def _days(self) -> list[str]:
+        return gold_views.days_of(self.session, self._names())
 
     def _unlike_silver(self, todo: Todo) -> list[str]:
         """What gold says otherwise than silver of the days of the sales that were sent, also where it is refreshed again: what is loaded

@@ -294,3 +294,23 @@ def test_events_that_came_at_no_time_are_copied_too(moment: str, scout_db: str) 
         )
     proof = call("scout_proof", scout_db)
     assert proof["proven"], proof["error"]
+
+
+LINK = "scout.link_products_to_catalog(integer)"
+#: What is replaced in the text of the linking by what, and what is said of it.
+LINKING = {
+    "of other products": ("d.product_id = l.product_id", "d.product_id <> l.product_id", "products that they are not of"),
+    "of any product": ("AND l.product_key IS NULL", "OR l.product_key IS NULL", "products that they are not of"),
+    "of none": ("AND l.product_key IS NULL", "AND l.product_key IS NOT NULL", "it links no line"),
+}
+
+
+@pytest.mark.parametrize("how", LINKING)
+def test_lines_that_are_linked_wrong_are_told(how: str, scout_db: str) -> None:
+    old, new, told = LINKING[how]
+    with connect(scout_db) as session:
+        text = str(one(scout_db, f"SELECT pg_get_functiondef('{LINK}'::regprocedure)"))
+        assert old in text
+        session.execute(text.replace(old, new).encode())
+    [found] = [each for each in call("scout_proof", scout_db)["jobs"] if each["jobname"] == "product-linking"]
+    assert (found["status"], told in found["said"]) == ("failed", True), found
