@@ -21,7 +21,7 @@ from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.failures import words_of
 from ...scout import contract, event_queue, gold_figures, gold_views, remedies, row_hazards
-from ...scout.cron_schedule import missed
+from ...scout.cron_schedule import every_seconds, missed
 from ...scout.judging import event_triggers, foreign_code
 from .. import apart, battery, bronze_writers, drain, refresh_gold, trial_sale
 from . import as_job, captured_gold, judgement, linked, reading
@@ -46,6 +46,13 @@ LEFT = """
 SELECT (SELECT count(*) FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[])) AS there,
        (SELECT count(*) FROM {etl_ledger} AS p WHERE p.event_id = ANY(%(ids)s::uuid[])) AS marked
 """
+#: As old as sales are that were loaded by the run before.
+AGED = """
+WITH sales AS (
+    UPDATE {transactions} SET processed_at = processed_at - %(seconds)s * interval '1 second' WHERE transaction_id = ANY(%(names)s) RETURNING 1
+)
+UPDATE {line_items} SET updated_at = updated_at - %(seconds)s * interval '1 second' WHERE transaction_id = ANY(%(names)s)
+"""
 REFRESH = "SELECT pg_catalog.to_jsonb(r)::pg_catalog.text FROM {refresh_function}() AS r"
 
 #: How the pipeline's refresh begins to say that it did not.
@@ -57,6 +64,9 @@ BEGINS_SECONDS: t.Final = 3.0
 REFRESHING: t.Final = "REFRESH MATERIALIZED VIEW"
 #: How long a job that is none of the pipeline's is let run.
 BESIDE_SECONDS: t.Final = 10.0
+#: How old sales may be that a job finds, where those that load come once a minute, and where they come less often.
+MINUTE: t.Final = 60.0
+MOST_AGED_SECONDS: t.Final = 240.0
 #: How much of what stands on the tables is named.
 MOST_NAMED: t.Final = 3
 LOCK_SECONDS: t.Final = as_job.LOCK_SECONDS
@@ -241,10 +251,25 @@ class Trials:
         self._take_all(todo, later)
         self.copies += later
         self._require_equal(judgement.OTHERWISE, etl)
+        self._age(todo)
         if refused := bronze_writers.refused(session, event):
             said = f"it loads what comes, and {bronze_writers.in_words(refused)}"
             raise _Failed(FAILED, said, next_step="; ".join(each.fix.rstrip(";") for each in refused))
         return "it loads"
+
+    def _age(self, todo: Todo) -> None:
+        """Has sales that were loaded just now be as old as the next jobs may find them: in one transaction all is of the same moment."""
+        tables = [contract.names().transactions, contract.names().line_items]
+        seconds = min(every_seconds(todo.job.schedule) or MINUTE, MOST_AGED_SECONDS)
+        for role in (self.session.facts.role, todo.job.owner):
+            try:
+                with self.session.savepoint():
+                    foreign_code.shut_out(self.session, tables)
+                    with acting.as_role(self.session, role):
+                        self.session.execute(contract.compose(AGED), names=self._names(), seconds=seconds)
+                return
+            except (psycopg.Error, NotConverged) as e:
+                self._require_open(e)
 
     def _require_equal(self, what: str, by: str) -> None:
         """Raises _Failed where silver has other than their events say of the sales that were sent."""

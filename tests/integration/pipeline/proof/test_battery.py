@@ -314,3 +314,21 @@ def test_lines_that_are_linked_wrong_are_told(how: str, scout_db: str) -> None:
         session.execute(text.replace(old, new).encode())
     [found] = [each for each in call("scout_proof", scout_db)["jobs"] if each["jobname"] == "product-linking"]
     assert (found["status"], told in found["said"]) == ("failed", True), found
+
+
+#: A function, what is replaced in it, and the job that then passes over what came with the run before.
+TOO_SHORT = {
+    "gold": ("scout.maybe_refresh_gold()", "'5 minutes'", "smart-gold-refresh", "did not refresh"),
+    "linking": ("scout.link_products_to_catalog(integer)", "'1 hour'", "product-linking", "it links no line"),
+}
+
+
+@pytest.mark.parametrize("what", TOO_SHORT)
+def test_what_looks_back_for_less_than_the_time_between_two_runs_is_told(what: str, scout_db: str) -> None:
+    function, found, job, told = TOO_SHORT[what]
+    with connect(scout_db) as session:
+        text = str(one(scout_db, f"SELECT pg_get_functiondef('{function}'::regprocedure)"))
+        assert found in text
+        session.execute(text.replace(found, "'10 seconds'").encode())
+    [verdict] = [each for each in call("scout_proof", scout_db)["jobs"] if each["jobname"] == job]
+    assert (verdict["status"], told in verdict["said"]) == ("failed", True), verdict
