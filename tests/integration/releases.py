@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
+import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release import everything_schema
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import KEY_OF_DUMP, program
@@ -27,6 +30,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 SCOPE = Scope(everything_schema.SCHEMAS, "supabase_migrations.schema_migrations")
 
 Entries = dict[str, Entry]
+_numbers = itertools.count(1)
 
 
 def read(dsn: str, scope: Scope = SCOPE) -> Entries:
@@ -60,6 +64,35 @@ def rich(server: Server, name: str, statements: str = "") -> Iterator[str]:
         run(dsn, statements)
     yield dsn
     server.drop_database(name)
+
+
+def rich_template(name: str, statements: str = "") -> Any:
+    """The fixture of a module: the dsn of the rich schema, with what these statements add, from which databases are copied."""
+
+    @pytest.fixture(scope="module", name="template")
+    def template(pg_server: Server) -> Iterator[str]:
+        with rich(pg_server, name, statements) as dsn:
+            yield dsn
+
+    return template
+
+
+def copies_of(of: str) -> Any:
+    """The fixture that makes copies of such a template, and gives the dsn of each."""
+
+    @pytest.fixture
+    def copies(pg_server: Server, template: str) -> Iterator[Callable[[], str]]:
+        made: list[str] = []
+
+        def make() -> str:
+            made.append(f"{of}_copy_{next(_numbers)}")
+            return everything_schema.clone(pg_server, of, made[-1])
+
+        yield make
+        for name in made:
+            pg_server.drop_database(name)
+
+    return copies
 
 
 def globals_of(dsn: str) -> str:

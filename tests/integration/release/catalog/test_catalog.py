@@ -25,18 +25,13 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries, stability
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
-from tests.integration.releases import SCOPE, Entries, differs, digest, read, restore, rich, run
+from tests.integration.releases import SCOPE, Entries, copies_of, differs, digest, read, restore, rich_template, run
 from tests.scout.migrations import MIGRATIONS, UNSEEN
 
 TEMPLATE = "release_template"
 _numbers = itertools.count(1)
 
-
-@pytest.fixture(scope="module")
-def template(pg_server: Server) -> Iterator[str]:
-    """The dsn of the rich schema, from which databases are copied."""
-    with rich(pg_server, TEMPLATE) as dsn:
-        yield dsn
+template = rich_template(TEMPLATE)
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +46,7 @@ def dumped(template: str) -> str:
     return dump(template, "--schema-only")
 
 
-@pytest.fixture
-def another(pg_server: Server, template: str) -> Iterator[Callable[[], str]]:
-    """Makes copies of it; returns the dsn."""
-    made: list[str] = []
-
-    def make() -> str:
-        made.append(f"release_{next(_numbers)}")
-        return everything_schema.clone(pg_server, TEMPLATE, made[-1])
-
-    yield make
-    for name in made:
-        pg_server.drop_database(name)
+another = copies_of(TEMPLATE)
 
 
 @pytest.fixture

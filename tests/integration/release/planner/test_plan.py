@@ -9,22 +9,20 @@ import contextlib
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.release import everything_schema
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl import statement as ddl_statement
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import plan as planner_plan
 from tests.integration.release.by_name import shared, together
-from tests.integration.releases import SCOPE, differs, rich, run
+from tests.integration.releases import SCOPE, copies_of, differs, rich_template, run
 from tests.scout.migrations import MIGRATIONS
 
 TEMPLATE = "rollback_template"
@@ -116,12 +114,7 @@ NO_WAY = {
 #: Those that have one.
 ABLE = [each for each in (*MIGRATIONS, *COMPOUND) if not each.startswith(tuple(NO_WAY))]
 
-
-@pytest.fixture(scope="module")
-def template(pg_server: Server) -> Iterator[str]:
-    """The dsn of the rich schema with a few rows, from which databases are copied."""
-    with rich(pg_server, TEMPLATE, ROWS) as dsn:
-        yield dsn
+template = rich_template(TEMPLATE, ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -137,18 +130,7 @@ def wanted(template: str) -> entries.Catalog:
         return catalog_reader.read(session, SCOPE)
 
 
-@pytest.fixture
-def another(pg_server: Server, template: str) -> Iterator[Callable[[], str]]:
-    """Makes copies of it; returns the dsn."""
-    made: list[str] = []
-
-    def make() -> str:
-        made.append(f"rollback_{next(_numbers)}")
-        return everything_schema.clone(pg_server, TEMPLATE, made[-1])
-
-    yield make
-    for name in made:
-        pg_server.drop_database(name)
+another = copies_of(TEMPLATE)
 
 
 def live(dsn: str, wanted: entries.Catalog) -> entries.Catalog:

@@ -44,7 +44,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.re
 )
 from tests.integration.release.planner.test_plan import COMPOUND, ROWS
 from tests.integration.release.restore.test_transaction import BAD_RELEASE, JOB_OFF, target_of
-from tests.integration.releases import capture, rich, run
+from tests.integration.releases import capture, rich_template, run
 from tests.scout.migrations import MIGRATIONS
 
 TEMPLATE = "rehearsal_template"
@@ -89,12 +89,7 @@ env >> {folder}/environment
 exec {real} "$@"
 """
 
-
-@pytest.fixture(scope="module")
-def template(pg_server: Server) -> Iterator[str]:
-    """The dsn of the rich schema with a few rows."""
-    with rich(pg_server, TEMPLATE, ROWS) as dsn:
-        yield dsn
+template = rich_template(TEMPLATE, ROWS)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import result as restore_result
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
 from tests.integration.release.planner.test_plan import ROWS, canonical
-from tests.integration.releases import capture, rich, run
+from tests.integration.releases import capture, rich_template, run
 
 TEMPLATE = "restoring_template"
 _numbers = itertools.count(1)
@@ -50,12 +50,7 @@ INSERT INTO supabase_migrations.schema_migrations VALUES ('20250301000000', ARRA
 """
 JOB_OFF = "SELECT cron.alter_job(jobid, active => false) FROM cron.job WHERE jobname = 'by-day'"
 
-
-@pytest.fixture(scope="module")
-def template(pg_server: Server) -> Iterator[str]:
-    """The dsn of the rich schema with a few rows."""
-    with rich(pg_server, TEMPLATE, ROWS) as dsn:
-        yield dsn
+template = rich_template(TEMPLATE, ROWS)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.re
 from tests.integration.modules import Result
 from tests.integration.release.by_name import shared, together
 from tests.integration.release.planner.test_plan import COMPOUND, NO_WAY, ROWS, canonical
-from tests.integration.releases import capture, rich, run
+from tests.integration.releases import capture, copies_of, rich_template, run
 from tests.scout.migrations import MIGRATIONS
 
 TEMPLATE = "undone_template"
@@ -58,12 +58,7 @@ KEEPING = [
     each for each in (*CHOSEN, *COMPOUND) if each not in (*LOSING, *ALONE) and not each.startswith(tuple(NO_WAY))
 ]
 
-
-@pytest.fixture(scope="module")
-def template(pg_server: Server) -> Iterator[str]:
-    """The dsn of the rich schema with a few rows."""
-    with rich(pg_server, TEMPLATE, ROWS) as dsn:
-        yield dsn
+template = rich_template(TEMPLATE, ROWS)
 
 
 @pytest.fixture
@@ -74,18 +69,7 @@ def copy(pg_server: Server, template: str) -> Iterator[str]:
     pg_server.drop_database(name)
 
 
-@pytest.fixture
-def copies(pg_server: Server, template: str) -> Iterator[Callable[[], str]]:
-    """Makes copies of it."""
-    made: list[str] = []
-
-    def make() -> str:
-        made.append(f"undone_{next(_numbers)}")
-        return everything_schema.clone(pg_server, TEMPLATE, made[-1])
-
-    yield make
-    for name in made:
-        pg_server.drop_database(name)
+copies = copies_of(TEMPLATE)
 
 
 #: What the module says of a run besides.
