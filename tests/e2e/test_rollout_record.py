@@ -19,7 +19,7 @@ from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage, eventually
 from tests.e2e.test_slices import AT_WORK, SHARED, SLOW, slice_of, verdicts, words
 from tests.failover.conftest import template
-from tests.failover.pair import DATABASE, Copied, _copy
+from tests.failover.pair import DATABASE, Copied, alone
 from tests.scout.fixtures import memory
 
 __all__ = ["template"]
@@ -34,7 +34,7 @@ PAUSES = "SELECT count(*) FROM scout_ops.pauses"
 @pytest.fixture
 def kept(template: Path) -> Iterator[Copied]:
     """The server of a record, with a pipeline of its own."""
-    made = Copied(lambda into: _copy(template, into), {}, memory()).start()
+    made = alone(template, memory())
     try:
         yield made
     finally:

@@ -79,6 +79,13 @@ class Copied(Server):
         return lambda into: _copy(self.data, into)
 
 
+def alone(template: Path, folder: Path | None, **settings: str) -> Copied:
+    """One server with a copy of these files, started."""
+    made = Copied(lambda into: _copy(template, into), settings, folder)
+    made.start()
+    return made
+
+
 class Pair:
     """A primary and its standby; `dsn` names both, and whichever takes writes is meant."""
 

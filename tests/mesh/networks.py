@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 #: Every node of a namespace finds the hop by its name, as deploy/receptor has it.
@@ -137,7 +137,7 @@ def can_have_namespaces() -> bool:
 
 
 @contextlib.contextmanager
-def best(nodes: Sequence[str]) -> Iterator[Network]:
+def best(nodes: Sequence[str]) -> Generator[Network]:
     """Namespaces where they can be had, else ports; the same tests run on both."""
     if not can_have_namespaces():
         yield Ports()

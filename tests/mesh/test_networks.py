@@ -19,7 +19,7 @@ from tests import debian
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import eventually
 from tests.failover.conftest import template
-from tests.failover.pair import DATABASE, Copied, _copy
+from tests.failover.pair import DATABASE, alone
 from tests.mesh import mesh as meshes
 from tests.mesh.conftest import came, promised
 from tests.mesh.mesh import Mesh, job
@@ -63,10 +63,10 @@ def apart(tmp_path: Path) -> Iterator[Mesh]:
 @pytest.fixture
 def served(template: Path, apart: Mesh) -> Iterator[tuple[Pipeline, str]]:
     """A broken pipeline, and how nodes reach it: over the network."""
-    server = Copied(lambda into: _copy(template, into), {"listen_addresses": "*"}, memory()).start()
+    server = alone(template, memory(), listen_addresses="*")
     try:
-        with (server.data / "pg_hba.conf").open("a") as rules:
-            rules.write("host all all 127.0.0.0/8 trust\nhost all all 10.0.0.0/8 trust\n")
+        rules = server.data / "pg_hba.conf"
+        rules.write_text(f"host all all {apart.network.here}/8 trust\n{rules.read_text()}")
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute("SELECT pg_reload_conf()")
         pipeline = Pipeline(server.dsn(DATABASE))

@@ -204,9 +204,17 @@ def acquire(
     """
     if not ledger.present:
         return None
-    if not takeover:
-        _wait_for_a_sign(ledger, progress or Progress())
-    session, here = ledger.session, holder or ledger.controller
+    here = holder or ledger.controller
+    try:
+        return _take(ledger, run_id, here, seconds, takeover=takeover)
+    except LeaseHeld:
+        if not _becomes_free(ledger, progress or Progress()):
+            raise
+    return _take(ledger, run_id, here, seconds, takeover=False)
+
+
+def _take(ledger: Ledger, run_id: str, here: Controller, seconds: int, *, takeover: bool) -> Lease:
+    session = ledger.session
     notes, forced = list[str](), takeover
     with attempting("could not take the lease", on=session.where), session.write():
         ownership.require(session)
@@ -246,28 +254,25 @@ def acquire(
     return Lease(token[0]["token"], run_id, tuple(notes))
 
 
-def _wait_for_a_sign(ledger: Ledger, progress: Progress) -> None:
-    """Returns when the lease is free, or whoever holds it on another machine gave a sign of life, as keepers do every few seconds:
-    a dead one need not be asked for again. At once where nothing is held, or this machine can tell."""
+def _becomes_free(ledger: Ledger, progress: Progress) -> bool:
+    """Whether a lease that is held on another machine becomes free while nothing is heard of its holder, whose keeper would give a
+    sign of life every few seconds. At once no, where this machine can tell, or it lasts for long."""
     first: Row | None = None
     until = time.monotonic() + MOST_WAIT_SECONDS
     while True:
         with attempting("could not read the lease", on=ledger.session.where), ledger.session.read():
             seen = read(ledger)
-        if seen is None or not _is_awaited(ledger, seen) or time.monotonic() > until:
-            return
+        if seen is None or not seen["held"]:
+            return True
+        here = seen["host_key"] == ledger.controller.host_key and seen["pid"]
+        if here or seen["seconds_left"] > MOST_WAIT_SECONDS or time.monotonic() > until:
+            return False
         if first is None:
             first = seen
             progress.doing(f"waits for a sign of life of {seen['owner']}, or until the lease is free")
         elif _signs(seen, first):
-            return
+            return False
         progress.wait(LOOK_SECONDS)
-
-
-def _is_awaited(ledger: Ledger, seen: Row) -> bool:
-    """Whether a lease is held where nobody here can look, and may be free soon."""
-    tells = seen["host_key"] == ledger.controller.host_key and seen["pid"]
-    return bool(seen["held"] and not tells and seen["seconds_left"] < MOST_WAIT_SECONDS)
 
 
 def _signs(seen: Row, first: Row) -> bool:

@@ -30,12 +30,14 @@ LOST_SECONDS: t.Final = SLICE_SECONDS + 10
 #: What others said, in the line of a database.
 WORDS_OF_OTHERS: t.Final = ("did", "command")
 
+#: For the statements below.
+TIMES: t.Final = {"seconds": SLICE_SECONDS, "lost": LOST_SECONDS}
 #: When slice `s` was heard of; after a restart of the server each has the time to be heard of again.
 _HEARD: t.Final = (
     "(CASE WHEN s.kept_at IS NOT NULL THEN greatest(s.kept_at, pg_catalog.pg_postmaster_start_time()) END)"
 )
-ALIVE: t.Final = f"({_HEARD} > clock_timestamp() - make_interval(secs => {SLICE_SECONDS}))"
-AT_WORK: t.Final = f"({_HEARD} > clock_timestamp() - make_interval(secs => {LOST_SECONDS}))"
+ALIVE: t.Final = f"({_HEARD} > clock_timestamp() - make_interval(secs => %(seconds)s))"
+AT_WORK: t.Final = f"({_HEARD} > clock_timestamp() - make_interval(secs => %(lost)s))"
 
 BEGIN: t.Final = """
 INSERT INTO scout_ops.rollouts AS r (rollout, operation, batches, most, started_by, last_at)
@@ -150,7 +152,7 @@ def _join(ledger: Ledger, about: Row, params: Mapping[str, t.Any]) -> dict[str, 
             said="by its name alone it would count as done there",
             next_step="give each database a name of its own in the inventory, or this slice another rollout=NAME",
         )
-    session.execute(ADD, **about, hosts=[*places], places=[*places.values()])
+    session.execute(ADD, **about, hosts=[*places], places=[*places.values()], **TIMES)
     session.execute(TOUCH, **about)
     return {}
 
@@ -188,7 +190,7 @@ def _turn(ledger: Ledger, about: Row, params: Mapping[str, t.Any]) -> dict[str, 
     session, tried = ledger.session, params["tried"]
     found = session.row(LOCK, **about, over=OVER_SECONDS)
     wanted = [host for host in params["hosts"] if host not in tried]
-    session.execute(ADOPT, **about, hosts=wanted)
+    session.execute(ADOPT, **about, hosts=wanted, **TIMES)
     rows = _hosts(ledger, about)
     entries = [plan.Entry(row["host"], row["batch"], row["state"], row["by"]) for row in rows]
     mine = [row["host"] for row in rows if row["mine"] and row["host"] not in tried]
@@ -234,7 +236,7 @@ STEPS: t.Final = {"join": _join, "turn": _turn, "told": _told, "left": _left}
 
 
 def _hosts(ledger: Ledger, about: Row) -> list[Row]:
-    return ledger.session.rows(HOSTS, **about)
+    return ledger.session.rows(HOSTS, **about, **TIMES)
 
 
 def _known(ledger: Ledger, about: Row) -> dict[str, t.Any]:
