@@ -157,12 +157,12 @@ class Slice:
         return [each["host"] for each in self.known["hosts"] if each["host"] not in self._tried and _is_left(each)]
 
     def left_to_others(self, hosts: Iterable[str]) -> dict[str, str]:
-        """Which of these another slice has that lives, each with whose; that they end well is not for this one to say."""
-        mine = set(hosts)
+        """Which of these another slice has, and is not known to have ended well, each with what is to be said of that."""
+        mine, words = set(hosts), {"failed": "failed in", "lost": "was lost with"}
         return {
-            each["host"]: each["by"]
+            each["host"]: f"{words.get(each['state'], 'is left to')} the slice of {each['by']}"
             for each in self.known["hosts"]
-            if each["host"] in mine and not each["mine"] and each["alive"] and each["state"] != "well"
+            if each["host"] in mine and not each["mine"] and each["state"] != "well"
         }
 
     def others(self, operation: str, own: Iterable[str]) -> list[Row]:
@@ -321,8 +321,8 @@ def in_turns(runs: t.Any, run: t.Any, shared: Slice, play: t.Any) -> int:
 def _unfinished(shared: Slice, mine: Sequence[str], begun: set[str], manager: t.Any) -> int:
     """That not all hosts of the slice are well, where some did not begin here: they fail, so that no other play has them."""
     taken = shared.left_to_others(mine)
-    for host, by in taken.items():
-        shared.say(f"{host} is left to the slice of {by}")
+    for host, how in taken.items():
+        shared.say(f"{host} {how}")
     left = [host for host in mine if host not in begun and (host in taken or host not in shared.elsewhere())]
     manager._failed_hosts.update(dict.fromkeys(left, True))
     return int(manager.RUN_FAILED_BREAK_PLAY) if left else 0

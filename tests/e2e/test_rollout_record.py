@@ -139,6 +139,32 @@ def _begun(played: Played) -> list[str]:
     return [name for name in "abcd" if f"[{name}] " in played.text]
 
 
+def test_a_host_that_failed_in_another_slice_meanwhile_is_no_success(healthy: Pipeline, tmp_path: Path) -> None:
+    stage = slice_of(tmp_path, "one")
+    way = {**WAY, "scout_serial": "100%", "scout_max_fail_percentage": 100}
+    assert stage.play("pause_ingestion", None, *words(stage, healthy.dsn, "a"), **way).rc == 0
+    # Another slice has it at work, and is heard of.
+    healthy.execute(
+        "INSERT INTO scout_ops.rollout_slices SELECT gen_random_uuid(), rollout, operation, 'node-7', 'ana@laptop', now(), "
+        "now() + interval '1 hour' FROM scout_ops.rollouts",
+        "UPDATE scout_ops.rollout_hosts SET failed = NULL, "
+        "slice = (SELECT slice FROM scout_ops.rollout_slices WHERE controller = 'node-7')",
+        "UPDATE cron.job SET active = true",
+        "UPDATE scout_ops.pauses SET resumed_at = now()",
+    )
+    slow(healthy, 5)
+    with stage.start("pause_ingestion", None, *words(stage, healthy.dsn, "ab"), **way) as running:
+        eventually(lambda: healthy.one("SELECT count(*) FROM scout_ops.rollout_hosts WHERE batch IS NOT NULL") == 2, 60)
+        healthy.execute(
+            "UPDATE scout_ops.rollout_hosts SET failed = true, ended_at = now() WHERE host = 'a'",
+            "UPDATE scout_ops.rollout_slices SET kept_at = NULL WHERE controller = 'node-7'",
+        )
+        played = running.wait(90)
+    assert played.rc == 2, played.text
+    assert "a failed in the slice of ana@laptop on node-7" in played.text, played.text
+    assert verdicts(played) == {"a": "failed", "b": "done"}
+
+
 def test_each_play_of_one_command_is_a_rollout(healthy: Pipeline, tmp_path: Path) -> None:
     stage = slice_of(tmp_path, "one")
     three = tmp_path / "three.yml"

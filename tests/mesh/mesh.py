@@ -109,7 +109,7 @@ class Mesh:
         else:
             self.network.link(name, "mesh", "down")
 
-    def mend(self, name: str) -> None:
+    def restore(self, name: str) -> None:
         """It is up again."""
         if isinstance(self.network, Ports):
             self.start("hop")

@@ -118,7 +118,7 @@ def test_a_link_that_is_down_for_a_while_changes_nothing(apart: Mesh, served: tu
     apart.cut("visayas")
     time.sleep(LINK_SECONDS)
     held.close()
-    apart.mend("visayas")
+    apart.restore("visayas")
     done = came(apart, unit)
     assert (done.code, done.made["production"]["outcome"]) == (0, "recovered"), done.screen
     assert (pipeline.unaccounted(events), pipeline.active_jobs(), pipeline.lease_owner()) == ([], jobs, None)
