@@ -48,6 +48,11 @@ def builder(home: Path, *words: str) -> str:
     return done.stdout
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_context_with_both_archives_is_made(installed: Path, tmp_path: Path) -> None:
     for folder in ("deploy", "dist"):
         (tmp_path / folder).mkdir()
@@ -55,7 +60,10 @@ def test_a_context_with_both_archives_is_made(installed: Path, tmp_path: Path) -
     archives = sorted(installed.glob("scout-*.tar.gz"))
     for archive in archives:
         shutil.copy(archive, tmp_path / "dist")
-    builder(tmp_path, "create", "-f", definition, "-c", str(tmp_path / "context"), "--output-filename", "Containerfile")
+    for name in ("context", "again"):
+        into = str(tmp_path / name)
+        builder(tmp_path, "create", "-f", str(definition), "-c", into, "--output-filename", "Containerfile")
+    assert contents(tmp_path / "context") == contents(tmp_path / "again"), "the same archives make the same image"
     made = tmp_path / "context" / "_build"
     assert sorted(path.name for path in (made / "archives").iterdir()) == [path.name for path in archives]
     wanted = yaml.safe_load((made / "requirements.yml").read_text())["collections"]
