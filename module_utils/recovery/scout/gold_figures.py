@@ -290,7 +290,11 @@ def _beside(
             sql.SQL("SELECT * FROM {}").format(level.here("compared")) for level in levels
         ),
     )
-    return session.rows(query, days=days)
+    with session.savepoint():
+        session.execute(gold_contents.BY_INDEX)
+        rows = session.rows(query, days=days)
+        session.execute(gold_contents.AS_USUAL)
+    return rows
 
 
 def _composed(level: _Level, day: str) -> sql.Composed:

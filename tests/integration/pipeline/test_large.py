@@ -33,6 +33,8 @@ SILENT = """
 SET session_replication_role = replica;
 UPDATE scout.silver_transactions SET total_amount = total_amount + 1 WHERE date_key = %s::text::date
 """
+#: How often the lines of all sales have been read from one end to the other.
+SCANS = "SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'scout.silver_line_items'::regclass"
 LOSE_SOME = """
 DELETE FROM scout.silver_transactions
 WHERE id IN (SELECT id FROM scout.silver_transactions WHERE date_key = %s::text::date ORDER BY id LIMIT 5)
@@ -363,3 +365,15 @@ def test_a_trial_has_room_whatever_is_set_for_the_role_of_the_job(scout_db: str)
         with connect(scout_db) as connection:
             connection.execute("ALTER ROLE loader RESET work_mem")
     assert "256MB" in str(result["jobs"])
+
+
+@pytest.mark.parametrize("defined", [True, False])
+def test_the_lines_of_all_sales_are_not_gone_through_to_see_what_gold_says_of_some_days(scout_db: str, defined: bool) -> None:
+    days, before = [day for (day,) in rows(scout_db, DAYS)], one(scout_db, SCANS)
+    with open_session(Settings(dsn=scout_db)) as session, session.read():
+        assert gold_figures.unlike_silver(session, gold_views.views(session), days, defined=defined) == []
+        assert session.row("SHOW enable_seqscan")["enable_seqscan"] == "on"
+    assert one(scout_db, SCANS) == before
+    found = read(scout_db, 60.0)
+    assert {each.why for each in found.values()} == {"its contents match silver"}
+    assert one(scout_db, SCANS) == before
