@@ -41,11 +41,9 @@ WHERE relnamespace = 'scout'::regnamespace
 """
 
 #: What is pending, and what is broken however old it is, no index tells.
-#: Of `damaged` some rows alone, of all days.
 ALWAYS = {
     "backlog": {"bronze_events", "etl_processed"},
     "older": {"silver_transactions"},
-    "damaged": {"silver_transactions"},
 }
 UNLESS_INDEXED = {
     "bronze": {"bronze_events"},

@@ -56,7 +56,8 @@ LOST = RECENT + "  AND NOT EXISTS (SELECT FROM {transactions} AS t WHERE t.trans
 #: Sales with the event that each was made of first: of the latest, and of all there are.
 PAIRS = """
 SELECT p.transaction_id, p.source_event_id::text AS event_id FROM (
-    (SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t ORDER BY t.processed_at DESC NULLS LAST LIMIT %(rows)s)
+    (SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t WHERE t.processed_at IS NOT NULL
+     ORDER BY t.processed_at DESC LIMIT %(rows)s)
     UNION (SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t {sample} LIMIT %(rows)s)
 ) AS p JOIN {bronze} AS b ON b.event_id = p.source_event_id WHERE {sale} = p.transaction_id
 """
