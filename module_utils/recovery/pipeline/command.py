@@ -323,7 +323,7 @@ def drain(call: Call, params: Params) -> DrainResult:
     done, told = pipeline_drain.Drained(backlog.events), _nothing_recorded()
     taken = _ask_first(call, params, "drain") if backlog.events else []
     if backlog.events and not call.check:
-        done, told = _drained(call, params)
+        done, told = _drained(call, params, backlog)
     result: DrainResult = {
         **pipeline_drain.outcome(done),
         **told,
@@ -349,7 +349,7 @@ def _refuse_unusable(params: Params) -> None:
         )
 
 
-def _drained(call: Call, params: Params) -> tuple[pipeline_drain.Drained, Recorded]:
+def _drained(call: Call, params: Params, before: pipeline_drain.Backlog) -> tuple[pipeline_drain.Drained, Recorded]:
     """Drains as a run of the ledger."""
     ledger = call.ensure(params["ledger"])
     if params["require_pause"]:
@@ -371,7 +371,7 @@ def _drained(call: Call, params: Params) -> tuple[pipeline_drain.Drained, Record
         lease_token=params["lease_token"],
         takeover=params["takeover"],
     ) as run:
-        done = pipeline_drain.Drain(call.session, run, options, call.progress, document=document).drain()
+        done = pipeline_drain.Drain(call.session, run, options, call.progress, before=before, document=document).drain()
     return done, {"run_id": run.run_id, "warnings": ledger.warnings}
 
 

@@ -94,7 +94,7 @@ class _Batch:
 
 
 class Drain:
-    """One drain of a backlog; its state is what it knows of the events at the head of the queue."""
+    """One drain of a backlog, as it was `before`; its state is what it knows of the events at the head of the queue."""
 
     def __init__(
         self,
@@ -103,6 +103,7 @@ class Drain:
         options: Options,
         progress: Progress,
         *,
+        before: Backlog,
         document: dict[str, t.Any],
     ) -> None:
         self.session = session
@@ -111,7 +112,6 @@ class Drain:
         self.progress = progress
         self.document = document
         with session.read():
-            before = read(session)
             self.pipeline = acting.actor(session, cron_jobs.etl_owner(session))
         self.started_at = before.now
         self.done = Drained(before.events)

@@ -24,6 +24,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests import CHECKOUT
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, once_waited_for, one, rows
@@ -113,6 +114,21 @@ def test_the_command_shows_progress_and_the_result(scout_db: str) -> None:
     assert (result["changed"], result["loaded"], len(result["poison"])) == (True, 3, 1)
     assert "quarantined poison event" in output
     assert "invalid input syntax for type timestamp" in output
+
+
+def test_the_backlog_is_counted_once_before_and_once_after(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+    row_of = Session.row
+
+    def record(self: Session, query: Any, **values: Any) -> Any:
+        text = query if isinstance(query, str) else query.as_string(self.connection)
+        counted.extend(re.findall(r"^WITH waiting", text.strip()))
+        return row_of(self, query, **values)
+
+    library.backlog(scout_db, count=10)
+    monkeypatch.setattr(Session, "row", record)
+    assert drain(scout_db)["loaded"] == 10
+    assert len(counted) == 2
 
 
 def test_what_only_looks_dangerous_is_loaded(scout_db: str, pg_server: Server) -> None:

@@ -368,7 +368,9 @@ def test_a_trial_has_room_whatever_is_set_for_the_role_of_the_job(scout_db: str)
 
 
 @pytest.mark.parametrize("defined", [True, False])
-def test_the_lines_of_all_sales_are_not_gone_through_to_see_what_gold_says_of_some_days(scout_db: str, defined: bool) -> None:
+def test_the_lines_of_all_sales_are_not_gone_through_to_see_what_gold_says_of_some_days(
+    scout_db: str, defined: bool
+) -> None:
     days, before = [day for (day,) in rows(scout_db, DAYS)], one(scout_db, SCANS)
     with open_session(Settings(dsn=scout_db)) as session, session.read():
         assert gold_figures.unlike_silver(session, gold_views.views(session), days, defined=defined) == []
