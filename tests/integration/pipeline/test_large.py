@@ -35,6 +35,11 @@ UPDATE scout.silver_transactions SET total_amount = total_amount + 1 WHERE date_
 """
 #: How often the lines of all sales have been read from one end to the other.
 SCANS = "SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'scout.silver_line_items'::regclass"
+#: As if a hundred sales were made on each of many days.
+MANY_DAYS = """
+UPDATE scout.silver_transactions AS s SET date_key = current_date - (n.nth / 100)::int
+FROM (SELECT id, row_number() OVER (ORDER BY transaction_id) AS nth FROM scout.silver_transactions) AS n WHERE n.id = s.id
+"""
 LOSE_SOME = """
 DELETE FROM scout.silver_transactions
 WHERE id IN (SELECT id FROM scout.silver_transactions WHERE date_key = %s::text::date ORDER BY id LIMIT 5)
@@ -367,15 +372,15 @@ def test_a_trial_has_room_whatever_is_set_for_the_role_of_the_job(scout_db: str)
     assert "256MB" in str(result["jobs"])
 
 
-@pytest.mark.parametrize("defined", [True, False])
-def test_the_lines_of_all_sales_are_not_gone_through_to_see_what_gold_says_of_some_days(
-    scout_db: str, defined: bool
-) -> None:
-    days, before = [day for (day,) in rows(scout_db, DAYS)], one(scout_db, SCANS)
+def test_the_lines_of_all_sales_are_not_gone_through_for_a_day(scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        connection.execute(MANY_DAYS)
+        connection.execute("ANALYZE")
+    assert not call("scout_refresh_gold", scout_db, force=True).get("failed")
+    [day, before] = one(scout_db, "SELECT min(date_key)::text FROM scout.silver_transactions"), one(scout_db, SCANS)
     with open_session(Settings(dsn=scout_db)) as session, session.read():
-        assert gold_figures.unlike_silver(session, gold_views.views(session), days, defined=defined) == []
-        assert session.row("SHOW enable_seqscan")["enable_seqscan"] == "on"
+        assert gold_figures.unlike_silver(session, gold_views.views(session), [day], defined=True) == []
+        assert session.row("SHOW random_page_cost")["random_page_cost"] == "4"
     assert one(scout_db, SCANS) == before
-    found = read(scout_db, 60.0)
-    assert {each.why for each in found.values()} == {"its contents match silver"}
+    assert {each.why for each in read(scout_db, 60.0).values()} == {"its contents match silver"}
     assert one(scout_db, SCANS) == before
