@@ -63,7 +63,7 @@ drill: setup ## Break throwaway pipelines and recover each against the clock; AR
 
 gameday: setup ## Break throwaway pipelines in ways nobody wrote down; ARGS="-e seed=7 -e rounds=20", or "-e script=file.json"
 	@$(BIN)/ansible-playbook playbooks/gameday.yml $(ARGS)
-	@$(PYTHON) -m tests.faults.etl_mutants named
+	@$(PYTHON) -m tests.faults.etl_mutants sample
 
 test: setup ## Run the tests, but of the widest only today's tenth, and the checks of code; about 12 minutes on two cores
 	@$(MAKE) -k -j2 $(SYNC) tests lint-code SAMPLE=--sampled

@@ -268,6 +268,11 @@ def _every(dsn: str) -> Iterator[Mutant]:
             yield Mutant(f"job: {job} {change}", "job", _JOB.format(change, job))
     for command in _OTHER_JOBS:
         yield Mutant(f"job: another, {command}", "job", _OTHER.format(command))
+    yield from _of_tables(dsn)
+    yield from _of_triggers()
+
+
+def _of_tables(dsn: str) -> Iterator[Mutant]:
     for change in _CHECKS:
         yield Mutant(f"constraint: {change}", "constraint", f"ALTER TABLE {change}")
     tables = [f"scout.{table}" for table in _TABLES]
@@ -275,17 +280,18 @@ def _every(dsn: str) -> Iterator[Mutant]:
         yield Mutant(f"constraint: no {name}", "constraint", f"ALTER TABLE {table} DROP CONSTRAINT {name} CASCADE")
     for [name] in rows(dsn, KEYS, [*tables, *(f"scout.{view}" for view in VIEWS)]):
         yield Mutant(f"constraint: no {name}", "constraint", f"DROP INDEX {name}")
-    for rule in _RULES:
-        yield Mutant(f"trigger: {rule}", "trigger", rule)
-    yield from _of_triggers()
     for table, policy in _POLICIES:
         forced = f"ALTER TABLE scout.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
         yield Mutant(f"policy: {table} {policy}", "policy", f"{forced}; CREATE POLICY some ON scout.{table} {policy}")
 
 
 def _of_triggers() -> Iterator[Mutant]:
+    for rule in _RULES:
+        yield Mutant(f"trigger: {rule}", "trigger", rule)
     for table, at, when, body in _TRIGGERS:
-        trigger = f"CREATE TRIGGER changes {at} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION scout.of_a_trigger()"
+        trigger = (
+            f"CREATE TRIGGER changes {at} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION scout.of_a_trigger()"
+        )
         yield Mutant(f"trigger: {at} ON {table} WHEN {when}: {body}", "trigger", f"{_FUNCTION.format(body)}; {trigger}")
     for body, when in _DEFERRED:
         trigger = (

@@ -13,7 +13,6 @@ import typing as t
 from ..core.redaction import clean
 from ..core.text import count, in_words
 from ..core.times import to_the_second
-from ..postgres.identifiers import identifier
 from ..scout import at_commit, contract
 from ..scout.sessions import STUCK_AFTER_SECONDS
 from .causes import jobs, objects, surroundings
@@ -76,8 +75,8 @@ def diagnose(
     something is wrong which they do not tell."""
     known = (_of_whoever_works, surroundings.interrupted, _of_what_is_hidden, surroundings.prepared, objects.missing, _of_the_standby,
              _of_sessions, _of_the_pause, jobs.missing, jobs.hindered, _of_the_etl)  # fmt: skip
-    seen = (objects.triggers, _of_the_flow, jobs.silent, _of_gold, jobs.gold, objects.gold, objects.swallowed, objects.lost, _of_the_writers, _of_data,
-            _of_jobs_off, surroundings.server)  # fmt: skip
+    seen = (objects.triggers, _of_the_flow, jobs.silent, _of_gold, jobs.gold, objects.gold, objects.swallowed, objects.lost,
+            _of_the_writers, _of_data, _of_jobs_off, surroundings.server)  # fmt: skip
     # What was deployed today comes before what it may have done; what was deployed long ago explains little.
     parts = (
         (*known, _of_the_release, *seen) if found.drift and _is_young(found.drift) else (*known, *seen, _of_the_release)
@@ -302,7 +301,12 @@ def _of_the_writers(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagno
     """Each sender that bronze refuses."""
     for refusal in _refused(found):
         fix = rolled_back(found, refusal.fix, contract.bare(contract.names().bronze))
-        yield cause(f"no new event arrives: {refusal.said}", "whoever sends is told so, and nothing of it is kept", fix, blocks=False)
+        yield cause(
+            f"no new event arrives: {refusal.said}",
+            "whoever sends is told so, and nothing of it is kept",
+            fix,
+            blocks=False,
+        )
 
 
 def _of_the_sources(found: Facts) -> Diagnosis:

@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Test sales of every kind that this database has, so that a pipeline that writes some of them wrong is told from a sound one.
 
-Each is the copy of an event that was loaded lately, with a transaction_id of its own: one for each source, payment method,
-region, store, kind of customer, form of payload and of time, the smallest and the largest. To these come each payment method in many
-stores, so that any two of what sales have come together, and such as may not have come lately: around midnight by either clock, late by days, of odd amounts, without optional fields, and of many line items. What silver has
-to have of them is computed from the events themselves (scout/expected_silver.py).
+Each is the copy of an event that was loaded lately, with a transaction_id of its own: one for each source, payment method, region, store,
+kind of customer, form of payload and of time, the smallest and the largest. To these come each payment method in many stores, so that any
+two of what sales have come together, and such as may not have come lately: around midnight by either clock, late by days, of odd amounts,
+without optional fields, and of many line items. What silver has to have of them is computed from the events themselves
+(scout/expected_silver.py).
 """
 
 from __future__ import annotations

@@ -66,7 +66,8 @@ INSERT INTO {bronze} ({columns}) SELECT {columns} FROM jsonb_populate_record(NUL
 #: A policy that asks for more than the row, such as for whom a request was made, says nothing to us.
 ASKS = r"""
 SELECT EXISTS (SELECT FROM pg_catalog.pg_policy AS p WHERE p.polrelid = to_regclass(%(bronze)s)
-               AND concat(pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)) ~ '\w\(') AS asks
+               AND concat(pg_catalog.pg_get_expr(p.polqual, p.polrelid),
+                          pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)) ~ '\w\(') AS asks
 """
 MOST_TRIED: t.Final = 5
 

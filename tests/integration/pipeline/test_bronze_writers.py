@@ -70,18 +70,20 @@ def test_a_session_that_was_refused_is_the_evidence(scout_db: str) -> None:
         role = filled("{role}")
         with connect(scout_db, user=role) as sender:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                sender.execute(f"INSERT INTO {BRONZE} (event_type, event_data) VALUES ('transaction.v1', '{{}}')".encode())
+                sender.execute(
+                    f"INSERT INTO {BRONZE} (event_type, event_data) VALUES ('transaction.v1', '{{}}')".encode()
+                )
             proof = call("scout_proof", scout_db)
             assert f"{role} may not insert into {BRONZE}" in proof["error"]["said"]
         assert call("scout_proof", scout_db)["proven"]
 
 
+ASKS = "current_setting('request.jwt.claims', true) IS NOT NULL"
 #: What is as it should be, although some role may not insert.
 SOUND: dict[str, tuple[str, ...]] = {
     "a role that never could": (f"GRANT INSERT ON {BRONZE} TO dashboard_reader", SECURED,
                                 f"CREATE POLICY senders ON {BRONZE} FOR INSERT TO edge_ingest WITH CHECK (true)"),
-    "a policy by who asks": (SECURED, f"CREATE POLICY mine ON {BRONZE} FOR INSERT TO edge_ingest "
-                             "WITH CHECK (current_setting('request.jwt.claims', true) IS NOT NULL)"),
+    "a policy by who asks": (SECURED, f"CREATE POLICY mine ON {BRONZE} FOR INSERT TO edge_ingest WITH CHECK ({ASKS})"),
     "columns": (f"REVOKE INSERT ON {BRONZE} FROM edge_ingest",
                 f"GRANT INSERT (event_type, source_system, event_data, event_hash) ON {BRONZE} TO edge_ingest"),
 }  # fmt: skip

@@ -94,7 +94,9 @@ def _query(definition: str) -> sql.Composed:
     return sql.SQL("({})").format(gold_contents.written(definition))
 
 
-def _beside(session: Session, view: View, then: Row, by: tuple[str, sql.Composable], days: Sequence[str]) -> list[Row] | None:
+def _beside(
+    session: Session, view: View, then: Row, by: tuple[str, sql.Composable], days: Sequence[str]
+) -> list[Row] | None:
     """The first figure that is otherwise, where one is; None where nobody can tell."""
     day, shown = by
     kinds = gold_figures.columns(session, view.full_name)

@@ -49,7 +49,8 @@ SELECT (SELECT count(*) FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[
 #: As old as sales are that were loaded by the run before.
 AGED = """
 WITH sales AS (
-    UPDATE {transactions} SET processed_at = processed_at - %(seconds)s * interval '1 second' WHERE transaction_id = ANY(%(names)s) RETURNING 1
+    UPDATE {transactions} SET processed_at = processed_at - %(seconds)s * interval '1 second'
+    WHERE transaction_id = ANY(%(names)s) RETURNING 1
 )
 UPDATE {line_items} SET updated_at = updated_at - %(seconds)s * interval '1 second' WHERE transaction_id = ANY(%(names)s)
 """
@@ -82,7 +83,9 @@ BY_RULE: t.Final = tuple(error.sqlstate for error in battery.RULES)
 HOUR: t.Final = datetime.timedelta(hours=1)
 BY_DESIGN: t.Final = "A view that leaves out sales by design is named in scout_contract: partial_gold"
 COMPARE: t.Final = f"{judgement.compare('its definition')}. {BY_DESIGN}"
-CHANGED: t.Final = f"{judgement.compare('its definition')}. Where the change is meant, capture the release that has it. {BY_DESIGN}"
+CHANGED: t.Final = (
+    f"{judgement.compare('its definition')}. Where the change is meant, capture the release that has it. {BY_DESIGN}"
+)
 #: What a job does that is to leave sales as they are.
 CHANGES: t.Final = "it changes sales that are loaded, which are no longer what their events say"
 BECOMES: t.Final = "cannot set parameter"
@@ -437,7 +440,11 @@ class Trials:
             said = f"gold has other figures than by its definition in release {beside.release}: {'; '.join(beside.otherwise[:MOST_NAMED])}"
             raise _Failed(FAILED, f"{effect}, and {said}", next_step=CHANGED)
         same = ", ".join(beside.equal[:MOST_NAMED])
-        return f"{effect}; defined otherwise than in release {beside.release}, with the same figures: {same}" if same else effect
+        return (
+            f"{effect}; defined otherwise than in release {beside.release}, with the same figures: {same}"
+            if same
+            else effect
+        )
 
     def _begins(self, todo: Todo) -> bool:
         """Whether the command of a job refreshes a view within a moment, which is as far as it gets."""

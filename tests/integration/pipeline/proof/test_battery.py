@@ -77,7 +77,7 @@ def test_two_properties_together_that_no_sale_has_had_are_met(pair: str, scout_d
     condition = f"e->>'payment_method' = 'utang' AND {PAIRS[pair]}"
     with connect(scout_db) as session:
         session.execute(
-            "UPDATE scout.bronze_events AS s SET event_data = e || '{\"payment_method\": \"cash\"}' "
+            'UPDATE scout.bronze_events AS s SET event_data = e || \'{"payment_method": "cash"}\' '
             f"FROM (SELECT event_id, event_data AS e FROM scout.bronze_events) AS b WHERE b.event_id = s.event_id AND {condition}".encode()
         )
     mutate(scout_db, f"{TOTAL}{DISCOUNT}", f"{TOTAL} / CASE WHEN {condition} THEN 2 ELSE 1 END{DISCOUNT}")
@@ -201,7 +201,9 @@ def test_what_another_definition_computes_as_before_is_named_and_no_failure(scou
     redefine(scout_db, "avg(t.total_amount)", "sum(t.total_amount) / count(*)")
     status, told = gold_said(scout_db)
     assert status == "proved"
-    assert told.endswith("defined otherwise than in release v5.2.0, with the same figures: scout.gold_region_choropleth")
+    assert told.endswith(
+        "defined otherwise than in release v5.2.0, with the same figures: scout.gold_region_choropleth"
+    )
 
 
 def test_a_change_that_the_latest_release_has_is_meant(scout_db: str) -> None:
@@ -299,7 +301,11 @@ def test_events_that_came_at_no_time_are_copied_too(moment: str, scout_db: str) 
 LINK = "scout.link_products_to_catalog(integer)"
 #: What is replaced in the text of the linking by what, and what is said of it.
 LINKING = {
-    "of other products": ("d.product_id = l.product_id", "d.product_id <> l.product_id", "products that they are not of"),
+    "of other products": (
+        "d.product_id = l.product_id",
+        "d.product_id <> l.product_id",
+        "products that they are not of",
+    ),
     "of any product": ("AND l.product_key IS NULL", "OR l.product_key IS NULL", "products that they are not of"),
     "of none": ("AND l.product_key IS NULL", "AND l.product_key IS NOT NULL", "it links no line"),
 }
