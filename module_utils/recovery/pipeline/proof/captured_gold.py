@@ -64,16 +64,18 @@ def beside(session: Session, days: Sequence[str], *, refreshed: bool = True) -> 
     otherwise, equal, release = list[str](), list[str](), ""
     for view in gold_views.views(session):
         then = captured.get(view.full_name)
-        counted = gold_views.counted(view)
-        if then is None or counted is None or then["definition"] == view.definition or view.foreign_code:
+        if then is None or then["definition"] == view.definition or not _judged(view):
             continue
         release = then["release"]
+        if gone := [name for name in then["columns"] if name not in view.columns and _judged(view, name)]:
+            otherwise.append(f"{view.full_name} has no {', '.join(gone[:5])}")
+            continue
+        counted = gold_views.counted(view)
+        if counted is None or view.foreign_code:
+            continue
         shown = sql.Identifier(contract.names().schema, view.name) if refreshed else _query(view.definition)
         rows = _beside(session, view, then, (counted[0], shown), days)
-        gone = [name for name in then["columns"] if name not in view.columns and _judged(view, name)]
-        if gone:
-            otherwise.append(f"{view.full_name} has no {', '.join(gone[:5])}")
-        elif rows:
+        if rows:
             otherwise.append(_told(view, rows[0]))
         elif rows is not None:
             equal.append(view.full_name)
@@ -86,8 +88,8 @@ def _told(view: View, found: Row) -> str:
     return f"{where}: {found['name']} {figures}"
 
 
-def _judged(view: View, name: str) -> bool:
-    return f"{view.full_name}.{name}" not in contract.names().partial_views
+def _judged(view: View, name: str = "") -> bool:
+    return not {view.full_name, f"{view.full_name}.{name}"} & contract.names().partial_views
 
 
 def _query(definition: str) -> sql.Composed:

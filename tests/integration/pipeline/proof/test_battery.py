@@ -213,11 +213,13 @@ def test_a_change_that_the_latest_release_has_is_meant(scout_db: str) -> None:
     assert gold_said(scout_db) == ("proved", "was tried as loader, rolled back: it refreshes 2 views")
 
 
-def test_a_figure_that_gold_no_longer_has_is_named(scout_db: str) -> None:
+@pytest.mark.parametrize("line", ["sum(t.peso_value) AS peso_total", "count(*) AS txn_count"])
+def test_a_figure_that_gold_no_longer_has_is_named(line: str, scout_db: str) -> None:
     captured(scout_db)
-    redefine(scout_db, "    sum(t.peso_value) AS peso_total,\n", "")
+    redefine(scout_db, f"    {line},\n", "")
     status, told = gold_said(scout_db)
-    assert (status, "scout.gold_region_choropleth has no peso_total" in told) == ("failed", True), told
+    assert (status, f"scout.gold_region_choropleth has no {line.split()[-1]}" in told) == ("failed", True), told
+    assert call("scout_proof", scout_db, contract={"partial_gold": "gold_region_choropleth"})["proven"]
 
 
 def test_gold_of_every_variant_is_what_silver_has(variant_db: str) -> None:
