@@ -42,6 +42,7 @@ SELECT to_jsonb(l) - ARRAY['line_id', 'processed_at', 'updated_at'] FROM scout.s
 ORDER BY transaction_id, product_id, line_sequence
 """
 GOLD: Final = "SELECT to_jsonb(g) - ARRAY['created_at', 'updated_at'] AS row FROM scout.{} AS g ORDER BY 1"
+READERS: Final = "SELECT viewname, definition FROM pg_views WHERE schemaname = 'scout'"
 JOBS: Final = """
 SELECT schedule, command, username FROM cron.job
 WHERE active AND database = current_database() AND jobname NOT LIKE '%%-simulation' ORDER BY jobid
@@ -67,19 +68,29 @@ ODD: Final[dict[int, dict[str, Any]]] = {
 def made(dsn: str, mutant: Mutant) -> bool:
     """Whether PostgreSQL takes the change."""
     try:
-        with connect(dsn) as session:
-            if mutant.of not in VIEWS:
+        if mutant.of in VIEWS:
+            _define(dsn, mutant)
+        else:
+            with connect(dsn) as session:
                 session.execute(mutant.text.encode())
-            else:
-                indexes = rows(dsn, f"SELECT indexdef FROM pg_indexes WHERE tablename = '{mutant.of}'")
-                session.execute(f"DROP MATERIALIZED VIEW scout.{mutant.of} CASCADE")
-                session.execute(f"CREATE MATERIALIZED VIEW scout.{mutant.of} AS {mutant.text}".encode())
-                for [index] in indexes:
-                    session.execute(index.encode())
-                session.execute(f"ALTER MATERIALIZED VIEW scout.{mutant.of} OWNER TO loader".encode())
     except psycopg.Error:
         return False
     return True
+
+
+def _define(dsn: str, mutant: Mutant) -> None:
+    """Makes a view anew, with its indexes and what reads it."""
+    indexes = rows(dsn, f"SELECT indexdef FROM pg_indexes WHERE tablename = '{mutant.of}'")
+    before = dict(rows(dsn, READERS))
+    with connect(dsn) as session:
+        session.execute(f"DROP MATERIALIZED VIEW scout.{mutant.of} CASCADE".encode())
+        session.execute(f"CREATE MATERIALIZED VIEW scout.{mutant.of} AS {mutant.text}".encode())
+        session.execute(f"ALTER MATERIALIZED VIEW scout.{mutant.of} OWNER TO loader".encode())
+        for [index] in indexes:
+            session.execute(index.encode())
+        for name in before.keys() - dict(rows(dsn, READERS)).keys():
+            session.execute(f"CREATE VIEW scout.{name} AS {before[name]}".encode())
+            session.execute(f"ALTER VIEW scout.{name} OWNER TO loader".encode())
 
 
 def ten_minutes(dsn: str) -> None:

@@ -267,13 +267,23 @@ def send(session: Session, copies: Sequence[Copy], moment: datetime.datetime | N
     has otherwise than they were sent."""
     more, values = event_queue.filled_by_senders(session)
     query = contract.compose(SEND, hash=event_queue.hash_of(session, sql.Identifier("d")), more=more, values=values)
-    sales = [
-        {"event_id": c.event_id, "like": c.like, "changed": c.changed, "dropped": c.dropped, "nth": n}
-        for n, c in enumerate(copies, after + 1)
-    ]
-    session.execute(query, moment=moment, sales=Jsonb(sales))
-    altered = {row["event_id"] for row in session.rows(contract.compose(STORED), sales=Jsonb(sales))}
-    return [copy for copy in copies if copy.event_id in altered]
+    session.execute(query, moment=moment, sales=_sales(copies, after + 1))
+    return altered(session, copies)
+
+
+def altered(session: Session, copies: Sequence[Copy]) -> list[Copy]:
+    """Those that bronze has otherwise than they were sent."""
+    found = {row["event_id"] for row in session.rows(contract.compose(STORED), sales=_sales(copies))}
+    return [copy for copy in copies if copy.event_id in found]
+
+
+def _sales(copies: Sequence[Copy], first: int = 1) -> Jsonb:
+    return Jsonb(
+        [
+            {"event_id": c.event_id, "like": c.like, "changed": c.changed, "dropped": c.dropped, "nth": n}
+            for n, c in enumerate(copies, first)
+        ]
+    )
 
 
 def unjudged(session: Session, pipeline: Actor) -> list[str]:

@@ -201,6 +201,8 @@ class Trials:
         left = self.session.row(contract.compose(LEFT), ids=[copy.event_id for copy in waiting])
         if left["there"] < len(waiting):
             return f"it takes events out of {contract.names().bronze} that are not loaded"
+        if battery.altered(self.session, waiting):
+            return f"it changes events of {contract.names().bronze} that are not loaded"
         if left["marked"]:
             return f"it marks events in {contract.names().etl_ledger} that are not loaded"
         if (more := event_queue.read(self.session).events - pending) > 0:
