@@ -77,7 +77,7 @@ JOBS = {
     "a job of others marks what waits": another(
         "INSERT INTO scout.etl_processed (event_id) SELECT event_id FROM scout.bronze_events ON CONFLICT DO NOTHING"
     ),
-    "a job of others gives what waits another type": another(
+    "a job of others gives events another type": another(
         "UPDATE scout.bronze_events SET event_type = 'old' WHERE source_system = 'pos-sync'"
     ),
     "a job of others takes away what waits": another("DELETE FROM scout.bronze_events WHERE ingested_at > now() - interval '1 hour'"),

@@ -308,7 +308,7 @@ def writers(session: Session, of: Iterable[Job]) -> Callable[[Job], bool]:
 
 
 def removers(session: Session) -> list[Job]:
-    """The active jobs, of anybody whose jobs we see, that may take events out of bronze: by their text, which proves nothing."""
+    """The active jobs, of anybody whose jobs we see, that may take events out of bronze or change them: by text, which proves nothing."""
     active = [job for job in jobs(session) if job.active]
     owners = sorted({job.owner for job in active})
     with _telling(session), session.savepoint():

@@ -196,13 +196,13 @@ class Trials:
         except (psycopg.Error, as_job.TooLate) as e:
             self._require_open(e)
             return ""
+        if battery.altered(self.session, [*waiting, *self.copies]):
+            return f"it changes events of {contract.names().bronze}"
         if wrong := self._otherwise([copy for copy in self.copies if not copy.made_up]):
             return f"{CHANGES}: {wrong}"
         left = self.session.row(contract.compose(LEFT), ids=[copy.event_id for copy in waiting])
         if left["there"] < len(waiting):
             return f"it takes events out of {contract.names().bronze} that are not loaded"
-        if battery.altered(self.session, waiting):
-            return f"it changes events of {contract.names().bronze} that are not loaded"
         if left["marked"]:
             return f"it marks events in {contract.names().etl_ledger} that are not loaded"
         if (more := event_queue.read(self.session).events - pending) > 0:

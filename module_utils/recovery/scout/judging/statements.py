@@ -26,10 +26,8 @@ WRITES: t.Final = (
     r"(?:\"?\w+\"?\s*\.\s*)?\"?"
 )
 
-#: The same of what takes rows away.
-REMOVES: t.Final = (
-    r"\b(?:delete\s+from|merge\s+into|truncate(?:\s+table)?|drop\s+table)\s+(?:only\s+)?(?:\"?\w+\"?\s*\.\s*)?\"?"
-)
+#: The same of what takes rows away, or makes others of them.
+REMOVES: t.Final = r"\b(?:update|delete\s+from|merge\s+into|truncate(?:\s+table)?|drop\s+table)\s+(?:only\s+)?(?:\"?\w+\"?\s*\.\s*)?\"?"
 
 
 def called(plain: str) -> frozenset[tuple[str | None, str]]:
@@ -58,7 +56,7 @@ def writes(plain: str) -> bool:
 
 
 def removes(plain: str) -> bool:
-    """Whether code takes events out of bronze by a statement of its own."""
+    """Whether code takes events out of bronze, or changes them, by a statement of its own."""
     return bool(_remove(contract.bare(contract.names().bronze)).search(plain))
 
 

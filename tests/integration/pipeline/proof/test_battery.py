@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 
 from tests import CHECKOUT
+from tests.faults import planted
+from tests.faults.table import FAULTS
 from tests.integration.modules import call, connect, fingerprint, one
 
 SCHEMA = CHECKOUT / "drills/plugins/plugin_utils/reference/schema"
@@ -340,3 +342,11 @@ def test_what_looks_back_for_less_than_the_time_between_two_runs_is_told(what: s
         session.execute(text.replace(found, "'10 seconds'").encode())
     [verdict] = [each for each in call("scout_proof", scout_db)["jobs"] if each["jobname"] == job]
     assert (verdict["status"], told in verdict["said"]) == ("failed", True), verdict
+
+
+def test_a_job_of_others_that_changes_events_is_told(scout_db: str) -> None:
+    with planted(scout_db, FAULTS["a job of others gives events another type"]):
+        proof = call("scout_proof", scout_db)
+    assert (proof["status"], "changes events of scout.bronze_events" in proof["error"]["said"]) == ("failed", True), (
+        proof
+    )
