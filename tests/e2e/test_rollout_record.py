@@ -141,7 +141,7 @@ def _begun(played: Played) -> list[str]:
 
 def test_a_host_that_failed_in_another_slice_meanwhile_is_no_success(healthy: Pipeline, tmp_path: Path) -> None:
     stage = slice_of(tmp_path, "one")
-    way = {**WAY, "scout_serial": "100%", "scout_max_fail_percentage": 100}
+    way: dict[str, Any] = {**WAY, "scout_serial": "100%", "scout_max_fail_percentage": 100}
     assert stage.play("pause_ingestion", None, *words(stage, healthy.dsn, "a"), **way).rc == 0
     # Another slice has it at work, and is heard of.
     healthy.execute(
