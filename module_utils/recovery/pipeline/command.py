@@ -395,9 +395,10 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     """
     if params["attempts"] < 1:
         raise BadInput(f"attempts {params['attempts']} is not usable", next_step="give at least 1")
-    every = params["force"] or (call.check and params["expect_changes"])
-    # What all is refreshed for whatever it holds is not compared first, which takes as long.
-    before = _gold(call, params["views"], budget_seconds=0.0 if every else None)
+    expected = call.check and params["expect_changes"]
+    every = params["force"] or expected
+    # Whatever they hold, all would be refreshed: to compare them takes as long as that.
+    before = _gold(call, params["views"], budget_seconds=0.0 if expected else None)
     todo = [f.view for f in before if every or f.state != "fresh"]
     refresh_gold.require(call.session, todo)
     if todo and not (params["force"] or params["accept_lost"]):
