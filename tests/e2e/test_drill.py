@@ -113,7 +113,7 @@ def test_a_drill_that_passes(drills: Drills) -> None:
     assert all((drills.folder / step["artifacts"] / "artifacts" / "run" / "stdout").is_file() for step in steps)
     assert len(list(drills.history.glob("*.json"))) == 1
     assert {path.name for path in drills.folder.glob("scorecard.*")} == {
-        f"scorecard.{kind}" for kind in ("json", "xml", "md", "html")
+        f"scorecard.{kind}" for kind in ("json", "xml", "md", "prom", "html")
     }
     assert "<failure" not in (drills.folder / "scorecard.xml").read_text()
     result = played.result
