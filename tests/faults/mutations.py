@@ -282,7 +282,7 @@ def _of_tables(dsn: str) -> Iterator[Mutant]:
         yield Mutant(f"constraint: no {name}", "constraint", f"DROP INDEX {name}")
     for table, policy in _POLICIES:
         forced = f"ALTER TABLE scout.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
-        yield Mutant(f"policy: {table} {policy}", "policy", f"{forced}; CREATE POLICY some ON scout.{table} {policy}")
+        yield Mutant(f"policy: {table} {policy}", "policy", f"{forced}; CREATE POLICY part ON scout.{table} {policy}")
 
 
 def _of_triggers() -> Iterator[Mutant]:
