@@ -259,7 +259,9 @@ class _InForce:
                 if field in self.identifiers:
                     pieces.append(_doubled(self.identifiers[field].as_string()))
                 elif field is not None:
-                    pieces.append(f"{{{field}{'!' if conversion else ''}{conversion or ''}{':' if form else ''}{form}}}")
+                    pieces.append(
+                        f"{{{field}{'!' if conversion else ''}{conversion or ''}{':' if form else ''}{form}}}"
+                    )
             self._filled[statement] = sql.SQL(t.cast("t.LiteralString", "".join(pieces)))
         return self._filled[statement]
 

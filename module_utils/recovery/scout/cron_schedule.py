@@ -138,6 +138,8 @@ def _starts(fields: Fields, after: datetime.datetime, zone: datetime.tzinfo) -> 
             start = datetime.datetime.combine(day, moment, zone).astimezone(datetime.UTC)
             if start > after and start.astimezone(zone).time() == moment:
                 yield start
+
+
 #: Lowest and highest value of each field, and the names it knows.
 RANGES: t.Final[tuple[tuple[int, int, tuple[str, ...]], ...]] = (
     (0, 59, ()),
