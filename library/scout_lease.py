@@ -17,7 +17,7 @@ description:
   - A second run is refused with the holder's name. A holder whose controller process is gone, on the same machine,
     no longer counts; any other lease is free O(ttl_seconds) after the last renewal, or by O(takeover=true).
   - A holder on another machine is waited for until the next sign of life, which comes every few seconds, or until the lease is
-    free, and for a minute at most. In check mode nothing is waited for.
+    free, and for 35 s at most. In check mode nothing is waited for.
   - A run that was frozen, or cut off from the database, for longer than that is refused at its next write.
   - O(state=released) refuses the token of somebody else who is at work, and names them.
   - Where the ledger is off or may not be created there is no lease, and the result says so.

@@ -131,7 +131,10 @@ def test_a_pause_that_is_in_force_stays_and_a_lease_that_may_be_alive_is_asked_f
 ) -> None:
     dsn, folder, _runs = restored
     with connect(dsn) as session:
-        session.execute("UPDATE scout_ops.leases SET owner = 'bob@bastion', host_key = 'another'")
+        session.execute(
+            "UPDATE scout_ops.leases SET owner = 'bob@bastion', host_key = 'another', ttl_seconds = 900, "
+            "expires_at = now() + interval '15 minutes'"
+        )
     refused = call("scout_restored", dsn, folder=str(folder))
     assert refused["error"]["kind"] == "lease_held"
     assert "bob@bastion" in refused["msg"]

@@ -33,8 +33,9 @@ UNKEPT_SECONDS: t.Final = 900
 #: How often a keeper renews it; so often in the time of a lease, where that is short.
 EVERY_SECONDS: t.Final = 5.0
 TIMES: t.Final = 4
-#: For how long a run waits for a sign of life of whoever holds the lease on another machine, or for its end; and how often it looks.
-MOST_WAIT_SECONDS: t.Final = 60.0
+#: For how long a run waits for a sign of life of whoever holds the lease on another machine, or for its end, and how often it looks:
+#: by then a lease has expired, and the server has ended what it had of a machine that is gone. Whatever still works is alive.
+MOST_WAIT_SECONDS: t.Final = 35.0
 LOOK_SECONDS: t.Final = 0.5
 
 #: Whether the session that keeps lease `l` is there, as the server sees it. Whoever may not see when it began sees its process

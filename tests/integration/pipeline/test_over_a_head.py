@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import lease
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from tests.e2e.play import eventually
 from tests.integration.modules import call, connect, fingerprint, off, one, rows
@@ -166,7 +167,8 @@ def test_while_a_session_of_it_works_an_operation_is_alive(scout_db: str, monkey
         try:
             eventually(lambda: rows(scout_db, WORKS), 10, "the session at work")
             assert call("scout_drain", scout_db, check=True)["error"]["kind"] == "pause_held"
-            call("scout_lease", scout_db)
+            monkeypatch.setattr(lease, "MOST_WAIT_SECONDS", 1.0)
+            assert call("scout_lease", scout_db)["error"]["kind"] == "lease_held"
             assert call("scout_drain", scout_db, check=True)["error"]["kind"] == "pause_held"
         finally:
             session.cancel()
