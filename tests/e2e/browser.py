@@ -146,6 +146,8 @@ class Browser:
             )
             try:
                 opened = context.new_page()
+                # As long as a busy machine takes to paint a page.
+                opened.set_default_timeout(120_000)
                 opened.on("console", lambda m: errors.append(m.text) if m.type in ("error", "warning") else None)
                 opened.on("pageerror", lambda e: errors.append(str(e)))
 
