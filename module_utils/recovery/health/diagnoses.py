@@ -302,7 +302,7 @@ def _of_the_writers(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagno
     for refusal in _refused(found):
         fix = rolled_back(found, refusal.fix, contract.bare(contract.names().bronze))
         yield cause(
-            f"no new event arrives: {refusal.said}",
+            f"events are refused: {refusal.said}",
             "whoever sends is told so, and nothing of it is kept",
             fix,
             blocks=False,
