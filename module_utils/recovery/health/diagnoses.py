@@ -315,6 +315,8 @@ def _of_the_sources(found: Facts) -> Diagnosis:
     if upstream := silent.in_words_of(found.wider.silent or []):
         evidence += f"; {upstream}"
     bronze, writers = contract.names().bronze, found.wider.writers
+    if writers is not None and writers.tried:
+        evidence += f"; {writers.in_vain}"
     look = "look at the edge function and its sources, not at the database"
     if writers is not None and not writers.able:
         # That is how it is where the sources log in as the owner, and where a GRANT was taken from them.

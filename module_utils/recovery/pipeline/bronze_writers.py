@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 import uuid
 
+from ..core.text import printable
 from ..ledger import bootstrap, history
 from ..postgres import acting
 from ..postgres.driver import Jsonb, errors, psycopg, sql
@@ -42,7 +43,7 @@ WITH roles AS MATERIALIZED (
     JOIN pg_catalog.pg_roles AS r ON NOT r.rolsuper AND r.rolname <> current_user AND r.rolname !~ '^pg_'
     WHERE c.oid = to_regclass(%(bronze)s)
 )
-SELECT name, inserts, uses, let FROM roles AS r
+SELECT name, inserts, uses, let, name = ANY(%(meant)s) AS meant FROM roles AS r
 WHERE NOT owns AND (inserts OR name = ANY(%(meant)s) OR EXISTS (
     SELECT FROM pg_catalog.pg_stat_activity AS a
     WHERE a.usesysid = r.oid AND a.datname = current_database() AND a.query ~* %(statement)s
@@ -82,13 +83,23 @@ class Refusal(t.NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Writers:
     """Who may insert into bronze besides its owner: whom nothing keeps off, whom policies do, who may not use the schema, and who no
-    longer may although a release, the contract or their own session says so."""
+    longer may although a release or the contract says so. Whoever only tried to may be anybody: nobody is advised to let them."""
 
     owner: str = ""
     able: tuple[str, ...] = ()
     kept_off: tuple[str, ...] = ()
     shut_out: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    tried: tuple[str, ...] = ()
+
+    @property
+    def in_vain(self) -> str:
+        """What is said of those who only tried; nothing where nobody did."""
+        if not self.tried:
+            return ""
+        who = " and ".join(map(printable, self.tried[:3]))
+        said = f"{who} tried to insert into {contract.names().bronze}, and may not"
+        return f"{said}: if events come from there, add it to writers of scout_contract"
 
     @property
     def refused(self) -> list[Refusal]:
@@ -123,7 +134,10 @@ def read(session: Session) -> Writers:
     )
     kinds: dict[str, list[str]] = {}
     for row in rows:
-        kind = "gone" if not row["inserts"] else "shut_out" if not row["uses"] else "able" if row["let"] else "kept_off"
+        if row["inserts"]:
+            kind = "shut_out" if not row["uses"] else "able" if row["let"] else "kept_off"
+        else:
+            kind = "gone" if row["meant"] else "tried"
         kinds.setdefault(kind, []).append(row["name"])
     owner = next((row["name"] for row in session.rows(OWNER, bronze=names.bronze)), "")
     return Writers(owner, **{kind: tuple(found) for kind, found in kinds.items()})
@@ -135,10 +149,9 @@ def _captured(session: Session) -> list[str]:
     return [row["name"] for row in session.rows(CAPTURED, bronze=contract.names().bronze)]
 
 
-def refused(session: Session, event_id: str) -> list[Refusal]:
+def refused(session: Session, writers: Writers, event_id: str) -> list[Refusal]:
     """The same, and where each that may insert is refused all the same, of which this event, which was sent, is an example. Inside a
     transaction that is rolled back, in which bronze runs no code of others."""
-    writers = read(session)
     found = writers.refused
     if found or not writers.able:
         return found

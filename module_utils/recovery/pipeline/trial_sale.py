@@ -288,7 +288,10 @@ class Trial:
         with self.step("store the event in bronze"):
             foreign_code.shut_out(self.session, [contract.names().bronze, contract.names().etl_ledger])
             self._send(send, first, self.sale.payload())
-            _expect(not (refused := bronze_writers.refused(self.session, first)), bronze_writers.in_words(refused))
+            _expect(
+                not (refused := bronze_writers.refused(self.session, bronze_writers.read(self.session), first)),
+                bronze_writers.in_words(refused),
+            )
         with self.step("load it with the pipeline's ETL"):
             self._load(first, pipeline)
         with self.step("compare silver with the event"):

@@ -65,7 +65,8 @@ def test_what_is_printed_lets_them_again(scout_db: str) -> None:
     assert call("scout_proof", scout_db, contract=contract)["proven"]
 
 
-def test_a_session_that_was_refused_is_the_evidence(scout_db: str) -> None:
+def test_whoever_only_tried_is_named_and_given_nothing(scout_db: str) -> None:
+    """Anybody may try: a role of nobody would else be let in by what is printed, or end a reset with 2."""
     with planted(scout_db, FAULTS["a job was disabled on purpose"]) as filled:
         role = filled("{role}")
         with connect(scout_db, user=role) as sender:
@@ -73,9 +74,18 @@ def test_a_session_that_was_refused_is_the_evidence(scout_db: str) -> None:
                 sender.execute(
                     f"INSERT INTO {BRONZE} (event_type, event_data) VALUES ('transaction.v1', '{{}}')".encode()
                 )
+            tried = (
+                f"{role} tried to insert into {BRONZE}, and may not: if events come from there, add it to writers of"
+            )
             proof = call("scout_proof", scout_db)
-            assert f"{role} may not insert into {BRONZE}" in proof["error"]["said"]
-        assert call("scout_proof", scout_db)["proven"]
+            assert (proof["proven"], tried in str(proof["jobs"])) == (True, True), proof
+            assert "GRANT" not in str(proof)
+            run(scout_db, f"UPDATE {BRONZE} SET ingested_at = ingested_at - interval '3 hours'")
+            health = str(call("scout_health_info", scout_db)["diagnoses"])
+            assert tried in health
+            assert f"GRANT INSERT ON {BRONZE} TO {role}" not in health
+            named = call("scout_proof", scout_db, contract={"writers": role})
+            assert (named["proven"], f"GRANT INSERT ON {BRONZE} TO {role}" in str(named)) == (False, True), named
 
 
 ASKS = "current_setting('request.jwt.claims', true) IS NOT NULL"

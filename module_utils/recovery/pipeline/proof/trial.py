@@ -257,10 +257,11 @@ class Trials:
         self.copies += later
         self._require_equal(judgement.OTHERWISE, etl)
         self._age(todo)
-        if refused := bronze_writers.refused(session, event):
+        writers = bronze_writers.read(session)
+        if refused := bronze_writers.refused(session, writers, event):
             said = f"it loads what comes, and {bronze_writers.in_words(refused)}"
             raise _Failed(FAILED, said, next_step="; ".join(each.fix.rstrip(";") for each in refused))
-        return "it loads"
+        return f"it loads; {writers.in_vain}" if writers.in_vain else "it loads"
 
     def _age(self, todo: Todo) -> None:
         """Has sales that were loaded just now be as old as the next jobs may find them: in one transaction all is of the same moment."""
