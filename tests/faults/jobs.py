@@ -78,7 +78,7 @@ JOBS = {
         "INSERT INTO scout.etl_processed (event_id) SELECT event_id FROM scout.bronze_events ON CONFLICT DO NOTHING"
     ),
     "a job of others gives events another type": another(
-        "UPDATE scout.bronze_events SET event_type = 'old' WHERE source_system = 'pos-sync'"
+        "UPDATE scout.bronze_events SET event_type = 'old' WHERE event_id NOT IN (SELECT event_id FROM scout.etl_processed)"
     ),
     "a job of others takes away what waits": another("DELETE FROM scout.bronze_events WHERE ingested_at > now() - interval '1 hour'"),
 }  # fmt: skip
