@@ -45,7 +45,8 @@ OWNED = {
         ("REVOKE ALL ON scout.silver_transactions FROM loader",), named="silver_transactions",
     ),
     "the ETL's owner does not see bronze": Fault(
-        ("ALTER TABLE scout.bronze_events ENABLE ROW LEVEL SECURITY", "ALTER TABLE scout.bronze_events FORCE ROW LEVEL SECURITY"),
+        ("ALTER TABLE scout.bronze_events ENABLE ROW LEVEL SECURITY", "ALTER TABLE scout.bronze_events FORCE ROW LEVEL SECURITY",
+         "CREATE POLICY senders ON scout.bronze_events FOR INSERT WITH CHECK (true)"),
         named="bronze_events",
     ),
     "a gold view is dropped": Fault(
