@@ -70,7 +70,7 @@ def drilled(name: str, output: Path, folder: Path | None = None, sandbox: str = 
 
 def passes(told: dict[str, Any]) -> None:
     """Nothing is lost, everything is in time, and everything that was promised was looked at."""
-    assert (told["verdict"], told["why"]) == ("passed", [])
+    assert (told["verdict"], told["why"]) == ("passed", []), "; ".join(told["why"])
     events = told["events"]
     assert {events[name] for name in ("lost", "duplicated", "altered", "unexpected")} == {0}
     assert events["written"] > 1000
