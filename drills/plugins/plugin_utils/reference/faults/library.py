@@ -207,6 +207,20 @@ def backlog(
     return waiting
 
 
+@fault("column scout.silver_transactions.processed_at")
+def nothing_loaded_lately(dsn: str, minutes: int = 6) -> None:
+    """Sales of the last minutes count as loaded that much earlier, so that Scout's own job sees no reason to refresh gold."""
+    age = timedelta(minutes=minutes)
+    with _connect(dsn) as connection:
+        moved = "UPDATE scout.silver_transactions SET processed_at = processed_at - %(age)s WHERE processed_at > now() - %(age)s"
+        connection.execute(moved, {"age": age})
+        lately = _row(
+            connection,
+            f"SELECT count(*) FROM scout.silver_transactions WHERE processed_at > now() - interval '{minutes} min'",
+        )
+    assert lately == 0, "the fault did not take: something is loaded meanwhile"
+
+
 @fault(*GOLD_VIEWS, "column scout.gold_daily_metrics.updated_at", "superuser rights")
 def gold_stale(dsn: str, minutes: int = 60) -> None:
     """Gold views that were last refreshed that long ago; the next refresh fixes them."""
