@@ -59,7 +59,7 @@ def test_who_asks_for_more_is_shown_each_step_and_each_cause_and_no_more(broken:
     library.negative_totals(broken.dsn)
     library.gold_stale(broken.dsn)
     played = stage.play("emergency_reset", broken.dsn, "-v", "--check", env={"SCOUT_OUTPUT": ""})
-    assert "skipping: [" in played.text
+    assert ("TASK [(8/11) Drain the backlog" in played.text, "skipping: [" in played.text) == (True, False), played.text
     assert "more cause" not in played.text
     assert len(played.lines) < 200, played.text
 
