@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker
 from tests import CHECKOUT, rulebook, superset, warm
 
-pytest_plugins = ["tests.scout.fixtures"]
+pytest_plugins = ["tests.scout.fixtures", "tests.e2e.fixtures", "tests.failover.fixtures"]
 
 # Most tests look and break as the superuser who made the database; that he is refused is tests/security/'s.
 os.environ["SCOUT_ALLOW_SUPERUSER"] = "1"

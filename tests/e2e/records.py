@@ -18,7 +18,7 @@ from typing import Any
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.conftest import RAN
+from tests.e2e.fixtures import RAN
 from tests.e2e.in_process import REACHED, recorded
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage

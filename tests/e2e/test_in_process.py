@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.conftest import RAN
+from tests.e2e.fixtures import RAN
 from tests.e2e.in_process import COMPARED, InProcess, Quick, recorded
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage

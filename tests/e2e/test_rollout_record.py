@@ -18,11 +18,8 @@ import yaml
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage, eventually
 from tests.e2e.test_slices import AT_WORK, SHARED, SLOW, slice_of, verdicts, words
-from tests.failover.conftest import template
 from tests.failover.pair import DATABASE, Copied, alone
 from tests.scout.fixtures import memory
-
-__all__ = ["template"]
 
 pytestmark = pytest.mark.thorough
 
@@ -32,9 +29,9 @@ PAUSES = "SELECT count(*) FROM scout_ops.pauses"
 
 
 @pytest.fixture
-def kept(template: Path) -> Iterator[Copied]:
+def kept(stopped_server: Path) -> Iterator[Copied]:
     """The server of a record, with a pipeline of its own."""
-    made = alone(template, memory())
+    made = alone(stopped_server, memory())
     try:
         yield made
     finally:

@@ -17,7 +17,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from tests.e2e.in_process import InProcess
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
-from tests.failover.conftest import Paired
+from tests.failover.fixtures import Paired
 from tests.failover.pair import DATABASE, Pair
 from tests.integration.modules import JOB_RUN, call, connect
 

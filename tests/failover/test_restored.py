@@ -17,7 +17,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
-from tests.failover.conftest import Paired
+from tests.failover.fixtures import Paired
 from tests.failover.pair import DATABASE, Pair
 from tests.failover.test_phases import play
 from tests.integration.modules import Result, call, connect, fingerprint, off, one, rows

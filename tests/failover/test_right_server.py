@@ -8,7 +8,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.failover.conftest import Paired
+from tests.failover.fixtures import Paired
 from tests.failover.pair import DATABASE, Pair
 from tests.integration.modules import call, connect, fingerprint, hand_over_ledger, off, operator
 

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests import CHECKOUT, debian
-from tests.e2e.conftest import another_broken, broken_template
 from tests.e2e.test_crash import another_small, small_template
 from tests.mesh import mesh as meshes
 from tests.mesh.mesh import Mesh
 
-__all__ = ["another_broken", "another_small", "broken_template", "small_template"]
+__all__ = ["another_small", "small_template"]
 
 
 class Came(NamedTuple):

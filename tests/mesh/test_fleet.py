@@ -14,14 +14,12 @@ import pytest
 
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import eventually
-from tests.failover.conftest import Paired, paired, template
+from tests.failover.fixtures import Paired
 from tests.failover.pair import DATABASE
 from tests.failover.test_phases import broken as break_first
 from tests.mesh.conftest import Came, came, promised
 from tests.mesh.mesh import Mesh, job
 from tests.mesh.test_phases import MINUTE, SECTION, free, of_another_machine, send, stopped_in_each_phase
-
-__all__ = ["paired", "template"]
 
 pytestmark = pytest.mark.thorough
 

@@ -18,7 +18,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from tests import debian
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import eventually
-from tests.failover.conftest import template
 from tests.failover.pair import DATABASE, alone
 from tests.mesh import mesh as meshes
 from tests.mesh.conftest import came, promised
@@ -27,8 +26,6 @@ from tests.mesh.networks import best
 from tests.mesh.test_mesh import MINUTE
 from tests.mesh.test_phases import SECTION
 from tests.scout.fixtures import memory
-
-__all__ = ["template"]
 
 pytestmark = pytest.mark.thorough
 
@@ -61,9 +58,9 @@ def apart(tmp_path: Path) -> Iterator[Mesh]:
 
 
 @pytest.fixture
-def served(template: Path, apart: Mesh) -> Iterator[tuple[Pipeline, str]]:
+def served(stopped_server: Path, apart: Mesh) -> Iterator[tuple[Pipeline, str]]:
     """A broken pipeline, and how nodes reach it: over the network."""
-    server = alone(template, memory(), listen_addresses="*")
+    server = alone(stopped_server, memory(), listen_addresses="*")
     try:
         rules = server.data / "pg_hba.conf"
         rules.write_text(f"host all all {apart.network.here}/8 trust\n{rules.read_text()}")

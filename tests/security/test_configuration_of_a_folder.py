@@ -13,10 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.scout.recovery.plugins.plugin_utils.command import line
-from tests.e2e.conftest import installed
 from tests.e2e.play import CHECKOUT, environment
-
-__all__ = ["installed"]
 
 PLUGIN = """
 from pathlib import Path

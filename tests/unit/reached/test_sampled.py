@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `make test` leaves to `make test-all` comes within ten days, and is there."""
+"""What `make test` leaves to `make test-all` comes within ten days, and is there; and what a run makes once is made once."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -43,3 +44,18 @@ def test_those_that_share_come_together(request: pytest.FixtureRequest, shared: 
 def test_what_is_sampled_is_there_and_says_why(place: str) -> None:
     assert list(CHECKOUT.glob(f"{place}*"))
     assert SAMPLED[place]
+
+
+def test_what_a_run_makes_once_is_imported_by_nobody() -> None:
+    """pytest takes an imported fixture for another one: of one worker, the second finds the first's database."""
+    once = r'^@pytest\.fixture\(scope="session".*\)\ndef (\w+)'
+    texts = {path: path.read_text(encoding="utf-8") for path in (CHECKOUT / "tests").rglob("*.py")}
+    fixtures = {name for text in texts.values() for name in re.findall(once, text, re.MULTILINE)}
+    assert "broken_template" in fixtures
+    imports = {
+        (path.name, name)
+        for path, text in texts.items()
+        for names in re.findall(r"^from tests\.\S+ import (\([^)]*\)|.*)$", text, re.MULTILINE)
+        for name in re.findall(r"\w+", names)
+    }
+    assert not {(path, name) for path, name in imports if name in fixtures}

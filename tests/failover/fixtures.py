@@ -19,7 +19,7 @@ Paired = Callable[..., Pair]
 
 
 @pytest.fixture(scope="session")
-def template() -> Iterator[Path]:
+def stopped_server() -> Iterator[Path]:
     """The data of a server with a small reference Scout, stopped."""
     if os.environ.get("SCOUT_TEST_SERVER"):
         pytest.skip("SCOUT_TEST_SERVER names a server that is not ours to copy")
@@ -28,12 +28,12 @@ def template() -> Iterator[Path]:
 
 
 @pytest.fixture
-def paired(template: Path) -> Iterator[Paired]:
+def paired(stopped_server: Path) -> Iterator[Paired]:
     """Starts a primary and its standby; both are gone with the test."""
     with ExitStack() as stack:
 
         def start(*, synchronous: bool = True) -> Pair:
-            made = Pair(template, memory(), synchronous=synchronous)
+            made = Pair(stopped_server, memory(), synchronous=synchronous)
             stack.callback(made.stop)
             return made
 
