@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -50,12 +51,9 @@ def test_what_a_run_makes_once_is_imported_by_nobody() -> None:
     """pytest takes an imported fixture for another one: of one worker, the second finds the first's database."""
     once = r'^@pytest\.fixture\(scope="session".*\)\ndef (\w+)'
     texts = {path: path.read_text(encoding="utf-8") for path in (CHECKOUT / "tests").rglob("*.py")}
-    fixtures = {name for text in texts.values() for name in re.findall(once, text, re.MULTILINE)}
-    assert "broken_template" in fixtures
-    imports = {
-        (path.name, name)
-        for path, text in texts.items()
-        for names in re.findall(r"^from tests\.\S+ import (\([^)]*\)|.*)$", text, re.MULTILINE)
-        for name in re.findall(r"\w+", names)
-    }
-    assert not {(path, name) for path, name in imports if name in fixtures}
+    fixtures = {path.relative_to(CHECKOUT): {*re.findall(once, text, re.MULTILINE)} for path, text in texts.items()}
+    assert "broken_template" in fixtures[Path("tests/e2e/fixtures.py")]
+    for path, text in texts.items():
+        for module, names in re.findall(r"^from (tests\.\S+) import (\([^)]*\)|.*)$", text, re.MULTILINE):
+            made = fixtures.get(Path(*module.split(".")).with_suffix(".py"), set())
+            assert not made & {*re.findall(r"\w+", names)}, path
