@@ -12,6 +12,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.trust import ownership
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from tests.integration.modules import Result, call, connect, one, operator, rows
 
 #: What becomes a superuser where an operator who is one writes, or only reads.
@@ -195,3 +197,28 @@ def test_members_of_the_role_that_keeps_it_share_one(scout_db: str) -> None:
     finally:
         with connect(scout_db) as superuser:
             superuser.execute("DROP OWNED BY keepers CASCADE; DROP ROLE keepers")
+
+
+def test_a_session_believes_what_it_saw_of_one_ledger_and_not_for_long(
+    scout_db: str, mallory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its owners can let others in; who drops it lets everybody make another."""
+    assert call("scout_ingestion", scout_db, state="paused")["changed"]
+    with connect(scout_db) as superuser, open_session(Settings(scout_db)) as session:
+        with session.read():
+            assert ownership.foreign(session) is None
+        superuser.execute("GRANT SELECT ON scout_ops.runs TO mallory")
+        monkeypatch.setattr(ownership.time, "monotonic", lambda: session.ours_until)
+        with session.read():
+            assert "granted to mallory" in str(ownership.foreign(session))
+        superuser.execute("REVOKE SELECT ON scout_ops.runs FROM mallory")
+        monkeypatch.undo()
+        with session.read():
+            assert ownership.foreign(session) is None
+        superuser.execute("DROP SCHEMA scout_ops CASCADE")
+        with session.read():
+            assert ownership.foreign(session) is None
+        with connect(mallory) as attacker:
+            attacker.execute(PLANT)
+        with session.read():
+            assert "belongs to mallory" in str(ownership.foreign(session))

@@ -81,16 +81,21 @@ FACTS = """
 BEGIN READ ONLY;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL statement_timeout = '60s';
+WITH settings AS MATERIALIZED (
+    SELECT name, setting, reset_val, source FROM pg_catalog.pg_settings
+    WHERE name IN ('statement_timeout', 'default_transaction_read_only', 'transaction_timeout', 'idle_session_timeout',
+                   'idle_in_transaction_session_timeout')
+)
 SELECT current_database() AS database,
-       (SELECT reset_val::float8 / 1000 FROM pg_catalog.pg_settings WHERE name = 'statement_timeout') AS timeout_seconds,
+       (SELECT reset_val::float8 / 1000 FROM settings WHERE name = 'statement_timeout') AS timeout_seconds,
        current_setting('default_transaction_read_only') = 'on' OR pg_catalog.pg_is_in_recovery() AS read_only,
        current_user::text AS role, session_user::text AS login,
        current_setting('server_version_num')::int AS server_version,
        pg_catalog.pg_is_in_recovery() AS in_recovery,
-       (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only') AS read_only_by,
+       (SELECT source FROM settings WHERE name = 'default_transaction_read_only') AS read_only_by,
        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser,
        pg_catalog.pg_backend_pid() AS backend_pid,
-       ARRAY(SELECT name FROM pg_catalog.pg_settings WHERE setting <> '0' AND name IN
+       ARRAY(SELECT name FROM settings WHERE setting <> '0' AND name IN
              ('transaction_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout')) AS ending;
 COMMIT
 """
@@ -183,6 +188,8 @@ class Session:
         self.renew: Callable[[], None] | None = None
         #: Pid, start and role of the sessions that are ours; the ledger sets it, for it alone knows them.
         self.known: Callable[[], frozenset[Known]] | None = None
+        #: The ledger (its oid) that was found to be ours, and until when that is believed (seconds of the monotonic clock).
+        self.ours, self.ours_until = 0, 0.0
         #: Ends what was opened beside it.
         self.ending = contextlib.ExitStack()
         self.opened_beside: Session | None = None

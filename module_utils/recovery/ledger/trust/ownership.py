@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import typing as t
 
 from ...core.errors import ForeignLedger
@@ -96,6 +97,11 @@ WITH RECURSIVE n AS (
 SELECT object, kind, who, what, fix FROM found ORDER BY kind DESC, object <> 'SCHEMA scout_ops', object LIMIT 200
 """
 
+#: The ledger that is there: one that was dropped and made again is another.
+THERE = "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'scout_ops'"
+#: So long a session believes what it has seen: nobody but its owners can let others in.
+BELIEVED_SECONDS = 30.0
+
 
 @dataclasses.dataclass(frozen=True)
 class _Found:
@@ -122,8 +128,12 @@ def _read(session: Session) -> list[_Found]:
 
 def foreign(session: Session) -> ForeignLedger | None:
     """Why the ledger that is there may not be used; None where it is ours, or there is none. Inside the caller's transaction."""
+    there = session.rows(THERE)
+    if not there or (session.ours == there[0]["oid"] and time.monotonic() < session.ours_until):
+        return None
     found = _read(session)
     if not found:
+        session.ours, session.ours_until = there[0]["oid"], time.monotonic() + BELIEVED_SECONDS
         return None
     owners = sorted({one.who for one in found if one.kind == "owner" and one.who})
     fixes = list(dict.fromkeys(one.fix for one in found if one.fix))
@@ -163,4 +173,5 @@ def revoke_all(session: Session) -> None:
     for one in _read(session):
         if one.kind == "grant" and one.fix:
             session.connection.execute(sql.SQL(t.cast("t.LiteralString", one.fix)))
+    session.ours = 0
     require(session)
