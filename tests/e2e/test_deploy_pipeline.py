@@ -354,7 +354,7 @@ def test_what_a_killed_deployment_left_at_work_is_ended_before_the_rollback(team
     """The script alone was killed, as some runners do; its migration would go on changing what has been taken back."""
     before = Before(team)
     slow, late = ("ALTER TABLE scout.alerts ADD COLUMN " + name + " text;\n" for name in ("slow", "late"))
-    checkout = team.release("v5.3.0", f"{slow}SELECT pg_sleep.600.);\n{late}")
+    checkout = team.release("v5.3.0", f"{slow}SELECT pg_sleep(600);\n{late}")
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep.600.'"
     with team.start(team.command(checkout, "v5.3.0"), checkout.path.parent) as deploying:
         eventually(lambda: team.pipeline.one(sleeping), 180, "the migration")
