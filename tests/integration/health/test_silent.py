@@ -41,6 +41,9 @@ def test_what_is_silent_is_named_with_since_when(scout_db: str, subtests: pytest
         # Every two hours, so that three hours are nothing unusual.
         "INSERT INTO scout.bronze_events (event_type, source_system, event_data, ingested_at) SELECT 'ping.v1', 'batch', '[]', "
         "now() - make_interval(mins => 40 + n * 90) FROM generate_series(0, 11) AS n",
+        # A shop that sells something now and then, and has not for ten times as long as usual.
+        "INSERT INTO scout.bronze_events (event_type, source_system, event_data, ingested_at) SELECT 'ping.v1', 'pos-sync', "
+        '\'{"store_id": "S-seldom"}\', now() - make_interval(mins => 16 * 60 + n * 93) FROM generate_series(0, 20) AS n',
         "INSERT INTO scout.bronze_events (event_type, source_system, event_data, ingested_at) VALUES ('ping.v1', 'odd', '3', 'infinity')",
         "CREATE SCHEMA edge",
         "CREATE TABLE edge.devices (device_id uuid PRIMARY KEY, last_heartbeat timestamptz)",

@@ -24,9 +24,9 @@ MINUTES: t.Final = 2 * 24 * 60
 #: Fewer than this of one source or store may be a test of somebody's.
 LEAST_EVENTS: t.Final = 10
 #: Silent is what has sent nothing for so long, for so many times its usual pause between two events, and for longer than its longest,
-#: which is a night's where shops close.
+#: which is a night's where shops close. One of sixty shops that sell by chance waits ten times its usual pause once a month.
 SILENT_SECONDS: t.Final = 60.0 * STALE_MINUTES
-USUAL_PAUSES: t.Final = 10
+USUAL_PAUSES: t.Final = 20
 LONGEST_PAUSES: t.Final = 1.5
 #: A device that has been silent for longer was taken away.
 GONE_DAYS: t.Final = 30
