@@ -184,6 +184,10 @@ OBJECTS = {
         named="total_amount",
     ),
     "a deferred trigger refuses sales": Fault(deferred("RAISE 'not today';"), named="not today"),
+    "a column keeps whole pesos": Fault(
+        ("ALTER TABLE scout.silver_line_items ALTER COLUMN line_amount TYPE numeric(10, 0)",),
+        named="bronze-to-silver-etl",
+    ),
     "a trigger alters what comes into bronze": Fault(
         trigger("bronze_events", """NEW.event_data := NEW.event_data || '{"net_amount": 1}'; RETURN NEW;"""),
         named="bronze_events",

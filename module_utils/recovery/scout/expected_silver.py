@@ -235,6 +235,8 @@ def _type(table: Table, column: str) -> str | None:
     return next((c.type for c in table.columns if c.name == column), None)
 
 
+#: Decimals of money; a column that keeps fewer of them keeps other amounts than the events say.
+CENTAVOS: t.Final = 2
 #: Types in which a value is compared as such; of any other (an enumeration, a domain) by its text.
 COMPARABLE: t.Final = ("text", "character varying", "date", "boolean", "uuid", "timestamp")
 
@@ -258,9 +260,13 @@ def _sides(column: sql.Composable, source: sql.Composable, kind: str) -> tuple[s
     if kind.startswith("numeric"):
         _, _, scale = kind.removesuffix(")").partition(",")
         rounded = "round(({})::numeric, {})" if scale else "({})::numeric"
-        return column, sql.SQL(t.cast("t.LiteralString", rounded)).format(source, sql.Literal(int(scale or 0)))
+        digits = max(int(scale or 0), CENTAVOS)
+        return column, sql.SQL(t.cast("t.LiteralString", rounded)).format(source, sql.Literal(digits))
     if kind in ("smallint", "integer", "bigint"):
         return column, sql.SQL("({})").format(source)
+    if kind in ("real", "double precision"):
+        shown = sql.SQL("round(({})::numeric, 6)")
+        return shown.format(column), shown.format(source)
     if kind.startswith(COMPARABLE):
         return column, sql.SQL("({})::{}").format(source, sql.SQL(t.cast("t.LiteralString", kind)))
     return sql.SQL("{}::text").format(column), sql.SQL("({})::text").format(source)

@@ -64,6 +64,22 @@ def test_what_writes_some_sales_wrong_is_told_by_the_field(wrong: str, scout_db:
     assert field in told
 
 
+@pytest.mark.parametrize(
+    ("kind", "keeps"),
+    [("numeric(10, 0)", False), ("numeric(10, 1)", False), ("numeric", True), ("double precision", True)],
+)
+def test_a_column_of_another_type_keeps_what_events_say_or_that_is_told(
+    scout_db: str, kind: str, *, keeps: bool
+) -> None:
+    with connect(scout_db) as session:
+        session.execute(f"ALTER TABLE scout.silver_line_items ALTER COLUMN line_amount TYPE {kind}".encode())
+    if keeps:
+        proof = call("scout_proof", scout_db)
+        assert proof["proven"], proof["error"]
+    else:
+        assert "line_amount" in said(scout_db)
+
+
 #: Half the price by one payment method, where something else comes to it.
 PAIRS = {
     "some stores": "e->>'store_id' < 'S012'",
