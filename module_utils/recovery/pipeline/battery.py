@@ -129,8 +129,9 @@ RULES: t.Final = (
 LATE: t.Final = datetime.timedelta(hours=12)
 #: A week has all that may depend on its day.
 DAYS: t.Final = 7
-#: The smallest amount, and the largest that Scout does not call suspicious.
+#: The smallest amount, and the largest that Scout does not call suspicious; and of a thing so many as a shop sells once a year.
 AMOUNTS: t.Final = ("0.01", "9999.99")
+UNITS: t.Final = 1440
 OPTIONAL: t.Final = (
     *("customer_id", "customer_type", "campaign_id", "discount_amount", "tax_amount", "payment_method"),
     *("handshake_triggered", "handshake_score", "net_amount"),
@@ -224,6 +225,10 @@ def _made_up(session: Session, latest: Row, late: datetime.datetime) -> list[Cop
         amount = float(text)
         items = [{**_item(product), "unit_price": amount, "line_amount": amount}]
         found.append(_copy(like, f"of {text}", **_of_items(items, amount)))
+    # Another encoding may not have the letter.
+    name = "Piña" if session.connection.info.parameter_status("server_encoding") == "UTF8" else "Pina"
+    dozens = [{**_item(product), "product_name": name, "qty": UNITS, "unit_price": 2.5, "line_amount": UNITS * 2.5}]
+    found.append(_copy(like, f"of {UNITS} units", **_of_items(dozens, UNITS * 2.5)))
     bare = _copy(like, "without optional fields", items=[{"product_id": product}])
     net = _copy(like, "without total_amount", net_amount=5)
     found += [dataclasses.replace(bare, dropped=OPTIONAL), dataclasses.replace(net, dropped=("total_amount",))]
