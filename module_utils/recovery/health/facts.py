@@ -120,6 +120,8 @@ class Wider:
     rights: list[Obstacle] | None = None
     unknown_columns: list[tuple[str, str]] | None = None
     gone_views: list[str] | None = None
+    #: Views without a unique index that need none.
+    needs_no_key: frozenset[str] = frozenset()
     #: What gold would say otherwise than silver does even if it were refreshed.
     unlike_gold: list[str] | None = None
     triggers: list[Row] | None = None
@@ -195,6 +197,12 @@ class Facts:
         run, since = self.runs[0], self.wider.resumed_seconds
         over = jobs_read.is_over(run, self.now, since)
         return None if over else run
+
+    @property
+    def without_a_key(self) -> list[str]:
+        """Views that were filled and have not the unique index that their refresh needs."""
+        lacking = (each.view.full_name for each in self.gold or [] if each.view.populated and not each.view.keyed)
+        return [name for name in lacking if name not in self.wider.needs_no_key]
 
     @property
     def off(self) -> list[str]:
@@ -323,6 +331,8 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
     wider.gone_views = budget.read(
         "gold_views", functools.partial(objects.gone_views, gold=found.gold or [], runs=refreshing)
     )
+    without = functools.partial(objects.needs_no_key, gold=found.gold or [])
+    wider.needs_no_key = budget.read("gold_views", without) or frozenset()
     wider.triggers = budget.read("triggers", row_hazards.triggers)
     wider.prepared = budget.read("prepared", surroundings.prepared)
     wider.interrupted = budget.read("interrupted", lambda _: history.broken_off(ledger))

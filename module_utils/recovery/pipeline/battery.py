@@ -131,7 +131,7 @@ LATE: t.Final = datetime.timedelta(hours=12)
 DAYS: t.Final = 7
 #: The smallest amount, and the largest that Scout does not call suspicious; and of a thing so many as a shop sells once a year.
 AMOUNTS: t.Final = ("0.01", "9999.99")
-UNITS: t.Final = 1440
+UNITS: t.Final = 144
 OPTIONAL: t.Final = (
     *("customer_id", "customer_type", "campaign_id", "discount_amount", "tax_amount", "payment_method"),
     *("handshake_triggered", "handshake_score", "net_amount"),

@@ -11,7 +11,7 @@ import typing as t
 
 from ...postgres import lexer
 from ...postgres.identifiers import unquoted
-from ...scout import contract
+from ...scout import contract, cron_jobs
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -131,10 +131,15 @@ SELECT coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) AS source
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proname = %(name)s
 """
+#: What else may refresh a view.
+MAY_REFRESH = """
+SELECT p.prosrc AS source FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.prosrc ~* 'materialized'
+"""
 _NAME: t.Final = r'(?:"(?:[^"]|"")+"|(?!concurrently\b)[^\W\d][\w$]*)'
 #: What it refreshes by name, with the schema where that is told; not where the name is put together.
 REFRESHES: t.Final = re.compile(
-    rf"\brefresh\s+materialized\s+view\s+(?:concurrently\s+)?(?:({_NAME})\s*\.\s*)?({_NAME})(?!\s*[.\w$\"%])",
+    rf"\brefresh\s+materialized\s+view\s+(concurrently\s+)?(?:({_NAME})\s*\.\s*)?({_NAME})(?!\s*[.\w$\"%])",
     re.IGNORECASE,
 )
 #: A view that is looked for before it is refreshed, by the name in a string.
@@ -187,13 +192,30 @@ def _during(moment: datetime.datetime, run: Row) -> bool:
     return run["start_time"] - SLACK <= moment <= run["end_time"] + SLACK
 
 
-def refreshed(source: str) -> list[tuple[str | None, str]]:
-    """The views that a function refreshes whether they are there or not: each schema, None where it is not told, and name."""
+def needs_no_key(session: Session, gold: Iterable[Freshness]) -> frozenset[str]:
+    """Those of the views without a unique index that a job, or a function of the pipeline, refreshes otherwise than CONCURRENTLY."""
+    bare = {each.view.full_name for each in gold if each.view.populated and not each.view.keyed}
+    if not bare:
+        return frozenset()
+    schema = contract.names().schema
+    sources = [row["source"] or "" for row in session.rows(MAY_REFRESH, schema=schema)]
+    sources += [job.command for job in cron_jobs.jobs(session) if job.active]
+    plainly = {f"{found or schema}.{name}" for source in sources for found, name in refreshed(source, waiting=True)}
+    return frozenset(bare & plainly)
+
+
+def refreshed(source: str, *, waiting: bool = False) -> list[tuple[str | None, str]]:
+    """The views that a function refreshes whether they are there or not: each schema, None where it is not told, and name; or only
+    those that readers have to wait for, which no CONCURRENTLY is said of."""
     try:
         plain = lexer.runs(source)
     except lexer.Intricate:
         return []
-    found = [(_folded(schema) if schema else None, _folded(name)) for schema, name in REFRESHES.findall(plain)]
+    found = [
+        (_folded(schema) if schema else None, _folded(name))
+        for concurrently, schema, name in REFRESHES.findall(plain)
+        if not (waiting and concurrently)
+    ]
     sought = _looked_for(source)
     return [(schema, name) for schema, name in found if name not in sought and f"{schema}.{name}" not in sought]
 

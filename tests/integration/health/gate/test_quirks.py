@@ -214,6 +214,24 @@ def test_quirk_13_a_refresh_that_says_success_and_kept_nothing_is_none(scout_db:
     )  # fmt: skip
 
 
+def test_a_view_of_the_teams_own_that_nobody_refreshes_concurrently_needs_no_key(scout_db: str) -> None:
+    view = "scout.gold_hourly"
+    run(
+        scout_db,
+        f"CREATE MATERIALIZED VIEW {view} AS SELECT date_trunc('hour', ts), count(*) FROM scout.silver_transactions GROUP BY 1",
+    )
+    assert checks(judge(scout_db))["gold_refreshable"]["reason"] == f"{view} has no unique index"
+    job = (
+        "INSERT INTO cron.job (schedule, command, nodename, nodeport, database, username, active, jobname)"
+        " SELECT '*/5 * * * *', '{}', nodename, nodeport, database, username, true, 'hourly' FROM cron.job LIMIT 1"
+    )
+    run(scout_db, job.format(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {view} -- REFRESH MATERIALIZED VIEW {view}"))
+    assert checks(judge(scout_db))["gold_refreshable"]["status"] == "fail"
+    run(scout_db, f"UPDATE cron.job SET command = 'REFRESH MATERIALIZED VIEW {view}' WHERE jobname = 'hourly'")
+    assert checks(judge(scout_db))["gold_refreshable"]["status"] == "pass"
+    assert view not in str(call("scout_health_info", scout_db)["diagnoses"])
+
+
 def test_quirk_14_a_lock_that_nobody_waits_for_is_found_with_its_holder(scout_db: str) -> None:
     with psycopg.connect(scout_db, autocommit=True, application_name="pooled") as session:
         session.execute("SET statement_timeout = '20ms'")
