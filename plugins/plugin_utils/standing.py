@@ -16,6 +16,7 @@ from ansible.parsing.dataloader import DataLoader
 from ..module_utils.recovery import invoke
 from ..module_utils.recovery.ledger import actions
 from ..module_utils.recovery.pipeline import command
+from ..modules import scout_ingestion
 from . import command_line, printed, settings, worker
 
 if t.TYPE_CHECKING:
@@ -35,13 +36,8 @@ def of(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
     host's database is named by a template, none is looked at: the environment's is another one."""
     if variables.get("scout_dsn") and _plain(variables["scout_dsn"]) is None:
         return {"state": "unknown", "run_id": None}
-    made = params(variables) | {
-        "statement_timeout_seconds": float(SECONDS),
-        "state": "paused",
-        "jobs": None,
-        "only_own": False,
-    }
-    made |= {"also": [], "leave_stuck_after_seconds": None, "operation": None, "reason": None}
+    made: dict[str, t.Any] = {name: option.get("default") for name, option in scout_ingestion.SPEC.items()}
+    made |= params(variables) | {"statement_timeout_seconds": float(SECONDS), "state": "paused"}
     found = invoke.invoke(_look, "scout_ingestion", made, check=True)
     return {"state": found.get("state") or "unknown", "run_id": found.get("run_id")}
 

@@ -219,6 +219,7 @@ def test_a_view_of_the_teams_own_that_nobody_refreshes_concurrently_needs_no_key
     run(
         scout_db,
         f"CREATE MATERIALIZED VIEW {view} AS SELECT date_trunc('hour', ts), count(*) FROM scout.silver_transactions GROUP BY 1",
+        f"ALTER MATERIALIZED VIEW {view} OWNER TO loader",
     )
     assert checks(judge(scout_db))["gold_refreshable"]["reason"] == f"{view} has no unique index"
     job = (
