@@ -302,7 +302,7 @@ def writers(session: Session, of: Iterable[Job]) -> Callable[[Job], bool]:
     def writes(job: Job) -> bool:
         with _telling(session, f"the command of job {job.jobname[:80]}: "):
             plain = lexer.may_run(job.command)
-            return statements.writes(plain) or chosen[job.owner].called_by(plain)
+            return statements.writes(plain, found.views) or chosen[job.owner].called_by(plain)
 
     return writes
 
@@ -316,7 +316,9 @@ def removers(session: Session) -> list[Job]:
         chosen = {role: found.removing(role) for role in owners}
         texts = {job.jobid: lexer.may_run(job.command) for job in active}
     return [
-        job for job in active if statements.removes(texts[job.jobid]) or chosen[job.owner].called_by(texts[job.jobid])
+        job
+        for job in active
+        if statements.removes(texts[job.jobid], found.views) or chosen[job.owner].called_by(texts[job.jobid])
     ]
 
 

@@ -61,6 +61,20 @@ WHERE l.lanname NOT IN ('c', 'internal')
 ORDER BY p.oid LIMIT %(most)s
 """  # noqa: S608  # made of literals alone
 
+#: Views that show the pipeline's tables, themselves or through others: what is written into them may come to those.
+VIEWS = """
+WITH RECURSIVE shown AS (
+    SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname || '.' || c.relname = ANY(%(tables)s)
+    UNION
+    SELECT r.ev_class FROM shown JOIN pg_catalog.pg_depend AS d ON d.refobjid = shown.oid
+    JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
+    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+)
+SELECT DISTINCT c.relname::text AS name FROM shown JOIN pg_catalog.pg_class AS c ON c.oid = shown.oid AND c.relkind = 'v'
+ORDER BY 1 LIMIT %(most)s
+"""
+
 #: Called like this, and not among those that count.
 STRANGERS = """
 SELECT p.oid::pg_catalog.regprocedure::text AS function, r.rolname::text AS owner
@@ -130,8 +144,10 @@ Callers = dict[str, list[tuple[str | None, Function]]]
 class Functions:
     """What the database has of functions."""
 
-    def __init__(self, found: Iterable[Function]) -> None:
+    def __init__(self, found: Iterable[Function], views: Iterable[str] = ()) -> None:
         self._found = tuple(found)
+        #: Views that show the pipeline's tables, by their bare names.
+        self.views = frozenset(views)
 
     @functools.cached_property
     def _may_call(self) -> Callers:
@@ -152,12 +168,14 @@ class Functions:
     def writing(self, role: str) -> Chosen:
         """Those that may write silver or gold for a job of this role, themselves or through another."""
         names = contract.names()
-        own = self._doing(role, statements.writes)
+        own = self._doing(role, lambda code: statements.writes(code, self.views))
         return self._reaching(role, self._may_call, own | self.of_pipeline(*names.etl_functions, *names.gold_functions))
 
     def removing(self, role: str) -> Chosen:
         """Those that may take events out of bronze for a job of this role, themselves or through another."""
-        return self._reaching(role, self._may_call, self._doing(role, statements.removes))
+        return self._reaching(
+            role, self._may_call, self._doing(role, lambda code: statements.removes(code, self.views))
+        )
 
     def _doing(self, role: str, does: t.Callable[[str], bool]) -> set[tuple[str, str]]:
         return {(f.schema, f.name) for f in self._found if f.matters_to(role) and does(f.may_run)}
@@ -207,7 +225,12 @@ def read(session: Session, of: Iterable[str]) -> Functions:
         raise lexer.Intricate(f"there are more than {MAX_FUNCTIONS} functions")
     if (total := sum(len(row["source"] or "") for row in found)) > MAX_TOTAL:
         raise lexer.Intricate(f"the {count(len(found), 'function')} come to {total} characters")
+    names = contract.names()
+    tables = [names.bronze, names.transactions, names.line_items, names.etl_ledger]
     return Functions(
-        Function(row["oid"], row["schema"], row["name"], row["source"] or "", row["everyones"], tuple(row["of"]))
-        for row in found
+        (
+            Function(row["oid"], row["schema"], row["name"], row["source"] or "", row["everyones"], tuple(row["of"]))
+            for row in found
+        ),
+        (row["name"] for row in session.rows(VIEWS, tables=tables, most=MAX_FUNCTIONS)),
     )

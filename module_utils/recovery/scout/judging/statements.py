@@ -19,15 +19,17 @@ if t.TYPE_CHECKING:
 DEFINITION = re.compile(r"\s*(?:create|alter|drop|comment|grant|revoke|explain)\b(?!.*\banaly[sz]e\b)", re.IGNORECASE)
 #: What is called, with its schema where that is told.
 CALL = re.compile(r'(?:(?:"([^"]*)"|(?<!\w)(\w+))\s*\.\s*)?(?:"([^"]*)"|(?<!\w)(\w+))\s*\(')
-#: Up to the name of what a statement writes.
+#: How a statement that writes begins, up to the name of what it writes; and of those that take rows away, or make others of them.
 WRITES: t.Final = (
     r"\b(?:insert\s+into|update|delete\s+from|merge\s+into|truncate(?:\s+table)?|copy"
     r"|refresh\s+materialized\s+view(?:\s+concurrently)?)\s+(?:only\s+)?"
-    r"(?:\"?\w+\"?\s*\.\s*)?\"?"
 )
-
-#: The same of what takes rows away, or makes others of them.
-REMOVES: t.Final = r"\b(?:update|delete\s+from|merge\s+into|truncate(?:\s+table)?|drop\s+table)\s+(?:only\s+)?(?:\"?\w+\"?\s*\.\s*)?\"?"
+REMOVES: t.Final = r"\b(?:update|delete\s+from|merge\s+into|truncate(?:\s+table)?|drop\s+table)\s+(?:only\s+)?"
+SCHEMA: t.Final = r"(?:\"?\w+\"?\s*\.\s*)?\"?"
+#: A name that is put together, of which a part is not known.
+PUT_TOGETHER: t.Final = rf"[\w\".\s]{{0,200}}?{re.escape(lexer.UNKNOWN)}"
+#: Where two strings that are known are put together.
+JOINED: t.Final = re.compile(r"\n{0}\s{{0,9}}\|\|\s{{0,9}}{0}".format(re.escape(lexer.UNKNOWN)))
 
 
 def called(plain: str) -> frozenset[tuple[str | None, str]]:
@@ -50,25 +52,35 @@ def calls(text: str, functions: Iterable[str]) -> str | None:
     return next((name for name in functions if name.lower() in names), None)
 
 
-def writes(plain: str) -> bool:
-    """Whether code writes silver, gold or the ETL's ledger by a statement of its own."""
-    return bool(_write(contract.names()).search(plain))
+def writes(plain: str, views: Iterable[str] = ()) -> bool:
+    """Whether code may write silver, gold or the ETL's ledger by a statement of its own, also through one of these views (bare names), or
+    where what it writes is put together and something of the pipeline is named in it."""
+    names = contract.names()
+    written = [contract.bare(name) for name in (names.transactions, names.line_items, names.etl_ledger)]
+    return _found(plain, WRITES, (*written, *views), (names.silver_prefix, names.gold_prefix))
 
 
-def removes(plain: str) -> bool:
-    """Whether code takes events out of bronze, or changes them, by a statement of its own."""
-    return bool(_remove(contract.bare(contract.names().bronze)).search(plain))
+def removes(plain: str, views: Iterable[str] = ()) -> bool:
+    """Whether code may take events out of bronze, or change them, likewise."""
+    return _found(plain, REMOVES, (contract.bare(contract.names().bronze), *views))
 
 
-@functools.lru_cache(maxsize=8)
-def _remove(table: str) -> re.Pattern[str]:
-    return re.compile(rf"{REMOVES}{re.escape(table)}\b", re.IGNORECASE)
+def _found(plain: str, verbs: str, tables: Iterable[str], prefixes: Iterable[str] = ()) -> bool:
+    by_name, put_together, named = _patterns(verbs, frozenset(tables), frozenset(prefixes), contract.names().schema)
+    text = JOINED.sub("", plain)
+    return bool(by_name.search(text) or (put_together.search(text) and named.search(text)))
 
 
-@functools.lru_cache(maxsize=8)
-def _write(names: contract.Contract) -> re.Pattern[str]:
-    """A statement that writes silver, gold or the ETL's ledger."""
-    written = names.transactions, names.line_items, names.etl_ledger
-    tables = (rf"{re.escape(contract.bare(name))}\b" for name in written)
-    prefixes = (re.escape(prefix) for prefix in (names.silver_prefix, names.gold_prefix))
-    return re.compile(f"{WRITES}(?:{'|'.join((*prefixes, *tables))})", re.IGNORECASE)
+@functools.lru_cache(maxsize=16)
+def _patterns(
+    verbs: str, tables: frozenset[str], prefixes: frozenset[str], schema: str
+) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """A statement that writes one of these; one that writes what is put together; and the name of one, or of the schema."""
+    ended = [rf"{re.escape(name)}\b" for name in sorted(tables)]
+    begun = [re.escape(prefix) for prefix in sorted(prefixes)]
+    names = "|".join((*begun, *ended))
+    return (
+        re.compile(f"{verbs}{SCHEMA}(?:{names})", re.IGNORECASE),
+        re.compile(f"{verbs}{PUT_TOGETHER}", re.IGNORECASE),
+        re.compile(rf"\b(?:{re.escape(schema)}\b|{names})", re.IGNORECASE),
+    )

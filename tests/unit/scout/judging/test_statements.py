@@ -155,3 +155,23 @@ def test_thousands_of_functions_are_judged_at_once() -> None:
     began = time.process_time()
     assert Functions([*chain, last]).writing("app").called_by("SELECT step_0()")
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "writes"),
+    [
+        ("DO $$ BEGIN EXECUTE 'UPDATE ' || 'sco' || 'ut.silver_' || 'transactions SET total_amount = 1'; END $$", True),
+        (
+            "DO $$ BEGIN EXECUTE format('UPDATE %I.%I SET total_amount = 1', 'scout', 'silver_transactions'); END $$",
+            True,
+        ),
+        ("DO $$ BEGIN EXECUTE 'DELETE FROM scout.' || quote_ident(t); END $$", True),
+        ("DO $$ BEGIN EXECUTE format('DELETE FROM %I.%I', 'sales', t); END $$", False),
+        ("DO $$ BEGIN EXECUTE format('ANALYZE %I.%I', 'scout', t); END $$", False),
+        ("UPDATE scout.v_fix SET total_amount = 5", True),
+        ("UPDATE scout.other SET total_amount = (SELECT max(total_amount) FROM scout.v_fix)", False),
+        ("UPDATE other SET name = 'v_fix' || '%'", False),
+    ],
+)
+def test_what_is_put_together_or_goes_through_a_view_writes_as_well(text: str, *, writes: bool) -> None:
+    assert statements.writes(lexer.may_run(text), ["v_fix"]) is writes
