@@ -101,6 +101,8 @@ WITH RECURSIVE latest (day, nth) AS (
 SELECT day::text AS day FROM latest WHERE day IS NOT NULL ORDER BY 1
 """
 MOST_DAYS: t.Final = 2
+#: Between which days a view has rows.
+ENDS = "SELECT min({day}::date)::text AS first, max({day}::date)::text AS last FROM {view}"
 #: The key of a whole day.
 ALL: t.Final = sql.SQL("''::text")
 #: By what a sale belongs to a part of its day.
@@ -170,8 +172,9 @@ def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str], 
         kinds = columns(session, each.full_name)
         # A type of others may have a cast of others.
         view = dataclasses.replace(each, columns=tuple(name for name in each.columns if kinds.get(name)))
-        counted = gold_views.counted(view)
-        if counted is None:
+        counted = gold_views.counted(view, of_some_days=True)
+        here = _within(session, view, counted[0], given) if counted and gold_views.waits(view) else given
+        if counted is None or not here:
             continue
         numbers = {name for name, kind in kinds.items() if kind in NUMBERS}
         ways = {
@@ -180,8 +183,17 @@ def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str], 
             if f"{view.full_name}.{name}" not in contract.names().partial_views
         }
         source = _definition(view) if defined else sql.Identifier(contract.names().schema, view.name)
-        told += _of_view(session, view, (source, counted[0]), ways, given)
+        told += _of_view(session, view, (source, counted[0]), ways, here)
     return told
+
+
+def _within(session: Session, view: View, day: str, days: list[str]) -> list[str]:
+    """Those of the days that are neither the first nor the last one that a view shows, which it may show a part of."""
+    if not view.populated:
+        return []
+    shown = {"view": sql.Identifier(contract.names().schema, view.name), "day": sql.Identifier(day)}
+    ends = session.row(contract.compose(ENDS, **shown))
+    return [each for each in days if ends["first"] is not None and ends["first"] < each < ends["last"]]
 
 
 def of_latest_days(session: Session, found: Iterable[View]) -> list[str]:
@@ -191,7 +203,8 @@ def of_latest_days(session: Session, found: Iterable[View]) -> list[str]:
 
 
 def _definition(view: View) -> sql.Composable:
-    return sql.SQL("({})").format(gold_contents.written(view.definition))
+    # It stands in a query with placeholders.
+    return sql.SQL("({})").format(gold_contents.written(view.definition.replace("%", "%%")))
 
 
 def _of_view(

@@ -362,7 +362,7 @@ def showing_each_sale(session: Session, found: Iterable[View]) -> dict[str, t.An
     return {
         view.full_name: _digest(session, view)
         for view in found
-        if view.populated and row["oid"] in view.needs and set(COUNTS) & set(view.contents) and not _waits(view)
+        if view.populated and row["oid"] in view.needs and set(COUNTS) & set(view.contents) and not waits(view)
     }
 
 
@@ -376,18 +376,18 @@ def _day(view: View) -> str | None:
     return next((name for name in DAYS if name in view.columns), None)
 
 
-def counted(view: View) -> tuple[str, str] | None:
-    """The columns by which a view counts all sales of a day, and says which day; None where it does not, or leaves out some by design
-    (`partial_gold` of the contract)."""
+def counted(view: View, *, of_some_days: bool = False) -> tuple[str, str] | None:
+    """The columns by which a view says which day, and counts all sales of it; None where it does not, or leaves out some by design
+    (`partial_gold` of the contract), and where it may show some days alone unless `of_some_days`."""
     day = _day(view)
     number = next((name for name in COUNTS if name in view.contents), None)
-    if day is None or number is None or view.full_name in contract.names().partial_views or _waits(view):
+    if day is None or number is None or view.full_name in contract.names().partial_views:
         return None
-    return day, number
+    return None if waits(view) and not of_some_days else (day, number)
 
 
-def _waits(view: View) -> bool:
-    """Whether it is a matter of time which rows a view shows."""
+def waits(view: View) -> bool:
+    """Whether it is a matter of time which rows a view shows, such as those of the last thirty days."""
     return MOVES.search(COLUMN.sub("", lexer.code(view.definition))) is not None
 
 

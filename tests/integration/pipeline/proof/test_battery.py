@@ -185,6 +185,24 @@ def test_gold_that_is_not_what_silver_has_is_told_by_view_and_day(wrong: str, sc
     assert " instead of " in told
 
 
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        ("date_key >= current_date - 90", "proved"),
+        # Part of the first day and of the last.
+        ("ts BETWEEN now() - interval '60 hours' AND now() - interval '1 hour'", "proved"),
+        ("date_key >= current_date - 90 AND payment_method <> 'gcash'", "failed"),
+        ("payment_method NOT LIKE 'x%s%'", "proved"),
+    ],
+)
+def test_gold_of_some_days_is_judged_by_those_that_it_shows_whole(condition: str, status: str, scout_db: str) -> None:
+    redefine(scout_db, FROM, SOME.format(condition))
+    found, told = gold_said(scout_db)
+    assert found == status, told
+    [figures] = [each for each in call("scout_health_info", scout_db)["indicators"] if each["name"] == "gold_figures"]
+    assert figures["status"] == ("ok" if status == "proved" else "fail"), figures
+
+
 #: What deployments define in different ways, so that nothing but the release says which one is meant.
 CHANGED = {
     "the sum of net amounts": ("sum(t.total_amount) / nullif", "sum(t.net_amount) / nullif", "revenue_per_capita"),
