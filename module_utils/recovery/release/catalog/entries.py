@@ -80,24 +80,21 @@ class Entry:
     #: of a view by their name, and of the sequence of a column; `options`. An empty `populated` says that a materialized view is
     #: not, an empty `merged` that a column is the table's own as well as its parent's. No part of the definition.
     order: dict[str, list[t.Any]] = dataclasses.field(default_factory=dict[str, list[t.Any]], compare=False)
+    #: The table, view or materialized view that it stands on, named as PostgreSQL writes it; empty where it stands for itself.
+    table: str = dataclasses.field(init=False, compare=False)
+    #: The schema it is in, by itself or with its table, quoted as PostgreSQL does; empty for what is in none or is told apart by types.
+    schema: str = dataclasses.field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        of_column = split_qualified(self.name)[0] if self.kind == "column" else ""
+        table = of_column or self.facts.get("table") or self.facts.get("relation") or ""
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "schema", "" if self.kind in SIGNED else split_qualified(table or self.name)[0])
 
     @property
     def key(self) -> str:
         """Its name among all kinds."""
         return key_of(self.kind, self.name)
-
-    @functools.cached_property
-    def table(self) -> str:
-        """The table, view or materialized view that it stands on, named as PostgreSQL writes it; empty where it stands for itself."""
-        if self.kind == "column":
-            return split_qualified(self.name)[0]
-        return self.facts.get("table") or self.facts.get("relation") or ""
-
-    @functools.cached_property
-    def schema(self) -> str:
-        """The schema it is in, by itself or with its table, quoted as PostgreSQL does; empty for what is in none or is
-        told apart by types."""
-        return "" if self.kind in SIGNED else split_qualified(self.table or self.name)[0]
 
     @functools.cached_property
     def text(self) -> str:

@@ -52,10 +52,9 @@ class Type(t.NamedTuple):
     behind: int
 
 
-def parts(qualified: str, *, quoted: bool = False) -> list[str]:
-    """The names that dots join, as they are, or as SQL writes them."""
-    names = NAME.findall(qualified)
-    return names if quoted else [unquoted(name) for name in names]
+def parts(qualified: str) -> list[str]:
+    """The names that dots join, as they are."""
+    return [unquoted(name) for name in NAME.findall(qualified)]
 
 
 def unique(definition: str) -> Unique | None:

@@ -11,8 +11,9 @@ from ...postgres.driver import sql
 from ...postgres.privileges import Need, lacked
 from ...scout import cron_jobs
 from ...scout.judging import impostors, roles
+from ..catalog.entries import split_qualified, table_of
 from .definitions import parts
-from .situation import Obstacle, table_key
+from .situation import Obstacle
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -173,7 +174,7 @@ def _of_history(session: Session, table: str, about: Mapping[str, str]) -> Itera
             )
             continue
         written = {"create": "INSERT", "alter": "UPDATE", "drop": "DELETE"}
-        needs = [Need("SCHEMA", ".".join(parts(table, quoted=True)[:-1]), "USAGE")]
+        needs = [Need("SCHEMA", split_qualified(table)[0], "USAGE")]
         needs += [
             Need("TABLE", table, privilege)
             for does, privilege in written.items()
@@ -188,7 +189,7 @@ def _of_history(session: Session, table: str, about: Mapping[str, str]) -> Itera
 def sight(session: Session, found: Situation) -> Iterator[Obstacle]:
     """Tables that get data back, and whose rows a policy will hide from us: nobody could tell that all of it came; inside the
     caller's transaction."""
-    tables = {key if key.startswith("table:") else table_key(key) for key in found.filled}
+    tables = {key if key.startswith("table:") else table_of(key) for key in found.filled}
     hiding = [
         found.wanted[key] for key in sorted(tables & found.wanted.keys()) if found.wanted[key].facts.get("row_security")
     ]

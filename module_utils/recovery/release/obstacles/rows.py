@@ -59,7 +59,7 @@ def _labels(found: Situation, enum: Entry, there: Entry) -> Iterator[Read]:
     for key, column, now in own if gone else ():
         if now is None or there.key not in now.needs or found.is_remade(key) or key in found.filled:
             continue
-        table, name = _of(column), parts(now.name)[-1]
+        table, name = column.table, parts(now.name)[-1]
         whole = found.now(f"table:{table}")
         if whole is None or whole.facts.get("partition_of"):
             continue
@@ -76,7 +76,7 @@ def _labels(found: Situation, enum: Entry, there: Entry) -> Iterator[Read]:
 
 
 def _column(found: Situation, column: Entry, there: Entry, server_version: int) -> Iterator[Read]:
-    table, name = _of(column), parts(there.name)[-1]
+    table, name = column.table, parts(there.name)[-1]
     now = found.now(f"table:{table}")
     if now is None or now.facts.get("partition_of") or column.facts.get("generated") is not None:
         return
@@ -206,8 +206,3 @@ def _read(found: Situation, key: str, table: str, wrong: sql.Composable, kind: s
         return obstacle(row, kind, key, table, f"{number(row)} {what}", next_step)
 
     return Read(key, table, ask)
-
-
-def _of(column: Entry) -> str:
-    """The table of a column, as SQL writes it."""
-    return ".".join(parts(column.name, quoted=True)[:-1])

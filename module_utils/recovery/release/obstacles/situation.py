@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..catalog.entries import table_of
 from .definitions import parts
 
 if t.TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Situation:
 
     def is_remade(self, key: str) -> bool:
         """Whether a column is dropped and comes back, while its table stands: then no value of today goes into it."""
-        return ("create", key) in self.steps and ("create", table_key(key)) not in self.steps
+        return ("create", key) in self.steps and ("create", table_of(key)) not in self.steps
 
     def standing(self, table: str, columns: list[str]) -> list[str] | None:
         """The columns of a table of the capture as they are called today; None unless all of them hold their values of today
@@ -95,9 +96,3 @@ class Situation:
         there = self.now(f"table:{table}")
         schema, name = parts(there.name if there else table)
         return schema, name
-
-
-def table_key(column: str) -> str:
-    """The key of the table that a column is of."""
-    names = parts(column.partition(":")[2], quoted=True)
-    return f"table:{'.'.join(names[:-1])}"

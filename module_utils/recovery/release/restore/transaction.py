@@ -276,15 +276,8 @@ def own(found: Catalog, captured: Mapping[str, Entry]) -> dict[str, Entry]:
     return {
         key: entry
         for key, entry in found.entries.items()
-        if key in captured or key not in beyond or entry.address in places or _relation(entry) in relations
+        if key in captured or key not in beyond or entry.address in places or entry.table in relations
     }
-
-
-def _relation(entry: Entry) -> str:
-    """What something stands on; empty where it stands for itself."""
-    if entry.kind == "column":
-        return entry.table
-    return entry.facts.get("table") or entry.facts.get("relation") or ""
 
 
 def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str] = (), way_out: str = "") -> None:
