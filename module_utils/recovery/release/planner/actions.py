@@ -15,15 +15,16 @@ from ..ddl import types as ddl_types
 from ..ddl.common import beside, comment, given, grants
 from ..ddl.registry import WRITERS
 from ..ddl.statement import Cost, Effect, Lock, Statement, identifier, literal, phrase, say
-from . import fill_statements, new_partitions
-from .fill import is_loose
+from . import fill_statements
+from .changes import FOREIGN_KEY, ancestors, inheritable
+from .fill import into_rest, is_loose
 from .renames import before
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ..catalog.entries import Entry
-    from .diff import Diff
+    from .changes import Diff, TableChange
     from .fill import Fills
 
 #: What is done, and to which key.
@@ -78,18 +79,15 @@ def _dropped(diff: Diff, entry: Entry, migrations_table: str) -> list[Statement]
         return database_level.delete_row(entry, migrations_table)
     if entry.kind not in WRITERS:
         return []
-    rest = new_partitions.rest(diff, entry) if entry.kind == "table" and entry.key not in diff.wanted else None
-    apart = new_partitions.into_rest(diff, entry, rest) if rest else _detached(diff, entry)
+    rest = diff.tables[entry.name].rest if entry.kind == "table" and entry.key not in diff.wanted else None
+    apart = into_rest(diff, entry, rest) if rest else _detached(diff, entry)
     return [*apart, *WRITERS[entry.kind].drop(entry)]
 
 
 def falls_with(diff: Diff, entry: Entry) -> bool:
     """Whether its relation, its column, or what it has from a parent goes and takes it along."""
     index: dict[str, t.Any] = entry.facts.get("index") or entry.facts
-    if (
-        entry.facts.get("type") == new_partitions.FOREIGN_KEY
-        and (tables_of(entry) - {table_key(entry.table)}) & diff.dropped
-    ):
+    if entry.facts.get("type") == FOREIGN_KEY and (tables_of(entry) - {table_key(entry.table)}) & diff.dropped:
         # It is on another table that goes: of two that refer to each other none could go first.
         return False
     if any(table_key(entry.table) in _needed(diff.live.get(need)) for need in entry.needs if need in diff.dropped):
@@ -99,7 +97,7 @@ def falls_with(diff: Diff, entry: Entry) -> bool:
         return True
     if entry.kind == "sequence":
         return key_of("column", entry.facts.get("owned_by") or "") in diff.dropped
-    if entry.kind == "column" and entry.key not in diff.wanted and diff.follows_parent(entry):
+    if entry.kind == "column" and entry.key not in diff.wanted and entry.key in diff.tables[entry.table].following:
         return True
     fallen = diff.dropped if entry.kind == "column" else diff.dropped - diff.copied
     return entry.kind in PARTS and any(key_of(kind, entry.table) in fallen for kind in RELATIONS)
@@ -122,10 +120,8 @@ def _goes_by_name(diff: Diff, index: str) -> bool:
 def _detached(diff: Diff, entry: Entry) -> list[Statement]:
     """A partition leaves a table that stays, before it goes, where a foreign key refers to that."""
     part: dict[str, str] = (entry.facts.get("partition_of") or {}) if entry.kind == "table" else {}
-    above = {table_key(each) for each in new_partitions.above(diff, entry)} if part else set[str]()
-    referred = any(
-        e.facts.get("type") == new_partitions.FOREIGN_KEY and tables_of(e) & above for e in diff.live.values()
-    )
+    above = {table_key(each) for each in ancestors(entry.name, diff.live)} if part else set[str]()
+    referred = any(e.facts.get("type") == FOREIGN_KEY and tables_of(e) & above for e in diff.live.values())
     return [say("ALTER TABLE {} DETACH PARTITION {}", part["table"], entry.name)] if part and referred else []
 
 
@@ -140,9 +136,9 @@ def _made(diff: Diff, fills: Fills, entry: Entry, migrations_table: str) -> Acti
     if key in diff.swapped:
         return {("create", key): _swap(diff, entry)}
     if entry.kind == "table":
-        return _table(diff, fills, entry)
+        return _table(diff, fills, diff.tables[entry.name], entry)
     if entry.kind == "column":
-        return {("create", key): _column(diff, fills, entry)}
+        return {("create", key): _column(diff.tables[entry.table], fills, entry)}
     if entry.kind == "sequence":
         return {("create", key): _sequence(diff, entry), ("own", key): _owned(diff, fills, entry)}
     if entry.kind in ("constraint", "index"):
@@ -150,14 +146,14 @@ def _made(diff: Diff, fills: Fills, entry: Entry, migrations_table: str) -> Acti
     return {("create", key): WRITERS[entry.kind].create(entry) if entry.kind in WRITERS else []}
 
 
-def _table(diff: Diff, fills: Fills, table: Entry) -> Actions:
+def _table(diff: Diff, fills: Fills, change: TableChange, table: Entry) -> Actions:
     """A table with its rows; of one that has partitions they come when these are there."""
-    columns, key = diff.columns(table), table.key
-    rows, counters = fills.rows.get(key, ()), _counters(fills, columns)
-    attached = [*_checks(diff, table), *ddl_tables.attach(table)]
-    if key in diff.copied:
-        return {("create", key): _copied(diff, fills, table), ("attach", key): attached}
-    made = ddl_tables.create_table(table, columns)
+    key = table.key
+    rows, counters = fills.rows.get(key, ()), _counters(fills, change.columns)
+    attached = [*_checks(diff, change, table), *ddl_tables.attach(table)]
+    if change.copied:
+        return {("create", key): _copied(diff, fills, change, table), ("attach", key): attached}
+    made = ddl_tables.create_table(table, change.columns)
     if table.facts.get("partition_key"):
         return {("create", key): made, ("attach", key): attached, ("fill", key): [*rows, *counters]}
     return {("create", key): [made[0], *rows, *made[1:], *counters], ("attach", key): attached}
@@ -167,9 +163,9 @@ def _counters(fills: Fills, columns: list[Entry]) -> list[Statement]:
     return [fills.counters[each.key] for each in columns if each.key in fills.counters]
 
 
-def _column(diff: Diff, fills: Fills, column: Entry) -> list[Statement]:
+def _column(change: TableChange, fills: Fills, column: Entry) -> list[Statement]:
     """A column with its values, where it does not come with its table, or its parent's."""
-    if table_key(column.table) in diff.created or diff.follows_parent(column):
+    if column.key not in change.added:
         return []
     if column.key not in fills.values:
         return [*WRITERS["column"].create(column), *_counters(fills, [column])]
@@ -187,11 +183,11 @@ def _sequence(diff: Diff, sequence: Entry) -> list[Statement]:
 
 def _indexed(diff: Diff, entry: Entry) -> list[Statement]:
     """An index or a constraint."""
-    made, table = WRITERS[entry.kind].create(entry), table_key(entry.table)
-    if table in diff.created:
+    made, change = WRITERS[entry.kind].create(entry), diff.tables[entry.table]
+    if change.made:
         # It becomes a part of its parent's when its table does.
         made = [each for each in made if each.effect != Effect.ATTACHES]
-    owner = diff.wanted.get(table)
+    owner = change.after
     if entry.kind == "constraint" and owner and owner.facts.get("partition_key") and entry.facts.get("index"):
         made[0] = constraints.create_constraint(entry, only=True)[0]
     return made
@@ -216,14 +212,13 @@ def _swap(diff: Diff, enum: Entry) -> list[Statement]:
     return [*made, say("DROP TYPE {}", old, lock=Lock.ACCESS_SHARE)]
 
 
-def _copied(diff: Diff, fills: Fills, table: Entry) -> list[Statement]:
+def _copied(diff: Diff, fills: Fills, change: TableChange, table: Entry) -> list[Statement]:
     """A new table with the rows of the old one, which goes; columns that count go on counting."""
     old = f"{table.schema}.{before(table.own)}"
-    columns = diff.columns(table)
     made = [say("ALTER TABLE {} RENAME TO {}", table.name, split_qualified(old)[2])]
-    counting = [e for e in columns if ddl_tables.has_sequence(e.facts.get("identity")) and e.key in diff.live]
+    counting = [e for e in change.columns if ddl_tables.has_sequence(e.facts.get("identity")) and e.key in change.had]
     for e in counting:
-        sequence = sequence_of(diff.live[e.key])
+        sequence = sequence_of(change.had[e.key])
         made += [say("ALTER SEQUENCE {} RENAME TO {}", sequence, _old(sequence))] if sequence else []
     owned = [
         e
@@ -233,18 +228,18 @@ def _copied(diff: Diff, fills: Fills, table: Entry) -> list[Statement]:
         and split_qualified(e.facts.get("owned_by") or "")[0] == table.name
     ]
     made += [say("ALTER SEQUENCE {} OWNED BY NONE", e.name) for e in owned]
-    made += ddl_tables.create_table(table, columns)
+    made += ddl_tables.create_table(table, change.columns)
     made += [given("TABLE", table.name, table.owner)] if table.owner else []
     made += fills.rows.get(table.key, ())
     for e in counting:
-        if sequence := sequence_of(diff.live[e.key]):
+        if sequence := sequence_of(change.had[e.key]):
             was = f"{split_qualified(sequence)[0]}.{_old(sequence)}"
             now = literal(e.facts["identity"]["sequence"])
             made.append(
                 say("SELECT setval({}::regclass, last_value, is_called) FROM {}", now, was, lock=Lock.ROW_EXCLUSIVE)
             )
     made.append(say("DROP TABLE {}", old))
-    made += _counters(fills, columns)
+    made += _counters(fills, change.columns)
     return made + [told for e in owned for told in ddl_tables.owned(diff.wanted[e.key])]
 
 
@@ -252,9 +247,9 @@ def _old(sequence: str) -> str:
     return before(split_qualified(sequence)[2])
 
 
-def _checks(diff: Diff, table: Entry) -> Iterator[Statement]:
+def _checks(diff: Diff, change: TableChange, table: Entry) -> Iterator[Statement]:
     """The checks of its parent, which a table needs to become a partition of that."""
-    for e in diff.inheritable(diff.ancestors(table) if table.facts.get("partition_of") else []):
+    for e in inheritable(change.ancestors, diff.wanted) if table.facts.get("partition_of") else ():
         # One that need not hold for what is there comes once that is there.
         if not (is_loose(e) and e.key in diff.created):
             yield constraints.add(e, table.name)
@@ -305,7 +300,7 @@ def _switched(diff: Diff, fills: Fills, made: Mapping[Action, list[Statement]]) 
     """What is done to a trigger reaches those that partitions have of it, which are switched as they were; so are all of a
     table that is filled."""
     quiet = {diff.wanted[key].table for key in fills.filled if kind_of(key) == "column"}
-    quiet |= {e.name for e in diff.wanted.values() if e.kind == "table" and quiet & set(diff.ancestors(e))}
+    quiet = quiet.union(*(diff.tables[table].family for table in quiet))
     if not quiet and not any(kind_of(key) == "trigger" for _, key in made):
         return {}
     left = [e for e in diff.wanted.values() if e.kind == "trigger" and ("create", e.key) not in made]
@@ -339,10 +334,9 @@ def _joined(diff: Diff, sequence: Entry, made: list[Statement], was: Entry | Non
 
 def _owner_now(diff: Diff, sequence: Entry) -> str | None:
     """Whose the table is to which a sequence belongs, when it is joined to that; a table that is made is nobody's yet."""
-    table = table_key(split_qualified(sequence.facts.get("owned_by") or "")[0])
-    if table in diff.copied:
-        return diff.wanted[table].owner
-    return diff.live[table].owner if table in diff.live and table not in diff.created else None
+    change = diff.tables[split_qualified(sequence.facts.get("owned_by") or "")[0]]
+    now = change.after if change.copied else None if change.made else change.before
+    return now.owner if now else None
 
 
 def sequence_of(column: Entry | None) -> str | None:
@@ -362,24 +356,23 @@ def _beside(diff: Diff, entry: Entry, everybody: list[str]) -> list[Statement]:
     was = None if entry.key in diff.created else diff.live.get(entry.key)
     named = dataclasses.replace(entry, name=ddl_types.routine(entry)) if writer.noun == "ROUTINE" else entry
     made = beside(named, was, everybody, writer.noun)
-    if was is not None and was.grants == entry.grants and _is_granted_anew(diff, entry):
+    if was is not None and was.grants == entry.grants and _is_granted_anew(diff.tables[entry.table], entry):
         made += grants(entry, None, ())
     if entry.kind == "column":
-        made += _of_sequence(diff, entry, was, everybody)
+        made += _of_sequence(diff.tables[entry.table], entry, was, everybody)
     if entry.kind in ("view", "materialized_view") and any(each.effect == Effect.REVOKES for each in made):
         made += views.column_grants(entry, was)
     return made
 
 
-def _of_sequence(diff: Diff, column: Entry, was: Entry | None, everybody: list[str]) -> list[Statement]:
+def _of_sequence(change: TableChange, column: Entry, was: Entry | None, everybody: list[str]) -> list[Statement]:
     """What is granted on the sequence of a column that counts by itself, and said of it."""
-    key = table_key(column.table)
-    sequence, owner = sequence_of(column), diff.wanted[key].owner
+    sequence, owner = sequence_of(column), change.after.owner if change.after else None
     if not sequence:
         return []
-    stands = was is not None and sequence_of(was) and key in diff.live and key not in diff.created
+    stands = was is not None and sequence_of(was) and change.before and not change.made
     there = was.facts if was is not None and stands else {}
-    same = stands and diff.live[key].owner == owner
+    same = stands and change.before and change.before.owner == owner
     made: list[Statement] = []
     told: list[tuple[str, str, bool, str]] | None = column.facts.get("sequence_grants")
     # Where nothing is said of it, it is its owner's.
@@ -397,8 +390,7 @@ def _of_sequence(diff: Diff, column: Entry, was: Entry | None, everybody: list[s
     return made
 
 
-def _is_granted_anew(diff: Diff, entry: Entry) -> bool:
+def _is_granted_anew(change: TableChange, entry: Entry) -> bool:
     """Whether it is a column whose table's grants are recreated."""
-    table = table_key(entry.table) if entry.kind == "column" else ""
-    was, becomes = diff.live.get(table), diff.wanted.get(table)
+    was, becomes = (change.before, change.after) if entry.kind == "column" else (None, None)
     return bool(was and becomes and entry.grants and (was.grants, was.owner) != (becomes.grants, becomes.owner))

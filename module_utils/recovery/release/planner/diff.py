@@ -16,12 +16,16 @@ from ..ddl import database_level
 from ..ddl.common import differing_as_written, parents
 from ..ddl.registry import WRITERS
 from . import type_changes
+from .changes import Diff, ancestors, columns_by_table, inheritable, is_check
+from .fill_statements import NOTHING
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections import defaultdict
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..catalog.entries import Entry
     from ..ddl.statement import Statement
+    from .fill_statements import Kept
 
 #: What may stand in the way of another type for a column, or, as statistics do, would become whose who gives it that.
 BOUND_TO_TYPES: t.Final = (
@@ -30,58 +34,11 @@ BOUND_TO_TYPES: t.Final = (
 TYPES: t.Final = ("enum", "domain", "composite", "range")
 
 
-@dataclasses.dataclass(frozen=True)
-class Diff:
-    """From what there is to what is wanted: keys that are dropped, created and altered where they stand."""
-
-    #: The entries of both sides, those that were renamed under their names of the capture.
-    live: Mapping[str, Entry]
-    wanted: Mapping[str, Entry]
-    dropped: frozenset[str] = frozenset()
-    created: frozenset[str] = frozenset()
-    #: Statements by key of what is altered where it stands.
-    altered: Mapping[str, tuple[Statement, ...]] = dataclasses.field(default_factory=dict[str, "tuple[Statement, ...]"])
-    #: Columns whose defaults are taken away while what they call is recreated.
-    parted: frozenset[str] = frozenset()
-    #: Columns by the enum that is recreated under them.
-    swapped: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict[str, frozenset[str]])
-    #: Tables whose columns do not come into their order by themselves, and those that are copied for that.
-    disordered: tuple[str, ...] = ()
-    copied: frozenset[str] = frozenset()
-    #: What is dropped with its data, which it is not recreated from, or loses some of it to another type.
-    loses: tuple[str, ...] = ()
-    #: Sentences about what there is no way for.
-    impossible: tuple[str, ...] = ()
-
-    @functools.cached_property
-    def _columns_wanted(self) -> dict[str, list[Entry]]:
-        return _columns_by_table(self.wanted)
-
-    def columns(self, table: Entry) -> list[Entry]:
-        """The columns that a table shall have, in their order."""
-        found = {unquoted(e.own): e for e in self._columns_wanted.get(table.name, ())}
-        return [found[each] for each in table.facts.get("column_order", ()) if each in found]
-
-    def ancestors(self, table: Entry) -> list[str]:
-        """The parents that a table shall have, and theirs."""
-        return ancestors(table, self.wanted)
-
-    def inheritable(self, above: Sequence[str]) -> Iterator[Entry]:
-        """The checks that a child of these tables shall have as well."""
-        return inheritable(above, self.wanted)
-
-    def follows_parent(self, column: Entry) -> bool:
-        """Whether it is added, or dropped, with the one of its parent: of one that the table has before and after."""
-        sides = (self.live, self.wanted)
-        tables = [side[key] for side in sides if (key := table_key(column.table)) in side]
-        above = set[str]().union(*map(parents, tables)).intersection(*map(parents, tables))
-        changed = {column_key(parent, column.own) for parent in above}
-        return bool(changed & (self.created if column.key in self.created else self.dropped))
-
-
-def diff(live: Mapping[str, Entry], wanted: Mapping[str, Entry], *, exact_order: bool = False) -> Diff:
-    """The difference between two sets of entries, with whatever depends on what goes. Tables are copied for the order of their
-    columns only where that has to be exact."""
+def diff(
+    live: Mapping[str, Entry], wanted: Mapping[str, Entry], *, kept: Kept = NOTHING, exact_order: bool = False
+) -> Diff:
+    """The difference between two sets of entries, with whatever depends on what goes, and the data that can be put back. Tables are
+    copied for the order of their columns only where that has to be exact."""
     found = _Found(live, wanted, {key for key, e in live.items() if key not in wanted and not _is_merged(e, wanted)})
     _compare(found)
     _spread(found)
@@ -94,6 +51,7 @@ def diff(live: Mapping[str, Entry], wanted: Mapping[str, Entry], *, exact_order:
     return Diff(
         live,
         wanted,
+        kept,
         frozenset(found.dropped),
         frozenset(made),
         {key: tuple(statements) for key, statements in found.altered.items()},
@@ -130,9 +88,9 @@ class _Found:
         return made
 
     @functools.cached_property
-    def columns(self) -> tuple[dict[str, list[Entry]], dict[str, list[Entry]]]:
+    def columns(self) -> list[defaultdict[str, dict[str, Entry]]]:
         """The columns of tables, those that there are and those that are wanted."""
-        return _columns_by_table(self.live), _columns_by_table(self.wanted)
+        return [columns_by_table(self.live), columns_by_table(self.wanted)]
 
     def goes(self, key: str) -> bool:
         """Drops something that there is; False where it was dropped before."""
@@ -306,7 +264,7 @@ def _disordered(found: _Found) -> Iterator[str]:
 
 def _columns_of(found: _Found, table: str) -> Iterator[Entry]:
     for columns in found.columns:
-        yield from columns.get(table, ())
+        yield from columns[table].values()
 
 
 def _copy(found: _Found, key: str) -> None:
@@ -334,32 +292,15 @@ def _copy(found: _Found, key: str) -> None:
 # --- inheritance
 
 
-def ancestors(table: Entry, entries: Mapping[str, Entry]) -> list[str]:
-    """The names of the parents of a table, and of theirs."""
-    above = [entries[table_key(parent)] for parent in parents(table) if table_key(parent) in entries]
-    return [*parents(table), *(each for parent in above for each in ancestors(parent, entries))]
-
-
-def inheritable(above: Sequence[str], entries: Mapping[str, Entry]) -> Iterator[Entry]:
-    """The checks that a child of these tables has as well."""
-    for e in entries.values():
-        if _is_check(e) and e.table in above and not e.facts["definition"].endswith("NO INHERIT"):
-            yield e
-
-
-def _is_check(entry: Entry) -> bool:
-    return entry.kind == "constraint" and entry.facts.get("type") == "check"
-
-
 def _is_merged(entry: Entry, wanted: Mapping[str, Entry]) -> bool:
     """Whether a check that stands alone now is what its table will have from its parent."""
-    table = wanted.get(table_key(entry.table)) if _is_check(entry) else None
-    return table is not None and entry.own in {e.own for e in inheritable(ancestors(table, wanted), wanted)}
+    above = ancestors(entry.table, wanted) if is_check(entry) else []
+    return bool(above) and entry.own in {e.own for e in inheritable(above, wanted)}
 
 
 def _stays_behind(found: _Found, entry: Entry) -> bool:
     """Whether it is a check that a table has of its parent, and keeps when it leaves that."""
-    if not _is_check(entry):
+    if not is_check(entry):
         return False
     key = table_key(entry.table)
     before, after = found.live.get(key), found.wanted.get(key)
@@ -385,12 +326,3 @@ def _loses(found: _Found) -> Iterator[str]:
         before, after = found.live[key], found.wanted[key]
         if before.kind == "column" and (key not in found.dropped or table_key(after.table) in found.copied):
             yield from (key,) if type_changes.may_lose(before, after) else ()
-
-
-def _columns_by_table(entries: Mapping[str, Entry]) -> dict[str, list[Entry]]:
-    """Columns by the name of their table."""
-    found: dict[str, list[Entry]] = {}
-    for e in entries.values():
-        if e.kind == "column":
-            found.setdefault(e.table, []).append(e)
-    return found

@@ -9,11 +9,12 @@ import dataclasses
 import itertools
 import typing as t
 
-from ..catalog.entries import column_key, key_of, table_key
-from ..ddl import constraints
-from ..ddl.common import comment, differing_as_written, parents
+from ..catalog.entries import key_of, kind_of, table_key
+from ..ddl import constraints, partitions, views
+from ..ddl.common import comment
 from ..ddl.statement import Cost, Lock, Statement, joined, phrase, say
-from . import fill_statements, new_partitions, type_changes
+from . import fill_statements, type_changes
+from .changes import ancestors, is_check, is_computed
 from .renames import before
 
 if t.TYPE_CHECKING:
@@ -21,7 +22,7 @@ if t.TYPE_CHECKING:
 
     from ..catalog.entries import Entry
     from ..ddl.statement import Piece
-    from .diff import Diff
+    from .changes import Diff, TableChange
     from .fill_statements import Kept, Saved
 
 #: Statements by the key of what they fill.
@@ -46,35 +47,31 @@ class Fills:
     empty: tuple[str, ...] = ()
 
 
-def fill(diff: Diff, kept: Kept) -> Fills:
+def fill(diff: Diff) -> Fills:
     """What of the kept data comes back with a difference, and what comes back without any."""
-    made = {
-        key: _rows(diff, kept, diff.wanted[key]) for key in sorted(diff.created) if diff.wanted[key].kind == "table"
-    }
+    kept, changes = diff.kept, diff.tables.values()
+    made = {table.key: (change, table) for change in changes if change.made and (table := change.after)}
+    rows = {key: _rows(*each) for key, each in made.items()}
     values = {
-        key: tuple(_values(diff, diff.wanted[key], saved))
-        for key in sorted([*diff.created, *diff.altered])
-        if _is_added(diff, key) or _is_retyped(diff, key)
-        if (saved := saved_of(diff, kept, diff.wanted[key]))
-    }
+        key: tuple(_values(diff, change, change.has[key], change.saved))
+        for change in changes if change.saved
+        for key in (change.added | change.retyped) & change.restorable
+    }  # fmt: skip
     # Rows that came since into the default partition, where none would come twice.
-    unkept = [diff.wanted[key] for key, rows in made.items() if not rows.statements]
-    split = {e.key: default for e in unkept if (default := new_partitions.rest(diff, e))}
-    made |= {
-        key: _Rows(tuple(new_partitions.out_of_rest(diff, diff.wanted[key], default))) for key, default in split.items()
-    }
-    filled = frozenset(values).union(*(rows.filled for rows in made.values()))
+    split = {key: each.rest for key, (each, _) in made.items() if each.rest and not rows[key].statements}
+    rows |= {key: _Rows(tuple(_out_of_rest(diff, diff.wanted[key], rest))) for key, rest in split.items()}
+    filled = frozenset(values).union(*(each.filled for each in rows.values()))
     counting = [
-        *(each for key in made for each in _counting_in(diff, kept, key, filled)),
-        *(diff.wanted[key] for key in sorted(diff.created) if _is_added(diff, key)),
-        *(diff.wanted[key] for key in sorted(diff.altered) if _counts_again(diff, key)),
+        *(e for change, _ in made.values() for e in _counting_in(change, filled)),
+        *(change.has[key] for change in changes for key in change.added),
+        *(diff.wanted[key] for key in diff.altered if _counts_again(diff.live[key], diff.wanted[key])),
     ]
-    sequences = [diff.wanted[key] for key in sorted(diff.created) if diff.wanted[key].kind == "sequence"]
+    sequences = [diff.wanted[key] for key in diff.created if kind_of(key) == "sequence"]
     stood = {
         e.key: fill_statements.count_on(e.name, kept.counters[e.name]) for e in sequences if e.name in kept.counters
     }
     return Fills(
-        {key: rows.statements for key, rows in made.items() if rows.statements},
+        {key: each.statements for key, each in rows.items() if each.statements},
         values,
         stood | {column.key: counter for column in counting if (counter := _counter(column, kept))},
         {e.key: counter for e in sequences if (counter := _past(e.name, _owner(diff, e), kept))},
@@ -93,36 +90,33 @@ class _Rows(t.NamedTuple):
     filled: frozenset[str] = frozenset()
 
 
-def _rows(diff: Diff, kept: Kept, table: Entry) -> _Rows:
+def _rows(change: TableChange, table: Entry) -> _Rows:
     """The rows of a table that is made."""
-    if table.key in diff.copied:
-        return _copied_rows(diff, kept, table)
-    saved = kept.tables.get(table.name)
-    if saved is None:
+    if change.copied:
+        return _copied_rows(change, table)
+    if change.saved is None:
         return _Rows()
-    columns = diff.columns(table)
-    made = fill_statements.insert(table, columns, saved)
+    made = fill_statements.insert(table, change.columns, change.saved)
     # Those of which not all columns were kept do not count as come back.
-    whole = made and fill_statements.is_whole(columns, saved)
+    whole = made and fill_statements.is_whole(change.columns, change.saved)
     return _Rows(tuple(made), frozenset({table.key} if whole else ()))
 
 
-def _copied_rows(diff: Diff, kept: Kept, table: Entry) -> _Rows:
+def _copied_rows(change: TableChange, table: Entry) -> _Rows:
     """The rows of the table that goes, with what was kept of the columns that come back."""
     old = f"{table.schema}.{before(table.own)}"
-    own = {e.key: e.own for e in diff.columns(table) if e.facts.get("generated") is None}
-    there = {k: f"r.{each}{_cast(diff, k)}" for k, each in own.items() if k in diff.live}
+    own = {e.key: e.own for e in change.columns if not is_computed(e)}
+    there = {k: f"r.{each}{_cast(change.had[k], change.has[k])}" for k, each in own.items() if k in change.had}
     # What is not there, and what was computed, gives way to what was kept.
-    open_keys = [key for key in own if key not in there or _was_computed(diff, key)]
-    found = {key: saved for key in open_keys if (saved := saved_of(diff, kept, diff.wanted[key]))}
+    found = [key for key in own if key in change.restorable and (key not in there or key in change.uncomputed)]
     values: dict[str, Piece] = {key: value for key, value in there.items() if key not in found}
     source: Piece = f"{old} AS r"
     takes = None
-    for key, saved in found.items():
-        other = aside(diff, diff.wanted[key])
-        values[key] = fill_statements.chosen(diff.wanted[key], f"r.{other.own}" if other else there.get(key, ""))
-        source = fill_statements.with_kept(old, saved)
-        takes = saved.where
+    if found and (saved := change.saved):
+        for key in found:
+            other = change.aside.get(key)
+            values[key] = fill_statements.chosen(change.has[key], f"r.{other.own}" if other else there.get(key, ""))
+        source, takes = fill_statements.with_kept(old, saved), saved.where
     if not values:
         return _Rows()
     listed, selected = joined(", ", (own[key] for key in values)), joined(", ", values.values())
@@ -130,47 +124,78 @@ def _copied_rows(diff: Diff, kept: Kept, table: Entry) -> _Rows:
     text = phrase("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}", *pieces)
     statement = Statement(text, Lock.ACCESS_EXCLUSIVE, Cost.REWRITES, runs_as=table.name, takes=takes)
     # The owner copies them, from whom no policy that is forced upon them may hide any, nor refuse any.
-    both = ((old, diff.live[table.key]), (table.name, table))
-    forced = [name for name, entry in both if entry.facts.get("row_security_forced")]
+    both = ((old, change.before), (table.name, table))
+    forced = [name for name, entry in both if entry and entry.facts.get("row_security_forced")]
     freed = [say("ALTER TABLE {} NO FORCE ROW LEVEL SECURITY", name) for name in forced]
     again = [say("ALTER TABLE {} FORCE ROW LEVEL SECURITY", name) for name in forced if name == table.name]
     return _Rows((*freed, statement, *again), frozenset(found))
 
 
-def _cast(diff: Diff, key: str) -> str:
+def _cast(was: Entry, becomes: Entry) -> str:
     """What gives a value another type, where it has one."""
-    was, becomes = diff.live[key].facts["type"], diff.wanted[key].facts["type"]
-    return "" if was == becomes else f"::{becomes}"
+    return "" if was.facts["type"] == becomes.facts["type"] else f"::{becomes.facts['type']}"
+
+
+# --- rows of the default partition
+
+
+def into_rest(diff: Diff, part: Entry, default: Entry) -> list[Statement]:
+    """The rows of a partition that is none any more then, into the default one."""
+    listed = _listed(diff.tables[default.name])
+    pieces = (default.name, listed, listed, part.name)
+    text = phrase("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}", *pieces)
+    detached = say("ALTER TABLE {} DETACH PARTITION {}", part.facts["partition_of"]["table"], part.name)
+    return [detached, *_quietly(diff, default, text)]
+
+
+def _out_of_rest(diff: Diff, part: Entry, default: Entry) -> list[Statement]:
+    """The rows that a partition is for, out of the default one, before it becomes a partition."""
+    own = part.facts["partition_of"]
+    fits = partitions.fits(diff.wanted[table_key(own["table"])].facts["partition_key"], own["bound"])
+    listed = _listed(diff.tables[default.name])
+    pieces = (default.name, fits or "false", listed, part.name, listed, listed)
+    text = phrase(
+        "WITH gone AS (DELETE FROM {} WHERE {} RETURNING {}) INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM gone",
+        *pieces,
+    )
+    return _quietly(diff, default, text)
+
+
+def _listed(default: TableChange) -> Piece:
+    """The columns that both have, before and after."""
+    return joined(", ", (e.own for e in default.columns if not is_computed(e) and e.key in default.had))
+
+
+def _quietly(diff: Diff, default: Entry, text: t.Any) -> list[Statement]:
+    """The default partition is written by its owner, and no trigger sees it; these are switched as they were."""
+    moved = Statement(text, Lock.ROW_EXCLUSIVE, Cost.WRITES, runs_as=default.name)
+    tables = {default.name, *ancestors(default.name, diff.live)}
+    triggers = [e for e in diff.live.values() if e.kind == "trigger" and e.table in tables]
+    if not triggers:
+        return [moved]
+    own = {e.own: e for e in triggers if e.table == default.name}
+    again = [each for e in own.values() for each in views.switched("TRIGGER", e, "disabled")]
+    again += [views.as_parent(default.name, e.own) for e in triggers if e.own not in own]
+    return [say("ALTER TABLE {} DISABLE TRIGGER USER", default.name), moved, *again]
 
 
 # --- values of columns
 
 
-def _is_added(diff: Diff, key: str) -> bool:
-    """Whether a column is added by itself to a table that stands."""
-    entry = diff.wanted[key]
-    own = entry.kind == "column" and key in diff.created and table_key(entry.table) not in diff.created
-    return own and not diff.follows_parent(entry)
-
-
-def _is_retyped(diff: Diff, key: str) -> bool:
-    """Whether a column gets its type again, which may hold what another one could not, or values that are not computed."""
-    entry = diff.wanted[key]
-    if entry.kind != "column" or key not in diff.altered:
-        return False
-    return "type" in differing_as_written(diff.live[key], entry) or _was_computed(diff, key)
-
-
-def _values(diff: Diff, column: Entry, saved: Saved) -> Iterator[Statement]:
+def _values(diff: Diff, change: TableChange, column: Entry, saved: Saved) -> Iterator[Statement]:
     """What was kept of a column, and what it has in rows of which nothing was kept."""
-    table = diff.wanted.get(table_key(column.table))
-    parent = any(column.table in parents(e) for e in diff.wanted.values() if e.kind == "table")
-    only = parent and table is not None and not table.facts.get("partition_key")
-    *quiet, update = fill_statements.update(column, saved, triggers=_has_triggers(diff, column.table), only=only)
-    loose = _loose_checks(diff, column.table)
+    only = len(change.family) > 1 and change.after is not None and not change.after.facts.get("partition_key")
+    entries = itertools.chain(diff.live.values(), diff.wanted.values())
+    triggers = any(e.kind == "trigger" and e.table in change.family for e in entries)
+    *quiet, update = fill_statements.update(column, saved, triggers=triggers, only=only)
+    # Whatever is written has to fulfil these checks, and so may not the rows of this table that are written again.
+    standing = (
+        diff.wanted[key] for key in sorted(diff.live.keys() & diff.wanted.keys() - diff.dropped - diff.altered.keys())
+    )
+    loose = [e for e in standing if is_loose(e) and e.table in change.family]
     yield from quiet
     yield from (say("ALTER TABLE {} DROP CONSTRAINT {}", e.table, e.own) for e in loose)
-    if other := aside(diff, column):
+    if other := change.aside.get(column.key):
         yield fill_statements.take_over(column, other)
     yield update
     for e in loose:
@@ -178,66 +203,23 @@ def _values(diff: Diff, column: Entry, saved: Saved) -> Iterator[Statement]:
         yield from [comment("CONSTRAINT", phrase("{} ON {}", e.own, e.table), e.comment)] if e.comment else []
 
 
-def _loose_checks(diff: Diff, table: str) -> list[Entry]:
-    """Checks that stand and need not hold for what is there: whatever is written has to fulfil them, and so may not the rows of
-    this table that are written again."""
-    standing = (
-        diff.wanted[key] for key in sorted(diff.live.keys() & diff.wanted.keys() - diff.dropped - diff.altered.keys())
-    )
-    return [e for e in standing if is_loose(e) and table in tables_above(diff, e.table)]
-
-
 def is_loose(entry: Entry) -> bool:
     """Whether it is a check that need not hold for what is there."""
-    return entry.kind == "constraint" and entry.facts.get("type") == "check" and entry.facts.get("validated") is False
-
-
-def tables_above(diff: Diff, name: str) -> set[str]:
-    """A table, and those of whose rows its own are a part."""
-    table = diff.wanted.get(table_key(name))
-    return {name, *(diff.ancestors(table) if table else ())}
-
-
-def saved_of(diff: Diff, kept: Kept, column: Entry) -> Saved | None:
-    """What was kept of a column, where its rows can be found again."""
-    saved = kept.tables.get(column.table)
-    if saved is None or column.facts.get("generated") is not None:
-        return None
-    copied = table_key(column.table) in diff.copied
-    standing = {
-        fill_statements.own_name(e)
-        for e in diff.live.values()
-        if e.kind == "column" and e.table == column.table and (copied or e.key not in diff.dropped)
-    }
-    return saved if fill_statements.usable(saved, [fill_statements.own_name(column)], standing) else None
-
-
-def aside(diff: Diff, column: Entry) -> Entry | None:
-    """The column that was added under its name when it was gone, which has values of rows that were not kept."""
-    other = diff.live.get(column_key(column.table, before(column.own))) if column.key in diff.created else None
-    return other if other and other.facts["type"] == column.facts["type"] else None
-
-
-def _has_triggers(diff: Diff, table: str) -> bool:
-    below = {e.name for e in diff.wanted.values() if e.kind == "table" and table in diff.ancestors(e)} | {table}
-    entries = itertools.chain(diff.live.values(), diff.wanted.values())
-    return any(e.kind == "trigger" and e.table in below for e in entries)
+    return is_check(entry) and entry.facts.get("validated") is False
 
 
 # --- counters
 
 
-def _counting_in(diff: Diff, kept: Kept, key: str, filled: frozenset[str]) -> Iterable[Entry]:
+def _counting_in(change: TableChange, filled: frozenset[str]) -> Iterable[Entry]:
     """The columns of a table that is made which do not count from the start, because it has rows."""
-    table = diff.wanted[key]
-    if key in diff.copied:
-        return [each for each in diff.columns(table) if each.key in filled]
-    return diff.columns(table) if table.name in kept.tables else ()
+    if change.copied:
+        return [each for each in change.columns if each.key in filled]
+    return change.columns if change.saved else ()
 
 
-def _counts_again(diff: Diff, key: str) -> bool:
+def _counts_again(was: Entry, becomes: Entry) -> bool:
     """Whether a column stands, and counts by itself again."""
-    was, becomes = diff.live[key], diff.wanted[key]
     return becomes.kind == "column" and bool(becomes.facts.get("identity") and not was.facts.get("identity"))
 
 
@@ -268,26 +250,12 @@ def _owner(diff: Diff, sequence: Entry) -> Entry | None:
 def _empty(diff: Diff, filled: frozenset[str]) -> Iterator[str]:
     for key in sorted(diff.created - filled):
         entry = diff.wanted[key]
-        table = table_key(entry.table)
-        if entry.kind == "table" and key not in diff.copied and not entry.facts.get("partition_key"):
+        change = diff.tables[entry.table or entry.name]
+        if entry.kind == "table" and not change.copied and not entry.facts.get("partition_key"):
             yield key
-        elif (
-            entry.kind == "column"
-            and (key not in diff.live or _was_computed(diff, key))
-            and entry.facts.get("generated") is None
-        ):
-            with_table = table in diff.created and table not in diff.copied
-            in_whole = (
-                diff.follows_parent(entry) and table in diff.wanted and diff.wanted[table].facts.get("partition_of")
-            )
+        elif entry.kind == "column" and not is_computed(entry) and (key not in change.had or key in change.uncomputed):
+            with_table = change.made and not change.copied
+            in_whole = key in change.following and change.after and change.after.facts.get("partition_of")
             yield from () if with_table or in_whole else (key,)
     # What its values were before they were computed, nobody knows.
-    yield from (key for key in sorted(diff.altered.keys() - filled) if _was_computed(diff, key))
-
-
-def _was_computed(diff: Diff, key: str) -> bool:
-    """Whether the values of a column are computed now, and shall not be."""
-    was, becomes = diff.live[key], diff.wanted[key]
-    return (
-        becomes.kind == "column" and was.facts.get("generated") is not None and becomes.facts.get("generated") is None
-    )
+    yield from sorted(key for each in diff.tables.values() for key in each.altered & each.uncomputed - filled)

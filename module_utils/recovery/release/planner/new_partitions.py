@@ -13,18 +13,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ..catalog.entries import column_key, kind_of, split_qualified, table_key, tables_of
-from ..ddl import partitions, views
-from ..ddl.common import parents
-from ..ddl.statement import Cost, Lock, Statement, joined, phrase, say
+from ..catalog.entries import kind_of, split_qualified, table_key
+from ..ddl import partitions
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from ..catalog.entries import Entry
-    from .diff import Diff
 
-FOREIGN_KEY: t.Final = "foreign key"
 #: What a partition has of its own.
 OWN: t.Final = ("policy", "rule", "publication_table", "statistics")
 
@@ -39,7 +35,7 @@ def staying(live: Mapping[str, Entry], wanted: Mapping[str, Entry], made: Collec
         part: dict[str, str] = (table.facts.get("partition_of") or {}) if table.kind == "table" else {}
         if not part or table.facts.get("partition_key") or table.address in captured:
             continue
-        if _stands(part["table"], live, wanted) and not any(_on(table, live)):
+        if _stands(part["table"], live, wanted) and not any(on(table, live)):
             found.append(key)
     return tuple(found)
 
@@ -88,107 +84,6 @@ def without(entries: Mapping[str, Entry], tables: Collection[str]) -> dict[str, 
     return {key: e for key, e in entries.items() if not {key, table_key(e.table)} & {*tables}}
 
 
-def moving(diff: Diff) -> frozenset[str]:
-    """The keys of partitions that go, and whose rows go into the default one beside them."""
-    gone = (diff.live[key] for key in diff.dropped - diff.wanted.keys())
-    return frozenset(e.key for e in gone if e.kind == "table" and rest(diff, e))
-
-
-def rest(diff: Diff, part: Entry) -> Entry | None:
-    """The default partition that takes the rows of a partition when that goes, and gives them when it comes: of the same owner, and
-    with nothing that stands, or is done, in the way. None where there is no such one."""
-    own: dict[str, str] = part.facts.get("partition_of") or {}
-    whole = diff.wanted.get(table_key(own.get("table", "")))
-    before = diff.live.get(whole.key) if whole else None
-    if whole is None or before is None or {whole.key} & (diff.dropped | diff.created):
-        return None
-    key = str(whole.facts.get("partition_key"))
-    if key != before.facts.get("partition_key") or not partitions.fits(key, own["bound"]):
-        return None
-    default = {"table": whole.name, "bound": partitions.DEFAULT}
-    found = next((e for e in diff.wanted.values() if e.facts.get("partition_of") == default), None)
-    return found if found and _takes(diff, part, found) else None
-
-
-def _takes(diff: Diff, part: Entry, default: Entry) -> bool:
-    """Whether rows can go between a partition and the default one, and nothing notices but these two."""
-    there = diff.live.get(default.key)
-    if there is None or there.facts.get("partition_of") != default.facts.get("partition_of"):
-        return False
-    if {default.key} & (diff.dropped | diff.created) or there.owner != part.owner:
-        return False
-    if any(e.facts.get("partition_key") or e.facts.get("foreign") for e in (part, there)):
-        return False
-    changed = diff.dropped | diff.created | diff.altered.keys()
-    family = {part.name, default.name, *above(diff, there)}
-    own = [e for e in diff.live.values() if e.kind in ("constraint", "trigger") and e.table in family - {part.name}]
-    if any(e.facts.get("type") == "check" for e in own if e.table == default.name) or any(_on(there, diff.live)):
-        return False
-    if any(e.key in changed for e in own if e.kind == "trigger") or part.facts.get("row_security_forced"):
-        return False
-    if any(_refers(e, set(map(table_key, family))) for e in (*diff.live.values(), *diff.wanted.values())):
-        return False
-    pairs = ((e, diff.wanted.get(e.key)) for e in diff.live.values() if e.kind == "column" and e.table == default.name)
-    return all(now is None or now.facts.get("generated") == e.facts.get("generated") for e, now in pairs)
-
-
-def above(diff: Diff, table: Entry) -> Iterator[str]:
-    """The parents that a table has today, and theirs."""
-    for each in parents(table):
-        yield each
-        found = diff.live.get(table_key(each))
-        yield from above(diff, found) if found else ()
-
-
-def _refers(entry: Entry, family: set[str]) -> bool:
-    """Whether it is a foreign key that refers to one of these tables: what leaves them would be missing, or take others along."""
-    if entry.facts.get("type") != FOREIGN_KEY:
-        return False
-    tables = tables_of(entry)
-    return bool((tables - {table_key(entry.table)} or tables) & family)
-
-
-def into_rest(diff: Diff, part: Entry, default: Entry) -> list[Statement]:
-    """The rows of a partition that is none any more then, into the default one."""
-    listed = _listed(diff, default)
-    pieces = (default.name, listed, listed, part.name)
-    text = phrase("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}", *pieces)
-    detached = say("ALTER TABLE {} DETACH PARTITION {}", part.facts["partition_of"]["table"], part.name)
-    return [detached, *_quietly(diff, default, text)]
-
-
-def out_of_rest(diff: Diff, part: Entry, default: Entry) -> list[Statement]:
-    """The rows that a partition is for, out of the default one, before it becomes a partition."""
-    own = part.facts["partition_of"]
-    fits = partitions.fits(diff.wanted[table_key(own["table"])].facts["partition_key"], own["bound"])
-    listed = _listed(diff, default)
-    pieces = (default.name, fits or "false", listed, part.name, listed, listed)
-    text = phrase(
-        "WITH gone AS (DELETE FROM {} WHERE {} RETURNING {}) INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM gone",
-        *pieces,
-    )
-    return _quietly(diff, default, text)
-
-
-def _listed(diff: Diff, default: Entry) -> t.Any:
-    """The columns that both have, before and after."""
-    stored = [e for e in diff.columns(default) if e.facts.get("generated") is None]
-    return joined(", ", (e.own for e in stored if column_key(default.name, e.own) in diff.live))
-
-
-def _quietly(diff: Diff, default: Entry, text: t.Any) -> list[Statement]:
-    """The default partition is written by its owner, and no trigger sees it; these are switched as they were."""
-    moved = Statement(text, Lock.ROW_EXCLUSIVE, Cost.WRITES, runs_as=default.name)
-    tables = {default.name, *above(diff, default)}
-    triggers = [e for e in diff.live.values() if e.kind == "trigger" and e.table in tables]
-    if not triggers:
-        return [moved]
-    own = {e.own: e for e in triggers if e.table == default.name}
-    again = [each for e in own.values() for each in views.switched("TRIGGER", e, "disabled")]
-    again += [views.as_parent(default.name, e.own) for e in triggers if e.own not in own]
-    return [say("ALTER TABLE {} DISABLE TRIGGER USER", default.name), moved, *again]
-
-
 def _stands(name: str, live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> bool:
     """Whether nothing of a partitioned table is recreated that all its partitions would have to have, or to leave room for."""
     here, there = wanted.get(table_key(name)), live.get(table_key(name))
@@ -210,7 +105,7 @@ def _same(entry: Entry, live: Mapping[str, Entry]) -> bool:
     return there is not None and all(there.facts.get(fact) == entry.facts.get(fact) for fact in facts)
 
 
-def _on(table: Entry, live: Mapping[str, Entry]) -> Iterator[str]:
+def on(table: Entry, live: Mapping[str, Entry]) -> Iterator[str]:
     """What a partition has that does not come from the table that it is a part of."""
     for key, e in live.items():
         index: dict[str, t.Any] = e.facts.get("index") or e.facts

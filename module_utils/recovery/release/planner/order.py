@@ -16,14 +16,14 @@ from ..ddl import not_null
 from ..ddl.common import parents
 from ..ddl.statement import Effect, Statement
 from .actions import PARTS, RELATIONS, actions_of, falls_with, sequence_of, settled
-from .fill import aside, is_loose, tables_above
+from .fill import is_loose
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ..catalog.entries import Entry
     from .actions import Action
-    from .diff import Diff
+    from .changes import Diff
     from .fill import Fills
 
     #: Two actions of which the first comes before the second, if both are done.
@@ -166,15 +166,16 @@ def _around_not_null(diff: Diff, column: Entry) -> Iterator[Edge]:
 
 def _around_rows(diff: Diff, fills: Fills, entry: Entry) -> Iterator[Edge]:
     """Columns are added in their order; rows come once the partitions are there, triggers are switched on again after that."""
-    if entry.kind == "column" and table_key(entry.table) not in diff.copied and (other := aside(diff, entry)):
+    change = diff.tables[entry.table or entry.name]
+    if entry.kind == "column" and not change.copied and (other := change.aside.get(entry.key)):
         yield ("create", entry.key), ("drop", other.key)
-    if entry.kind == "table" and entry.key not in diff.created:
-        for one, two in itertools.pairwise(each.key for each in diff.columns(entry) if each.key in diff.created):
+    if entry.kind == "table" and not change.made:
+        for one, two in itertools.pairwise(each.key for each in change.columns if each.key in diff.created):
             yield ("create", one), ("create", two)
-    for parent in diff.ancestors(entry) if entry.kind == "table" else ():
+    for parent in change.ancestors if entry.kind == "table" else ():
         yield ("attach", entry.key), ("fill", table_key(parent))
     if entry.kind == "trigger" or is_loose(entry):
-        above = tables_above(diff, entry.table)
+        above = {entry.table, *change.ancestors}
         then = "rejoin" if entry.kind == "trigger" else "create"
         for key in fills.filled:
             if kind_of(key) == "column" and diff.wanted[key].table in above:

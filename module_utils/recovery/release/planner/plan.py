@@ -15,7 +15,7 @@ import typing as t
 
 from ..catalog.entries import kind_of, table_key
 from ..ddl.statement import Effect
-from . import attributes, fill_statements, new_partitions
+from . import attributes, fill_statements
 from .diff import diff
 from .fill import fill
 from .order import Step, order
@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..catalog.entries import Catalog, Entry
-    from .diff import Diff
+    from .changes import Diff
     from .fill_statements import Kept
 
 
@@ -74,9 +74,9 @@ def plan(
     ]
     there, told = renamed(live.entries, wanted.entries, again)
     renames = tuple(Step("rename", key, tuple(statements)) for key, statements in told)
-    found = diff(there, wanted.entries, exact_order=exact_order)
-    moved = new_partitions.moving(found)
-    fills = fill(found, kept)
+    found = diff(there, wanted.entries, kept=kept, exact_order=exact_order)
+    moved = {each.before.key for each in found.tables.values() if each.before and not each.after and each.rest}
+    fills = fill(found)
     steps = order(found, fills, migrations_table=migrations_table)
     today = _names_of_today(live.entries, there)
     # One that has another name by then waits for that.

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.diff import Diff, diff
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.changes import Diff
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.diff import diff
 from tests.unit.release.planner.entries import Entries, by_key, column, entry, table, texts, view
 
 ID, A, B = column("w.t.id"), column("w.t.a"), column("w.t.b", "text")
@@ -105,7 +106,7 @@ def told(found: Diff) -> dict[str, Any]:
     """The fields that say something."""
     fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     fields["altered"] = {key: texts(statements) for key, statements in found.altered.items()}
-    return {name: value for name, value in fields.items() if value and name not in ("live", "wanted")}
+    return {name: value for name, value in fields.items() if value and name not in ("live", "wanted", "kept")}
 
 
 @pytest.mark.parametrize("name", DIFFERENCES)

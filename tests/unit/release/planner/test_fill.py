@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.diff import Diff
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.changes import Diff
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.fill import Fills, fill
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.fill_statements import Kept, Saved
 from tests.unit.release.planner.entries import NUMBERS, by_key, column, entry, table, texts
@@ -157,4 +158,4 @@ def told(found: Fills) -> dict[str, Any]:
 @pytest.mark.parametrize("name", COMES_BACK)
 def test_what_comes_back(name: str) -> None:
     difference, kept, expected = COMES_BACK[name]
-    assert told(fill(difference, kept)) == expected
+    assert told(fill(dataclasses.replace(difference, kept=kept))) == expected

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.statement import say
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.diff import Diff
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.changes import Diff
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.fill import Fills
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.order import Step, order
 from tests.unit.release.planner.entries import NUMBERS, by_key, column, entry, table, texts, view
