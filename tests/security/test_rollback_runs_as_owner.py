@@ -22,6 +22,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import store as captures_store
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Scope
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.target import Target
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
 from tests.security.roles import drop_roles
 
@@ -87,7 +88,7 @@ def rolled_back(dsn: str, release: str) -> None:
             document = captures_document.document(found.entries.values(), {"scope": scope, **about})
         with psycopg.connect(dsn, autocommit=True) as changes:
             changes.execute(release.encode())
-        target = transaction.Target(json.loads(json.dumps(document)), same_database=True)
+        target = Target(json.loads(json.dumps(document)), same_database=True)
         with session.read():
             way = transaction.survey(session, target)
         transaction.restore(session, way, transaction.Patience(), Progress())

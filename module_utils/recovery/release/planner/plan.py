@@ -24,8 +24,7 @@ from .renames import added_again, renamed
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..catalog.entries import Catalog, Entry
-    from .changes import Diff
+    from ..catalog.entries import Entry
     from .fill_statements import Kept
 
 
@@ -57,11 +56,11 @@ class Plan:
 
 
 def plan(
-    live: Catalog,
-    wanted: Catalog,
+    live: Mapping[str, Entry],
+    wanted: Mapping[str, Entry],
+    kept: Kept = fill_statements.NOTHING,
     *,
     migrations_table: str = "",
-    kept: Kept = fill_statements.NOTHING,
     exact_order: bool = False,
 ) -> Plan:
     """The plan from `live` to `wanted`, of the same database or of one with other addresses, with the data that was
@@ -69,22 +68,22 @@ def plan(
 
     All statements are for a session with search_path = pg_catalog and check_function_bodies = off. Raises
     NotConverged where the steps depend on each other in a circle."""
-    again = [
-        key for key in added_again(live.entries, wanted.entries) if _is_kept(key, live.entries, wanted.entries, kept)
-    ]
-    there, told = renamed(live.entries, wanted.entries, again)
+    again = [key for key in added_again(live, wanted) if _is_kept(key, live, wanted, kept)]
+    there, told = renamed(live, wanted, again)
     renames = tuple(Step("rename", key, tuple(statements)) for key, statements in told)
-    found = diff(there, wanted.entries, kept=kept, exact_order=exact_order)
+    found = diff(there, wanted, kept=kept, exact_order=exact_order)
     moved = {each.before.key for each in found.tables.values() if each.before and not each.after and each.rest}
     fills = fill(found)
+    sides = {"alter": found.altered, "create": found.created, "drop": found.dropped}
+    does = {key: word for word, keys in sides.items() for key in keys}
     steps = order(found, fills, migrations_table=migrations_table)
-    today = _names_of_today(live.entries, there)
+    today = _names_of_today(live, there)
     # One that has another name by then waits for that.
     apart = {step.key for step in steps if _adds_labels(step)} - today.keys()
     return Plan(
         (*renames, *(step for step in steps if step.key not in apart)),
         tuple(key for key in found.loses if key not in moved),
-        (*found.impossible, *_beyond(found)),
+        (*found.impossible, *attributes.impossible(there, wanted, does)),
         tuple(step for step in steps if step.key in apart),
         today,
         tuple(sorted(fills.filled)),
@@ -93,16 +92,6 @@ def plan(
         tuple(sorted(found.copied)),
         tuple(sorted(moved)),
     )
-
-
-def _beyond(found: Diff) -> list[str]:
-    """What there is no way for because of what the columns are of."""
-    does = {
-        **dict.fromkeys(found.altered, "alter"),
-        **dict.fromkeys(found.created, "create"),
-        **dict.fromkeys(found.dropped, "drop"),
-    }
-    return [*attributes.impossible(found.live, found.wanted, does)]
 
 
 def _is_kept(key: str, live: Mapping[str, Entry], wanted: Mapping[str, Entry], kept: Kept) -> bool:

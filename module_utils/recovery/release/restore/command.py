@@ -22,6 +22,7 @@ from ..captures import table_data
 from ..catalog import reader as catalog_reader
 from ..obstacles import reading
 from ..obstacles.situation import Situation
+from ..planner.target import Target
 from . import owners, paused_jobs, rehearsal, run_hooks, saved_data, transaction
 from . import request as restore_request
 from .down_scripts import run_scripts
@@ -143,7 +144,7 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         keeps = params["new_partitions"] != restore_request.DROP and (order.undone is None or other is not None)
         made = frozenset(other["digests"]) if order.undone and other else frozenset[str]()
         strict = order.undone is None and params.get("default_grants") != restore_request.RESTORE
-        target = transaction.Target(document, here.is_that_of(document), order.only, exact_order, keeps, strict, made)
+        target = Target(document, here.is_that_of(document), order.only, exact_order, keeps, strict, made)
         kept = saved_data.kept(session, document, may_look=ledger.present)
         way = transaction.survey(session, target, pause.jobs if pause else (), kept=kept)
         rows = table_data.refuse_too_many(
@@ -165,7 +166,7 @@ def _situation(way: transaction.Way) -> Situation:
     """What the plan touches, for whoever looks for what stands against it."""
     steps = frozenset((step.does, step.key) for step in way.plan.all_steps)
     histories = way.target.scope.histories
-    return Situation(way.live.entries, way.wanted, steps, way.plan.was, frozenset(way.plan.filled), histories)
+    return Situation(way.live.entries, way.goal.wanted, steps, way.plan.was, frozenset(way.plan.filled), histories)
 
 
 def _as_kept(ledger: Ledger, order: restore_request.Order) -> Document:

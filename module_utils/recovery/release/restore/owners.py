@@ -30,7 +30,7 @@ def refuse_strange(session: Session, way: Way, allowed: Collection[str], next_st
     today, unless that role is among those allowed. Inside the caller's transaction."""
     touched = {step.key for step in way.plan.all_steps}
     # Whoever creates an extension owns it; nobody can give it to somebody else.
-    made = {key: entry for key, entry in way.wanted.items() if key in touched and entry.kind != "extension"}
+    made = {key: entry for key, entry in way.goal.wanted.items() if key in touched and entry.kind != "extension"}
     owned = {key: entry.owner for key, entry in made.items() if entry.owner}
     today = {entry.owner for entry in way.live.entries.values() if entry.owner}
     supers = {row["role"] for row in session.rows(SUPERUSERS, owners=sorted(set(owned.values())))}

@@ -19,9 +19,9 @@ from ...postgres.driver import psycopg
 from ...postgres.failures import translate
 from ...postgres.session import EXACTLY
 from ..captures import document as captures_document
-from ..catalog.entries import Catalog
 from ..planner import new_partitions
 from ..planner import plan as planner_plan
+from ..planner.target import Target
 from ..scratch import sample
 from . import scratch_database, transaction
 
@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
 
     from ...core.progress import Progress
     from ...postgres.session import Session
-    from ..catalog.entries import Entry
+    from ..catalog.entries import Catalog, Entry
 
 FOLDER: t.Final = "scout-rehearsal"
 #: A copy of the schema has no data for these, or they cannot be in a second database.
@@ -164,12 +164,12 @@ def _part_of(way: transaction.Way) -> scratch_database.Part:
     return scratch_database.Part(schemas, [each for each in extensions if f"extension:{each}" in way.live.entries])
 
 
-def _of_copy(target: transaction.Target, live: Mapping[str, Entry]) -> transaction.Target:
+def _of_copy(target: Target, live: Mapping[str, Entry]) -> Target:
     """The target for a copy of what is live: addresses mean nothing there, so all that there is, is looked for by its name."""
     document, scope = target.document, target.document["scope"]
     schemas = {need for entry in live.values() for need in entry.needs if need.startswith("schema:")}
     entries = [dataclasses.replace(entry, address=None) for entry in {**live, **target.entries}.values()]
-    return transaction.Target(
+    return Target(
         {
             **document,
             "scope": {**scope, "beyond": sorted({*scope["beyond"], *schemas})},
@@ -183,7 +183,7 @@ def _of_copy(target: transaction.Target, live: Mapping[str, Entry]) -> transacti
 class _Trial:
     """A plan carried out on a copy."""
 
-    def __init__(self, session: Session, scratch: Session, target: transaction.Target, progress: Progress) -> None:
+    def __init__(self, session: Session, scratch: Session, target: Target, progress: Progress) -> None:
         self._session = session
         self._scratch = scratch
         self._target = target
@@ -207,8 +207,8 @@ class _Trial:
                 go(self._scratch)
                 self._after = self._live()
         # Addresses are the original's.
-        wanted = {key: dataclasses.replace(entry, address=None) for key, entry in way.wanted.items()}
-        found = new_partitions.without(transaction.own(self._after, wanted), way.stays)
+        wanted = {key: dataclasses.replace(entry, address=None) for key, entry in way.goal.wanted.items()}
+        found = new_partitions.without(transaction.own(self._after, wanted), way.goal.stays)
         self._require(
             {key: entry for key, entry in wanted.items() if key not in unlike},
             {key: entry for key, entry in found.items() if key not in unlike},
@@ -233,13 +233,13 @@ class _Trial:
         """Undoes it, as an undo would; raises unless the copy then has its state of before."""
         self._progress.checkpoint()
         with _failing(self._session, "while undoing the plan"):
-            known = Catalog(transaction.own(self._after, self._before.entries), ())
+            known = transaction.own(self._after, self._before.entries)
             # What the release only needs elsewhere still stands, though nothing that is left needs it.
-            ours = {*self._ours, *known.entries}
+            ours = {*self._ours, *known}
             before = {key: entry for key, entry in self._before.entries.items() if key in ours}
             way = planner_plan.plan(
                 known,
-                Catalog(before, ()),
+                before,
                 migrations_table=self._target.scope.migrations_table,
                 exact_order=self._target.exact_order,
             )

@@ -59,7 +59,7 @@ def plan_in_result(way: transaction.Way) -> PlanInResult:
         "loses": list(way.lost),
         "empty": list(way.empty),
         "reordered": list(way.plan.reordered),
-        "stays": list(way.stays),
+        "stays": list(way.goal.stays),
         "copies": [dataclasses.asdict(each) for each in way.copies],
         "impossible": list(way.plan.impossible),
     }
@@ -201,7 +201,7 @@ def _about_newer(order: restore_request.Order, seen: Look) -> list[str]:
 
 
 def _about_staying(order: restore_request.Order, seen: Look) -> list[str]:
-    stays = seen.way.stays
+    stays = seen.way.goal.stays
     text = f"made since {order.goal} was captured, and left where they are with their rows"
     return (
         [f"{text}: {saved_data.readable(stays)}; -e new_partitions=drop moves or saves their rows, and drops them"]
@@ -211,13 +211,13 @@ def _about_staying(order: restore_request.Order, seen: Look) -> list[str]:
 
 
 def _about_retired(order: restore_request.Order, seen: Look) -> list[str]:
-    retired = seen.way.retired
+    retired = seen.way.goal.retired
     text = f"dropped or detached by retention since {order.goal} was captured, and not recreated"
     return [f"{text}: {saved_data.readable(retired)}; -e new_partitions=drop recreates them"] if retired else []
 
 
 def _about_strict(order: restore_request.Order, seen: Look) -> list[str]:
-    strict = seen.way.strict
+    strict = seen.way.goal.strict
     text = f"granted by default to the API when {order.goal} was captured, and not any more, which stays so"
     more = "-e default_grants=restore grants it again, on whatever is made from then on"
     return [f"{text}: {saved_data.readable(strict)}; {more}"] if strict else []
@@ -231,7 +231,7 @@ def _about_moving(order: restore_request.Order, seen: Look) -> list[str]:
 
 def _about_made_again(order: restore_request.Order, seen: Look) -> list[str]:
     """Columns that were dropped and added again under the same name: what they hold now is taken for what they shall hold."""
-    again = [key for key in added_again(seen.way.live.entries, seen.way.wanted) if key not in seen.way.plan.filled]
+    again = [key for key in added_again(seen.way.live.entries, seen.way.goal.wanted) if key not in seen.way.plan.filled]
     text = f"dropped and added again since {order.goal} was captured, so the current values stay"
     return [f"{text}: {saved_data.readable(again)}"] if again else []
 
@@ -275,7 +275,7 @@ def newer(way: transaction.Way, other: Document | None) -> tuple[str, ...]:
     """What is dropped for good and is in neither capture; nothing can be said where there is but one."""
     if other is None:
         return ()
-    gone = [step.key for step in way.plan.steps if step.does == "drop" and step.key not in way.wanted]
+    gone = [step.key for step in way.plan.steps if step.does == "drop" and step.key not in way.goal.wanted]
     return tuple(key for key in gone if way.plan.was.get(key, key) not in other["digests"])
 
 

@@ -62,7 +62,7 @@ class Hooks:
         self._require_as_seen(pause.jobs if pause else ())
         capture_id = str(uuid.uuid4())
         saved = saved_data.save(session, capture_id, way.saves, self.call.progress)
-        gone = saved_data.uncounted(way.plan, way.live.entries, way.wanted)
+        gone = saved_data.uncounted(way.plan, way.live.entries, way.goal.wanted)
         said = captures_store.about(
             name=f"before-{self.run.run_id}",
             capture_id=capture_id,
@@ -99,7 +99,9 @@ class Hooks:
         """Compares what was restored with what was saved, and keeps disabled what a pause disabled."""
         session, way = self.call.session, self.seen.way
         self.filled = [] if self.order.scripts else saved_data.prove(session, way.plan, way.kept.tables)
-        given_back, self.kept_disabled = paused_jobs.hold(session, self.ledger, way.live.entries, way.wanted, self.jobs)
+        given_back, self.kept_disabled = paused_jobs.hold(
+            session, self.ledger, way.live.entries, way.goal.wanted, self.jobs
+        )
         return given_back
 
     def record(self, after: Mapping[str, Entry]) -> None:

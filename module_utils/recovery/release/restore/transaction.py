@@ -25,10 +25,10 @@ from .. import as_owner
 from ..captures import document as captures_document
 from ..catalog import database_level, manifests, stability
 from ..catalog import reader as catalog_reader
-from ..catalog.entries import Catalog, Entry, scope_of
+from ..catalog.entries import Catalog, Entry
 from ..ddl import database_level as database_level_ddl
 from ..obstacles import subscribers
-from ..planner import default_grants, fill_statements, new_partitions, secret_commands, single_object
+from ..planner import fill_statements, new_partitions
 from ..planner import plan as planner_plan
 from . import saved_data
 
@@ -38,10 +38,9 @@ if t.TYPE_CHECKING:
     from ...core.errors import RecoveryError
     from ...core.progress import Progress
     from ...postgres.session import Row, Session
-    from ..captures.document import Document
     from ..captures.table_data import Protected
-    from ..catalog.entries import Scope
     from ..ddl.statement import Statement
+    from ..planner.target import Goal, Target
 
 #: In which schemas the captured objects are now; a release may have moved them out of its own.
 WHERE_NOW: t.Final = """
@@ -74,41 +73,6 @@ LONGEST_SECONDS: t.Final = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Target:
-    """The capture to roll back to; addresses mean something only in the database it is of."""
-
-    document: Document
-    same_database: bool
-    #: The one object that is meant, by its key; none means all of them.
-    only: str | None = None
-    #: Whether columns shall stand in their order too, for which tables are copied.
-    exact_order: bool = False
-    #: Whether partitions that were made since stay.
-    keep_partitions: bool = True
-    #: Whether default grants to an API that were revoked since stay so.
-    keep_strict: bool = False
-    #: Keys of what the rollback that is undone has made: none of it was there before.
-    made: frozenset[str] = frozenset()
-
-    @property
-    def scope(self) -> Scope:
-        """What the release is about."""
-        return scope_of(self.document["scope"])
-
-    @functools.cached_property
-    def entries(self) -> dict[str, Entry]:
-        """What it consists of."""
-        found = captures_document.entries_of(self.document)
-        if self.same_database:
-            return found
-        return {key: dataclasses.replace(entry, address=None) for key, entry in found.items()}
-
-    def wanted(self, live: Mapping[str, Entry]) -> dict[str, Entry]:
-        """What there shall be, where this is what there is."""
-        return self.entries if self.only is None else single_object.alone(live, self.entries, self.only)
-
-
-@dataclasses.dataclass(frozen=True)
 class Patience:
     """How long one attempt waits for a lock, and how long attempts go on; seconds."""
 
@@ -123,26 +87,19 @@ class Way:
 
     target: Target
     live: Catalog
-    wanted: dict[str, Entry]
+    goal: Goal
     plan: planner_plan.Plan
     kept: fill_statements.Kept
-    saves: tuple[Protected, ...]
-    #: Keys of what goes with data that cannot be saved, and of what would be recreated without its data.
-    lost: tuple[str, ...]
-    empty: tuple[str, ...]
-    copies: tuple[saved_data.Copied, ...]
-    #: What is to be said of jobs whose commands hold secrets.
-    warnings: tuple[str, ...] = ()
-    #: Keys of partitions that were made since the capture, and stay.
-    stays: tuple[str, ...] = ()
-    #: Keys of captured partitions that retention has dropped or detached since, and that are not made again.
-    retired: tuple[str, ...] = ()
-    #: Keys of default privileges that are left stricter than captured.
-    strict: tuple[str, ...] = ()
+    warnings: tuple[str, ...]
     #: Of before the current state was read.
-    fingerprint: stability.Fingerprint = ()
+    fingerprint: stability.Fingerprint
     #: Whether no row was looked at, for that alone would run code of others, or ask another server.
-    unread: bool = False
+    unread: bool
+    saves: tuple[Protected, ...] = ()
+    #: Keys of what goes with data that cannot be saved, and of what would be recreated without its data.
+    lost: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+    copies: tuple[saved_data.Copied, ...] = ()
 
     @functools.cached_property
     def digests(self) -> dict[str, str]:
@@ -200,71 +157,33 @@ def survey(
     """The rollback plan from the current state, with what is lost by it; inside the caller's transaction."""
     fingerprint = stability.fingerprint(session)
     there = live(session, target, paused)
-    known = own(there, target.entries)
-    keeps = target.keep_partitions and target.only is None
-    retired = new_partitions.retired(known, target.entries) if keeps else ()
-    entries = new_partitions.without(target.entries, retired)
-    stays = new_partitions.staying(known, entries, target.made) if target.keep_partitions else ()
-    # One that was only detached stays, too.
-    stays = (*stays, *(key for key in retired if key in known))
-    known = new_partitions.without(known, stays)
-    told = secret_commands.known(known, new_partitions.without(target.wanted(known), retired))
+    goal = target.goal(own(there, target.entries))
     left_out = "" if target.only else manifests.left_out(session, target.scope, target.entries)
-    warnings = (*told.warnings, *([left_out] if left_out else ()))
-    wanted, strict = default_grants.strict(known, told.wanted) if target.keep_strict else (told.wanted, ())
-    made = planner_plan.plan(
-        Catalog(known, ()),
-        Catalog(wanted, ()),
-        migrations_table=target.scope.migrations_table,
-        kept=kept,
-        exact_order=target.exact_order,
-    )
-    unsafe = saved_data.unsafe(session, made, there.entries, wanted, kept)
-    made = dataclasses.replace(made, impossible=(*made.impossible, *told.impossible, *unsafe))
-    if unsafe:
-        return Way(
-            target,
-            there,
-            wanted,
-            made,
-            kept,
-            (),
-            (),
-            (),
-            (),
-            warnings,
-            stays,
-            retired,
-            strict,
-            fingerprint,
-            unread=True,
-        )
-    warnings = (*warnings, *subscribers.told(session, made, known, wanted))
-    goes = saved_data.going(session, made, there.entries, wanted)
-    lost, empty = saved_data.inside_values(session, made, there.entries, wanted)
-    empty = (*saved_data.comes_back_empty(session, made), *empty)
-    if lacking := saved_data.without_value(session, made, there.entries, wanted, kept, empty):
+    warnings = tuple(filter(None, (*goal.warnings, left_out)))
+    table, exact_order = target.scope.migrations_table, target.exact_order
+    made = planner_plan.plan(goal.known, goal.wanted, kept, migrations_table=table, exact_order=exact_order)
+    unsafe = saved_data.unsafe(session, made, there.entries, goal.wanted, kept)
+    made = dataclasses.replace(made, impossible=(*made.impossible, *goal.impossible, *unsafe))
+    way = Way(target, there, goal, made, kept, warnings, fingerprint, unread=bool(unsafe))
+    return way if unsafe else _read(session, way)
+
+
+def _read(session: Session, way: Way) -> Way:
+    """The same with what its rows come to; inside the caller's transaction."""
+    made, there, wanted = way.plan, way.live.entries, way.goal.wanted
+    warnings = (*way.warnings, *subscribers.told(session, made, way.goal.known, wanted))
+    goes = saved_data.going(session, made, there, wanted)
+    lost, empty = saved_data.inside_values(session, made, there, wanted)
+    lost, empty = (*goes.lost, *lost), (*saved_data.comes_back_empty(session, made), *empty)
+    if lacking := saved_data.without_value(session, made, there, wanted, way.kept, empty):
         says = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, says))
-    if goes.lost or lost or empty:
-        mark = f"before_rollback_to_{target.document.get('release') or 'capture'}"
+    if lost or empty:
+        mark = f"before_rollback_to_{way.target.document.get('release') or 'capture'}"
         warnings = (*warnings, f"what is lost here is in no undo: {archiving.offer(session, mark)}")
     copies = tuple(saved_data.copied(session, made))
-    return Way(
-        target,
-        there,
-        wanted,
-        made,
-        kept,
-        goes.tables,
-        (*goes.lost, *lost),
-        empty,
-        copies,
-        warnings,
-        stays,
-        retired,
-        strict,
-        fingerprint,
+    return dataclasses.replace(
+        way, plan=made, warnings=warnings, saves=goes.tables, lost=lost, empty=empty, copies=copies
     )
 
 
@@ -404,7 +323,7 @@ def _jobs_changed(session: Session, way: Way) -> Generator[None]:
     end, when nothing of the caller's transaction can fail any more but the connection: then the same command does the rest."""
     with session.at_cron(writing=True) as at:
         for step in _of_jobs(way.plan.steps) if at is not session else ():
-            for statement in _of_job(session, at, step, way.wanted):
+            for statement in _of_job(session, at, step, way.goal.wanted):
                 try:
                     at.connection.execute(statement.text)
                 except psycopg.Error as e:
@@ -445,9 +364,12 @@ def _refused(session: Session, step: planner_plan.Step, statement: Statement, er
 
 def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> dict[str, Entry]:
     """The catalog; raises, so that all is rolled back, unless it is what was wanted."""
-    there = own(live(session, way.target, paused), way.wanted)
+    there = own(live(session, way.target, paused), way.goal.wanted)
     differing = captures_document.compare(
-        way.wanted, new_partitions.without(there, way.stays), same_database=False, column_order=way.target.exact_order
+        way.goal.wanted,
+        new_partitions.without(there, way.goal.stays),
+        same_database=False,
+        column_order=way.target.exact_order,
     )
     if differing.number:
         raise NotConverged(

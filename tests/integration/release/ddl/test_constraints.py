@@ -127,7 +127,7 @@ def test_from_each_state_to_each_other(session: Session, subtests: pytest.Subtes
                 if one != two:
                     with subtests.test(msg=f"{one} > {two}"), session.savepoint():
                         assert there.entries != wanted.entries
-                        go(session, planner_plan.plan(there, wanted))
+                        go(session, planner_plan.plan(there.entries, wanted.entries))
                         assert facts(catalog_reader.read(session, SCOPE)) == facts(wanted)
                         raise psycopg.Rollback
 
@@ -141,7 +141,7 @@ def test_less_that_is_kept_needs_no_other_constraint(session: Session) -> None:
     with made(session, TABLES, KEPT["not at all"]) as wanted:
         pass
     with made(session, TABLES, KEPT["not for old rows"]) as there:
-        plan = planner_plan.plan(there, wanted)
+        plan = planner_plan.plan(there.entries, wanted.entries)
         assert [(step.does, step.key) for step in plan.steps] == [("alter", 'constraint:"of ""p"" on" on s."C on x"')]
 
 
@@ -150,7 +150,7 @@ def test_a_constraint_that_is_kept_again_holds_for_all_rows(session: Session) ->
     with made(session, TABLES) as wanted:
         pass
     with made(session, TABLES, KEPT["not for new rows"], 'INSERT INTO "C on x" VALUES (1, 7)') as there:
-        plan = planner_plan.plan(there, wanted)
+        plan = planner_plan.plan(there.entries, wanted.entries)
         with pytest.raises(psycopg.errors.ForeignKeyViolation, match="is not present in table"):
             go(session, plan)
 

@@ -142,7 +142,9 @@ def live(dsn: str, wanted: entries.Catalog) -> entries.Catalog:
 
 def go_back(dsn: str, wanted: entries.Catalog) -> planner_plan.Plan:
     """Plans the way and goes it, in one transaction."""
-    plan = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table, exact_order=True)
+    plan = planner_plan.plan(
+        live(dsn, wanted).entries, wanted.entries, migrations_table=SCOPE.migrations_table, exact_order=True
+    )
     with psycopg.connect(dsn, options="-c client_min_messages=warning") as connection:
         connection.execute("SET LOCAL search_path = pg_catalog")
         connection.execute("SET LOCAL check_function_bodies = off")
@@ -192,7 +194,9 @@ def test_the_way_back_ends_where_it_began(
         assert plan.impossible == ()
         assert differs(wanted.entries, live(dsn, wanted).entries) == ()
         assert canonical(dump(dsn, "--schema-only")) == beginning
-        again = planner_plan.plan(live(dsn, wanted), wanted, migrations_table=SCOPE.migrations_table, exact_order=True)
+        again = planner_plan.plan(
+            live(dsn, wanted).entries, wanted.entries, migrations_table=SCOPE.migrations_table, exact_order=True
+        )
         assert (again.steps, again.loses, again.impossible) == ((), (), ())
 
     together(subtests, migrations, go)
@@ -211,7 +215,7 @@ def test_there_is_no_way_back(start: str, reason: str, another: Callable[[], str
 def assert_no_way(dsn: str, wanted: entries.Catalog, reason: str) -> None:
     """The plan says that it cannot be, or PostgreSQL does, and then nothing has changed."""
     before = dump(dsn, "--schema-only")
-    plan = planner_plan.plan(live(dsn, wanted), wanted)
+    plan = planner_plan.plan(live(dsn, wanted).entries, wanted.entries)
     if plan.impossible:
         assert any(reason in each for each in plan.impossible)
     elif reason:
@@ -262,7 +266,7 @@ def test_rows_stay(migration: str, another: Callable[[], str], template: str, wa
 def test_what_goes_with_its_data_is_named(another: Callable[[], str], wanted: entries.Catalog) -> None:
     dsn = another()
     run(dsn, "ALTER TABLE shop.customer ADD COLUMN phone text; CREATE TABLE shop.newer (id int)")
-    plan = planner_plan.plan(live(dsn, wanted), wanted)
+    plan = planner_plan.plan(live(dsn, wanted).entries, wanted.entries)
     assert plan.loses == ("column:shop.customer.phone", "table:shop.newer")
 
 

@@ -37,6 +37,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl import statement
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import plan as planner_plan
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.target import Target
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import (
     rehearsal,
     scratch_database,
@@ -297,7 +298,7 @@ def test_whoever_may_not_make_databases_is_told_how(captured: tuple[str, capture
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {quoted} LOGIN".encode())
     with open_session(Settings(dsn)) as session, session.read():
-        way = transaction.survey(session, transaction.Target(document, same_database=True))
+        way = transaction.survey(session, Target(document, same_database=True))
     with open_session(Settings(make_conninfo(dsn, user=role))) as session:
         lines: list[str] = []
         rehearse = functools.partial(rehearsal.rehearse, session, way, scratch_unused)
@@ -525,7 +526,7 @@ def test_a_pooler_is_no_way_to_another_database(captured: tuple[str, captures_do
     dsn, document = captured
     with open_session(Settings(dsn)) as session:
         with session.read():
-            way = transaction.survey(session, transaction.Target(document, same_database=True))
+            way = transaction.survey(session, Target(document, same_database=True))
         session.facts = dataclasses.replace(session.facts, pooled=True)
         found = rehearsal.rehearse(session, way, scratch_unused, Progress(), required=False)
     assert not found.done

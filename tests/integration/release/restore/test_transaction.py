@@ -30,6 +30,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
     document as captures_document,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import store as captures_store
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.target import Target
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import result as restore_result
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
 from tests.integration.release.planner.test_plan import ROWS, canonical
@@ -62,12 +63,12 @@ def captured(pg_server: Server, template: str) -> Iterator[tuple[str, captures_d
     pg_server.drop_database(name)
 
 
-def target_of(session: Session, document: captures_document.Document) -> transaction.Target:
+def target_of(session: Session, document: captures_document.Document) -> Target:
     with session.read():
-        return transaction.Target(document, captures_store.origin(session).is_that_of(document))
+        return Target(document, captures_store.origin(session).is_that_of(document))
 
 
-def planned(session: Session, target: transaction.Target) -> transaction.Way:
+def planned(session: Session, target: Target) -> transaction.Way:
     with session.read():
         return transaction.survey(session, target)
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Catalog, Entry
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Entry
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner import plan as planner_plan
 from tests.unit.release.planner.entries import by_key
 from tests.unit.release.planner.test_diff import DIFFERENCES
@@ -55,7 +55,7 @@ def test_a_statement_is_few_calls_away_from_the_plan() -> None:
     sys.setprofile(note)
     try:
         for live, wanted in pairs():
-            planner_plan.plan(Catalog(live, ()), Catalog(wanted, ()), exact_order=True)
+            planner_plan.plan(live, wanted, exact_order=True)
     finally:
         sys.setprofile(before)
     assert len(chains) > 100
