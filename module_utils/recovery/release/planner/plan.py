@@ -55,6 +55,9 @@ class Plan:
         return (*self.before, *self.steps)
 
 
+NOTHING: t.Final = Plan((), (), ())
+
+
 def plan(
     live: Mapping[str, Entry],
     wanted: Mapping[str, Entry],

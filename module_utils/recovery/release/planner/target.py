@@ -11,7 +11,7 @@ import typing as t
 
 from ...postgres.identifiers import unquoted
 from ..captures import document as captures_document
-from ..catalog.entries import kind_of, name_of, scope_of, split_qualified, table_of
+from ..catalog.entries import scope_of, table_key
 from . import new_partitions, secret_commands
 
 if t.TYPE_CHECKING:
@@ -113,10 +113,9 @@ def _alone(live: Mapping[str, Entry], captured: Mapping[str, Entry], key: str) -
     concerned = _dependents(live, captured, key)
     wanted = {name: entry for name, entry in live.items() if name not in concerned}
     wanted |= {name: captured[name] for name in concerned if name in captured}
-    if kind_of(key) == "column":
-        table = table_of(key)
-        if table in wanted:
-            wanted[table] = _with_order(wanted[table], live.get(table), captured.get(table), key)
+    column = captured.get(key) or live.get(key)
+    if column and column.kind == "column" and (table := table_key(column.table)) in wanted:
+        wanted[table] = _with_order(wanted[table], live.get(table), captured.get(table), unquoted(column.own))
     return wanted
 
 
@@ -154,9 +153,8 @@ def _all_there(entry: Entry, live: Mapping[str, Entry], found: set[str]) -> bool
     return all(need in live or need in found for need in entry.needs)
 
 
-def _with_order(table: Entry, live: Entry | None, captured: Entry | None, key: str) -> Entry:
-    """The table, whose columns stand as they do now but for this one, which stands where it stood, or not at all."""
-    own = unquoted(split_qualified(name_of(key))[2])
+def _with_order(table: Entry, live: Entry | None, captured: Entry | None, own: str) -> Entry:
+    """The table, whose columns stand as they do now but for its `own`, which stands where it stood, or not at all."""
     order = [each for each in (live or table).facts.get("column_order", ()) if each != own]
     before: list[str] = captured.facts.get("column_order", []) if captured else []
     if own in before:

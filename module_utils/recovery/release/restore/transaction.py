@@ -88,13 +88,13 @@ class Way:
     target: Target
     live: Catalog
     goal: Goal
-    plan: planner_plan.Plan
     kept: fill_statements.Kept
-    warnings: tuple[str, ...]
     #: Of before the current state was read.
     fingerprint: stability.Fingerprint
+    plan: planner_plan.Plan = planner_plan.NOTHING
+    warnings: tuple[str, ...] = ()
     #: Whether no row was looked at, for that alone would run code of others, or ask another server.
-    unread: bool
+    unread: bool = False
     saves: tuple[Protected, ...] = ()
     #: Keys of what goes with data that cannot be saved, and of what would be recreated without its data.
     lost: tuple[str, ...] = ()
@@ -157,14 +157,19 @@ def survey(
     """The rollback plan from the current state, with what is lost by it; inside the caller's transaction."""
     fingerprint = stability.fingerprint(session)
     there = live(session, target, paused)
-    goal = target.goal(own(there, target.entries))
     left_out = "" if target.only else manifests.left_out(session, target.scope, target.entries)
-    warnings = tuple(filter(None, (*goal.warnings, left_out)))
-    table, exact_order = target.scope.migrations_table, target.exact_order
-    made = planner_plan.plan(goal.known, goal.wanted, kept, migrations_table=table, exact_order=exact_order)
-    unsafe = saved_data.unsafe(session, made, there.entries, goal.wanted, kept)
+    known = own(there, target.entries)
+    way = Way(target, there, target.goal(known), kept, fingerprint)
+    return _planned(session, way, tuple(filter(None, (*way.goal.warnings, left_out))))
+
+
+def _planned(session: Session, way: Way, warnings: tuple[str, ...]) -> Way:
+    """The same with its plan; inside the caller's transaction."""
+    goal, table, exact_order = way.goal, way.target.scope.migrations_table, way.target.exact_order
+    made = planner_plan.plan(goal.known, goal.wanted, way.kept, migrations_table=table, exact_order=exact_order)
+    unsafe = saved_data.unsafe(session, made, way.live.entries, goal.wanted, way.kept)
     made = dataclasses.replace(made, impossible=(*made.impossible, *goal.impossible, *unsafe))
-    way = Way(target, there, goal, made, kept, warnings, fingerprint, unread=bool(unsafe))
+    way = dataclasses.replace(way, plan=made, warnings=warnings, unread=bool(unsafe))
     return way if unsafe else _read(session, way)
 
 
