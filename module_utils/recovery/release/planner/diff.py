@@ -11,7 +11,7 @@ import typing as t
 
 from ...postgres.identifiers import unquoted
 from ..captures.document import readable
-from ..catalog.entries import column_key, differing_facts, kind_of, split_qualified, stands_on, table_key
+from ..catalog.entries import column_key, differing_facts, kind_of, stands_on, table_key
 from ..ddl import database_level
 from ..ddl.common import differing_as_written, parents
 from ..ddl.registry import WRITERS
@@ -88,9 +88,9 @@ class _Found:
         return made
 
     @functools.cached_property
-    def columns(self) -> list[defaultdict[str, dict[str, Entry]]]:
-        """The columns of tables, those that there are and those that are wanted."""
-        return [columns_by_table(self.live), columns_by_table(self.wanted)]
+    def columns(self) -> defaultdict[str, dict[str, Entry]]:
+        """The columns of tables by their keys, those that there are and those that are wanted."""
+        return columns_by_table({**self.live, **self.wanted})
 
     def goes(self, key: str) -> bool:
         """Drops something that there is; False where it was dropped before."""
@@ -256,15 +256,10 @@ def _disordered(found: _Found) -> Iterator[str]:
         there: list[str] = before.facts.get("column_order", [])
         if there == wanted and after.name not in touched:
             continue
-        own = {unquoted(split_qualified(e.name)[2]): e.key for e in _columns_of(found, after.name)}
+        own = {unquoted(e.own): column for column, e in found.columns[after.name].items()}
         stay = [each for each in there if own.get(each) not in found.dropped and each in wanted]
         if [*stay, *(each for each in wanted if each not in stay)] != wanted:
             yield key
-
-
-def _columns_of(found: _Found, table: str) -> Iterator[Entry]:
-    for columns in found.columns:
-        yield from columns[table].values()
 
 
 def _copy(found: _Found, key: str) -> None:
@@ -280,7 +275,7 @@ def _copy(found: _Found, key: str) -> None:
         )
         return
     found.copied.add(key)
-    columns = {each.key for each in _columns_of(found, table.name)}
+    columns = found.columns[table.name]
     for each in (key, *columns):
         found.altered.pop(each, None)
         found.parted.discard(each)
