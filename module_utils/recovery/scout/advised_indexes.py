@@ -54,6 +54,8 @@ class Index:
 
 #: The expression that says which sale an event is about, as an index has it.
 OF_SALE: t.Final = " ".join(SALE.replace("{b}.", "").replace("{transaction_event}", "'{transaction_event}'").split())
+#: What an assessment and the gate look for among all sales; such an index has a row of each of them, and so next to none.
+BROKEN: t.Final = "total_amount < 0 OR item_count <= 0 OR item_count IS NULL"
 #: A row of a btree takes its key and 12 bytes, of pages that are filled to nine tenths.
 INDEXES: t.Final = (
     Index(
@@ -76,6 +78,13 @@ INDEXES: t.Final = (
         "SELECT FROM {bronze} AS b WHERE {sale} = ''",
         "rows * (12 + 8 * ceil((width + 1) / 8.0)) / 0.9",
         "events of one sale are found by it",
+    ),
+    Index(
+        "transactions",
+        f"(processed_at) WHERE {BROKEN}",
+        "SELECT FROM {transactions} AS t WHERE t.total_amount < 0 OR t.item_count <= 0 OR t.item_count IS NULL",
+        "16384",
+        "sales with a negative total or an empty basket are found by it, however old they are",
     ),
 )
 

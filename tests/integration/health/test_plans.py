@@ -29,6 +29,7 @@ GROWING = {"bronze_events", "etl_processed", "silver_transactions", "silver_line
 INDEXES = """
 CREATE INDEX ON scout.bronze_events USING brin (ingested_at);
 CREATE INDEX ON scout.silver_transactions (updated_at);
+CREATE INDEX ON scout.silver_transactions (processed_at) WHERE total_amount < 0 OR item_count <= 0 OR item_count IS NULL;
 ANALYZE
 """
 
@@ -40,12 +41,10 @@ WHERE relnamespace = 'scout'::regnamespace
   AND (relname = ANY(%s) OR oid IN (SELECT indexrelid FROM pg_index JOIN pg_class AS t ON t.oid = indrelid WHERE t.relname = ANY(%s)))
 """
 
-#: What is pending, and what is broken however old it is, no index tells.
-ALWAYS = {
-    "backlog": {"bronze_events", "etl_processed"},
-    "older": {"silver_transactions"},
-}
+#: What is pending no index tells.
+ALWAYS = {"backlog": {"bronze_events", "etl_processed"}}
 UNLESS_INDEXED = {
+    "older": {"silver_transactions"},
     "bronze": {"bronze_events"},
     "silent": {"bronze_events"},
     "arrived": {"bronze_events"},
