@@ -41,30 +41,36 @@ WITH latest AS MATERIALIZED (
     WHERE ingested_at <= clock_timestamp() AND ingested_at >= now() - make_interval(mins => %(minutes)s::int)
     ORDER BY ingested_at DESC LIMIT %(most)s
 ), sent AS (
-    SELECT s.what, s.name, ingested_at AS sent_at,
-           ingested_at - lag(ingested_at) OVER (PARTITION BY s.what, s.name ORDER BY ingested_at) AS pause
-    FROM latest CROSS JOIN LATERAL (VALUES ('source', source), ('store', store)) AS s (what, name)
-    WHERE s.name IS NOT NULL
+    SELECT 'source' AS what, source AS name, ingested_at AS sent_at FROM latest WHERE source IS NOT NULL
+    UNION ALL SELECT 'store', store, ingested_at FROM latest WHERE store IS NOT NULL
 )
 """
+#: The pauses of a sender add up to the time from its first event to its last. The longest is looked for only of those that have been
+#: silent for long, which none is as a rule: the others are not sorted.
 JUDGED = """
-, of AS (
+, of AS MATERIALIZED (
     SELECT what, name, count(*) AS events, max(sent_at) AS last_at,
            extract(epoch FROM clock_timestamp() - max(sent_at))::float8 AS seconds,
-           extract(epoch FROM avg(pause))::float8 AS pause, extract(epoch FROM max(pause))::float8 AS longest
+           extract(epoch FROM max(sent_at) - min(sent_at))::float8 / nullif(count(*) - 1, 0) AS pause
     FROM sent GROUP BY what, name
+), quiet AS MATERIALIZED (
+    SELECT * FROM of WHERE events >= %(least)s AND seconds > %(silent_seconds)s AND seconds > %(pauses)s * pause
+), longest AS (
+    SELECT what, name, extract(epoch FROM max(pause))::float8 AS longest
+    FROM (SELECT what, name, sent_at - lag(sent_at) OVER (PARTITION BY what, name COLLATE "C" ORDER BY sent_at) AS pause
+          FROM sent JOIN quiet USING (what, name)) AS pauses
+    GROUP BY what, name
 )
 SELECT what, left(name, 60) AS name, events, to_jsonb(last_at) #>> '{{}}' AS last_at, seconds
-FROM of
-WHERE events >= %(least)s AND seconds > %(silent_seconds)s AND seconds > %(pauses)s * pause AND seconds > %(nights)s * longest
+FROM quiet JOIN longest USING (what, name)
+WHERE seconds > %(nights)s * longest
 ORDER BY what, last_at DESC, name LIMIT %(names)s
 """
 
 #: The same of files, which come seldom, and not every day.
 FILES = """
 WITH sent AS (
-    SELECT 'file source' AS what, source_type AS name, created_at::timestamptz AS sent_at,
-           created_at::timestamptz - lag(created_at::timestamptz) OVER (PARTITION BY source_type ORDER BY created_at) AS pause
+    SELECT 'file source' AS what, source_type AS name, created_at::timestamptz AS sent_at
     FROM (SELECT source_type::text, created_at FROM {queue}
           WHERE created_at <= clock_timestamp() AND created_at > now() - make_interval(days => %(days)s)
           ORDER BY created_at DESC LIMIT %(most)s) AS latest
