@@ -317,7 +317,7 @@ def drain(call: Call, params: Params) -> DrainResult:
     _refuse_unusable(params)
     session = call.session
     with blockers.attempting(session, "could not read the backlog"), session.read():
-        backlog = pipeline_drain.read(session)
+        backlog = pipeline_drain.read(session, head=pipeline_drain.MOST_KNOWN)
         looks = call.check and bool(backlog.events)
         suspected = pipeline_drain.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if looks else []
     done, told = pipeline_drain.Drained(backlog.events), _nothing_recorded()

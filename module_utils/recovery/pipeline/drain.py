@@ -40,6 +40,8 @@ MAX_BATCH_ROWS: t.Final = 100_000
 #: The share of its timeout that a batch may take for the sake of its fixed cost, and the one it should not reach at all.
 TIMEOUT_SHARE: t.Final = 0.25
 NEAR_TIMEOUT: t.Final = 0.8
+#: Of so many pending events the ids are kept, so that what is left of them is not looked for in all of bronze.
+MOST_KNOWN: t.Final = 50_000
 #: How many suspects are held back at once.
 SUSPECTS: t.Final = 50
 
@@ -113,7 +115,7 @@ class Drain:
         self.document = document
         with session.read():
             self.pipeline = acting.actor(session, cron_jobs.etl_owner(session))
-        self.started_at = before.now
+        self.started_at, self.known = before.now, before.head
         self.done = Drained(before.events)
         self.began = time.monotonic()
         self.pace = Pace("loaded", before.events)
@@ -310,7 +312,7 @@ class Drain:
         if full and self.done.left:
             return False
         with self.session.read():
-            left = read(self.session, before=self.started_at).events
+            left = self._left()
             holders = event_queue.hidden(self.session, self.started_at) if left else []
         now = time.monotonic()
         if self.stalled is None or left < self.stalled[0] or self.failing is not None:
@@ -339,6 +341,12 @@ class Drain:
         self.progress.say_throttled(f"waiting for {count(left, 'pending event')} {why}")
         self.progress.wait(min(0.5, self.options.hidden_wait_seconds / 4))
         return False
+
+    def _left(self) -> int:
+        """How much of the backlog is still pending: by the keys of its events, where all of them are known."""
+        if len(self.known) == self.done.backlog:
+            return event_queue.still_pending(self.session, self.known)
+        return read(self.session, before=self.started_at).events
 
     def _translated(self, error: psycopg.Error) -> RecoveryError:
         """Our error for one of PostgreSQL's, with whoever may be in the way."""

@@ -140,6 +140,9 @@ SELECT id::text AS event_id FROM unnest(%(ids)s::uuid[]) AS id
 WHERE NOT EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = id) LIMIT %(most)s
 """
 
+#: Found by their keys, where BACKLOG goes through all of bronze.
+STILL_PENDING = "SELECT count(*) AS events FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[]) AND {pending}"
+
 LET_GO = "DELETE FROM {etl_ledger} WHERE event_id = ANY(%(ids)s::uuid[])"
 
 #: What a session may hold in memory of a table that it joins or sorts: with 4 MB, PostgreSQL's default, an ETL that looks for a few
@@ -254,6 +257,11 @@ def read(session: Session, before: datetime.datetime | None = None, *, head: int
     """The backlog as the ETL sees it, with the ids of the first `head` events; of those that came until `before`, if it is given."""
     row = session.row(of_pending(BACKLOG), before=before, head=head)
     return Backlog(row["events"], row["oldest_seconds"], row["now"], row["since"], tuple(row["head"]))
+
+
+def still_pending(session: Session, event_ids: tuple[str, ...]) -> int:
+    """How many of these events are pending now."""
+    return session.row(of_pending(STILL_PENDING), ids=list(event_ids))["events"]
 
 
 def hidden(session: Session, before: datetime.datetime) -> list[Row]:

@@ -24,6 +24,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import drain as pipeline_drain
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests import CHECKOUT
@@ -116,7 +117,10 @@ def test_the_command_shows_progress_and_the_result(scout_db: str) -> None:
     assert "invalid input syntax for type timestamp" in output
 
 
-def test_the_backlog_is_counted_once_before_and_once_after(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("known", "times"), [(50_000, 1), (9, 2)], ids=["by their keys", "more than are known"])
+def test_the_backlog_is_looked_for_in_all_of_bronze_once_where_its_events_are_known(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, known: int, times: int
+) -> None:
     counted: list[str] = []
     row_of = Session.row
 
@@ -127,8 +131,9 @@ def test_the_backlog_is_counted_once_before_and_once_after(scout_db: str, monkey
 
     library.backlog(scout_db, count=10)
     monkeypatch.setattr(Session, "row", record)
+    monkeypatch.setattr(pipeline_drain, "MOST_KNOWN", known)
     assert drain(scout_db)["loaded"] == 10
-    assert len(counted) == 2
+    assert len(counted) == times
 
 
 def test_what_only_looks_dangerous_is_loaded(scout_db: str, pg_server: Server) -> None:
