@@ -56,7 +56,9 @@ options:
     type: int
     default: 2000
   batch_timeout_seconds:
-    description: A batch that takes longer is rolled back and tried at half the size, in seconds.
+    description:
+      - A batch that takes longer is rolled back and tried at half the size, in seconds. Three times as long as PostgreSQL expects one
+        call of the ETL to take, where that is more.
     type: float
     default: 120.0
   hidden_wait_seconds:

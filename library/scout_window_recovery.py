@@ -64,7 +64,9 @@ options:
     type: float
     default: 3.0
   batch_timeout_seconds:
-    description: When a statement of a batch is cancelled and the batch tried with fewer rows.
+    description:
+      - When a statement of a batch is cancelled and the batch tried with fewer rows, in seconds. Three times as long as PostgreSQL expects
+        one call of the ETL to take, where that is more.
     type: float
     default: 120.0
 extends_documentation_fragment:

@@ -18,6 +18,7 @@ from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
 from . import blockers, pause_length, pause_resume, refresh_gold, terminate_sessions
 from . import drain as pipeline_drain
+from . import expected as estimates
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params
@@ -317,13 +318,17 @@ def drain(call: Call, params: Params) -> DrainResult:
     _refuse_unusable(params)
     session = call.session
     with blockers.attempting(session, "could not read the backlog"), session.read():
+        # This reads all of bronze, and so does each call of the ETL.
+        through = estimates.etl_seconds(session)
+        session.limit_statements(estimates.limit(None, session.settings.statement_timeout_seconds, through))
         backlog = pipeline_drain.read(session, head=pipeline_drain.MOST_KNOWN)
         looks = call.check and bool(backlog.events)
         suspected = pipeline_drain.suspects(session, limit=CHECK_ROWS, most=CHECK_SUSPECTS) if looks else []
     done, told = pipeline_drain.Drained(backlog.events), _nothing_recorded()
     taken = _ask_first(call, params, "drain") if backlog.events else []
     if backlog.events and not call.check:
-        done, told = _drained(call, params, backlog)
+        limit = estimates.limit(None, params["batch_timeout_seconds"], through)
+        done, told = _drained(call, {**params, "batch_timeout_seconds": limit}, backlog)
     result: DrainResult = {
         **pipeline_drain.outcome(done),
         **told,

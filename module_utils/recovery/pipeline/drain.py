@@ -311,7 +311,8 @@ class Drain:
         """Whether nothing of the backlog is left; waits a little for events that another session hides."""
         if full and self.done.left:
             return False
-        with self.session.read():
+        usual = self.session.settings.statement_timeout_seconds
+        with self.session.read(statement_timeout_seconds=max(usual, self.options.batch_timeout_seconds)):
             left = self._left()
             holders = event_queue.hidden(self.session, self.started_at) if left else []
         now = time.monotonic()

@@ -25,6 +25,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import drain as pipeline_drain
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests import CHECKOUT
@@ -628,6 +629,20 @@ def test_a_slow_batch_is_halved(scout_db: str) -> None:
     result = drain(scout_db, batch_rows=60, batch_timeout_seconds=0.5)
     assert (result["loaded"], result["poison"]) == (60, [])
     assert result["batches"] > 2
+
+
+def test_a_call_that_is_expected_to_take_long_gets_the_time_for_it(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the ETL goes through so much that a single event takes longer than a batch is given."""
+    arrive(scout_db, sales(3))
+    with connect(scout_db) as connection:
+        connection.execute(FIXED_COST.format(1.0).encode())
+    refused = call("scout_drain", scout_db, batch_timeout_seconds=0.5)
+    assert refused["failed"]
+    assert "statement timeout" in refused["msg"]
+    monkeypatch.setattr(expected, "etl_seconds", lambda _session: 5.0)
+    assert drain(scout_db, batch_timeout_seconds=0.5)["loaded"] == 3
 
 
 #: Each call of the ETL costs so many seconds, however few events it loads, as where it has to sort all that are pending.

@@ -10,6 +10,7 @@ import typing as t
 
 from ...core.errors import BadInput
 from ...core.times import to_the_minute
+from ...pipeline import expected
 from ...pipeline.poison_policy import Tolerance
 from ...postgres import acting
 from ...scout import cron_jobs, row_images
@@ -78,7 +79,9 @@ def recover(call: Call, params: Params) -> WindowResult:
     with job.operation({"selection": seen.wanted.as_dict(), "mode": job.asked["mode"]}) as run:
         tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
         recovery = Recovery(call.session, run, seen.tables, seen.comparer, tolerance, call.progress, job.document)
-        batches = recovery.go(options, seen.first, batch_timeout_seconds=params["batch_timeout_seconds"])
+        with call.session.read():
+            limit = expected.limit(None, params["batch_timeout_seconds"], expected.etl_seconds(call.session))
+        batches = recovery.go(options, seen.first, batch_timeout_seconds=limit)
         done = recovery.outcome(batches, seen.first)
     if job.interrupted and params["last"]:
         begun = to_the_minute(job.interrupted["started_at"])
