@@ -96,3 +96,52 @@ def test_an_undo_into_a_partition_that_was_dropped_meanwhile(partitioned_db: str
         assert one(dsn, IN_DEFAULT) == len(ids)
         for result in (planned, undone):
             assert any("go to the default partition scout.bronze_events_default" in line for line in result["warnings"])
+
+
+def test_a_redrive_into_a_partition_that_was_dropped_meanwhile(partitioned_db: str, subtests: pytest.Subtests) -> None:
+    """As an undo: refused with what makes the partition, or into the default one, and no letter is counted as tried in vain."""
+    dsn = partitioned_db
+    found = rows(dsn, OLDEST)
+    ids, partitions = [row[0] for row in found], sorted({row[1] for row in found})
+    done("scout_quarantine", dsn, event_ids=ids)
+    drop(dsn, *partitions)
+    with connect(dsn) as session:
+        session.execute("ALTER TABLE scout.bronze_events DETACH PARTITION scout.bronze_events_default")
+    with subtests.test("no default partition"):
+        before = fingerprint(dsn)
+        for check in (True, False):
+            refused = call("scout_redrive", dsn, event_ids=ids, check=check)
+            assert refused["failed"]
+            assert "bronze_events has no partition for" in refused["msg"]
+            assert "PARTITION OF scout.bronze_events FOR VALUES FROM" in refused["error"]["next_step"]
+        kept = {name: value for name, value in before.items() if not name.startswith("scout_ops.")}
+        assert {name: value for name, value in fingerprint(dsn).items() if name in kept} == kept
+    with connect(dsn) as session:
+        session.execute("ALTER TABLE scout.bronze_events ATTACH PARTITION scout.bronze_events_default DEFAULT")
+    with subtests.test("into the default one"):
+        redriven = done("scout_redrive", dsn, event_ids=ids)
+        assert one(dsn, EVENTS, ids) == len(ids)
+        assert one(dsn, IN_DEFAULT) == len(ids)
+        assert any("go to the default partition scout.bronze_events_default" in line for line in redriven["warnings"])
+
+
+def test_a_window_that_reaches_into_a_day_that_retention_took(partitioned_db: str) -> None:
+    """What silver has of that day stays as it was, for nothing says otherwise any more; what is lost of the days that are left is
+    loaded again."""
+    dsn = partitioned_db
+    with connect(dsn) as session:
+        session.execute("SELECT scout.maintain_partitions(p_keep_days => 1, p_ahead_days => 6)")
+        session.execute(
+            "DELETE FROM scout.silver_transactions WHERE source_event_id IN ("
+            "SELECT event_id FROM scout.bronze_events WHERE event_type = 'transaction.v1' ORDER BY ingested_at DESC LIMIT 5)"
+        )
+    older = "SELECT count(*) FROM scout.silver_transactions WHERE source_event_id NOT IN (SELECT event_id FROM scout.bronze_events)"
+    lost = (
+        "SELECT count(*) FROM scout.etl_processed AS p JOIN scout.bronze_events AS b USING (event_id) WHERE NOT EXISTS ("
+        "SELECT FROM scout.silver_transactions AS t WHERE t.transaction_id = b.event_data ->> 'transaction_id')"
+    )
+    kept, gone = one(dsn, older), one(dsn, lost)
+    assert kept > 0
+    assert gone >= 5
+    done("scout_window_recovery", dsn, last="10d")
+    assert (one(dsn, older), one(dsn, lost)) == (kept, 0)

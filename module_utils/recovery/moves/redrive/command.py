@@ -13,9 +13,10 @@ from ...core.text import count, in_words
 from ...ledger import history
 from ...ledger.trust import stored_letters
 from ...postgres import acting
-from ...scout import cron_jobs, row_images
+from ...scout import contract, cron_jobs, row_images
 from ..engine import job as engine_job
 from ..engine import unknown_names
+from ..undo import missing_partitions
 from . import letters, merge_patch, preview
 from . import run as redrive_run
 
@@ -25,6 +26,11 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Session
     from ...scout.row_images import Tables
 
+#: The events that come back, as the journal of an undo has them.
+ITEMS = """
+SELECT jsonb_build_object('events', jsonb_build_array(d.error_details -> 'event')) AS removed
+FROM {dead_letters} AS d WHERE {condition} AND d.error_details ? 'event'
+"""
 #: Options that say which dead letters are meant, how fast, and what is repaired.
 REDRIVE_SPEC: dict[str, dict[str, t.Any]] = {
     "of_incident": {"type": "str"},
@@ -85,6 +91,8 @@ class _Look:
     foreseen: preview.Preview | None
     left_alone: preview.LeftAlone
     not_found: dict[str, t.Any]
+    #: What is said of events whose partition is gone.
+    unplaced: list[str]
     pipeline: Actor
 
 
@@ -139,12 +147,14 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
         extent = preview.extent(session, wanted, values)
         left_alone = preview.left_alone(session, wanted, values, extent)
         not_found = letters.not_found(session, wanted)
+        items = contract.compose(ITEMS, condition=wanted.to_try())
+        unplaced = missing_partitions.look(session, items, values, "refused to redrive dead letters")
         foreseen = None
         if call.check or job.plan:
             rate = how.pace.rate_per_second
             foreseen = preview.foresee(session, tables, wanted, values, how.repairs, extent, call.progress, rate=rate)
         pipeline = acting.actor(session, cron_jobs.etl_owner(session))
-    return _Look(tables, wanted, extent, foreseen, left_alone, not_found, pipeline)
+    return _Look(tables, wanted, extent, foreseen, left_alone, not_found, unplaced, pipeline)
 
 
 def _refuse_unknown(session: Session, wanted: letters.DeadLetterSelection) -> None:
@@ -172,7 +182,7 @@ def _found(seen: _Look, how: _How) -> _Found:
         "window": seen.wanted.window.as_dict(),
         "range": extent.range,
         "not_found": seen.not_found,
-        "warnings": _warnings(seen.not_found, extent, how.pace.max_replays),
+        "warnings": [*_warnings(seen.not_found, extent, how.pace.max_replays), *seen.unplaced],
     }
 
 

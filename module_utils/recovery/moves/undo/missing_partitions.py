@@ -34,7 +34,7 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE tree.isleaf AN
 UNPLACED: t.Final = """
 SELECT count(*) AS events, min({first}) AS first, max({first}) AS last
 FROM (SELECT {columns} FROM ({items}) AS i CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'events') AS r (image)) AS r
-WHERE NOT ({takes})
+WHERE {first} IS NOT NULL AND NOT ({takes})
 """
 #: Types of which a day is a range.
 TIMES: t.Final = ("timestamp with time zone", "timestamp without time zone", "date")
@@ -45,10 +45,10 @@ FROM (SELECT pg_catalog.date_trunc('day', %(first)s::timestamp)) AS given (at)
 """
 
 
-def look(session: Session, items: sql.Composable, values: dict[str, t.Any], run_id: str) -> list[str]:
+def look(session: Session, items: sql.Composable, values: dict[str, t.Any], refused: str) -> list[str]:
     """What is to be said of events of these items that no partition but the default one takes; inside the caller's transaction.
 
-    Raises NotConverged, with the statement that makes a partition for them, where there is no default one. Of a key that is an
+    Raises NotConverged, `refused`, with the statement that makes a partition for them, where there is no default one. Of a key that is an
     expression nobody knows, and PostgreSQL refuses what it has no partition for.
     """
     bronze = sql.Literal(contract.names().bronze)
@@ -65,7 +65,7 @@ def look(session: Session, items: sql.Composable, values: dict[str, t.Any], run_
     if rest is not None:
         return [f"{events} {came} go to the default partition {rest}: the partition they were in is gone"]
     raise NotConverged(
-        f"refused to undo run {run_id}",
+        refused,
         on=session.where,
         said=f"{contract.names().bronze} has no partition for {events} {came}: it was dropped since, as retention does",
         next_step=_made_by(session, key["columns"], found),

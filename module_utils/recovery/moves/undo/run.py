@@ -156,7 +156,8 @@ class Undo:
         preview = Preview(row["snapshot"], row["now"])
         preview.conflicts, preview.conflicting = self.source.not_stored(session, NAMED)
         items = contract.compose("{items}", items=journal.items_where(self.source.condition))
-        preview.elsewhere = missing_partitions.look(session, items, self.source.values, self.undone["run_id"])
+        refused = f"refused to undo run {self.undone['run_id']}"
+        preview.elsewhere = missing_partitions.look(session, items, self.source.values, refused)
         cursor: t.Any = None
         while (span := path.span(session, cursor, SURVEY_ROWS)) is not None:
             self.progress.checkpoint()
