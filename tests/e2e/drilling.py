@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 MINUTE_SECONDS = 1.0
 FASTER = MINUTE_SECONDS / live_load.MINUTE_SECONDS
 #: Scenarios that restart their server, or give it a standby.
-ALONE = ("restart_in_the_middle", "slow_standby")
+ALONE = ("restart_in_the_middle", "failover_in_the_middle", "slow_standby")
 #: Enough of a past for a pipeline to be healthy; each costs time when it is built, and again when silver is made from bronze.
 EVENTS = 1100
 #: How long a playbook in this process may go on after its drill has given it up: nothing can kill a thread.

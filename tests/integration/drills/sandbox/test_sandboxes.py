@@ -162,6 +162,23 @@ def test_a_restart_is_one_and_disturbs_nobody_else(embedded: Sandbox, immediate:
         assert value(other.dsn, STARTED) == others
 
 
+def test_a_standby_that_is_promoted_has_all_and_the_address(embedded: Sandbox) -> None:
+    timeline = "SELECT timeline_id FROM pg_control_checkpoint()"
+    before = value(embedded.dsn, timeline)
+    with embedded.standby(), psycopg.connect(embedded.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE public.last AS SELECT 1 AS n")
+        embedded.fail_over()
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    assert value(embedded.dsn, "SELECT n FROM public.last") == 1
+    assert value(embedded.dsn, "SELECT count(*) FROM scout.bronze_events") == 100
+    with psycopg.connect(embedded.dsn, autocommit=True) as connection:
+        connection.execute("INSERT INTO public.last VALUES (2)")
+        connection.execute("CHECKPOINT")
+    assert value(embedded.dsn, timeline) == before + 1  # type: ignore[operator]
+    assert value(embedded.dsn, "SELECT pg_is_in_recovery()") is False
+
+
 def test_a_slow_standby_stands_still_and_catches_up_again_and_again(embedded: Sandbox) -> None:
     with embedded.slow_standby(0.7), psycopg.connect(embedded.dsn, autocommit=True) as connection:
         connection.execute("CREATE TABLE public.work (n int)")

@@ -20,7 +20,7 @@ FILES = sorted(OURS.glob("*.yml"))
 WANTED = {
     *("poison_event", "stuck_etl_and_lock_holder", "negative_totals", "lost_window", "gold_stale", "gold_broken"),
     *("bad_release", "quarantine_and_redrive", "two_operators", "restart_in_the_middle", "controller_killed"),
-    *("paused_by_a_colleague", "slow_standby", "least_privileged"),
+    *("paused_by_a_colleague", "slow_standby", "least_privileged", "failover_in_the_middle"),
 }
 
 

@@ -59,6 +59,16 @@ def restart_server(scene: Scene, immediate: bool = False) -> None:
     scene.sandbox.restart_server(immediate=immediate)
 
 
+def standby(scene: Scene) -> t.Any:
+    """A standby that has all that is committed, until the end."""
+    return scene.sandbox.standby()
+
+
+def fail_over(scene: Scene) -> None:
+    """The server is gone at once, and its standby, promoted, answers at its address."""
+    scene.sandbox.fail_over()
+
+
 def slow_standby(scene: Scene, seconds: float = 15) -> t.Any:
     """A standby that is behind, until the end."""
     return scene.sandbox.slow_standby(seconds)
@@ -122,18 +132,30 @@ def _captured(scene: Scene) -> Captured:
 ACTIONS: t.Final[dict[str, Callable[..., t.Any]]] = {
     function.__name__: function
     for function in (
-        *(wait, release_sessions, restart_server, slow_standby, colleague_pauses, colleague_resumes),
+        *(
+            wait,
+            release_sessions,
+            restart_server,
+            standby,
+            fail_over,
+            slow_standby,
+            colleague_pauses,
+            colleague_resumes,
+        ),
         *(release_captured, bad_release, release_is_back),
     )
 }
 #: What switches jobs, without its being anybody's purpose.
 TO_BE_FIXED: t.Final = (bad_release.__name__,)
 #: What may stand among the faults and breaks nothing.
-PREPARING: t.Final = ("release_captured", "colleague_pauses", "slow_standby", "doubtful_window")
+PREPARING: t.Final = ("release_captured", "colleague_pauses", "standby", "slow_standby", "doubtful_window")
 #: What a scenario may name among its faults.
 BREAKING: t.Final[dict[str, Callable[..., t.Any]]] = {
     **FAULTS,
-    **{name: ACTIONS[name] for name in ("slow_standby", "colleague_pauses", "release_captured", "bad_release")},
+    **{
+        name: ACTIONS[name]
+        for name in ("standby", "slow_standby", "colleague_pauses", "release_captured", "bad_release")
+    },
 }
 
 

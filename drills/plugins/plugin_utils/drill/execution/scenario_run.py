@@ -240,6 +240,8 @@ class ScenarioRun:
                 self.scene.release()
             elif event.fault:
                 self._act(event.fault)
+            elif event.do == "fail_over":
+                self.sandbox.fail_over()
             else:
                 self.sandbox.restart_server()
 

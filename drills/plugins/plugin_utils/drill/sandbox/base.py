@@ -41,7 +41,7 @@ class Unavailable(RecoveryError):
 
 
 class Standby(t.Protocol):
-    """A standby that is behind, until it is closed."""
+    """A standby, until it is closed."""
 
     def __enter__(self) -> t.Self: ...
     def __exit__(self, *_: object) -> None: ...
@@ -101,6 +101,16 @@ class Sandbox:
             f"the server of a {self.kind} sandbox is not restarted",
             said="others may be at work on it" if not immediate else "others may be at work on it, and it would crash",
             next_step="drill this with -e sandbox=embedded or -e sandbox=docker",
+        )
+
+    def standby(self) -> Standby:
+        """A synchronous standby, for `fail_over`, until it is closed."""
+        raise Unavailable(f"a {self.kind} sandbox has no standby", next_step="drill this with -e sandbox=embedded")
+
+    def fail_over(self) -> None:
+        """Ends the server as a machine that loses power does; its standby is promoted and gets the address."""
+        raise Unavailable(
+            f"a {self.kind} sandbox has no standby to fail over to", next_step="drill this with -e sandbox=embedded"
         )
 
     def slow_standby(self, seconds: float) -> Standby:

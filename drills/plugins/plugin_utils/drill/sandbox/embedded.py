@@ -1,14 +1,17 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The embedded sandbox: a server of its own for each scenario, gone with it, which may be restarted and have a slow standby."""
+"""The embedded sandbox: a server of its own for each scenario, gone with it, which may be restarted, fail over and have a slow
+standby."""
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import subprocess
 import threading
+import time
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import psycopg
@@ -23,11 +26,17 @@ if t.TYPE_CHECKING:
 
 SUPERUSER: t.Final = "postgres"
 STANDBY: t.Final = "slow_standby"
+SUCCESSOR: t.Final = "successor"
 #: How long a standby that is allowed to catch up gets for it, and how often it is asked.
 CATCH_UP_SECONDS: t.Final = 10.0
 ASK_SECONDS: t.Final = 0.1
 RESTART_SECONDS: t.Final = 30.0
 
+#: From now on a commit is one only where the standby has it too.
+SYNCHRONOUS: t.Final = ("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+FOLLOWS: t.Final = """
+SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync' AND replay_lsn >= pg_current_wal_insert_lsn()
+"""
 CAUGHT_UP: t.Final = "SELECT pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()"
 
 
@@ -43,7 +52,40 @@ class DrillServer(Server):
 
     def restart(self, *, immediate: bool = False) -> None:
         """Stop it and start it again with the same data at the same address; `immediate` leaves it no time to end well."""
-        if self._process is None or self._root is None:
+        self.end(immediate=immediate)
+        self._begin()
+
+    def fail_over(self, standby: Standby) -> None:
+        """Ends at once, as a machine that loses power; the standby is promoted and gets its address."""
+        self.end(immediate=True)
+        with psycopg.connect(standby.dsn("postgres"), autocommit=True) as connection:
+            connection.execute("SELECT pg_promote()")
+        standby.end()
+        shutil.rmtree(self.data)
+        standby.data.rename(self.data)
+        self._begin()
+
+    @property
+    def data(self) -> Path:
+        """Its data directory."""
+        if self._root is None:
+            raise RuntimeError("the server is not running")
+        return self._root / "data"
+
+    def await_follower(self) -> None:
+        """Returns when a standby has all that was committed, and will have what is."""
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            for statement in SYNCHRONOUS:
+                connection.execute(statement)
+            deadline = time.monotonic() + RESTART_SECONDS
+            while connection.execute(FOLLOWS).fetchone() != (True,):
+                if time.monotonic() > deadline:
+                    raise Unavailable("the standby does not follow", next_step="run the drill again")
+                time.sleep(ASK_SECONDS)
+
+    def end(self, *, immediate: bool = False) -> None:
+        """Stop it; its data stay."""
+        if self._process is None:
             raise RuntimeError("the server is not running")
         self._process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
         try:
@@ -51,11 +93,15 @@ class DrillServer(Server):
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
+
+    def _begin(self) -> None:
+        """Start it with the data and at the address that it had."""
+        assert self._root is not None
         runner = account()
         with (self._root / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    str(bin_dir(runner) / "postgres"), "-D", str(self._root / "data"),
+                    str(bin_dir(runner) / "postgres"), "-D", str(self.data),
                     *self._options(self._root, int(self._params["port"])),
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment(),
@@ -64,37 +110,21 @@ class DrillServer(Server):
         await_answer(self.dsn("postgres"))
 
 
-class SlowStandby(DrillServer):
-    """A streaming standby of a server, whose replay stands still for so many seconds, catches up, and stands still again."""
+class Standby(DrillServer):
+    """A streaming standby of a server."""
 
-    def __init__(self, primary: Server, seconds: float) -> None:
-        """Copies the primary and starts; its replay stands still when this returns."""
+    def __init__(self, primary: Server, name: str) -> None:
+        """Prepare it; starts nothing."""
         self._primary = primary
-        self._seconds = seconds
-        self._over = threading.Event()
-        address = primary.dsn("postgres", application_name=STANDBY)
+        address = primary.dsn("postgres", application_name=name)
         super().__init__({"primary_conninfo": address, "hot_standby": "on"}, primary.superuser)
-        self._thread = threading.Thread(target=self._stumble, daemon=True, name=STANDBY)
-        try:
-            self.start()
-            self._pause()
-        except BaseException:
-            self.stop()
-            raise
-        self._thread.start()
 
     def __enter__(self) -> t.Self:
         return self
 
     def close(self) -> None:
-        """Ends it; its data are gone when this returns."""
-        self._over.set()
-        if self._thread.is_alive():
-            self._thread.join(CATCH_UP_SECONDS)
+        """Ends it; its data are gone when this returns, unless they are its primary's by now."""
         self.stop()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _initdb(self, root: Path) -> None:
         """Its data are a copy of the primary's."""
@@ -109,6 +139,34 @@ class SlowStandby(DrillServer):
             raise Unavailable(
                 "could not make a standby", said=done.stderr, next_step="see that pg_basebackup is beside the server"
             )
+
+
+class SlowStandby(Standby):
+    """One whose replay stands still for so many seconds, catches up, and stands still again."""
+
+    def __init__(self, primary: Server, seconds: float) -> None:
+        """Copies the primary and starts; its replay stands still when this returns."""
+        super().__init__(primary, STANDBY)
+        self._seconds = seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._stumble, daemon=True, name=STANDBY)
+        try:
+            self.start()
+            self._pause()
+        except BaseException:
+            self.stop()
+            raise
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends it; its data are gone when this returns."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join(CATCH_UP_SECONDS)
+        self.stop()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _stumble(self) -> None:
         """Until it is over: still for a while, then on until it has caught up."""
@@ -138,10 +196,25 @@ class Embedded(Sandbox):
         """A sandbox on the server, which somebody else stops."""
         super().__init__(dsn, lacks)
         self._server = server
+        self._successor: Standby | None = None
 
     def restart_server(self, *, immediate: bool = False) -> None:
         """Returns when the server answers again."""
         self._server.restart(immediate=immediate)
+
+    def standby(self) -> Standby:
+        """Its own to close, before the sandbox goes."""
+        self._successor = Standby(self._server, SUCCESSOR)
+        self._successor.start()
+        self._server.await_follower()
+        return self._successor
+
+    def fail_over(self) -> None:
+        """Returns when the promoted standby answers at the same address."""
+        if self._successor is None:
+            raise Unavailable("there is no standby to fail over to", next_step="name standby among the faults")
+        self._server.fail_over(self._successor)
+        self._successor = None
 
     def slow_standby(self, seconds: float) -> SlowStandby:
         """Its own to close, before the sandbox goes."""

@@ -55,7 +55,7 @@ SANDBOXES: t.Final = ("embedded", "docker", "staging")
 STEADY: t.Final = ("flowing", "gate", "nothing_paused", "jobs", "gold")
 OPERATORS: t.Final = ("owner", "least_privileged")
 VARIANTS: t.Final = ("faithful", "repaired", "deployed")
-MEANWHILE: t.Final = ("kill_controller", "restart_server", "interrupt", "release_sessions", "fault")
+MEANWHILE: t.Final = ("kill_controller", "restart_server", "fail_over", "interrupt", "release_sessions", "fault")
 #: What ends a playbook before its end.
 ENDING: t.Final = ("kill_controller", "interrupt")
 #: Phases with a budget; `paused` has the severity's response time by default.
