@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
 
     from ...postgres.session import Session
     from ...scout.cron_jobs import Job
+    from .reading import Owner
 
 CALL = "SELECT pg_temp.{name}(%(command)s) AS said"
 SET = "SELECT set_config(%(name)s, %(value)s, true)"
@@ -45,8 +46,10 @@ class Runs:
     """Runs commands within transactions of the caller's, all of them in so many seconds, or as long as those before have shown that they
     take, where that `extends` it."""
 
-    def __init__(self, session: Session, seconds: float, *, extends: bool = False) -> None:
+    def __init__(self, session: Session, seconds: float, *, extends: bool = False, scheduled: bool = False) -> None:
         self.session = session
+        self.scheduled = scheduled
+        self.owners: dict[str, Owner] = {}
         self.deadline = time.monotonic() + seconds
         self.extends = extends
         self.plain: dict[str, str] = {}
@@ -54,7 +57,13 @@ class Runs:
 
     def begin(self) -> None:
         """Reads what a session has that nobody set anything for; before the transaction."""
-        self.plain = reading.plain(self.session)
+        self.plain, self.owners = reading.plain(self.session), {}
+
+    def owner(self, name: str) -> Owner:
+        """What there is to know of a role, read once within a transaction."""
+        if name not in self.owners:
+            self.owners[name] = reading.owner(self.session, name, scheduled=self.scheduled)
+        return self.owners[name]
 
     @property
     def left(self) -> float:
@@ -65,12 +74,11 @@ class Runs:
         """Runs the command of a job, for so many seconds at most. Raises psycopg's error, rolled back to before, or TooLate."""
         if self.left <= 0:
             raise TooLate
-        theirs, began = self.allowed(job.owner), time.monotonic()
+        owner, began = self.owner(job.owner), time.monotonic()
+        theirs = self.allowed(owner)
         with self.session.savepoint():
-            becomes = reading.becomes(self.session, job.owner)
-            role = becomes.value if becomes else job.owner
-            runner = self.runner(role)
-            with self._settings_of(job.owner):
+            runner = self.runner(owner.role)
+            with self._settings_of(owner):
                 lock = self.session.row(LOCK_TIMEOUT)["ms"] / 1000
                 left = max(0.001, min(at_most, self.left))
                 self.session.limit_statements(
@@ -84,20 +92,10 @@ class Runs:
             )
         self.session.limit_statements(max(0.001, self.left))
 
-    def allowed(self, owner: str) -> float:
+    def allowed(self, owner: Owner) -> float:
         """How long the scheduler's sessions let a statement of this role take, in seconds; 0 where they set no limit."""
-        given = reading.settings(self.session, owner).get("statement_timeout")
-        return self.seconds_of(given.value if given else self.plain.get("statement_timeout", "0"))
-
-    def seconds_of(self, value: str) -> float:
-        """A time limit as it was set, in seconds; 0 for none."""
-        milliseconds = 0
-        with self.session.savepoint():
-            # Read as a limit that does not end what reads it.
-            self.session.execute(SET, name="lock_timeout", value=value)
-            milliseconds = self.session.row(LOCK_TIMEOUT)["ms"]
-            raise psycopg.Rollback
-        return milliseconds / 1000
+        given = owner.settings.get("statement_timeout")
+        return given.seconds if given else reading.seconds_of(self.plain.get("statement_timeout", "0"))
 
     def runner(self, owner: str, function: t.LiteralString = acting.RUN_WHOLE) -> sql.Identifier:
         """A function of this transaction that runs a command as this role: as pg_cron, of several statements, but none that ends
@@ -114,9 +112,9 @@ class Runs:
         return name
 
     @contextlib.contextmanager
-    def _settings_of(self, owner: str) -> Generator[None]:
+    def _settings_of(self, owner: Owner) -> Generator[None]:
         """Within it the session is set as those of the job are, as far as we may."""
-        wanted = self.plain | {name: each.value for name, each in reading.settings(self.session, owner).items()}
+        wanted = self.plain | {name: each.value for name, each in owner.settings.items()}
         wanted = {name: value for name, value in wanted.items() if name not in reading.NOT_TRIED} | ROOM
         before = {row["name"]: row["value"] for row in self.session.rows(BEFORE, names=list(wanted))}
         self._set(wanted)

@@ -242,7 +242,8 @@ class _Proof:
             with attempting(f"could not try {names}", on=self.call.session.where):
                 todo, seconds = self._priced(todo)
                 loader = loaders[0] if loaders else None
-                return Trials(self.call.session, loader, seconds, extends=not self.given).run(todo)
+                real = self.found.scheduler.real
+                return Trials(self.call.session, loader, seconds, extends=not self.given, scheduled=real).run(todo)
         except DatabaseError as e:
             # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
             return {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in todo}

@@ -36,8 +36,6 @@ NOTICED_SECONDS: t.Final = 2.0
 LATE_TIMES: t.Final = 3
 #: How long after its time a run may begin.
 STARTS_SECONDS: t.Final = 15.0
-#: With less a batch of the ETL cannot be loaded, even where a single event can.
-LEAST_TIMEOUT_SECONDS: t.Final = 1.0
 #: An event that waits longer fails an assessment (silver_staleness), unless twice of what is usual here is longer still.
 STALE_SECONDS: t.Final = 900.0
 USUAL_TIMES: t.Final = 2

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import typing as t
 
 from ...core.errors import MissingPrivilege, RecoveryError
 from ...core.text import count
-from ...postgres import lexer
+from ...postgres import lexer, privileges
 from ...postgres.driver import psycopg, sql
+from ...postgres.privileges import Need
 from ...scout import contract, cron_jobs, cron_runs, event_queue
 from ...scout.judging import functions
 from . import judgement
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ...postgres.session import Row, Session
     from ...scout.cron_jobs import Job
@@ -54,6 +56,11 @@ SELECT lower(name) AS name,
 FROM pg_catalog.pg_settings
 WHERE context IN ('user', 'superuser') AND (source IN ('user', 'database user', 'client') OR name = ANY(%(bounded)s))
 """
+#: Time limits, and the switch, under which a run may not come to its end.
+LIMITS: t.Final = ("statement_timeout", "transaction_timeout")
+READ_ONLY: t.Final = "default_transaction_read_only"
+#: With less a batch of the ETL cannot be loaded, even where a single event can.
+LEAST_TIMEOUT_SECONDS: t.Final = 1.0
 LIMITED: t.Final = "SET LOCAL statement_timeout = '10s'"
 HIDDEN_BY_OURS: t.Final = ("statement_timeout", "search_path")
 BOUNDED: t.Final = ("TimeZone", "DateStyle", "IntervalStyle", "search_path", "statement_timeout", "lock_timeout")
@@ -66,30 +73,25 @@ NOT_TRIED: t.Final = frozenset({
     "extra_float_digits", "search_path",
 })  # fmt: skip
 
-#: How many connections of role `r` others than its jobs and we have.
-TAKEN: t.LiteralString = """
-(SELECT count(*) FROM pg_catalog.pg_stat_activity AS a WHERE a.usesysid = r.oid AND a.application_name <> 'pg_cron'
- AND NOT pg_catalog.starts_with(a.application_name, 'scout-recovery/'))
-"""
-#: Connection limits are not those of the background workers of pg_cron.
-LOGIN: t.LiteralString = f"""
+#: Connection limits are not those of the background workers of pg_cron; `taken` are others than its sessions and ours.
+LOGIN = """
 SELECT %(real)s AND coalesce(
            (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'cron.use_background_workers'), 'on') = 'on' AS workers,
        r.rolcanlogin AS logs_in, r.rolsuper AS superuser, r.rolconnlimit AS role_limit, d.datconnlimit AS database_limit,
        d.datallowconn AS connects, pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT') AS may_connect,
-       d.datname::text AS database,
-       {TAKEN} AS taken
+       (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a WHERE a.usesysid = r.oid AND a.application_name <> 'pg_cron'
+        AND NOT pg_catalog.starts_with(a.application_name, 'scout-recovery/')) AS taken
 FROM pg_catalog.pg_roles AS r CROSS JOIN pg_catalog.pg_database AS d
 WHERE r.rolname = %(owner)s AND d.datname = current_database()
-"""  # noqa: S608  # made of literals alone
+"""
 
-GRANTS = """
-SELECT p.oid::regprocedure::text AS function, p.prosecdef AS definer, pg_catalog.pg_get_userbyid(p.proowner)::text AS owner,
-       pg_catalog.has_function_privilege(%(owner)s, p.oid, 'EXECUTE') AS execute,
-       pg_catalog.has_schema_privilege(%(owner)s, n.oid, 'USAGE') AS usage
+#: What jobs may call, directly or through another function.
+FUNCTIONS = """
+SELECT p.proname::text AS name, pg_catalog.oidvectortypes(p.proargtypes) AS arguments, p.prosecdef AS definer,
+       pg_catalog.pg_get_userbyid(p.proowner)::text AS owner
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proname = ANY(%(names)s)
-ORDER BY 1
+ORDER BY p.proname, p.pronargs, 2
 """
 
 SAMPLE = """
@@ -129,6 +131,20 @@ DAYS: t.Final = 7
 EVENTS_A_DAY: t.Final = 20_000
 SAMPLE_EVENTS: t.Final = 100
 
+MILLISECONDS: t.Final = {
+    "": 1.0,
+    "us": 0.001,
+    "ms": 1.0,
+    "s": 1000.0,
+    "min": 60_000.0,
+    "h": 3_600_000.0,
+    "d": 86_400_000.0,
+}
+DURATION: t.Final = re.compile(
+    r"(?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*+(?P<unit>us|ms|s|min|h|d|)"
+)
+OCTAL: t.Final = re.compile(r"0[0-7]+")
+
 
 @dataclasses.dataclass(frozen=True)
 class Found:
@@ -149,12 +165,82 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A setting of a role or a database, and the statement that resets it."""
+    """A setting of a role or a database: where it is, in words and as ALTER names it."""
 
     name: str
     value: str
     place: str
-    reset: str
+    whose: str
+
+    @property
+    def reset(self) -> str:
+        """The statement that resets it."""
+        return f"ALTER {self.whose} RESET {self.name}"
+
+    @property
+    def on(self) -> bool:
+        """Whether it is a switch that is on."""
+        return self.value.lower() in ("on", "true", "yes", "1")
+
+    @property
+    def seconds(self) -> float:
+        """What it comes to as a time limit; 0 for none."""
+        return seconds_of(self.value)
+
+
+class Obstacle(t.NamedTuple):
+    """Why the scheduler cannot open a session: what the role, or the database, is or has, and the statement that changes it."""
+
+    of_role: bool
+    problem: str
+    statement: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Owner:
+    """A role that jobs belong to: what its sessions have set and whom they become, what keeps the scheduler from opening one, and what
+    it may not use."""
+
+    name: str
+    database: str
+    superuser: bool = False
+    settings: Mapping[str, Setting] = dataclasses.field(default_factory=dict[str, Setting])
+    becomes: Setting | None = None
+    obstacles: tuple[Obstacle, ...] = ()
+    #: The GRANT that lets it into the schema, where it lacks that.
+    entry: str = ""
+    #: What its jobs may call, each with the GRANT to execute it that it lacks.
+    functions: tuple[Row, ...] = ()
+
+    @property
+    def hindering(self) -> list[Setting]:
+        """Settings under which no run can end: time limits shorter than a batch takes, and a switch that lets nothing be written."""
+        limits = [
+            found for name in LIMITS if (found := self.settings.get(name)) and 0 < found.seconds < LEAST_TIMEOUT_SECONDS
+        ]
+        return [*limits, *(found for found in [self.settings.get(READ_ONLY)] if found and found.on)]
+
+    @property
+    def role(self) -> str:
+        """As whom its commands run."""
+        return self.becomes.value if self.becomes else self.name
+
+    @property
+    def obstacle(self) -> tuple[str, str] | None:
+        """The first of what keeps the scheduler from opening a session, and the statement that changes it."""
+        for of_role, problem, statement in self.obstacles:
+            return f"role {self.name} {problem}" if of_role else f"database {self.database} {problem}", statement
+        return None
+
+    def grants(self, functions: Iterable[str]) -> list[str]:
+        """The GRANTs that it lacks for functions of these names."""
+        wanted = [grant for row in self.functions if row["name"] in functions for grant in (self.entry, row["grant"])]
+        return list(dict.fromkeys(grant for grant in wanted if grant))
+
+    def definers(self, functions: Iterable[str]) -> list[str]:
+        """The other roles as whom those of them run that run as their owner."""
+        owners = {row["owner"] for row in self.functions if row["name"] in functions and row["definer"]}
+        return sorted(owners - {self.name})
 
 
 def read(session: Session, names: list[str] | None) -> Found:
@@ -279,17 +365,27 @@ def usual_wait(session: Session) -> float:
     return session.row(contract.compose(USUAL_WAIT), days=DAYS, most=EVENTS_A_DAY)["seconds"]
 
 
-def settings(session: Session, owner: str) -> dict[str, Setting]:
-    """What the sessions of a job have set for their role and this database, by name; inside a transaction."""
-    role, database = sql.Identifier(owner).as_string(), sql.Identifier(session.facts.database).as_string()
+def settings(session: Session, role: str) -> dict[str, Setting]:
+    """What the sessions of a role have set for it and this database, by name; inside a transaction."""
+    name, database = sql.Identifier(role).as_string(), sql.Identifier(session.facts.database).as_string()
     found: dict[str, Setting] = {}
-    for row in session.rows(SETTINGS, owner=owner):
-        place = f"role {owner}" if row["of_role"] else f"database {session.facts.database}"
-        whose = f"ROLE {role}" if row["of_role"] else f"DATABASE {database}" if row["of_database"] else "ROLE ALL"
+    for row in session.rows(SETTINGS, owner=role):
+        place = f"role {role}" if row["of_role"] else f"database {session.facts.database}"
+        whose = f"ROLE {name}" if row["of_role"] else f"DATABASE {database}" if row["of_database"] else "ROLE ALL"
         if row["of_role"] and row["of_database"]:
             place, whose = f"{place} in database {session.facts.database}", f"{whose} IN DATABASE {database}"
-        found[row["name"]] = Setting(row["name"], row["value"], place, f"ALTER {whose} RESET {row['name']}")
+        found[row["name"]] = Setting(row["name"], row["value"], place, whose)
     return found
+
+
+def seconds_of(value: str) -> float:
+    """A time limit in seconds, as PostgreSQL reads what was set; 0 for none, and where it cannot be read."""
+    if not (found := DURATION.fullmatch(value.strip().strip("'").strip())):
+        return 0.0
+    number = found["number"].lower()
+    base = 16 if number.startswith("0x") else 8 if OCTAL.fullmatch(number) else 0
+    amount = int(number, base) if base else float(number)
+    return round(amount * MILLISECONDS[found["unit"]]) / 1000
 
 
 def plain(session: Session) -> dict[str, str]:
@@ -301,58 +397,46 @@ def plain(session: Session) -> dict[str, str]:
     return {row["name"]: row["value"] for row in rows if row["value"] is not None}
 
 
-def becomes(session: Session, owner: str) -> Setting | None:
-    """The role that the sessions of a job become when they begin, where it is set to another one; inside a transaction."""
-    found = settings(session, owner).get("role")
-    if found is None or found.value in ("none", owner):
-        return None
-    row = session.row(BECOMES, owner=owner, role=found.value)
-    return found if row["may"] else None
+def owner(session: Session, name: str, *, scheduled: bool = False) -> Owner:
+    """What there is to know of a role that jobs belong to, which pg_cron itself starts where that is `scheduled`; inside a
+    transaction."""
+    database = session.facts.database
+    found = next(iter(session.rows(LOGIN, owner=name, real=scheduled)), None)
+    if found is None:
+        missing = Obstacle(True, "does not exist", f"CREATE ROLE {sql.Identifier(name).as_string()} LOGIN")
+        return Owner(name, database, obstacles=(missing,))
+    given, names = settings(session, name), contract.names()
+    called = [contract.bare(names.load_function), contract.bare(names.link_function), *names.gold_functions]
+    rows = session.rows(FUNCTIONS, schema=names.schema, names=called)
+    enters = Need("SCHEMA", sql.Identifier(names.schema).as_string(), "USAGE", name)
+    called = [f"{sql.Identifier(names.schema, row['name']).as_string()}({row['arguments']})" for row in rows]
+    executes = [Need("FUNCTION", function, "EXECUTE", name) for function in called]
+    grants = {need: need.grant(session) for need in privileges.lacked(session, [enters, *executes])}
+    role = given.get("role")
+    if role and (role.value in ("none", name) or not session.row(BECOMES, owner=name, role=role.value)["may"]):
+        role = None
+    functions = tuple({**row, "grant": grants.get(need, "")} for row, need in zip(rows, executes, strict=True))
+    obstacles = tuple(_obstacles(name, database, found))
+    return Owner(name, database, found["superuser"], given, role, obstacles, grants.get(enters, ""), functions)
 
 
-def obstacle(session: Session, owner: str) -> tuple[str, str] | None:
-    """Why the scheduler cannot open a session as this role, and the statement that changes it; inside a transaction."""
-    found = session.rows(LOGIN, owner=owner, real=cron_runs.scheduler(session).installed)
-    if not found:
-        return f"role {owner} does not exist", f"CREATE ROLE {sql.Identifier(owner).as_string()} LOGIN"
-    row = found[0]
-    role, database = sql.Identifier(owner).as_string(), sql.Identifier(row["database"]).as_string()
+def _obstacles(name: str, database: str, row: Row) -> Iterator[Obstacle]:
+    """Why the scheduler cannot open a session as this role."""
+    role, base = sql.Identifier(name).as_string(), sql.Identifier(database).as_string()
     if not row["logs_in"]:
-        return f"role {owner} may not log in", f"ALTER ROLE {role} LOGIN"
+        yield Obstacle(True, "may not log in", f"ALTER ROLE {role} LOGIN")
     if not row["connects"]:
-        return f"database {row['database']} allows no connections", f"ALTER DATABASE {database} ALLOW_CONNECTIONS true"
+        yield Obstacle(False, "allows no connections", f"ALTER DATABASE {base} ALLOW_CONNECTIONS true")
     if row["superuser"]:
-        return None
+        return
     if not row["may_connect"]:
-        step = f"GRANT CONNECT ON DATABASE {database} TO {role}"
-        return f"role {owner} may not connect to database {row['database']}", step
+        yield Obstacle(True, f"may not connect to database {database}", f"GRANT CONNECT ON DATABASE {base} TO {role}")
     if row["workers"]:
-        return None
-    if 0 <= row["role_limit"] <= row["taken"]:
-        problem = f"role {owner} has CONNECTION LIMIT {row['role_limit']}{others(row['taken'])}"
-        return problem, f"ALTER ROLE {role} CONNECTION LIMIT -1"
+        return
+    if 0 <= row["role_limit"] <= (taken := row["taken"]):
+        others = f", and {count(taken, 'session')} of it {'is' if taken == 1 else 'are'} open" if taken else ""
+        yield Obstacle(
+            True, f"has CONNECTION LIMIT {row['role_limit']}{others}", f"ALTER ROLE {role} CONNECTION LIMIT -1"
+        )
     if row["database_limit"] == 0:
-        return f"database {row['database']} has CONNECTION LIMIT 0", f"ALTER DATABASE {database} CONNECTION LIMIT -1"
-    return None
-
-
-def others(taken: int) -> str:
-    """How many sessions of a role are open, beside those of its jobs."""
-    return f", and {count(taken, 'session')} of it {'is' if taken == 1 else 'are'} open" if taken else ""
-
-
-def grants(session: Session, owner: str, functions: Iterable[str]) -> list[str]:
-    """The GRANTs that the role of a job lacks for the functions it calls; inside a transaction."""
-    role = sql.Identifier(owner).as_string()
-    schema = sql.Identifier(contract.names().schema).as_string()
-    missing: list[str] = []
-    for row in session.rows(GRANTS, owner=owner, schema=contract.names().schema, names=list(functions)):
-        missing += [] if row["usage"] else [f"GRANT USAGE ON SCHEMA {schema} TO {role}"]
-        missing += [] if row["execute"] else [f"GRANT EXECUTE ON FUNCTION {row['function']} TO {role}"]
-    return list(dict.fromkeys(missing))
-
-
-def definers(session: Session, owner: str, functions: Iterable[str]) -> list[str]:
-    """The owners as whom those functions run that run as their owner; inside a transaction."""
-    rows = session.rows(GRANTS, owner=owner, schema=contract.names().schema, names=list(functions))
-    return sorted({row["owner"] for row in rows if row["definer"]})
+        yield Obstacle(False, "has CONNECTION LIMIT 0", f"ALTER DATABASE {base} CONNECTION LIMIT -1")

@@ -24,7 +24,8 @@ from ...scout import contract, event_queue, gold_figures, gold_views, remedies, 
 from ...scout.cron_schedule import every_seconds, missed
 from ...scout.judging import event_triggers, foreign_code
 from .. import apart, battery, bronze_writers, drain, refresh_gold, trial_sale
-from . import as_job, captured_gold, judgement, linked, reading
+from . import as_job, captured_gold, failure, judgement, linked, reading
+from .failure import Failed
 from .judgement import BESIDE, FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
 if t.TYPE_CHECKING:
@@ -74,8 +75,6 @@ LOCK_SECONDS: t.Final = as_job.LOCK_SECONDS
 SUSPECTS_ROWS: t.Final = 2000
 #: Somebody else was at work at the same time.
 COLLISIONS: t.Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
-#: What works for the scheduler, but not within a function.
-NOT_HERE: t.Final = ("0A000", "2D000", "25001", "25P01")
 #: One statement that upserts a row twice.
 REPEATS: t.Final = "21000"
 UNIQUE: t.Final = "23505"
@@ -88,26 +87,19 @@ CHANGED: t.Final = (
 )
 #: What a job does that is to leave sales as they are.
 CHANGES: t.Final = "it changes sales that are loaded, which are no longer what their events say"
-BECOMES: t.Final = "cannot set parameter"
-
-
-class _Failed(Exception):
-    """A command that went wrong: what is to be said of it."""
-
-    def __init__(self, status: str, said: str, sqlstate: str | None = None, next_step: str = "") -> None:
-        super().__init__(said)
-        self.status, self.said, self.sqlstate, self.next_step = status, said, sqlstate, next_step
 
 
 class Trials:
     """The trials of some jobs, in one transaction of which nothing remains."""
 
-    def __init__(self, session: Session, loader: Job | None, seconds: float, *, extends: bool = False) -> None:
+    def __init__(
+        self, session: Session, loader: Job | None, seconds: float, *, extends: bool = False, scheduled: bool = False
+    ) -> None:
         self.session = session
         #: The job that brings a sale into silver, without which no refresh of gold can be seen.
         self.loader = loader
         self.seconds = seconds
-        self.runs = as_job.Runs(session, seconds, extends=extends)
+        self.runs = as_job.Runs(session, seconds, extends=extends, scheduled=scheduled)
         #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
         self.copies: list[battery.Copy] = []
@@ -165,7 +157,7 @@ class Trials:
         done = f"was tried as {todo.job.owner}, rolled back"
         try:
             effect = self._effect(todo, loads)
-        except _Failed as e:
+        except Failed as e:
             said = f"{done}: {e.said}"
             if todo.purpose == LOAD and e.status == FAILED:
                 said = "; ".join([said, *self._in_the_way()])
@@ -218,7 +210,8 @@ class Trials:
 
     def _effect(self, todo: Todo, loads: str) -> str:
         """Runs the command of a job; in words what came of it."""
-        self._require_login(todo)
+        if failed := failure.login(self.runs.owner(todo.job.owner)):
+            raise failed
         if todo.purpose == LOAD:
             return self._loaded(todo)
         effect = "it runs"
@@ -227,10 +220,10 @@ class Trials:
         else:
             self._execute(todo)
         if self.sale is not None and (lacking := self.sale.landed()):
-            raise _Failed(FAILED, f"it runs, and of a sale that was there before {lacking}")
+            raise Failed(FAILED, f"it runs, and of a sale that was there before {lacking}")
         self._require_equal(CHANGES, f"what {todo.job.jobname} calls")
         if todo.job.jobname == contract.names().link_job and (wrong := linked.wrongly(self.session, self._names())):
-            raise _Failed(FAILED, wrong, next_step=judgement.compare(contract.names().link_function))
+            raise Failed(FAILED, wrong, next_step=judgement.compare(contract.names().link_function))
         return effect
 
     def _loaded(self, todo: Todo) -> str:
@@ -241,14 +234,14 @@ class Trials:
         copies = self._send_copies(sale, todo, lambda at: battery.choose(at, sale.moment)) if event else []
         self._execute_with(todo, copies)
         if event is None:
-            raise _Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}")
+            raise Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}")
         command = cut(printable(clean(todo.job.command)), 100)
         if event_queue.not_taken(session, [event]):
-            raise _Failed(FAILED, f"it ran and loaded nothing, although a sale was pending: its command is {command}")
+            raise Failed(FAILED, f"it ran and loaded nothing, although a sale was pending: its command is {command}")
         etl = contract.names().etl
         if lacking := sale.landed():
             said = f"it marked a sale as processed, and {lacking}"
-            raise _Failed(FAILED, said, next_step=f"look at {etl}: it marks events that it does not load")
+            raise Failed(FAILED, said, next_step=f"look at {etl}: it marks events that it does not load")
         self._take_all(todo, copies)
         self.sale, self.copies = sale, copies
         later = self._send_copies(sale, todo, lambda _: battery.again(copies), after=battery.AGAIN)
@@ -260,7 +253,7 @@ class Trials:
         writers = bronze_writers.read(session)
         if refused := bronze_writers.refused(session, writers, event):
             said = f"it loads what comes, and {bronze_writers.in_words(refused)}"
-            raise _Failed(FAILED, said, next_step="; ".join(each.fix.rstrip(";") for each in refused))
+            raise Failed(FAILED, said, next_step="; ".join(each.fix.rstrip(";") for each in refused))
         return f"it loads; {writers.in_vain}" if writers.in_vain else "it loads"
 
     def _age(self, todo: Todo) -> None:
@@ -278,9 +271,9 @@ class Trials:
                 self._require_open(e)
 
     def _require_equal(self, what: str, by: str) -> None:
-        """Raises _Failed where silver has other than their events say of the sales that were sent."""
+        """Raises Failed where silver has other than their events say of the sales that were sent."""
         if wrong := self._otherwise(self.copies):
-            raise _Failed(FAILED, f"{what}: {wrong}", next_step=judgement.compare(by))
+            raise Failed(FAILED, f"{what}: {wrong}", next_step=judgement.compare(by))
 
     def _otherwise(self, copies: list[battery.Copy]) -> str:
         """What silver has otherwise than their events say of these, in words."""
@@ -292,7 +285,7 @@ class Trials:
         return battery.in_words(battery.differing(self.session, copies, by, self.unjudged))
 
     def _take_all(self, todo: Todo, copies: list[battery.Copy]) -> None:
-        """Runs the command until it has taken all of them, for batches may be small; raises _Failed where it passes over one."""
+        """Runs the command until it has taken all of them, for batches may be small; raises Failed where it passes over one."""
         ids = [copy.event_id for copy in copies]
         left = event_queue.not_taken(self.session, ids, most=len(ids))
         # With the plain one.
@@ -304,18 +297,18 @@ class Trials:
             if len(left) == len(before):
                 kinds = [copy.kind for copy in copies if copy.event_id in left]
                 said = f"it loads other sales, and passes over those {'; '.join(kinds[:MOST_NAMED])}"
-                raise _Failed(FAILED, said, next_step=f"look at the command of the job and at {contract.names().etl}")
+                raise Failed(FAILED, said, next_step=f"look at the command of the job and at {contract.names().etl}")
         if batch <= len(ids):
             self._require_pace(todo, batch, [*ids, *(copy.event_id for copy in self.copies)])
 
     def _require_pace(self, todo: Todo, batch: int, ours: list[str]) -> None:
-        """Raises _Failed where more events arrive, besides ours, than a job loads that takes so few a run."""
+        """Raises Failed where more events arrive, besides ours, than a job loads that takes so few a run."""
         pace = self.session.row(contract.compose(PACE), ours=ours)
         starts = missed(todo.job.schedule, pace["now"], pace["now"] + HOUR)
         if starts and batch * starts < pace["events"]:
             command = cut(printable(clean(todo.job.command)), 100)
             said = f"it loads {count(batch, 'event')} a run, {batch * starts:,} an hour, and {pace['events']:,} arrived within the last one"
-            raise _Failed(
+            raise Failed(
                 FAILED,
                 f"{said}: its command is {command}",
                 next_step="raise the limit that it gives, or run it more often",
@@ -324,7 +317,7 @@ class Trials:
     def _send_copies(
         self, sale: trial_sale.Trial, todo: Todo, choose: t.Callable[[Session], list[battery.Copy]], *, after: int = 0
     ) -> list[battery.Copy]:
-        """Sends more sales, after the plain one, before whatever is pending; raises _Failed where bronze takes none."""
+        """Sends more sales, after the plain one, before whatever is pending; raises Failed where bronze takes none."""
         why: list[str] = []
         for role in (self.session.facts.role, todo.job.owner):
             try:
@@ -336,10 +329,10 @@ class Trials:
                 self._require_open(e)
                 why.append(str(e))
         else:
-            raise _Failed(UNKNOWN, f"a plain sale could be sent, and no copies of others: {why[0]}")
+            raise Failed(UNKNOWN, f"a plain sale could be sent, and no copies of others: {why[0]}")
         if altered:
             said = f"{contract.names().bronze} has other than was sent of sales {battery.kinds(altered)}"
-            raise _Failed(
+            raise Failed(
                 FAILED, said, next_step=f"look at what changes rows of {contract.names().bronze} as they come in"
             )
         return copies
@@ -349,7 +342,7 @@ class Trials:
         too many for a unique key says nothing of the pipeline, nor one that is made up and refused by a rule: they are left out."""
         try:
             return self._execute(todo)
-        except _Failed as e:
+        except Failed as e:
             if not copies or e.status != FAILED:
                 raise
             failed = e
@@ -357,17 +350,17 @@ class Trials:
         self.session.execute(contract.compose(event_queue.HOLD_BACK_THESE), ids=ids)
         try:
             self._execute(todo)
-        except _Failed:
+        except Failed:
             raise failed from None
         for copy in list(copies):
             self.session.execute(contract.compose(event_queue.LET_GO), ids=[copy.event_id])
             try:
                 self._execute(todo)
-            except _Failed as e:
+            except Failed as e:
                 if e.status != FAILED:
                     raise
                 if e.sqlstate != UNIQUE and not (copy.made_up and e.sqlstate in BY_RULE):
-                    raise _Failed(
+                    raise Failed(
                         FAILED, f"it loads a plain sale, and none {copy.kind}: {e.said}", e.sqlstate, e.next_step
                     ) from e
                 self.session.execute(contract.compose(event_queue.HOLD_BACK_THESE), ids=[copy.event_id])
@@ -399,12 +392,12 @@ class Trials:
         """Has a job refresh gold; in words which views are newer now."""
         session = self.session
         if loads:
-            raise _Failed(UNKNOWN, f"no change of silver to show, because {loads}")
+            raise Failed(UNKNOWN, f"no change of silver to show, because {loads}")
         try:
             # Scout's refresh does nothing while another one is under way, which is no fault of the job.
             refresh_gold.take_lock(session)
         except NotConverged as e:
-            raise _Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
+            raise Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
         if todo.shown and self._begins(todo):
             self._ask()
             return self._beside(f"it begins to refresh gold, {todo.shown}", refreshed=False)
@@ -414,21 +407,21 @@ class Trials:
         views = gold_views.views(session)
         if not views:
             said = f"schema {contract.names().schema} has no materialized view"
-            raise _Failed(FAILED, said, next_step="rollback.yml restores the views, where a release has been captured")
+            raise Failed(FAILED, said, next_step="rollback.yml restores the views, where a release has been captured")
         times = {view.full_name: gold_views.refreshed_at(session, view) for view in views if view.populated}
         old = [view.full_name for view in views if view.full_name not in times]
         old += [name for name, at in times.items() if at is not None and at < began]
         if old:
             command = cut(printable(clean(todo.job.command)), 100)
             why = self._why_not_refreshed(todo) or f"its command is {command}"
-            raise _Failed(FAILED, f"it ran and did not refresh {', '.join(old)}, although silver is newer: {why}")
+            raise Failed(FAILED, f"it ran and did not refresh {', '.join(old)}, although silver is newer: {why}")
         if same := [
             name for name, each in gold_views.showing_each_sale(session, views).items() if each == shown.get(name, "")
         ]:
             said = f"it refreshes {', '.join(same)}, which does not show a new sale"
-            raise _Failed(FAILED, said, next_step=judgement.compare("its definition"))
+            raise Failed(FAILED, said, next_step=judgement.compare("its definition"))
         if unlike := self._unlike_silver(todo):
-            raise _Failed(
+            raise Failed(
                 FAILED,
                 f"it refreshes gold, which is not what silver has: {'; '.join(unlike[:MOST_NAMED])}",
                 next_step=COMPARE,
@@ -437,11 +430,11 @@ class Trials:
         return self._beside(f"it refreshes {count(newer, 'view')}" if newer else "it runs")
 
     def _beside(self, effect: str, *, refreshed: bool = True) -> str:
-        """An effect, and which views were changed since the release and show the same; raises _Failed where one shows other figures."""
+        """An effect, and which views were changed since the release and show the same; raises Failed where one shows other figures."""
         beside = captured_gold.beside(self.session, self._days(), refreshed=refreshed)
         if beside.otherwise:
             said = f"gold has other figures than by its definition in release {beside.release}: {'; '.join(beside.otherwise[:MOST_NAMED])}"
-            raise _Failed(FAILED, f"{effect}, and {said}", next_step=CHANGED)
+            raise Failed(FAILED, f"{effect}, and {said}", next_step=CHANGED)
         same = ", ".join(beside.equal[:MOST_NAMED])
         return (
             f"{effect}; defined otherwise than in release {beside.release}, with the same figures: {same}"
@@ -465,7 +458,7 @@ class Trials:
         views = gold_views.views(self.session)
         if unlike := gold_figures.unlike_silver(self.session, views, self._days(), defined=True):
             said = f"it refreshes gold, which would not be what silver has: {'; '.join(unlike[:MOST_NAMED])}"
-            raise _Failed(FAILED, said, next_step=COMPARE)
+            raise Failed(FAILED, said, next_step=COMPARE)
 
     def _names(self) -> list[str]:
         """Those of the sales that were sent."""
@@ -498,90 +491,35 @@ class Trials:
             raise psycopg.Rollback
         return f"{contract.names().refresh_function} says {printable(said)}" if said else ""
 
-    def _require_login(self, todo: Todo) -> None:
-        """Raises where the scheduler could not even begin, or has less time than a batch takes."""
-        owner = todo.job.owner
-        if found := reading.obstacle(self.session, owner):
-            raise _Failed(FAILED, f"the scheduler cannot run it: {found[0]}", next_step=found[1])
-        given = reading.settings(self.session, owner)
-        for name in ("statement_timeout", "transaction_timeout"):
-            setting = given.get(name)
-            if setting and 0 < (seconds := self.runs.seconds_of(setting.value)) < judgement.LEAST_TIMEOUT_SECONDS:
-                said = f"{name} of {round(seconds * 1000):,} ms is set for {setting.place}, less than a batch takes"
-                raise _Failed(FAILED, said, "57014", setting.reset)
-        read_only = given.get("default_transaction_read_only")
-        if read_only and read_only.value.lower() in ("on", "true", "yes", "1"):
-            raise _Failed(
-                FAILED, f"default_transaction_read_only is on for {read_only.place}", "25006", read_only.reset
-            )
-
     def _execute(self, todo: Todo) -> None:
-        """Runs the command of a job as its role, with its settings; raises _Failed where it goes wrong."""
+        """Runs the command of a job as its role, with its settings; raises Failed where it goes wrong."""
         try:
             self.runs.execute(todo.job)
         except as_job.TooLate:
-            raise _Failed(UNKNOWN, *self._too_late()) from None
+            raise failure.too_late(self.seconds) from None
         except psycopg.Error as e:
             self._require_open(e)
             self.session.limit_statements(max(0.001, self.runs.left))
-            raise self._explained(todo, e, self.runs.allowed(todo.job.owner)) from e
+            raise self._explained(todo, e) from e
 
-    def _explained(self, todo: Todo, e: psycopg.Error, theirs: float) -> _Failed:
-        """What an error of a job's command means."""
-        said = printable(words_of(e))
-        owner = todo.job.owner
-        if isinstance(e, errors.QueryCanceled) and "statement timeout" in said:
-            setting = reading.settings(self.session, owner).get("statement_timeout")
-            if setting is None or theirs >= self.seconds:
-                return _Failed(UNKNOWN, *self._too_late())
-            return _Failed(
-                FAILED,
-                f"it takes longer than the {setting.value} that {setting.place} allows",
-                e.sqlstate,
-                setting.reset,
-            )
-        if isinstance(e, errors.LockNotAvailable):
-            step = "terminate_sessions.yml --check shows who holds the lock, then run the same command again"
-            return _Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock", e.sqlstate, step)
-        if e.sqlstate in NOT_HERE or (isinstance(e, errors.InsufficientPrivilege) and said.startswith(BECOMES)):
-            step = "look at its next run in cron.job_run_details, or run it again with proof=false"
-            return _Failed(UNKNOWN, f"it cannot be tried within a transaction: {said}", e.sqlstate, step)
-        if becomes := reading.becomes(self.session, owner):
-            if said.startswith("permission denied to set role"):
-                return _Failed(UNKNOWN, f"{said}, to which role is set for {becomes.place}", e.sqlstate, becomes.reset)
-            said = f"{said}, as {becomes.value}, to which role is set for {becomes.place}"
-            return _Failed(FAILED, said, e.sqlstate, becomes.reset)
-        return _Failed(FAILED, self._why(todo, said, e.sqlstate), e.sqlstate, self._cure(todo, e))
-
-    def _why(self, todo: Todo, said: str, sqlstate: str | None) -> str:
-        """The message of a failure, with the event that it is of, or the role that lacks something."""
-        functions = _functions(todo)
-        if said.startswith("permission denied"):
-            definers = [
-                owner for owner in reading.definers(self.session, todo.job.owner, functions) if owner != todo.job.owner
-            ]
-            return f"{said}, as {definers[0]}, who owns {functions[0]}" if definers else said
-        if todo.purpose == LOAD:
-            with contextlib.suppress(psycopg.Error), self.session.savepoint():
-                if sqlstate == REPEATS and (row := reading.repeated(self.session)):
-                    return f"{said}: {row['events']} pending events have transaction_id {cut(printable(row['transaction_id']), 60)}"
-                found = drain.suspects(self.session, limit=SUSPECTS_ROWS, most=1)
-                return f"{said}: event {found[0].event_id}, {found[0].reason}" if found else said
-        return said
-
-    def _cure(self, todo: Todo, e: psycopg.Error) -> str:
-        """The statements that fix it, where they can be told."""
+    def _explained(self, todo: Todo, e: psycopg.Error) -> Failed:
+        """What an error of a job's command means, by its owner, the events that wait, and the objects it names."""
+        owner = self.runs.owner(todo.job.owner)
+        if known := failure.of_surroundings(e, owner, self.runs.allowed(owner), self.seconds, LOCK_SECONDS):
+            return known
+        event = self._event(e) if todo.purpose == LOAD and not failure.is_forbidden(e) else ""
         with self.session.savepoint():
-            remedy = remedies.of(self.session, e.diag.message_primary or "", todo.job.owner)
-        if remedy:
-            return remedy
-        if isinstance(e, errors.InsufficientPrivilege):
-            return "; ".join(reading.grants(self.session, todo.job.owner, _functions(todo)))
-        return ""
+            remedy = remedies.of(self.session, e.diag.message_primary or "", owner.name)
+        return failure.of_command(e, owner, _functions(todo), event, remedy)
 
-    def _too_late(self) -> tuple[str, None, str]:
-        said = f"it takes longer than the {in_words(self.seconds)} there are for a proof"
-        return said, None, "give it more time with -e proof_timeout_seconds=…"
+    def _event(self, e: psycopg.Error) -> str:
+        """Which of the events that wait the ETL fails on, in words; empty where that cannot be told."""
+        with contextlib.suppress(psycopg.Error), self.session.savepoint():
+            if e.sqlstate == REPEATS and (row := reading.repeated(self.session)):
+                return f"{row['events']} pending events have transaction_id {cut(printable(row['transaction_id']), 60)}"
+            for found in drain.suspects(self.session, limit=SUSPECTS_ROWS, most=1):
+                return f"event {found.event_id}, {found.reason}"
+        return ""
 
     def _require_open(self, e: Exception) -> None:
         """Raises the error where the session is lost with it."""

@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, Scout Recovery contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an error of a job's command means, by what is known of the owner of the job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from psycopg import errors
+
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import failure
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.judgement import FAILED, UNKNOWN
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.reading import (
+    Obstacle,
+    Owner,
+    Setting,
+)
+
+LOAD, REFRESH = "load_silver_from_bronze", "refresh_gold_platinum"
+ENTRY, EXECUTE = 'GRANT USAGE ON SCHEMA "scout" TO "loader"', 'GRANT EXECUTE ON FUNCTION f() TO "loader"'
+
+
+def owner(*settings: tuple[str, str], **fields: Any) -> Owner:
+    given = {name: Setting(name, value, "role loader", 'ROLE "loader"') for name, value in settings}
+    return Owner("loader", "shop", settings=given, **fields)
+
+
+def error(kind: type[errors.Error], said: str) -> errors.Error:
+    return kind(said)
+
+
+@pytest.mark.parametrize(
+    ("of", "said", "next_step"),
+    [
+        (owner(obstacles=(Obstacle(True, "may not log in", "ALTER ROLE"),)),
+         "the scheduler cannot run it: role loader may not log in", "ALTER ROLE"),
+        (owner(obstacles=(Obstacle(False, "allows no connections", "ALTER DATABASE"), Obstacle(True, "x", "y"))),
+         "the scheduler cannot run it: database shop allows no connections", "ALTER DATABASE"),
+        (owner(("transaction_timeout", "0.5s")),
+         "transaction_timeout of 500 ms is set for role loader, less than a batch takes",
+         'ALTER ROLE "loader" RESET transaction_timeout'),
+        (owner(("default_transaction_read_only", "ON")), "default_transaction_read_only is on for role loader",
+         'ALTER ROLE "loader" RESET default_transaction_read_only'),
+    ],
+)  # fmt: skip
+def test_what_keeps_the_scheduler_from_beginning(of: Owner, said: str, next_step: str) -> None:
+    found = failure.login(of)
+    assert found is not None
+    assert (found.status, found.said, found.next_step) == (FAILED, said, next_step)
+
+
+def test_nothing_keeps_it_from_beginning() -> None:
+    assert failure.login(owner(("statement_timeout", "1s"), ("default_transaction_read_only", "off"))) is None
+
+
+LIMITED = error(errors.QueryCanceled, "canceling statement due to statement timeout")
+BECOMES = Setting("role", "batch", "role loader", 'ROLE "loader"')
+
+
+@pytest.mark.parametrize(
+    ("e", "of", "theirs", "status", "said"),
+    [
+        (LIMITED, owner(("statement_timeout", "20s")), 20.0, FAILED, "it takes longer than the 20s that role loader allows"),
+        (LIMITED, owner(("statement_timeout", "2min")), 120.0, UNKNOWN, "it takes longer than the 1 min 30 s there are for a proof"),
+        (LIMITED, owner(), 0.0, UNKNOWN, "it takes longer than the 1 min 30 s there are for a proof"),
+        (error(errors.LockNotAvailable, "canceling"), owner(), 0.0, UNKNOWN, "it waited 5.0 s for a lock"),
+        (error(errors.InvalidTransactionTermination, "invalid"), owner(), 0.0, UNKNOWN,
+         "it cannot be tried within a transaction: invalid"),
+        (error(errors.InsufficientPrivilege, 'cannot set parameter "role" within security-definer function'), owner(), 0.0, UNKNOWN,
+         'it cannot be tried within a transaction: cannot set parameter "role" within security-definer function'),
+        (error(errors.InsufficientPrivilege, "permission denied to set role batch"), owner(becomes=BECOMES), 0.0, UNKNOWN,
+         "permission denied to set role batch, to which role is set for role loader"),
+        (error(errors.UndefinedTable, "no such table"), owner(becomes=BECOMES), 0.0, FAILED,
+         "no such table, as batch, to which role is set for role loader"),
+    ],
+)  # fmt: skip
+def test_what_is_not_the_command_itself(e: errors.Error, of: Owner, theirs: float, status: str, said: str) -> None:
+    found = failure.of_surroundings(e, of, theirs, 90.0, 5.0)
+    assert found is not None
+    assert (found.status, found.said) == (status, said)
+
+
+def test_whatever_else_is_of_the_command() -> None:
+    assert failure.of_surroundings(error(errors.UndefinedTable, "no such table"), owner(), 0.0, 90.0, 5.0) is None
+
+
+FORBIDDEN = error(errors.InsufficientPrivilege, "permission denied for table silver")
+FUNCTIONS: tuple[dict[str, Any], ...] = (
+    {"name": LOAD, "arguments": "integer", "definer": True, "owner": "etl", "grant": ""},
+    {"name": LOAD, "arguments": "integer, text", "definer": False, "owner": "loader", "grant": EXECUTE},
+    {"name": REFRESH, "arguments": "", "definer": True, "owner": "painter", "grant": ""},
+)
+
+
+@pytest.mark.parametrize(
+    ("e", "fields", "event", "remedy", "said", "next_step"),
+    [
+        (FORBIDDEN, {"functions": FUNCTIONS, "entry": ENTRY}, "", "", f"permission denied for table silver, as etl, who owns {LOAD}",
+         f"{ENTRY}; {EXECUTE}"),
+        (FORBIDDEN, {"functions": FUNCTIONS[1:2]}, "", "", "permission denied for table silver", EXECUTE),
+        (FORBIDDEN, {"functions": FUNCTIONS[2:], "entry": ENTRY}, "", "", "permission denied for table silver", ""),
+        (FORBIDDEN, {}, "", "CREATE POLICY", "permission denied for table silver", "CREATE POLICY"),
+        (error(errors.InvalidTextRepresentation, "invalid input"), {"functions": FUNCTIONS}, "event 7, a word", "",
+         "invalid input: event 7, a word", ""),
+        (error(errors.UndefinedColumn, "no such column"), {}, "", "", "no such column", ""),
+    ],
+)  # fmt: skip
+def test_why_the_command_itself_failed(
+    e: errors.Error, fields: dict[str, Any], event: str, remedy: str, said: str, next_step: str
+) -> None:
+    found = failure.of_command(e, owner(**fields), [LOAD], event, remedy)
+    assert (found.status, found.said, found.next_step) == (FAILED, said, next_step)
