@@ -16,7 +16,7 @@ import typing as t
 
 from ...core.errors import NotConverged
 from ...core.redaction import clean
-from ...core.text import count, cut, in_words, printable
+from ...core.text import count, cut, first_line, in_words, printable
 from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.failures import words_of
@@ -66,6 +66,11 @@ BEGINS_SECONDS: t.Final = 3.0
 REFRESHING: t.Final = "REFRESH MATERIALIZED VIEW"
 #: How long a job that is none of the pipeline's is let run.
 BESIDE_SECONDS: t.Final = 10.0
+#: Where such a job does not come to its end here, which says nothing of how it ends by itself.
+UNTRIED: t.Final = (
+    *(errors.InvalidTransactionTermination, errors.ActiveSqlTransaction, errors.QueryCanceled),
+    as_job.TooLate,
+)
 #: How old sales may be that a job finds, where those that load come once a minute, and where they come less often.
 MINUTE: t.Final = 60.0
 MOST_AGED_SECONDS: t.Final = 240.0
@@ -170,9 +175,12 @@ class Trials:
         said = f"of {todo.job.owner} writes the pipeline's tables as well: {command}"
         wrong = ""
         if self.sale is not None and not apart.shadow(self.session, apart.tables(self.session)):
-            with self.session.savepoint():
-                wrong = self._wrong_by(todo)
-                raise psycopg.Rollback
+            try:
+                with self.session.savepoint():
+                    wrong = self._wrong_by(todo)
+                    raise psycopg.Rollback
+            except UNTRIED as e:
+                said += f"; what it does to sales could not be tried: {first_line(str(e)) or 'no time is left'}"
         if not wrong:
             return tried(todo, PROVED, said)
         off = f"SELECT cron.alter_job({todo.job.jobid}, active => false) switches it off"
@@ -187,6 +195,8 @@ class Trials:
             self.runs.execute(todo.job, BESIDE_SECONDS)
         except (psycopg.Error, as_job.TooLate) as e:
             self._require_open(e)
+            if isinstance(e, UNTRIED):
+                raise
             return ""
         if battery.altered(self.session, [*waiting, *self.copies]):
             return f"it changes events of {contract.names().bronze}"

@@ -282,6 +282,19 @@ def test_an_etl_that_marks_events_and_writes_nothing_is_found(scout_db: str, swa
     assert "scout.silver_transactions has nothing of it" in said(prove(scout_db))
 
 
+def test_a_job_of_others_that_cannot_be_tried_is_named_with_why(scout_db: str) -> None:
+    commits = "BEGIN UPDATE scout.silver_transactions SET net_amount = 0; COMMIT; END"
+    run(
+        scout_db,
+        f"CREATE PROCEDURE scout.nightly() LANGUAGE plpgsql AS '{commits}'",
+        "INSERT INTO cron.job (schedule, command, nodename, nodeport, database, username, active, jobname)"
+        " SELECT '0 1 * * *', 'CALL scout.nightly()', nodename, nodeport, database, username, true, 'nightly' FROM cron.job LIMIT 1",
+    )
+    [found] = [each for each in prove(scout_db)["jobs"] if each["jobname"] == "nightly"]
+    assert found["status"] == "proved"
+    assert "what it does to sales could not be tried: invalid transaction termination" in found["said"]
+
+
 def test_nobody_gains_a_right_by_the_proof(scout_db: str) -> None:
     """A command, or what it calls, that becomes who proves it is refused; one that ends the transaction as well."""
     name = f"thief_{conninfo_to_dict(scout_db)['dbname']}"
