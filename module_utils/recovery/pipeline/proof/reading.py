@@ -131,15 +131,7 @@ DAYS: t.Final = 7
 EVENTS_A_DAY: t.Final = 20_000
 SAMPLE_EVENTS: t.Final = 100
 
-MILLISECONDS: t.Final = {
-    "": 1.0,
-    "us": 0.001,
-    "ms": 1.0,
-    "s": 1000.0,
-    "min": 60_000.0,
-    "h": 3_600_000.0,
-    "d": 86_400_000.0,
-}
+MILLISECONDS: t.Final = {"": 1.0, "us": 0.001, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7}
 DURATION: t.Final = re.compile(
     r"(?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*+(?P<unit>us|ms|s|min|h|d|)"
 )
@@ -409,8 +401,8 @@ def owner(session: Session, name: str, *, scheduled: bool = False) -> Owner:
     called = [contract.bare(names.load_function), contract.bare(names.link_function), *names.gold_functions]
     rows = session.rows(FUNCTIONS, schema=names.schema, names=called)
     enters = Need("SCHEMA", sql.Identifier(names.schema).as_string(), "USAGE", name)
-    called = [f"{sql.Identifier(names.schema, row['name']).as_string()}({row['arguments']})" for row in rows]
-    executes = [Need("FUNCTION", function, "EXECUTE", name) for function in called]
+    exact = [f"{sql.Identifier(names.schema, row['name']).as_string()}({row['arguments']})" for row in rows]
+    executes = [Need("FUNCTION", function, "EXECUTE", name) for function in exact]
     grants = {need: need.grant(session) for need in privileges.lacked(session, [enters, *executes])}
     role = given.get("role")
     if role and (role.value in ("none", name) or not session.row(BECOMES, owner=name, role=role.value)["may"]):
