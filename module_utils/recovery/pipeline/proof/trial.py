@@ -418,6 +418,7 @@ class Trials:
         if not views:
             said = f"schema {contract.names().schema} has no materialized view"
             raise Failed(FAILED, said, next_step="rollback.yml restores the views, where a release has been captured")
+        views = self._refreshed_by(todo, views)
         times = {view.full_name: gold_views.refreshed_at(session, view) for view in views if view.populated}
         old = [view.full_name for view in views if view.full_name not in times]
         old += [name for name, at in times.items() if at is not None and at < began]
@@ -481,11 +482,17 @@ class Trials:
         """What gold says otherwise than silver of the days of the sales that were sent, also where it is refreshed again: what is loaded
         in between is no fault of it."""
         session, days = self.session, self._days()
+        views = self._refreshed_by(todo, gold_views.views(session))
         for _ in range(ATTEMPTS - 1):
-            if not gold_figures.unlike_silver(session, gold_views.views(session), days):
+            if not gold_figures.unlike_silver(session, views, days):
                 return []
             self._execute(todo)
-        return gold_figures.unlike_silver(session, gold_views.views(session), days)
+        return gold_figures.unlike_silver(session, views, days)
+
+    def _refreshed_by(self, todo: Todo, views: Sequence[gold_views.View]) -> list[gold_views.View]:
+        """Those that the job is to refresh."""
+        others = gold_views.of_the_team(self.session, views, todo.job.command)
+        return [view for view in views if view.full_name not in others]
 
     def _why_not_refreshed(self, todo: Todo) -> str:
         """What the pipeline's own refresh says of it, to the role of the job."""

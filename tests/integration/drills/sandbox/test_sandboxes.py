@@ -188,7 +188,12 @@ def test_a_slow_standby_stands_still_and_catches_up_again_and_again(embedded: Sa
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             connection.execute("INSERT INTO public.work VALUES (1)")
-            name, place, _, _ = connection.execute(throttle.STANDBY.encode(), {"ignored": []}).fetchone() or ("", 0, 0, 0)
+            name, place, _, _ = connection.execute(throttle.STANDBY.encode(), {"ignored": []}).fetchone() or (
+                "",
+                0,
+                0,
+                0,
+            )
             assert name == "slow_standby"
             if place > reached:
                 reached, since = place, time.monotonic()

@@ -308,6 +308,25 @@ def test_a_job_of_others_that_cannot_be_tried_is_named_with_why(scout_db: str) -
     assert "what it does to sales could not be tried: invalid transaction termination" in found["said"]
 
 
+def test_a_view_of_the_teams_own_is_not_the_refresh_jobs(scout_db: str) -> None:
+    """Its own job refreshes it, or nobody does: that the pipeline's does not is no fault of it."""
+    query = "SELECT date_key, count(*) AS transaction_count FROM scout.silver_transactions GROUP BY 1"
+    run(
+        scout_db,
+        f"CREATE MATERIALIZED VIEW scout.gold_own AS {query}",
+        "CREATE UNIQUE INDEX ON scout.gold_own (date_key)",
+        "ALTER MATERIALIZED VIEW scout.gold_own OWNER TO loader",
+        "INSERT INTO cron.job (schedule, command, nodename, nodeport, database, username, active, jobname)"
+        " SELECT '*/10 * * * *', 'REFRESH MATERIALIZED VIEW CONCURRENTLY scout.gold_own', nodename, nodeport, database, username, true,"
+        " 'own' FROM cron.job WHERE jobname = 'smart-gold-refresh'",
+    )
+    result = prove(scout_db)
+    assert result["proven"], result["error"]
+    assert "refreshes 2 views" in next(
+        each["said"] for each in result["jobs"] if each["jobname"] == "smart-gold-refresh"
+    )
+
+
 def test_nobody_gains_a_right_by_the_proof(scout_db: str) -> None:
     """A command, or what it calls, that becomes who proves it is refused; one that ends the transaction as well."""
     name = f"thief_{conninfo_to_dict(scout_db)['dbname']}"
