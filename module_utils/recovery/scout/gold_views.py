@@ -153,15 +153,6 @@ DAYS: t.Final = ("date_key", "day")
 
 DATED = "SELECT DISTINCT date_key::text AS day FROM {transactions} WHERE transaction_id = ANY(%(names)s)"
 
-#: Those of these views that no code names which refreshes gold, where none of it runs what it puts together.
-OF_THE_TEAM = """
-SELECT v.name FROM unnest(%(names)s::text[]) AS v (name)
-WHERE NOT EXISTS (
-    SELECT FROM (SELECT p.prosrc FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-                 WHERE n.nspname = %(schema)s AND p.proname = ANY(%(functions)s) UNION ALL SELECT %(command)s) AS c (code)
-    WHERE strpos(lower(c.code), lower(v.name)) > 0 OR c.code ~* 'execute')
-"""
-
 #: An ETL run that was in flight at a refresh shows an earlier time than it; beyond this, a later refresh is trusted where
 #: contents cannot be compared.
 SETTLED_SECONDS: t.Final = 900.0
@@ -373,16 +364,6 @@ def showing_each_sale(session: Session, found: Iterable[View]) -> dict[str, t.An
         for view in found
         if view.populated and row["oid"] in view.needs and set(COUNTS) & set(view.contents) and not waits(view)
     }
-
-
-def of_the_team(session: Session, found: Iterable[View], command: str) -> set[str]:
-    """Those (full names) that neither the dashboards need, nor this command or what refreshes gold names: others refresh them."""
-    own = {view.name: view.full_name for view in found if view.full_name not in contract.names().views}
-    names = contract.names()
-    rows = session.rows(
-        OF_THE_TEAM, names=[*own], schema=names.schema, functions=list(names.gold_functions), command=command
-    )
-    return {own[row["name"]] for row in rows}
 
 
 def days_of(session: Session, sales: list[str]) -> list[str]:

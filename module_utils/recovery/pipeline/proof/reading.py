@@ -133,7 +133,7 @@ SAMPLE_EVENTS: t.Final = 100
 
 MILLISECONDS: t.Final = {"": 1.0, "us": 0.001, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7}
 DURATION: t.Final = re.compile(
-    r"(?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*+(?P<unit>us|ms|s|min|h|d|)"
+    r"(?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++)?)\s*+(?P<unit>us|ms|s|min|h|d|)"
 )
 OCTAL: t.Final = re.compile(r"0[0-7]+")
 

@@ -17,12 +17,12 @@ import typing as t
 from ...core.errors import NotConverged
 from ...core.redaction import clean
 from ...core.text import count, cut, first_line, in_words, printable
-from ...postgres import acting
+from ...postgres import acting, lexer
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.failures import words_of
 from ...scout import contract, event_queue, gold_figures, gold_views, remedies, row_hazards
 from ...scout.cron_schedule import every_seconds, missed
-from ...scout.judging import event_triggers, foreign_code
+from ...scout.judging import event_triggers, foreign_code, statements
 from .. import apart, battery, bronze_writers, drain, refresh_gold, trial_sale
 from . import as_job, captured_gold, failure, judgement, linked, reading
 from .failure import Failed
@@ -108,12 +108,15 @@ class Trials:
         #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
         self.copies: list[battery.Copy] = []
+        #: The jobs of others that write what is the pipeline's.
+        self.beside: list[Job] = []
         #: Fields that this pipeline fills in ways of its own.
         self.unjudged: list[str] | None = None
 
     def run(self, todo: Sequence[Todo]) -> dict[int, Verdict]:
         """What each job's trial came to, those that load first, by its id: several jobs may have one name, or none."""
         ordered = sorted(todo, key=lambda each: (each.purpose != LOAD, each.purpose == BESIDE))
+        self.beside = [each.job for each in todo if each.purpose == BESIDE]
         for attempt in range(ATTEMPTS):
             found: list[Verdict] = []
             self.runs.begin()
@@ -418,7 +421,7 @@ class Trials:
         if not views:
             said = f"schema {contract.names().schema} has no materialized view"
             raise Failed(FAILED, said, next_step="rollback.yml restores the views, where a release has been captured")
-        views = self._refreshed_by(todo, views)
+        views = self._not_beside(views)
         times = {view.full_name: gold_views.refreshed_at(session, view) for view in views if view.populated}
         old = [view.full_name for view in views if view.full_name not in times]
         old += [name for name, at in times.items() if at is not None and at < began]
@@ -482,17 +485,17 @@ class Trials:
         """What gold says otherwise than silver of the days of the sales that were sent, also where it is refreshed again: what is loaded
         in between is no fault of it."""
         session, days = self.session, self._days()
-        views = self._refreshed_by(todo, gold_views.views(session))
+        views = self._not_beside(gold_views.views(session))
         for _ in range(ATTEMPTS - 1):
             if not gold_figures.unlike_silver(session, views, days):
                 return []
             self._execute(todo)
         return gold_figures.unlike_silver(session, views, days)
 
-    def _refreshed_by(self, todo: Todo, views: Sequence[gold_views.View]) -> list[gold_views.View]:
-        """Those that the job is to refresh."""
-        others = gold_views.of_the_team(self.session, views, todo.job.command)
-        return [view for view in views if view.full_name not in others]
+    def _not_beside(self, views: Sequence[gold_views.View]) -> list[gold_views.View]:
+        """Those that no job beside the pipeline refreshes: what that one is for is no fault of another."""
+        beside = [lexer.code(job.command) for job in self.beside]
+        return [view for view in views if not any(statements.refreshes(code, view.name) for code in beside)]
 
     def _why_not_refreshed(self, todo: Todo) -> str:
         """What the pipeline's own refresh says of it, to the role of the job."""

@@ -65,6 +65,12 @@ def removes(plain: str, views: Iterable[str] = ()) -> bool:
     return _found(plain, REMOVES, (contract.bare(contract.names().bronze), *views))
 
 
+def refreshes(plain: str, view: str) -> bool:
+    """Whether code refreshes this materialized view (bare name) by a statement of its own."""
+    how = r"\brefresh\s+materialized\s+view\s+(?:concurrently\s+)?"
+    return re.search(rf"{how}{SCHEMA}{re.escape(view)}\b", plain, re.IGNORECASE) is not None
+
+
 def _found(plain: str, verbs: str, tables: Iterable[str], prefixes: Iterable[str] = ()) -> bool:
     by_name, put_together, named = _patterns(verbs, frozenset(tables), frozenset(prefixes), contract.names().schema)
     text = JOINED.sub("", plain)

@@ -309,7 +309,7 @@ def test_a_job_of_others_that_cannot_be_tried_is_named_with_why(scout_db: str) -
 
 
 def test_a_view_of_the_teams_own_is_not_the_refresh_jobs(scout_db: str) -> None:
-    """Its own job refreshes it, or nobody does: that the pipeline's does not is no fault of it."""
+    """Its own job refreshes it: that the pipeline's does not is no fault of it."""
     query = "SELECT date_key, count(*) AS transaction_count FROM scout.silver_transactions GROUP BY 1"
     run(
         scout_db,

@@ -360,8 +360,8 @@ def test_a_column_that_no_row_could_fill_is_refused_in_the_plan(scout_db: str) -
         refused = restored(scout_db, **options)
         assert "column scout.p.b must have a value in every row, and for some rows none is saved" in refused["msg"]
         assert "scout.q" not in refused["msg"]
-        [warning] = done(restored(scout_db, check=True, **options))["warnings"]
-        assert "column scout.p.b must have a value" in warning
+        warnings = done(restored(scout_db, check=True, **options))["warnings"]
+        assert [each for each in warnings if "column scout.p.b must have a value" in each], warnings
     assert whole(scout_db) == after
     released(
         scout_db,
