@@ -6,7 +6,6 @@ because it is large."""
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 
 from ..core.text import count, in_words
@@ -86,8 +85,13 @@ def limit(given: float | None, least: float, expected: float) -> float:
 
 
 def _planned(session: Session, query: sql.Composable) -> float:
-    with contextlib.suppress(psycopg.Error), session.savepoint():
-        row = session.connection.execute(sql.SQL("EXPLAIN (FORMAT JSON) ") + query).fetchone()
-        if row is not None:
-            return SECONDS_PER_COST * float(next(iter(row.values()))[0]["Plan"]["Total Cost"])
+    try:
+        with session.savepoint():
+            row = session.connection.execute(sql.SQL("EXPLAIN (FORMAT JSON) ") + query).fetchone()
+            if row is not None:
+                return SECONDS_PER_COST * float(next(iter(row.values()))[0]["Plan"]["Total Cost"])
+    except psycopg.Error:
+        # What ends the session is said by whoever asked, and not by the next statement.
+        if session.connection.closed:
+            raise
     return 0.0
