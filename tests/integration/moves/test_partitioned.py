@@ -37,6 +37,23 @@ def drop(dsn: str, *partitions: str) -> None:
             session.execute(sql.SQL("DROP TABLE {}").format(table))
 
 
+def refused_without_a_default(dsn: str, module: str, **options: Any) -> None:
+    """Without a default partition it is refused, checked or not, with the statement that makes one, and nothing is changed."""
+    with connect(dsn) as session:
+        session.execute("ALTER TABLE scout.bronze_events DETACH PARTITION scout.bronze_events_default")
+    before = fingerprint(dsn)
+    for check in (True, False):
+        refused = call(module, dsn, **options, check=check)
+        assert refused["failed"]
+        assert "bronze_events has no partition for" in refused["msg"]
+        assert "CREATE TABLE" in refused["error"]["next_step"]
+        assert "PARTITION OF scout.bronze_events FOR VALUES FROM" in refused["error"]["next_step"]
+    kept = {name: value for name, value in before.items() if not name.startswith("scout_ops.")}
+    assert {name: value for name, value in fingerprint(dsn).items() if name in kept} == kept
+    with connect(dsn) as session:
+        session.execute("ALTER TABLE scout.bronze_events ATTACH PARTITION scout.bronze_events_default DEFAULT")
+
+
 def test_a_day_that_retention_took_is_no_damage(partitioned_db: str, subtests: pytest.Subtests) -> None:
     dsn = partitioned_db
     healthy = done("scout_health_info", dsn)
@@ -75,20 +92,8 @@ def test_an_undo_into_a_partition_that_was_dropped_meanwhile(partitioned_db: str
     moved = done("scout_quarantine", dsn, event_ids=ids)
     assert moved["moved"]["events"] == len(ids)
     drop(dsn, *partitions)
-    with connect(dsn) as session:
-        session.execute("ALTER TABLE scout.bronze_events DETACH PARTITION scout.bronze_events_default")
     with subtests.test("no default partition"):
-        before = fingerprint(dsn)
-        for check in (True, False):
-            refused = call("scout_undo", dsn, run_id=moved["run_id"], check=check)
-            assert refused["failed"]
-            assert "bronze_events has no partition for" in refused["msg"]
-            assert "CREATE TABLE" in refused["error"]["next_step"]
-            assert "PARTITION OF scout.bronze_events FOR VALUES FROM" in refused["error"]["next_step"]
-        kept = {name: value for name, value in before.items() if not name.startswith("scout_ops.")}
-        assert {name: value for name, value in fingerprint(dsn).items() if name in kept} == kept
-    with connect(dsn) as session:
-        session.execute("ALTER TABLE scout.bronze_events ATTACH PARTITION scout.bronze_events_default DEFAULT")
+        refused_without_a_default(dsn, "scout_undo", run_id=moved["run_id"])
     with subtests.test("into the default one"):
         planned = done("scout_undo", dsn, run_id=moved["run_id"], check=True)
         undone = done("scout_undo", dsn, run_id=moved["run_id"])
@@ -105,19 +110,8 @@ def test_a_redrive_into_a_partition_that_was_dropped_meanwhile(partitioned_db: s
     ids, partitions = [row[0] for row in found], sorted({row[1] for row in found})
     done("scout_quarantine", dsn, event_ids=ids)
     drop(dsn, *partitions)
-    with connect(dsn) as session:
-        session.execute("ALTER TABLE scout.bronze_events DETACH PARTITION scout.bronze_events_default")
     with subtests.test("no default partition"):
-        before = fingerprint(dsn)
-        for check in (True, False):
-            refused = call("scout_redrive", dsn, event_ids=ids, check=check)
-            assert refused["failed"]
-            assert "bronze_events has no partition for" in refused["msg"]
-            assert "PARTITION OF scout.bronze_events FOR VALUES FROM" in refused["error"]["next_step"]
-        kept = {name: value for name, value in before.items() if not name.startswith("scout_ops.")}
-        assert {name: value for name, value in fingerprint(dsn).items() if name in kept} == kept
-    with connect(dsn) as session:
-        session.execute("ALTER TABLE scout.bronze_events ATTACH PARTITION scout.bronze_events_default DEFAULT")
+        refused_without_a_default(dsn, "scout_redrive", event_ids=ids)
     with subtests.test("into the default one"):
         redriven = done("scout_redrive", dsn, event_ids=ids)
         assert one(dsn, EVENTS, ids) == len(ids)
