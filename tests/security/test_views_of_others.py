@@ -16,7 +16,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import gold_views
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs, gold_views
 from tests.integration.modules import call, connect, one, operator
 from tests.security.roles import drop_roles
 
@@ -105,3 +105,24 @@ def test_what_looks_at_gold_runs_nothing_of_it(attacked: str, subtests: Any) -> 
 
 def _owner(dsn: str) -> str:
     return one(dsn, "SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE relname = 'gold_mood'")
+
+
+@pytest.mark.parametrize(("owner", "counts"), [("stranger_of_views", False), ("loader", True)])
+def test_whose_view_makes_a_job_one_of_the_pipelines(scout_db: str, owner: str, *, counts: bool) -> None:
+    """Attack: a view over bronze by the name of a table that some job writes, so that a reset stops that job."""
+    with connect(scout_db) as superuser:
+        superuser.execute("CREATE ROLE stranger_of_views")
+        try:
+            superuser.execute("CREATE SCHEMA shop; CREATE TABLE shop.orders (total int)")
+            superuser.execute("CREATE VIEW public.orders AS SELECT * FROM scout.bronze_events")
+            superuser.execute(f"ALTER VIEW public.orders OWNER TO {owner}".encode())
+            superuser.execute(
+                "INSERT INTO cron.job (schedule, command, nodename, nodeport, database, username, active, jobname)"
+                " SELECT '0 1 * * *', 'UPDATE shop.orders SET total = 1', nodename, nodeport, database, username, true, 'of-the-shop'"
+                " FROM cron.job WHERE jobname = 'bronze-to-silver-etl'"
+            )
+            with open_session(Settings(scout_db)) as session, session.read():
+                found = {job.jobname for job in cron_jobs.ingestion_jobs(session)}
+            assert ("of-the-shop" in found) is counts
+        finally:
+            superuser.execute("DROP VIEW IF EXISTS public.orders; DROP ROLE stranger_of_views")

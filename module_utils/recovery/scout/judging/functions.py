@@ -61,19 +61,21 @@ WHERE l.lanname NOT IN ('c', 'internal')
 ORDER BY p.oid LIMIT %(most)s
 """  # noqa: S608  # made of literals alone
 
-#: Views that show the pipeline's tables, themselves or through others: what is written into them may come to those.
-VIEWS = """
+#: Views that show the pipeline's tables, themselves or through others: what is written into them may come to those. What strangers call
+#: a view of theirs decides nothing, unless the job is theirs.
+VIEWS: t.LiteralString = f"""
 WITH RECURSIVE shown AS (
     SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname || '.' || c.relname = ANY(%(tables)s)
+    WHERE n.nspname || '.' || c.relname = ANY(%(shown)s)
     UNION
     SELECT r.ev_class FROM shown JOIN pg_catalog.pg_depend AS d ON d.refobjid = shown.oid
     JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
     WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.classid = 'pg_catalog.pg_rewrite'::regclass
 )
 SELECT DISTINCT c.relname::text AS name FROM shown JOIN pg_catalog.pg_class AS c ON c.oid = shown.oid AND c.relkind = 'v'
+WHERE c.relowner NOT IN ({roles.STRANGERS}) OR pg_catalog.pg_get_userbyid(c.relowner) = ANY(%(roles)s)
 ORDER BY 1 LIMIT %(most)s
-"""
+"""  # noqa: S608  # made of literals alone
 
 #: Called like this, and not among those that count.
 STRANGERS = """
@@ -214,10 +216,10 @@ def _callers(found: Iterable[tuple[Function, str]]) -> Callers:
 
 def read(session: Session, of: Iterable[str]) -> Functions:
     """The functions that decide about jobs of these roles. Raises Intricate where there are too many to be judged."""
+    owners = {**roles.owned(), "roles": sorted(set(of))}
     found = session.rows(
         FUNCTIONS,
-        **roles.owned(),
-        roles=sorted(set(of)),
+        **owners,
         longest=MAX_CHARACTERS + 1,
         most=MAX_FUNCTIONS + 1,
     )
@@ -226,11 +228,11 @@ def read(session: Session, of: Iterable[str]) -> Functions:
     if (total := sum(len(row["source"] or "") for row in found)) > MAX_TOTAL:
         raise lexer.Intricate(f"the {count(len(found), 'function')} come to {total} characters")
     names = contract.names()
-    tables = [names.bronze, names.transactions, names.line_items, names.etl_ledger]
+    shown = [names.bronze, names.transactions, names.line_items, names.etl_ledger]
     return Functions(
         (
             Function(row["oid"], row["schema"], row["name"], row["source"] or "", row["everyones"], tuple(row["of"]))
             for row in found
         ),
-        (row["name"] for row in session.rows(VIEWS, tables=tables, most=MAX_FUNCTIONS)),
+        (row["name"] for row in session.rows(VIEWS, **owners, shown=shown, most=MAX_FUNCTIONS)),
     )
