@@ -54,7 +54,7 @@ BROKEN_PROMISES: dict[str, tuple[dict[str, Any], str]] = {
 
 #: By real playbooks: a controller is killed, two are at work at once, a session is lost and its run looked up, and a release is rolled
 #: back, undone and redone.
-BY_PLAYBOOK = ("controller_killed", "two_operators", "restart_in_the_middle", "bad_release")
+BY_PLAYBOOK = ("controller_killed", "two_operators", "restart_in_the_middle", "failover_in_the_middle", "bad_release")
 
 
 def drilled(name: str, output: Path, folder: Path | None = None, sandbox: str = "embedded") -> dict[str, Any]:

@@ -22,11 +22,13 @@ WHERE l.locktype = 'relation' AND l.granted AND l.mode <> 'AccessShareLock' AND 
 ORDER BY a.xact_start LIMIT 3
 """
 
-#: Of any table, view or index, and readers too: a change of it waits for them.
+#: Of any table, view or index, and readers too: a change of it waits for them. Whoever has nothing but the lease's, as its keeper
+#: does, keeps nobody.
 KEEPERS = """
 SELECT DISTINCT a.xact_start, a.pid, a.usename::text AS role, a.application_name AS application, a.state
 FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid() AND l.relation >= 16384
+  AND NOT starts_with(l.relation::regclass::text, 'scout_ops.leases')
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 ORDER BY a.xact_start LIMIT 3
 """
