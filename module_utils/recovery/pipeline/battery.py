@@ -6,8 +6,8 @@
 Each is the copy of an event that was loaded lately, with a transaction_id of its own: one for each source, payment method, region, store,
 kind of customer, form of payload and of time, the smallest and the largest. To these come each payment method in many stores, so that any
 two of what sales have come together, and such as may not have come lately: around midnight by either clock, late by days, of odd amounts,
-without optional fields, and of many line items. What silver has to have of them is computed from the events themselves
-(scout/expected_silver.py).
+of a product that is new, without optional fields, and of many line items. What silver has to have of them is computed from the events
+themselves (scout/expected_silver.py).
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ CLOCKS: t.Final = ("08:30:00", "13:30:00", "18:30:00", "22:30:00")
 VALUES: t.Final = 24
 #: So many microseconds after the first of them come those that send or correct one of them again.
 AGAIN: t.Final = 1000
-#: Line items of the sale of many, unless a real one has more, up to so many.
+#: Line items of the sale of many, unless a real one has more, up to so many; and of one as large as comes once a year.
 LINES: t.Final = 12
 MOST_LINES: t.Final = 60
+LARGE: t.Final = 40
 
 #: Of each kind the newest event; those first that stand for what is asked first. What silver has of them was no malformed event, unless
 #: somebody changed it since.
@@ -132,6 +133,8 @@ DAYS: t.Final = 7
 #: The smallest amount, and the largest that Scout does not call suspicious; and of a thing so many as a shop sells once a year.
 AMOUNTS: t.Final = ("0.01", "9999.99")
 UNITS: t.Final = 144
+LARGE_AMOUNTS: t.Final = {"total_amount": 9000, "net_amount": 3000.25, "discount_amount": 6999.25, "tax_amount": 999.5}
+SURE: t.Final = {"handshake_triggered": True, "handshake_score": 0.99}
 OPTIONAL: t.Final = (
     *("customer_id", "customer_type", "campaign_id", "discount_amount", "tax_amount", "payment_method"),
     *("handshake_triggered", "handshake_score", "net_amount"),
@@ -229,6 +232,11 @@ def _made_up(session: Session, latest: Row, late: datetime.datetime) -> list[Cop
     name = "Piña" if session.connection.info.parameter_status("server_encoding") == "UTF8" else "Pina"
     dozens = [{**_item(product), "product_name": name, "qty": UNITS, "unit_price": 2.5, "line_amount": UNITS * 2.5}]
     found.append(_copy(like, f"of {UNITS} units", **_of_items(dozens, UNITS * 2.5)))
+    found.append(_copy(like, f"of {LARGE} line items", **_of_lines(LARGE, product)))
+    # What a shop begins to sell has a row nowhere yet.
+    unknown = {**_item(re.sub("[0-9]", "9", product)), "unit_price": 7.5, "line_amount": 7.5}
+    found.append(_copy(like, "of a product never sold before", **_of_items([unknown], 7.5)))
+    found.append(_copy(like, "of a large discount and tax", items=[unknown], **LARGE_AMOUNTS, **SURE))
     bare = _copy(like, "without optional fields", items=[{"product_id": product}])
     net = _copy(like, "without total_amount", net_amount=5)
     found += [dataclasses.replace(bare, dropped=OPTIONAL), dataclasses.replace(net, dropped=("total_amount",))]

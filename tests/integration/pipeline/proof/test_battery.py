@@ -19,6 +19,7 @@ LOAD = "scout.load_silver_from_bronze(integer)"
 TOTAL = "coalesce((e->>'total_amount')::numeric, 0)"
 HALF = f"{TOTAL} / CASE WHEN e->>'payment_method' = 'gcash' THEN 2 ELSE 1 END"
 DISCOUNT = ",\n            coalesce((e->>'discount"
+DISCOUNT_AMOUNT = "coalesce((e->>'discount_amount')::numeric, 0)"
 AMOUNT = "greatest(coalesce((item->>'line_amount')::numeric, 0), 0)"
 DAY = "coalesce((e->>'ts')::date, s.ingested_at::date)"
 LINES = "jsonb_array_elements(e->'items') WITH ORDINALITY AS items (item, position)\n"
@@ -29,6 +30,18 @@ WRONG = {
     "shifts times": ("            s.ts,\n", "            s.ts + interval '8 hours',\n", "ts"),
     "takes the day in another zone": (DAY, "(s.ts AT TIME ZONE 'Pacific/Kiritimati')::date", "date_key"),
     "keeps ten lines": (LINES, f"{LINES}WHERE position <= 10\n", "lines.missing"),
+    "keeps twenty lines": (LINES, f"{LINES}WHERE position <= 20\n", "lines.missing"),
+    "keeps lines of known products": (
+        LINES,
+        f"{LINES}WHERE item->>'product_id' IN (SELECT product_id FROM scout.silver_line_items)\n",
+        "lines.missing",
+    ),
+    "caps discounts": (DISCOUNT_AMOUNT, f"least({DISCOUNT_AMOUNT}, 5000)", "discount_amount"),
+    "caps scores": (
+        "THEN (e->>'handshake_score')::numeric",
+        "THEN least((e->>'handshake_score')::numeric, 0.95)",
+        "handshake_score",
+    ),
     "halves what one method paid": (f"{TOTAL}{DISCOUNT}", f"{HALF}{DISCOUNT}", "total_amount"),
     "forgets the region": ("e->>'region',", "NULL,", "region"),
     "calls all unknown": ("coalesce(e->>'payment_method', 'unknown')", "'unknown'", "payment_method"),
