@@ -204,7 +204,7 @@ class Trials:
         if battery.altered(self.session, [*waiting, *self.copies]):
             return f"it changes events of {contract.names().bronze}"
         if wrong := self._otherwise([copy for copy in self.copies if not copy.made_up]):
-            return f"{CHANGES}: {wrong}"
+            return f"{CHANGES}: {battery.in_words(wrong)}"
         left = self.session.row(contract.compose(LEFT), ids=[copy.event_id for copy in waiting])
         if left["there"] < len(waiting):
             return f"it takes events out of {contract.names().bronze} that are not loaded"
@@ -233,6 +233,8 @@ class Trials:
         else:
             self._execute(todo)
         if self.sale is not None and (lacking := self.sale.landed()):
+            # The next job is judged by another one.
+            self.sale = None
             raise Failed(FAILED, f"it runs, and of a sale that was there before {lacking}")
         self._require_equal(CHANGES, f"what {todo.job.jobname} calls")
         if todo.job.jobname == contract.names().link_job and (wrong := linked.wrongly(self.session, self._names())):
@@ -284,18 +286,20 @@ class Trials:
                 self._require_open(e)
 
     def _require_equal(self, what: str, by: str) -> None:
-        """Raises Failed where silver has other than their events say of the sales that were sent."""
+        """Raises Failed where silver has other than their events say of the sales that were sent; the next job answers for the others."""
         if wrong := self._otherwise(self.copies):
-            raise Failed(FAILED, f"{what}: {wrong}", next_step=judgement.compare(by))
+            spoilt = {copy.transaction_id for copy in self.copies if copy.kind in wrong}
+            self.copies = [copy for copy in self.copies if copy.transaction_id not in spoilt]
+            raise Failed(FAILED, f"{what}: {battery.in_words(wrong)}", next_step=judgement.compare(by))
 
-    def _otherwise(self, copies: list[battery.Copy]) -> str:
-        """What silver has otherwise than their events say of these, in words."""
+    def _otherwise(self, copies: list[battery.Copy]) -> dict[str, list[str]]:
+        """What silver has otherwise than their events say of these, by what they are one of."""
         if not copies or self.loader is None:
-            return ""
+            return {}
         by = acting.actor(self.session, self.loader.owner)
         if self.unjudged is None:
             self.unjudged = battery.unjudged(self.session, by)
-        return battery.in_words(battery.differing(self.session, copies, by, self.unjudged))
+        return battery.differing(self.session, copies, by, self.unjudged)
 
     def _take_all(self, todo: Todo, copies: list[battery.Copy]) -> None:
         """Runs the command until it has taken all of them, for batches may be small; raises Failed where it passes over one."""

@@ -68,6 +68,22 @@ def said(dsn: str) -> str:
     return str(found["said"])
 
 
+def statuses(dsn: str) -> dict[str, str]:
+    """What the proof says of each job."""
+    return {each["jobname"]: each["status"] for each in call("scout_proof", dsn)["jobs"]}
+
+
+@pytest.mark.parametrize("job", [ETL, "product-linking"])
+@pytest.mark.parametrize(
+    "spoils", ["SET net_amount = net_amount + 1 WHERE payment_method = 'cash'", "SET net_amount = 0"]
+)
+def test_what_one_job_writes_wrong_is_no_fault_of_those_after_it(job: str, spoils: str, scout_db: str) -> None:
+    with connect(scout_db) as session:
+        command = f"UPDATE scout.silver_transactions {spoils}"
+        session.execute("UPDATE cron.job SET command = command || %s WHERE jobname = %s", [command, job])
+    assert {name for name, status in statuses(scout_db).items() if status == "failed"} == {job}
+
+
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_writes_some_sales_wrong_is_told_by_the_field(wrong: str, scout_db: str) -> None:
     old, new, field = WRONG[wrong]
