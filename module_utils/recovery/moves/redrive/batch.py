@@ -11,19 +11,20 @@ import re
 import typing as t
 
 from ...core.errors import NotConverged
-from ...postgres.driver import Jsonb, errors, psycopg, sql
+from ...postgres.driver import Jsonb, errors, sql
 from ...scout import contract, event_queue
 from ...scout.loadable import sale
-from ...scout.poison_probe import Refused, verdict_on
 from ...scout.row_images import digest, literal, named
+from ..engine.reload import Reload
 from ..undo.journal import THERE
 from .outcome import Resolver
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ...postgres.acting import Actor
     from ...postgres.session import Row, Session
+    from ...scout.poison_probe import Refused
     from ...scout.row_images import Tables
     from .letters import Letter
 
@@ -160,77 +161,43 @@ class Back:
     digest: t.Any
 
 
-class _Found(Exception):
-    def __init__(self, answer: tuple[str, Refused] | None) -> None:
-        self.answer = answer
-        super().__init__(answer)
-
-
-class RedriveBatch:
+class RedriveBatch(Reload):
     """Writes on behalf of the run `run_id`, inside the transaction of a batch."""
 
     def __init__(self, session: Session, tables: Tables, run_id: str, pipeline: Actor) -> None:
-        self.session = session
+        super().__init__(session, pipeline)
         self.tables = tables
         self.run_id = run_id
-        self.pipeline = pipeline
         self.resolver = Resolver(session, tables, run_id)
-        #: Events loaded earlier than this were seen by the scan at the start.
-        self.since: t.Any = None
-        #: When the batches of this run began: what was loaded then was loaded by it.
-        self.ours: list[str] = []
 
     def bring_back(self, units: Sequence[Unit]) -> Made:
         """Puts the events of these units back and has the ETL load them. Raises Refused, having changed nothing,
         where it does not."""
         letters = [letter for unit in units for letter in unit.letters]
-        try:
-            with self.session.savepoint():
-                back = self._put_back(letters)
-                siblings = self.siblings_of(units)
-                taken, days = self._take_silver(units, siblings)
-                ids = [letter.event_id for unit in units if unit.loads for letter in unit.letters]
-                ids_again = [s.event_id for s in siblings if not s.loaded or s.transaction_id in taken]
-                event_queue.load_exactly(self.session, ids + ids_again, self.pipeline)
-                made, more = self._made(units, ids)
-                self.resolver.resolve(letters, taken)
-                self._prove_in_the_end(back)
-        except psycopg.Error as e:
-            raise self._refused(e) from e
+        with self.all_or_nothing():
+            back = self._put_back(letters)
+            siblings = self.siblings_of(units)
+            taken, days = self._take_silver(units, siblings)
+            ids = [letter.event_id for unit in units if unit.loads for letter in unit.letters]
+            event_queue.load_exactly(self.session, ids + _again(siblings, taken), self.pipeline)
+            made, more = self._made(units, ids)
+            self.resolver.resolve(letters, taken)
+            self._prove_in_the_end(back)
         loaded = sum(sibling.loaded and sibling.transaction_id in taken for sibling in siblings)
         return Made({"events": len(letters), **made}, loaded, frozenset(days | more))
 
     def culprit(self, unit: Unit) -> tuple[str, Refused] | None:
         """The first event of a unit that is refused, and why; changes nothing."""
-        try:
-            with self.session.savepoint():
-                for letter in unit.letters:
-                    self._alone(letter.event_id, lambda letter=letter: self._put_back([letter]))
-                siblings = self.siblings_of([unit])
-                taken, _ = self._take_silver([unit], siblings)
-                ids = [letter.event_id for letter in unit.letters]
-                ids += [
-                    sibling.event_id for sibling in siblings if not sibling.loaded or sibling.transaction_id in taken
-                ]
-                with event_queue.exactly(self.session, ids) as turns:
-                    for turn in turns:
-                        self._alone(turn[0], lambda turn=turn: event_queue.load(self.session, len(turn), self.pipeline))
-                raise _Found(None)
-        except _Found as found:
-            return found.answer
 
-    def _alone(self, event_id: str, attempt: t.Callable[[], t.Any]) -> None:
-        try:
-            with self.session.savepoint():
-                attempt()
-        except psycopg.Error as e:
-            raise _Found((event_id, self._refused(e))) from e
+        def put_back() -> list[str]:
+            for letter in unit.letters:
+                with self.naming(letter.event_id):
+                    self._put_back([letter])
+            siblings = self.siblings_of([unit])
+            taken, _ = self._take_silver([unit], siblings)
+            return [*(letter.event_id for letter in unit.letters), *_again(siblings, taken)]
 
-    def _refused(self, error: psycopg.Error) -> Refused:
-        """The refusal an error is; raises the error where it is of the system."""
-        if verdict_on(error) != "event" or self.session.connection.closed:
-            raise error
-        return Refused(error)
+        return self.first_refused(put_back)
 
     def _put_back(self, letters: Sequence[Letter]) -> list[Back]:
         """Puts events back, and proves that they are what their images say."""
@@ -373,3 +340,8 @@ class RedriveBatch:
             if event_ids
             else set()
         )
+
+
+def _again(siblings: Iterable[Sibling], taken: Mapping[str, t.Any]) -> list[str]:
+    """Those that the ETL is to load with the others: such as wait, and those of transactions whose silver was taken."""
+    return [sibling.event_id for sibling in siblings if not sibling.loaded or sibling.transaction_id in taken]

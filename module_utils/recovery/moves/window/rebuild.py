@@ -16,10 +16,10 @@ import typing as t
 from ...core.errors import NotConverged
 from ...ledger.trust import stored_letters
 from ...pipeline import poison_policy
-from ...postgres.driver import Jsonb, psycopg, sql
+from ...postgres.driver import Jsonb, sql
 from ...scout import contract, event_queue
 from ...scout.loadable import sale
-from ...scout.poison_probe import Refused, verdict_on
+from ..engine.reload import Reload
 from ..undo.journal import take_written
 
 if t.TYPE_CHECKING:
@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
     from ...postgres.acting import Actor
     from ...postgres.session import Session
     from ...scout.expected_silver import Model
+    from ...scout.poison_probe import Refused
     from ...scout.row_images import Tables
 
 #: Events of these units that were loaded since they were noted.
@@ -143,27 +144,16 @@ class Differs(Exception):
         super().__init__(", ".join(units))
 
 
-class _Found(Exception):
-    def __init__(self, answer: tuple[str, Refused] | None) -> None:
-        self.answer = answer
-        super().__init__(answer)
-
-
-class Rebuild:
+class Rebuild(Reload):
     """Writes on behalf of the run `run_id`, inside the transaction of a batch."""
 
     def __init__(self, session: Session, tables: Tables, model: Model, run_id: str, pipeline: Actor) -> None:
-        self.session = session
+        super().__init__(session, pipeline)
         self.tables = tables
         self.model = model
         self.run_id = run_id
-        self.pipeline = pipeline
         #: Fields that this deployment's ETL fills in its own way.
         self.unjudged: list[str] = []
-        #: What was loaded from then on was not seen when the units were noted.
-        self.since: t.Any = None
-        #: When the batches of this run began: what was loaded then was loaded by it.
-        self.ours: list[str] = []
 
     def with_members(self, noted: Sequence[Unit]) -> list[Unit]:
         """The units with the events they have now; locks these."""
@@ -193,11 +183,8 @@ class Rebuild:
     def remake(self, units: Sequence[Unit]) -> Made:
         """Rebuilds all of these. Raises Refused or Differs, having changed nothing, where the ETL does not load them
         as their events say."""
-        try:
-            with self.session.savepoint():
-                return self._remake(units)
-        except psycopg.Error as e:
-            raise self._refused(e) from e
+        with self.all_or_nothing():
+            return self._remake(units)
 
     def _remake(self, units: Sequence[Unit]) -> Made:
         session = self.session
@@ -253,23 +240,13 @@ class Rebuild:
 
     def culprit(self, unit: Unit) -> tuple[str, Refused] | None:
         """The first event of a unit that the ETL refuses, and why; changes nothing."""
-        try:
-            with self.session.savepoint():
-                sale = None if unit.alone else unit.transaction
-                self.session.execute(contract.compose(LET_GO_ALL), ids=list(unit.events), sale=sale)
-                with event_queue.exactly(self.session, list(unit.events)) as turns:
-                    for turn in turns:
-                        self._attempt(turn)
-                raise _Found(None)
-        except _Found as found:
-            return found.answer
 
-    def _attempt(self, turn: list[str]) -> None:
-        try:
-            with self.session.savepoint():
-                event_queue.load(self.session, len(turn), self.pipeline)
-        except psycopg.Error as e:
-            raise _Found((turn[0], self._refused(e))) from e
+        def let_go() -> tuple[str, ...]:
+            sale = None if unit.alone else unit.transaction
+            self.session.execute(contract.compose(LET_GO_ALL), ids=list(unit.events), sale=sale)
+            return unit.events
+
+        return self.first_refused(let_go)
 
     def quarantine(self, event_id: str, refused: Refused, document: dict[str, t.Any]) -> dict[str, t.Any]:
         """Moves an event to the dead letter queue, so that it can be restored as it was."""
@@ -282,12 +259,6 @@ class Rebuild:
         query = contract.compose(COMPLETE_EVENT, letter=tables.dead_letters.image("d"))
         session.execute(query, item=item, dlq_id=moved["dlq_id"])
         return moved
-
-    def _refused(self, error: psycopg.Error) -> Refused:
-        """The refusal an error is; raises the error where it is of the system."""
-        if verdict_on(error) != "event" or self.session.connection.closed:
-            raise error
-        return Refused(error)
 
 
 def _given(units: Sequence[Unit], items: dict[int, int]) -> Jsonb:
