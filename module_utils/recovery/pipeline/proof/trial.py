@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import time
 import typing as t
 
 from ...core.errors import NotConverged
@@ -105,6 +106,8 @@ class Trials:
         self.loader = loader
         self.seconds = seconds
         self.runs = as_job.Runs(session, seconds, extends=extends, scheduled=scheduled)
+        #: Whether sales are sent so as to come before what is pending, and whether any was not loaded.
+        self.first = self.unloaded = False
         #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
         self.copies: list[battery.Copy] = []
@@ -120,7 +123,7 @@ class Trials:
         for attempt in range(ATTEMPTS):
             found: list[Verdict] = []
             self.runs.begin()
-            self.sale, self.copies, self.unjudged = None, [], None
+            self.sale, self.copies, self.unjudged, self.unloaded = None, [], None, False
             try:
                 with self.session.write(lock_timeout_seconds=LOCK_SECONDS):
                     found = self._all(ordered)
@@ -132,8 +135,17 @@ class Trials:
                 continue
             if attempt + 1 < ATTEMPTS and any(verdict.sqlstate in COLLIDED for verdict in found):
                 continue
+            if self.unloaded and not self.first and self._pending():
+                # Time that went into what waits is none of theirs.
+                self.first, self.runs.deadline = True, time.monotonic() + self.seconds
+                return self.run(todo)
             return {each.job.jobid: verdict for each, verdict in zip(ordered, found, strict=True)}
         return {}
+
+    def _pending(self) -> bool:
+        """Whether anything waits that may have kept the sales from being loaded; asked only then, as it is asked of all of bronze."""
+        with self.session.read(statement_timeout_seconds=self.seconds):
+            return event_queue.any_pending(self.session)
 
     def _all(self, ordered: Sequence[Todo]) -> list[Verdict]:
         if frozen := event_triggers.refusal(self.session):
@@ -166,6 +178,7 @@ class Trials:
         try:
             effect = self._effect(todo, loads)
         except Failed as e:
+            self.unloaded |= todo.purpose == LOAD
             said = f"{done}: {e.said}"
             if todo.purpose == LOAD and e.status == FAILED:
                 said = "; ".join([said, *self._in_the_way()])
@@ -334,7 +347,7 @@ class Trials:
     def _send_copies(
         self, sale: trial_sale.Trial, todo: Todo, choose: t.Callable[[Session], list[battery.Copy]], *, after: int = 0
     ) -> list[battery.Copy]:
-        """Sends more sales, after the plain one, before whatever is pending; raises Failed where bronze takes none."""
+        """Sends more sales, after the plain one; raises Failed where bronze takes none."""
         why: list[str] = []
         for role in (self.session.facts.role, todo.job.owner):
             try:
@@ -399,7 +412,7 @@ class Trials:
         for role in (self.session.facts.role, todo.job.owner):
             try:
                 with self.session.savepoint(), acting.as_role(self.session, role):
-                    return sale.sent(), ""
+                    return sale.sent(first=self.first), ""
             except (psycopg.Error, trial_sale.Unlike) as e:
                 self._require_open(e)
                 why = why or (words_of(e) if isinstance(e, psycopg.Error) else str(e))

@@ -18,6 +18,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import reading
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, one, operator, rows
 
 ETL, GOLD = "bronze-to-silver-etl", "smart-gold-refresh"
@@ -146,6 +147,28 @@ def test_pending_events_are_loaded_before_the_proof(scout_db: str) -> None:
     # Nothing that gold could show comes into silver.
     [gold] = [each for each in result["jobs"] if each["jobname"] == GOLD]
     assert gold["status"] == "unknown"
+    assert fingerprint(scout_db) == before
+
+
+@pytest.mark.parametrize("waiting", [5, 1200])
+def test_what_waits_is_looked_for_only_where_a_sale_was_not_loaded(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, waiting: int
+) -> None:
+    """Of so many the job loads all in one run, or none of ours before them."""
+    asked: list[bool] = []
+    any_pending = event_queue.any_pending
+
+    def record(session: Session) -> bool:
+        asked.append(any_pending(session))
+        return asked[-1]
+
+    monkeypatch.setattr(event_queue, "any_pending", record)
+    library.backlog(scout_db, count=waiting, age_seconds=60)
+    run(scout_db, f"UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(1000)' WHERE jobname = '{ETL}'")
+    before = fingerprint(scout_db)
+    result = prove(scout_db)
+    assert result["proven"], result
+    assert asked == ([] if waiting == 5 else [True])
     assert fingerprint(scout_db) == before
 
 
