@@ -110,6 +110,17 @@ WHERE NOT b.event_data @> ((l.event_data - k.dropped) || k.changed) OR b.event_t
    OR b.source_system IS DISTINCT FROM l.source_system
 """
 
+#: Two of these events, and what the first has of line items, where another event can correct them.
+ITEMS: t.Final = """
+SELECT b.event_id::text AS event_id, b.event_data -> 'items' AS items, b.event_data -> 'total_amount' AS total,
+       i.lines > 1 AND i.priced AND jsonb_typeof(b.event_data -> 'total_amount') = 'number' AS corrected
+FROM {bronze} AS b CROSS JOIN LATERAL (
+    SELECT count(*) AS lines, coalesce(bool_and(jsonb_typeof(item -> 'unit_price') = 'number'), false) AS priced
+    FROM jsonb_array_elements(CASE WHEN jsonb_typeof(b.event_data -> 'items') = 'array' THEN b.event_data -> 'items' ELSE '[]' END) AS item
+) AS i
+WHERE b.event_id = ANY(%(ids)s::uuid[]) AND b.ingested_at < now() ORDER BY corrected DESC, i.lines DESC, b.event_id LIMIT 2
+"""
+
 #: On which of the days before the one of this sale there were some, so that there is room for one more.
 DAYS_BEFORE: t.Final = """
 SELECT n.day::text AS day FROM (SELECT %(day)s::date - nth AS day FROM generate_series(1, %(days)s) AS nth) AS n
@@ -151,12 +162,24 @@ class Copy:
     #: Which of its fields it lacks, and whether there may be none such in this database, by a rule of the team's.
     dropped: tuple[str, ...] = ()
     made_up: bool = False
+    #: The sale of the event that it is a copy of.
+    of: str = ""
     event_id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
     def transaction_id(self) -> str:
         """Its own."""
         return self.changed["transaction_id"]
+
+    @property
+    def there(self) -> bool:
+        """Whether it is no sale of its own, but the next event of the one that it is a copy of."""
+        return self.transaction_id == self.of
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The events of its sale."""
+        return (self.like, self.event_id) if self.there else (self.event_id,)
 
 
 def choose(session: Session, moment: datetime.datetime | None) -> list[Copy]:
@@ -165,7 +188,7 @@ def choose(session: Session, moment: datetime.datetime | None) -> list[Copy]:
     model = expected_silver.Model(tables, session.facts.server_version)
     query = contract.compose(KINDS, sale=loadable.sale("b"), malformed=model.malformed)
     rows = session.rows(query, looked_at=LOOKED_AT, copied=COPIED, of_each=VALUES, any=ANY)
-    copies = [_copy(row["event_id"], _like(row)) for row in rows]
+    copies = [dataclasses.replace(_copy(row["event_id"], _like(row)), of=row["transaction_id"]) for row in rows]
     if not rows:
         return []
     latest = next((row for row in rows if row["latest"]), rows[0])
@@ -275,6 +298,21 @@ def again(copies: Sequence[Copy]) -> list[Copy]:
     return found
 
 
+def of_others(session: Session, copies: Sequence[Copy], pipeline: Actor, without: Sequence[str]) -> list[Copy]:
+    """The same of sales that silver has as their events say, so that the ETL can be given all of them at once; empty where it has not
+    two of those that were copied. Inside a transaction that is rolled back."""
+    named = [dataclasses.replace(copy, changed={"transaction_id": copy.of}) for copy in copies if copy.of]
+    with event_queue.in_its_time_zone(session, pipeline):
+        wrong = _model(session).wrong(session, [each.of for each in named], [each.like for each in named], [*without])
+    right = {each.like: each for each in named if each.of not in wrong}
+    rows = session.rows(contract.compose(ITEMS), ids=[*right])
+    if len(rows) < 2 or not rows[0]["corrected"]:
+        return []
+    most, same = (right[row["event_id"]] for row in rows)
+    items = {"items": rows[0]["items"], "total_amount": rows[0]["total"]}
+    return again([same, dataclasses.replace(most, changed=most.changed | items)])
+
+
 def send(session: Session, copies: Sequence[Copy], moment: datetime.datetime | None, *, after: int = 0) -> list[Copy]:
     """Stores them in bronze, one after the other from that moment on, or from now, so many microseconds later; gives those that bronze
     has otherwise than they were sent."""
@@ -313,7 +351,7 @@ def differing(
     of = {copy.transaction_id: copy for copy in copies}
     left_out = unjudged(session, pipeline) if without is None else list(without)
     with event_queue.in_its_time_zone(session, pipeline):
-        wrong = _model(session).wrong(session, [*of], [copy.event_id for copy in copies], left_out)
+        wrong = _model(session).wrong(session, [*of], [event for copy in copies for event in copy.events], left_out)
     return {of[name].kind: fields for name, fields in wrong.items()}
 
 

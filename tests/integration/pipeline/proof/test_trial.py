@@ -16,9 +16,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import reading
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import as_job, reading
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_jobs import Job
 from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, one, operator, rows
 
 ETL, GOLD = "bronze-to-silver-etl", "smart-gold-refresh"
@@ -40,6 +41,7 @@ CREATE OR REPLACE FUNCTION scout.refresh_gold_platinum()
 RETURNS TABLE (operation text, duration_ms int, status text)
 LANGUAGE sql AS $$ SELECT 'gold', 0, 'ERROR: out of paint' $$
 """
+CHANGED_BY_HAND = "UPDATE scout.silver_transactions SET total_amount = total_amount + 1"
 OUR_LOCKS = """
 SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
 WHERE l.locktype = 'advisory' AND d.datname = current_database()
@@ -170,6 +172,25 @@ def test_what_waits_is_looked_for_only_where_a_sale_was_not_loaded(
     assert result["proven"], result
     assert asked == ([] if waiting == 5 else [True])
     assert fingerprint(scout_db) == before
+
+
+@pytest.mark.parametrize(("before", "calls"), [("SELECT", 1), (CHANGED_BY_HAND, 2)])
+def test_the_etl_is_called_once_where_silver_has_what_its_events_say(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, before: str, calls: int
+) -> None:
+    """A sale that comes again is one of those; where there is none, it is one that was loaded before."""
+    called: list[str] = []
+    execute = as_job.Runs.execute
+
+    def record(self: as_job.Runs, job: Job, *args: Any) -> None:
+        called.append(job.jobname)
+        execute(self, job, *args)
+
+    monkeypatch.setattr(as_job.Runs, "execute", record)
+    run(scout_db, before)
+    result = prove(scout_db, jobs=[ETL])
+    assert result["proven"], result
+    assert called == [ETL] * calls
 
 
 @pytest.mark.parametrize(
