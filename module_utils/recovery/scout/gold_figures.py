@@ -125,13 +125,8 @@ GROUP BY 1, 2, 3
 LEVEL = """
 {shown_here} AS (
     SELECT {day} AS day, {shown_key} AS key, count(*) AS rows, {shown} FROM source GROUP BY 1, 2
-), {lines_here} AS (
-    SELECT t.date_key AS day, {sale_key} AS key, sum(i.quantity) AS units, count(DISTINCT i.product_id) AS products
-    FROM sales AS t JOIN {line_items} AS i USING (transaction_id) GROUP BY 1, 2
 ), {there_here} AS (
-    SELECT t.date_key AS day, {sale_key} AS key, {there}
-    FROM sales AS t LEFT JOIN {lines_here} AS l ON l.day = t.date_key AND l.key = {sale_key}
-    WHERE {known} GROUP BY 1, 2
+    SELECT t.date_key AS day, {sale_key} AS key, {there} FROM sales AS t {lines} WHERE {known} GROUP BY 1, 2
 ), {compared_here} AS (
     SELECT {level} AS level, day, key, name, way, s.value AS shown, t.value AS there
     FROM (SELECT day, key, n.name, n.way, n.shown AS value, n.there AS other
@@ -140,6 +135,15 @@ LEVEL = """
           WHERE {once}) AS s
     CROSS JOIN LATERAL (SELECT round(coalesce(s.other, 0), least(greatest(scale(s.value), 0), 100)) AS value) AS t
 )"""
+
+#: What is asked of the lines of a day, or of a part of it, only where a figure is made of them: there are more of them than sales.
+LINES = """
+LEFT JOIN (
+    SELECT t.date_key AS day, {sale_key} AS key, sum(i.quantity) AS units, count(DISTINCT i.product_id) AS products
+    FROM sales AS t JOIN {line_items} AS i USING (transaction_id) GROUP BY 1, 2
+) AS l ON l.day = t.date_key AND l.key = {sale_key}
+"""
+OF_LINES: t.Final = re.compile(r"\bl\.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,9 +328,11 @@ def _composed(level: _Level, day: str) -> sql.Composed:
         for at, (_, _, way) in enumerate(every)
     ]
     shown = [sql.SQL("{} AS {}").format(how, sql.Identifier(name)) for name, how in level.shown.items()]
+    of_lines = any(OF_LINES.search(way) for _, _, way in every)
     return contract.compose(
         LEVEL,
-        **{f"{what}_here": level.here(what) for what in ("shown", "lines", "there", "compared")},
+        **{f"{what}_here": level.here(what) for what in ("shown", "there", "compared")},
+        lines=contract.compose(LINES, sale_key=level.sale_key) if of_lines else sql.SQL(""),
         level=sql.Literal(level.name),
         day=sql.Identifier(day),
         shown_key=level.shown_key,

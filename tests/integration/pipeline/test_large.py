@@ -336,6 +336,8 @@ def test_a_view_is_computed_once_to_be_compared_with_silver(
         ]
         assert gold_figures.unlike_silver(session, views, days, defined=defined) == []
     assert asked.count("WITH source") == len(views)
+    # Those of stores alone have figures that are made of lines, not those of days, nor of regions.
+    assert asked.count("FROM sales AS t JOIN") == 1
 
 
 def test_a_check_compares_no_view_that_a_move_would_change(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
