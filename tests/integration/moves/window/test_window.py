@@ -19,6 +19,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.dama
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import comparison, recovery
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests.integration import expectation
 from tests.integration.modules import call, connect, executed, fingerprint, one, rows
@@ -85,6 +86,30 @@ def test_what_is_too_much_to_be_carried_along_is_looked_for_again(
     case = damaged(scout_db, WINDOW)
     case.reconciled(recover(case))
     case.check()
+
+
+#: A call of the ETL costs more than a batch is given, however few events it loads, as where it goes through many.
+SLOW = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
+CREATE TRIGGER slow AFTER INSERT ON scout.etl_processed EXECUTE FUNCTION slow();
+"""
+
+
+def test_a_call_that_is_expected_to_take_long_gets_the_time_for_it(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(scout_db) as connection:
+        event = generator.insert(connection, sale(1), ingested_at=START)
+        connection.execute(SLOW)
+    window = {"window_start": str(START), "window_end": str(START + timedelta(seconds=1))}
+    asked: dict[str, Any] = {**window, "batch_timeout_seconds": 0.5, "target_seconds": 0.5}
+    refused = call("scout_window_recovery", scout_db, **asked)
+    assert refused.get("failed"), refused
+    assert "statement timeout" in refused["msg"]
+    monkeypatch.setattr(expected, "etl_seconds", lambda _session: 5.0)
+    assert ran("scout_window_recovery", scout_db, **asked)["loaded"] == 1
+    made = "SELECT count(*) FROM scout.silver_transactions WHERE source_event_id = %s"
+    assert one(scout_db, made, event) == 1
 
 
 def test_what_is_right_is_not_rewritten(scout_db: str) -> None:
