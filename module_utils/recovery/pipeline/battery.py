@@ -110,15 +110,15 @@ WHERE NOT b.event_data @> ((l.event_data - k.dropped) || k.changed) OR b.event_t
    OR b.source_system IS DISTINCT FROM l.source_system
 """
 
-#: Two of these events, and what the first has of line items, where another event can correct them.
+#: Those of these events that are the first of their sales, and what they have of line items, those first that another can correct.
 ITEMS: t.Final = """
 SELECT b.event_id::text AS event_id, b.event_data -> 'items' AS items, b.event_data -> 'total_amount' AS total,
        i.lines > 1 AND i.priced AND jsonb_typeof(b.event_data -> 'total_amount') = 'number' AS corrected
-FROM {bronze} AS b CROSS JOIN LATERAL (
+FROM {bronze} AS b JOIN {transactions} AS s ON s.transaction_id = {sale} AND s.source_event_id = b.event_id CROSS JOIN LATERAL (
     SELECT count(*) AS lines, coalesce(bool_and(jsonb_typeof(item -> 'unit_price') = 'number'), false) AS priced
     FROM jsonb_array_elements(CASE WHEN jsonb_typeof(b.event_data -> 'items') = 'array' THEN b.event_data -> 'items' ELSE '[]' END) AS item
 ) AS i
-WHERE b.event_id = ANY(%(ids)s::uuid[]) AND b.ingested_at < now() ORDER BY corrected DESC, i.lines DESC, b.event_id LIMIT 2
+WHERE b.event_id = ANY(%(ids)s::uuid[]) AND b.ingested_at < now() ORDER BY corrected DESC, i.lines DESC, b.event_id
 """
 
 #: On which of the days before the one of this sale there were some, so that there is room for one more.
@@ -172,14 +172,9 @@ class Copy:
         return self.changed["transaction_id"]
 
     @property
-    def there(self) -> bool:
-        """Whether it is no sale of its own, but the next event of the one that it is a copy of."""
-        return self.transaction_id == self.of
-
-    @property
     def events(self) -> tuple[str, ...]:
-        """The events of its sale."""
-        return (self.like, self.event_id) if self.there else (self.event_id,)
+        """Those of its sale; where that is no other than that of the event it is a copy of, that is the first."""
+        return (self.like, self.event_id) if self.transaction_id == self.of else (self.event_id,)
 
 
 def choose(session: Session, moment: datetime.datetime | None) -> list[Copy]:
@@ -301,15 +296,16 @@ def again(copies: Sequence[Copy]) -> list[Copy]:
 def of_others(session: Session, copies: Sequence[Copy], pipeline: Actor, without: Sequence[str]) -> list[Copy]:
     """The same of sales that silver has as their events say, so that the ETL can be given all of them at once; empty where it has not
     two of those that were copied. Inside a transaction that is rolled back."""
-    named = [dataclasses.replace(copy, changed={"transaction_id": copy.of}) for copy in copies if copy.of]
+    named = {copy.like: dataclasses.replace(copy, changed={"transaction_id": copy.of}) for copy in copies if copy.of}
+    first = session.rows(contract.compose(ITEMS, sale=loadable.sale("b")), ids=[*named])
+    ids = [row["event_id"] for row in first]
     with event_queue.in_its_time_zone(session, pipeline):
-        wrong = _model(session).wrong(session, [each.of for each in named], [each.like for each in named], [*without])
-    right = {each.like: each for each in named if each.of not in wrong}
-    rows = session.rows(contract.compose(ITEMS), ids=[*right])
-    if len(rows) < 2 or not rows[0]["corrected"]:
+        wrong = _model(session).wrong(session, [named[event].of for event in ids], ids, [*without])
+    right = [row for row in first if named[row["event_id"]].of not in wrong][:2]
+    if len(right) < 2 or not right[0]["corrected"]:
         return []
-    most, same = (right[row["event_id"]] for row in rows)
-    items = {"items": rows[0]["items"], "total_amount": rows[0]["total"]}
+    most, same = (named[row["event_id"]] for row in right)
+    items = {"items": right[0]["items"], "total_amount": right[0]["total"]}
     return again([same, dataclasses.replace(most, changed=most.changed | items)])
 
 

@@ -233,12 +233,12 @@ class Trial:
         return dataclasses.replace(self.sale, transaction_id=transaction_id, ts=ts).payload()
 
     def sent(self, *, first: bool) -> str:
-        """Sends the sale, to be the `first` of what is pending or to come after it; inside the caller's transaction, for its event_id.
-        Raises where bronze would not take it now."""
+        """Sends the sale, to come `first` where anything is pending; inside the caller's transaction, for its event_id. Raises where
+        bronze would not take it now."""
         send = self._prepare(first=False)
         self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
-        if first:
-            # Bronze has to take one that comes now all the same.
+        if first and event_queue.any_pending(self.session):
+            # Among what is pending it is to be the first; bronze has to take one that comes now all the same.
             self._send_in_vain(send)
             self.moment = self._when()
         self._send(send, self.ids[0], self.sale.payload())

@@ -106,8 +106,10 @@ class Trials:
         self.loader = loader
         self.seconds = seconds
         self.runs = as_job.Runs(session, seconds, extends=extends, scheduled=scheduled)
-        #: Whether sales are sent so as to come before what is pending, and whether any was not loaded.
-        self.first = self.unloaded = False
+        #: Whether what proves most pipelines is tried, which takes little time and tells of no failure: with sales that come after what is
+        #: pending, and the next events of others that are there.
+        self.quick = True
+        self.unloaded = False
         #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
         self.copies: list[battery.Copy] = []
@@ -135,17 +137,11 @@ class Trials:
                 continue
             if attempt + 1 < ATTEMPTS and any(verdict.sqlstate in COLLIDED for verdict in found):
                 continue
-            if self.unloaded and not self.first and self._pending():
-                # Time that went into what waits is none of theirs.
-                self.first, self.runs.deadline = True, time.monotonic() + self.seconds
+            if self.quick and self.unloaded:
+                self.quick, self.runs.deadline = False, time.monotonic() + self.seconds
                 return self.run(todo)
             return {each.job.jobid: verdict for each, verdict in zip(ordered, found, strict=True)}
         return {}
-
-    def _pending(self) -> bool:
-        """Whether anything waits that may have kept the sales from being loaded; asked only then, as it is asked of all of bronze."""
-        with self.session.read(statement_timeout_seconds=self.seconds):
-            return event_queue.any_pending(self.session)
 
     def _all(self, ordered: Sequence[Todo]) -> list[Verdict]:
         if frozen := event_triggers.refusal(self.session):
@@ -178,7 +174,7 @@ class Trials:
         try:
             effect = self._effect(todo, loads)
         except Failed as e:
-            self.unloaded |= todo.purpose == LOAD
+            self.unloaded |= todo.purpose == LOAD and e.status == FAILED
             said = f"{done}: {e.said}"
             if todo.purpose == LOAD and e.status == FAILED:
                 said = "; ".join([said, *self._in_the_way()])
@@ -260,9 +256,12 @@ class Trials:
         sale = trial_sale.Trial(session, max(0.001, self.runs.left), todo.job.owner)
         event, why = self._send(sale, todo)
         copies = self._send_copies(sale, todo, lambda at: battery.choose(at, sale.moment)) if event else []
-        if copies and not self.first:
-            copies += self._send_copies(sale, todo, lambda _: self._again(copies), after=battery.AGAIN)
-        self._execute_with(todo, copies)
+        others = list[battery.Copy]()
+        if self.quick:
+            others = self._send_copies(sale, todo, lambda _: self._of_others(copies), after=battery.AGAIN)
+            self._execute(todo)
+        else:
+            self._execute_with(todo, copies)
         if event is None:
             raise Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}")
         command = cut(printable(clean(todo.job.command)), 100)
@@ -272,14 +271,14 @@ class Trials:
         if lacking := sale.landed():
             said = f"it marked a sale as processed, and {lacking}"
             raise Failed(FAILED, said, next_step=f"look at {etl}: it marks events that it does not load")
-        self._take_all(todo, copies)
+        self._take_all(todo, [*copies, *others])
         self.sale, self.copies = sale, copies
-        if not any(copy.there for copy in copies):
+        if not others:
             later = self._send_copies(sale, todo, lambda _: battery.again(copies), after=battery.AGAIN)
             self._execute(todo)
             self._take_all(todo, later)
             self.copies += later
-        self._require_equal(judgement.OTHERWISE, etl)
+        self._require_equal(judgement.OTHERWISE, etl, others)
         self._age(todo)
         writers = bronze_writers.read(session)
         if refused := bronze_writers.refused(session, writers, event):
@@ -301,9 +300,9 @@ class Trials:
             except (psycopg.Error, NotConverged) as e:
                 self._require_open(e)
 
-    def _again(self, copies: list[battery.Copy]) -> list[battery.Copy]:
-        """Events of sales that are there, as an ETL that reads all of bronze is not to be called once more for the next of ours."""
-        if self.loader is None:
+    def _of_others(self, copies: list[battery.Copy]) -> list[battery.Copy]:
+        """The next events of sales that are there: an ETL that reads all of bronze is not called once more for those of ours."""
+        if not copies or self.loader is None:
             return []
         by = acting.actor(self.session, self.loader.owner)
         return battery.of_others(self.session, copies, by, self._unjudged(by))
@@ -313,9 +312,9 @@ class Trials:
             self.unjudged = battery.unjudged(self.session, by)
         return self.unjudged
 
-    def _require_equal(self, what: str, by: str) -> None:
+    def _require_equal(self, what: str, by: str, others: Sequence[battery.Copy] = ()) -> None:
         """Raises Failed where silver has other than their events say of the sales that were sent; the next job answers for the others."""
-        if wrong := self._otherwise(self.copies):
+        if wrong := self._otherwise([*self.copies, *others]):
             spoilt = {copy.transaction_id for copy in self.copies if copy.kind in wrong}
             self.copies = [copy for copy in self.copies if copy.transaction_id not in spoilt]
             raise Failed(FAILED, f"{what}: {battery.in_words(wrong)}", next_step=judgement.compare(by))
@@ -425,7 +424,7 @@ class Trials:
         for role in (self.session.facts.role, todo.job.owner):
             try:
                 with self.session.savepoint(), acting.as_role(self.session, role):
-                    return sale.sent(first=self.first), ""
+                    return sale.sent(first=not self.quick), ""
             except (psycopg.Error, trial_sale.Unlike) as e:
                 self._require_open(e)
                 why = why or (words_of(e) if isinstance(e, psycopg.Error) else str(e))
@@ -506,8 +505,7 @@ class Trials:
 
     def _names(self) -> list[str]:
         """Those of the sales that were sent."""
-        ours = [copy.transaction_id for copy in self.copies if not copy.there]
-        return [*([self.sale.sale.transaction_id] if self.sale else []), *ours]
+        return [*([self.sale.sale.transaction_id] if self.sale else []), *(copy.transaction_id for copy in self.copies)]
 
     def _days(self) -> list[str]:
         return gold_views.days_of(self.session, self._names())

@@ -174,23 +174,45 @@ def test_what_waits_is_looked_for_only_where_a_sale_was_not_loaded(
     assert fingerprint(scout_db) == before
 
 
-@pytest.mark.parametrize(("before", "calls"), [("SELECT", 1), (CHANGED_BY_HAND, 2)])
-def test_the_etl_is_called_once_where_silver_has_what_its_events_say(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch, before: str, calls: int
-) -> None:
-    """A sale that comes again is one of those; where there is none, it is one that was loaded before."""
-    called: list[str] = []
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The jobs whose commands are tried, each as often as it is."""
+    names: list[str] = []
     execute = as_job.Runs.execute
 
     def record(self: as_job.Runs, job: Job, *args: Any) -> None:
-        called.append(job.jobname)
+        names.append(job.jobname)
         execute(self, job, *args)
 
     monkeypatch.setattr(as_job.Runs, "execute", record)
+    return names
+
+
+@pytest.mark.parametrize(("before", "calls"), [("SELECT", 1), (CHANGED_BY_HAND, 2)])
+def test_the_etl_is_called_once_where_silver_has_what_its_events_say(
+    scout_db: str, called: list[str], before: str, calls: int
+) -> None:
+    """A sale that comes again is one of those; where there is none, it is one that was loaded before."""
     run(scout_db, before)
     result = prove(scout_db, jobs=[ETL])
     assert result["proven"], result
     assert called == [ETL] * calls
+
+
+def test_a_sale_that_was_corrected_already_comes_again_once(scout_db: str, called: list[str]) -> None:
+    """Both of its events are copied, as each is the latest of its source, and they have the most line items."""
+    sale = generator.transaction(77_077, 4)
+    item = {"product_id": "P001", "qty": 1, "unit_price": 5.0, "line_amount": 5.0}
+    for lines in (30, 31):
+        with connect(scout_db) as session:
+            event = generator.insert(session, sale | {"items": [item] * lines})
+            session.execute(
+                "UPDATE scout.bronze_events SET source_system = %s WHERE event_id = %s", (f"till-{lines}", event)
+            )
+        assert not call("scout_drain", scout_db).get("failed")
+    result = prove(scout_db, jobs=[ETL])
+    assert result["proven"], result
+    assert called == [ETL]
 
 
 @pytest.mark.parametrize(
