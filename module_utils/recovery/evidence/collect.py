@@ -231,7 +231,7 @@ def _readers(wanted: Wanted, redactor: redaction.Redactor) -> dict[str, Callable
     readers["runs"] = _runs
     readers["tables"] = functools.partial(streamed, query=TABLES, schema=contract.names().schema)
     readers["jobs"] = lambda s: _lines(job.as_dict() for job in cron_jobs.jobs(s))
-    readers["job_runs"] = lambda s: _lines(cron_runs.history(s, cron_jobs.jobs(s), HISTORY_SECONDS))
+    readers["job_runs"] = lambda s: _lines(map(_run, cron_runs.history(s, cron_jobs.jobs(s), HISTORY_SECONDS)))
     sampled = _sampled()
     bad = contract.compose(
         BAD_TRANSACTIONS,
@@ -263,6 +263,12 @@ def _runs(session: Session) -> Iterable[bytes]:
     if not history.readable(session):
         return ()
     return _lines(history.read(session, incident=None, action=None, run_id=None, limit=MOST_RUNS))
+
+
+def _run(run: cron_runs.Run) -> dict[str, t.Any]:
+    """As cron.job_run_details has it."""
+    found = {"jobid": run.jobid, "status": run.status, "return_message": run.message}
+    return {**found, "start_time": run.started, "end_time": run.ended, "seconds": run.seconds}
 
 
 def _predicate(rule: rules.Rule) -> sql.SQL:

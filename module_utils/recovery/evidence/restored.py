@@ -242,7 +242,7 @@ def _stale_pause(ledger: Ledger, point: dt.datetime | None) -> pauses.Pause | No
     if not point or pause is None or pause.paused_at > point or not cron_jobs.present(ledger.session):
         return None
     jobs = [job for job in cron_jobs.jobs(ledger.session) if pause.took(job)]
-    return pause if jobs and all(job.active and not job.parked for job in jobs) else None
+    return pause if jobs and all(job.starts for job in jobs) else None
 
 
 def _close(call: Call, params: Params, found: Found) -> tuple[str, dict[str, t.Any]]:

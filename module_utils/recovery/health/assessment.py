@@ -161,7 +161,7 @@ def _ingestion(found: Facts) -> Indicator:
         reason = f"paused since {to_the_second(pause.paused_at)} by {pause.actor} for {pause.incident}{pause.why}"
     elif off:
         reason = f"inactive, not by this toolkit: {off}"
-        idle = not any(job.active and not job.parked for job in found.etl_jobs)
+        idle = not any(job.starts for job in found.etl_jobs)
         status = "warn" if idle and state == "running" else status
     return Indicator("ingestion", state, "state", status, "cron.job", reason)
 

@@ -180,7 +180,7 @@ def _ingestion(found: facts.Facts) -> dict[str, t.Any]:
         "paused_by": pause.actor if pause else None,
         "incident": pause.incident if pause else None,
         "reason": pause.reason if pause else None,
-        "jobs": {job.jobname: job.active and not job.parked for job in found.jobs},
+        "jobs": {job.jobname: job.starts for job in found.jobs},
     }
 
 

@@ -252,7 +252,7 @@ def _extra(budget: Budget, found: health_facts.Facts, hours: int) -> list[assess
     alerts, _ = budget.read("period", lambda s: quality.alerts(s, hours, most)) or ([], False)
     critical = [row for row in alerts if row["critical"]]
     named = ", ".join(f"{row['alert']} {row['found']:,}" for row in critical)
-    failed = sum(run["status"] == "failed" for run in found.runs)
+    failed = sum(run.status == "failed" for run in found.runs)
     names, period, history = contract.names(), PERIOD.format(hours=hours), "cron.job_run_details"
     sales = f"{names.transactions}, {names.line_items}"
     problems = {**found.problems, **budget.problems}

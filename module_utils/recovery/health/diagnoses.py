@@ -10,7 +10,6 @@ import json
 import shlex
 import typing as t
 
-from ..core.redaction import clean
 from ..core.text import count, in_words
 from ..core.times import to_the_second
 from ..scout import at_commit, contract
@@ -47,6 +46,8 @@ SET_ASIDE: t.Final = f"{CLEANUP} --check shows what would be quarantined; the sa
 
 #: At least so much time is advised to look again.
 MORE_SECONDS: t.Final = 60
+#: Characters of what a run left behind.
+MOST_SAID: t.Final = 500
 
 #: Why something cannot be seen where a person can change that, in words.
 HIDING: t.Final = {
@@ -106,11 +107,6 @@ def is_late(view: Freshness, *, paused: bool) -> bool:
 def _is_young(drift: Drift) -> bool:
     """Whether a release was captured so recently that what was deployed since is the first suspect."""
     return drift.seconds < DEPLOYED_SECONDS
-
-
-def message_of(run: Row) -> str:
-    """What a run of a job left behind, on one line."""
-    return " ".join(clean(str(run["return_message"] or "no message")).split())[:500]
 
 
 def _wait_for(work: AtWork) -> str:
@@ -196,7 +192,7 @@ def _of_the_pause(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosi
 
 
 def _idle(found: Facts) -> list[str]:
-    return [job.jobname for job in found.etl_jobs if not job.active or job.parked]
+    return [job.jobname for job in found.etl_jobs if not job.starts]
 
 
 def _taken(found: Facts) -> set[str]:
@@ -206,7 +202,7 @@ def _taken(found: Facts) -> set[str]:
 
 def _of_the_etl(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     failed = found.failed_run
-    said = message_of(failed) if failed else ""
+    said = failed.said[:MOST_SAID] if failed else ""
     if idle := [name for name in _idle(found) if name not in _taken(found)]:
         yield _off(found, idle)
     if found.suspects:
@@ -232,7 +228,7 @@ def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]
     failed = found.failed_run
     explained = bool(found.suspects or found.repeats or _idle(found))
     if failed and not explained:
-        said = message_of(failed)
+        said = failed.said[:MOST_SAID]
         first = found.wider.remedy or "fix what PostgreSQL reports,"
         yield cause("the ETL job fails", said, f"{first} then {RESET}")
     elif status.get("backlog_age") in ("warn", "fail") and not explained and found.backlog:
@@ -245,7 +241,7 @@ def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]
                 "the scheduler starts no ETL run", f"{waiting}; no run within the hour", f"{look}, then {RESET}"
             )
     if status.get("etl_duration") in ("warn", "fail") and not failed:
-        evidence = f"the latest took {in_words(found.runs[0]['seconds'] or 0)}"
+        evidence = f"the latest took {in_words(found.runs[0].seconds or 0)}"
         yield cause("ETL runs take long", evidence, f"{TERMINATE} --check shows who is blocking", blocks=False)
 
 

@@ -114,8 +114,8 @@ class Wider:
     lost_of_all: Row | None = None
     missing: list[str] | None = None
     needed: list[jobs_read.Needed] | None = None
-    #: Whether pg_cron itself starts the jobs here.
-    scheduled: bool = False
+    #: Who starts the jobs here.
+    scheduler: cron_runs.Scheduler | None = None
     resumed_seconds: float | None = None
     rights: list[Obstacle] | None = None
     unknown_columns: list[tuple[str, str]] | None = None
@@ -163,7 +163,7 @@ class Facts:
     now: datetime.datetime | None = None
     gold: list[refresh_gold.Freshness] | None = None
     #: Finished runs of the ETL job within the last hour, newest end first.
-    runs: list[Row] = dataclasses.field(default_factory=list["Row"])
+    runs: list[cron_runs.Run] = dataclasses.field(default_factory=list[cron_runs.Run])
     alerts: list[Row] = dataclasses.field(default_factory=list["Row"])
     #: The sales that silver has lost or has wrong although their events are sound.
     damaged: damaged_silver.Damaged | None = None
@@ -190,13 +190,19 @@ class Facts:
         ] or self.jobs
 
     @property
-    def failed_run(self) -> Row | None:
+    def failed_run(self) -> cron_runs.Run | None:
         """The latest run of the ETL job, if it failed, and not before ingestion was resumed: that was repaired since."""
-        if not self.runs or self.runs[0]["status"] != "failed":
+        if not self.runs or self.runs[0].status != "failed":
             return None
         run, since = self.runs[0], self.wider.resumed_seconds
         over = jobs_read.is_over(run, self.now, since)
         return None if over else run
+
+    def last_run(self, of: jobs_read.Needed) -> jobs_read.Verdict:
+        """What is wrong with the runs of a job that has to be there."""
+        wider = self.wider
+        resumed = wider.resumed_seconds
+        return jobs_read.last_run(of, wider.needed or [], self.now, scheduler=wider.scheduler, resumed_seconds=resumed)
 
     @property
     def without_a_key(self) -> list[str]:
@@ -207,7 +213,7 @@ class Facts:
     @property
     def off(self) -> list[str]:
         """Names of the counted jobs that cannot start."""
-        return [job.jobname for job in self.jobs if not job.active or job.parked]
+        return [job.jobname for job in self.jobs if not job.starts]
 
     @property
     def ingestion(self) -> str | None:
@@ -320,8 +326,7 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
     wider.needed = budget.read("needed_jobs", functools.partial(jobs_read.needed, names=required))
     if wider.needed:
         wider.needed = budget.read("job_runs", functools.partial(jobs_read.with_runs, of=wider.needed)) or wider.needed
-    scheduler = budget.read("scheduler", cron_runs.scheduler)
-    wider.scheduled = scheduler is not None and scheduler.installed
+    wider.scheduler = budget.read("scheduler", cron_runs.scheduler)
     able = [each.job for each in wider.needed or [] if each.job is not None]
     wider.rights = budget.read("rights", functools.partial(job_rights.read, jobs=able))
     wider.missing = budget.read("objects", objects.missing)
@@ -357,8 +362,8 @@ def _read_head(budget: Budget, found: Facts, ids: list[str]) -> None:
     found.repeats = budget.read("repeats", lambda s: s.rows(contract.compose(REPEATS), ids=ids)) or []
 
 
-def _remedy(session: Session, failed: Row) -> str:
-    return remedies.of(session, str(failed["return_message"] or ""), cron_jobs.etl_owner(session))
+def _remedy(session: Session, failed: cron_runs.Run) -> str:
+    return remedies.of(session, failed.message or "", cron_jobs.etl_owner(session))
 
 
 def _damaged(sales: list[str], session: Session) -> damaged_silver.Damaged | None:
@@ -377,10 +382,10 @@ def _activities(session: Session, jobs: list[cron_jobs.Job]) -> list[sessions.Ac
     return activities
 
 
-def _runs(session: Session, jobs: list[cron_jobs.Job]) -> list[Row]:
-    runs = [run for run in cron_runs.history(session, jobs, HISTORY_SECONDS) if run["end_time"] is not None]
+def _runs(session: Session, jobs: list[cron_jobs.Job]) -> list[cron_runs.Run]:
+    ended = [(run.ended, run) for run in cron_runs.history(session, jobs, HISTORY_SECONDS) if run.ended is not None]
     cron_runs.require_record(session, jobs)
-    return sorted(runs, key=lambda run: run["end_time"], reverse=True)
+    return [run for _, run in sorted(ended, key=lambda found: found[0], reverse=True)]
 
 
 def _gold(found: Facts, budget: Budget, session: Session) -> list[refresh_gold.Freshness]:

@@ -136,9 +136,9 @@ def _alerts(found: Facts) -> Measured:
 
 
 def _duration(found: Facts) -> Measured:
-    good = [run["seconds"] for run in found.runs if run["status"] == "succeeded" and run["seconds"] is not None][:RUNS]
+    good = [run.seconds for run in found.runs if run.status == "succeeded" and run.seconds is not None][:RUNS]
     failed = found.failed_run
-    reason = f"the last run failed: {diagnoses.message_of(failed)}" if failed else ""
+    reason = f"the last run failed: {failed.said[: diagnoses.MOST_SAID]}" if failed else ""
     if not good:
         return Measured(None, reason or "no successful run in the last hour", "fail" if failed else None)
     return Measured(sum(good) / len(good), reason)
@@ -241,7 +241,7 @@ def _jobs_active(found: Facts) -> Measured:
     needed = found.wider.needed
     if needed is None:
         return Measured(None)
-    off = [each.job.jobname for each in needed if each.job and (not each.job.active or each.job.parked)]
+    off = [each.job.jobname for each in needed if each.job and not each.job.starts]
     off += [name for name in found.off if name not in off and found.ingestion == "paused"]
     if not off and _none_there(needed):
         return Measured(None, NO_JOB)
@@ -250,17 +250,12 @@ def _jobs_active(found: Facts) -> Measured:
 
 def _job_runs(found: Facts) -> Measured:
     """Jobs whose last run failed, or that the scheduler no longer starts."""
-    wider = found.wider
-    if wider.needed is None:
+    needed = found.wider.needed
+    if needed is None:
         return Measured(None)
-    if _none_there(wider.needed):
+    if _none_there(needed):
         return Measured(None, NO_JOB)
-    runs = [
-        jobs_read.last_run(
-            each, wider.needed, found.now, scheduled=wider.scheduled, resumed_seconds=wider.resumed_seconds
-        )
-        for each in wider.needed
-    ]
+    runs = [found.last_run(each) for each in needed]
     bad = [run.problem for run in runs if run.status == "fail"]
     unknown = [run.problem for run in runs if run.status == "unknown"]
     if unknown and not bad:

@@ -63,7 +63,7 @@ def read(
         gold = budget.read("gold", lambda s: gold_views.read(s, budget_seconds=0.0)) or []
         letters = budget.read("dead_letters", lambda s: s.row(contract.compose(facts.DEAD_LETTERS))["unresolved"])
         activities = budget.read("sessions", lambda s: sessions.read(s, known)) or []
-    on = [job for job in known if job.active and not job.parked]
+    on = [job for job in known if job.starts]
     return {
         "at": now.isoformat(timespec="seconds") if now else None,
         "ingestion": ("running" if on else "paused") if known else "unknown",
@@ -138,23 +138,23 @@ def _backlog(backlog: event_queue.Backlog | None, flow: Row | None) -> dict[str,
     }
 
 
-def _job(job: cron_jobs.Job, runs: Sequence[Row], now: t.Any) -> dict[str, t.Any]:
+def _job(job: cron_jobs.Job, runs: Sequence[cron_runs.Run], now: t.Any) -> dict[str, t.Any]:
     """A job with its latest run, and the latest error of the last hour."""
-    mine = [run for run in runs if run["jobid"] == job.jobid]
-    failed = next((run for run in mine if run["status"] == "failed"), None)
+    mine = [run for run in runs if run.jobid == job.jobid]
+    failed = next((run for run in mine if run.status == "failed"), None)
     last = mine[0] if mine else None
     return {
         "job": job.jobname,
-        "active": job.active and not job.parked,
-        "last_status": last["status"] if last else None,
+        "active": job.starts,
+        "last_status": last.status if last else None,
         "last_seconds_ago": _ago(last, now),
-        "last_error": cut(clean(" ".join((failed["return_message"] or "").split())), STATEMENT) if failed else None,
+        "last_error": cut(clean(" ".join((failed.message or "").split())), STATEMENT) if failed else None,
         "last_error_seconds_ago": _ago(failed, now),
     }
 
 
-def _ago(run: Row | None, now: t.Any) -> float | None:
-    return round((now - run["start_time"]).total_seconds(), 1) if run and now else None
+def _ago(run: cron_runs.Run | None, now: t.Any) -> float | None:
+    return round((now - run.started).total_seconds(), 1) if run and run.started and now else None
 
 
 def _since(each: gold_views.Freshness, now: t.Any) -> float | None:

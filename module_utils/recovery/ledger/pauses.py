@@ -127,7 +127,7 @@ def of_another(ledger: Ledger) -> Pause | None:
     ):
         return None
     there = [job for job in cron_jobs.jobs(ledger.session) if pause.took(job)]
-    return None if there and all(job.active and not job.parked for job in there) else pause
+    return None if there and all(job.starts for job in there) else pause
 
 
 def ask_first(ledger: Ledger, what: str, *, takeover: bool) -> list[str]:
@@ -186,7 +186,7 @@ def ingestion(ledger: Ledger, names: list[str] | None = None) -> Ingestion:
         found = []
     seen = UNSEEN.copy()
     if found:
-        seen["off"] = [job.jobname for job in found if not job.active or job.parked]
+        seen["off"] = [job.jobname for job in found if not job.starts]
         seen["state"] = "running" if len(seen["off"]) < len(found) else "paused"
     if pause:
         seen.update({"paused_by": pause.actor, "incident": pause.incident, "reason": pause.reason})

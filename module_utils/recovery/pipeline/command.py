@@ -141,7 +141,7 @@ def _switch(call: Call, params: Params, before: pause_resume.State, todo: pause_
 def _state(call: Call, before: pause_resume.State, done: _Switched) -> IngestionState:
     """How ingestion is now, each job with what it was before."""
     after = done.after
-    activity = {job.jobid: job.active and not job.parked for job in after.jobs}
+    activity = {job.jobid: job.starts for job in after.jobs}
     return {
         "state": after.name,
         "jobs": [

@@ -55,7 +55,7 @@ class State:
     @property
     def active(self) -> tuple[Job, ...]:
         """Jobs that can still start."""
-        return tuple(job for job in self.jobs if job.active and not job.parked)
+        return tuple(job for job in self.jobs if job.starts)
 
     @property
     def parked(self) -> tuple[Job, ...]:
@@ -117,7 +117,7 @@ def plan_resume(
     With `only_for`, an actor and an incident, a pause that someone else made for another incident is left in force unless it
     is taken over; with `operation` also one that was not made as a step of that operation.
     """
-    off = [job for job in before.jobs if not job.active or job.parked]
+    off = [job for job in before.jobs if not job.starts]
     if before.pause is None and names and operation is None:
         return Plan(tuple(off))
     if before.pause is None:
@@ -236,7 +236,7 @@ def _stop(
         switch: dict[str, t.Any] = {"called": False, "said": "not called yet: work is in flight"}
         if not running:
             switch = _call_switch(session, "pause")
-        taken = [job for job in found if job.active and not job.parked]
+        taken = [job for job in found if job.starts]
         save_pause(
             ledger,
             run,
@@ -389,6 +389,6 @@ def diff(before: State, after: Iterable[Job]) -> dict[str, dict[str, str]]:
     names = {job.jobid: job for job in before.jobs}
 
     def shown(jobs: Iterable[Job]) -> dict[str, str]:
-        return {job.jobname: "active" if job.active and not job.parked else "inactive" for job in jobs}
+        return {job.jobname: "active" if job.starts else "inactive" for job in jobs}
 
     return {"before": shown(names.values()), "after": shown(after)}

@@ -12,7 +12,7 @@ import shlex
 import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
-from ..core.text import first_line
+from ..core.text import first_line, in_words
 from ..postgres import acting, lexer, privileges
 from ..postgres.driver import conninfo, errors, psycopg, sql
 from ..postgres.failures import attempting
@@ -110,9 +110,19 @@ class Job:
         """Whether a pause of ours keeps it from starting while a run of it finishes."""
         return self.schedule == NEVER
 
+    @property
+    def starts(self) -> bool:
+        """Whether the scheduler starts it."""
+        return self.active and not self.parked
+
     def as_dict(self) -> dict[str, t.Any]:
         """For results and the ledger."""
         return dataclasses.asdict(self)
+
+
+def silence(job: Job, seconds: float) -> str:
+    """That nothing starts a job, in words that follow its name."""
+    return f"has not started for {in_words(seconds)}, although its schedule is {job.schedule}"
 
 
 def as_role(session: Session, role: str) -> contextlib.AbstractContextManager[None]:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import typing as t
+import zoneinfo
 
 from ..core.errors import MissingPrivilege, NotConverged
+from ..core.redaction import clean
 from ..postgres.driver import errors
 from ..postgres.failures import words_of
 from ..postgres.privileges import Need
@@ -17,7 +20,6 @@ from . import cron_jobs
 from .judging import roles
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Iterable, Sequence
 
     from ..postgres.session import Row, Session
@@ -40,7 +42,8 @@ FROM (SELECT pg_catalog.pg_has_role(current_user, 'pg_read_all_settings', 'USAGE
 
 #: Jobs of these names that were moved to another database.
 ELSEWHERE = """
-SELECT jobid, jobname::text AS jobname, database::text AS database, quote_literal(%(database)s::text) AS wanted FROM cron.job
+SELECT jobid, jobname::text AS jobname, database::text AS database,
+       format('SELECT cron.alter_job(%%s, database => %%L)', jobid, %(database)s::text) AS back FROM cron.job
 WHERE database <> %(database)s AND jobname = ANY(%(names)s) ORDER BY jobid
 """
 
@@ -55,16 +58,19 @@ WHERE a.datname = %(database)s AND d.database = %(database)s
 ORDER BY a.pid, d.runid DESC
 """
 
-HISTORY = """
-SELECT jobid, status, return_message, start_time, end_time,
-       extract(epoch FROM end_time - start_time)::float8 AS seconds
+#: A run that could not even connect has no time.
+RUNS = """
+SELECT runid, jobid, status, return_message AS message, start_time AS started, end_time AS ended, xmin::text AS xid
 FROM cron.job_run_details
-WHERE jobid = ANY(%(jobids)s) AND start_time >= clock_timestamp() - make_interval(secs => %(seconds)s)
-ORDER BY start_time DESC LIMIT 500
+WHERE jobid = ANY(%(jobids)s) AND runid > %(after)s
+  AND (%(seconds)s::float8 IS NULL OR start_time >= clock_timestamp() - make_interval(secs => %(seconds)s))
+ORDER BY runid DESC LIMIT 500
 """
 
-ANY_RUN = "SELECT EXISTS (SELECT FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s)) AS some"
+NEWEST_RUN = "SELECT coalesce(max(runid), 0) AS runid FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s)"
 TABLE: t.Final = "cron.job_run_details"
+#: When a run began that could not even connect.
+NEVER: t.Final = datetime.datetime.max.replace(tzinfo=datetime.UTC)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,15 +81,66 @@ class Scheduler:
     #: Whether the extension is here, so that pg_cron itself starts the jobs.
     installed: bool
     #: Whether its settings may be seen.
-    shown: bool
-    records: str | None
-    launches: str | None
-    database: str | None
-    timezone: str | None
+    shown: bool = True
+    records: str | None = None
+    launches: str | None = None
+    database: str | None = None
+    timezone: str | None = None
     #: The database that its tables are in.
-    here: str
+    here: str = ""
     #: Whether it is known that no launcher is running.
-    gone: bool
+    gone: bool = False
+
+    @property
+    def zone(self) -> datetime.tzinfo | None:
+        """The time zone of its schedules; None where this machine does not know it."""
+        name = self.timezone or "GMT"
+        try:
+            return zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            return datetime.UTC if name.upper() in ("GMT", "UTC") else None
+
+    def why_silent(self, *, certain: bool = False) -> str:
+        """Why it starts nothing, where that can be told; with `certain`, not by who seems to be there."""
+        if self.launches == "off":
+            return "cron.launch_active_jobs is off"
+        if self.database not in (None, self.here):
+            return f"pg_cron starts the jobs of database {self.database}"
+        return "no pg_cron launcher is running" if self.gone and not certain else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run as pg_cron recorded it."""
+
+    runid: int
+    jobid: int
+    status: str
+    message: str | None
+    started: datetime.datetime | None
+    ended: datetime.datetime | None
+    #: The transaction that recorded its end.
+    xid: str = "0"
+
+    @property
+    def over(self) -> bool:
+        """Whether it has come to an end."""
+        return self.status in ("succeeded", "failed")
+
+    @property
+    def good(self) -> bool:
+        """Whether it has ended well."""
+        return self.status == "succeeded" and self.ended is not None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None where it has no end, or no beginning."""
+        return (self.ended - self.started).total_seconds() if self.started and self.ended else None
+
+    @property
+    def said(self) -> str:
+        """What it left behind, on one line."""
+        return " ".join(clean(self.message or "no message").split())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +159,7 @@ def scheduler(session: Session) -> Scheduler:
 
 
 def elsewhere(session: Session, names: Iterable[str]) -> list[Row]:
-    """Jobs of these names in other databases (`jobid`, `jobname`, `database`), as far as one may see them."""
+    """Jobs of these names in other databases (`jobid`, `jobname`, `database`), and what brings each `back`, as far as one may see them."""
     found: dict[int, Row] = {}
     with session.at_cron() as at, cron_jobs.policies(at):
         for role in cron_jobs.identities(at):
@@ -123,11 +180,16 @@ def runs_in_flight(session: Session, of: Iterable[Job]) -> list[JobRun]:
     return list(found.values())
 
 
-def history(session: Session, of: Iterable[Job], seconds: float) -> list[Row]:
-    """Runs of these jobs that began within the last `seconds`, newest first (at most 500 of each owner). Raises
-    MissingPrivilege, with the GRANT, where they may not be read."""
-    found = as_owners(session, of, HISTORY, seconds=seconds)
-    return sorted(found, key=lambda row: row["start_time"], reverse=True)
+def history(session: Session, of: Iterable[Job], seconds: float | None = None, *, after: int = 0) -> list[Run]:
+    """Runs of these jobs that came `after` one, and began within the last `seconds`, newest first (at most 500 of each owner).
+    Raises MissingPrivilege, with the GRANT, where they may not be read."""
+    found = [Run(**row) for row in as_owners(session, of, RUNS, seconds=seconds, after=after)]
+    return sorted(found, key=lambda run: run.started or NEVER, reverse=True)
+
+
+def newest(session: Session, of: Iterable[Job]) -> int:
+    """The newest run of these jobs, 0 for none. Raises MissingPrivilege, with the GRANT, where they may not be read."""
+    return max((row["runid"] for row in as_owners(session, of, NEWEST_RUN)), default=0)
 
 
 def require_record(session: Session, of: Sequence[Job]) -> None:
@@ -136,7 +198,7 @@ def require_record(session: Session, of: Sequence[Job]) -> None:
     found = scheduler(session)
     if found.records == "off":
         raise unrecorded(session)
-    if found.installed and not found.shown and not any(row["some"] for row in as_owners(session, of, ANY_RUN)):
+    if found.installed and not found.shown and not newest(session, of):
         raise unknown(session)
 
 

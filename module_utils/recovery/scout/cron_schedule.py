@@ -29,6 +29,9 @@ NAMED: t.Final = {
 #: The 29th of February comes after eight years at the latest.
 HORIZON_DAYS: t.Final = 366 * 8 + 2
 DAY: t.Final = datetime.timedelta(days=1)
+#: A schedule that has been missed so often is not kept; and how long after its time a run may begin.
+LATE_TIMES: t.Final = 3
+STARTS: t.Final = datetime.timedelta(seconds=15)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +92,16 @@ def missed(schedule: str, after: datetime.datetime, until: datetime.datetime) ->
     return found
 
 
+def overdue(
+    schedule: str, since: datetime.datetime, now: datetime.datetime, zone: datetime.tzinfo = datetime.UTC
+) -> bool:
+    """Whether the job has missed several of its times since a moment, and a little."""
+    moment: datetime.datetime | None = since
+    for _ in range(LATE_TIMES):
+        moment = moment and next_run(schedule, moment, zone)
+    return moment is not None and now - moment > STARTS
+
+
 def longest_gap(
     schedule: str, now: datetime.datetime, zone: datetime.tzinfo
 ) -> tuple[datetime.datetime, datetime.datetime] | None:
@@ -110,8 +123,6 @@ def longest_gap(
 
 def comes_within_a_day(schedule: str, now: datetime.datetime) -> bool:
     """Whether the job comes at all within the next day, by UTC; one whose schedule pg_cron does not take never does."""
-    if SECONDS.fullmatch(schedule):
-        return True
     start = next_run(schedule, now, datetime.UTC)
     return start is not None and start - now <= DAY
 

@@ -21,6 +21,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline i
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import (
     cron_jobs,
+    cron_runs,
     event_queue,
     poison_probe,
     sessions,
@@ -58,7 +59,7 @@ def found(**fields: Any) -> health_facts.Facts:
     """A healthy pipeline, with these facts in place of its own."""
     healthy = {
         "jobs": [ETL_JOB, GOLD_JOB], "stuck": sessions.Plan((), (), ()), "backlog": backlog(0, 0.0), "now": NOW,
-        "gold": [view()], "runs": [{"status": "succeeded", "seconds": 0.5, "return_message": "1 row"}],
+        "gold": [view()], "runs": [ran()],
         "linking": {"due": 10, "due_percent": 99.0, "lines": 10, "percent": 99.0},
         "bronze_minutes": 1.0, "silver_minutes": 1.0, "dead_letters": 0,
     }  # fmt: skip
@@ -66,16 +67,13 @@ def found(**fields: Any) -> health_facts.Facts:
     return health_facts.Facts(**({"wider": wider(made["jobs"])} | made))
 
 
-def ran(**fields: Any) -> dict[str, Any]:
-    """A run of a job that ended well a minute ago."""
-    start = NOW - datetime.timedelta(minutes=1)
-    return {
-        "status": "succeeded",
-        "start_time": start,
-        "end_time": start,
-        "return_message": "",
-        "seconds": 1.0,
-    } | fields
+def ran(
+    status: str = "succeeded", seconds: float | None = 1.0, message: str = "", *, minutes: float = 1.0
+) -> cron_runs.Run:
+    """A run of a job, of a minute ago; None for its seconds where it has not ended."""
+    start = NOW - datetime.timedelta(minutes=minutes)
+    end = None if seconds is None else start + datetime.timedelta(seconds=seconds)
+    return cron_runs.Run(1, 1, status, message, start, end)
 
 
 def wider(jobs: list[cron_jobs.Job], **fields: Any) -> health_facts.Wider:
@@ -170,7 +168,7 @@ UNREAD = {name: Problem("error", "why") for name in ("alerts", "gold", "sessions
         ({"silver_minutes": 600.0}, "failing", (), ()),
         ({"linking": {"due": 5, "due_percent": 10.0, "lines": 5, "percent": 10.0}}, "failing", (), ()),
         ({"linking": {"due": 0, "due_percent": None, "lines": 5, "percent": 10.0}}, "healthy", (), ()),
-        ({"runs": [{"status": "succeeded", "seconds": 999.0, "return_message": ""}]}, "failing", (), ()),
+        ({"runs": [ran(seconds=999.0)]}, "failing", (), ()),
         ({"runs": []}, "healthy", (), ()),
         ({"dead_letters": 3}, "degraded", (), ()),
         ({"alerts": EMPTY}, "failing", (), ()),
@@ -220,7 +218,7 @@ def test_what_could_not_be_looked_at_is_named_with_the_reason() -> None:
 
 
 def test_runs_that_are_over_say_nothing_of_what_a_pause_came_to() -> None:
-    failed = [{"status": "failed", "seconds": 0.1, "return_message": "ERROR: bad"}]
+    failed = [ran("failed", 0.1, "ERROR: bad")]
     assert assess(runs=failed).failing == ("etl_duration",)
     both = dataclasses.replace(PAUSE, jobs=[{"jobname": ETL_JOB.jobname}, {"jobname": GOLD_JOB.jobname}])
     report = assess(runs=failed, jobs=[off(ETL_JOB), off(GOLD_JOB)], pause=both)
@@ -233,7 +231,7 @@ def test_a_job_that_was_off_before_a_pause_stays_off_after_it() -> None:
 
 
 def test_a_run_that_failed_before_ingestion_was_resumed_tells_nothing_any_more() -> None:
-    run = ran(status="failed", return_message="ERROR: bad")
+    run = ran("failed", 0.0, "ERROR: bad")
     jobs = [jobs_read.Needed(ETL_JOB.jobname, ETL_JOB, "", (run,))]
     before = assess(runs=[run], wider=wider([], needed=jobs))
     assert (before.failing, [d.cause for d in before.diagnoses]) == (
@@ -290,9 +288,9 @@ def test_nothing_that_only_waits_for_its_sources_gates_or_is_fixed() -> None:
 
 
 def test_the_mean_duration_is_of_the_latest_runs_and_a_failed_one_shows() -> None:
-    quick = [{"status": "succeeded", "seconds": 1.0, "return_message": ""}] * 50
-    slow = [{"status": "succeeded", "seconds": 400.0, "return_message": ""}] * 5
-    failed = [{"status": "failed", "seconds": 0.1, "return_message": "ERROR:  no\n such thing"}]
+    quick = [ran()] * 50
+    slow = [ran(seconds=400.0)] * 5
+    failed = [ran("failed", 0.1, "ERROR:  no\n such thing")]
     assert status(assess(runs=slow + quick))["etl_duration"] == "fail"
     report = assess(runs=failed + quick)
     assert status(report)["etl_duration"] == "warn"

@@ -18,7 +18,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import poison_probe, sessions
 from tests import CHECKOUT
-from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, LATE, PAUSE, PRICY, backlog, found, off, view
+from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, LATE, PAUSE, PRICY, backlog, found, off, ran, view
 from tests.unit.scout.test_sessions import KEY, activity
 
 CODE = [
@@ -26,7 +26,7 @@ CODE = [
     for folder in ("module_utils", "library", "plugins/action", "plugins/callback")
     for path in (CHECKOUT / folder).rglob("*.py")
 ]
-FAILED = [{"status": "failed", "seconds": 0.1, "return_message": 'ERROR:  invalid input\n syntax "abc"'}]
+FAILED = [ran("failed", 0.1, 'ERROR:  invalid input\n syntax "abc"')]
 SUSPECT = poison_probe.Suspect("5cf7", 'invalid input syntax for type numeric: "abc"')
 
 

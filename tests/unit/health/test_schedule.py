@@ -11,6 +11,7 @@ import datetime
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_runs
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_schedule as schedules
 from tests.unit.health.test_assessment import ETL_JOB, NOW, ran
 
@@ -40,17 +41,32 @@ def test_whether_it_comes_within_a_day(schedule: str, comes: bool) -> None:
     assert schedules.comes_within_a_day(schedule, FRIDAY) is comes
 
 
-def judged(minutes: float, schedule: str = "* * * * *", *, scheduled: bool, resumed: float | None = None) -> str:
-    start = NOW - datetime.timedelta(minutes=minutes)
+def judged(
+    minutes: float,
+    schedule: str = "* * * * *",
+    *,
+    scheduled: bool,
+    resumed: float | None = None,
+    zone: str | None = None,
+) -> str:
     job = dataclasses.replace(ETL_JOB, schedule=schedule)
-    needed = jobs_read.Needed(job.jobname, job, "", (ran(start_time=start, end_time=start),))
-    return jobs_read.last_run(needed, [needed], NOW, scheduled=scheduled, resumed_seconds=resumed).status
+    needed = jobs_read.Needed(job.jobname, job, "", (ran(minutes=minutes),))
+    scheduler = cron_runs.Scheduler(NOW, installed=scheduled, timezone=zone)
+    return jobs_read.last_run(needed, [needed], NOW, scheduler=scheduler, resumed_seconds=resumed).status
 
 
 def test_a_schedule_of_one_minute_is_late_after_three_where_a_scheduler_starts_it() -> None:
     assert [judged(minutes, scheduled=True) for minutes in (1, 2.9, 4.1)] == ["ok", "ok", "fail"]
     assert [judged(minutes, "*/5 * * * *", scheduled=True) for minutes in (6, 11, 21)] == ["ok", "ok", "fail"]
     assert [judged(minutes, "0 3 * * *", scheduled=True) for minutes in (6, 359)] == ["ok", "ok"]
+
+
+def test_when_a_job_was_due_is_told_in_the_time_zone_of_the_scheduler() -> None:
+    """By UTC three of its times have passed; where the scheduler is, its day is over."""
+    hours = "0 22-23,0-3 * * *"
+    found = [judged(300, hours, scheduled=True, zone=zone) for zone in (None, "UTC", "Asia/Manila")]
+    assert found == ["fail", "fail", "ok"]
+    assert judged(300, hours, scheduled=True, zone="Nowhere/Else") == "fail"
 
 
 def test_where_none_starts_jobs_a_quarter_of_an_hour_is_late() -> None:

@@ -68,8 +68,7 @@ def hindered(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
 
 def silent(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     """A job that is there and that nothing starts, or whose schedule hardly ever comes."""
-    wider = found.wider
-    for each in wider.needed or []:
+    for each in found.wider.needed or []:
         if each.job is None or found.now is None:
             continue
         if why := jobs_read.rare(each, found.now):
@@ -79,9 +78,7 @@ def silent(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
             continue
         if "job_runs" in found.problems:
             continue
-        run = jobs_read.last_run(
-            each, wider.needed or [], found.now, scheduled=wider.scheduled, resumed_seconds=wider.resumed_seconds
-        )
+        run = found.last_run(each)
         if run.status != "fail":
             continue
         if "has not started" in run.problem:
@@ -100,16 +97,16 @@ def gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     needed = next((n for n in found.wider.needed or [] if n.name == contract.names().refresh_job), None)
     if needed is None or needed.job is None or not needed.starts or found.now is None:
         return
-    good = [run for run in needed.runs if run["status"] == "succeeded" and run["end_time"] is not None]
+    good = [run.started for run in needed.runs if run.good and run.started]
     for view in found.gold or []:
         if view.state != "stale" or view.refreshed_at is None or view.behind_seconds is None:
             continue
         # Silver was newer before the run began, and the run left the view as it was.
         outrun = min(view.behind_seconds, (found.now - view.refreshed_at).total_seconds())
-        idle = [run for run in good if (found.now - run["start_time"]).total_seconds() < outrun]
+        idle = [started for started in good if (found.now - started).total_seconds() < outrun]
         if len(idle) > 1:
             names = contract.names()
-            latest = in_words((found.now - idle[0]["start_time"]).total_seconds())
+            latest = in_words((found.now - idle[0]).total_seconds())
             look = f"look at what {names.refresh_function}() and {names.maybe_refresh_function}() return: errors may be rows"
             yield cause(
                 f"job {needed.job.jobname} succeeds and does not refresh {view.view.full_name}",

@@ -19,17 +19,14 @@ from ...scout.judging import roles
 from ..thresholds import JOB_LATE_SECONDS
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ...postgres.session import Row, Session
+    from ...postgres.session import Session
 
 #: A job that was off for an hour cannot have run within it.
 RESUMED = "SELECT extract(epoch FROM clock_timestamp() - max(resumed_at))::float8 AS seconds FROM scout_ops.pauses"
 
 HISTORY_SECONDS: t.Final = 6 * 3600.0
-#: A scheduled job is late once it has missed several of its times, and a little.
-LATE_TIMES: t.Final = 3
-GRACE: t.Final = datetime.timedelta(seconds=10)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Needed:
     job: cron_jobs.Job | None = None
     why: str = ""
     #: Its runs within the last hours, newest first.
-    runs: tuple[Row, ...] = ()
+    runs: tuple[cron_runs.Run, ...] = ()
     #: What the job of that name calls of others, each a function and its owner.
     strangers: tuple[tuple[str, str], ...] = ()
     #: What brings it back, where it is of another database.
@@ -49,7 +46,7 @@ class Needed:
     @property
     def starts(self) -> bool:
         """Whether there is one that can start."""
-        return self.job is not None and self.job.active and not self.job.parked
+        return self.job is not None and self.job.starts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,27 +63,21 @@ def needed(session: Session, names: Sequence[str]) -> list[Needed]:
     jobs = cron_jobs.jobs(session)
     writes = cron_jobs.writers(session, jobs)
     chosen = [choose(name, jobs, writes) for name in names]
-    if any(each.job is None for each in chosen):
-        _require_sight(session)
-        moved = {
-            row["jobname"]: (
-                f"it runs in database {row['database']} (job {row['jobid']})",
-                f"SELECT cron.alter_job({row['jobid']}, database => {row['wanted']});",
-            )
-            for row in cron_runs.elsewhere(session, [each.name for each in chosen if each.job is None])
-        }
-        chosen = [
-            each
-            if each.job
-            else dataclasses.replace(
-                each,
-                why=moved.get(each.name, (each.why, ""))[0],
-                back=moved.get(each.name, ("", ""))[1],
-                strangers=_strangers(session, each.name, jobs),
-            )
-            for each in chosen
-        ]
-    return chosen
+    gone = [each.name for each in chosen if each.job is None]
+    if not gone:
+        return chosen
+    _require_sight(session)
+    moved = {
+        row["jobname"]: (f"it runs in database {row['database']} (job {row['jobid']})", f"{row['back']};")
+        for row in cron_runs.elsewhere(session, gone)
+    }
+    return [each if each.job else _gone(session, each, jobs, moved) for each in chosen]
+
+
+def _gone(session: Session, of: Needed, jobs: Sequence[cron_jobs.Job], moved: Mapping[str, tuple[str, str]]) -> Needed:
+    """One that is not there, with where it is, or what the jobs of its name call of others."""
+    why, back = moved.get(of.name, (of.why, ""))
+    return dataclasses.replace(of, why=why, back=back, strangers=_strangers(session, of.name, jobs))
 
 
 def _strangers(session: Session, name: str, jobs: Sequence[cron_jobs.Job]) -> tuple[tuple[str, str], ...]:
@@ -101,7 +92,7 @@ def with_runs(session: Session, of: Sequence[Needed]) -> list[Needed]:
     found = cron_runs.history(session, able, HISTORY_SECONDS)
     cron_runs.require_record(session, able)
     return [
-        dataclasses.replace(each, runs=tuple(run for run in found if each.job and run["jobid"] == each.job.jobid))
+        dataclasses.replace(each, runs=tuple(run for run in found if each.job and run.jobid == each.job.jobid))
         for each in of
     ]
 
@@ -144,7 +135,7 @@ def choose(name: str, jobs: Sequence[cron_jobs.Job], writes: Callable[[cron_jobs
         fit += [job for job in jobs if job not in fit and cron_jobs.calls(job.command, purpose)]
     idle = [job for job in fit if asks_for_nothing(job.command, purpose or ())]
     fit = [job for job in fit if job not in idle]
-    fit.sort(key=lambda job: not job.active or job.parked)
+    fit.sort(key=lambda job: not job.starts)
     if fit:
         return Needed(name, fit[0])
     if idle:
@@ -179,54 +170,52 @@ def last_run(
     among: Sequence[Needed],
     now: datetime.datetime | None,
     *,
-    scheduled: bool = False,
+    scheduler: cron_runs.Scheduler | None = None,
     resumed_seconds: float | None = None,
 ) -> Verdict:
-    """What is wrong with the runs of a job, among those of the others; `scheduled` where pg_cron itself starts them."""
+    """What is wrong with the runs of a job, among those of the others; by the `scheduler`, as far as that may be seen."""
     job = of.job
     if job is None or not of.starts:
         return Verdict()
     silent = _silent_seconds(of, now)
-    late = _is_late(of, now, resumed_seconds, scheduled=scheduled)
+    late = _is_late(of, now, resumed_seconds, scheduler)
     # One that was never started, beside others that are, may be new.
     if late and (of.runs or all(_silent_seconds(other, now) > JOB_LATE_SECONDS for other in among)):
-        return Verdict(
-            f"{job.jobname} has not started for {in_words(silent)}, although its schedule is {job.schedule}", "fail"
-        )
-    ended = next((run for run in of.runs if run["end_time"] is not None), None)
+        return Verdict(f"{job.jobname} {cron_jobs.silence(job, silent)}", "fail")
+    ended = next((run for run in of.runs if run.ended is not None), None)
     if ended is None:
         return Verdict(f"{job.jobname} has finished no run within {in_words(HISTORY_SECONDS)}", "unknown")
-    if ended["status"] != "succeeded" and is_over(ended, now, resumed_seconds):
+    if ended.status != "succeeded" and is_over(ended, now, resumed_seconds):
         return Verdict(f"{job.jobname} has finished no run since ingestion was resumed", "unknown")
-    if ended["status"] != "succeeded":
-        said = " ".join(clean(str(ended["return_message"] or "no message")).split())[:200]
-        return Verdict(f"the last run of {job.jobname} failed: {said}", "fail")
+    if ended.status != "succeeded":
+        return Verdict(f"the last run of {job.jobname} failed: {ended.said[:200]}", "fail")
     return Verdict()
 
 
-def is_over(run: Row, now: datetime.datetime | None, resumed_seconds: float | None) -> bool:
+def is_over(run: cron_runs.Run, now: datetime.datetime | None, resumed_seconds: float | None) -> bool:
     """Whether a run ended before ingestion was resumed, so that it tells nothing of what was repaired meanwhile."""
-    end = run.get("end_time")
+    end = run.ended
     return bool(end and now and resumed_seconds is not None and (now - end).total_seconds() > resumed_seconds)
 
 
-def _is_late(of: Needed, now: datetime.datetime | None, resumed_seconds: float | None, *, scheduled: bool) -> bool:
+def _is_late(
+    of: Needed, now: datetime.datetime | None, resumed_seconds: float | None, scheduler: cron_runs.Scheduler | None
+) -> bool:
     """Whether several of its times have passed without a run, since it was resumed; where nothing starts jobs by the minute,
     or one is at work, after a quarter of an hour."""
     if of.job is None or now is None:
         return False
     off_until = HISTORY_SECONDS if resumed_seconds is None else resumed_seconds
     silent = min(_silent_seconds(of, now), off_until)
-    at_work = bool(of.runs) and of.runs[0]["end_time"] is None
-    if scheduled and not at_work:
+    at_work = bool(of.runs) and of.runs[0].ended is None
+    if scheduler and scheduler.installed and not at_work:
         since = now - datetime.timedelta(seconds=silent)
-        return cron_schedule.missed(of.job.schedule, since, now - GRACE) >= LATE_TIMES
+        return cron_schedule.overdue(of.job.schedule, since, now, scheduler.zone or datetime.UTC)
     every = cron_schedule.every_seconds(of.job.schedule)
-    return every is not None and silent > max(JOB_LATE_SECONDS, LATE_TIMES * every)
+    return every is not None and silent > max(JOB_LATE_SECONDS, cron_schedule.LATE_TIMES * every)
 
 
 def _silent_seconds(of: Needed, now: datetime.datetime | None) -> float:
     """How long ago the latest run of a job began."""
-    if not of.runs or now is None:
-        return HISTORY_SECONDS
-    return (now - of.runs[0]["start_time"]).total_seconds()
+    started = of.runs[0].started if of.runs else None
+    return (now - started).total_seconds() if started and now else HISTORY_SECONDS

@@ -16,7 +16,8 @@ from ...scout import contract, cron_jobs
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ...postgres.session import Row, Session
+    from ...postgres.session import Session
+    from ...scout.cron_runs import Run
     from ...scout.gold_views import Freshness
 
 SLACK: t.Final = datetime.timedelta(seconds=2)
@@ -164,7 +165,7 @@ def unknown_columns(session: Session, gone: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-def gone_views(session: Session, gold: Sequence[Freshness] = (), runs: Sequence[Row] = ()) -> list[str]:
+def gone_views(session: Session, gold: Sequence[Freshness] = (), runs: Sequence[Run] = ()) -> list[str]:
     """Views that the pipeline's refresh function refreshes by a statement of its own, without looking for them first, and that
     are not there. Where the job's latest `runs` refreshed others all the same, only those that the dashboards need."""
     names = contract.names()
@@ -176,10 +177,10 @@ def gone_views(session: Session, gold: Sequence[Freshness] = (), runs: Sequence[
     return [name for name in gone if name in names.views] if does_without(gold, runs) else gone
 
 
-def does_without(gold: Iterable[Freshness], runs: Sequence[Row]) -> bool:
+def does_without(gold: Iterable[Freshness], runs: Sequence[Run]) -> bool:
     """Whether the job's latest run refreshed a view, or an earlier one did and silver has not changed since: so no view that is
     missing keeps it from that, whatever its code says."""
-    good = [run for run in runs if run["status"] == "succeeded" and run["end_time"] is not None]
+    good = [run for run in runs if run.good]
     for view in gold:
         of = (n for n, run in enumerate(good) if view.refreshed_at and _during(view.refreshed_at, run))
         if (nth := next(of, None)) is not None and (nth == 0 or view.state == "fresh"):
@@ -187,9 +188,9 @@ def does_without(gold: Iterable[Freshness], runs: Sequence[Row]) -> bool:
     return False
 
 
-def _during(moment: datetime.datetime, run: Row) -> bool:
+def _during(moment: datetime.datetime, run: Run) -> bool:
     """Whether a transaction that began then was of this run; pg_cron's own clock is read a little earlier and later."""
-    return run["start_time"] - SLACK <= moment <= run["end_time"] + SLACK
+    return run.started is not None and run.ended is not None and run.started - SLACK <= moment <= run.ended + SLACK
 
 
 def needs_no_key(session: Session, gold: Iterable[Freshness]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from ...core.errors import DatabaseError, NotConverged, Stopped
 from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...postgres.failures import attempting
-from ...scout import at_commit, gold_views
+from ...scout import at_commit, cron_runs, gold_views
 from .. import expected as estimates
 from . import evidence, judgement, reading
 from .judgement import FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
@@ -77,7 +77,7 @@ def prove(call: Call, params: Params) -> ProofResult:
     if params["if_running"] and not found.running:
         return {**_nothing(""), **_state(found)}
     wait = params["timeout_seconds"] or WAIT_SECONDS
-    todo = judgement.plan(found.jobs, found.scheduler, wait, waits=params["waits"])
+    todo = judgement.plan(found.jobs, found.scheduler, wait, waits=params["waits"], unseen=found.why_unseen)
     if call.check or params["look"]:
         return _planned(found, todo)
     proof = _Proof(call, found, todo, params["timeout_seconds"])
@@ -111,8 +111,7 @@ def prove(call: Call, params: Params) -> ProofResult:
 
 def _told(found: reading.Found, verdicts: list[Verdict]) -> str:
     """What the proof came to, and where it had to do without runs, what shows them."""
-    unseen = found.scheduler.unseen
-    return judgement.summary(verdicts) + (f"; no run can be seen: {unseen}" if unseen else "")
+    return judgement.summary(verdicts) + (f"; no run can be seen: {found.why_unseen}" if found.unseen else "")
 
 
 def _nothing(why: str) -> ProofResult:
@@ -213,7 +212,7 @@ class _Proof:
         if trials:
             verdicts |= self._tried(trials)
         # Whoever starts nothing was alive once: what ran then, or can be tried, is no proof that it is.
-        if self.found.scheduler.real and not runs and (why := reading.why_silent(self.call.session, certain=True)):
+        if self.found.scheduler.installed and not runs and (why := reading.why_silent(self.call.session, certain=True)):
             verdicts |= {each.job.jobid: judgement.muted(each, why) for each in (*latest, *trials)}
         self._judge_schedules(verdicts)
         if before and (stuck := before & at_commit.waiting(self.call.session)):
@@ -233,7 +232,7 @@ class _Proof:
     def _tried(self, todo: list[Todo]) -> dict[int, Verdict]:
         """Trials of jobs that no run can prove now."""
         names = ", ".join(each.job.jobname for each in todo)
-        if self.found.scheduler.real:
+        if self.found.scheduler.installed:
             self.call.progress.say(
                 f"trying {names}, rolled back: {'; '.join(dict.fromkeys(t.why for t in todo if t.why))}"
             )
@@ -242,7 +241,7 @@ class _Proof:
             with attempting(f"could not try {names}", on=self.call.session.where):
                 todo, seconds = self._priced(todo)
                 loader = loaders[0] if loaders else None
-                real = self.found.scheduler.real
+                real = self.found.scheduler.installed
                 return Trials(self.call.session, loader, seconds, extends=not self.given, scheduled=real).run(todo)
         except DatabaseError as e:
             # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
@@ -292,11 +291,10 @@ class _Proof:
             if each.job.jobid not in verdicts:
                 running = next((run for run in runs if run.jobid == each.job.jobid), None)
                 why = "" if running else reading.why_silent(session)
-                unknown = self.found.scheduler.unknown
-                verdicts[each.job.jobid] = judgement.missing(each, running, self.seconds, why, unknown)
+                verdicts[each.job.jobid] = judgement.missing(each, running, self.seconds, why, self.found.unknown)
         return self._with_effects(todo, verdicts, pending)
 
-    def _still(self, todo: list[Todo], runs: list[judgement.JobRun], now: datetime.datetime, left: float) -> str:
+    def _still(self, todo: list[Todo], runs: list[cron_runs.Run], now: datetime.datetime, left: float) -> str:
         """What is still waited for."""
         begun = {run.jobid for run in runs}
         told = [

@@ -9,18 +9,20 @@ import dataclasses
 import datetime
 import re
 import typing as t
-import zoneinfo
 
 from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
 from ...postgres import lexer
 from ...scout import at_commit, contract
-from ...scout.cron_schedule import longest_gap, next_run
+from ...scout.cron_jobs import silence
+from ...scout.cron_schedule import longest_gap, next_run, overdue
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ...core.errors import RecoveryError
     from ...scout.cron_jobs import Job
+    from ...scout.cron_runs import Run, Scheduler
     from ...scout.judging.functions import Functions
 
 #: What a job is for, and how it is proved: by a run that is waited for, by the latest run there was, or by a trial. One that is beside
@@ -32,56 +34,10 @@ PROVED, FAILED, UNKNOWN = "proved", "failed", "unknown"
 
 #: pg_cron notices within two seconds that a job is active again; a start before that may be missed.
 NOTICED_SECONDS: t.Final = 2.0
-#: A schedule that has been missed so often is not kept.
-LATE_TIMES: t.Final = 3
-#: How long after its time a run may begin.
-STARTS_SECONDS: t.Final = 15.0
 #: An event that waits longer fails an assessment (silver_staleness), unless twice of what is usual here is longer still.
 STALE_SECONDS: t.Final = 900.0
 USUAL_TIMES: t.Final = 2
 LONGEST_MESSAGE: t.Final = 300
-
-
-class Hidden(t.NamedTuple):
-    """Why runs cannot be seen, and the statement that shows them."""
-
-    said: str
-    next_step: str
-
-    def __str__(self) -> str:
-        """Both, as a part of a sentence."""
-        return f"{self.said} ({self.next_step})"
-
-
-@dataclasses.dataclass(frozen=True)
-class Scheduler:
-    """Who starts the jobs: whether that is the real pg_cron, its time zone, and the database's clock."""
-
-    now: datetime.datetime
-    real: bool
-    timezone: str = "GMT"
-    #: Why no run of it can be seen.
-    unseen: Hidden | None = None
-    #: Why no run may be seen although there are some; none has been yet.
-    unknown: Hidden | None = None
-
-    @property
-    def seen(self) -> bool:
-        """Whether a run of it can be seen."""
-        return self.real and self.unseen is None
-
-    @property
-    def zone(self) -> datetime.tzinfo | None:
-        """Its time zone; None where this machine does not know it."""
-        try:
-            return zoneinfo.ZoneInfo(self.timezone)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            return datetime.UTC if self.timezone.upper() in ("GMT", "UTC") else None
-
-    @property
-    def why_trial(self) -> str:
-        """Why its runs prove nothing."""
-        return "there is no scheduler" if not self.real else str(self.unseen or "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,25 +51,6 @@ class Todo:
     why: str = ""
     #: What its command has just done, so that it is not run once more, in words that follow its name.
     shown: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class JobRun:
-    """A run as the scheduler recorded it."""
-
-    runid: int
-    jobid: int
-    status: str
-    message: str
-    started: datetime.datetime | None
-    ended: datetime.datetime | None
-    #: The transaction that recorded its end.
-    xid: str = "0"
-
-    @property
-    def over(self) -> bool:
-        """Whether it has come to an end."""
-        return self.status in ("succeeded", "failed")
 
 
 #: What is said of a job that writes sales as their events do not say.
@@ -163,18 +100,21 @@ def _comes_to(job: Job, known: Functions, functions: Iterable[str]) -> bool:
         return False
 
 
-def plan(found: Sequence[tuple[Job, str]], scheduler: Scheduler, wait_seconds: float, *, waits: bool) -> list[Todo]:
+def plan(
+    found: Sequence[tuple[Job, str]], scheduler: Scheduler, wait_seconds: float, *, waits: bool, unseen: str = ""
+) -> list[Todo]:
     """How each active job is proved. Where runs can be seen, a run that is due within the wait is waited for; with `waits`
     false, because nothing had to be done, the latest run is the proof."""
+    unseen = unseen if scheduler.installed else "there is no scheduler"
     todo: list[Todo] = []
     for job, purpose in found:
-        if not job.active or job.parked:
+        if not job.starts:
             continue
         if purpose == BESIDE:
             todo.append(Todo(job, purpose, TRIAL))
             continue
-        if not scheduler.seen:
-            todo.append(Todo(job, purpose, TRIAL, why=scheduler.why_trial))
+        if unseen:
+            todo.append(Todo(job, purpose, TRIAL, why=unseen))
             continue
         due = due_at(job.schedule, scheduler)
         if not waits:
@@ -219,7 +159,7 @@ def announced(todo: Iterable[Todo], now: datetime.datetime) -> str:
 
 def unrefreshed(found: Sequence[tuple[Job, str]]) -> list[Verdict]:
     """That nothing refreshes gold, because the job that does is inactive."""
-    off = [job for job, purpose in found if purpose == GOLD and (not job.active or job.parked)]
+    off = [job for job, purpose in found if purpose == GOLD and not job.starts]
     if not off or any(purpose == GOLD and job not in off for job, purpose in found):
         return []
     said = f"{off[0].jobname} is inactive, so nothing refreshes gold"
@@ -235,7 +175,7 @@ def is_a_part(found: Sequence[tuple[Job, str]]) -> bool:
 def unproved(found: Sequence[tuple[Job, str]], elsewhere: Sequence[Mapping[str, t.Any]]) -> list[Verdict]:
     """What no run can prove: that nothing loads, because no job does, or it is inactive or in another database."""
     loads = [job for job, purpose in found if purpose == LOAD]
-    if any(job.active and not job.parked for job in loads):
+    if any(job.starts for job in loads):
         return []
     load = contract.names().load_job
     if loads:
@@ -245,8 +185,7 @@ def unproved(found: Sequence[tuple[Job, str]], elsewhere: Sequence[Mapping[str, 
     if elsewhere:
         row = elsewhere[0]
         said = f"{row['jobname']} runs in database {row['database']} and not in this one, so nothing loads here"
-        step = f"SELECT cron.alter_job({row['jobid']}, database => {row['wanted']})"
-        return [Verdict(str(row["jobname"]), LOAD, RUN, FAILED, said, next_step=step)]
+        return [Verdict(str(row["jobname"]), LOAD, RUN, FAILED, said, next_step=str(row["back"]))]
     said = f"no job calls {contract.names().load_function}, so nothing loads"
     return [Verdict(load, LOAD, RUN, FAILED, said, next_step=f"whoever deploys the pipeline schedules {load} again")]
 
@@ -256,28 +195,25 @@ def activation(job: Job) -> str:
     return f"SELECT cron.alter_job({job.jobid}, active => true)"
 
 
-def of_run(todo: Todo, run: JobRun) -> Verdict:
+def of_run(todo: Todo, run: Run) -> Verdict:
     """What a run that is over proves; an effect is looked for elsewhere."""
     at = f"at {clock(run.started)}" if run.started else "and did not even start"
     if run.status == "succeeded":
         return _verdict(todo, PROVED, f"ran {at} as {todo.job.owner}", started=run.started)
-    said = printable(clean(run.message)) or "no message"
+    said = printable(clean(run.message or "")) or "no message"
     return _verdict(todo, FAILED, f"failed {at} as {todo.job.owner}: {cut(said, LONGEST_MESSAGE)}", started=run.started)
 
 
-def of_latest(todo: Todo, runs: Sequence[JobRun], scheduler: Scheduler) -> Verdict | None:
+def of_latest(todo: Todo, runs: Sequence[Run], scheduler: Scheduler) -> Verdict | None:
     """What the latest run proves, where there is one, it is over, and the schedule has been kept since; else None."""
     own = sorted((run for run in runs if run.jobid == todo.job.jobid), key=lambda run: run.runid)
     latest = next((run for run in reversed(own) if run.over), None)
     if latest is None:
         return None
     # One that is still running has started as well.
-    missed = since = own[-1].started
-    for _ in range(LATE_TIMES):
-        missed = missed and scheduler.zone and next_run(todo.job.schedule, missed, scheduler.zone)
-    if since and missed and (scheduler.now - missed).total_seconds() > STARTS_SECONDS and latest.status == "succeeded":
-        silent = in_words((scheduler.now - since).total_seconds())
-        said = f"has not started for {silent}, although its schedule is {todo.job.schedule}"
+    since, zone = own[-1].started, scheduler.zone
+    if latest.status == "succeeded" and since and zone and overdue(todo.job.schedule, since, scheduler.now, zone):
+        said = silence(todo.job, (scheduler.now - since).total_seconds())
         return _verdict(todo, FAILED, said, next_step=ALIVE, started=since)
     return of_run(todo, latest)
 
@@ -285,7 +221,7 @@ def of_latest(todo: Todo, runs: Sequence[JobRun], scheduler: Scheduler) -> Verdi
 ALIVE: t.Final = "see in the server's log why pg_cron starts nothing, and whether cron.launch_active_jobs is on"
 
 
-def missing(todo: Todo, running: JobRun | None, seconds: float, why: str, unknown: Hidden | None = None) -> Verdict:
+def missing(todo: Todo, running: Run | None, seconds: float, why: str, unknown: RecoveryError | None = None) -> Verdict:
     """Of a run that did not come, or did not end, within the wait; `unknown` where it may have, and not be recorded."""
     if running is not None:
         said = f"is still running after {in_words(seconds)}"

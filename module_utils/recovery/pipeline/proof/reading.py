@@ -26,15 +26,6 @@ if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
     from ...scout.cron_jobs import Job
 
-NEWEST_RUN = "SELECT coalesce(max(runid), 0) AS runid FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s)"
-
-#: A run that could not even connect has no time.
-RUNS = """
-SELECT runid, jobid, status, coalesce(return_message, '') AS message, start_time AS started, end_time AS ended,
-       xmin::text AS xid
-FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s) AND runid > %(after)s ORDER BY runid DESC LIMIT 500
-"""
-
 #: The strongest setting comes last.
 SETTINGS = """
 SELECT lower(split_part(setting, '=', 1)) AS name, substr(setting, strpos(setting, '=') + 1) AS value,
@@ -144,15 +135,23 @@ class Found:
 
     jobs: tuple[tuple[Job, str], ...]
     elsewhere: tuple[Row, ...]
-    scheduler: judgement.Scheduler
+    scheduler: cron_runs.Scheduler
     newest: int = 0
+    #: Why no run can be seen; and why none may be seen although there are some, where none has been yet.
+    unseen: RecoveryError | None = None
+    unknown: RecoveryError | None = None
     #: All jobs of the pipeline, where only a part of them was named.
     whole: tuple[tuple[Job, str], ...] = ()
 
     @property
+    def why_unseen(self) -> str:
+        """Why no run can be seen, with what shows them."""
+        return f"{self.unseen.said} ({self.unseen.next_step})" if self.unseen else ""
+
+    @property
     def running(self) -> bool:
         """Whether any of them can start."""
-        return any(job.active and not job.parked for job, purpose in self.jobs if purpose != judgement.BESIDE)
+        return any(job.starts for job, purpose in self.jobs if purpose != judgement.BESIDE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,15 +238,12 @@ def read(session: Session, names: list[str] | None) -> Found:
     """What there is to prove, on one snapshot."""
     with session.read():
         cron_jobs.require(session)
-        starter = cron_runs.scheduler(session)
+        scheduler = cron_runs.scheduler(session)
         every = cron_jobs.ingestion_jobs(session, names, required=False)
         if not names:
             every += [job for job in _removers(session) if job not in every]
         jobs = judgement.purposes(every, _functions(session, every), names or ())
-        newest, unseen, unknown = _newest(session, [job for job, _ in jobs], starter)
-        scheduler = judgement.Scheduler(
-            starter.now, real=starter.installed, timezone=starter.timezone or "GMT", unseen=unseen, unknown=unknown
-        )
+        newest, unseen, unknown = _newest(session, [job for job, _ in jobs], scheduler)
         load = contract.names().load_job
         loads = any(purpose == judgement.LOAD for _, purpose in jobs)
         elsewhere = [] if loads else cron_runs.elsewhere(session, [load])
@@ -255,7 +251,7 @@ def read(session: Session, names: list[str] | None) -> Found:
         if names and judgement.is_a_part(jobs):
             every = cron_jobs.ingestion_jobs(session, required=False)
             whole = judgement.purposes(every, _functions(session, every))
-    return Found(tuple(jobs), tuple(elsewhere), scheduler, newest, tuple(whole))
+    return Found(tuple(jobs), tuple(elsewhere), scheduler, newest, unseen, unknown, tuple(whole))
 
 
 def _functions(session: Session, jobs: Iterable[Job]) -> functions.Functions:
@@ -268,48 +264,31 @@ def _functions(session: Session, jobs: Iterable[Job]) -> functions.Functions:
 
 
 def _newest(
-    session: Session, jobs: list[Job], starter: cron_runs.Scheduler
-) -> tuple[int, judgement.Hidden | None, judgement.Hidden | None]:
+    session: Session, jobs: list[Job], scheduler: cron_runs.Scheduler
+) -> tuple[int, RecoveryError | None, RecoveryError | None]:
     """The newest run of these jobs; why runs cannot be seen; and why, where there is none, that is no sign of it."""
-    if not starter.installed:
+    if not scheduler.installed:
         return 0, None, None
     try:
-        newest = max((row["runid"] for row in cron_runs.as_owners(session, jobs, NEWEST_RUN)), default=0)
+        newest = cron_runs.newest(session, jobs)
     except MissingPrivilege as e:
-        return 0, judgement.Hidden(e.said, e.next_step), None
-    if starter.records == "off":
-        problem = cron_runs.unrecorded(session)
-        return newest, judgement.Hidden(problem.said, problem.next_step), None
-    if newest == 0 and not starter.shown:
-        problem = cron_runs.unknown(session)
-        return newest, None, judgement.Hidden(problem.said, problem.next_step)
-    return newest, None, None
+        return 0, e, None
+    unseen = cron_runs.unrecorded(session) if scheduler.records == "off" else None
+    return newest, unseen, None if unseen or newest or scheduler.shown else cron_runs.unknown(session)
 
 
-def runs(session: Session, jobs: Iterable[Job], after: int) -> tuple[list[judgement.JobRun], datetime.datetime]:
+def runs(session: Session, jobs: Iterable[Job], after: int) -> tuple[list[cron_runs.Run], datetime.datetime]:
     """The runs of these jobs that came after one, the oldest first, and the database's clock."""
     with session.read():
-        found = [judgement.JobRun(**row) for row in cron_runs.as_owners(session, jobs, RUNS, after=after)]
+        found = cron_runs.history(session, jobs, after=after)
         now: datetime.datetime = session.row("SELECT clock_timestamp() AS now")["now"]
     return sorted(found, key=lambda run: run.runid), now
-
-
-def latest(session: Session, job: Job) -> list[judgement.JobRun]:
-    """The latest runs of a job, the latest first; none where they may not be seen. Inside a transaction."""
-    with contextlib.suppress(MissingPrivilege):
-        return [judgement.JobRun(**row) for row in cron_runs.as_owners(session, [job], RUNS, after=0)]
-    return []
 
 
 def why_silent(session: Session, *, certain: bool = False) -> str:
     """Why the scheduler starts nothing, where that can be told; with `certain`, not by who seems to be there."""
     with session.read():
-        found = cron_runs.scheduler(session)
-    if found.launches == "off":
-        return "cron.launch_active_jobs is off"
-    if found.database not in (None, found.here):
-        return f"pg_cron starts the jobs of database {found.database}"
-    return "no pg_cron launcher is running" if found.gone and not certain else ""
+        return cron_runs.scheduler(session).why_silent(certain=certain)
 
 
 def waiting(session: Session) -> list[str]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import math
 import sys
@@ -27,12 +26,12 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gat
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import verdict as gate_verdict
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs, cron_runs
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_schedule as schedules
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
 from tests import CHECKOUT
-from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, NOW, PAUSE, backlog, found, off, view
+from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, NOW, PAUSE, backlog, found, off, ran, view
 
 SCHEMA = json.loads((CHECKOUT / "docs" / "result.schema.json").read_text())
 VALID = jsonschema.Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/result"})
@@ -43,13 +42,7 @@ LINK_JOB = cron_jobs.Job(
 Result = dict[str, Any]
 
 
-def ran(status: str = "succeeded", minutes: float = 1, message: str = "1 row", ended: bool = True) -> Result:
-    start = NOW - datetime.timedelta(minutes=minutes)
-    end = start + datetime.timedelta(seconds=1) if ended else None
-    return {"status": status, "start_time": start, "end_time": end, "return_message": message, "seconds": 1.0}
-
-
-def needed(job: cron_jobs.Job | None, *runs: Result, why: str = "") -> jobs_read.Needed:
+def needed(job: cron_jobs.Job | None, *runs: cron_runs.Run, why: str = "") -> jobs_read.Needed:
     return jobs_read.Needed(job.jobname if job else "product-linking", job, why, runs or (ran(),))
 
 
@@ -134,11 +127,11 @@ WRONG: list[tuple[Result, str, str, int]] = [
     ({"backlog": backlog(2, 1.0), "repeats": [{"transaction_id": "T", "event_ids": []}]}, "blocked_events", "fail", 46),
     ({"runs": [ran()], "wider": {"needed": [needed(ETL_JOB, ran("failed", message="ERROR: x"))]}}, "job_runs", "fail", 46),
     ({"wider": {"needed": [needed(ETL_JOB, ran(minutes=16))]}}, "job_runs", "fail", 46),
-    ({"wider": {"needed": [needed(ETL_JOB, ran(ended=False))]}}, "job_runs", "inconclusive", 47),
+    ({"wider": {"needed": [needed(ETL_JOB, ran(seconds=None))]}}, "job_runs", "inconclusive", 47),
     ({"wider": {"needed": [needed(ETL_JOB), needed(None, why="there is none")]}}, "jobs_present", "fail", 46),
     ({"wider": {"needed": [needed(off(LINK_JOB))]}}, "jobs_active", "fail", 46),
-    ({"runs": [{"status": "succeeded", "seconds": 61.0, "return_message": ""}]}, "etl_duration", "warn", 46),
-    ({"runs": [{"status": "succeeded", "seconds": 301.0, "return_message": ""}]}, "etl_duration", "fail", 46),
+    ({"runs": [ran(seconds=61.0)]}, "etl_duration", "warn", 46),
+    ({"runs": [ran(seconds=301.0)]}, "etl_duration", "fail", 46),
     ({"runs": []}, "etl_duration", "inconclusive", 47),
     ({"wider": {"raised": [{"alert": "X", "rows": 40, "seconds": 5.0}]}}, "unresolved_alerts", "fail", 46),
     ({"wider": {"letters": {"grown": 1, "ours": 900, "codes": ["E"]}}}, "dead_letter_growth", "warn", 46),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import MissingPrivilege
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import judgement
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.judgement import (
     BESIDE,
@@ -22,18 +23,16 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.p
     RUN,
     TRIAL,
     UNKNOWN,
-    Hidden,
-    JobRun,
-    Scheduler,
     Todo,
     plan,
     purposes,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_jobs import NEVER, Job
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_runs import Run, Scheduler
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging.functions import Function, Functions
 
 NOW = datetime.datetime(2026, 11, 25, 22, 3, 22, tzinfo=datetime.UTC)
-LIVE = Scheduler(NOW, real=True)
+LIVE = Scheduler(NOW, installed=True)
 
 
 def job(name: str = "bronze-to-silver-etl", **fields: Any) -> Job:
@@ -43,28 +42,31 @@ def job(name: str = "bronze-to-silver-etl", **fields: Any) -> Job:
     return Job(jobname=name, **(given | fields))
 
 
-def run(seconds_ago: float, status: str = "succeeded", **fields: Any) -> JobRun:
+def run(seconds_ago: float, status: str = "succeeded", **fields: Any) -> Run:
     started = NOW - datetime.timedelta(seconds=seconds_ago)
     given: dict[str, Any] = {"runid": 7, "jobid": 1, "message": "1 row", "started": started, "ended": started}
-    return JobRun(status=status, **(given | fields))
+    return Run(status=status, **(given | fields))
+
+
+NOWHERE = Scheduler(NOW, installed=True, timezone="Nowhere/Else")
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "schedule", "waits", "how", "why"),
+    ("scheduler", "schedule", "waits", "unseen", "how", "why"),
     [
-        (LIVE, "* * * * *", True, RUN, ""),
-        (LIVE, "5 seconds", True, RUN, ""),
-        (LIVE, "*/5 * * * *", True, TRIAL, "not due before 22:05:00"),
-        (LIVE, "0 0 1 1 *", True, TRIAL, "not due before 00:00:00 on 2027-01-01"),
-        (LIVE, "@yearly", True, TRIAL, "its schedule @yearly never comes"),
-        (LIVE, "* * * * *", False, LATEST, ""),
-        (Scheduler(NOW, real=True, unseen=Hidden("hidden", "GRANT it")), "* * * * *", True, TRIAL, "hidden (GRANT it)"),
-        (Scheduler(NOW, real=False), "* * * * *", False, TRIAL, "there is no scheduler"),
-        (Scheduler(NOW, real=True, timezone="Nowhere/Else"), "* * * * *", True, TRIAL, "when it is due cannot be told"),
+        (LIVE, "* * * * *", True, "", RUN, ""),
+        (LIVE, "5 seconds", True, "", RUN, ""),
+        (LIVE, "*/5 * * * *", True, "", TRIAL, "not due before 22:05:00"),
+        (LIVE, "0 0 1 1 *", True, "", TRIAL, "not due before 00:00:00 on 2027-01-01"),
+        (LIVE, "@yearly", True, "", TRIAL, "its schedule @yearly never comes"),
+        (LIVE, "* * * * *", False, "", LATEST, ""),
+        (LIVE, "* * * * *", True, "hidden (GRANT it)", TRIAL, "hidden (GRANT it)"),
+        (Scheduler(NOW, installed=False), "* * * * *", False, "", TRIAL, "there is no scheduler"),
+        (NOWHERE, "* * * * *", True, "", TRIAL, "when it is due cannot be told"),
     ],
-)  # fmt: skip
-def test_how_a_job_is_proved(scheduler: Scheduler, schedule: str, waits: bool, how: str, why: str) -> None:
-    [todo] = plan([(job(schedule=schedule), LOAD)], scheduler, 90, waits=waits)
+)
+def test_how_a_job_is_proved(scheduler: Scheduler, schedule: str, waits: bool, unseen: str, how: str, why: str) -> None:
+    [todo] = plan([(job(schedule=schedule), LOAD)], scheduler, 90, waits=waits, unseen=unseen)
     assert (todo.how, todo.why) == (how, why)
 
 
@@ -73,7 +75,7 @@ def test_jobs_that_cannot_start_are_not_proved() -> None:
 
 
 def test_a_start_that_pg_cron_may_not_notice_any_more_is_not_relied_on() -> None:
-    just_before = Scheduler(NOW.replace(second=59), real=True)
+    just_before = Scheduler(NOW.replace(second=59), installed=True)
     assert judgement.due_at("* * * * *", just_before) == NOW.replace(minute=5, second=0)
 
 
@@ -118,9 +120,9 @@ def test_a_job_beside_the_pipeline_is_always_tried() -> None:
         ([(job(), LOAD)], [], None, ""),
         ([(job(active=False), LOAD)], [], "bronze-to-silver-etl is inactive, so nothing loads",
          "SELECT cron.alter_job(1, active => true)"),
-        ([], [{"jobname": "bronze-to-silver-etl", "jobid": 4, "database": "other", "wanted": "'scout'"}],
+        ([], [{"jobname": "bronze-to-silver-etl", "jobid": 4, "database": "other", "back": "SELECT it"}],
          "bronze-to-silver-etl runs in database other and not in this one, so nothing loads here",
-         "SELECT cron.alter_job(4, database => 'scout')"),
+         "SELECT it"),
         ([(job("smart-gold-refresh"), GOLD)], [], "no job calls scout.load_silver_from_bronze, so nothing loads",
              "whoever deploys the pipeline schedules"),
     ],
@@ -176,7 +178,7 @@ TODO = Todo(job(), LOAD, RUN, NOW)
         (run(3, "failed", message=""), FAILED, "failed at 22:03:19 as loader: no message"),
     ],
 )  # fmt: skip
-def test_what_a_run_proves(given: JobRun, status: str, said: str) -> None:
+def test_what_a_run_proves(given: Run, status: str, said: str) -> None:
     verdict = judgement.of_run(TODO, given)
     assert (verdict.status, verdict.said) == (status, said)
 
@@ -212,7 +214,7 @@ def test_a_run_that_does_not_come_or_does_not_end() -> None:
         absent.said
         == "did not start within 1 min 30 s, although it was due at 22:03:22: cron.launch_active_jobs is off"
     )
-    unclear = judgement.missing(TODO, None, 90, "", Hidden("no run is shown", "GRANT it"))
+    unclear = judgement.missing(TODO, None, 90, "", MissingPrivilege("x", said="no run is shown", next_step="GRANT it"))
     assert (unclear.status, unclear.next_step) == (UNKNOWN, "GRANT it")
     endless = judgement.missing(TODO, run(30, "running"), 90, "")
     assert (endless.status, endless.said) == (UNKNOWN, "is still running after 1 min 30 s")
