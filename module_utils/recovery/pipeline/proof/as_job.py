@@ -75,7 +75,8 @@ class Runs:
         if self.left <= 0:
             raise TooLate
         owner, began = self.owner(job.owner), time.monotonic()
-        theirs = self.allowed(owner)
+        given = owner.settings.get("statement_timeout")
+        theirs = given.seconds if given else reading.seconds_of(self.plain.get("statement_timeout", "0"))
         with self.session.savepoint():
             runner = self.runner(owner.role)
             with self._settings_of(owner):
@@ -91,11 +92,6 @@ class Runs:
                 self.deadline, time.monotonic() + expected.TIMES * (time.monotonic() - began) + LEAST_SECONDS
             )
         self.session.limit_statements(max(0.001, self.left))
-
-    def allowed(self, owner: Owner) -> float:
-        """How long the scheduler's sessions let a statement of this role take, in seconds; 0 where they set no limit."""
-        given = owner.settings.get("statement_timeout")
-        return given.seconds if given else reading.seconds_of(self.plain.get("statement_timeout", "0"))
 
     def runner(self, owner: str, function: t.LiteralString = acting.RUN_WHOLE) -> sql.Identifier:
         """A function of this transaction that runs a command as this role: as pg_cron, of several statements, but none that ends

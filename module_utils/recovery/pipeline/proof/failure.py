@@ -52,15 +52,13 @@ def too_late(seconds: float) -> Failed:
     return Failed(UNKNOWN, said, None, "give it more time with -e proof_timeout_seconds=…")
 
 
-def of_surroundings(
-    e: psycopg.Error, owner: Owner, theirs: float, seconds: float, lock_seconds: float
-) -> Failed | None:
-    """That a time limit ended it, of the `theirs` that its owner's sessions have or of the `seconds` of the proof; that somebody else
-    holds a lock; that it cannot be tried; or that its sessions become another role. None where it is the command itself."""
+def of_surroundings(e: psycopg.Error, owner: Owner, seconds: float, lock_seconds: float) -> Failed | None:
+    """That a time limit ended it, that of its owner's sessions or of the `seconds` of the proof; that somebody else holds a lock; that it
+    cannot be tried; or that its sessions become another role. None where it is the command itself."""
     said, becomes = printable(words_of(e)), owner.becomes
     if isinstance(e, errors.QueryCanceled) and "statement timeout" in said:
         setting = owner.settings.get("statement_timeout")
-        if setting is None or theirs >= seconds:
+        if setting is None or setting.seconds >= seconds:
             return too_late(seconds)
         said = f"it takes longer than the {setting.value} that {setting.place} allows"
         return Failed(FAILED, said, e.sqlstate, setting.reset)

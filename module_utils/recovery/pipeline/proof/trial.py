@@ -554,7 +554,7 @@ class Trials:
     def _explained(self, todo: Todo, e: psycopg.Error) -> Failed:
         """What an error of a job's command means, by its owner, the events that wait, and the objects it names."""
         owner = self.runs.owner(todo.job.owner)
-        if known := failure.of_surroundings(e, owner, self.runs.allowed(owner), self.seconds, LOCK_SECONDS):
+        if known := failure.of_surroundings(e, owner, self.seconds, LOCK_SECONDS):
             return known
         event = self._event(e) if todo.purpose == LOAD and not failure.is_forbidden(e) else ""
         with self.session.savepoint():

@@ -60,30 +60,30 @@ BECOMES = Setting("role", "batch", "role loader", 'ROLE "loader"')
 
 
 @pytest.mark.parametrize(
-    ("e", "of", "theirs", "status", "said"),
+    ("e", "of", "status", "said"),
     [
-        (LIMITED, owner(("statement_timeout", "20s")), 20.0, FAILED, "it takes longer than the 20s that role loader allows"),
-        (LIMITED, owner(("statement_timeout", "2min")), 120.0, UNKNOWN, "it takes longer than the 1 min 30 s there are for a proof"),
-        (LIMITED, owner(), 0.0, UNKNOWN, "it takes longer than the 1 min 30 s there are for a proof"),
-        (error(errors.LockNotAvailable, "canceling"), owner(), 0.0, UNKNOWN, "it waited 5.0 s for a lock"),
-        (error(errors.InvalidTransactionTermination, "invalid"), owner(), 0.0, UNKNOWN,
+        (LIMITED, owner(("statement_timeout", "20s")), FAILED, "it takes longer than the 20s that role loader allows"),
+        (LIMITED, owner(("statement_timeout", "2min")), UNKNOWN, "it takes longer than the 1 min 30 s there are for a proof"),
+        (LIMITED, owner(), UNKNOWN, "it takes longer than the 1 min 30 s there are for a proof"),
+        (error(errors.LockNotAvailable, "canceling"), owner(), UNKNOWN, "it waited 5.0 s for a lock"),
+        (error(errors.InvalidTransactionTermination, "invalid"), owner(), UNKNOWN,
          "it cannot be tried within a transaction: invalid"),
-        (error(errors.InsufficientPrivilege, 'cannot set parameter "role" within security-definer function'), owner(), 0.0, UNKNOWN,
+        (error(errors.InsufficientPrivilege, 'cannot set parameter "role" within security-definer function'), owner(), UNKNOWN,
          'it cannot be tried within a transaction: cannot set parameter "role" within security-definer function'),
-        (error(errors.InsufficientPrivilege, "permission denied to set role batch"), owner(becomes=BECOMES), 0.0, UNKNOWN,
+        (error(errors.InsufficientPrivilege, "permission denied to set role batch"), owner(becomes=BECOMES), UNKNOWN,
          "permission denied to set role batch, to which role is set for role loader"),
-        (error(errors.UndefinedTable, "no such table"), owner(becomes=BECOMES), 0.0, FAILED,
+        (error(errors.UndefinedTable, "no such table"), owner(becomes=BECOMES), FAILED,
          "no such table, as batch, to which role is set for role loader"),
     ],
 )  # fmt: skip
-def test_what_is_not_the_command_itself(e: errors.Error, of: Owner, theirs: float, status: str, said: str) -> None:
-    found = failure.of_surroundings(e, of, theirs, 90.0, 5.0)
+def test_what_is_not_the_command_itself(e: errors.Error, of: Owner, status: str, said: str) -> None:
+    found = failure.of_surroundings(e, of, 90.0, 5.0)
     assert found is not None
     assert (found.status, found.said) == (status, said)
 
 
 def test_whatever_else_is_of_the_command() -> None:
-    assert failure.of_surroundings(error(errors.UndefinedTable, "no such table"), owner(), 0.0, 90.0, 5.0) is None
+    assert failure.of_surroundings(error(errors.UndefinedTable, "no such table"), owner(), 90.0, 5.0) is None
 
 
 FORBIDDEN = error(errors.InsufficientPrivilege, "permission denied for table silver")
