@@ -299,11 +299,16 @@ def require_grants(session: Session, of: Iterable[Job]) -> None:
             )
 
 
-def writers(session: Session, of: Iterable[Job]) -> Callable[[Job], bool]:
-    """Tells of each of these jobs whether it writes silver or gold: by a statement of its own or by a function it calls.
+class Judged(t.NamedTuple):
+    """The functions that decide about jobs, and whether one writes silver or gold: by a statement of its own or by a function it calls."""
 
-    Whatever keeps that from being told, now or of one of them, raises WrongDatabase, whose next step is to name the jobs.
-    """
+    known: functions.Functions
+    writes: Callable[[Job], bool]
+
+
+def judged(session: Session, of: Iterable[Job]) -> Judged:
+    """What decides about these jobs. Whatever keeps that from being told, now or of one of them, raises WrongDatabase, whose next step
+    is to name the jobs."""
     jobs_of = sorted({job.owner for job in of})
     with _telling(session), session.savepoint():
         found = functions.read(session, jobs_of)
@@ -314,7 +319,15 @@ def writers(session: Session, of: Iterable[Job]) -> Callable[[Job], bool]:
             plain = lexer.may_run(job.command)
             return statements.writes(plain, found.views) or chosen[job.owner].called_by(plain)
 
-    return writes
+    return Judged(found, writes)
+
+
+def comes_to(job: Job, known: functions.Functions, names: Iterable[str]) -> bool:
+    """Whether a job calls one of these functions of the pipeline (bare names), itself or, as far as that can be told, through another."""
+    try:
+        return bool(calls(job.command, names)) or known.reaching(job.owner, names).called_by(lexer.runs(job.command))
+    except lexer.Intricate:
+        return False
 
 
 def removers(session: Session) -> list[Job]:
@@ -367,7 +380,7 @@ def ingestion_jobs(session: Session, names: list[str] | None = None, *, required
         return [job for job in all_jobs if job.jobname in names]
     # Those that have the names of Scout's need not be judged; where one other cannot be, all have to be named.
     others = [job for job in all_jobs if job.jobname not in contract.names().purposes]
-    writes = writers(session, others) if others else None
+    writes = judged(session, others).writes if others else None
     chosen = [job for job in all_jobs if job not in others or (writes is not None and writes(job))]
     if not chosen and (required or not session.facts.superuser):
         raise _no_job(session, "no job that writes silver or gold is visible", all_jobs)

@@ -11,8 +11,9 @@ import datetime
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import jobs as jobs_read
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_runs
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs, cron_runs
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_schedule as schedules
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging.functions import Functions
 from tests.unit.health.test_assessment import ETL_JOB, NOW, ran
 
 FRIDAY = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
@@ -94,6 +95,6 @@ def test_a_schedule_of_once_a_year_is_too_rare_active_or_not() -> None:
 )  # fmt: skip
 def test_a_limit_of_nothing_is_no_job(command: str, idle: bool) -> None:
     job = dataclasses.replace(ETL_JOB, command=command)
-    found = jobs_read.choose(job.jobname, [job], lambda _: True)
+    found = jobs_read.choose(job.jobname, [job], cron_jobs.Judged(Functions(()), lambda _: True))
     assert (found.job is None) is idle
     assert ("asks for 0 rows" in found.why) is idle

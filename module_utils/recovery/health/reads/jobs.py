@@ -19,7 +19,7 @@ from ...scout.judging import roles
 from ..thresholds import JOB_LATE_SECONDS
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ...postgres.session import Session
 
@@ -61,8 +61,8 @@ def needed(session: Session, names: Sequence[str]) -> list[Needed]:
     """What does the work of these names, without their runs. Raises MissingPrivilege where a job may only be hidden."""
     cron_jobs.require(session)
     jobs = cron_jobs.jobs(session)
-    writes = cron_jobs.writers(session, jobs)
-    chosen = [choose(name, jobs, writes) for name in names]
+    judged = cron_jobs.judged(session, jobs)
+    chosen = [choose(name, jobs, judged) for name in names]
     gone = [each.name for each in chosen if each.job is None]
     if not gone:
         return chosen
@@ -124,15 +124,15 @@ def _require_sight(session: Session) -> None:
         )
 
 
-def choose(name: str, jobs: Sequence[cron_jobs.Job], writes: Callable[[cron_jobs.Job], bool]) -> Needed:
+def choose(name: str, jobs: Sequence[cron_jobs.Job], judged: cron_jobs.Judged) -> Needed:
     """The job that does the work of this name, an active one before others; for a job of Scout its name is not enough."""
     purpose = contract.names().purposes.get(name)
     named = [job for job in jobs if job.jobname == name]
     if purpose is None:
         fit = named
     else:
-        fit = [job for job in named if writes(job)]
-        fit += [job for job in jobs if job not in fit and cron_jobs.calls(job.command, purpose)]
+        fit = [job for job in named if judged.writes(job)]
+        fit += [job for job in jobs if job not in fit and cron_jobs.comes_to(job, judged.known, purpose)]
     idle = [job for job in fit if asks_for_nothing(job.command, purpose or ())]
     fit = [job for job in fit if job not in idle]
     fit.sort(key=lambda job: not job.starts)

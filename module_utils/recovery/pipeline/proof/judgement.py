@@ -12,9 +12,8 @@ import typing as t
 
 from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
-from ...postgres import lexer
 from ...scout import at_commit, contract
-from ...scout.cron_jobs import silence
+from ...scout.cron_jobs import comes_to, silence
 from ...scout.cron_schedule import longest_gap, next_run, overdue
 
 if t.TYPE_CHECKING:
@@ -81,23 +80,15 @@ def purposes(jobs: Iterable[Job], known: Functions, named: Sequence[str] = ()) -
     names = contract.names()
     found: list[tuple[Job, str]] = []
     for job in jobs:
-        if job.jobname == names.load_job or _comes_to(job, known, [contract.bare(names.load_function)]):
+        if job.jobname == names.load_job or comes_to(job, known, [contract.bare(names.load_function)]):
             found.append((job, LOAD))
-        elif job.jobname == names.refresh_job or _comes_to(job, known, names.gold_functions):
+        elif job.jobname == names.refresh_job or comes_to(job, known, names.gold_functions):
             found.append((job, GOLD))
         elif job.jobname in named or job.jobname == names.link_job:
             found.append((job, OTHER))
         elif not named:
             found.append((job, BESIDE))
     return found
-
-
-def _comes_to(job: Job, known: Functions, functions: Iterable[str]) -> bool:
-    """Whether a job calls one of these functions of the pipeline, itself or through another; not where nobody can tell."""
-    try:
-        return known.reaching(job.owner, functions).called_by(lexer.runs(job.command))
-    except lexer.Intricate:
-        return False
 
 
 def plan(

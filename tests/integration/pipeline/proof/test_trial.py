@@ -307,6 +307,7 @@ def test_the_functions_of_a_wrapper_and_its_schema_are_those_of_the_job(scout_db
     result = prove(scout_db)
     assert result["proven"], result
     assert {each["jobname"] for each in result["jobs"]} == {"load", "product-linking", GOLD}
+    assert call("scout_health_info", scout_db)["diagnoses"] == []
     run(scout_db, f"ALTER ROLE loader IN DATABASE {name} RESET search_path")
     assert "function step() does not exist" in said(prove(scout_db), "load")
 

@@ -28,6 +28,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.rea
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Problem
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs, cron_runs
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_schedule as schedules
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging import functions
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
 from tests import CHECKOUT
@@ -323,14 +324,21 @@ CHOICES: list[tuple[str, list[cron_jobs.Job], str | None]] = [
     ),
     ("their own", [dataclasses.replace(ETL_JOB, jobname="their own", command="SELECT 1")], "their own"),
     ("their own", [ETL_JOB], None),
+    ("bronze-to-silver-etl", [dataclasses.replace(ETL_JOB, jobname="load", command="SELECT public.step()")], "load"),
+    ("bronze-to-silver-etl", [dataclasses.replace(ETL_JOB, jobname="load", command="SELECT theirs.step()")], None),
 ]
+#: Of which one loads, and is called by a job of the team's.
+KNOWN = functions.Functions(
+    [functions.Function(1, "public", "step", "BEGIN PERFORM scout.load_silver_from_bronze(5); END")]
+)
 
 
 @pytest.mark.parametrize(("name", "jobs", "chosen"), CHOICES)
 def test_which_job_does_the_work(name: str, jobs: list[cron_jobs.Job], chosen: str | None) -> None:
-    made = jobs_read.choose(
-        name, jobs, lambda job: bool(cron_jobs.calls(job.command, {"load_silver_from_bronze", "nightly"}))
+    judged = cron_jobs.Judged(
+        KNOWN, lambda job: bool(cron_jobs.calls(job.command, {"load_silver_from_bronze", "nightly"}))
     )
+    made = jobs_read.choose(name, jobs, judged)
     assert (made.job.jobname if made.job else None) == chosen
     assert bool(made.why) == (chosen is None)
 
