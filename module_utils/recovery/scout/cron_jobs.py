@@ -24,7 +24,7 @@ from .judging.statements import calls
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from ..postgres.session import Session
+    from ..postgres.session import Row, Session
 
 #: A schedule that never comes: lets a run in flight end while no new one can start.
 NEVER: t.Final = "0 0 30 2 *"
@@ -54,7 +54,7 @@ ORDER BY r.rolname LIMIT 50
 """
 
 JOBS = """
-SELECT jobid, jobname::text AS jobname, schedule, command, active, username::text AS owner
+SELECT jobid, coalesce(nullif(jobname::text, ''), 'job ' || jobid) AS jobname, schedule, command, active, username::text AS owner
 FROM cron.job WHERE database = %(database)s ORDER BY jobid
 """
 
@@ -211,26 +211,26 @@ def elsewhere(session: Session) -> str:
     return f"{known}, name it: -e scout_cron_dsn={shlex.quote(dbname)}"
 
 
-def jobs(session: Session) -> list[Job]:
-    """All jobs of this database that we can see, as ourselves or as a role we may become."""
-    found: dict[int, Job] = {}
+def seen(session: Session, query: t.LiteralString, **values: t.Any) -> list[Row]:
+    """The rows of a query of jobs that we can see, as ourselves or as a role we may become, each job once."""
+    found: dict[int, Row] = {}
     with session.at_cron() as at, policies(at):
         for role in identities(at):
             with contextlib.suppress(errors.InsufficientPrivilege), at.savepoint(), as_role(at, role):
-                for row in at.rows(JOBS, database=session.facts.database):
-                    row["jobname"] = row["jobname"] or f"job {row['jobid']}"
-                    found.setdefault(row["jobid"], Job(**row))
+                found = {row["jobid"]: row for row in at.rows(query, **values)} | found
     return [found[jobid] for jobid in sorted(found)]
+
+
+def jobs(session: Session) -> list[Job]:
+    """All jobs of this database that we can see."""
+    return [Job(**row) for row in seen(session, JOBS, database=session.facts.database)]
 
 
 def hidden(session: Session) -> int:
     """How many jobs, of whichever database, row security hides from us: about, as statistics lag behind."""
-    seen = set[int]()
-    with session.at_cron() as at, policies(at):
-        for role in identities(at):
-            with contextlib.suppress(errors.InsufficientPrivilege), at.savepoint(), as_role(at, role):
-                seen |= {row["jobid"] for row in at.rows(EVERY_JOB)}
-        return max(0, at.row(ABOUT_JOBS)["jobs"] - len(seen))
+    known = seen(session, EVERY_JOB)
+    with session.at_cron() as at:
+        return max(0, at.row(ABOUT_JOBS)["jobs"] - len(known))
 
 
 def etl_owner(session: Session) -> str:

@@ -160,13 +160,7 @@ def scheduler(session: Session) -> Scheduler:
 
 def elsewhere(session: Session, names: Iterable[str]) -> list[Row]:
     """Jobs of these names in other databases (`jobid`, `jobname`, `database`), and what brings each `back`, as far as one may see them."""
-    found: dict[int, Row] = {}
-    with session.at_cron() as at, cron_jobs.policies(at):
-        for role in cron_jobs.identities(at):
-            with contextlib.suppress(errors.InsufficientPrivilege), at.savepoint(), cron_jobs.as_role(at, role):
-                rows = at.rows(ELSEWHERE, names=list(names), database=session.facts.database)
-                found |= {row["jobid"]: row for row in rows}
-    return [found[jobid] for jobid in sorted(found)]
+    return cron_jobs.seen(session, ELSEWHERE, names=list(names), database=session.facts.database)
 
 
 def runs_in_flight(session: Session, of: Iterable[Job]) -> list[JobRun]:
