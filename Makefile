@@ -65,7 +65,7 @@ gameday: setup ## Break throwaway pipelines in ways nobody wrote down; ARGS="-e 
 	@$(BIN)/ansible-playbook playbooks/gameday.yml $(ARGS)
 	@$(PYTHON) -m tests.faults.etl_mutants sample
 
-test: setup ## Run the tests, but of the widest only today's tenth, and the checks of code; about 12 minutes on two cores
+test: setup ## Run the tests, but of the widest only today's share, and the checks of code; about 12 minutes on two cores
 	@$(MAKE) -k -j2 $(SYNC) tests lint-code SAMPLE=--sampled
 
 test-all: setup ## Run every test and check; alerts where Java can be had, Molecule where Docker answers; SETUP=docker installs and starts it (as root)

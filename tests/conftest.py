@@ -15,7 +15,7 @@ pytest_plugins = ["tests.scout.fixtures", "tests.e2e.fixtures", "tests.failover.
 os.environ["SCOUT_ALLOW_SUPERUSER"] = "1"
 
 
-#: What only `make test-all` runs whole, by the beginning of its place, and why `make test` can do with a tenth of it. What has the
+#: What only `make test-all` runs whole, by the beginning of its place, and why `make test` can do with a fourteenth of it. What has the
 #: marker `thorough` is of them, too.
 SAMPLED = {
     "tests/e2e": "whole playbooks; each command is tested on a database, and `make check` has a reset and a rollback",
@@ -33,16 +33,16 @@ SAMPLED = {
     "tests/integration/release": "pairs of schemas, wrecks, rehearsals",
     "tests/security": "the attacks: all of them before a change is taken",
 }
-#: Which tenth comes today; set, so that all workers take the same one, and a run can be repeated.
+#: Which share comes today; set, so that all workers take the same one, and a run can be repeated.
 DAY = "SCOUT_TEST_DAY"
-TENTHS = 10
+SHARES = 14
 #: So many tests of a file are few.
 FEW = 6
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--sampled", action="store_true", help="of what only `make test-all` runs whole take today's tenth"
+        "--sampled", action="store_true", help="of what only `make test-all` runs whole take today's share"
     )
 
 
@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def is_sampled(item: pytest.Item) -> bool:
-    """Whether a tenth of its kind is enough for `make test`. What reads texts of the project alone, without a fixture, is quick and
+    """Whether a share of its kind is enough for `make test`. What reads texts of the project alone, without a fixture, is quick and
     breaks with any change of them."""
     if item.get_closest_marker("thorough") is not None:
         return True
@@ -109,10 +109,10 @@ def units(items: Iterable[pytest.Item]) -> dict[str, str]:
 
 
 def todays(units: Mapping[str, str], day: int) -> set[str]:
-    """The tests of this day of the year, a tenth; of any ten days in a row each test is on one. They are dealt out in the order of
+    """The tests of this day of the year, a fourteenth; of any two weeks each test is on one day. They are dealt out in the order of
     their names, so that a file of which each test takes long takes as much of each day."""
-    dealt = {unit: number % TENTHS for number, unit in enumerate(sorted({*units.values()}))}
-    return {name for name, unit in units.items() if dealt[unit] == day % TENTHS}
+    dealt = {unit: number % SHARES for number, unit in enumerate(sorted({*units.values()}))}
+    return {name for name, unit in units.items() if dealt[unit] == day % SHARES}
 
 
 def pytest_unconfigure() -> None:
