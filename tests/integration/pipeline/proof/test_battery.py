@@ -49,7 +49,11 @@ WRONG = {
     "counts one item": (f"{ITEMS},\n            i.products", "1,\n            i.products", "item_count"),
     "leaves a correction aside": ("net_amount = excluded.net_amount", "net_amount = t.net_amount", "net_amount"),
     "leaves lines as they were": ("line_amount = excluded.line_amount", "line_amount = l.line_amount", "line_amount"),
-    "adds up what comes twice": ("quantity = excluded.quantity", "quantity = l.quantity + excluded.quantity", "quantity"),
+    "adds up what comes twice": (
+        "quantity = excluded.quantity",
+        "quantity = l.quantity + excluded.quantity",
+        "quantity",
+    ),
 }
 
 
