@@ -333,6 +333,19 @@ def test_a_job_that_was_moved_to_another_database_is_found(scout_db: str) -> Non
     assert f"{ETL} runs in database postgres and not in this one" in result["error"]["said"]
 
 
+@pytest.mark.parametrize("jobid", [0, 1000], ids=["before", "after"])
+def test_two_jobs_that_refresh_gold_are_each_judged_alone(scout_db: str, jobid: int) -> None:
+    with connect(scout_db) as session:
+        session.execute(
+            "INSERT INTO cron.job (jobid, schedule, command, nodename, nodeport, database, username, active, jobname)"
+            " SELECT %s, '30 2 * * *', 'SELECT scout.refresh_gold_platinum()', nodename, nodeport, database, username, true,"
+            " 'nightly' FROM cron.job WHERE jobname = %s",
+            [jobid, GOLD],
+        )
+    found = {each["jobname"]: (each["status"], each["said"]) for each in call("scout_proof", scout_db)["jobs"]}
+    assert (found[GOLD][0], found["nightly"][0]) == ("proved", "proved"), found
+
+
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
