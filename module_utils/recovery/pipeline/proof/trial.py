@@ -114,6 +114,8 @@ class Trials:
         #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
         self.copies: list[battery.Copy] = []
+        #: What gold showed before any job was tried.
+        self.shown: dict[str, t.Any] = {}
         #: The jobs of others that write what is the pipeline's.
         self.beside: list[Job] = []
         #: Fields that this pipeline fills in ways of its own.
@@ -152,6 +154,8 @@ class Trials:
             said = f"was not tried: {drawn[0]} takes numbers from a sequence that we may not shadow, and no rollback undoes that"
             step = "look at its next run in cron.job_run_details, or run it again with proof=false"
             return [tried(each, UNKNOWN, said, next_step=step) for each in ordered]
+        if any(each.purpose == GOLD for each in ordered):
+            self.shown = gold_views.showing_each_sale(self.session, gold_views.views(self.session))
         verdicts: list[Verdict] = []
         loads = ""
         for each in ordered:
@@ -454,6 +458,8 @@ class Trials:
             self._ask()
             return self._beside(f"it begins to refresh gold, {todo.shown}", refreshed=False)
         shown = gold_views.showing_each_sale(session, gold_views.views(session))
+        # A job that loads may refresh gold as well, which leaves nothing to do.
+        fresh = bool(shown) and all(self.shown.get(name) != each for name, each in shown.items())
         self._execute(todo)
         began = session.row(BEGAN)["at"]
         views = gold_views.views(session)
@@ -464,13 +470,12 @@ class Trials:
         times = {view.full_name: gold_views.refreshed_at(session, view) for view in views if view.populated}
         old = [view.full_name for view in views if view.full_name not in times]
         old += [name for name, at in times.items() if at is not None and at < began]
-        if old:
+        if old and not fresh:
             command = cut(printable(clean(todo.job.command)), 100)
             why = self._why_not_refreshed(todo) or f"its command is {command}"
             raise Failed(FAILED, f"it ran and did not refresh {', '.join(old)}, although silver is newer: {why}")
-        if same := [
-            name for name, each in gold_views.showing_each_sale(session, views).items() if each == shown.get(name, "")
-        ]:
+        now = gold_views.showing_each_sale(session, views)
+        if same := [name for name, each in now.items() if each == self.shown.get(name, "")]:
             said = f"it refreshes {', '.join(same)}, which does not show a new sale"
             raise Failed(FAILED, said, next_step=judgement.compare("its definition"))
         if unlike := self._unlike_silver(todo):

@@ -333,6 +333,13 @@ def test_a_job_that_was_moved_to_another_database_is_found(scout_db: str) -> Non
     assert f"{ETL} runs in database postgres and not in this one" in result["error"]["said"]
 
 
+@pytest.mark.parametrize("refresh", ["SELECT scout.maybe_refresh_gold()", "SELECT scout.refresh_gold_platinum()"])
+def test_a_job_that_loads_may_refresh_gold_as_well(scout_db: str, refresh: str) -> None:
+    run(scout_db, f"UPDATE cron.job SET command = rtrim(command, ';') || '; {refresh}' WHERE jobname = '{ETL}'")
+    found = {each["jobname"]: (each["status"], each["said"]) for each in call("scout_proof", scout_db)["jobs"]}
+    assert (found[ETL][0], found[GOLD][0]) == ("proved", "proved"), found
+
+
 @pytest.mark.parametrize("jobid", [0, 1000], ids=["before", "after"])
 def test_two_jobs_that_refresh_gold_are_each_judged_alone(scout_db: str, jobid: int) -> None:
     with connect(scout_db) as session:
