@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import time
 import typing as t
 
@@ -32,7 +33,11 @@ LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE n
 LOCK_SECONDS: t.Final = 5.0
 #: What there is at least for the next command and what is looked at after it, however short this one was.
 LEAST_SECONDS: t.Final = 30.0
-
+#: What a command that is one whole transaction of its own does in it: a trial is one already.
+OWN: t.Final = re.compile(
+    r"\s*(?:BEGIN|START\s+TRANSACTION)(?:\s+(?:TRANSACTION|WORK))?\s*;(.*;)\s*(?:COMMIT|END)(?:\s+(?:TRANSACTION|WORK))?\s*;?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
 
 #: A trial asks whether a command works: how much of a large table the job's own session would sort on disk is no matter of it.
 ROOM: t.Final = {"work_mem": event_queue.WORK_MEM}
@@ -85,7 +90,8 @@ class Runs:
                 self.session.limit_statements(
                     min(theirs or left, left), lock_timeout_seconds=min(lock or LOCK_SECONDS, LOCK_SECONDS)
                 )
-                self.session.rows(sql.SQL(CALL).format(name=runner), command=job.command)
+                own = OWN.fullmatch(job.command)
+                self.session.rows(sql.SQL(CALL).format(name=runner), command=own[1] if own else job.command)
             acting.defer_again(self.session)
         if self.extends:
             self.deadline = max(

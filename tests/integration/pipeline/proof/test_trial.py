@@ -333,6 +333,27 @@ def test_a_job_that_was_moved_to_another_database_is_found(scout_db: str) -> Non
     assert f"{ETL} runs in database postgres and not in this one" in result["error"]["said"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "status"),
+    [
+        ("BEGIN; ", " COMMIT;", "proved"),
+        ("start transaction;", "\nend", "proved"),
+        ("BEGIN; ", " ROLLBACK;", "unknown"),
+        ("BEGIN; ", " COMMIT; BEGIN; SELECT 1; ROLLBACK; BEGIN; SELECT 1; COMMIT", "unknown"),
+        ("BEGIN; SELECT 1 / 0; ", " COMMIT;", "failed"),
+    ],
+)
+def test_a_command_that_is_a_transaction_of_its_own_is_tried(
+    scout_db: str, before: str, after: str, status: str
+) -> None:
+    run(
+        scout_db,
+        f"UPDATE cron.job SET command = '{before}' || rtrim(command, ';') || ';{after}' WHERE jobname = '{ETL}'",
+    )
+    [found] = [each for each in call("scout_proof", scout_db)["jobs"] if each["jobname"] == ETL]
+    assert found["status"] == status, found
+
+
 @pytest.mark.parametrize("refresh", ["SELECT scout.maybe_refresh_gold()", "SELECT scout.refresh_gold_platinum()"])
 def test_a_job_that_loads_may_refresh_gold_as_well(scout_db: str, refresh: str) -> None:
     run(scout_db, f"UPDATE cron.job SET command = rtrim(command, ';') || '; {refresh}' WHERE jobname = '{ETL}'")
