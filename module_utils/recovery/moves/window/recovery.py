@@ -51,7 +51,8 @@ ACCOUNT: t.Final = (
     "unexplained_events",
 )
 #: Each call of the ETL reads all of bronze, however little it loads. The first batch is small, so its time is what a batch costs
-#: in any case; the others should take so many times that long, at a rate that is guessed until it is known.
+#: in any case; the others should take so many times that long, at a rate that is guessed until it is known. Small is what adds so
+#: little to what one call is expected to take.
 SHARE_OF_FIRST: t.Final = 8.0
 FIRST_ROWS: t.Final = 200
 GUESSED_RATE: t.Final = 2000
@@ -137,8 +138,8 @@ class Recovery:
         self.looks = 0
         self.batches: Batches | None = None
 
-    def go(self, options: Options, first: Comparison, *, batch_timeout_seconds: float) -> Batches:
-        """Rebuilds all that has to be; what is committed stays when it is interrupted."""
+    def go(self, options: Options, first: Comparison, *, batch_timeout_seconds: float, etl_seconds: float) -> Batches:
+        """Rebuilds all that has to be; what is committed stays when it is interrupted. A call of the ETL is expected to take so long."""
         session = self.session
         self.timeout_seconds = self.etl.timeout_seconds = batch_timeout_seconds
         with session.read():
@@ -151,6 +152,7 @@ class Recovery:
             session, self.run, path, options, self.progress,
             closed=closed(), total=first.todo_events, verb="recovered",
         )  # fmt: skip
+        batches.sizes.rows = min(float(MOST_ROWS), max(path.first_size, etl_seconds / SHARE_OF_FIRST * GUESSED_RATE))
         try:
             batches.go(self._work)
         except RecoveryError as e:

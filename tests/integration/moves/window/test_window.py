@@ -112,6 +112,18 @@ def test_a_call_that_is_expected_to_take_long_gets_the_time_for_it(
     assert one(scout_db, made, event) == 1
 
 
+@pytest.mark.parametrize(("seconds", "batches"), [(0.01, 2), (5.0, 1)])
+def test_the_first_batch_is_small_beside_what_a_call_of_the_etl_takes(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, seconds: float, batches: int
+) -> None:
+    """Each batch costs one call, which reads all of bronze."""
+    monkeypatch.setattr(expected, "etl_seconds", lambda _session: seconds)
+    arrive(scout_db, [sale(number) for number in range(250)], step_seconds=0)
+    window = {"window_start": str(START), "window_end": str(START + timedelta(seconds=1))}
+    done = ran("scout_window_recovery", scout_db, **window)
+    assert (done["loaded"], done["batches"]["batches"]) == (250, batches)
+
+
 def test_what_is_right_is_not_rewritten(scout_db: str) -> None:
     """Only what is damaged or unmarked is made again; `all` makes everything again."""
     case = damaged(scout_db, WINDOW)
