@@ -188,6 +188,13 @@ def test_gold_that_a_repair_has_just_computed_is_only_seen_to_begin(
     assert (result["status"], "refreshes 2 views" in said) == ("proved", True), result
 
 
+def test_gold_that_takes_less_time_than_expected_is_computed_once_more(scout_db: str) -> None:
+    """Where it is to be seen that it begins, it has come to its end."""
+    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
+    result, said = proof_of_gold(scout_db)
+    assert (result["status"], "refreshes 2 views" in said) == ("proved", True), result
+
+
 def test_gold_that_a_repair_has_computed_and_a_job_no_longer_does_is_found(
     scout_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

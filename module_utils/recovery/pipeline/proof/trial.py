@@ -454,12 +454,13 @@ class Trials:
             refresh_gold.take_lock(session)
         except NotConverged as e:
             raise Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
-        if todo.shown and self._begins(todo):
-            self._ask()
-            return self._beside(f"it begins to refresh gold, {todo.shown}", refreshed=False)
+        # Within the moment in which it is seen to begin, it may come to its end.
         shown = gold_views.showing_each_sale(session, gold_views.views(session))
         # A job that loads may refresh gold as well, which leaves nothing to do.
         fresh = bool(shown) and all(self.shown.get(name) != each for name, each in shown.items())
+        if todo.shown and self._begins(todo):
+            self._ask()
+            return self._beside(f"it begins to refresh gold, {todo.shown}", refreshed=False)
         self._execute(todo)
         began = session.row(BEGAN)["at"]
         views = gold_views.views(session)
