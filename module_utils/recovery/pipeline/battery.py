@@ -110,11 +110,13 @@ WHERE NOT b.event_data @> ((l.event_data - k.dropped) || k.changed) OR b.event_t
    OR b.source_system IS DISTINCT FROM l.source_system
 """
 
-#: Those of these events that are the first of their sales, and what they have of line items, those first that another can correct.
+#: Those of these events that are the first of their sales and were loaded within so many transactions, and what they have of line items,
+#: those first that another can correct.
 ITEMS: t.Final = """
 SELECT b.event_id::text AS event_id, b.event_data -> 'items' AS items, b.event_data -> 'total_amount' AS total,
        i.lines > 1 AND i.priced AND jsonb_typeof(b.event_data -> 'total_amount') = 'number' AS corrected
-FROM {bronze} AS b JOIN {transactions} AS s ON s.transaction_id = {sale} AND s.source_event_id = b.event_id CROSS JOIN LATERAL (
+FROM {bronze} AS b JOIN {transactions} AS s ON s.transaction_id = {sale} AND s.source_event_id = b.event_id
+JOIN {etl_ledger} AS p ON p.event_id = b.event_id AND age(p.xmin) BETWEEN 0 AND %(within)s CROSS JOIN LATERAL (
     SELECT count(*) AS lines, coalesce(bool_and(jsonb_typeof(item -> 'unit_price') = 'number'), false) AS priced
     FROM jsonb_array_elements(CASE WHEN jsonb_typeof(b.event_data -> 'items') = 'array' THEN b.event_data -> 'items' ELSE '[]' END) AS item
 ) AS i
@@ -293,11 +295,13 @@ def again(copies: Sequence[Copy]) -> list[Copy]:
     return found
 
 
-def of_others(session: Session, copies: Sequence[Copy], pipeline: Actor, without: Sequence[str]) -> list[Copy]:
-    """The same of sales that silver has as their events say, so that the ETL can be given all of them at once; empty where it has not
-    two of those that were copied. Inside a transaction that is rolled back."""
+def of_others(
+    session: Session, copies: Sequence[Copy], pipeline: Actor, without: Sequence[str], *, within: int
+) -> list[Copy]:
+    """The same of sales that were loaded within so many transactions, and that silver has as their events say, so that the ETL can be
+    given all of them at once; empty where two of those that were copied are not such. Inside a transaction that is rolled back."""
     named = {copy.like: dataclasses.replace(copy, changed={"transaction_id": copy.of}) for copy in copies if copy.of}
-    first = session.rows(contract.compose(ITEMS, sale=loadable.sale("b")), ids=[*named])
+    first = session.rows(contract.compose(ITEMS, sale=loadable.sale("b")), ids=[*named], within=within)
     ids = [row["event_id"] for row in first]
     with event_queue.in_its_time_zone(session, pipeline):
         wrong = _model(session).wrong(session, [named[event].of for event in ids], ids, [*without])

@@ -27,30 +27,30 @@ SELECT effects -> 'since' AS since FROM scout_ops.runs
 WHERE action = 'refresh_gold' AND effects ? 'since' AND started_at > clock_timestamp() - interval '1 hour'
 ORDER BY started_at DESC LIMIT 1
 """
-#: A row has the transaction that wrote it; whatever began after the one that is asked about may have changed how a refresh goes.
-#: A refresh itself writes the row of its view. Negative is the age of what is older than PostgreSQL counts.
-CHANGED = """
-SELECT EXISTS (
-    SELECT FROM (
-        SELECT p.xmin FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = %(schema)s
-        UNION ALL
-        SELECT c.xmin FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE n.nspname = %(schema)s AND c.relkind <> 'm'
-        UNION ALL
-        SELECT a.xmin FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p', 'v', 'm')
-        UNION ALL
-        SELECT w.xmin FROM pg_catalog.pg_rewrite AS w JOIN pg_catalog.pg_class AS c ON c.oid = w.ev_class
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %(schema)s
-        UNION ALL SELECT n.xmin FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
-        UNION ALL SELECT g.xmin FROM pg_catalog.pg_trigger AS g
-        UNION ALL SELECT e.xmin FROM pg_catalog.pg_event_trigger AS e
-        UNION ALL SELECT s.xmin FROM pg_catalog.pg_db_role_setting AS s
-        UNION ALL SELECT m.xmin FROM pg_catalog.pg_auth_members AS m
-    ) AS kept (written)
-    WHERE age(kept.written) >= 0 AND age(kept.written) < age(%(since)s::text::xid)
-) AS changed
+#: A row has the transaction that wrote it: how many have begun since the last one that may have changed what the jobs do. A refresh
+#: itself writes the row of its view. Negative is the age of what is older than PostgreSQL counts.
+UNCHANGED = """
+SELECT min(age(kept.written)) AS transactions
+FROM (
+    SELECT p.xmin FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = %(schema)s
+    UNION ALL
+    SELECT c.xmin FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = %(schema)s AND c.relkind <> 'm'
+    UNION ALL
+    SELECT a.xmin FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p', 'v', 'm')
+    UNION ALL
+    SELECT w.xmin FROM pg_catalog.pg_rewrite AS w JOIN pg_catalog.pg_class AS c ON c.oid = w.ev_class
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %(schema)s
+    UNION ALL SELECT n.xmin FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %(schema)s
+    UNION ALL SELECT g.xmin FROM pg_catalog.pg_trigger AS g
+    UNION ALL SELECT e.xmin FROM pg_catalog.pg_event_trigger AS e
+    UNION ALL SELECT s.xmin FROM pg_catalog.pg_db_role_setting AS s
+    UNION ALL SELECT m.xmin FROM pg_catalog.pg_auth_members AS m
+) AS kept (written)
+WHERE age(kept.written) >= 0
 """
+AGE: t.Final = "SELECT age(%(since)s::text::xid) AS transactions"
 
 #: Of these events those that were loaded, and are the first of their sales, so that each says what silver has to have.
 FIRST = """
@@ -105,5 +105,10 @@ def _by_a_repair(session: Session) -> Row | None:
     return found[0]["since"] if found else None
 
 
+def unchanged(session: Session) -> int:
+    """For how many transactions nothing has changed that what the jobs do depends on. Inside a transaction that has changed nothing."""
+    return session.row(UNCHANGED, schema=contract.names().schema)["transactions"] or 0
+
+
 def _changed(session: Session, since: str) -> bool:
-    return session.row(CHANGED, schema=contract.names().schema, since=since)["changed"]
+    return unchanged(session) < session.row(AGE, since=since)["transactions"]

@@ -26,7 +26,7 @@ from ...scout import contract, event_queue, gold_figures, gold_views, remedies, 
 from ...scout.cron_schedule import every_seconds, missed
 from ...scout.judging import event_triggers, foreign_code, statements
 from .. import apart, battery, bronze_writers, drain, refresh_gold, trial_sale
-from . import as_job, captured_gold, failure, judgement, linked, reading
+from . import as_job, captured_gold, evidence, failure, judgement, linked, reading
 from .failure import Failed
 from .judgement import BESIDE, FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
@@ -111,6 +111,7 @@ class Trials:
         #: pending, and the next events of others that are there.
         self.quick = True
         self.unloaded = False
+        self.unchanged = 0
         #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
         self.copies: list[battery.Copy] = []
@@ -128,6 +129,8 @@ class Trials:
         for attempt in range(ATTEMPTS):
             found: list[Verdict] = []
             self.runs.begin()
+            with self.session.read():
+                self.unchanged = evidence.unchanged(self.session)
             self.sale, self.copies, self.unjudged, self.unloaded = None, [], None, False
             try:
                 with self.session.write(lock_timeout_seconds=LOCK_SECONDS):
@@ -315,11 +318,11 @@ class Trials:
                 self._require_open(e)
 
     def _of_others(self, copies: list[battery.Copy]) -> list[battery.Copy]:
-        """The next events of sales that are there: an ETL that reads all of bronze is not called once more for those of ours."""
+        """The next events of sales that the same ETL has loaded: one that reads all of bronze is not called once more for those of ours."""
         if not copies or self.loader is None:
             return []
         by = acting.actor(self.session, self.loader.owner)
-        return battery.of_others(self.session, copies, by, self._unjudged(by))
+        return battery.of_others(self.session, copies, by, self._unjudged(by), within=self.unchanged - 1)
 
     def _unjudged(self, by: acting.Actor) -> list[str]:
         if self.unjudged is None:
