@@ -1,174 +1,267 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an assessment, a reset and the quarantine of an hour take in pipelines of several sizes, and how much memory."""
+"""What each operation costs on the deployed schema in several sizes, one after the other in one sitting: the CPU of the server, which
+other work on the machine changes least, and the most memory of a process."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-import statistics
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import advised_indexes
 from benchmarks import rivals
 from benchmarks.moves import fresh
 from benchmarks.timing import ROOT, environment
-from benchmarks.window import LOSE, build
 
-SIZES = (10_000, 100_000, 1_000_000, 5_000_000)
-
-INDEX = "CREATE INDEX ON scout.bronze_events (ingested_at)"
-COUNT = "SELECT count(*), max(ingested_at) FROM scout.bronze_events"
+#: Sales. The largest is measured where it was built, and is 25 GB with its indexes.
+SIZES = (300_000, 1_000_000, 3_000_000, 10_000_000)
+#: The sales of four days, of which all others are copies, each four days older than the one before.
+BASE = 100_000
+SERVER = {"shared_buffers": "1GB", "maintenance_work_mem": "512MB", "wal_level": "minimal", "max_wal_senders": "0"}
+UPDATED_AT = "CREATE INDEX ON scout.silver_transactions (updated_at)"
 OF_THE_COPY = "UPDATE cron.job SET database = current_database()"
-DRAINED = "SELECT extract(epoch FROM finished_at - started_at)::float8 FROM scout_ops.runs WHERE action = 'drain'"
-LATEST_HOUR = "SELECT (max(ingested_at) - interval '1 hour')::text FROM scout.bronze_events"
+TICK = os.sysconf("SC_CLK_TCK")
+
+#: What differs in a copy of a row `r` of the base, but for times; `nth` is the number of the copy.
+COPIED: dict[str, dict[str, str]] = {
+    "bronze_events": {
+        "event_id": "md5(nth || r.event_id::text)::uuid",
+        "event_data": "CASE WHEN r.event_data ? 'transaction_id' THEN r.event_data || jsonb_build_object("
+        "'transaction_id', nth || (r.event_data ->> 'transaction_id'), 'ts', "
+        "(left(r.event_data ->> 'ts', 10)::date - nth * 4)::text || substr(r.event_data ->> 'ts', 11)) ELSE r.event_data END",
+        "event_hash": "sha256(convert_to(nth || r.event_id::text, 'UTF8'))",
+    },
+    "etl_processed": {"event_id": "md5(nth || r.event_id::text)::uuid"},
+    "silver_transactions": {
+        "id": "gen_random_uuid()",
+        "transaction_id": "nth || r.transaction_id",
+        "source_event_id": "md5(nth || r.source_event_id::text)::uuid",
+        "date_key": "r.date_key - nth * 4",
+    },
+    "silver_line_items": {"line_id": "gen_random_uuid()", "transaction_id": "nth || r.transaction_id"},
+}
+COLUMNS = """
+SELECT attname, atttypid::regtype::text LIKE 'timestamp%%' FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+COPY = """
+INSERT INTO scout.{table} ({columns}) SELECT {values}
+FROM generate_series({first}, {last}) AS n (nth), LATERAL (SELECT nth * interval '4 days' AS age) AS a, base.{table} AS r
+"""
+INDEXES_OF = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = ANY(%s::regclass[])"
+#: No row is put into an index that is to be made again anyway.
+UNMAINTAINED = "UPDATE pg_index SET indisready = false, indisvalid = false WHERE indrelid = ANY(%s::regclass[])"
+LOAD = "SELECT * FROM scout.load_silver_from_bronze(10)"
+HOUR = "SELECT (max(ingested_at) - interval '{} hours')::text FROM scout.bronze_events"
+SPOILED = """
+UPDATE scout.silver_transactions SET total_amount = total_amount + 1 WHERE id IN (
+    SELECT t.id FROM scout.silver_transactions AS t JOIN scout.bronze_events AS b ON b.event_id = t.source_event_id
+    WHERE b.ingested_at >= '{window_start}' AND b.ingested_at < '{window_end}' LIMIT 743)
+"""
 
 
 @dataclasses.dataclass(frozen=True)
-class Took:
-    """One command: its seconds, the most memory that one of its processes had, in bytes, and its result."""
+class Cost:
+    """One operation: CPU of the server in seconds, the most memory of a process of the controller and of the server in bytes, and how it
+    ended where that was not with 0."""
 
-    seconds: float
-    memory_bytes: int
-    result: dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Size:
-    """Everything that was measured at one size; seconds, medians of the rounds."""
-
-    events: int
-    empty: float
-    count: float
-    assess: float
-    reset_beside_drain: float
-    hour: float
-    hour_indexed: float
-    rows_of_hour: int
-    memory_bytes: int
+    cpu: float
+    memory: int
+    server_memory: int
+    ended: str = ""
 
 
-HEADER = (
-    "events in bronze",
-    "an empty play",
-    "bronze read once",
-    "assess.yml",
-    "in empty plays",
-    "emergency_reset.yml, its drain of an hour left out",
-    "an hour quarantined",
-    "with the index",
-    "its events",
-    "most memory of a process",
-)
-
-
-def compare(server: Server, folder: Path, rounds: int, sizes: Sequence[int] = SIZES) -> str:
-    """A line for each size; scripts/docs draws the picture from them."""
-    measured = [_size(server, folder, rounds, size) for size in sizes]
-    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---:|" * len(HEADER)]
-    return "\n".join([*lines, *map(_line, measured)])
-
-
-def _size(server: Server, folder: Path, rounds: int, events: int) -> Size:
-    dsn, _ = build(server, "grown", events)
-    plays = _Plays(folder)
-    took: dict[str, list[float]] = {}
-    memory, rows = 0, 0
-    for _ in range(rounds):
-        found = {
-            "empty": plays.empty(dsn),
-            "count": _counted(dsn),
-            "assess": plays.ours("assess", dsn, budget_seconds=60),
-            "hour": plays.hour(fresh(server, "grown"), index=False),
-            "hour_indexed": plays.hour(fresh(server, "grown"), index=True),
-            "reset_beside_drain": plays.reset(fresh(server, "grown")),
-        }
-        for name, each in found.items():
-            took.setdefault(name, []).append(each.seconds)
-        memory = max(memory, *(each.memory_bytes for each in found.values()))
-        rows = found["hour"].result["move"]["moved"]["events"]
-    server.drop_database("moved")
-    medians = {name: statistics.median(seconds) for name, seconds in took.items()}
-    print(medians, flush=True)
-    return Size(events=events, rows_of_hour=rows, memory_bytes=memory, **medians)
-
-
-def _counted(dsn: str) -> Took:
+def compare(server: Server, folder: Path, sizes: Sequence[int] = SIZES) -> str:
+    """A line for each operation, a column for each size; scripts/docs draws the picture from them."""
+    dsn, unit, made = server.create_database("grown"), min(BASE, *sizes), 1
+    builder.build(dsn, events=unit, variant="deployed")
     with psycopg.connect(dsn, autocommit=True) as connection:
-        began = time.monotonic()
-        connection.execute(COUNT)
-        return Took(time.monotonic() - began, 0, {})
+        connection.execute("CREATE SCHEMA base")
+        for name in COPIED:
+            connection.execute(f"CREATE TABLE base.{name} AS SELECT * FROM scout.{name}")  # type: ignore[call-overload]
+    costs: dict[int, dict[str, Cost]] = {}
+    for size in sizes:
+        grow(dsn, made, size // unit)
+        made = size // unit
+        costs[size] = costs_of(folder, dsn if size == sizes[-1] else fresh(server, "grown"))
+    return table(costs)
 
 
-class _Plays:
-    """Runs playbooks of ours, each in a process of its own."""
+def table(costs: dict[int, dict[str, Cost]]) -> str:
+    """The CPU of the server by operation and size, and the memory."""
+    lines = ["| | " + " | ".join(f"{size:,}" for size in costs) + " |", "|---|" + "---:|" * len(costs)]
+    names, every = [*costs[min(costs)]], [*costs.values()]
+    lines += [_line(name, [f"{of[name].cpu:.1f} s{of[name].ended}" for of in every]) for name in names]
+    for whose, field in (("the controller", "memory"), ("the server", "server_memory")):
+        most = [max(getattr(cost, field) for cost in of.values()) for of in every]
+        lines.append(_line(f"most memory of a process of {whose}", [f"{number / 1e6:.0f} MB" for number in most]))
+    return "\n".join(lines)
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
 
-    def empty(self, dsn: str) -> Took:
-        return self._run(dsn, rivals.empty(self.folder))
+def _line(name: str, cells: Sequence[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
 
-    def ours(self, name: str, dsn: str, **options: Any) -> Took:
+
+def grow(dsn: str, first: int, last: int) -> None:
+    """Adds copies of the base, from number `first` up to `last`, which is not made."""
+    tables = [f"scout.{name}" for name in COPIED]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        indexes = [row[0] for row in connection.execute(INDEXES_OF, [tables])]
+        connection.execute(UNMAINTAINED, [tables])
+        for name in COPIED:
+            connection.execute(_copies(connection, name, first, last - 1))
+        for index in indexes:
+            connection.execute(f"REINDEX INDEX {index}")  # type: ignore[call-overload]
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("SELECT FROM scout.refresh_gold_platinum()")
+        connection.execute("CHECKPOINT")
+
+
+def _copies(connection: psycopg.Connection, name: str, first: int, last: int) -> sql.Composed:
+    columns = connection.execute(COLUMNS, [f"scout.{name}"]).fetchall()
+    values = [COPIED[name].get(column, f'r."{column}"' + " - age" * timed) for column, timed in columns]
+    return sql.SQL(COPY).format(
+        table=sql.SQL(name), columns=sql.SQL(", ").join(sql.Identifier(column) for column, _ in columns),
+        values=sql.SQL(", ".join(values)), first=sql.Literal(first), last=sql.Literal(last),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def costs_of(folder: Path, dsn: str) -> dict[str, Cost]:
+    """What each operation costs in this database, which is another one after it."""
+    watched = Watched(folder, dsn)
+    window = {f"window_{end}": watched.value(HOUR.format(hours)) for end, hours in (("start", 25), ("end", 24))}
+    indexes = [index.statement.replace(" CONCURRENTLY", "") for index in advised_indexes.INDEXES]
+    window["max_rows"] = 10**9
+    watched.value(OF_THE_COPY)
+
+    def indexed(*statements: str) -> None:
+        for statement in (*statements, "ANALYZE"):
+            watched.value(statement)
+
+    def loaded() -> None:
+        library.backlog(dsn, count=5, age_seconds=20)
+        watched.value(LOAD)
+
+    def behind() -> None:
+        library.backlog(dsn, count=20_000, age_seconds=1200)
+        library.poison_event(dsn, count=3, age_seconds=1200)
+
+    steps: dict[str, tuple[Callable[[], Any] | None, str, dict[str, Any]]] = {
+        "assess.yml": (None, "assess", {}),
+        "the same with the indexes": (lambda: indexed(*indexes), "assess", {}),
+        "the same with that on updated_at as well": (lambda: indexed(UPDATED_AT), "assess", {}),
+        "pause_ingestion.yml": (None, "pause_ingestion", {}),
+        "resume_ingestion.yml, with its proof": (None, "resume_ingestion", {}),
+        "acceptance_gate.yml with its test sale": (loaded, "acceptance_gate", {"smoke": True}),
+        "quarantine.yml of an hour": (None, "quarantine", window),
+        "its undo": (None, "undo", {"run_id": "last"}),
+        "window_recovery.yml, 743 sales wrong": (lambda: watched.value(SPOILED.format(**window)), "window_recovery", window),
+        "emergency_reset.yml, 20,000 pending": (behind, "emergency_reset", {}),
+        "capture_release.yml": (None, "capture_release", {"release": "v1"}),
+        "rollback.yml of a column": (
+            lambda: watched.value("ALTER TABLE scout.alerts ADD COLUMN team text"), "rollback", {"release": "v1"},
+        ),
+    }  # fmt: skip
+    costs = {
+        "gold refreshed by hand": watched.cost(lambda: watched.value("SELECT FROM scout.refresh_gold_platinum()")),
+        "one call of the ETL": watched.cost(loaded),
+    }
+    for line, (prepare, playbook, options) in steps.items():
+        if prepare:
+            prepare()
+        library.backlog(dsn, count=5, age_seconds=20)
+        costs[line] = watched.playbook(playbook, incident="BENCH", **options)
+        print(line, costs[line], flush=True)
+    return costs
+
+
+class Watched:
+    """Runs what is measured in a database, and looks at the processes of its server meanwhile."""
+
+    def __init__(self, folder: Path, dsn: str) -> None:
+        self.dsn, self.folder = dsn, folder
+        self.parent = Path(self.value("SHOW data_directory"), "postmaster.pid").read_text().split()[0]
+
+    def value(self, statement: str) -> Any:
+        """Executes a statement, for its first value."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(statement)  # type: ignore[call-overload]
+            row = cursor.fetchone() if cursor.description else None
+            return row and row[0]
+
+    def playbook(self, name: str, **options: Any) -> Cost:
+        """One playbook of ours."""
         file = self.folder / "result.json"
-        took = self._run(dsn, str(ROOT / "playbooks" / f"{name}.yml"), {"result_file": str(file), **options})
-        return dataclasses.replace(took, result=json.loads(file.read_text())["results"][0])
-
-    def hour(self, dsn: str, *, index: bool) -> Took:
-        """The latest hour, moved with its closure."""
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(OF_THE_COPY)
-            if index:
-                connection.execute(INDEX)
-            row = connection.execute(LATEST_HOUR).fetchone()
-            assert row
-        options = {"window_start": row[0], "incident": "BENCH", "max_rows": 10**9}
-        return self.ours("quarantine", dsn, proof=False, **options)
-
-    def reset(self, dsn: str) -> Took:
-        """A reset of a pipeline whose latest hour is pending, less what its drain took."""
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(OF_THE_COPY)
-            row = connection.execute(LATEST_HOUR).fetchone()
-            assert row
-            connection.execute(LOSE, {"start": row[0]})
-        took = self.ours("emergency_reset", dsn, proof=False)
-        with psycopg.connect(dsn) as connection:
-            [drained] = connection.execute(DRAINED).fetchall()
-        return dataclasses.replace(took, seconds=took.seconds - drained[0])
-
-    def _run(self, dsn: str, playbook: str, options: dict[str, Any] | None = None) -> Took:
-        command = ["ansible-playbook", "-i", rivals.hosts(self.folder, [dsn]), playbook]
-        command += ["-e", json.dumps(options or {})]
+        file.unlink(missing_ok=True)
+        options |= {"result_file": str(file), "evidence_dir": str(self.folder / "evidence")}
+        path = str(ROOT / "playbooks" / f"{name}.yml")
+        command = ["ansible-playbook", "-i", rivals.hosts(self.folder, [self.dsn]), path, "-e", json.dumps(options)]
         with (self.folder / "screen").open("w") as screen:
-            began = time.monotonic()
             process = subprocess.Popen(command, stdout=screen, stderr=screen, env=environment(), cwd=ROOT)
-            _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+            found: list[Any] = []
+            cost = self.cost(lambda: found.extend(os.wait4(process.pid, 0)))
+        process.returncode = os.waitstatus_to_exitcode(found[1])
+        ended = f", {process.returncode}" if process.returncode else ""
         if process.returncode:
-            raise RuntimeError((self.folder / "screen").read_text()[-3000:])
-        return Took(time.monotonic() - began, used.ru_maxrss * 1024, {})
+            print((self.folder / "screen").read_text()[-3000:], flush=True)
+        return dataclasses.replace(cost, memory=found[2].ru_maxrss * 1024, ended=ended)
+
+    def cost(self, run: Callable[[], Any]) -> Cost:
+        """What the server spends while this runs."""
+        most, over = [0], threading.Event()
+
+        def look() -> None:
+            while not over.wait(0.25):
+                most.append(max([most[0], *(_own_memory(pid) for pid in self._sessions())]))
+                del most[0]
+
+        looking, before = threading.Thread(target=look), self._cpu()
+        looking.start()
+        run()
+        over.set()
+        looking.join()
+        # What a session has spent is its parent's once it is gone.
+        time.sleep(0.5)
+        return Cost(self._cpu() - before, 0, most[0])
+
+    def _sessions(self) -> Iterator[str]:
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if _stat(process.name)[1] == self.parent:
+                    yield process.name
+
+    def _cpu(self) -> float:
+        ticks = sum(map(int, _stat(self.parent)[11:15]))
+        for pid in self._sessions():
+            with contextlib.suppress(OSError):
+                ticks += sum(map(int, _stat(pid)[11:13]))
+        return ticks / TICK
 
 
-def _line(size: Size) -> str:
-    cells = (
-        f"{size.events:,}",
-        f"{size.empty:.1f} s",
-        f"{size.count:.2f} s",
-        f"{size.assess:.1f} s",
-        f"{size.assess / size.empty:.1f}",
-        f"{size.reset_beside_drain:.1f} s",
-        f"{size.hour:.1f} s",
-        f"{size.hour_indexed:.1f} s",
-        f"{size.rows_of_hour:,}",
-        f"{size.memory_bytes / 1e6:.0f} MB",
-    )
-    return "| " + " | ".join(cells) + " |"
+def _stat(pid: str) -> list[str]:
+    """What the kernel says of a process, from its state on."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+
+
+def _own_memory(pid: str) -> int:
+    """What a process has in memory that it does not share with others, in bytes; 0 where it is gone."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+    return 0
