@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -327,6 +328,9 @@ def test_who_is_at_work_is_known_from_who_got_the_number_later(tmp_path: Path) -
         )
         for process in (leads, follows):
             ends.callback(process.kill)
+            # The kernel shows it a moment after the program has begun.
+            while b"DEPLOY_ID" not in Path(f"/proc/{process.pid}/environ").read_bytes():
+                time.sleep(0.01)
         born = {
             pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
             for pid in (leads.pid, follows.pid, os.getpid())
