@@ -115,7 +115,8 @@ class Trials:
         #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
         self.sale: trial_sale.Trial | None = None
         self.copies: list[battery.Copy] = []
-        #: What gold showed before any job was tried.
+        #: What gold showed before any job was tried: one that loads may refresh it as well, and a refresh that is only to be seen to begin
+        #: may come to its end.
         self.shown: dict[str, t.Any] = {}
         #: The jobs of others that write what is the pipeline's.
         self.beside: list[Job] = []
@@ -457,10 +458,6 @@ class Trials:
             refresh_gold.take_lock(session)
         except NotConverged as e:
             raise Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
-        # Within the moment in which it is seen to begin, it may come to its end.
-        shown = gold_views.showing_each_sale(session, gold_views.views(session))
-        # A job that loads may refresh gold as well, which leaves nothing to do.
-        fresh = bool(shown) and all(self.shown.get(name) != each for name, each in shown.items())
         if todo.shown and self._begins(todo):
             self._ask()
             return self._beside(f"it begins to refresh gold, {todo.shown}", refreshed=False)
@@ -474,7 +471,7 @@ class Trials:
         times = {view.full_name: gold_views.refreshed_at(session, view) for view in views if view.populated}
         old = [view.full_name for view in views if view.full_name not in times]
         old += [name for name, at in times.items() if at is not None and at < began]
-        if old and not fresh:
+        if old:
             command = cut(printable(clean(todo.job.command)), 100)
             why = self._why_not_refreshed(todo) or f"its command is {command}"
             raise Failed(FAILED, f"it ran and did not refresh {', '.join(old)}, although silver is newer: {why}")
