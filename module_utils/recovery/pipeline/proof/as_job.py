@@ -12,7 +12,7 @@ import re
 import time
 import typing as t
 
-from ...postgres import acting
+from ...postgres import acting, lexer
 from ...postgres.driver import psycopg, sql
 from ...postgres.watched import PIN
 from ...scout import event_queue
@@ -33,6 +33,7 @@ LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE n
 LOCK_SECONDS: t.Final = 5.0
 #: What there is at least for the next command and what is looked at after it, however short this one was.
 LEAST_SECONDS: t.Final = 30.0
+
 #: What a command that is one whole transaction of its own does in it: a trial is one already.
 OWN: t.Final = re.compile(
     r"\s*(?:BEGIN|START\s+TRANSACTION)(?:\s+(?:TRANSACTION|WORK))?\s*;(.*;)\s*(?:COMMIT|END)(?:\s+(?:TRANSACTION|WORK))?\s*;?\s*",
@@ -90,8 +91,7 @@ class Runs:
                 self.session.limit_statements(
                     min(theirs or left, left), lock_timeout_seconds=min(lock or LOCK_SECONDS, LOCK_SECONDS)
                 )
-                own = OWN.fullmatch(job.command)
-                self.session.rows(sql.SQL(CALL).format(name=runner), command=own[1] if own else job.command)
+                self.session.rows(sql.SQL(CALL).format(name=runner), command=_inner(job.command))
             acting.defer_again(self.session)
         if self.extends:
             self.deadline = max(
@@ -127,3 +127,9 @@ class Runs:
         for name, value in values.items():
             with contextlib.suppress(psycopg.Error), self.session.savepoint():
                 self.session.execute(SET, name=name, value=value)
+
+
+def _inner(command: str) -> str:
+    """A command, without the transaction that it begins and commits where it is one whole."""
+    own = OWN.fullmatch("".join(" " if piece.kind == "comment" else piece.text for piece in lexer.pieces(command)))
+    return own[1] if own else command

@@ -95,6 +95,16 @@ def said(result: Result, jobname: str = ETL) -> str:
     return str(found["said"])
 
 
+def add_job(dsn: str, jobname: str, schedule: str, command: str) -> None:
+    """One more, as whom and where the one that refreshes gold runs."""
+    with connect(dsn) as session:
+        session.execute(
+            "INSERT INTO cron.job (schedule, command, nodename, nodeport, database, username, active, jobname)"
+            " SELECT %s, %s, nodename, nodeport, database, username, true, %s FROM cron.job WHERE jobname = %s",
+            [schedule, command, jobname, GOLD],
+        )
+
+
 def sequences(dsn: str) -> list[tuple[Any, ...]]:
     return rows(dsn, "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2")
 
@@ -344,7 +354,10 @@ def test_a_job_that_was_moved_to_another_database_is_found(scout_db: str) -> Non
     [
         ("BEGIN; ", " COMMIT;", "proved"),
         ("start transaction;", "\nend", "proved"),
+        ("BEGIN; /* all of it */ ", " COMMIT; -- and no more", "proved"),
         ("BEGIN; ", " ROLLBACK;", "unknown"),
+        # Whatever a session leaves open is undone.
+        ("BEGIN; ", " -- and then; COMMIT", "unknown"),
         ("BEGIN; ", " COMMIT; BEGIN; SELECT 1; ROLLBACK; BEGIN; SELECT 1; COMMIT", "unknown"),
         ("BEGIN; SELECT 1 / 0; ", " COMMIT;", "failed"),
     ],
@@ -369,13 +382,8 @@ def test_a_job_that_loads_may_refresh_gold_as_well(scout_db: str, refresh: str) 
 
 @pytest.mark.parametrize("jobid", [0, 1000], ids=["before", "after"])
 def test_two_jobs_that_refresh_gold_are_each_judged_alone(scout_db: str, jobid: int) -> None:
-    with connect(scout_db) as session:
-        session.execute(
-            "INSERT INTO cron.job (jobid, schedule, command, nodename, nodeport, database, username, active, jobname)"
-            " SELECT %s, '30 2 * * *', 'SELECT scout.refresh_gold_platinum()', nodename, nodeport, database, username, true,"
-            " 'nightly' FROM cron.job WHERE jobname = %s",
-            [jobid, GOLD],
-        )
+    add_job(scout_db, "nightly", "30 2 * * *", "SELECT scout.refresh_gold_platinum()")
+    run(scout_db, f"UPDATE cron.job SET jobid = {jobid} WHERE jobname = 'nightly'")
     found = {each["jobname"]: (each["status"], each["said"]) for each in call("scout_proof", scout_db)["jobs"]}
     assert (found[GOLD][0], found["nightly"][0]) == ("proved", "proved"), found
 
@@ -411,12 +419,8 @@ def test_an_etl_that_marks_events_and_writes_nothing_is_found(scout_db: str, swa
 
 def test_a_job_of_others_that_cannot_be_tried_is_named_with_why(scout_db: str) -> None:
     commits = "BEGIN UPDATE scout.silver_transactions SET net_amount = 0; COMMIT; END"
-    run(
-        scout_db,
-        f"CREATE PROCEDURE scout.nightly() LANGUAGE plpgsql AS '{commits}'",
-        "INSERT INTO cron.job (schedule, command, nodename, nodeport, database, username, active, jobname)"
-        " SELECT '0 1 * * *', 'CALL scout.nightly()', nodename, nodeport, database, username, true, 'nightly' FROM cron.job LIMIT 1",
-    )
+    run(scout_db, f"CREATE PROCEDURE scout.nightly() LANGUAGE plpgsql AS '{commits}'")
+    add_job(scout_db, "nightly", "0 1 * * *", "CALL scout.nightly()")
     [found] = [each for each in prove(scout_db)["jobs"] if each["jobname"] == "nightly"]
     assert found["status"] == "proved"
     assert "what it does to sales could not be tried: invalid transaction termination" in found["said"]
@@ -430,10 +434,8 @@ def test_a_view_of_the_teams_own_is_not_the_refresh_jobs(scout_db: str) -> None:
         f"CREATE MATERIALIZED VIEW scout.gold_own AS {query}",
         "CREATE UNIQUE INDEX ON scout.gold_own (date_key)",
         "ALTER MATERIALIZED VIEW scout.gold_own OWNER TO loader",
-        "INSERT INTO cron.job (schedule, command, nodename, nodeport, database, username, active, jobname)"
-        " SELECT '*/10 * * * *', 'REFRESH MATERIALIZED VIEW CONCURRENTLY scout.gold_own', nodename, nodeport, database, username, true,"
-        " 'own' FROM cron.job WHERE jobname = 'smart-gold-refresh'",
     )
+    add_job(scout_db, "own", "*/10 * * * *", "REFRESH MATERIALIZED VIEW CONCURRENTLY scout.gold_own")
     result = prove(scout_db)
     assert result["proven"], result["error"]
     assert "refreshes 2 views" in next(
