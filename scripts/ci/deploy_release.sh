@@ -32,7 +32,7 @@
 # The database is the one SCOUT_DSN, PGURI or libpq's own environment names; no secret is an argument of any process.
 set -euo pipefail
 
-readonly NOT_BEGUN=60 ROLLED_BACK=61 ROLLBACK_FAILED=62 INTERRUPTED=63
+readonly NOT_BEGUN=60 ROLLED_BACK=61 ROLLBACK_FAILED=62 INTERRUPTED=63 KILLED=137
 
 say() { printf 'deploy_release: %s\n' "$*"; }
 refuse() {
@@ -194,7 +194,7 @@ note() {
 }
 note script "$$"
 
-child='' current='' stopped='' heard=''
+child='' current='' stopped=''
 # Whoever stops this stops the step, but a rollback is let come to its end: a person would have to run it again.
 end_step() {
     case $current in
@@ -206,28 +206,29 @@ end_step() {
 }
 # shellcheck disable=SC2317,SC2329 # the traps call it
 stop() {
-    stopped=$1 heard=yes
+    stopped=$1
     say "asked to stop ($1)" >&2
     end_step
 }
 trap 'stop INT' INT
 trap 'stop TERM' TERM
 trap 'stop HUP' HUP
+trap : USR1
 
 now() {
     local at=${EPOCHREALTIME:-$(date +%s)}
     printf '%s' "${at/,/.}"
 }
 
-# NAME PROGRAM WORD…: runs a step in a process group of its own, with its screen in NAME.log; the exit code is in `code`.
+# NAME SECONDS PROGRAM WORD…: runs a step in a process group of its own, with its screen in NAME.log; the exit code is in `code`.
 step() {
-    local tee_pid tries=50
+    local tee_pid tries=50 seconds=$2
     current=$1
-    shift
+    shift 2
     printf '\n== %s\n' "$current"
     printf '%s\tbegun\t%s\n' "$current" "$(now)" >>"$artifacts/steps.tsv"
     helper write "$artifacts" running ''
-    rm -f -- "$work/screen"
+    rm -f -- "$work/screen" "$work/code"
     mkfifo "$work/screen"
     # Both ends are opened here, where none waits for the other: a step that is stopped at once never opens its own.
     exec 9<>"$work/screen"
@@ -240,18 +241,18 @@ step() {
     ) &
     tee_pid=$!
     set -m
-    "$@" </dev/null >&7 2>&1 7>&- 8<&- &
+    "$python" -I "$root/scripts/ci/deploy_result.py" step "$work/code" "$seconds" "$@" </dev/null >&7 2>&1 7>&- 8<&- &
     child=$!
     set +m
     note "$current" "$child"
     exec 7>&- 8<&-
     [ -z "$stopped" ] || end_step
-    # A signal ends the waiting, not the step.
-    while :; do
-        code=0 heard=''
-        wait "$child" || code=$?
-        [ -n "$heard" ] || break
+    # A signal ends the waiting, not the step. Bash may keep one that comes with another to itself until a third comes, and meanwhile
+    # takes it for the end of whatever it waits for: so the step leaves its exit code in a file.
+    while kill -0 "$child" 2>/dev/null; do
+        wait "$child" || { kill -USR1 "$$" && sleep 0.05; } || true
     done
+    code=$(cat -- "$work/code" 2>/dev/null) || code=$KILLED
     child=''
     # Something a step left running may hold its screen open.
     while [ "$tries" -gt 0 ] && kill -0 "$tee_pid" 2>/dev/null; do
@@ -276,7 +277,7 @@ play() {
     shift 2
     rm -f -- "$artifacts/$name.json"
     helper variables "$name" "$artifacts/$name.json" "$work"
-    step "$name" env -u ANSIBLE_COLLECTIONS_PATH -u ANSIBLE_INVENTORY -u PYTHONPATH -u PYTHONDONTWRITEBYTECODE \
+    step "$name" 0 env -u ANSIBLE_COLLECTIONS_PATH -u ANSIBLE_INVENTORY -u PYTHONPATH -u PYTHONDONTWRITEBYTECODE \
         PATH="$tools:$PATH" ANSIBLE_CONFIG="$root/ansible.cfg" \
         "$tools/ansible-playbook" -i "$inventory" "$root/playbooks/$playbook.yml" -e "@$work/default.json" \
         ${variables:+-e "@$variables"} -e "@$work/own.json" "$@"
@@ -286,7 +287,7 @@ play() {
 program() {
     local words
     read -r -a words <<<"$2"
-    step "$1" "$python" -I "$root/scripts/ci/deploy_result.py" bounded "$step_seconds" "${words[@]}"
+    step "$1" "$step_seconds" "${words[@]}"
 }
 
 finish() { # OUTCOME CODE

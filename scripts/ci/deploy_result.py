@@ -125,18 +125,19 @@ def _end_group(group: int, lives: Callable[[], bool]) -> None:
             return
 
 
-def bounded(seconds: float, words: list[str]) -> int:
-    """Runs a program of the team's in this process's group; when its time is over, or a signal says so, all of the group is ended."""
+def run(seconds: float, words: list[str]) -> int:
+    """Runs a step in this process's group, and returns its exit code. One without a limit of time comes to its own end, and hears what
+    is to end it itself; a program of the team's is ended with all of the group when its time is over, or a signal says so."""
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: asked.append(number))
     try:
         process = subprocess.Popen(words)
     except OSError as e:
         print(f"deploy_release: could not run {words[0]}: {e.strerror}", file=sys.stderr)
         return 127 if isinstance(e, FileNotFoundError) else 126
-    asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _frame: asked.append(number))
     over = time.monotonic() + seconds
-    while process.poll() is None and not asked and time.monotonic() < over:
+    while process.poll() is None and (not seconds or (not asked and time.monotonic() < over)):
         time.sleep(0.05)
     if process.returncode is None:
         code = 128 + asked[0] if asked else TOO_LATE
@@ -302,8 +303,8 @@ def main(words: list[str]) -> int:
             wait(Path(artifacts), name)
         case ["end", artifacts]:
             end(Path(artifacts))
-        case ["bounded", seconds, *program]:
-            return bounded(float(seconds), program)
+        case ["step", code, seconds, *program]:
+            Path(code).write_text(str(run(float(seconds), program)), encoding="utf-8")
         case [("settled" | "unsettled" | "ungated") as which, path]:
             judge = {"settled": settled, "unsettled": unsettled, "ungated": ungated}[which]
             return 0 if judge(Path(path)) else 1

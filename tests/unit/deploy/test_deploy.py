@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import importlib.util
 import json
@@ -12,6 +13,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -312,11 +314,60 @@ SHELL = ["sh", "-c"]
         ("1", [*SHELL, "(trap '' INT; exec sleep 60) & wait"], 124),
     ],
 )
-def test_a_program_is_bounded_with_all_it_started(seconds: str, words: list[str], code: int) -> None:
-    command = [sys.executable, "-I", str(SCRIPT.with_name("deploy_result.py")), "bounded", seconds, *words]
+def test_a_program_is_bounded_with_all_it_started(seconds: str, words: list[str], code: int, tmp_path: Path) -> None:
+    left = tmp_path / "code"
+    command = [sys.executable, "-I", str(SCRIPT.with_name("deploy_result.py")), "step", str(left), seconds, *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as process:
-        assert process.wait(timeout=30) == code
+        process.wait(timeout=30)
+        assert left.read_text() == str(code)
         assert not helper.others(process.pid)
+
+
+def test_whoever_asks_twice_to_stop_a_rollback_waits_for_its_end(tmp_path: Path) -> None:
+    """A terminal and a runner may do so at once, and of two signals bash takes one for the end of what it waits for: not always, so
+    some are tried."""
+    checkout = tmp_path / "checkout"
+    tools = checkout / ".venv" / "bin"
+    for folder in (tools, checkout / "playbooks"):
+        folder.mkdir(parents=True)
+    shutil.copytree(SCRIPT.parent, checkout / "scripts" / "ci")
+    for path in (checkout / "playbooks" / "rollback.yml", tmp_path / "hosts.yml"):
+        path.touch()
+    (tools / "python3").symlink_to(sys.executable)
+    (tools / "ansible-playbook").write_text("#!/bin/sh\nsleep 2\nexit 3\n")
+    (tools / "ansible-playbook").chmod(0o755)
+    words = ["--rollback", "--from", "v1", "--inventory", str(tmp_path / "hosts.yml"), "--notify", "/bin/true"]
+    folders = [tmp_path / str(number) for number in range(8)]
+    with contextlib.ExitStack() as ends, concurrent.futures.ThreadPoolExecutor(len(folders)) as pool:
+        for folder in folders:
+            folder.mkdir()
+        begun = [
+            ends.enter_context(_begun([str(checkout / "scripts" / "ci" / SCRIPT.name), *words], of)) for of in folders
+        ]
+        for folder, code in zip(folders, pool.map(_stopped_twice, begun, folders), strict=True):
+            made = json.loads(_text(folder / "deploy-artifacts" / "deploy-result.json"))
+            assert [(step["name"], step["exit_code"]) for step in made["steps"]] == [("rollback", 3), ("notify", 0)]
+            assert code == 62
+
+
+def _begun(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 no thread is running yet
+    )  # fmt: skip
+
+
+def _stopped_twice(process: subprocess.Popen[bytes], folder: Path) -> int:
+    while not _text(folder / "deploy-artifacts" / "steps.tsv").startswith("rollback\tbegun"):
+        assert process.poll() is None
+        time.sleep(0.005)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+    return process.wait(timeout=120)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def test_who_is_at_work_is_known_from_who_got_the_number_later(tmp_path: Path) -> None:
