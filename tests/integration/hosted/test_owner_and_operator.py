@@ -87,7 +87,7 @@ def recovers(dsn: str, scout: Hosted, **options: Any) -> None:
     refreshed = call("scout_refresh_gold", dsn, force=True, **options)
     assert not refreshed.get("failed"), refreshed
     assert call("scout_ingestion", dsn, state="running", **options)["changed"]
-    proof = call("scout_proof", dsn, timeout_seconds=5, **options)
+    proof = call("scout_proof", dsn, timeout_seconds=60, **options)
     assert proof["proven"], proof
     assert not off(scout.cron)
 
