@@ -91,7 +91,10 @@ def test_killed_at_every_task_boundary(released: Released, pg_server: Server, st
     assert all(each in (released.good["schema"], released.bad["schema"]) for each in wholly)
     assert {released.good["schema"], released.bad["schema"]} == set(wholly)
     hosts = {f"before_task_{at}": {"scout_dsn": pipeline.dsn} for at, pipeline in pipelines.items()}
-    played = stage.play("rollback", None, "-i", stage.inventory(hosts), "--forks", "4", **OPTIONS)
+    # Nothing comes while so many runs are made, one after another.
+    late = {"bronze_staleness": {"ok": 60, "fail": 90}, "silver_staleness": {"ok": 60, "fail": 90}}
+    aged = {**OPTIONS, "gate_thresholds": late}
+    played = stage.play("rollback", None, "-i", stage.inventory(hosts), "--forks", "4", **aged)
     assert played.rc == 0, played.text
     for at, pipeline in pipelines.items():
         assert (at, state(pipeline)) == (at, released.good)
