@@ -168,6 +168,8 @@ class Team:
             "edge_function_cli": str(self.cli.path),
             "application_rollback_author_name": "Pipeline",
             "application_rollback_author_email": "pipeline@example.com",
+            # Nothing comes to it, however long several deployments take.
+            "gate_thresholds": {"bronze_staleness": {"ok": 60, "fail": 90}},
             **self.variables,
         }
         return {
