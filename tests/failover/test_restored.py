@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from tests.failover.fixtures import Paired
-from tests.failover.pair import DATABASE, Pair
-from tests.failover.test_phases import play
+from tests.failover.pair import DATABASE, Pair, until
+from tests.failover.test_phases import SLOW, play
 from tests.integration.modules import Result, call, connect, fingerprint, off, one, rows
 
 EVENTS = "SELECT event_id::text FROM scout.bronze_events ORDER BY ingested_at, event_id LIMIT 8"
@@ -121,9 +122,80 @@ def test_what_came_after_is_named_and_what_is_of_the_past_is_closed(
         again = done("scout_restored", dsn, folder=str(folder))
         assert not again["changed"]
         assert again["after"]["snapshots"] == made["after"]["snapshots"]
+        assert again["after"]["audit_entries"] == made["after"]["audit_entries"]
         assert fingerprint(make_conninfo(dsn, user="postgres")) == before
     with subtests.test("what was half done is undone by its id"):
         done("scout_undo", dsn, run_id=runs["before"], require_pause=False)
+
+
+def test_evidence_that_is_missing_agrees_with_nothing(
+    restored: tuple[str, Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """An empty folder, one that is not there, none, and one of another database."""
+    dsn, folder, _runs = restored
+    of_others = tmp_path_factory.mktemp("others")
+    with connect(dsn, user="postgres", dbname="postgres") as session:
+        session.execute("CREATE DATABASE other TEMPLATE scout")
+    kept(make_conninfo(dsn, user="postgres", dbname="other"), of_others)
+    for given in (tmp_path_factory.mktemp("empty"), folder / "not there", None, of_others):
+        made = call("scout_restored", dsn, folder=given and str(given), takeover=True, check=True)
+        assert "agree" not in made["summary"]
+        assert "no evidence is from after it, so what came then is not known" in made["summary"]
+        [said] = [line for line in made["warnings"] if line.startswith("no evidence of this database is in ")]
+        assert str(given or "any folder") in said
+        assert ("(1 snapshot there of other databases or clusters)" in said) == (given is of_others)
+        assert "evidence_dir" in said
+
+
+def test_a_move_that_was_at_work_at_the_point_is_closed(paired: Paired, tmp_path: Path) -> None:
+    """It had begun after the ledger last noted where it is written."""
+    pair = paired(synchronous=False)
+    dsn = pair.first.dsn(DATABASE)
+    events = [row[0] for row in rows(dsn, EVENTS)]
+    with connect(dsn) as session:
+        session.execute(SLOW)
+    moving = threading.Thread(
+        target=lambda: call("scout_quarantine", dsn, event_ids=events, incident="INC-1", target_seconds=0.05)
+    )
+    moving.start()
+    until(lambda: bool(rows(dsn, "SELECT FROM scout.bronze_events_dlq")))
+    pair.settle()
+    pair.second.kill()
+    moving.join()
+    kept(dsn, tmp_path)
+    pair.first.kill()
+    pair.second.revive()
+    pair.second.promote()
+    dsn = pair.second.dsn(DATABASE)
+    run_id = one(dsn, "SELECT run_id::text FROM scout_ops.runs WHERE action = 'quarantine' AND status = 'running'")
+    made = done("scout_restored", dsn, folder=str(tmp_path), takeover=True)
+    assert [run["run_id"] for run in made["closed"]["runs"]] == [run_id]
+    assert any(f"undo.yml -e run_id={run_id}" in line for line in made["warnings"])
+    assert "interrupted_runs" not in done("scout_health_info", dsn)["failing"]
+
+
+def test_a_backup_from_before_the_ledger_lacks_all_that_evidence_lists(paired: Paired, tmp_path: Path) -> None:
+    """Before the first run there makes a ledger, and after it."""
+    pair = paired(synchronous=False)
+    dsn = pair.first.dsn(DATABASE)
+    pair.second.kill()
+    runs = [
+        done("scout_quarantine", dsn, event_ids=[row[0]], incident="INC-1")["run_id"] for row in rows(dsn, EVENTS)[:5]
+    ]
+    kept(dsn, tmp_path)
+    pair.first.kill()
+    pair.second.revive()
+    pair.second.promote()
+    dsn = pair.second.dsn(DATABASE)
+    for check in (True, False):
+        made = done("scout_restored", dsn, folder=str(tmp_path), check=check)
+        assert [run["run_id"] for run in made["after"]["runs"]] == runs
+        assert len(made["after"]["snapshots"]) == 1
+        assert "nothing shows" not in made["summary"]
+        assert not made["changed"]
+        assert all(any(run in line for line in made["warnings"]) for run in runs)
+        if check:
+            done("scout_lease", dsn)
 
 
 def test_a_pause_that_is_in_force_stays_and_a_lease_that_may_be_alive_is_asked_for(

@@ -39,12 +39,22 @@ if t.TYPE_CHECKING:
     from ..ledger.ledger import Ledger
     from ..postgres.session import Row, Session
 
-#: The last moment at which the ledger was written on another server, or on another timeline, than where it is now.
+#: The last moment that the ledger knows of another server, or of another timeline, than where it is now: where it was written is noted
+#: as runs begin and end, and the last of them may have begun since.
 POINT: t.Final[t.LiteralString] = f"""
-SELECT max(s.last_seen_at) AS at FROM scout_ops.servers AS s, ({servers.HERE}) AS h
-WHERE (s.system_identifier, s.timeline) <> (h.system, h.timeline)
-  AND s.last_seen_at < coalesce((SELECT n.first_seen_at FROM scout_ops.servers AS n
-                                 WHERE (n.system_identifier, n.timeline) = (h.system, h.timeline)), 'infinity')
+WITH past AS (
+    SELECT max(s.last_seen_at) AS at, coalesce(max(n.first_seen_at), 'infinity') AS until
+    FROM ({servers.HERE}) AS h
+    LEFT JOIN scout_ops.servers AS n ON (n.system_identifier, n.timeline) = (h.system, h.timeline)
+    JOIN scout_ops.servers AS s ON (s.system_identifier, s.timeline) <> (h.system, h.timeline)
+     AND s.last_seen_at < coalesce(n.first_seen_at, 'infinity')
+)
+SELECT CASE WHEN past.at IS NOT NULL THEN greatest(past.at, (
+    SELECT max(known.at) FROM (
+        SELECT unnest(ARRAY[r.started_at, r.finished_at]) AS at FROM scout_ops.runs AS r
+        UNION ALL SELECT l.expires_at - make_interval(secs => l.ttl_seconds) FROM scout_ops.leases AS l
+    ) AS known WHERE known.at < past.until)) END AS at
+FROM past
 """  # noqa: S608  # made of literals alone
 #: Runs that cannot be at work: no session of theirs is there.
 OPEN: t.Final = """
@@ -67,7 +77,10 @@ SAID: t.Final = {
     "said": "it was at work at the point that was restored, or on a server that is gone",
 }
 KNOWN: t.Final = "SELECT run_id::text AS run_id FROM scout_ops.runs WHERE run_id = ANY(%(run_ids)s::uuid[])"
-LENGTH: t.Final = "SELECT coalesce(max(number), 0) AS number FROM scout_audit.head"
+#: How many entries of the trail had been made by then.
+LENGTH: t.Final = """
+SELECT count(*) AS number FROM scout_audit.entries WHERE %(point)s::timestamptz IS NULL OR (entry ->> 'at')::timestamptz <= %(point)s
+"""
 #: Of these dead letters those that nobody has resolved here.
 UNRESOLVED: t.Final = """
 SELECT d.dlq_id::text AS dlq_id FROM {dead_letters} AS d
@@ -96,6 +109,8 @@ class Snapshot:
     runs: tuple[Row, ...]
     #: Dead letters that were resolved by then.
     resolved: tuple[str, ...]
+    #: Whether it was taken on another server, or another timeline, than this one.
+    elsewhere: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +127,8 @@ class Found:
     open: list[Row]
     lease: Row | None
     pause: pauses.Pause | None
+    #: Whether there is evidence from after the point.
+    compared: bool = True
 
     @property
     def to_do(self) -> bool:
@@ -146,16 +163,16 @@ def restored(call: Call, params: Params) -> RestoredResult:
     """
     ledger = call.look(params["ledger"])
     session = call.session
-    if not ledger.present:
+    folder = params["folder"] and Path(params["folder"]).expanduser().absolute()
+    snapshots, unreadable = _snapshots(ledger, folder, call.progress.checkpoint)
+    found = _read(call, ledger, snapshots, params["restored_at"]) if ledger.present else _of_evidence(snapshots)
+    if not ledger.present and (ledger.warnings or ledger.unread or not found.lost):
         raise BadInput(
             "could not compare with the ledger",
             on=session.where,
             said="; ".join(ledger.warnings) or "there is none here that can be used",
             next_step="`assess.yml` shows how the pipeline is; evidence is in its own folder: -e evidence_dir=…",
         )
-    folder = params["folder"] and Path(params["folder"]).expanduser().absolute()
-    snapshots, unreadable = _snapshots(session, folder, call.progress.checkpoint)
-    found = _read(call, ledger, snapshots, params["restored_at"])
     if found.to_do and call.check:
         # A plan may be looked at while somebody else works.
         try:
@@ -189,17 +206,20 @@ def _read(call: Call, ledger: Ledger, snapshots: Sequence[Snapshot], given: str 
         began = session.row(BEGAN)["at"]
         runs = {run["run_id"]: run for each in snapshots for run in each.runs}
         known = {row["run_id"] for row in session.rows(KNOWN, run_ids=[*runs])}
-        # What was before this ledger it never knew.
-        lost = [run for name, run in runs.items() if name not in known and _started(run) > began]
+        # What was before this ledger it never knew, unless a backup from before it was restored since.
+        elsewhere = {run["run_id"] for each in snapshots if each.elsewhere for run in each.runs}
+        lost = [run for name, run in runs.items() if name not in known and (_started(run) > began or name in elsewhere)]
         recorded = {each.manifest_sha256 for each in kept_evidence.recorded(session)}
-        unknown = [each for each in snapshots if each.digest not in recorded and each.taken_at > began]
+        unknown = [
+            each for each in snapshots if each.digest not in recorded and (each.taken_at > began or each.elsewhere)
+        ]
         if point is None and lost:
             point = min(map(_started, lost))
         after = [each for each in unknown if point is not None and each.taken_at >= point - CLOCKS_APART]
         letters = sorted({letter for each in after for letter in each.resolved})
         unresolved = session.rows(contract.compose(UNRESOLVED), dlq_ids=letters) if letters else []
         open_runs = session.rows(OPEN, point=point) if point else []
-        entries = 0 if trail.lacking(session) else session.row(LENGTH)["number"]
+        entries = 0 if trail.lacking(session) else session.row(LENGTH, point=point)["number"]
         return Found(
             point=point,
             moved=servers.moved(session),
@@ -210,7 +230,15 @@ def _read(call: Call, ledger: Ledger, snapshots: Sequence[Snapshot], given: str 
             open=open_runs,
             lease=_stale_lease(ledger, point),
             pause=_stale_pause(ledger, point),
+            compared=any(point is None or each.taken_at >= point - CLOCKS_APART for each in snapshots),
         )
+
+
+def _of_evidence(snapshots: Sequence[Snapshot]) -> Found:
+    """Of a backup from before there was a ledger: all that evidence of the server before it lists came after."""
+    found = [each for each in snapshots if each.elsewhere]
+    runs = sorted({run["run_id"]: run for each in found for run in each.runs}.values(), key=_started)
+    return Found(_started(runs[0]) if runs else None, None, runs, found, 0, [], [], None, None)
 
 
 def _given(session: Session, text: str) -> dt.datetime:
@@ -304,10 +332,14 @@ def _summary(found: Found, *, check: bool) -> str:
     ]
     if lost:
         parts.append(f"{', '.join(lost)} came after it and {'is' if lost == ['1 run'] else 'are'} not here")
-    else:
+    elif found.point:
         parts.append(
-            "ledger, evidence and database agree" if found.point else "nothing shows that a backup was restored"
+            "ledger, evidence and database agree"
+            if found.compared
+            else "no evidence is from after it, so what came then is not known"
         )
+    else:
+        parts.append("nothing shows that a backup was restored")
     closed = [
         *(f"{run['action']} {run['run_id'][:8]} of {run['actor']}" for run in found.open[:FEW]),
         *([f"{len(found.open) - FEW} more runs"] if len(found.open) > FEW else []),
@@ -327,12 +359,14 @@ def _told(found: Found) -> list[str]:
         f"{run['action']} {run['run_id']} of {run['actor']} ({run['incident']}) is not here: done after the point, so do it again or not"
         for run in found.runs[:FEW]
     ]
+    if more := [f"{run['action']} {run['run_id']}" for run in found.runs[FEW:MOST]]:
+        told.append(f"nor {'is' if len(more) == 1 else 'are'} {', '.join(more)}")
     told += [
         f"{run['action']} {run['run_id']} was half done at the point: `undo.yml -e run_id={run['run_id']}` undoes it, or the command it "
         "was does the rest"
         for run in found.open
         if run["changed"] and run["action"] in HALF_DONE
-    ][:FEW]
+    ]
     if found.unresolved:
         ids = json.dumps(found.unresolved[:MOST], separators=(",", ":"))
         told.append(
@@ -345,39 +379,44 @@ def _told(found: Found) -> list[str]:
 HALF_DONE: t.Final = ("quarantine", "cleanup", "redrive", "undo", "window_recovery")
 
 
-def _snapshots(
-    session: Session, folder: Path | None, checkpoint: Callable[[], None]
-) -> tuple[list[Snapshot], list[str]]:
+def _snapshots(ledger: Ledger, folder: Path | None, checkpoint: Callable[[], None]) -> tuple[list[Snapshot], list[str]]:
     """The unaltered evidence of this database in a folder, the oldest first, and what is to be said of the rest."""
-    if folder is None:
-        return [], []
+    session = ledger.session
     with session.read():
         here = servers.here(session)
         known = {here["system"]} if here else set[str]()
-        if session.row(servers.THERE)["there"]:
+        if ledger.present and session.row(servers.THERE)["there"]:
             known |= {
                 row["system"] for row in session.rows("SELECT system_identifier AS system FROM scout_ops.servers")
             }
+    others = 0
     found: list[Snapshot] = []
     wrong: list[str] = []
-    for path in folders_in(folder):
+    for path in folders_in(folder) if folder else ():
         try:
             if verify(path, checkpoint).problems:
                 raise ValueError(path.name)
-            made = _snapshot(path, session.facts.database, known)
+            made = _snapshot(path, session.facts.database, known, here)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, EOFError, zlib.error):
             wrong.append(path.name)
             continue
         found += [made] if made else []
+        others += made is None
     told = (
         [f"not believed, because altered or unreadable: {', '.join(wrong[:FEW])}; `evidence_verify.yml` says more"]
         if wrong
         else []
     )
+    if not found:
+        of_others = f" ({count(others, 'snapshot')} there of other databases or clusters)" if others else ""
+        told.append(
+            f"no evidence of this database is in {folder or 'any folder that was named'}{of_others}: if a backup was restored, what came "
+            "after it is not known; evidence_dir names the folder that has it"
+        )
     return sorted(found, key=lambda one: one.taken_at), told
 
 
-def _snapshot(path: Path, database: str, systems: set[str]) -> Snapshot | None:
+def _snapshot(path: Path, database: str, systems: set[str], here: Row | None) -> Snapshot | None:
     """One folder that is as it was written; None where it is of another database. Raises ValueError and the like where it cannot be
     read."""
     data = (path / MANIFEST).read_bytes()
@@ -395,6 +434,9 @@ def _snapshot(path: Path, database: str, systems: set[str]) -> Snapshot | None:
         int(str(manifest.get("audit") or "0").partition(":")[0]),
         tuple(_rows(path, "runs", named)),
         tuple(str(row["dlq_id"]) for row in _rows(path, "dead_letters", named) if row.get("resolved_at")),
+        here is not None
+        and bool(position)
+        and any(position.get(name) != here[name] for name in ("system", "timeline")),
     )
 
 
