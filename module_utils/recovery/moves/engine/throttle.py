@@ -20,13 +20,15 @@ if t.TYPE_CHECKING:
     from ...core.progress import Progress
     from ...postgres.session import Row, Session
 
-#: The standby that is furthest behind. What the server itself calls lag stands still while a standby does.
+#: The standby that is furthest behind. What the server itself calls lag stands still while a standby does. What keeps WAL and replays
+#: none, as pg_receivewal does for backups, falls behind by a segment and is no standby.
 STANDBY = """
-SELECT s.application_name AS name, coalesce(s.replay_lsn, s.flush_lsn, s.write_lsn) - '0/0' AS replayed,
+SELECT s.application_name AS name, s.replay_lsn - '0/0' AS replayed,
        pg_catalog.pg_current_wal_insert_lsn() - '0/0' AS written,
        coalesce(extract(epoch FROM s.replay_lag), 0)::float8 AS seconds
 FROM pg_catalog.pg_stat_replication AS s
-WHERE s.state IN ('streaming', 'catchup') AND NOT s.application_name = ANY(%(ignored)s::text[]) ORDER BY replayed NULLS FIRST LIMIT 1
+WHERE s.state IN ('streaming', 'catchup') AND (s.replay_lsn IS NOT NULL OR s.write_lsn IS NULL)
+  AND NOT s.application_name = ANY(%(ignored)s::text[]) ORDER BY replayed NULLS FIRST LIMIT 1
 """
 
 LOOK: t.Final = (

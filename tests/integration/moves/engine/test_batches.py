@@ -26,6 +26,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
     Settings,
     open_session,
 )
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from tests.integration.modules import Result, call, connect, one, rows
 
 EVERYTHING = {"window_start": "2000-01-01T00:00:00Z", "max_rows": 10_000_000}
@@ -269,7 +270,11 @@ class Standby:
 
     def catch_up(self) -> None:
         """Says that everything has been replayed."""
-        self.connection.put_copy_data(b"r" + struct.pack("!QQQQB", *[2**62] * 3, 0, 0))
+        self.say(2**62, 2**62, 2**62)
+
+    def say(self, written: int, flushed: int, replayed: int) -> None:
+        """Says how far it has come; 0 is nowhere at all."""
+        self.connection.put_copy_data(b"r" + struct.pack("!QQQQB", written, flushed, replayed, 0, 0))
         self.connection.flush()
 
 
@@ -305,6 +310,19 @@ def test_it_waits_for_a_standby_that_falls_behind(with_standby: tuple[str, Stand
         standby.catch_up()
         move.join(0.2)
     assert (results[0]["moved"]["events"], moved(dsn)) == (200, 200)
+
+
+def test_what_only_keeps_wal_is_not_waited_for(with_standby: tuple[str, Standby]) -> None:
+    """As pg_receivewal does, which flushes a segment once it is whole."""
+    dsn, receiver = with_standby
+    receiver.say(2**24, 2**24, 0)
+    with connect(dsn) as connection:
+        wait_until(connection, "SELECT FROM pg_stat_replication WHERE flush_lsn IS NOT NULL AND replay_lsn IS NULL")
+        connection.execute(SLOW.format(0.005))  # type: ignore[call-overload]
+    limits = {"target_seconds": 0.1, "max_replica_lag_seconds": 0.2, "max_replica_wait_seconds": 0.5}
+    done = quarantine(dsn, **limits)
+    assert not done.get("failed"), done["msg"]
+    assert moved(dsn) == 200
 
 
 def test_a_standby_that_stands_still_ends_the_move_by_name_and_can_be_left_out(
