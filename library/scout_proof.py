@@ -31,8 +31,8 @@ options:
     default: true
   timeout_seconds:
     description:
-      - How long to wait for runs, and how long trials may take, in seconds; by default 90, and for trials three times what PostgreSQL
-        expects of them where that is more.
+      - How long to wait for runs, and how long trials may take, in seconds; by default 90. For trials, and for runs that have begun, three
+        times what they are expected to take where that is more.
     type: float
   waits:
     description:

@@ -58,6 +58,14 @@ SELECT DISTINCT day FROM (
     WHERE jsonb_typeof(effects -> %(days)s) = 'array' ORDER BY started_at DESC LIMIT 400) AS latest
 """
 
+REFRESHED = """
+SELECT DISTINCT ON (name) e.entry ->> 'name' AS name, (e.entry ->> 'seconds')::float8 AS seconds
+FROM (SELECT r.effects, r.started_at FROM scout_ops.runs AS r
+      WHERE r.action = 'refresh_gold' AND jsonb_typeof(r.effects -> 'refreshed') = 'array' ORDER BY r.started_at DESC LIMIT 20) AS r
+CROSS JOIN LATERAL jsonb_array_elements(r.effects -> 'refreshed') AS e (entry)
+WHERE jsonb_typeof(e.entry -> 'seconds') = 'number' AND e.entry ->> 'error' IS NULL ORDER BY name, r.started_at DESC
+"""
+
 #: In place of a run's identifier: the latest one that can be undone.
 LAST: t.Final = "last"
 SHORTEST: t.Final = 8
@@ -199,6 +207,14 @@ def moved_days(session: Session) -> frozenset[str]:
     if not readable(session):
         return frozenset()
     return frozenset(row["day"] for row in session.rows(MOVED_DAYS, days="gold_days"))
+
+
+def refresh_seconds(session: Session) -> dict[str, float]:
+    """How long our own latest refresh of each gold view took, by its name; none where no ledger can be read. Inside the caller's
+    transaction."""
+    if not readable(session):
+        return {}
+    return {row["name"]: row["seconds"] for row in session.rows(REFRESHED)}
 
 
 def of_incident(session: Session, incident: str) -> tuple[str, ...]:

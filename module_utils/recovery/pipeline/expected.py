@@ -6,13 +6,20 @@ because it is large."""
 
 from __future__ import annotations
 
+import contextlib
+import statistics
 import typing as t
 
+from ..core.errors import RecoveryError
 from ..core.text import count, in_words
+from ..ledger import history
 from ..postgres.driver import psycopg, sql
-from ..scout import event_queue, gold_contents, gold_views
+from ..scout import contract, cron_jobs, cron_runs, event_queue, gold_contents, gold_views
+from ..scout.judging import statements
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..postgres.session import Session
 
 #: What one unit of a plan's cost takes on a slow machine, in seconds; measured: 2e-5 to 5e-5.
@@ -23,6 +30,9 @@ TIMES: t.Final = 3.0
 LOOK_SECONDS: t.Final = 5.0
 #: A refresh of gold that takes longer is not made twice.
 LONG_SECONDS: t.Final = 5.0
+#: The runs of the scheduler that say how long a job takes.
+RECENT_SECONDS: t.Final = 86400.0
+RECENT_RUNS: t.Final = 10
 
 #: The functions that a view's query calls, but for PostgreSQL's own, with what they took in this transaction; the slowest first.
 CALLED = """
@@ -37,8 +47,11 @@ PENDING: t.Final = "SELECT b.event_id FROM {bronze} AS b WHERE {pending} ORDER B
 
 
 def gold_seconds(session: Session) -> float:
-    """What it takes to compute all gold views once; inside a transaction."""
-    return sum(view_seconds(session, view) for view in gold_views.views(session))
+    """What it takes to compute all gold views once, by what PostgreSQL expects and by what it took lately; inside a transaction."""
+    ours = history.refresh_seconds(session)
+    views = sum(max(view_seconds(session, view), ours.get(view.full_name, 0.0)) for view in gold_views.views(session))
+    # A run that finds nothing to refresh takes no time.
+    return max(views, *_lasted(session, contract.names().gold_functions))
 
 
 def view_seconds(session: Session, view: gold_views.View) -> float:
@@ -72,6 +85,23 @@ def slow_functions(session: Session, view: gold_views.View, seconds: float) -> s
 def etl_seconds(session: Session) -> float:
     """What one call of the ETL takes where it has little to load: it reads all of bronze; inside a transaction."""
     return _planned(session, event_queue.of_pending(PENDING))
+
+
+def call_seconds(session: Session) -> float:
+    """What one call of the ETL takes where it has little to load, by what PostgreSQL expects and by what its job usually took lately;
+    inside a transaction."""
+    names = contract.names()
+    return max(etl_seconds(session), statistics.median(_lasted(session, [contract.bare(names.load_function)])))
+
+
+def _lasted(session: Session, functions: Sequence[str]) -> list[float]:
+    """How long the latest runs of the jobs took that call one of these functions, as pg_cron recorded it; 0.0 where none can be seen."""
+    found: list[float] = []
+    with contextlib.suppress(RecoveryError, psycopg.Error), session.savepoint():
+        jobs = [job for job in cron_jobs.jobs(session) if statements.calls(job.command, functions)]
+        runs = [run for run in cron_runs.history(session, jobs, RECENT_SECONDS) if run.good]
+        found = [run.seconds for run in runs[:RECENT_RUNS] if run.seconds]
+    return found or [0.0]
 
 
 def look_seconds(session: Session, given: float | None, least: float = LOOK_SECONDS) -> float:

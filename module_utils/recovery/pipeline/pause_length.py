@@ -43,7 +43,7 @@ def parts(session: Session, expects: t.Mapping[str, t.Any]) -> list[Part]:
     with attempting("could not estimate how long ingestion stays paused", on=session.where), session.read():
         # One to load what is there, one to see that nothing is left.
         reading, gold = (
-            2 * expected.etl_seconds(session),
+            2 * expected.call_seconds(session),
             expected.gold_seconds(session) if expects.get("gold") else 0.0,
         )
     found = [
@@ -59,7 +59,7 @@ def require_short(session: Session, expects: t.Mapping[str, t.Any], max_pause: s
     `max_pause`, such as 15m; nothing has been paused then."""
     most, found = seconds_of(max_pause, "max_pause"), parts(session, expects)
     seconds = sum(part.seconds for part in found) + AT_LEAST_SECONDS
-    told = ", ".join(f"{part.what} {in_words(part.seconds)}" for part in found)
+    told = ", ".join(f"{part.what} {in_words(part.seconds)}" for part in found) or "what every pause takes"
     if seconds > most:
         raise NotConverged(
             "refused to pause ingestion",

@@ -221,9 +221,11 @@ def _refresh_one(
                 take_lock(session)
                 began = time.monotonic()
                 session.connection.execute(statement)
-                slow = expected.slow_functions(session, view, time.monotonic() - began)
+                seconds = round(time.monotonic() - began, 3)
+                slow = expected.slow_functions(session, view, seconds)
                 _prove(session, view)
-                entries = [*(entry.as_dict() for entry in done), {"name": view.full_name, "how": how}]
+                this = {"name": view.full_name, "how": how, "seconds": seconds}
+                entries = [*(entry.as_dict() for entry in done), this]
                 run.record(refreshed=entries, since=run.effects.get("since") or session.row(SINCE))
             return how, slow
         except _LockHeld:

@@ -276,7 +276,9 @@ class Story:
             if result.get("state"):
                 return result["state"]
             if name.endswith("pause") and result.get("failed"):
-                return "unknown"
+                # Whether work is in flight nobody knows; where its jobs are active nothing was paused.
+                left = result.get("ingestion") or {}
+                return "running" if left.get("state") == "running" else "unknown"
         return str(self.seen.get("state", "unknown"))
 
     @property

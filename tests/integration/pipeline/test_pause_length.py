@@ -9,9 +9,20 @@ from typing import Any
 
 import pytest
 
-from tests.integration.modules import Result, call, fingerprint, one
+from tests.integration.modules import Result, call, connect, fingerprint, one
 
 ACTIVE = "SELECT count(*) FROM cron.job WHERE active AND jobname = 'bronze-to-silver-etl'"
+
+#: A run of a job that took 100 seconds.
+LASTED = """
+INSERT INTO cron.job_run_details (jobid, job_pid, database, username, command, status, return_message, start_time, end_time)
+SELECT jobid, 1, database, username, command, 'succeeded', '1 row', now() - interval '200 s', now() - interval '100 s'
+FROM cron.job WHERE jobname = %s
+"""
+#: As if one of the views had taken three minutes.
+SLOWER = """
+UPDATE scout_ops.runs SET effects = jsonb_set(effects, '{refreshed,0,seconds}', '180') WHERE action = 'refresh_gold'
+"""
 
 
 def pause(dsn: str, **options: Any) -> Result:
@@ -25,6 +36,8 @@ def test_a_pause_that_would_be_too_long_stops_nothing(scout_db: str) -> None:
     assert "it would stay paused for about 50 min" in refused["msg"]
     assert "moving 300,000 events 50 min" in refused["msg"]
     assert "longer than max_pause, which is 15 min" in refused["msg"]
+    least = pause(scout_db, expects={"loads": 1}, max_pause="1s")
+    assert "for about 5.0 s (what every pause takes)" in least["msg"]
     assert "-e max_pause=101m" in refused["msg"]
     assert fingerprint(scout_db) == before
     assert one(scout_db, ACTIVE) == 1
@@ -42,6 +55,32 @@ def test_where_it_is_paused_already_nothing_is_estimated(scout_db: str) -> None:
     assert "expected_pause_seconds" not in pause(scout_db)
     again = pause(scout_db, expects={"moves": 10_000_000})
     assert (again["changed"], "expected_pause_seconds" in again) == (False, False)
+
+
+def test_gold_takes_what_it_took_the_last_time(scout_db: str) -> None:
+    """By our own refresh, or by the scheduler's, whatever PostgreSQL expects of a view that calls a slow function."""
+    gold = {"expects": {"gold": True}, "check": True}
+    quick = pause(scout_db, **gold)["expected_pause_seconds"]
+    assert quick < 30
+    with connect(scout_db) as connection:
+        connection.execute(LASTED, ("smart-gold-refresh",))
+    assert 100 <= pause(scout_db, **gold)["expected_pause_seconds"] <= 100 + quick
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM cron.job_run_details")
+    assert pause(scout_db, **gold)["expected_pause_seconds"] == pytest.approx(quick)
+    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
+    with connect(scout_db) as connection:
+        assert connection.execute(SLOWER).rowcount == 1
+    refused = pause(scout_db, expects={"gold": True}, max_pause="2m")
+    assert "gold 3 min" in refused["msg"]
+    assert one(scout_db, ACTIVE) == 1
+
+
+def test_a_call_of_the_etl_takes_what_its_job_usually_does(scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM cron.job_run_details")
+        connection.execute(LASTED, ("bronze-to-silver-etl",))
+    assert pause(scout_db, expects={"moves": 1}, check=True)["expected_pause_seconds"] >= 200
 
 
 @pytest.mark.parametrize(

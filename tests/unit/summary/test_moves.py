@@ -77,6 +77,9 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
     "the pause failed": ("quarantine", START | {"plan": PLAN, "pause": failed(errors.NotConverged(
         "new runs are blocked, but work is still in flight", next_step="wait"), state="pausing")}, {}, "failed", [
         "now ingestion is pausing", "next wait; then run the same command again"]),
+    "the pause was refused": ("quarantine", START | {"plan": PLAN, "pause": failed(errors.NotConverged(
+        "refused to pause ingestion", said="it would stay paused for about 50 min")) | {"ingestion": {"state": "running", "off": []}}},
+        {}, "failed", ["now ingestion is running", "failed refused to pause ingestion: it would stay paused for about 50 min"]),
     "the move failed": ("quarantine", START | {"plan": PLAN, "pause": PAUSED, "quarantine": failed(
         BROKEN, changed=True, run_id=RUN, effects={"moved": {"events": 500}})}, {}, "failed", [
         "did paused 3 jobs", "rows bronze_events 500", "now ingestion is paused", WAY_BACK,

@@ -14,7 +14,7 @@ from ...core.errors import DatabaseError, NotConverged, Stopped
 from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...postgres.failures import attempting
-from ...scout import at_commit, cron_runs, gold_views
+from ...scout import at_commit, gold_views
 from .. import expected as estimates
 from . import evidence, judgement, reading
 from .judgement import FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
@@ -252,7 +252,7 @@ class _Proof:
         session = self.call.session
         with session.read():
             # What waits, a sale of every kind, and what comes again.
-            expected = 3 * estimates.etl_seconds(session)
+            expected = 3 * estimates.call_seconds(session)
             gold = estimates.gold_seconds(session)
             if gold > estimates.LONG_SECONDS:
                 todo = [
@@ -269,7 +269,8 @@ class _Proof:
         session, progress = self.call.session, self.call.progress
         jobs = [each.job for each in todo]
         pending = reading.waiting(session)
-        deadline, spoken = time.monotonic() + self.seconds, time.monotonic()
+        spoken = began = time.monotonic()
+        patience = self._patience(todo)
         progress.say(judgement.announced(todo, self.found.scheduler.now))
         verdicts: dict[int, Verdict] = {}
         while True:
@@ -280,23 +281,34 @@ class _Proof:
                 run = next((run for run in runs if run.jobid == each.job.jobid and run.over), None)
                 if run is not None:
                     verdicts[each.job.jobid] = judgement.of_run(each, run)
-            left = deadline - time.monotonic()
+            begun = {run.jobid for run in runs} - verdicts.keys()
+            left = began + (patience if begun else self.seconds) - time.monotonic()
             if len(verdicts) == len(todo) or left <= 0:
                 break
             if time.monotonic() - spoken >= SAID_EVERY_SECONDS:
                 spoken = time.monotonic()
-                progress.say(self._still([each for each in todo if each.job.jobid not in verdicts], runs, now, left))
+                progress.say(self._still([each for each in todo if each.job.jobid not in verdicts], begun, now, left))
             progress.wait(min(POLL_SECONDS, left))
         for each in todo:
             if each.job.jobid not in verdicts:
                 running = next((run for run in runs if run.jobid == each.job.jobid), None)
                 why = "" if running else reading.why_silent(session)
-                verdicts[each.job.jobid] = judgement.missing(each, running, self.seconds, why, self.found.unknown)
+                waited = patience if running else self.seconds
+                verdicts[each.job.jobid] = judgement.missing(each, running, waited, why, self.found.unknown)
         return self._with_effects(todo, verdicts, pending)
 
-    def _still(self, todo: list[Todo], runs: list[cron_runs.Run], now: datetime.datetime, left: float) -> str:
+    def _patience(self, todo: list[Todo]) -> float:
+        """How long a run is waited for once it has begun: one that takes long by nature is no fault of it."""
+        if self.given:
+            return self.given
+        with self.call.session.read():
+            expected = [estimates.call_seconds(self.call.session)]
+            if any(each.purpose == GOLD for each in todo):
+                expected.append(estimates.gold_seconds(self.call.session))
+        return WAIT_SECONDS + estimates.TIMES * max(expected)
+
+    def _still(self, todo: list[Todo], begun: set[int], now: datetime.datetime, left: float) -> str:
         """What is still waited for."""
-        begun = {run.jobid for run in runs}
         told = [
             f"{each.job.jobname} is running"
             if each.job.jobid in begun
@@ -304,7 +316,7 @@ class _Proof:
             for each in todo
             if each.due
         ]
-        return f"{', '.join(told)}; {in_words(left)} left of {in_words(self.seconds)}"
+        return f"{', '.join(told)}; {in_words(left)} left"
 
     def _with_effects(self, todo: list[Todo], verdicts: dict[int, Verdict], pending: list[str]) -> dict[int, Verdict]:
         """A run that says it succeeded must have done something, where there was anything to do."""

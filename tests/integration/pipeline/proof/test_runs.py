@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from typing import Any
@@ -19,6 +20,12 @@ from tests.integration.modules import Result, call, connect, fingerprint, one, o
 from tests.integration.scheduler import installed, ticking
 
 ETL, GOLD = "bronze-to-silver-etl", "smart-gold-refresh"
+#: A run of a job that took four seconds.
+LASTED = """
+INSERT INTO cron.job_run_details (jobid, job_pid, database, username, command, status, return_message, start_time, end_time)
+SELECT jobid, 1, database, username, command, 'succeeded', '1 row', now() - interval '64 s', now() - interval '60 s'
+FROM cron.job WHERE jobname = '{}'
+"""
 
 
 @pytest.fixture
@@ -124,6 +131,22 @@ def test_a_run_that_does_not_end_cannot_be_told(cron: str) -> None:
         result = prove(cron, timeout_seconds=3)
     assert result["status"] == "unknown"
     assert "is still running after 3.0 s" in result["error"]["said"]
+
+
+def test_a_run_that_takes_long_by_nature_is_waited_for(cron: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its runs have taken long before, whatever PostgreSQL expects of it; nobody says how long a proof may take."""
+    monkeypatch.setattr(command, "WAIT_SECONDS", 3.0)
+    sell(cron)
+    slow = f"UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(5000), pg_sleep(4)' WHERE jobname = '{ETL}'"
+    run(cron, "DELETE FROM cron.job_run_details", slow, LASTED.format(ETL))
+    with contextlib.ExitStack() as ticks:
+
+        def hear(line: str) -> None:
+            if line.startswith("next run of"):
+                ticks.enter_context(ticking(cron))
+
+        result = call("scout_proof", cron, progress=Progress(hear))
+    assert (of(result)["how"], of(result)["status"]) == ("run", "proved"), result["jobs"]
 
 
 def test_a_schedule_that_never_comes_is_tried(cron: str) -> None:
