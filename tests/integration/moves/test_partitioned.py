@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 
 #: The oldest events, with the partition that each is in.
@@ -101,6 +102,61 @@ def test_an_undo_into_a_partition_that_was_dropped_meanwhile(partitioned_db: str
         assert one(dsn, IN_DEFAULT) == len(ids)
         for result in (planned, undone):
             assert any("go to the default partition scout.bronze_events_default" in line for line in result["warnings"])
+
+
+def test_what_makes_the_partitions_again_does_so_as_it_is_printed(partitioned_db: str) -> None:
+    """Two days, with one between them that is still there, in a database whose clock is another one."""
+    dsn = partitioned_db
+    found = rows(dsn, "SELECT event_id::text, tableoid::regclass::text FROM scout.bronze_events ORDER BY ingested_at")
+    partitions = sorted({row[1] for row in found})
+    gone = {partitions[0], partitions[2]}
+    ids = [row[0] for row in found if row[1] in gone]
+    moved = done("scout_quarantine", dsn, event_ids=ids)
+    drop(dsn, *gone, "scout.bronze_events_default")
+    with connect(dsn) as session:
+        # What is left of one of the days is another partition's.
+        session.execute(
+            "CREATE TABLE scout.evening PARTITION OF scout.bronze_events FOR VALUES "
+            f"FROM ('{partitions[0][-8:]} 23:30+00') TO ('{partitions[0][-8:]} 24:00+00')"  # type: ignore[arg-type]
+        )
+        session.execute(f"ALTER DATABASE {session.info.dbname} SET timezone = 'Asia/Manila'".encode())
+    refused = call("scout_undo", dsn, run_id=moved["run_id"])
+    with connect(dsn) as session:
+        made = [part.text for part in advice.parts(refused["error"]["next_step"]) if part.is_statement]
+        assert len(made) == 2, refused["error"]
+        for statement in made:
+            session.execute(statement.encode())
+    undone = done("scout_undo", dsn, run_id=moved["run_id"])
+    assert one(dsn, EVENTS, ids) == len(ids)
+    assert not undone["warnings"]
+
+
+def test_a_partition_of_partitions_that_lacks_one_is_no_matter_of_the_default_one(partitioned_db: str) -> None:
+    """PostgreSQL asks the partition of the day, which has none for them, and not the default one beside it."""
+    dsn = partitioned_db
+    found = rows(dsn, OLDEST)
+    day = found[0][1]
+    ids = [row[0] for row in found if row[1] == day]
+    moved = done("scout_quarantine", dsn, event_ids=ids)
+    with connect(dsn) as session:
+        bound = session.execute(
+            "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = %s::regclass", (day,)
+        ).fetchone()
+        assert bound
+        drop(dsn, day)
+        session.execute(
+            f"CREATE TABLE scout.hours PARTITION OF scout.bronze_events {bound[0]} PARTITION BY RANGE (ingested_at)".encode()
+        )
+    before = one(dsn, IN_DEFAULT)
+    refused = call("scout_undo", dsn, run_id=moved["run_id"])
+    assert "bronze_events has no partition for" in refused["msg"]
+    assert "make partitions for them, or a default one" in refused["error"]["next_step"]
+    with connect(dsn) as session:
+        session.execute("CREATE TABLE scout.rest_of_day PARTITION OF scout.hours DEFAULT")
+    undone = done("scout_undo", dsn, run_id=moved["run_id"])
+    assert any("go to the default partition scout.rest_of_day" in line for line in undone["warnings"])
+    assert one(dsn, EVENTS, ids) == len(ids)
+    assert one(dsn, IN_DEFAULT) == before
 
 
 def test_a_redrive_into_a_partition_that_was_dropped_meanwhile(partitioned_db: str, subtests: pytest.Subtests) -> None:

@@ -19,29 +19,43 @@ if t.TYPE_CHECKING:
 KEYS: t.Final = """
 SELECT coalesce(bool_and(p.partexprs IS NULL AND y.typnamespace = 'pg_catalog'::regnamespace), true) AS plain,
        coalesce(jsonb_object_agg(a.attname, pg_catalog.format_type(a.atttypid, NULL))
-                FILTER (WHERE a.attname IS NOT NULL), '{{}}') AS columns
+                FILTER (WHERE a.attname IS NOT NULL), '{{}}') AS columns,
+       count(DISTINCT p.partrelid) > 1 AS nested
 FROM pg_catalog.pg_partition_tree({bronze}::regclass) AS tree JOIN pg_catalog.pg_partitioned_table AS p ON p.partrelid = tree.relid
 LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = ANY(p.partattrs)
 LEFT JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
 """
-#: Which rows each partition takes; the default one takes what no other does.
+#: Which rows each partition takes: a default one what no other beside it does, of what the one above it takes.
 LEAVES: t.Final = """
 SELECT n.nspname || '.' || c.relname AS name, pg_catalog.pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' AS rest,
-       pg_catalog.pg_get_partition_constraintdef(c.oid) AS takes
+       coalesce(pg_catalog.pg_get_partition_constraintdef(c.oid), 'true') AS takes
 FROM pg_catalog.pg_partition_tree({bronze}::regclass) AS tree JOIN pg_catalog.pg_class AS c ON c.oid = tree.relid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE tree.isleaf AND tree.level > 0
 """
-UNPLACED: t.Final = """
-SELECT count(*) AS events, min({first}) AS first, max({first}) AS last
-FROM (SELECT {columns} FROM ({items}) AS i CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'events') AS r (image)) AS r
+ROWS: t.Final = """
+(SELECT {columns} FROM ({items}) AS i CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'events') AS r (image)) AS r
 WHERE {first} IS NOT NULL AND NOT ({takes})
 """
+UNPLACED: t.Final = "SELECT count(*) AS events, min({first}) AS first, max({first}) AS last FROM {rows}"
 #: Types of which a day is a range.
 TIMES: t.Final = ("timestamp with time zone", "timestamp without time zone", "date")
-DAY: t.Final = """
-SELECT pg_catalog.to_char(at, 'YYYYMMDD') AS name, at::date::text AS first, (pg_catalog.date_trunc('day', %(last)s::timestamp)
-       + interval '1 day')::date::text AS last
-FROM (SELECT pg_catalog.date_trunc('day', %(first)s::timestamp)) AS given (at)
+#: The part of each day that has such a row and no partition, by the bounds of those beside it.
+HOLES: t.Final = """
+WITH bounds AS (
+    SELECT coalesce(substring(b.bound FROM 'FROM \\(''([^'']*)''\\)')::{kind}, '-infinity') AS lower,
+           coalesce(substring(b.bound FROM 'TO \\(''([^'']*)''\\)')::{kind}, 'infinity') AS upper
+    FROM (SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound
+          FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
+          WHERE i.inhparent = {bronze}::regclass) AS b
+    WHERE b.bound <> 'DEFAULT'
+), lost AS (SELECT DISTINCT {first} AS at FROM {rows})
+SELECT DISTINCT h.lower::text AS lower, h.upper::text AS upper, pg_catalog.to_char(h.lower, 'YYYYMMDD')
+       || CASE WHEN h.lower = pg_catalog.date_trunc('day', h.lower) THEN '' ELSE pg_catalog.to_char(h.lower, '_HH24MISS') END AS name
+FROM (
+    SELECT greatest(date_trunc('day', at)::{kind}, (SELECT max(b.upper) FROM bounds AS b WHERE b.upper <= at)) AS lower,
+           least((date_trunc('day', at) + interval '1 day')::{kind}, (SELECT min(b.lower) FROM bounds AS b WHERE b.lower > at)) AS upper
+    FROM lost
+) AS h ORDER BY 1 LIMIT 31
 """
 
 
@@ -56,46 +70,67 @@ def look(session: Session, items: sql.Composable, values: dict[str, t.Any], refu
     key = session.row(sql.SQL(KEYS).format(bronze=bronze))
     if not leaves or not key["plain"] or not key["columns"]:
         return []
-    found = session.row(_unplaced(key["columns"], leaves, items), **values)
-    if not found["events"]:
-        return []
-    rest = next((leaf["name"] for leaf in leaves if leaf["rest"]), None)
-    events = count(found["events"], "event")
-    came = f"from {found['first']} to {found['last']}"
-    if rest is not None:
-        return [f"{events} {came} go to the default partition {rest}: the partition they were in is gone"]
+    columns: dict[str, str] = key["columns"]
+    told: list[str] = []
+    kept = [leaf for leaf in leaves if not leaf["rest"]]
+    lost = session.row(_of(UNPLACED, columns, kept, items), **values)
+    for rest in (leaf for leaf in leaves if leaf["rest"]):
+        if not lost["events"]:
+            break
+        kept.append(rest)
+        left = session.row(_of(UNPLACED, columns, kept, items), **values)
+        if moved := lost["events"] - left["events"]:
+            came = f"from {lost['first']} to {lost['last']}"
+            told.append(
+                f"{count(moved, 'event')} {came} go to the default partition {rest['name']}: no other one is there for them"
+            )
+        lost = left
+    if not lost["events"]:
+        return told
+    events = count(lost["events"], "event")
     raise NotConverged(
         refused,
         on=session.where,
-        said=f"{contract.names().bronze} has no partition for {events} {came}: it was dropped since, as retention does",
-        next_step=_made_by(session, key["columns"], found),
+        said=(
+            f"{contract.names().bronze} has no partition for {events} from {lost['first']} to {lost['last']}: it was dropped since, as "
+            "retention does"
+        ),
+        next_step=_made_by(session, key, _of(HOLES, columns, kept, items), values),
     )
 
 
-def _unplaced(columns: dict[str, str], leaves: list[Row], items: sql.Composable) -> sql.Composed:
-    """The query that counts what no partition takes. What each takes PostgreSQL itself has written."""
-    takes = [sql.SQL("coalesce({}, false)").format(sql.SQL(leaf["takes"])) for leaf in leaves if not leaf["rest"]]
+def _of(query: t.LiteralString, columns: dict[str, str], kept: list[Row], items: sql.Composable) -> sql.Composed:
+    """A query of what none of these partitions takes. What each takes PostgreSQL itself has written."""
+    takes = [sql.SQL("coalesce({}, false)").format(sql.SQL(leaf["takes"])) for leaf in kept]
     made = [
         sql.SQL("(r.image ->> {})::{} AS {}").format(
             sql.Literal(name), sql.SQL(t.cast("t.LiteralString", kind)), sql.Identifier(name)
         )
         for name, kind in columns.items()
     ]
-    return sql.SQL(UNPLACED).format(
-        first=sql.Identifier(next(iter(columns))),
+    first, kind = next(iter(columns.items()))
+    rows = sql.SQL(ROWS).format(
+        first=sql.Identifier(first),
         columns=sql.SQL(", ").join(made),
         items=items,
         takes=sql.SQL(" OR ").join(takes) if takes else sql.SQL("false"),
     )
-
-
-def _made_by(session: Session, columns: dict[str, str], found: Row) -> str:
-    """How a partition for them is made."""
-    again = "then run the same command again"
-    if len(columns) > 1 or next(iter(columns.values())) not in TIMES:
-        return f"make partitions for them, or a default one, as the owner of {contract.names().bronze}; {again}"
-    day = session.row(DAY, first=found["first"], last=found["last"])
-    return (
-        f"as the owner of {contract.names().bronze}: CREATE TABLE {contract.names().bronze}_p{day['name']}_again PARTITION OF "
-        f"{contract.names().bronze} FOR VALUES FROM ('{day['first']}') TO ('{day['last']}'); {again}"
+    return sql.SQL(query).format(
+        first=sql.Identifier(first),
+        rows=rows,
+        kind=sql.SQL(t.cast("t.LiteralString", kind)),
+        bronze=sql.Literal(contract.names().bronze),
     )
+
+
+def _made_by(session: Session, key: Row, holes: sql.Composable, values: dict[str, t.Any]) -> str:
+    """How partitions for them are made."""
+    bronze = contract.names().bronze
+    again = "then run the same command again"
+    if key["nested"] or len(key["columns"]) > 1 or next(iter(key["columns"].values())) not in TIMES:
+        return f"make partitions for them, or a default one, as the owner of {bronze}; {again}"
+    made = [
+        f"CREATE TABLE {bronze}_p{hole['name']}_again PARTITION OF {bronze} FOR VALUES FROM ('{hole['lower']}') TO ('{hole['upper']}')"
+        for hole in session.rows(holes, **values)
+    ]
+    return f"as the owner of {bronze}: {'; '.join(made)}; {again}"
