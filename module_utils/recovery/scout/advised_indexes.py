@@ -105,12 +105,24 @@ FROM (
     HAVING bool_and(relkind = 'r')
 ) AS of WHERE rows >= %(large)s
 """
+#: Whoever created one was interrupted: it serves nobody, costs each write, and would make one of the whole invalid. One that is being
+#: created is invalid too; its table is locked so meanwhile.
+LEFT_INVALID: t.Final = """
+SELECT format('DROP INDEX CONCURRENTLY %%I.%%I', n.nspname, i.relname) AS statement
+FROM pg_catalog.pg_index AS x
+JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid AND i.relkind = 'i' AND NOT i.relispartition
+JOIN pg_catalog.pg_namespace AS n ON n.oid = i.relnamespace
+WHERE NOT x.indisvalid AND NOT x.indisunique
+  AND (x.indrelid = to_regclass(%(table)s) OR x.indrelid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree(to_regclass(%(table)s)) AS p))
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks AS l WHERE l.relation = x.indrelid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted)
+ORDER BY 1
+"""
 WITHOUT_SCANS = "SELECT set_config('enable_seqscan', 'off', true)"
 
 
 def lacking(session: Session) -> list[dict[str, t.Any]]:
     """Those of large tables that are not there, each with `table`, `statement`, `bytes`, `size` in words and `why`; inside a transaction.
-    None of a table that may not be read."""
+    None of a table that may not be read. Before the first of a table what drops those that are invalid."""
     names = contract.names()
     found: list[dict[str, t.Any]] = []
     for index in INDEXES:
@@ -120,6 +132,10 @@ def lacking(session: Session) -> list[dict[str, t.Any]]:
         rows = session.rows(query, **values)
         if rows and not _is_there(session, index):
             statement = index.of_partitions if rows[0].pop("partitioned") else index.statement
+            if table not in {each["table"] for each in found}:
+                statement = "\n".join(
+                    [*(row["statement"] for row in session.rows(LEFT_INVALID, table=table)), statement]
+                )
             found.append({"table": table, "statement": statement, **rows[0], "why": index.why})
     return found
 

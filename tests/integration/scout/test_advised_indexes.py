@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 
+import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
@@ -43,8 +44,17 @@ def screen(found: Result) -> list[str]:
     """What a preflight prints of it to be pasted."""
     told = story({"preflight": START["preflight"] | found}, operation="preflight")
     lines = [line.strip() for line in render.drawn(told, "unchanged", 0, phases=False)]
-    first = next(number for number, line in enumerate(lines) if line.startswith(("SELECT", "CREATE")))
+    first = next(number for number, line in enumerate(lines) if line.startswith(("SELECT", "CREATE", "DROP")))
     return lines[first:]
+
+
+def pasted(dsn: str, printed: list[str]) -> None:
+    """Psql takes it as it is printed."""
+    done = subprocess.run(
+        [psql(), "-X", "-v", "ON_ERROR_STOP=1", "-d", dsn],
+        input="\n".join(printed), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def advised(dsn: str) -> list[str]:
@@ -93,6 +103,43 @@ def test_another_that_serves_is_one(large: str) -> None:
     assert advised(large) == [index.statement for index in advised_indexes.INDEXES[2:]]
 
 
+def left_invalid(dsn: str, table: str, on: str) -> None:
+    """As CREATE INDEX CONCURRENTLY leaves one where it is cancelled while it waits for somebody's transaction."""
+    with connect(dsn) as reader, connect(dsn) as creator:
+        reader.execute("BEGIN")
+        reader.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE".encode())
+        creator.execute("SET statement_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            creator.execute(f"CREATE INDEX CONCURRENTLY left_invalid ON {table} {on}".encode())
+
+
+def test_one_that_is_invalid_is_none_and_is_dropped_first(large: str) -> None:
+    left_invalid(large, "scout.silver_transactions", "(source_event_id)")
+    wanted = [index.statement for index in advised_indexes.INDEXES]
+    wanted[1] = f"DROP INDEX CONCURRENTLY scout.left_invalid\n{wanted[1]}"
+    assert advised(large) == wanted
+    with connect(large) as connection:
+        for line in wanted[1].splitlines():
+            connection.execute(line.encode())
+    assert advised(large) == [wanted[0], *wanted[2:]]
+
+
+def test_an_invalid_one_of_a_partition_does_not_make_that_of_the_whole_invalid(
+    partitioned_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(partitioned_db) as connection:
+        connection.execute("ANALYZE")
+    monkeypatch.setattr(advised_indexes, "LARGE", 100)
+    leaf = one(
+        partitioned_db,
+        "SELECT relid::regclass::text FROM pg_partition_tree('scout.bronze_events') WHERE isleaf ORDER BY 1 DESC LIMIT 1",
+    )
+    left_invalid(partitioned_db, leaf, contract.words(f"(({advised_indexes.OF_SALE}))"))
+    pasted(partitioned_db, screen(looked(partitioned_db)))
+    assert advised(partitioned_db) == []
+    assert one(partitioned_db, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+
+
 def test_nobody_who_only_begins_an_operation_is_told(large: str) -> None:
     assert call("scout_preflight_info", large)["advised_indexes"] == []
 
@@ -105,11 +152,7 @@ def test_what_is_printed_for_partitions_makes_them_of_each_and_of_those_to_come(
     monkeypatch.setattr(advised_indexes, "LARGE", 100)
     found = looked(partitioned_db)
     printed = screen(found)
-    done = subprocess.run(
-        [psql(), "-X", "-v", "ON_ERROR_STOP=1", "-d", partitioned_db],
-        input="\n".join(printed), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    pasted(partitioned_db, printed)
     assert advised(partitioned_db) == []
     with connect(partitioned_db) as connection:
         wholes = connection.execute(WHOLES).fetchall()
