@@ -12,6 +12,7 @@ from psycopg import sql
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 
 #: The oldest events, with the partition that each is in.
@@ -102,6 +103,23 @@ def test_an_undo_into_a_partition_that_was_dropped_meanwhile(partitioned_db: str
         assert one(dsn, IN_DEFAULT) == len(ids)
         for result in (planned, undone):
             assert any("go to the default partition scout.bronze_events_default" in line for line in result["warnings"])
+
+
+def test_events_that_retention_takes_while_they_are_moved_are_said(partitioned_db: str) -> None:
+    """They are in no queue, and silver still has their sales."""
+    dsn = partitioned_db
+    found = rows(dsn, "SELECT event_id::text, tableoid::regclass::text FROM scout.bronze_events ORDER BY ingested_at")
+    partitions = sorted({row[1] for row in found})[:2]
+    ids = [[row[0] for row in found if row[1] == name][:20] for name in partitions]
+
+    def hear(line: str) -> None:
+        if line.startswith("looking for events that share"):
+            drop(dsn, partitions[1])
+
+    made = done("scout_quarantine", dsn, event_ids=[*ids[0], *ids[1]], progress=Progress(hear))
+    assert made["moved"]["events"] == 20
+    [said] = made["warnings"]
+    assert said.startswith("20 events that were selected are gone from bronze since, and not moved")
 
 
 def test_what_makes_the_partitions_again_does_so_as_it_is_printed(partitioned_db: str) -> None:

@@ -86,6 +86,12 @@ def quarantine(call: Call, params: Params) -> QuarantineResult:
             call.session, run, seen.tables, seen.wanted, call.progress, job.document, digests=digests
         )
         batches = work.go(options, events)
+    if (gone := events - batches.rows) > 0:
+        was = "event that was selected is" if gone == 1 else "events that were selected are"
+        result["warnings"].append(
+            f"{gone:,} {was} gone from bronze since, and not moved: somebody else removed them, as retention does; what silver has of them "
+            "is as it was"
+        )
     return {**result, **job.done(run, batches, verb="moved")}
 
 
