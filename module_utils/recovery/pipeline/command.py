@@ -319,7 +319,7 @@ def drain(call: Call, params: Params) -> DrainResult:
     session = call.session
     with blockers.attempting(session, "could not read the backlog"), session.read():
         # This reads all of bronze, and so does each call of the ETL.
-        through = estimates.etl_seconds(session)
+        through = estimates.call_seconds(session)
         session.limit_statements(estimates.limit(None, session.settings.statement_timeout_seconds, through))
         backlog = pipeline_drain.read(session, head=pipeline_drain.MOST_KNOWN)
         looks = call.check and bool(backlog.events)

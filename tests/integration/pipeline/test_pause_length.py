@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import smoke_test
 from tests.integration.modules import Result, call, connect, fingerprint, one
 
 ACTIVE = "SELECT count(*) FROM cron.job WHERE active AND jobname = 'bronze-to-silver-etl'"
@@ -81,6 +82,26 @@ def test_a_call_of_the_etl_takes_what_its_job_usually_does(scout_db: str) -> Non
         connection.execute("DELETE FROM cron.job_run_details")
         connection.execute(LASTED, ("bronze-to-silver-etl",))
     assert pause(scout_db, expects={"moves": 1}, check=True)["expected_pause_seconds"] >= 200
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(None, 1200.0), (7.0, 7.0)])
+def test_a_test_sale_has_the_time_that_the_etl_usually_takes(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, given: float | None, seconds: float
+) -> None:
+    """Four calls of it, three times as long."""
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM cron.job_run_details")
+        connection.execute(LASTED, ("bronze-to-silver-etl",))
+    allowed: list[float] = []
+    test = smoke_test.test
+
+    def record(*of: Any, seconds: float, **more: Any) -> Any:
+        allowed.append(seconds)
+        return test(*of, seconds=seconds, **more)
+
+    monkeypatch.setattr(smoke_test, "test", record)
+    assert not call("scout_gate_info", scout_db, smoke=True, smoke_timeout_seconds=given).get("failed")
+    assert allowed == [pytest.approx(seconds, rel=0.01)]
 
 
 @pytest.mark.parametrize(

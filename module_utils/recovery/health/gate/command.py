@@ -168,7 +168,7 @@ def _smoke(
 def _smoke_seconds(call: Call, given: float | None) -> float:
     """How long the smoke test may take: it calls the ETL four times."""
     with call.session.read():
-        return expected.limit(given, SMOKE_SECONDS, 4 * expected.etl_seconds(call.session))
+        return expected.limit(given, SMOKE_SECONDS, 4 * expected.call_seconds(call.session))
 
 
 def _ingestion(settled: verdict.Verdict, found: health_facts.Facts) -> dict[str, t.Any]:
