@@ -159,6 +159,12 @@ def test_a_move_that_was_at_work_at_the_point_is_closed(paired: Paired, tmp_path
     )
     moving.start()
     until(lambda: bool(rows(dsn, "SELECT FROM scout.bronze_events_dlq")))
+    with connect(dsn) as session:
+        # As it is after the application went and before the schema does.
+        session.execute(
+            "INSERT INTO scout_ops.runs (run_id, action, incident, actor, controller) "
+            "VALUES (gen_random_uuid(), 'rollback', 'INC-1', 'ben@laptop', 'laptop')"
+        )
     pair.settle()
     pair.second.kill()
     moving.join()
@@ -169,7 +175,8 @@ def test_a_move_that_was_at_work_at_the_point_is_closed(paired: Paired, tmp_path
     dsn = pair.second.dsn(DATABASE)
     run_id = one(dsn, "SELECT run_id::text FROM scout_ops.runs WHERE action = 'quarantine' AND status = 'running'")
     made = done("scout_restored", dsn, folder=str(tmp_path), takeover=True)
-    assert [run["run_id"] for run in made["closed"]["runs"]] == [run_id]
+    assert [run["action"] for run in made["closed"]["runs"]] == ["quarantine", "rollback"]
+    assert any(line.startswith("rollback ") and "the same command does the rest" in line for line in made["warnings"])
     assert any(f"undo.yml -e run_id={run_id}" in line for line in made["warnings"])
     assert "interrupted_runs" not in done("scout_health_info", dsn)["failing"]
 

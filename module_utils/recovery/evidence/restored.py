@@ -21,6 +21,7 @@ from ..core.text import count
 from ..core.times import to_the_second
 from ..core.values import loaded
 from ..ledger import lease, pauses, servers
+from ..ledger.actions import ROLLBACK
 from ..ledger.controller import holder_is_dead
 from ..ledger.runs import operation
 from ..ledger.trust import audit as trail
@@ -366,6 +367,12 @@ def _told(found: Found) -> list[str]:
         "was does the rest"
         for run in found.open
         if run["changed"] and run["action"] in HALF_DONE
+    ]
+    told += [
+        f"{run['action']} {run['run_id']} was at work at the point: what is outside of the database, as the application, stayed as it "
+        "left it; the same command does the rest"
+        for run in found.open
+        if run["action"] in ROLLBACK
     ]
     if found.unresolved:
         ids = json.dumps(found.unresolved[:MOST], separators=(",", ":"))
