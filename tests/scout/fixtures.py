@@ -18,7 +18,8 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.binaries import account
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.scout import planted
+from tests import debian
+from tests.scout import partman, planted
 from tests.scout.hosted import Host, Hosted
 
 MEMORY = Path("/dev/shm")
@@ -80,6 +81,20 @@ def partitioned_template(pg_server: Server) -> Iterator[builder.Template]:
     yield from _planted(pg_server, builder.PARTITIONED)
 
 
+@pytest.fixture(scope="session")
+def partman_template() -> Iterator[builder.Template]:
+    """The same whose partitions the real pg_partman keeps, on a server that has it; skips where it cannot be had."""
+    if os.environ.get("SCOUT_TEST_SERVER"):
+        pytest.skip("SCOUT_TEST_SERVER names a server that may have no pg_partman")
+    try:
+        with partman.server(memory()) as server:
+            template = builder.template(server, builder.PARTITIONED)
+            template.prepare = partman.hand_over
+            yield template
+    except debian.Unavailable as e:
+        pytest.skip(str(e))
+
+
 @pytest.fixture
 def scout_db(pg_server: Server, scout_template: builder.Template) -> Iterator[str]:
     """The dsn of a fresh, healthy, faithful reference with 2,000 events."""
@@ -102,6 +117,12 @@ def deployed_db(pg_server: Server, deployed_template: builder.Template) -> Itera
 def partitioned_db(pg_server: Server, partitioned_template: builder.Template) -> Iterator[str]:
     """The dsn of a fresh, healthy reference whose bronze has a partition for each day, and a default one."""
     yield from _database(pg_server, partitioned_template)
+
+
+@pytest.fixture
+def partman_db(partman_template: builder.Template) -> Iterator[str]:
+    """The dsn of a fresh, healthy reference whose partitions of bronze the real pg_partman keeps."""
+    yield from _database(partman_template.server, partman_template)
 
 
 @pytest.fixture(params=[f"{variant}_db" for variant in ("scout", *builder.VARIANTS[1:])])

@@ -14,6 +14,9 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
+from tests.scout import partman
+
+NIGHT = {"retention": "1 day", "retention_keep_table": False, "premake": 6}
 
 #: The oldest events, with the partition that each is in.
 OLDEST = """
@@ -56,13 +59,12 @@ def refused_without_a_default(dsn: str, module: str, **options: Any) -> None:
         session.execute("ALTER TABLE scout.bronze_events ATTACH PARTITION scout.bronze_events_default DEFAULT")
 
 
-def test_a_day_that_retention_took_is_no_damage(partitioned_db: str, subtests: pytest.Subtests) -> None:
-    dsn = partitioned_db
+def test_a_day_that_retention_took_is_no_damage(partman_db: str, subtests: pytest.Subtests) -> None:
+    dsn = partman_db
     healthy = done("scout_health_info", dsn)
     events = "SELECT count(*) FROM scout.bronze_events"
     had = one(dsn, events)
-    with connect(dsn) as session:
-        session.execute("SELECT scout.maintain_partitions(p_keep_days => 1, p_ahead_days => 6)")
+    partman.maintain(dsn, **NIGHT)
     assert one(dsn, events) < had
     with subtests.test("assess"):
         after = done("scout_health_info", dsn)
@@ -193,12 +195,12 @@ def test_a_redrive_into_a_partition_that_was_dropped_meanwhile(partitioned_db: s
         assert any("go to the default partition scout.bronze_events_default" in line for line in redriven["warnings"])
 
 
-def test_a_window_that_reaches_into_a_day_that_retention_took(partitioned_db: str) -> None:
+def test_a_window_that_reaches_into_a_day_that_retention_took(partman_db: str) -> None:
     """What silver has of that day stays as it was, for nothing says otherwise any more; what is lost of the days that are left is
     loaded again."""
-    dsn = partitioned_db
+    dsn = partman_db
+    partman.maintain(dsn, **NIGHT)
     with connect(dsn) as session:
-        session.execute("SELECT scout.maintain_partitions(p_keep_days => 1, p_ahead_days => 6)")
         session.execute(
             "DELETE FROM scout.silver_transactions WHERE source_event_id IN ("
             "SELECT event_id FROM scout.bronze_events WHERE event_type = 'transaction.v1' ORDER BY ingested_at DESC LIMIT 5)"

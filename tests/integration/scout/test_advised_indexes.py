@@ -17,6 +17,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout impo
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from tests import CHECKOUT
 from tests.integration.modules import Result, call, connect, fingerprint, one, operator
+from tests.scout import partman
 from tests.unit.summary.test_summary import START, story
 
 SIZE = "SELECT pg_relation_size(indexrelid) FROM pg_stat_user_indexes WHERE schemaname = 'scout' ORDER BY indexrelid DESC LIMIT 1"
@@ -145,26 +146,26 @@ def test_nobody_who_only_begins_an_operation_is_told(large: str) -> None:
 
 
 def test_what_is_printed_for_partitions_makes_them_of_each_and_of_those_to_come(
-    partitioned_db: str, monkeypatch: pytest.MonkeyPatch
+    partman_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with connect(partitioned_db) as connection:
+    with connect(partman_db) as connection:
         connection.execute("ANALYZE")
     monkeypatch.setattr(advised_indexes, "LARGE", 100)
-    found = looked(partitioned_db)
+    found = looked(partman_db)
     printed = screen(found)
-    pasted(partitioned_db, printed)
-    assert advised(partitioned_db) == []
-    with connect(partitioned_db) as connection:
+    pasted(partman_db, printed)
+    assert advised(partman_db) == []
+    with connect(partman_db) as connection:
         wholes = connection.execute(WHOLES).fetchall()
         partitions = connection.execute(LEAVES).fetchone()
         assert partitions
         # Times are found by the partition that has them.
         assert wholes == [(True, partitions[0])]
         made = sum(each["bytes"] for each in found["advised_indexes"] if each["table"] == "scout.bronze_events")
-        connection.execute("SELECT scout.maintain_partitions(p_ahead_days => 9)")
-    assert made / 2 <= one(partitioned_db, SIZES) <= 2 * made + 16384 * partitions[0]
-    assert one(partitioned_db, LEAVES) > partitions[0]
-    assert advised(partitioned_db) == []
+    partman.maintain(partman_db, premake=9)
+    assert made / 2 <= one(partman_db, SIZES) <= 2 * made + 16384 * partitions[0]
+    assert one(partman_db, LEAVES) > partitions[0]
+    assert advised(partman_db) == []
 
 
 def test_each_stands_alone_on_its_line_and_so_does_the_page() -> None:

@@ -1,4 +1,4 @@
--- Turns the pipeline into one whose bronze has a partition for each day, as pg_partman keeps them: made ahead, and dropped after a while.
+-- Turns the pipeline into one whose bronze has a partition for each day, which pg_partman can be handed.
 
 ALTER TABLE scout.bronze_events RENAME TO bronze_events_plain;
 ALTER TABLE scout.bronze_events_plain DROP CONSTRAINT bronze_events_pkey, DROP CONSTRAINT bronze_events_event_hash_key;
@@ -17,41 +17,18 @@ CREATE TABLE scout.bronze_events (
 CREATE INDEX bronze_events_event_hash_idx ON scout.bronze_events (event_hash);
 CREATE TABLE scout.bronze_events_default PARTITION OF scout.bronze_events DEFAULT;
 
--- What pg_partman's maintenance does: partitions for days to come, and none for those of which nothing is kept. As there, a row in
--- the default partition keeps the one from being made that it belongs to.
-CREATE FUNCTION scout.maintain_partitions(p_keep_days int DEFAULT 30, p_ahead_days int DEFAULT 4)
-RETURNS TABLE (made int, dropped int)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- As pg_partman has made them after a while, and calls them: for a month that is over, and for days to come.
+DO $$
 DECLARE
-    today constant timestamptz := date_trunc('day', now(), 'UTC');
-    owner constant name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'scout.bronze_events'::regclass);
     day timestamptz;
-    old record;
 BEGIN
-    made := 0;
-    dropped := 0;
-    FOR n IN -p_keep_days..p_ahead_days LOOP
-        day := today + n * interval '24 hours';
-        IF to_regclass('scout.bronze_events_p' || to_char(day AT TIME ZONE 'UTC', 'YYYYMMDD')) IS NULL THEN
-            EXECUTE format('CREATE TABLE scout.%I PARTITION OF scout.bronze_events FOR VALUES FROM (%L) TO (%L)',
-                           'bronze_events_p' || to_char(day AT TIME ZONE 'UTC', 'YYYYMMDD'), day, day + interval '24 hours');
-            EXECUTE format('ALTER TABLE scout.%I OWNER TO %I', 'bronze_events_p' || to_char(day AT TIME ZONE 'UTC', 'YYYYMMDD'), owner);
-            made := made + 1;
-        END IF;
+    FOR n IN -30..4 LOOP
+        day := date_trunc('day', now(), 'UTC') + n * interval '24 hours';
+        EXECUTE format('CREATE TABLE scout.%I PARTITION OF scout.bronze_events FOR VALUES FROM (%L) TO (%L)',
+                       'bronze_events_p' || to_char(day AT TIME ZONE 'UTC', 'YYYYMMDD'), day, day + interval '24 hours');
     END LOOP;
-    FOR old IN
-        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'scout.bronze_events'::regclass AND c.relname ~ '_p\d{8}$'
-          AND right(c.relname, 8) < to_char((today - p_keep_days * interval '24 hours') AT TIME ZONE 'UTC', 'YYYYMMDD')
-    LOOP
-        EXECUTE format('ALTER TABLE scout.bronze_events DETACH PARTITION scout.%I', old.relname);
-        EXECUTE format('DROP TABLE scout.%I', old.relname);
-        dropped := dropped + 1;
-    END LOOP;
-    RETURN NEXT;
 END;
 $$;
-SELECT scout.maintain_partitions();
 
 CREATE OR REPLACE FUNCTION scout.ingest_event(p_payload jsonb)
 RETURNS uuid
