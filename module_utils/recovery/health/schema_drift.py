@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ..release.captures import document as captures_document
+from ..release.captures import new_partitions
 from ..release.captures import store as captures_store
 from ..release.catalog import entries
 from ..release.catalog import reader as catalog_reader
@@ -47,5 +48,12 @@ def read(session: Session, ledger: Ledger, pause: Pause | None) -> Drift | None:
     if made is None:
         return None
     same = captures_store.origin(session).is_that_of(made)
-    changes = captures_document.compare(captures_document.entries_of(made), found.entries, same_database=same)
+    captured = captures_document.entries_of(made)
+    # Partitions come and go with the days.
+    since = new_partitions.since(found.entries, captured)
+    changes = captures_document.compare(
+        new_partitions.without(captured, since.retired),
+        new_partitions.without(found.entries, since.there),
+        same_database=same,
+    )
     return Drift(kept["release"], kept["seconds"], changes) if changes.number else None

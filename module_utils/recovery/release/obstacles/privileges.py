@@ -42,6 +42,15 @@ JOIN pg_catalog.pg_roles AS u ON u.rolname = current_user
 """
 #: What is done to a row of a migration history.
 WRITES: t.Final = ("create", "alter", "drop")
+#: Those of which the owner of the whole has not the rights of theirs.
+PARTITIONS: t.Final = """
+SELECT name AS whole, c.oid::regclass::text AS part, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+       pg_catalog.pg_get_userbyid(w.relowner)::text AS of, pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(w.relowner)) AS role
+FROM unnest(%(names)s::text[]) AS name JOIN pg_catalog.pg_class AS w ON w.oid = pg_catalog.to_regclass(name) AND w.relkind = 'p'
+CROSS JOIN LATERAL pg_catalog.pg_partition_tree(w.oid) AS tree JOIN pg_catalog.pg_class AS c ON c.oid = tree.relid
+WHERE NOT pg_catalog.pg_has_role(w.relowner, c.relowner, 'USAGE') ORDER BY 1, 2
+"""
+
 #: What is in a schema, and has an owner of its own.
 IN_SCHEMAS: t.Final = (
     *(
@@ -88,6 +97,25 @@ def owners(session: Session, found: Situation) -> Iterator[Obstacle]:
 
 def _grant(session: Session, name: str) -> str:
     return f"`{roles.membership(session, name)}`"
+
+
+def partitions(session: Session, found: Situation) -> Iterator[Obstacle]:
+    """Partitions that belong to somebody else than their table, whose owner may not change them with it, as a scheduler makes them that
+    works as another role; inside the caller's transaction."""
+    about: dict[str, str] = {}
+    for _, key in sorted(found.steps):
+        entry = found.now(key) or found.wanted.get(key)
+        if entry is not None and (
+            entry.kind == "column" or (entry.kind == "constraint" and not entry.facts.get("index"))
+        ):
+            about.setdefault(entry.table, key)
+    rows = [] if session.facts.superuser else session.rows(PARTITIONS, names=sorted(about))
+    for name in dict.fromkeys(row["whole"] for row in rows):
+        own = [row for row in rows if row["whole"] == name]
+        said = f"{own[0]['part']} and {len(own) - 1} more" if len(own) > 1 else own[0]["part"]
+        said += f", of partitioned table {name}, belong to {own[0]['owner']}, and {own[0]['of']} may not change them"
+        given = "; ".join(f"ALTER TABLE {row['part']} OWNER TO {row['role']}" for row in own)
+        yield Obstacle("privilege", about[name], said, f"`{given}`")
 
 
 def makers(session: Session, found: Situation) -> Iterator[Obstacle]:

@@ -43,6 +43,7 @@ def read(session: Session, found: Situation) -> Found:
     """All obstacles, those that no rows are read for first; inside the caller's transaction, which may be READ ONLY."""
     obstacles = [
         *privileges.owners(session, found),
+        *privileges.partitions(session, found),
         *privileges.makers(session, found),
         *privileges.jobs(session, found),
         *privileges.history(session, found),

@@ -11,10 +11,10 @@ import typing as t
 from collections import defaultdict
 
 from ...postgres.identifiers import unquoted
+from ..captures import new_partitions
 from ..catalog.entries import column_key, table_key, tables_of
 from ..ddl import partitions
 from ..ddl.common import differing_as_written, parents
-from . import new_partitions
 from .fill_statements import NOTHING, own_name, usable
 from .renames import before
 

@@ -11,8 +11,9 @@ import typing as t
 
 from ...postgres.identifiers import unquoted
 from ..captures import document as captures_document
+from ..captures import new_partitions
 from ..catalog.entries import scope_of, table_key
-from . import new_partitions, secret_commands
+from . import secret_commands
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,15 +31,17 @@ class Goal:
 
     known: dict[str, Entry]
     wanted: dict[str, Entry]
-    #: Keys of partitions that were made since the capture, and stay.
-    stays: tuple[str, ...]
-    #: Keys of captured partitions that retention has dropped or detached since, and that are not made again.
-    retired: tuple[str, ...]
+    #: Partitions that were made since the capture, and stay; and those that retention has taken, and that are not made again.
+    since: new_partitions.Since
     #: Keys of default privileges that are left stricter than captured.
     strict: tuple[str, ...]
     #: What somebody has to do by hand first, and what is to be said, of jobs whose commands hold secrets.
     impossible: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    def compared(self, found: Mapping[str, Entry]) -> dict[str, Entry]:
+        """What is found, as far as it shall be what is wanted."""
+        return new_partitions.without(found, self.since.there, self.wanted)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,16 +76,16 @@ class Target:
 
     def goal(self, live: Mapping[str, Entry]) -> Goal:
         """What there shall be, where this is what there is of the release."""
-        keeps = self.keep_partitions and self.only is None
-        retired = new_partitions.retired(live, self.entries) if keeps else ()
-        captured = new_partitions.without(self.entries, retired)
-        stays = new_partitions.staying(live, captured, self.made) if self.keep_partitions else ()
-        # One that was only detached stays, too.
-        stays = (*stays, *(key for key in retired if key in live))
-        known = new_partitions.without(live, stays)
+        since = new_partitions.since(live, self.entries, self.made) if self.keep_partitions else new_partitions.Since()
+        if self.only is not None:
+            since = new_partitions.Since(newer=since.newer)
+        captured = new_partitions.without(self.entries, since.retired)
+        going = {*new_partitions.statistics(live, captured, since.newer)}
+        known = new_partitions.without(live, since.there, going)
         told = secret_commands.known(known, captured if self.only is None else _alone(known, captured, self.only))
         wanted, strict = _strict(known, told.wanted) if self.keep_strict else (told.wanted, ())
-        return Goal(known, wanted, stays, retired, strict, told.impossible, told.warnings)
+        wanted = wanted | (new_partitions.indexed(live, captured, since.newer) if self.only is None else {})
+        return Goal(known, wanted, since, strict, told.impossible, told.warnings)
 
 
 def _strict(live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> tuple[dict[str, Entry], tuple[str, ...]]:

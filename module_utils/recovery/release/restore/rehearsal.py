@@ -19,7 +19,6 @@ from ...postgres.driver import psycopg
 from ...postgres.failures import translate
 from ...postgres.session import EXACTLY
 from ..captures import document as captures_document
-from ..planner import new_partitions
 from ..planner import plan as planner_plan
 from ..planner.target import Target
 from ..scratch import sample
@@ -208,7 +207,7 @@ class _Trial:
                 self._after = self._live()
         # Addresses are the original's.
         wanted = {key: dataclasses.replace(entry, address=None) for key, entry in way.goal.wanted.items()}
-        found = new_partitions.without(transaction.own(self._after, wanted), way.goal.stays)
+        found = way.goal.compared(transaction.own(self._after, wanted))
         self._require(
             {key: entry for key, entry in wanted.items() if key not in unlike},
             {key: entry for key, entry in found.items() if key not in unlike},

@@ -59,7 +59,7 @@ def plan_in_result(way: transaction.Way) -> PlanInResult:
         "loses": list(way.lost),
         "empty": list(way.empty),
         "reordered": list(way.plan.reordered),
-        "stays": list(way.goal.stays),
+        "stays": list(way.goal.since.newer),
         "copies": [dataclasses.asdict(each) for each in way.copies],
         "impossible": list(way.plan.impossible),
     }
@@ -201,17 +201,20 @@ def _about_newer(order: restore_request.Order, seen: Look) -> list[str]:
 
 
 def _about_staying(order: restore_request.Order, seen: Look) -> list[str]:
-    stays = seen.way.goal.stays
-    text = f"made since {order.goal} was captured, and left where they are with their rows"
-    return (
-        [f"{text}: {saved_data.readable(stays)}; -e new_partitions=drop moves or saves their rows, and drops them"]
-        if stays
-        else []
-    )
+    since = seen.way.goal.since
+    ways = {
+        "left where they are with their rows": (since.newer, "moves or saves their rows, and drops them"),
+        "detached by retention since, and left as they are": (since.detached, "saves their rows, and drops them"),
+    }
+    return [
+        f"made since {order.goal} was captured, and {how}: {saved_data.readable(keys)}; -e new_partitions=drop {drop}"
+        for how, (keys, drop) in ways.items()
+        if keys
+    ]
 
 
 def _about_retired(order: restore_request.Order, seen: Look) -> list[str]:
-    retired = seen.way.goal.retired
+    retired = seen.way.goal.since.retired
     text = f"dropped or detached by retention since {order.goal} was captured, and not recreated"
     return [f"{text}: {saved_data.readable(retired)}; -e new_partitions=drop recreates them"] if retired else []
 

@@ -28,7 +28,7 @@ from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry
 from ..ddl import database_level as database_level_ddl
 from ..obstacles import subscribers
-from ..planner import fill_statements, new_partitions
+from ..planner import fill_statements
 from ..planner import plan as planner_plan
 from . import saved_data
 
@@ -372,7 +372,7 @@ def _proved(session: Session, way: Way, paused: Sequence[Row], advice: str) -> d
     there = own(live(session, way.target, paused), way.goal.wanted)
     differing = captures_document.compare(
         way.goal.wanted,
-        new_partitions.without(there, way.goal.stays),
+        way.goal.compared(there),
         same_database=False,
         column_order=way.target.exact_order,
     )
