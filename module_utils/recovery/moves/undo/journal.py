@@ -91,6 +91,14 @@ FROM ({items}) AS i CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'events
 WHERE r.image ->> 'event_id' = ANY(%(absent)s)
 """
 
+#: Those of the events that nothing here has moved and that a partitioned bronze has no more: retention drops whole partitions.
+RETIRED = """
+SELECT w.event_id FROM unnest(%(absent)s::text[]) AS w (event_id)
+WHERE EXISTS (SELECT FROM pg_catalog.pg_partitioned_table AS p WHERE p.partrelid = %(bronze)s::regclass)
+  AND NOT EXISTS (SELECT FROM {dead_letters} AS d WHERE d.error_details #>> '{{event,event_id}}' = w.event_id)
+  AND NOT EXISTS (SELECT FROM scout_ops.images AS i WHERE i.event_id = w.event_id::uuid)
+"""
+
 #: The journal of an exchange: the rows that go as they are now, the rows that come as the item has them. What is wanted of an item is
 #: looked up, not joined: PostgreSQL takes a document for a hundred rows, and would compare each item with each of thousands.
 WRITE_DOWN = """
@@ -224,9 +232,17 @@ class Journal:
         rows = {name: self._now(name, wanted[name]) for name in TABLES}
         here = {event for item in items for event in item.removed.get("events", {})}
         absent = wanted["ledger"] - set(rows["events"]) - here
-        by_hand = self.session.rows(contract.compose(BY_HAND), transactions=transactions, events=sorted(here))
+        returning = self._returning(absent) | here
+        retired = self._retired((wanted["ledger"] | needs) - set(rows["events"]) - returning)
+        for item in items if retired else ():
+            if item.transaction in rows["transactions"]:
+                fed = {*item.removed.get("ledger", {}), *item.needs} & retired
+                feeders.setdefault(item.transaction, set()).update(fed)
+        by_hand = self.session.rows(
+            contract.compose(BY_HAND), transactions=transactions, events=sorted({*here, *retired})
+        )
         own = frozenset(row["transaction_id"] for row in by_hand)
-        return Current(rows, lines, feeders, made_of, twins, self._returning(absent) | here, own)
+        return Current(rows, lines, feeders, made_of, twins, returning, own, retired)
 
     def _returning(self, absent: set[str]) -> frozenset[str]:
         """Those of the events that the run's items in force restore."""
@@ -236,6 +252,12 @@ class Journal:
         return frozenset(
             row["event_id"] for row in self.session.rows(query, absent=sorted(absent), **self.source.values)
         )
+
+    def _retired(self, absent: set[str]) -> frozenset[str]:
+        """Those of the events that retention has taken."""
+        values = {"absent": sorted(absent), "bronze": contract.names().bronze}
+        rows = self.session.rows(contract.compose(RETIRED), **values) if absent else []
+        return frozenset(row["event_id"] for row in rows)
 
     def _feeders(self, transactions: list[str]) -> dict[str, set[str]]:
         feeders: dict[str, set[str]] = {}

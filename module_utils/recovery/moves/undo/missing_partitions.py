@@ -37,33 +37,23 @@ ROWS: t.Final = """
 WHERE {first} IS NOT NULL AND NOT ({takes})
 """
 UNPLACED: t.Final = "SELECT count(*) AS events, min({first}) AS first, max({first}) AS last FROM {rows}"
-#: Types of which a day is a range.
-TIMES: t.Final = ("timestamp with time zone", "timestamp without time zone", "date")
-#: The part of each day that has such a row and no partition, by the bounds of those beside it.
-HOLES: t.Final = """
-WITH bounds AS (
-    SELECT coalesce(substring(b.bound FROM 'FROM \\(''([^'']*)''\\)')::{kind}, '-infinity') AS lower,
-           coalesce(substring(b.bound FROM 'TO \\(''([^'']*)''\\)')::{kind}, 'infinity') AS upper
-    FROM (SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound
-          FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
-          WHERE i.inhparent = {bronze}::regclass) AS b
-    WHERE b.bound <> 'DEFAULT'
-), lost AS (SELECT DISTINCT {first} AS at FROM {rows})
-SELECT DISTINCT h.lower::text AS lower, h.upper::text AS upper, pg_catalog.to_char(h.lower, 'YYYYMMDD')
-       || CASE WHEN h.lower = pg_catalog.date_trunc('day', h.lower) THEN '' ELSE pg_catalog.to_char(h.lower, '_HH24MISS') END AS name
-FROM (
-    SELECT greatest(date_trunc('day', at)::{kind}, (SELECT max(b.upper) FROM bounds AS b WHERE b.upper <= at)) AS lower,
-           least((date_trunc('day', at) + interval '1 day')::{kind}, (SELECT min(b.lower) FROM bounds AS b WHERE b.lower > at)) AS upper
-    FROM lost
-) AS h ORDER BY 1 LIMIT 31
+#: A name for a default partition: one that was detached may still have the usual one.
+FREE: t.Final = """
+SELECT %(table)s || made.suffix AS name FROM unnest(ARRAY['_default', '_rest', '_others']) WITH ORDINALITY AS made (suffix, nth)
+ORDER BY to_regclass(%(table)s || made.suffix) IS NOT NULL, nth LIMIT 1
+"""
+INSIDE: t.Final = "make partitions for them, or a default one, of the partition that has none for them"
+#: Where pg_partman's functions are.
+PARTMAN: t.Final = """
+SELECT e.extnamespace::regnamespace::text AS schema FROM pg_catalog.pg_extension AS e WHERE e.extname = 'pg_partman'
 """
 
 
 def look(session: Session, items: sql.Composable, values: dict[str, t.Any], refused: str) -> list[str]:
     """What is to be said of events of these items that no partition but the default one takes; inside the caller's transaction.
 
-    Raises NotConverged, `refused`, with the statement that makes a partition for them, where there is no default one. Of a key that is an
-    expression nobody knows, and PostgreSQL refuses what it has no partition for.
+    Raises NotConverged, `refused`, with the statement that makes a default one where there is none: a partition of their days is what
+    retention drops again. Of a key that is an expression nobody knows, and PostgreSQL refuses what it has no partition for.
     """
     bronze = sql.Literal(contract.names().bronze)
     leaves = session.rows(sql.SQL(LEAVES).format(bronze=bronze))
@@ -81,22 +71,26 @@ def look(session: Session, items: sql.Composable, values: dict[str, t.Any], refu
         left = session.row(_of(UNPLACED, columns, kept, items), **values)
         if moved := lost["events"] - left["events"]:
             came = f"from {lost['first']} to {lost['last']}"
-            told.append(
-                f"{count(moved, 'event')} {came} go to the default partition {rest['name']}: no other one is there for them"
-            )
+            went = f"{count(moved, 'event')} {came} go to the default partition {rest['name']}: no other one is there for them"
+            told.append(went + _of_partman(session))
         lost = left
     if not lost["events"]:
         return told
-    events = count(lost["events"], "event")
+    events, table = count(lost["events"], "event"), contract.names().bronze
+    made = f"CREATE TABLE {session.row(FREE, table=table)['name']} PARTITION OF {table} DEFAULT"
     raise NotConverged(
         refused,
         on=session.where,
-        said=(
-            f"{contract.names().bronze} has no partition for {events} from {lost['first']} to {lost['last']}: it was dropped since, as "
-            "retention does"
-        ),
-        next_step=_made_by(session, key, _of(HOLES, columns, kept, items), values),
+        said=f"{table} has no partition for {events} from {lost['first']} to {lost['last']}: it was dropped since, as retention does",
+        next_step=f"as the owner of {table}: {INSIDE if key['nested'] else made}; then run the same command again",
     )
+
+
+def _of_partman(session: Session) -> str:
+    """What would take them out of the default partition again."""
+    found = session.rows(PARTMAN)
+    called = f"{found[0]['schema']}.partition_data_proc" if found else ""
+    return f"; {called} would move them to where retention drops them, or has detached them" if found else ""
 
 
 def _of(query: t.LiteralString, columns: dict[str, str], kept: list[Row], items: sql.Composable) -> sql.Composed:
@@ -108,29 +102,11 @@ def _of(query: t.LiteralString, columns: dict[str, str], kept: list[Row], items:
         )
         for name, kind in columns.items()
     ]
-    first, kind = next(iter(columns.items()))
+    first = next(iter(columns))
     rows = sql.SQL(ROWS).format(
         first=sql.Identifier(first),
         columns=sql.SQL(", ").join(made),
         items=items,
         takes=sql.SQL(" OR ").join(takes) if takes else sql.SQL("false"),
     )
-    return sql.SQL(query).format(
-        first=sql.Identifier(first),
-        rows=rows,
-        kind=sql.SQL(t.cast("t.LiteralString", kind)),
-        bronze=sql.Literal(contract.names().bronze),
-    )
-
-
-def _made_by(session: Session, key: Row, holes: sql.Composable, values: dict[str, t.Any]) -> str:
-    """How partitions for them are made."""
-    bronze = contract.names().bronze
-    again = "then run the same command again"
-    if key["nested"] or len(key["columns"]) > 1 or next(iter(key["columns"].values())) not in TIMES:
-        return f"make partitions for them, or a default one, as the owner of {bronze}; {again}"
-    made = [
-        f"CREATE TABLE {bronze}_p{hole['name']}_again PARTITION OF {bronze} FOR VALUES FROM ('{hole['lower']}') TO ('{hole['upper']}')"
-        for hole in session.rows(holes, **values)
-    ]
-    return f"as the owner of {bronze}: {'; '.join(made)}; {again}"
+    return sql.SQL(query).format(first=sql.Identifier(first), rows=rows)

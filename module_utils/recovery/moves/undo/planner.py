@@ -67,6 +67,8 @@ class Current:
     returning: frozenset[str] = frozenset()
     #: Transactions that silver has and that came from no event: nothing makes them again.
     by_hand: frozenset[str] = frozenset()
+    #: Events that retention has taken: what silver has of them stays, as it does of all others that it takes.
+    retired: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +151,7 @@ class _Planner:
         events, ledger = item.removed.get("events", {}), item.removed.get("ledger", {})
         #: Events that fed the silver of this item and are nowhere now.
         others = {e for e in ledger if e not in events} | set(item.needs) if self.earlier is None else set[str]()
-        self.missing = {e for e in others if self._now("events", e) is None} - current.returning
+        self.missing = {e for e in others if self._now("events", e) is None} - current.returning - current.retired
 
     def swap(self) -> Swap:
         if self._stays_as_it_is():

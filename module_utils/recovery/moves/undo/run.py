@@ -82,7 +82,7 @@ class Preview:
     conflicts: list[Conflict] = dataclasses.field(default_factory=list[Conflict])
     conflicting: int = 0
     gold_days: list[str] = dataclasses.field(default_factory=list[str])
-    #: Events whose partition is gone, and where they go instead.
+    #: What is said of events whose partition is gone.
     elsewhere: list[str] = dataclasses.field(default_factory=list[str])
     range: dict[str, str | None] = dataclasses.field(default_factory=lambda: {"first": None, "last": None})
 
@@ -158,14 +158,18 @@ class Undo:
         items = contract.compose("{items}", items=journal.items_where(self.source.condition))
         refused = f"refused to undo run {self.undone['run_id']}"
         preview.elsewhere = missing_partitions.look(session, items, self.source.values, refused)
+        retired: set[str] = set()
         cursor: t.Any = None
         while (span := path.span(session, cursor, SURVEY_ROWS)) is not None:
             self.progress.checkpoint()
             cursor = span.after
             keys = self._keys(span)
             self.source.refuse_unsigned(session, keys, lock=False)
-            self._count(journal, keys, preview)
+            retired |= self._count(journal, keys, preview)
             self.progress.say_throttled(f"looked at {count(preview.items, 'item')} of run {self.undone['run_id']}")
+        if retired:
+            told = "that fed the same sales: retention has taken them, and silver is restored as it was with them"
+            preview.elsewhere.append(f"bronze no longer has {count(len(retired), 'event')} {told}")
         return preview
 
     def _keys(self, span: Span) -> list[str]:
@@ -176,7 +180,8 @@ class Undo:
         query = self.source.select_with_related(span.where, again=bool(again))
         return [row["key"] for row in self.session.rows(query, **self.source.values, **span.values, again=again)]
 
-    def _count(self, journal: Journal, keys: Sequence[str], preview: Preview) -> None:
+    def _count(self, journal: Journal, keys: Sequence[str], preview: Preview) -> frozenset[str]:
+        """Counts items into the preview; returns which other events retention has taken."""
         items = journal.read(keys)
         current = journal.current(items)
         by_key = {item.key: item for item in items}
@@ -191,6 +196,7 @@ class Undo:
                 now = current.rows.get(name, {})
                 preview.sums[name] += sum(int(kept[key]) for key in swap.put[name])
                 preview.sums[name] += sum(int(now[key]) for key in swap.take[name])
+        return current.retired
 
     def refuse(self, conflicts: Sequence[Conflict], number: int) -> None:
         """Raises NotConverged where there are conflicts and nobody said what to do with them."""
