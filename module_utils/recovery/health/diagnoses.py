@@ -125,7 +125,9 @@ def _of_whoever_works(found: Facts, _status: Mapping[str, str]) -> Iterator[Diag
 def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     for row in found.exclusive:
         who = ", ".join(part for part in (row["role"], row["application"]) if part) or "unknown"
-        evidence = f"pid {row['pid']} ({who}) for {in_words(row['seconds'] or 0)}, as a migration does"
+        evidence = f"pid {row['pid']} ({who}) for {in_words(row['seconds'] or 0)}, "
+        queue = f"for which pid {row['waiting']} waits to lock it, and everybody behind that one"
+        evidence += queue if row["waiting"] else "as a migration does"
         yield cause(f"{row['relation']} is locked against reading", evidence, f"wait for it to end, or ask {who}")
     late = [name for name, problem in found.problems.items() if problem.kind == "budget"]
     if late:

@@ -79,16 +79,19 @@ FROM (SELECT product_key, updated_at < now() - make_interval(mins => %(due_minut
 
 DEAD_LETTERS = "SELECT count(*) AS unresolved FROM {dead_letters} WHERE resolved_at IS NULL"
 
-#: Who keeps whole tables of Scout from being read, as a migration does.
+#: Who keeps whole tables of Scout from being read, as a migration does; of one that waits itself, and all readers behind it, whom it
+#: waits for.
 EXCLUSIVE = """
 SELECT DISTINCT ON (a.pid) a.pid, a.usename::text AS role, a.application_name AS application,
        n.nspname || '.' || c.relname AS relation,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds,
+       CASE WHEN NOT l.granted THEN l.pid END AS waiting
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'AccessExclusiveLock' AND n.nspname IN (%(schema)s, 'cron')
+CROSS JOIN LATERAL unnest(CASE WHEN l.granted THEN ARRAY[l.pid] ELSE pg_catalog.pg_blocking_pids(l.pid) END) AS root (pid)
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = root.pid AND a.pid <> pg_catalog.pg_backend_pid()
+WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND n.nspname IN (%(schema)s, 'cron')
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND c.relkind IN ('r', 'p', 'm')
 ORDER BY a.pid, c.relname LIMIT 5

@@ -12,11 +12,12 @@ if t.TYPE_CHECKING:
 
     from .session import Row, Session
 
-#: Who keeps locks stronger than a reader's on some tables, longest first.
+#: Who keeps locks stronger than a reader's on some tables, or waits for one that readers wait behind, longest first.
 IN_THE_WAY = """
 SELECT DISTINCT a.xact_start, a.pid, a.usename::text AS role, a.application_name AS application, a.state
 FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'relation' AND l.granted AND l.mode <> 'AccessShareLock' AND l.pid <> pg_catalog.pg_backend_pid()
+WHERE l.locktype = 'relation' AND l.mode <> 'AccessShareLock' AND (l.granted OR l.mode = 'AccessExclusiveLock')
+  AND l.pid <> pg_catalog.pg_backend_pid()
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND l.relation = ANY(%(tables)s::regclass[])
 ORDER BY a.xact_start LIMIT 3
@@ -35,7 +36,7 @@ ORDER BY a.xact_start LIMIT 3
 
 
 def in_the_way(session: Session, tables: Sequence[str]) -> list[Row]:
-    """Other sessions that keep locks stronger than a reader's on these tables, longest first."""
+    """Other sessions that keep locks stronger than a reader's on these tables, or have readers wait behind them, longest first."""
     return session.rows(IN_THE_WAY, tables=list(tables))
 
 
