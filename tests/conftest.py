@@ -3,6 +3,7 @@ import os
 import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -81,11 +82,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     number = Counter(item.path for item in items)
     floors = [CHECKOUT / "tests" / name for name in ("e2e", "failover", "mesh", "security", "integration", "scout")]
 
-    def place(item: pytest.Item) -> tuple[int, int]:
-        floor = next((at for at, folder in enumerate(floors) if item.path.is_relative_to(folder)), len(floors))
-        return floor, -number[item.path]
+    def place(path: Path) -> tuple[int, int]:
+        floor = next((at for at, folder in enumerate(floors) if path.is_relative_to(folder)), len(floors))
+        return floor, -number[path]
 
-    items.sort(key=place)
+    places = {path: place(path) for path in number}
+    items.sort(key=lambda item: places[item.path])
 
 
 def is_sampled(item: pytest.Item) -> bool:

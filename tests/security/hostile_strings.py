@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
@@ -31,6 +31,8 @@ PACKAGES: Final = (
 )
 SEARCHING: Final = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})
 ANCHORED: Final = frozenset({"match", "fullmatch"})
+#: Without one of these in its text a module neither uses a pattern nor has one where it is used.
+USES: Final = re.compile(rf"\.\s*(?:{'|'.join(sorted(SEARCHING | ANCHORED))})\b")
 #: What a class of characters is tried with, each that fits, up to so many.
 CHARACTERS: Final = "a A1_-.\t\n'\"\\:/@=,;($*é"
 CHOICES: Final = 5
@@ -49,10 +51,10 @@ class Found(NamedTuple):
 def patterns() -> list[Found]:
     """Every pattern that a module, a class or a function of either collection holds, each once."""
     modules = [*_modules()]
-    trees = {module.__name__: ast.parse(inspect.getsource(module)) for module in modules}
+    nodes = {module.__name__: [*_nodes(inspect.getsource(module))] for module in modules}
     uses = defaultdict[tuple[str, str], set[str]](set)
-    for name, tree in trees.items():
-        for node in ast.walk(tree):
+    for name, own_nodes in nodes.items():
+        for node in own_nodes:
             match node:
                 case ast.Attribute(value=ast.Name(id=own), attr=how):
                     uses[name.rpartition(".")[2], own].add(how)
@@ -66,7 +68,7 @@ def patterns() -> list[Found]:
         held = [(name, each) for name, value in vars(module).items() for each in _held(value)]
         hows = {name: uses[module.__name__.rpartition(".")[2], name] & (SEARCHING | ANCHORED) for name, _ in held}
         each = [(name, pattern, bool(hows[name]) and hows[name] <= ANCHORED) for name, pattern in held]
-        for name, pattern, anchored in (*each, *_inline(trees[module.__name__])):
+        for name, pattern, anchored in (*each, *_inline(nodes[module.__name__])):
             before = found.setdefault((pattern.pattern, pattern.flags), Found(f"{where}.{name}", pattern, anchored))
             found[pattern.pattern, pattern.flags] = before._replace(anchored=before.anchored and anchored)
     # Those that depend on what somebody wants masked.
@@ -93,9 +95,15 @@ def _held(value: Any) -> Iterator[re.Pattern[Any]]:
         yield from (made for inner in vars(value).values() for made in _held(inner))
 
 
-def _inline(tree: ast.Module) -> Iterator[tuple[str, re.Pattern[Any], bool]]:
+def _nodes(text: str) -> Iterator[ast.expr]:
+    """Where a module's text may use a pattern."""
+    if USES.search(text):
+        yield from (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute | ast.Call))
+
+
+def _inline(nodes: Iterable[ast.expr]) -> Iterator[tuple[str, re.Pattern[Any], bool]]:
     """Those written where they are used: `re.sub(r"…", …)`."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Call(
                 func=ast.Attribute(value=ast.Name(id="re"), attr=how),
