@@ -6,6 +6,7 @@ because it is large."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import statistics
 import typing as t
@@ -51,7 +52,7 @@ def gold_seconds(session: Session) -> float:
     ours = history.refresh_seconds(session)
     views = sum(max(view_seconds(session, view), ours.get(view.full_name, 0.0)) for view in gold_views.views(session))
     # A run that finds nothing to refresh takes no time.
-    return max(views, *_lasted(session, contract.names().gold_functions))
+    return max(views, _usual(session, contract.names().gold_functions, least=1.0))
 
 
 def view_seconds(session: Session, view: gold_views.View) -> float:
@@ -90,18 +91,19 @@ def etl_seconds(session: Session) -> float:
 def call_seconds(session: Session) -> float:
     """What one call of the ETL takes where it has little to load, by what PostgreSQL expects and by what its job usually took lately;
     inside a transaction."""
-    names = contract.names()
-    return max(etl_seconds(session), statistics.median(_lasted(session, [contract.bare(names.load_function)])))
+    return max(etl_seconds(session), _usual(session, [contract.bare(contract.names().load_function)]))
 
 
-def _lasted(session: Session, functions: Sequence[str]) -> list[float]:
-    """How long the latest runs of the jobs took that call one of these functions, as pg_cron recorded it; 0.0 where none can be seen."""
-    found: list[float] = []
+def _usual(session: Session, functions: Sequence[str], least: float = 0.0) -> float:
+    """How long the latest runs, of those above `least` seconds, usually took of the job that calls one of these functions, as pg_cron
+    recorded it; 0 where none can be seen. Of several jobs it is the quickest: anybody's may call such a function and take long."""
+    lasted = collections.defaultdict[int, list[float]](list)
     with contextlib.suppress(RecoveryError, psycopg.Error), session.savepoint():
         jobs = [job for job in cron_jobs.jobs(session) if statements.calls(job.command, functions)]
-        runs = [run for run in cron_runs.history(session, jobs, RECENT_SECONDS) if run.good]
-        found = [run.seconds for run in runs[:RECENT_RUNS] if run.seconds]
-    return found or [0.0]
+        for run in cron_runs.history(session, jobs, RECENT_SECONDS):
+            if run.good and (run.seconds or 0.0) > least:
+                lasted[run.jobid].append(run.seconds or 0.0)
+    return min((statistics.median(each[:RECENT_RUNS]) for each in lasted.values()), default=0.0)
 
 
 def look_seconds(session: Session, given: float | None, least: float = LOOK_SECONDS) -> float:

@@ -84,6 +84,17 @@ def test_a_call_of_the_etl_takes_what_its_job_usually_does(scout_db: str) -> Non
     assert pause(scout_db, expects={"moves": 1}, check=True)["expected_pause_seconds"] >= 200
 
 
+def test_a_slow_job_beside_it_lengthens_no_estimate(scout_db: str) -> None:
+    """Whoever may have jobs could otherwise keep everybody from pausing."""
+    usual = pause(scout_db, expects={"moves": 1, "gold": True}, check=True)["expected_pause_seconds"]
+    with connect(scout_db) as connection:
+        for name, command in (("load-too", "load_silver_from_bronze(1)"), ("refresh-too", "refresh_gold_platinum()")):
+            connection.execute("SELECT cron.schedule(%s, '0 3 * * *', %s)", (name, f"SELECT scout.{command}"))
+            connection.execute(LASTED, (name,))
+        connection.execute(LASTED.replace("100 s", "198 s"), ("smart-gold-refresh",))
+    assert pause(scout_db, expects={"moves": 1, "gold": True}, check=True)["expected_pause_seconds"] < usual + 10
+
+
 @pytest.mark.parametrize(("given", "seconds"), [(None, 1200.0), (7.0, 7.0)])
 def test_a_test_sale_has_the_time_that_the_etl_usually_takes(
     scout_db: str, monkeypatch: pytest.MonkeyPatch, given: float | None, seconds: float

@@ -62,11 +62,22 @@ def sell(dsn: str) -> None:
         generator.insert(connection, generator.transaction(time.time_ns() % 10**9, 0))
 
 
+def prove_by_the_first_run(dsn: str) -> tuple[Result, list[str]]:
+    """A scheduler that starts nothing before it is waited for; with what was said meanwhile."""
+    lines: list[str] = []
+    with contextlib.ExitStack() as stack:
+
+        def say(line: str) -> None:
+            lines.append(line)
+            if len(lines) == 1:
+                stack.enter_context(ticking(dsn))
+
+        return prove(dsn, progress=Progress(say)), lines
+
+
 def test_the_next_run_is_waited_for_and_said(cron: str) -> None:
     sell(cron)
-    lines: list[str] = []
-    with ticking(cron):
-        result = prove(cron, progress=Progress(lines.append))
+    result, lines = prove_by_the_first_run(cron)
     assert result["proven"], result
     assert result["waits"]
     assert re.fullmatch(rf"next run of {ETL} at \d\d:\d\d:\d\d, \d\.\d s", lines[0])
@@ -213,8 +224,7 @@ def test_a_run_that_loaded_what_waited_has_not_shown_what_it_makes_of_others(cro
     sell(cron)
     text = str(one(cron, "SELECT pg_get_functiondef('scout.load_silver_from_bronze(integer)'::regprocedure)"))
     run(cron, text.replace("coalesce(e->>'payment_method', 'unknown')", "'cash'"))
-    with ticking(cron):
-        result = prove(cron)
+    result, _ = prove_by_the_first_run(cron)
     assert of(result)["status"] == "failed"
     assert re.search(
         r"as loader and loaded what waited; it was tried as loader, rolled back: .* payment_method", of(result)["said"]
