@@ -11,7 +11,9 @@ import typing as t
 from ..core.errors import BadInput, NotConverged
 from ..core.text import count, in_words
 from ..core.times import seconds_of
+from ..postgres.driver import psycopg
 from ..postgres.failures import attempting
+from ..scout import event_queue
 from . import expected
 
 if t.TYPE_CHECKING:
@@ -22,7 +24,7 @@ if t.TYPE_CHECKING:
 #: made of it.
 LOAD_SECONDS: t.Final = 0.0003
 MOVE_SECONDS: t.Final = 0.01
-KINDS: t.Final = ("loads", "moves", "gold")
+KINDS: t.Final = ("loads", "moves", "gold", "drains")
 #: What every pause takes that something is done in.
 AT_LEAST_SECONDS: t.Final = 5.0
 
@@ -35,12 +37,13 @@ class Part(t.NamedTuple):
 
 
 def parts(session: Session, expects: t.Mapping[str, t.Any]) -> list[Part]:
-    """What an operation is going to do in a pause, each with its seconds. `expects` has how many events it `loads` and `moves`, and
-    whether it refreshes `gold`. Raises BadInput for another word or no number."""
+    """What an operation is going to do in a pause, each with its seconds. `expects` has how many events it `loads` and `moves`, whether
+    it refreshes `gold`, and whether it `drains`, which loads what is pending. Raises BadInput for another word or no number."""
     if unknown := sorted(set(expects) - set(KINDS)):
         raise BadInput(f"expects has {unknown[0]!r}, which is none of {', '.join(KINDS)}")
     loads, moves = (_number(expects, name) for name in KINDS[:2])
     with attempting("could not estimate how long ingestion stays paused", on=session.where), session.read():
+        loads += _pending(session) if expects.get("drains") else 0
         # One to load what is there, one to see that nothing is left.
         reading, gold = (
             2 * expected.call_seconds(session),
@@ -77,6 +80,17 @@ def _number(expects: t.Mapping[str, t.Any], name: str) -> int:
     if isinstance(value, bool) or not str(value).isdecimal():
         raise BadInput(f"expects.{name} {value!r} is no number of events", next_step="give a whole number")
     return int(value)
+
+
+def _pending(session: Session) -> int:
+    """How many events are pending; none where the release that is to be rolled back broke what tells it."""
+    try:
+        with session.savepoint():
+            return event_queue.read(session).events
+    except psycopg.Error:
+        if session.connection.closed:
+            raise
+        return 0
 
 
 def _rounded(seconds: float) -> str:

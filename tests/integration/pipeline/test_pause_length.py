@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import smoke_test
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_length
 from tests.integration.modules import Result, call, connect, fingerprint, one
 
 ACTIVE = "SELECT count(*) FROM cron.job WHERE active AND jobname = 'bronze-to-silver-etl'"
@@ -44,6 +45,19 @@ def test_a_pause_that_would_be_too_long_stops_nothing(scout_db: str) -> None:
     assert one(scout_db, ACTIVE) == 1
     longer = pause(scout_db, expects={"moves": 300_000, "gold": True}, max_pause="101m")
     assert (longer["state"], round(longer["expected_pause_seconds"] / 60)) == ("paused", 50)
+
+
+def test_what_is_pending_counts_where_it_is_loaded(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a release that is rolled back has broken what tells it: nothing is pending then."""
+    monkeypatch.setattr(pause_length, "LOAD_SECONDS", 0.01)
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM scout.etl_processed")
+    pending = one(scout_db, "SELECT count(*) FROM scout.bronze_events WHERE event_type = 'transaction.v1'")
+    foreseen = pause(scout_db, expects={"drains": True}, max_pause="1s", check=True)
+    assert f"loading {pending:,} events" in foreseen["msg"]
+    with connect(scout_db) as connection:
+        connection.execute("ALTER TABLE scout.etl_processed RENAME COLUMN event_id TO event")
+    assert pause(scout_db, expects={"drains": True}, check=True)["expected_pause_seconds"] == 5.0
 
 
 def test_check_mode_refuses_what_a_run_would(scout_db: str) -> None:
@@ -120,7 +134,7 @@ def test_a_test_sale_has_the_time_that_the_etl_usually_takes(
     [
         ({"expects": {"loads": "many"}}, "expects.loads 'many' is no number of events"),
         ({"expects": {"loads": True}}, "expects.loads True is no number of events"),
-        ({"expects": {"drops": 1}}, "expects has 'drops', which is none of loads, moves, gold"),
+        ({"expects": {"drops": 1}}, "expects has 'drops', which is none of loads, moves, gold, drains"),
         ({"expects": {"loads": 1}, "max_pause": "soon"}, "max_pause 'soon' is not usable"),
     ],
 )
