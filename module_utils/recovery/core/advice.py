@@ -28,7 +28,8 @@ STATEMENT: t.Final = re.compile(
     r"(?:(?<=^)|(?<=[;:.,] )|(?<=then )|(?<=runs )|(?<=`))"
     r"((?:ALTER [A-Z]+ |CREATE [A-Z]+ |DROP [A-Z]+ |REINDEX [A-Z]+ |REFRESH MATERIALIZED "
     r"|GRANT (?=[^;]{0,999} TO )|REVOKE (?=[^;]{0,999} FROM )|SELECT (?:cron|pg_catalog)\.|SELECT pg_\w+\(|UPDATE (?=\S+ SET )|SET )"
-    r"(?:'[^'…]*'|\"[^\"…]*\"|(?!(?:,? (?:or|then|which|and|as)|,) [a-z]|\.\s)[^;'\"`…\n])+)"
+    r"(?:'[^'…]*'|\"[^\"…]*\"|\((?>[^();'\"`…\n]+|'[^'…]*'|\"[^\"…]*\"|\([^();`…\n]*\))*+\)"
+    r"|(?!(?:,? (?:or|then|which|and|as)|,) [a-z]|\.\s)[^;'\"`…\n])+)"
     r"(?:;|`|$|(?=,? [a-z])|(?=\.\s))"
 )
 #: How a statement ends of which psql runs what it says.

@@ -37,6 +37,20 @@ def test_what_is_typed_stands_alone(text: str, lines: list[str]) -> None:
     assert layout.wrapped(text, 90) == lines
 
 
+@pytest.mark.parametrize(
+    ("text", "statement"),
+    [
+        ("CREATE UNIQUE INDEX ON t (a, b); then again", "CREATE UNIQUE INDEX ON t (a, b);"),
+        ("CREATE UNIQUE INDEX ON t (a, lower(b), c), or ask its owner", "CREATE UNIQUE INDEX ON t (a, lower(b), c);"),
+        ("SELECT cron.schedule('a', 'b (c, d')", "SELECT cron.schedule('a', 'b (c, d');"),
+        ("ALTER TABLE t ADD COLUMN c numeric, as its owner (who, see there)", "ALTER TABLE t ADD COLUMN c numeric;"),
+    ],
+)
+def test_a_list_in_brackets_is_part_of_a_statement(text: str, statement: str) -> None:
+    first = next(iter(advice.parts(text)))
+    assert (first.text, first.is_statement) == (statement, True)
+
+
 def test_a_statement_is_folded_between_its_words() -> None:
     lines = layout.wrapped("SELECT cron.schedule('a job of ours', '*/5 * * * *', 'SELECT f();');", 30)
     assert lines == ["SELECT", "cron.schedule('a job of ours',", "'*/5 * * * *', 'SELECT f();');"]
