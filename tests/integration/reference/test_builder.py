@@ -17,6 +17,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import Held
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.integration.modules import call
 
 Connection = psycopg.Connection[Any]
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
@@ -36,6 +37,33 @@ def test_every_variant_is_healthy(variant_db: str) -> None:
         assert rows(scout, "SELECT count(*) FROM scout.bronze_events") == [(2000,)]
         assert rows(scout, library.PENDING) == [(0,)]
         assert rows(scout, "SELECT count(*) FROM cron.job WHERE active") == [(7,)]
+
+
+@pytest.mark.parametrize("variant", builder.BUILT)
+def test_a_template_that_has_grown_old_ends_just_now_again(variant: str, pg_server: Server) -> None:
+    """It is not built again for that, and its copies are as healthy as ever."""
+    template = builder.template(pg_server, variant, events=200)
+    events, passed = "SELECT array_agg(event_id ORDER BY event_id) FROM scout.bronze_events", timedelta(minutes=6)
+    try:
+        with psycopg.connect(template.clone(f"fresh_{variant}")) as fresh:
+            ids, built = rows(fresh, events), rows(fresh, "SELECT min(ingested_at) FROM scout.bronze_events")
+        with psycopg.connect(pg_server.dsn(template.name)) as old:
+            old.execute(builder.LATER, {"passed": -passed, "events": generator.RECENT})
+        template._renewed_at -= passed.total_seconds()
+        dsn = template.clone(f"renewed_{variant}")
+        with psycopg.connect(dsn) as renewed:
+            assert rows(renewed, events) == ids
+            assert rows(renewed, "SELECT min(ingested_at) FROM scout.bronze_events") == built
+            [(*ages, health)] = rows(renewed, "SELECT * FROM scout.v_ingest_freshness")
+            assert (max(ages) < 2, health) == (True, "healthy"), ages
+            last = "SELECT now() - max(end_time) < interval '2 minutes' FROM cron.job_run_details"
+            assert rows(renewed, last) == [(True,)]
+        found = call("scout_health_info", dsn)
+        assert (found["verdict"], found["diagnoses"]) == ("healthy", [])
+    finally:
+        for name in (f"fresh_{variant}", f"renewed_{variant}"):
+            pg_server.drop_database(name)
+        template.drop()
 
 
 def test_reference_is_healthy(scout: Connection) -> None:
@@ -152,9 +180,9 @@ def test_pending_events_wait(pg_server: Server) -> None:
 def test_functions_that_always_fail(scout: Connection) -> None:
     with pytest.raises(psycopg.errors.DatatypeMismatch, match="event_hash"):
         scout.execute("SELECT scout.smoke_test_ingestion()")
-    for call in ("peak_hours()", "realistic_store_activity(10)", "transaction_batch(35, TRUE, TRUE)"):
+    for made in ("peak_hours()", "realistic_store_activity(10)", "transaction_batch(35, TRUE, TRUE)"):
         with pytest.raises(psycopg.errors.UndefinedColumn, match="is_active"):
-            scout.execute(f"SELECT scout.simulate_{call}")
+            scout.execute(f"SELECT scout.simulate_{made}")
 
 
 def test_counts_and_durations_of_the_ledger_are_wrong(scout: Connection, scout_db: str) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ HOSTS = {
     "rds": ("rdsadmin", "postgres"),
     "azure": ("azuresu", "deployer"),
 }
+#: How long "just now" lasts, and how long a template is kept, of which only the end is brought up to it.
 TEMPLATE_AGE_SECONDS = 90
+TEMPLATE_KEPT_SECONDS = 600
 
 # What a pipeline that ran all the time would show: rows processed within a minute of their arrival.
 AGE = """
@@ -86,6 +89,25 @@ JOIN generate_series(date_trunc('minute', now()) - interval '4 hours', now(), in
 ORDER BY tick, j.jobid
 """
 
+# What came last comes that much later, and all runs of jobs: there was a pause before.
+LATER = """
+WITH latest AS (
+    UPDATE scout.bronze_events SET ingested_at = ingested_at + %(passed)s
+    WHERE event_id IN (SELECT event_id FROM scout.bronze_events ORDER BY ingested_at DESC LIMIT %(events)s)
+    RETURNING event_id
+), processed AS (
+    UPDATE scout.etl_processed p SET processed_at = p.processed_at + %(passed)s FROM latest WHERE latest.event_id = p.event_id
+), transactions AS (
+    UPDATE scout.silver_transactions t SET processed_at = t.processed_at + %(passed)s,
+        created_at = t.created_at + %(passed)s, updated_at = t.updated_at + %(passed)s
+    FROM latest WHERE latest.event_id = t.source_event_id
+    RETURNING t.transaction_id
+), line_items AS (
+    UPDATE scout.silver_line_items l SET processed_at = l.processed_at + %(passed)s, updated_at = l.updated_at + %(passed)s
+    FROM transactions t WHERE t.transaction_id = l.transaction_id
+)
+UPDATE cron.job_run_details SET start_time = start_time + %(passed)s, end_time = end_time + %(passed)s
+"""
 
 SCHEDULED_HERE = "SELECT FROM pg_settings WHERE name = 'cron.database_name' AND setting = current_database()"
 
@@ -306,29 +328,40 @@ def _load(connection: psycopg.Connection[Any], count: int, seed: int, pending: i
 
 
 class Template:
-    """A finished reference that databases are copied from, rebuilt when its "just now" has grown old."""
+    """A finished reference that databases are copied from, whose "just now" is that of the copy."""
 
     def __init__(self, server: Server, variant: str = "faithful", **options: Any) -> None:
         """Build it on the server under a name of its own; options as for build()."""
         self.server, self.variant, self.options = server, variant, options
         self.name = f"scout_template_{variant}_{time.monotonic_ns():x}"
-        self._built_at = 0.0
+        self._built_at = self._renewed_at = 0.0
         #: What is done to each template once it is built, given its dsn.
         self.prepare: Callable[[str], object] | None = None
 
     def clone(self, name: str) -> str:
         """A new database of that name with a healthy reference in it; returns its dsn."""
-        if time.monotonic() - self._built_at > TEMPLATE_AGE_SECONDS:
-            self.drop()
-            dsn = build(self.server.create_database(self.name), self.variant, **self.options)
-            if self.prepare is not None:
-                self.prepare(dsn)
-            self._built_at = time.monotonic()
+        if time.monotonic() - self._renewed_at > TEMPLATE_AGE_SECONDS:
+            self._renew()
         dsn = self.server.create_database(name, self.name)
         with psycopg.connect(dsn) as connection:
             connection.execute("UPDATE cron.job SET database = current_database()")
             connection.execute("UPDATE cron.job_run_details SET database = current_database()")
         return dsn
+
+    def _renew(self) -> None:
+        """Have it end just now. One whose newest events wait is built again, for they all would have to come later."""
+        if self.options.get("pending") or time.monotonic() - self._built_at > TEMPLATE_KEPT_SECONDS:
+            self.drop()
+            dsn = build(self.server.create_database(self.name), self.variant, **self.options)
+            if self.prepare is not None:
+                self.prepare(dsn)
+            self._built_at = time.monotonic()
+        else:
+            passed = timedelta(seconds=time.monotonic() - self._renewed_at)
+            with psycopg.connect(self.server.dsn(self.name), autocommit=True, options="-c TimeZone=UTC") as connection:
+                connection.execute(LATER, {"passed": passed, "events": generator.RECENT})
+                connection.execute("SELECT FROM scout.refresh_gold_platinum()")
+        self._renewed_at = time.monotonic()
 
     def drop(self) -> None:
         """Drop the template; copies of it stay."""

@@ -31,6 +31,8 @@ CUSTOMERS = ["new", "returning", "returning", "returning", "vip", "new", "return
 SOURCES = ["edge", "edge", "edge", "pos-sync"]
 MANILA = timezone(timedelta(hours=8))
 DAYS = 3
+#: So many of the newest come evenly, up to just now.
+RECENT = 10
 
 # Sales by hour of the day in Manila: closed at night but for a few.
 RHYTHM = [1, 1, 1, 1, 2, 6, 12, 16, 14, 12, 14, 18, 22, 18, 14, 14, 18, 24, 30, 28, 20, 12, 5, 2]
@@ -94,7 +96,7 @@ UNITS = (1, 1, 1, 2, 2, 3, 4, 6)
 
 def clock(count: int, until: datetime, days: float = DAYS) -> list[datetime]:
     """Ascending arrival times over the days before `until` that follow the shops' hours; the newest is 3 s old."""
-    recent = min(count, 10)
+    recent = min(count, RECENT)
     start = until - timedelta(days=days)
     hours = [start + timedelta(hours=n) for n in range(int(days * 24))]
     weights = list(accumulate(RHYTHM[hour.astimezone(MANILA).hour] for hour in hours))
