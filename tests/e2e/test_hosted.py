@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 from tests.integration.hosted.test_owner_and_operator import done as handed_over
@@ -50,15 +51,18 @@ KINDS = pytest.mark.parametrize(
 
 
 @KINDS
-def test_every_playbook_works(hosted: Hosted, as_owner: bool, stage: Stage) -> None:
-    works(hosted, role(hosted, as_owner), as_owner, stage)
+def test_every_playbook_works(hosted: Hosted, as_owner: bool, stage: Stage, quick: Quick) -> None:
+    """Those of the operator by Ansible, as an inventory has the host; those of owners in this process."""
+    works(hosted, role(hosted, as_owner), as_owner, quick if as_owner else stage)
 
 
 @KINDS
-def test_every_playbook_works_through_a_transaction_pooler(hosted: Hosted, as_owner: bool, stage: Stage) -> None:
-    """Where pg_cron is in another database, both sessions go through it."""
+def test_every_playbook_works_through_a_transaction_pooler(
+    hosted: Hosted, as_owner: bool, stage: Stage, quick: Quick
+) -> None:
+    """Where pg_cron is in another database, both sessions go through it, and the playbooks are Ansible's."""
     with opened(role(hosted, as_owner), hosted.superuser) as pooler:
-        works(hosted, pooler.dsn, as_owner, stage)
+        works(hosted, pooler.dsn, as_owner, stage if hosted.cron != hosted.superuser else quick)
 
 
 def role(hosted: Hosted, as_owner: bool) -> str:
@@ -71,16 +75,18 @@ def of_jobs(hosted: Hosted) -> list[tuple[Any, ...]]:
 
 
 def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
-    """An incident, rows moved and moved back, and a rollback, each by its playbooks, as an inventory has the host."""
-    host: dict[str, Any] = {"scout_dsn": dsn} | ({"scout_allow_owner": True} if as_owner else {})
+    """An incident, rows moved and moved back, and a rollback, each by its playbooks."""
+    host: dict[str, Any] = {"scout_allow_owner": True} if as_owner else {}
     if elsewhere := hosted.cron != hosted.superuser:
         host["scout_cron_dsn"] = "dbname=postgres"
     inventory = stage.home / "hosts.yml"
-    inventory.write_text(yaml.safe_dump({"scout": {"hosts": {"luzon": host}}}))
+    inventory.write_text(yaml.safe_dump({"scout": {"hosts": {"luzon": {"scout_dsn": dsn, **host}}}}))
     pipeline = Pipeline(hosted.superuser)
     jobs, events = of_jobs(hosted), pipeline.one(EVENTS)
 
     def play(playbook: str, *words: str, **more: Any) -> Played:
+        if isinstance(stage, Quick):
+            return stage.play(playbook, dsn, *words, **host, **more)
         return stage.play(playbook, None, "-i", str(inventory), *words, **more)
 
     def done(playbook: str, **more: Any) -> Played:
