@@ -21,6 +21,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql, uri
+from tests.door import Door
+from tests.e2e.deploying import script_behind
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage, environment
@@ -28,6 +30,12 @@ from tests.e2e.test_ways import ELSEWHERE, PLUGIN
 
 SCRIPT = CHECKOUT / "scripts" / "ci" / "accept_streaming_gate.sh"
 PASSWORD = "n0t-for-the-process-list"
+
+
+@pytest.fixture(scope="module")
+def behind(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script with playbooks that are forked, for what follows from what they end with."""
+    return script_behind(door, tmp_path_factory.mktemp("checkout")).with_name(SCRIPT.name)
 
 
 def gate(stage: Stage, dsn: str | None, *words: str, script: Path = SCRIPT, env: Mapping[str, str] | None = None,
@@ -165,23 +173,27 @@ BREAK = {
 
 
 @pytest.mark.parametrize("code", [0, *BREAK])
-def test_the_script_exits_as_the_old_one_and_can_return_0(healthy: Pipeline, stage: Stage, code: int) -> None:
+def test_the_script_exits_as_the_old_one_and_can_return_0(
+    healthy: Pipeline, stage: Stage, behind: Path, code: int
+) -> None:
     if code:
         healthy.execute(BREAK[code])
-    done = gate(stage, healthy.dsn)
+    done = gate(stage, healthy.dsn, script=behind)
     assert done.returncode == code, done.stdout + done.stderr
     assert done.stderr == ""
     assert ("  next   " in done.stdout) == (code != 0)
 
 
-def test_the_script_finds_a_stuck_lock_that_the_old_one_never_could(healthy: Pipeline, stage: Stage) -> None:
+def test_the_script_finds_a_stuck_lock_that_the_old_one_never_could(
+    healthy: Pipeline, stage: Stage, behind: Path
+) -> None:
     with library.lock_holder(healthy.dsn) as held:
         time.sleep(1.1)
         words = [
             "-e",
             json.dumps({"stuck_after_seconds": 1, "gate_thresholds": {"stuck_locks": {"ok": 0.5, "fail": 1}}}),
         ]
-        done = gate(stage, healthy.dsn, *words)
+        done = gate(stage, healthy.dsn, *words, script=behind)
         assert done.returncode == 44, done.stdout
         assert f"pid {held.pids['holder']} " in done.stdout
 
@@ -206,7 +218,9 @@ def test_the_script_from_anywhere_with_any_shell_settings(healthy: Pipeline, sta
     assert sorted(path.name for path in stage.home.iterdir()) == ["bin", "j.xml", "kept.json"]
 
 
-def test_the_script_says_when_it_could_not_judge(healthy: Pipeline, pg_server: Server, stage: Stage) -> None:
+def test_the_script_says_when_it_could_not_judge(
+    healthy: Pipeline, pg_server: Server, stage: Stage, behind: Path
+) -> None:
     for dsn, words, said in (
         (None, [], "PGURI is not set"),
         ("postgresql://u@127.0.0.1:1/scout", [], "Connection refused"),
@@ -217,7 +231,7 @@ def test_the_script_says_when_it_could_not_judge(healthy: Pipeline, pg_server: S
         (healthy.dsn, ["-e", "junit_file=/proc/nowhere/x"], "could not write junit_file"),
         (healthy.dsn, ["--tags", "nothing"], "the gate reached no verdict"),
     ):
-        done = gate(stage, dsn, *words)
+        done = gate(stage, dsn, *words, script=behind)
         assert done.returncode == 49, done.stdout + done.stderr
         assert said in " ".join((done.stdout + done.stderr).split())
 
@@ -282,18 +296,18 @@ def test_a_password_is_in_no_list_of_processes_and_on_no_screen(healthy: Pipelin
     assert healthy.one("SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s", f"%{PASSWORD}%") == 0
 
 
-def test_the_documented_role_may_run_the_gate(healthy: Pipeline, stage: Stage) -> None:
+def test_the_documented_role_may_run_the_gate(healthy: Pipeline, stage: Stage, behind: Path) -> None:
     script = str(CHECKOUT / "docs" / "operator_role.sql")
     subprocess.run(
         [psql(), "-X", "-q", "-d", healthy.dsn, "-v", "role=gate_keeper", "-f", script], check=True, capture_output=True
     )
     try:
-        done = gate(stage, make_conninfo(healthy.dsn, user="gate_keeper"), "-e", "smoke=true")
+        done = gate(stage, make_conninfo(healthy.dsn, user="gate_keeper"), "-e", "smoke=true", script=behind)
         assert done.returncode == 0, done.stdout + done.stderr
         healthy.execute(
             "REVOKE SELECT ON scout.alerts FROM gate_keeper", "REVOKE INSERT ON scout.bronze_events FROM gate_keeper"
         )
-        done = gate(stage, make_conninfo(healthy.dsn, user="gate_keeper"), "-e", "smoke=true")
+        done = gate(stage, make_conninfo(healthy.dsn, user="gate_keeper"), "-e", "smoke=true", script=behind)
         assert done.returncode == 47, done.stdout + done.stderr
         assert "permission denied for table alerts" in done.stdout
     finally:
