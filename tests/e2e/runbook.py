@@ -240,8 +240,9 @@ class Typed:
 class Desk:
     """A shell in a folder that looks like the checkout, so that what playbooks write stays out of it."""
 
-    def __init__(self, home: Path, names: Names, path: str) -> None:
-        self.home, self.names, self.path = home, names, path
+    def __init__(self, home: Path, names: Names, path: str, first: str = "") -> None:
+        """`path` goes before that of the tests; `first` before what the page activates."""
+        self.home, self.names, self.path, self.first = home, names, path, first
         (home / "drills").mkdir()
         for entry in [*CHECKOUT.iterdir(), *(CHECKOUT / "drills").iterdir()]:
             if entry.name not in WRITTEN and not (home / entry.relative_to(CHECKOUT)).exists():
@@ -253,7 +254,7 @@ class Desk:
         command = self.names.here(block.command)
         if command.startswith("export "):
             self._exports.append(command)
-        before = "" if command.endswith("activate") else f". ./activate && cd '{self.home}'"
+        before = "" if command.endswith("activate") else f". ./activate && cd '{self.home}' && PATH='{self.first}'$PATH"
         script = "\n".join(["set -e", before, *self._exports, command])
         made = environment(self.home) | {"PATH": f"{self.path}{os.pathsep}{os.environ['PATH']}", "LOGNAME": "ana"}
         made = {name: value for name, value in made.items() if not name.startswith("SCOUT_") or name == ALLOW_SUPERUSER}

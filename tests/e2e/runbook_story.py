@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.dama
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import FUNCTION, Cli
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.git_checkout import Clone
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
+from tests.door import Door
 from tests.e2e.play import CHECKOUT
 from tests.e2e.runbook import BEGINS, Block, Desk, Names, Typed
 
@@ -72,6 +74,8 @@ class Story:
 
     server: Server
     home: Path
+    #: What has its playbooks forked.
+    door: Door | None = None
     _open: ExitStack = field(default_factory=ExitStack)
     _owner: str = ""
     _began: datetime = BEGINS
@@ -121,7 +125,8 @@ class Story:
         application = self._application()
         dsn = self.server.dsn(self.database, user=self.role)
         names = Names(dsn, str(application.path), self._began, {self.database: DATABASE[0], self.role: ROLE[0]})
-        return Desk(self.home / "desk", names, str(self.home / "programs"))
+        first = f"{self.door.folder}{os.pathsep}" if self.door else ""
+        return Desk(self.home / "desk", names, str(self.home / "programs"), first)
 
     def _application(self) -> Clone:
         """A repository with a release, and a program that stands for the Supabase CLI."""

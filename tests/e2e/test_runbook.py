@@ -10,6 +10,7 @@ import re
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.door import Door
 from tests.e2e import runbook
 from tests.e2e.play import CHECKOUT
 from tests.e2e.runbook import REWRITE, Typed, blocks, passing
@@ -21,9 +22,9 @@ MACHINE_TIME = re.compile(r"\dT\d\d:\d\d|[+-]00:00\b|\d\.\d{2,} s\b|\b\d{4,} s\b
 
 
 @pytest.fixture(scope="module")
-def night(pg_server: Server, tmp_path_factory: pytest.TempPathFactory) -> list[Typed]:
-    """All commands of the page, typed once."""
-    return list(Story(pg_server, tmp_path_factory.mktemp("night")).told(BLOCKS))
+def night(pg_server: Server, door: Door, tmp_path_factory: pytest.TempPathFactory) -> list[Typed]:
+    """All commands of the page, typed once; tests/e2e/test_starts.py has playbooks that start as they are."""
+    return list(Story(pg_server, tmp_path_factory.mktemp("night"), door).told(BLOCKS))
 
 
 def test_every_command_ends_well(night: list[Typed]) -> None:
