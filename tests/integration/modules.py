@@ -36,7 +36,8 @@ TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
 """
-DIGEST = "SELECT count(*), md5(string_agg(t::text, '/' ORDER BY t::text)) FROM {} AS t"
+#: Whatever the order of the rows; sorting and joining all of them takes longer than to hash each.
+DIGEST = "SELECT count(*), sum(pg_catalog.hashtextextended(t::text, 0::bigint)) FROM {} AS t"
 
 JOB_RUN = """
 INSERT INTO cron.job_run_details (jobid, job_pid, database, username, command, status, start_time)
