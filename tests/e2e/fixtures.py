@@ -9,6 +9,7 @@ import itertools
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,8 @@ UPDATE cron.job_run_details SET start_time = start_time + passed, end_time = end
 FROM (SELECT now() - max(end_time) AS passed FROM cron.job_run_details) AS since
 """
 POISON = ("non_numeric_amount", "missing_store_id", "bad_ts")
-BACKLOG = 2500
+#: How many events, and how many of them wait to be loaded: in one batch, and in several.
+ONE_BATCH, SEVERAL_BATCHES = (800, 300), (3000, 2500)
 
 _numbers = itertools.count(1)
 
@@ -51,7 +53,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def break_pipeline(dsn: str, *, events: int, backlog: int) -> None:
+def break_pipeline(dsn: str, events: int, backlog: int) -> None:
     """Builds a pipeline with a backlog, poison in it, and gold that is behind."""
     builder.build(dsn, events=events, pending=backlog)
     for kind in POISON:
@@ -78,10 +80,23 @@ def made_broken(server: Server, template: str) -> Iterator[Callable[[], Pipeline
 def broken_template(pg_server: Server) -> Iterator[str]:
     """A database with a backlog, poison in it, and gold that is behind; copies of it are the same to the last byte."""
     name = "broken_template"
-    break_pipeline(pg_server.create_database(name), events=3000, backlog=BACKLOG)
+    break_pipeline(pg_server.create_database(name), *ONE_BATCH)
     yield name
     if pg_server.external:
         pg_server.drop_database(name)
+
+
+def several_batches() -> Any:
+    """The fixture `broken_template` of a module in which a backlog is loaded in more than one batch."""
+
+    @pytest.fixture(scope="module", name="broken_template")
+    def template(pg_server: Server) -> Iterator[str]:
+        name = "broken_template_of_several_batches"
+        break_pipeline(pg_server.create_database(name), *SEVERAL_BATCHES)
+        yield name
+        pg_server.drop_database(name)
+
+    return template
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import holding
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.fixtures import break_pipeline, made_broken
+from tests.e2e.fixtures import break_pipeline, made_broken, several_batches
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually
@@ -50,6 +50,9 @@ SLEEPING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() 
 
 #: What a reset that nobody interrupts leaves behind, by template.
 Undisturbed = dict[str, dict[str, list[object]]]
+
+
+broken_template = several_batches()
 
 
 @pytest.fixture(scope="module")

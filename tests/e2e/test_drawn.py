@@ -15,12 +15,16 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.e2e.fixtures import several_batches
 from tests.e2e.pasting import on_screen
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage, environment, eventually
 from tests.e2e.runbook import UUID
 from tests.e2e.terminal import COLOUR, Seen, seen
 from tests.e2e.test_screen import SLOW
+
+#: How far a load is, is seen between two batches.
+broken_template = several_batches()
 
 LINES, PHASE = 25, re.compile(r"^ ([✓✗◐]) (\w+)")
 #: A line of a phase that is under way; the database, and the person at work.
