@@ -277,7 +277,7 @@ class Story:
                 return result["state"]
             if name.endswith("pause") and result.get("failed"):
                 # Whether work is in flight nobody knows; where its jobs are active nothing was paused.
-                left = result.get("ingestion") or {}
+                left: Result = result.get("ingestion") or Result()
                 return "running" if left.get("state") == "running" else "unknown"
         return str(self.seen.get("state", "unknown"))
 
