@@ -48,6 +48,7 @@ class _DeadlineSession(Session):
         self.deadline = time.monotonic() + seconds
         self._lock = min(session.settings.lock_timeout_seconds, seconds * LOCK_SHARE)
         self._given = math.inf
+        self._usual = session.connection.limit_seconds
 
     @property
     def left(self) -> float:
@@ -87,9 +88,9 @@ class _DeadlineSession(Session):
         if left <= 0:
             raise errors.QueryCanceled("the time budget is spent")
         if anew or left < 0.9 * self._given:
-            usual = self.connection.limit_seconds
             self.limit_statements(left, lock_timeout_seconds=self._lock)
-            self.connection.limit_seconds = usual
+            # What a statement may take here its session is not given up for.
+            self.connection.limit_seconds = None if self._usual is None else max(self._usual, left)
             self._given = left
 
 

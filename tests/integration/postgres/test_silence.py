@@ -19,6 +19,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import ConnectionFailed
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import watched
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import psycopg
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Budget
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from tests.integration.freezing import frozen, postmaster
 from tests.integration.modules import Result, call, connect, once_waited_for, rows
@@ -52,6 +53,17 @@ def own_db(own_server: Server) -> Iterator[str]:
     yield template.clone("silent")
     own_server.drop_database("silent")
     template.drop()
+
+
+def test_a_read_is_not_given_up_within_the_time_that_it_has(scout_db: str) -> None:
+    """A budget may allow more than a statement has otherwise, as where gold takes minutes to compute."""
+    settings = Settings(dsn=scout_db, statement_timeout_seconds=0.3, lock_timeout_seconds=0.3)
+    with open_session(settings) as session, session.read():
+        budget = Budget(session, 30.0)
+        slow = budget.read("slow", lambda at: at.row("SELECT 1 AS one FROM pg_catalog.pg_sleep(2)")["one"])
+        assert (slow, budget.problems) == (1, {})
+        assert session.connection.limit_seconds is not None
+    assert session.connection.limit_seconds == 0.3
 
 
 @pytest.mark.parametrize("way", ["socket", "TCP"])
