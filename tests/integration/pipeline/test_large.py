@@ -136,14 +136,14 @@ def test_what_there_is_no_time_to_compare_is_said(scout_db: str, monkeypatch: py
 
 
 SLOWLY = """
-CREATE FUNCTION scout.slowly() RETURNS boolean LANGUAGE sql VOLATILE AS 'SELECT pg_catalog.pg_sleep(0.4) IS NOT NULL'
+CREATE FUNCTION scout.slowly() RETURNS boolean LANGUAGE sql VOLATILE AS 'SELECT pg_catalog.pg_sleep({}) IS NOT NULL'
 """
 
 
-def slowed(dsn: str, condition: str = "true") -> None:
+def slowed(dsn: str, condition: str = "true", seconds: float = 0.4) -> None:
     """Gold takes long, whoever asks a view for anything."""
     with connect(dsn) as connection:
-        connection.execute(SLOWLY)
+        connection.execute(SLOWLY.format(seconds).encode())
         connection.execute("ALTER FUNCTION scout.slowly() OWNER TO loader")
         for view in ("gold_daily_metrics", "gold_region_choropleth"):
             definition = (
@@ -186,6 +186,15 @@ def test_gold_that_a_repair_has_just_computed_is_only_seen_to_begin(
         connection.execute("ALTER FUNCTION scout.refresh_gold_platinum() COST 99")
     result, said = proof_of_gold(scout_db)
     assert (result["status"], "refreshes 2 views" in said) == ("proved", True), result
+
+
+def test_gold_that_is_slow_to_ask_has_the_time_of_the_proof(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not computed once more, and each of its days takes longer than a statement has otherwise."""
+    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
+    slowed(scout_db, seconds=2.5)
+    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
+    result = call("scout_proof", scout_db, statement_timeout_seconds=2.0)
+    assert result["status"] == "proved", result
 
 
 def test_gold_that_takes_less_time_than_expected_is_computed_once_more(scout_db: str) -> None:

@@ -506,6 +506,8 @@ class Trials:
         try:
             self.runs.execute(todo.job, BEGINS_SECONDS)
         except errors.QueryCanceled as e:
+            # What comes now has its own time again: a view that is slow to compute is asked for some of its days.
+            self.session.limit_statements(max(0.001, self.runs.left))
             return REFRESHING in (e.diag.context or "")
         except (psycopg.Error, as_job.TooLate) as e:
             self._require_open(e)
