@@ -188,3 +188,23 @@ def test_a_hole_in_the_middle_is_damage(partman_db: str) -> None:
     assert refused["failed"]
     assert "data would be lost" in refused["msg"]
     assert day in refused["msg"]
+
+
+def test_rows_that_were_moved_into_the_default_partition_are_moved_out_by_partman(partman_db: str) -> None:
+    """As the page says of -e new_partitions=drop: until then its maintenance fails."""
+    done("scout_capture", partman_db, release="v1")
+    as_loader(partman_db, COLUMN)
+    partman.maintain(partman_db, premake=8)
+    made = newest(partman_db)
+    as_loader(
+        partman_db,
+        "INSERT INTO scout.bronze_events (event_type, event_data, ingested_at) VALUES ('ping', '{}', now() + interval '8 days')",
+    )
+    done("scout_rollback", partman_db, release="v1", rehearse=False, new_partitions="drop")
+    assert made not in partman.partitions(partman_db)
+    assert rows(partman_db, "SELECT * FROM partman.check_default()") == [("scout.bronze_events_default", 1)]
+    with pytest.raises(psycopg.Error, match="would be violated by some row"):
+        partman.maintain(partman_db)
+    as_loader(partman_db, "CALL partman.partition_data_proc('scout.bronze_events')")
+    partman.maintain(partman_db)
+    assert one(partman_db, "SELECT tableoid::regclass::text FROM scout.bronze_events WHERE event_type = 'ping'") == made
