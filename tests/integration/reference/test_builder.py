@@ -60,6 +60,10 @@ def test_a_template_that_has_grown_old_ends_just_now_again(variant: str, pg_serv
             assert rows(renewed, last) == [(True,)]
         found = call("scout_health_info", dsn)
         assert (found["verdict"], found["diagnoses"]) == ("healthy", [])
+        template.drop()
+        pg_server.drop_database(f"fresh_{variant}")
+        with psycopg.connect(template.clone(f"fresh_{variant}")) as fresh:
+            assert rows(fresh, "SELECT min(ingested_at) FROM scout.bronze_events") > built
     finally:
         for name in (f"fresh_{variant}", f"renewed_{variant}"):
             pg_server.drop_database(name)

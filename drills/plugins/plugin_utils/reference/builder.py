@@ -37,6 +37,8 @@ HOSTS = {
 #: How long "just now" lasts, and how long a template is kept, of which only the end is brought up to it.
 TEMPLATE_AGE_SECONDS = 90
 TEMPLATE_KEPT_SECONDS = 600
+#: The clock of a machine that was just started has less than that.
+NEVER = float("-inf")
 
 # What a pipeline that ran all the time would show: rows processed within a minute of their arrival.
 AGE = """
@@ -334,7 +336,7 @@ class Template:
         """Build it on the server under a name of its own; options as for build()."""
         self.server, self.variant, self.options = server, variant, options
         self.name = f"scout_template_{variant}_{time.monotonic_ns():x}"
-        self._built_at = self._renewed_at = 0.0
+        self._built_at = self._renewed_at = NEVER
         #: What is done to each template once it is built, given its dsn.
         self.prepare: Callable[[str], object] | None = None
 
@@ -364,8 +366,9 @@ class Template:
         self._renewed_at = time.monotonic()
 
     def drop(self) -> None:
-        """Drop the template; copies of it stay."""
+        """Drop the template; copies of it stay, and the next one has it built again."""
         self.server.drop_database(self.name)
+        self._built_at = self._renewed_at = NEVER
 
 
 def template(server: Server, variant: str = "faithful", **options: Any) -> Template:
