@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import ansible_runner
 import yaml
 
 from tests import debian
@@ -157,13 +159,10 @@ class Mesh:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def results(self, unit: Mapping[str, Any], into: Path) -> int:
-        """Waits for the end of a job, and has `ansible-runner process` write what comes of it; how many bytes came."""
+        """Waits for the end of a job, and has ansible-runner write what comes of it; how many bytes came."""
         controller = _receptorctl(self.program).ReceptorControl(str(self.sockets / "controller"))
         came = controller.get_work_results(unit["unitid"]).read()
-        subprocess.run(
-            [str(BIN / "ansible-runner"), "process", str(into), "-i", "job"],
-            env=self.environment, input=came, capture_output=True, check=False,
-        )  # fmt: skip
+        _streamed("process", into, _input=io.BytesIO(came))
         controller.close()
         return len(came)
 
@@ -209,8 +208,12 @@ def job(home: Path, playbook: str, dsn: str | Mapping[str, str], **variables: An
     (private / "env" / "envvars").write_text(json.dumps({**named, **ENVIRONMENT}))
     payload = home / f"{private.name}.payload"
     with payload.open("wb") as file:
-        subprocess.run(
-            [str(BIN / "ansible-runner"), "transmit", str(private), "-p", f"scout.recovery.{playbook}", "-i", "job"],
-            stdout=file, check=True,
-        )  # fmt: skip
+        _streamed("transmit", private, _output=file, playbook=f"scout.recovery.{playbook}")
     return payload
+
+
+def _streamed(what: str, private: Path, **more: Any) -> None:
+    """What its command does, without its start; that installs handlers of signals, too. tests/e2e/test_runner.py has the commands."""
+    ansible_runner.run(
+        streamer=what, private_data_dir=str(private), ident="job", quiet=True, cancel_callback=lambda: False, **more
+    )
