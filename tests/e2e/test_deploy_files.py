@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.deploying import BAD, GOOD, Deployed, Team
+from tests.door import Door
+from tests.e2e.deploying import BAD, GOOD, Deployed, Team, script_behind
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT
 from tests.integration.clones import quiet_git
@@ -42,8 +43,9 @@ def evaluated(text: str, known: Mapping[str, str]) -> str:
 class Runner:
     """What a service for pipelines does with one of the files: fresh checkouts, jobs after what they need, results kept."""
 
-    def __init__(self, team: Team) -> None:
-        self.team, self.outputs, self.numbers = team, dict[str, str](), 0
+    def __init__(self, team: Team, recovery: Path) -> None:
+        """The collection is not cloned but linked, from there."""
+        self.team, self.recovery, self.outputs, self.numbers = team, recovery, dict[str, str](), 0
 
     def checkout(self, name: str, tag: str) -> Path:
         self.numbers += 1
@@ -64,14 +66,14 @@ class Runner:
 class GitHub(Runner):
     """Actions of others are what they are known for: here only the checkouts."""
 
-    def __init__(self, team: Team) -> None:
-        super().__init__(team)
+    def __init__(self, team: Team, recovery: Path) -> None:
+        super().__init__(team, recovery)
         self.file = load("github-actions.yml")
 
     def job(self, name: str, tag: str, **inputs: str) -> tuple[bool, Deployed]:
         """Whether it succeeded, and what its last call of the script left."""
         workspace = self.checkout("application", tag).parent
-        (workspace / "recovery").symlink_to(CHECKOUT)
+        (workspace / "recovery").symlink_to(self.recovery)
         output = workspace / "output"
         done, last = Deployed(0, "", workspace), Deployed(0, "", workspace)
         for step in self.file["jobs"][name]["steps"]:
@@ -97,16 +99,16 @@ class GitHub(Runner):
 
 
 class GitLab(Runner):
-    """The collection is not cloned but linked, as it is here."""
+    """What sets the collection up is left out."""
 
-    def __init__(self, team: Team) -> None:
-        super().__init__(team)
+    def __init__(self, team: Team, recovery: Path) -> None:
+        super().__init__(team, recovery)
         self.file = load("gitlab-ci.yml")
 
     def job(self, name: str, tag: str, **variables: str) -> tuple[bool, Deployed]:
         job = self.file[name]
         folder = self.checkout("application", tag)
-        (folder / "recovery").symlink_to(CHECKOUT)
+        (folder / "recovery").symlink_to(self.recovery)
         before = self.lines(self.file[job["extends"]]["before_script"])
         prepared = [line for line in before if not any(line.startswith(start) for start in SETS_UP)]
         assert len(before) - len(prepared) == (len(SETS_UP) if job["extends"] == ".with_recovery" else 0)
@@ -131,8 +133,16 @@ class GitLab(Runner):
 
 
 @pytest.mark.parametrize("service", [GitHub, GitLab])
-def test_a_bad_release_a_good_one_and_back_by_hand(team: Team, service: type[GitHub | GitLab]) -> None:
-    runner, before = service(team), team.dump()
+def test_a_bad_release_a_good_one_and_back_by_hand(
+    team: Team, service: type[GitHub | GitLab], door: Door, tmp_path: Path
+) -> None:
+    """On GitHub with the script and Ansible as they are; on GitLab the playbooks are forked."""
+    checkout = CHECKOUT
+    if service is GitLab:
+        checkout = tmp_path / "checkout"
+        checkout.mkdir()
+        script_behind(door, checkout)
+    runner, before = service(team, checkout), team.dump()
     production = lambda: team.remote.git("rev-parse", "production")  # noqa: E731 read anew each time
 
     team.release("v5.3.0", BAD)
