@@ -197,6 +197,25 @@ def test_gold_that_is_slow_to_ask_has_the_time_of_the_proof(scout_db: str, monke
     assert result["status"] == "proved", result
 
 
+def test_gold_that_is_too_slow_to_ask_says_nothing_of_the_jobs_before_it(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(self: trial.Trials) -> None:
+        self.session.limit_statements(0.2)
+        self.session.rows("SELECT pg_catalog.pg_sleep(5)")
+
+    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
+    monkeypatch.setattr(trial.Trials, "_ask", ask)
+    slowed(scout_db)
+    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
+    result = call("scout_proof", scout_db)
+    assert {each["jobname"]: each["status"] for each in result["jobs"]} == {
+        "bronze-to-silver-etl": "proved", "product-linking": "proved", GOLD: "unknown",
+    }  # fmt: skip
+    assert "it takes longer than the " in result["error"]["said"]
+    assert "proof_timeout_seconds=" in result["error"]["next_step"]
+
+
 def test_gold_that_takes_less_time_than_expected_is_computed_once_more(scout_db: str) -> None:
     """Where it is to be seen that it begins, it has come to its end."""
     assert call("scout_refresh_gold", scout_db, force=True)["changed"]

@@ -182,9 +182,16 @@ class Trials:
     def _undone(self, todo: Todo, loads: str) -> Verdict:
         """The trial of a job that refreshes gold, of which nothing stays: another one that does finds gold as old as this one."""
         verdict = tried(todo, UNKNOWN, "was not tried")
-        with self.session.savepoint():
-            verdict = self._one(todo, loads)
-            raise psycopg.Rollback
+        try:
+            with self.session.savepoint():
+                verdict = self._one(todo, loads)
+                raise psycopg.Rollback
+        except errors.QueryCanceled:
+            # What those before it came to stays true.
+            late = failure.too_late(self.seconds)
+            verdict = tried(
+                todo, late.status, f"was tried as {todo.job.owner}, rolled back: {late.said}", None, late.next_step
+            )
         return verdict
 
     def _one(self, todo: Todo, loads: str = "") -> Verdict:
