@@ -222,7 +222,7 @@ def standby(pg_server: Server) -> Iterator[str]:
     )  # fmt: skip
     try:
         dsn = f"host={root} port=5432 user={pg_server.superuser} dbname=postgres"
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             try:
                 connect(dsn).close()

@@ -426,7 +426,8 @@ def test_where_the_etl_refuses_a_sound_sale_nothing_is_set_aside(scout_db: str) 
 
 def test_poison_is_quarantined_batch_by_batch(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However little time a batch has, it sets one event aside; the others have their turn in the next ones."""
-    monkeypatch.setattr(recovery, "SHARE_OF_FIRST", 0.0)
+    monkeypatch.setattr(recovery, "SHARE_OF_FIRST", 1e-9)
+    monkeypatch.setattr(recovery, "GUESSED_RATE", 0.0)
     case = damaged(scout_db, WINDOW, "rows_missing", "poison_pending", "poison_marked")
     result = recover(case, target_seconds=0.001)
     case.check()
