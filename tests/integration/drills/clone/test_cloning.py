@@ -251,7 +251,7 @@ def test_quoted_names_unicode_grants_and_policies(strange: str) -> None:
             ("scout_drill",),
             ("scout_drill_owner",),
         ]
-        everything = dump(sandbox.dsn) + str(rows(sandbox.dsn, "SELECT setconfig FROM pg_db_role_setting"))
+        everything = dump(superuser) + str(rows(superuser, "SELECT setconfig FROM pg_db_role_setting"))
         assert "never to be seen" not in everything
 
 
