@@ -17,6 +17,7 @@ from ..ledger import history
 from ..postgres.driver import psycopg, sql
 from ..scout import contract, cron_jobs, cron_runs, event_queue, gold_contents, gold_views
 from ..scout.judging import statements
+from . import statement_times
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +50,15 @@ PENDING: t.Final = "SELECT b.event_id FROM {bronze} AS b WHERE {pending} ORDER B
 
 def gold_seconds(session: Session) -> float:
     """What it takes to compute all gold views once, by what PostgreSQL expects and by what it took lately; inside a transaction."""
-    ours = history.refresh_seconds(session)
-    views = sum(max(view_seconds(session, view), ours.get(view.full_name, 0.0)) for view in gold_views.views(session))
+    ours, counted = history.refresh_seconds(session), statement_times.read(session)
+    views = sum(
+        max(
+            view_seconds(session, view),
+            ours.get(view.full_name, 0.0),
+            statement_times.of_refresh(counted, view.name),
+        )
+        for view in gold_views.views(session)
+    )
     # A run that finds nothing to refresh takes no time.
     return max(views, _usual(session, contract.names().gold_functions, least=1.0))
 
@@ -96,14 +104,17 @@ def call_seconds(session: Session) -> float:
 
 def _usual(session: Session, functions: Sequence[str], least: float = 0.0) -> float:
     """How long the latest runs, of those above `least` seconds, usually took of the job that calls one of these functions, as pg_cron
-    recorded it; 0 where none can be seen. Of several jobs it is the quickest: anybody's may call such a function and take long."""
+    recorded it; where none can be seen, a call by the pipeline's owners; 0 where that cannot be either. Of several jobs it is the
+    quickest: anybody's may call such a function and take long."""
     lasted = collections.defaultdict[int, list[float]](list)
     with contextlib.suppress(RecoveryError, psycopg.Error), session.savepoint():
         jobs = [job for job in cron_jobs.jobs(session) if statements.calls(job.command, functions)]
         for run in cron_runs.history(session, jobs, RECENT_SECONDS):
             if run.good and (run.seconds or 0.0) > least:
                 lasted[run.jobid].append(run.seconds or 0.0)
-    return min((statistics.median(each[:RECENT_RUNS]) for each in lasted.values()), default=0.0)
+    if not lasted:
+        return statement_times.of_calls(statement_times.read(session), functions)
+    return min(statistics.median(each[:RECENT_RUNS]) for each in lasted.values())
 
 
 def look_seconds(session: Session, given: float | None, least: float = LOOK_SECONDS) -> float:
