@@ -177,6 +177,10 @@ seconds:
   description: How long reading took, without whole tables.
   returned: success
   type: float
+pending:
+  description: How many events are pending, where all of them are in it; null where there may be more.
+  returned: success
+  type: int
 sent:
   description: Whether it was sent to O(url).
   returned: success

@@ -70,9 +70,10 @@ options:
     type: str
   expects:
     description:
-      - With O(state=paused), what is to be done before ingestion is resumed, so that it can be told how long it stays paused. C(loads) and
-        C(moves) are numbers of events, C(gold) is whether gold is refreshed, C(drains) whether what is pending is loaded. What they take
-        is measured and, of what reads whole tables, what PostgreSQL expects.
+      - With O(state=paused), what is to be done before ingestion is resumed, so that it can be told how long it stays paused. C(moves) is a
+        number of events, C(gold) whether gold is refreshed, and C(drains) whether what is pending is loaded; C(pending) is how many
+        events that are, and is counted unless given. What they take is measured and, of what reads whole tables, what PostgreSQL
+        expects.
     type: dict
   max_pause:
     description: Refuse to pause for longer than this, such as C(15m) or C(1h30m), by what O(expects) says.

@@ -183,6 +183,8 @@ class Kept:
     #: Of how many rows of a section only the short values are kept.
     short: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
     seconds: float = 0.0
+    #: How many events are pending, where all of them are kept.
+    pending: int | None = None
 
 
 def collect(
@@ -210,6 +212,8 @@ def collect(
                 kept.absent[name] = problem.said
             elif problem is not None:
                 kept.problems[name] = problem.said
+            elif name == "pending_events" and found is not None and found < wanted.sample_rows:
+                kept.pending = found
             kept.seconds = round(time.monotonic() - began, 3)
             after(kept)
         if wanted.health:

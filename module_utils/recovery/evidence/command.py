@@ -53,6 +53,7 @@ class EvidenceResult(ModuleResult):
     number: int | None
     absent: dict[str, str]
     seconds: float
+    pending: int | None
     sent: bool
     warnings: list[str]
 
@@ -127,6 +128,7 @@ def _not_kept(summary: str, warnings: list[str], found: collect.Kept) -> Evidenc
         "number": None,
         "absent": found.absent,
         "seconds": found.seconds,
+        "pending": found.pending,
         "sent": False,
         "summary": summary,
         "warnings": warnings,
@@ -202,6 +204,7 @@ def _kept(
         "number": done.number,
         "absent": kept.absent,
         "seconds": kept.seconds,
+        "pending": kept.pending,
         "sent": to is not None and not unsent,
         "warnings": [*_warnings(kept), *unknown],
         "summary": f"kept {len(made.files)} files{more} in {done.folder} ({in_words(kept.seconds)})",

@@ -6,15 +6,17 @@ been stopped."""
 
 from __future__ import annotations
 
+import math
 import typing as t
 
+from ..core import batch_size
 from ..core.errors import BadInput, NotConverged
 from ..core.text import count, in_words
 from ..core.times import seconds_of
 from ..postgres.driver import psycopg
 from ..postgres.failures import attempting
 from ..scout import event_queue
-from . import expected
+from . import drain, expected
 
 if t.TYPE_CHECKING:
     from ..core.progress import Progress
@@ -24,7 +26,7 @@ if t.TYPE_CHECKING:
 #: made of it.
 LOAD_SECONDS: t.Final = 0.0003
 MOVE_SECONDS: t.Final = 0.01
-KINDS: t.Final = ("loads", "moves", "gold", "drains")
+KINDS: t.Final = ("moves", "gold", "drains", "pending")
 #: What every pause takes that something is done in.
 AT_LEAST_SECONDS: t.Final = 5.0
 
@@ -37,21 +39,22 @@ class Part(t.NamedTuple):
 
 
 def parts(session: Session, expects: t.Mapping[str, t.Any]) -> list[Part]:
-    """What an operation is going to do in a pause, each with its seconds. `expects` has how many events it `loads` and `moves`, whether
-    it refreshes `gold`, and whether it `drains`, which loads what is pending. Raises BadInput for another word or no number."""
+    """What an operation is going to do in a pause, each with its seconds. `expects` has how many events it `moves`, whether it refreshes
+    `gold`, and whether it `drains`, with how many events are `pending` where that is known. Raises BadInput for another word or no
+    number."""
     if unknown := sorted(set(expects) - set(KINDS)):
         raise BadInput(f"expects has {unknown[0]!r}, which is none of {', '.join(KINDS)}")
-    loads, moves = (_number(expects, name) for name in KINDS[:2])
+    moves, loads = _number(expects, "moves") or 0, _number(expects, "pending") if expects.get("drains") else 0
     with attempting("could not estimate how long ingestion stays paused", on=session.where), session.read():
-        loads += _pending(session) if expects.get("drains") else 0
-        # One to load what is there, one to see that nothing is left.
-        reading, gold = (
-            2 * expected.call_seconds(session),
-            expected.gold_seconds(session) if expects.get("gold") else 0.0,
-        )
+        call = expected.call_seconds(session)
+        if loads is None:
+            session.limit_statements(expected.limit(None, session.settings.statement_timeout_seconds, call))
+            loads = _pending(session)
+        gold = expected.gold_seconds(session) if expects.get("gold") else 0.0
     found = [
-        Part(f"loading {count(loads, 'event')}", reading + loads * LOAD_SECONDS if loads else 0.0),
-        Part(f"moving {count(moves, 'event')}", reading + moves * MOVE_SECONDS if moves else 0.0),
+        Part(f"loading {count(loads, 'event')}", _calls(loads) * call + loads * LOAD_SECONDS if loads else 0.0),
+        # One to load what is there, one to see that nothing is left.
+        Part(f"moving {count(moves, 'event')}", 2 * call + moves * MOVE_SECONDS if moves else 0.0),
         Part("gold", gold),
     ]
     return [part for part in found if part.seconds >= 1.0]
@@ -75,8 +78,16 @@ def require_short(session: Session, expects: t.Mapping[str, t.Any], max_pause: s
     return seconds
 
 
-def _number(expects: t.Mapping[str, t.Any], name: str) -> int:
-    value = expects.get(name) or 0
+def _calls(loads: int) -> int:
+    """How often a drain of so many events calls the ETL: each batch is larger than the one before, as far as it may be."""
+    first, growth = drain.Options.first_batch_rows, batch_size.GROWTH
+    return 1 + math.ceil(math.log(1 + (growth - 1) * loads / first, growth)) + loads // drain.MAX_BATCH_ROWS
+
+
+def _number(expects: t.Mapping[str, t.Any], name: str) -> int | None:
+    value = expects.get(name)
+    if value in (None, ""):
+        return None
     if isinstance(value, bool) or not str(value).isdecimal():
         raise BadInput(f"expects.{name} {value!r} is no number of events", next_step="give a whole number")
     return int(value)

@@ -38,7 +38,7 @@ def test_a_pause_that_would_be_too_long_stops_nothing(scout_db: str) -> None:
     assert "it would stay paused for about 50 min" in refused["msg"]
     assert "moving 300,000 events 50 min" in refused["msg"]
     assert "longer than max_pause, which is 15 min" in refused["msg"]
-    least = pause(scout_db, expects={"loads": 0}, max_pause="1s")
+    least = pause(scout_db, expects={"drains": True, "pending": 0}, max_pause="1s")
     assert "for about 5.0 s (what every pause takes)" in least["msg"]
     assert "-e max_pause=101m" in refused["msg"]
     assert fingerprint(scout_db) == before
@@ -60,9 +60,37 @@ def test_what_is_pending_counts_where_it_is_loaded(scout_db: str, monkeypatch: p
     assert pause(scout_db, expects={"drains": True}, check=True)["expected_pause_seconds"] == 5.0
 
 
+@pytest.mark.parametrize(
+    ("pending", "said"), [("500000", "500,000 events"), (7, "7 events"), (0, ""), ("", "1,"), (None, "1,")]
+)
+def test_what_is_known_to_be_pending_is_not_counted_again(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, pending: object, said: str
+) -> None:
+    """Unless it is not known."""
+    monkeypatch.setattr(pause_length, "LOAD_SECONDS", 0.01)
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM scout.etl_processed")
+    known = pause(scout_db, expects={"drains": True, "pending": pending}, max_pause="1s", check=True)
+    assert (f"loading {said}" in known["msg"]) == bool(said)
+    assert not pause(scout_db, expects={"drains": False, "pending": pending}, max_pause="6s", check=True).get("failed")
+
+
+def test_a_drain_of_much_calls_the_etl_often(scout_db: str) -> None:
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM cron.job_run_details")
+        connection.execute(LASTED, ("bronze-to-silver-etl",))
+
+    def seconds(pending: int) -> float:
+        expects = {"drains": True, "pending": pending}
+        return pause(scout_db, expects=expects, max_pause="10h", check=True)["expected_pause_seconds"]
+
+    # 2,000, 8,000, 32,000 and so on, up to 100,000 in each.
+    assert [round(seconds(pending) / 100) for pending in (1, 2_000, 20_000, 500_000)] == [2, 2, 4, 13]
+
+
 def test_check_mode_refuses_what_a_run_would(scout_db: str) -> None:
-    assert pause(scout_db, expects={"loads": 10_000_000}, check=True).get("failed")
-    foreseen = pause(scout_db, expects={"loads": 1000}, check=True)
+    assert pause(scout_db, expects={"drains": True, "pending": 10_000_000}, check=True).get("failed")
+    foreseen = pause(scout_db, expects={"drains": True, "pending": 1000}, check=True)
     assert (foreseen["changed"], foreseen["expected_pause_seconds"] < 60) == (True, True)
 
 
@@ -132,10 +160,10 @@ def test_a_test_sale_has_the_time_that_the_etl_usually_takes(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"expects": {"loads": "many"}}, "expects.loads 'many' is no number of events"),
-        ({"expects": {"loads": True}}, "expects.loads True is no number of events"),
-        ({"expects": {"drops": 1}}, "expects has 'drops', which is none of loads, moves, gold, drains"),
-        ({"expects": {"loads": 1}, "max_pause": "soon"}, "max_pause 'soon' is not usable"),
+        ({"expects": {"moves": "many"}}, "expects.moves 'many' is no number of events"),
+        ({"expects": {"drains": True, "pending": True}}, "expects.pending True is no number of events"),
+        ({"expects": {"drops": 1}}, "expects has 'drops', which is none of moves, gold, drains, pending"),
+        ({"expects": {"moves": 1}, "max_pause": "soon"}, "max_pause 'soon' is not usable"),
     ],
 )
 def test_what_cannot_be_used_is_named(scout_db: str, options: dict[str, Any], said: str) -> None:
