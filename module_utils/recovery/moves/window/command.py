@@ -80,8 +80,8 @@ def recover(call: Call, params: Params) -> WindowResult:
         tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
         recovery = Recovery(call.session, run, seen.tables, seen.comparer, tolerance, call.progress, job.document)
         with call.session.read():
-            etl = expected.etl_seconds(call.session)
-            limit = expected.limit(None, params["batch_timeout_seconds"], expected.call_seconds(call.session))
+            etl = expected.call_seconds(call.session)
+        limit = expected.limit(None, params["batch_timeout_seconds"], etl)
         batches = recovery.go(options, seen.first, batch_timeout_seconds=limit, etl_seconds=etl)
         done = recovery.outcome(batches, seen.first)
     if job.interrupted and params["last"]:

@@ -118,12 +118,15 @@ def test_a_call_that_is_expected_to_take_long_gets_the_time_for_it(
 def test_the_first_batch_is_small_beside_what_a_call_of_the_etl_takes(
     scout_db: str, monkeypatch: pytest.MonkeyPatch, seconds: float, batches: int
 ) -> None:
-    """Each batch costs one call, which reads all of bronze."""
-    monkeypatch.setattr(expected, "etl_seconds", lambda _session: seconds)
+    """Each batch costs one call, which reads all of bronze. It is planned once."""
+    planned: list[object] = []
+    monkeypatch.setattr(expected, "etl_seconds", lambda session: planned.append(session) or seconds)
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM cron.job_run_details")
     arrive(scout_db, [sale(number) for number in range(250)], step_seconds=0)
     window = {"window_start": str(START), "window_end": str(START + timedelta(seconds=1))}
     done = ran("scout_window_recovery", scout_db, **window)
-    assert (done["loaded"], done["batches"]["batches"]) == (250, batches)
+    assert (done["loaded"], done["batches"]["batches"], len(planned)) == (250, batches, 1)
 
 
 def test_what_is_right_is_not_rewritten(scout_db: str) -> None:
