@@ -55,7 +55,16 @@ ORDER BY r.started_at DESC LIMIT %(limit)s
 MOVED_DAYS = """
 SELECT DISTINCT day FROM (
     SELECT jsonb_array_elements_text(effects -> %(days)s) AS day FROM scout_ops.runs
-    WHERE jsonb_typeof(effects -> %(days)s) = 'array' ORDER BY started_at DESC LIMIT 400) AS latest
+    WHERE jsonb_typeof(effects -> %(days)s) = 'array' AND coalesce(finished_at, 'infinity') > %(since)s::timestamptz
+    ORDER BY started_at DESC LIMIT 400) AS latest
+"""
+#: When the latest repair within the last hour began to refresh, and whether that was in a pause.
+BY_A_REPAIR = """
+SELECT r.effects -> 'since' AS since, EXISTS (
+    SELECT FROM scout_ops.pauses AS p WHERE p.paused_at < r.started_at AND coalesce(p.resumed_at, 'infinity') > r.started_at) AS paused
+FROM scout_ops.runs AS r
+WHERE r.action = 'refresh_gold' AND r.effects ? 'since' AND r.started_at > clock_timestamp() - interval '1 hour'
+ORDER BY r.started_at DESC LIMIT 1
 """
 
 REFRESHED = """
@@ -202,11 +211,19 @@ def readable(session: Session) -> bool:
     return session.row(READABLE)["readable"] and ownership.foreign(session) is None
 
 
-def moved_days(session: Session) -> frozenset[str]:
-    """Days of gold that the latest moves have changed; none where no ledger can be read. Inside the caller's transaction."""
+def moved_days(session: Session, since: datetime.datetime | None = None) -> frozenset[str]:
+    """Days of gold that the latest moves have changed, or all since a moment; none where no ledger can be read. Inside the caller's
+    transaction."""
     if not readable(session):
         return frozenset()
-    return frozenset(row["day"] for row in session.rows(MOVED_DAYS, days="gold_days"))
+    return frozenset(row["day"] for row in session.rows(MOVED_DAYS, days="gold_days", since=since or "-infinity"))
+
+
+def by_a_repair(session: Session) -> Row | None:
+    """When the latest repair within the last hour began to refresh gold, `since`, which has the moment `at` in seconds and the transaction
+    `xid`, and whether ingestion was `paused` then; None where none did. Inside the caller's transaction."""
+    found = session.rows(BY_A_REPAIR) if readable(session) else []
+    return found[0] if found else None
 
 
 def refresh_seconds(session: Session) -> dict[str, float]:

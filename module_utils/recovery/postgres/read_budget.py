@@ -109,13 +109,16 @@ class Budget:
         """Seconds until the budget is spent."""
         return self._hurried.left
 
-    def read[T](self, name: str, query: Callable[[Session], T]) -> T | None:
-        """What `query` gives, or None with the reason in `problems`; raises only when the session is gone."""
+    def read[T](self, name: str, query: Callable[[Session], T], at_most: float = math.inf) -> T | None:
+        """What `query` gives, in `at_most` so many seconds of what is left, or None with the reason in `problems`; raises only when the
+        session is gone."""
         if self.left <= 0:
             self.problems[name] = Problem("budget", "the time budget ran out before it could be read")
             return None
         if self._before is not None:
             self._before(name, self._seconds - self.left)
+        deadline = self._hurried.deadline
+        self._hurried.deadline = min(deadline, time.monotonic() + at_most)
         try:
             with self._hurried.savepoint():
                 self._hurried.hurry(anew=True)
@@ -127,6 +130,8 @@ class Budget:
         except RecoveryError as e:
             kind = "privilege" if e.kind == "missing_privilege" else e.kind
             self.problems[name] = Problem(kind, e.said or e.attempted, e.next_step)
+        finally:
+            self._hurried.deadline = deadline
         return None
 
 

@@ -98,14 +98,14 @@ def compare(session: Session, view: Contents, deadline: float | None) -> Compare
     QueryCanceled where no day could be compared by the deadline (monotonic seconds); what is left by then is told by `days` and `of`."""
     day = view.day
     if view.row is None:
-        return Compared(_differing(session, COUNTED, view, None, deadline))
+        return Compared(_at_once(session, COUNTED, view, deadline))
     if day is None or not _is_large(session) or not session.row(DAY_TYPE, oid=view.oid, day=day)["dated"]:
-        return Compared(_differing(session, DIFFERING, view, None, deadline))
+        return Compared(_at_once(session, DIFFERING, view, deadline))
     column, (days, likely) = sql.Identifier(day), _days(session, view, day)
     for nth, each in enumerate(days):
         # Where there is time for all of them, all at once take less.
         if len(days) >= MOST_DAYS or (deadline is None and nth == likely):
-            return Compared(_at_once(session, view, deadline))
+            return Compared(_at_once(session, DIFFERING, view, deadline))
         # Only a constant is taken to all that the query reads.
         of = sql.SQL("q.{} IS NULL" if each is None else "q.{} = {}").format(column, sql.Literal(each))
         try:
@@ -119,13 +119,13 @@ def compare(session: Session, view: Contents, deadline: float | None) -> Compare
     return Compared(0, None, len(days), len(days))
 
 
-def _at_once(session: Session, view: Contents, deadline: float | None) -> int:
+def _at_once(session: Session, statement: t.LiteralString, view: Contents, deadline: float | None) -> int:
     if deadline is not None:
-        return _differing(session, DIFFERING, view, None, deadline)
+        return _differing(session, statement, view, None, deadline)
     usual = session.connection.limit_seconds
     session.connection.limit_seconds = WHOLE_SECONDS
     try:
-        return _differing(session, DIFFERING, view, None, time.monotonic() + WHOLE_SECONDS)
+        return _differing(session, statement, view, None, time.monotonic() + WHOLE_SECONDS)
     finally:
         session.connection.limit_seconds = usual
 

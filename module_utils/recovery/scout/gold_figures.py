@@ -7,6 +7,7 @@ by its name."""
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import re
 import typing as t
 
@@ -14,7 +15,7 @@ from ..postgres.driver import sql
 from . import contract, gold_contents, gold_views
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ..postgres.session import Row, Session
     from .gold_views import View
@@ -101,6 +102,22 @@ WITH RECURSIVE latest (day, nth) AS (
 SELECT day::text AS day FROM latest WHERE day IS NOT NULL ORDER BY 1
 """
 MOST_DAYS: t.Final = 2
+#: Those of the latest days whose sales are all as old as that, the latest first.
+SETTLED = """
+WITH RECURSIVE latest (day, nth) AS (
+    SELECT max(date_key), 1 FROM {transactions} WHERE date_key < current_date + 2
+    UNION ALL
+    SELECT (SELECT max(date_key) FROM {transactions} AS s WHERE s.date_key < latest.day), nth + 1
+    FROM latest WHERE latest.day IS NOT NULL AND nth < %(among)s
+)
+SELECT day::text AS day FROM latest
+WHERE day::text <> ALL(%(moved)s::text[])
+  AND NOT EXISTS (SELECT FROM {transactions} AS t WHERE t.date_key = day AND greatest(t.processed_at, t.updated_at) > %(before)s)
+  AND NOT EXISTS (SELECT FROM {transactions} AS t JOIN {line_items} AS i USING (transaction_id)
+                  WHERE t.date_key = day AND i.updated_at > %(before)s)
+ORDER BY 1 DESC LIMIT %(most)s
+"""
+AMONG_DAYS: t.Final = 8
 #: Between which days a view has rows.
 ENDS = "SELECT min({day}::date)::text AS first, max({day}::date)::text AS last FROM {view}"
 #: The key of a whole day.
@@ -165,6 +182,13 @@ class _Level:
         return sql.Identifier(f"{what}_{self.name}")
 
 
+class Computed(t.NamedTuple):
+    """What views say otherwise than silver, in words, and the days that all of them were asked of."""
+
+    told: list[str]
+    days: list[str]
+
+
 def unlike_silver(session: Session, found: Iterable[View], days: Iterable[str], *, defined: bool = False) -> list[str]:
     """What views that show all sales of a day say of these days otherwise than silver does, in words, a line for each store, region or
     day; with `defined`, what they would say after a refresh, as far as only code that is trusted tells that. Inside a transaction."""
@@ -204,6 +228,29 @@ def of_latest_days(session: Session, found: Iterable[View]) -> list[str]:
     """What they would say so, after a refresh, of the latest days on which there were sales."""
     days = [row["day"] for row in session.rows(contract.compose(LATEST), most=MOST_DAYS)]
     return unlike_silver(session, found, days, defined=True)
+
+
+def as_computed(
+    session: Session, found: Iterable[View], *, still_at: float, moved: Callable[[datetime.datetime], Collection[str]]
+) -> Computed | None:
+    """What they say so as they were computed last, of the latest days that neither the ETL nor a move has changed since; no query of
+    theirs is asked. None where that cannot be told of each. An ETL run that is in flight at a refresh shows an earlier time than it:
+    from the moment `still_at` on, in seconds, there was none."""
+    told, of_all = list[str](), list[str]()
+    for view in found:
+        if not view.populated or gold_views.counted(view, of_some_days=True) is None:
+            continue
+        if (at := gold_views.refreshed_at(session, view)) is None:
+            return None
+        settled = 0.0 if still_at <= at.timestamp() else gold_views.SETTLED_SECONDS
+        before = at - datetime.timedelta(seconds=settled)
+        values = {"moved": [*moved(at)], "before": before, "among": AMONG_DAYS, "most": MOST_DAYS}
+        days = [row["day"] for row in session.rows(contract.compose(SETTLED), **values)]
+        if not days:
+            return None
+        told += unlike_silver(session, [view], days)
+        of_all = [each for each in of_all if each in days] if of_all else days
+    return Computed(told, of_all)
 
 
 def _definition(view: View) -> sql.Composable:

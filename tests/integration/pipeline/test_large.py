@@ -26,6 +26,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout impo
     gold_views,
 )
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
+from tests.integration.slow import computed, slow_gold
 
 GOLD = "smart-gold-refresh"
 DAYS = "SELECT DISTINCT date_key::text FROM scout.silver_transactions ORDER BY 1"
@@ -135,34 +136,6 @@ def test_what_there_is_no_time_to_compare_is_said(scout_db: str, monkeypatch: py
 # --- gold computed once
 
 
-SLOWLY = """
-CREATE FUNCTION scout.slowly() RETURNS boolean LANGUAGE sql VOLATILE AS 'SELECT pg_catalog.pg_sleep({}) IS NOT NULL'
-"""
-
-
-def slowed(dsn: str, condition: str = "true", seconds: float = 0.4) -> None:
-    """Gold takes long, whoever asks a view for anything."""
-    with connect(dsn) as connection:
-        connection.execute(SLOWLY.format(seconds).encode())
-        connection.execute("ALTER FUNCTION scout.slowly() OWNER TO loader")
-        for view in ("gold_daily_metrics", "gold_region_choropleth"):
-            definition = (
-                str(one(dsn, f"SELECT pg_catalog.pg_get_viewdef('scout.{view}'::regclass::oid)")).rstrip().rstrip(";")
-            )
-            keys = rows(
-                dsn,
-                f"SELECT pg_catalog.pg_get_indexdef(indexrelid::oid) FROM pg_index WHERE indrelid = 'scout.{view}'::regclass",
-            )
-            owner = one(dsn, f"SELECT relowner::regrole::text FROM pg_class WHERE oid = 'scout.{view}'::regclass")
-            before, _, after = definition.rpartition("GROUP BY")
-            connection.execute(f"DROP MATERIALIZED VIEW scout.{view} CASCADE")  # type: ignore[call-overload]
-            made = f"CREATE MATERIALIZED VIEW scout.{view} AS {before} WHERE (SELECT scout.slowly()) AND {condition} GROUP BY {after}"
-            connection.execute(made)  # type: ignore[call-overload]
-            for (key,) in keys:
-                connection.execute(key)
-            connection.execute(f"ALTER MATERIALIZED VIEW scout.{view} OWNER TO {owner}")  # type: ignore[call-overload]
-
-
 def proof_of_gold(dsn: str) -> tuple[Result, str]:
     result = call("scout_proof", dsn)
     [said] = [each["said"] for each in result["jobs"] if each["jobname"] == GOLD]
@@ -173,7 +146,7 @@ def test_gold_that_a_repair_has_just_computed_is_only_seen_to_begin(
     scout_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
-    slowed(scout_db)
+    slow_gold(scout_db)
     result, said = proof_of_gold(scout_db)
     assert (result["status"], "refreshes 2 views" in said) == ("proved", True), result
     assert call("scout_refresh_gold", scout_db, force=True)["changed"]
@@ -191,22 +164,74 @@ def test_gold_that_a_repair_has_just_computed_is_only_seen_to_begin(
 def test_gold_that_is_slow_to_ask_has_the_time_of_the_proof(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not computed once more, and each of its days takes longer than a statement has otherwise."""
     monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
-    slowed(scout_db, seconds=2.5)
+    slow_gold(scout_db, seconds=2.5)
     assert call("scout_refresh_gold", scout_db, force=True)["changed"]
     result = call("scout_proof", scout_db, statement_timeout_seconds=2.0)
     assert result["status"] == "proved", result
 
 
+def test_gold_that_was_just_computed_is_not_computed_once_more(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither to see what it says beside silver, nor to see that its job works."""
+    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
+    monkeypatch.setattr(expected, "LONG_SECONDS", 0.3)
+    slow_gold(scout_db, seconds=1.0)
+    assert call("scout_ingestion", scout_db, state="paused")["changed"]
+    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
+    assert computed(scout_db) == 2
+    health = call("scout_health_info", scout_db, budget_seconds=600.0)
+    assert figures(health) == ("ok", 0.0), health
+    assert call("scout_ingestion", scout_db, state="running")["changed"]
+    result, said = proof_of_gold(scout_db)
+    assert (result["status"], computed(scout_db)) == ("proved", 2), result
+    assert "it begins to refresh gold, which a repair has just computed" in said
+    gate = call("scout_gate_info", scout_db)
+    [check] = [check for check in gate["checks"] if check["name"] == "gold_figures"]
+    assert (check["status"], computed(scout_db)) == ("pass", 2), check
+
+
+def test_gold_that_is_slow_and_wrong_is_found_as_it_was_computed(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
+    monkeypatch.setattr(expected, "LONG_SECONDS", 0.3)
+    slow_gold(scout_db, "t.payment_method <> 'cash'", seconds=1.0)
+    assert call("scout_ingestion", scout_db, state="paused")["changed"]
+    assert call("scout_refresh_gold", scout_db, force=True, accept_lost=True)["changed"]
+    status, value = figures(call("scout_health_info", scout_db))
+    assert (status, value > 0, computed(scout_db)) == ("fail", True, 2)
+    assert call("scout_ingestion", scout_db, state="running")["changed"]
+    result, said = proof_of_gold(scout_db)
+    assert result["status"] == "failed", result
+    assert "it refreshes gold, which would not be what silver has: " in said
+
+
+def figures(health: Result) -> tuple[str, float]:
+    """What an assessment says of gold beside silver."""
+    [found] = [each for each in health["indicators"] if each["name"] == "gold_figures"]
+    return found["status"], found["value"]
+
+
+def test_fresh_gold_that_takes_longer_than_a_statement_is_not_refreshed_again(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gold_contents, "AT_ONCE", 200_000)
+    slow_gold(scout_db, seconds=1.5)
+    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
+    result = call("scout_refresh_gold", scout_db, statement_timeout_seconds=1.0)
+    assert (result["changed"], computed(scout_db)) == (False, 4), result["views"]
+
+
 def test_gold_that_is_too_slow_to_ask_says_nothing_of_the_jobs_before_it(
     scout_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(self: trial.Trials) -> None:
+    def ask(self: trial.Trials, effect: str) -> str:
         self.session.limit_statements(0.2)
         self.session.rows("SELECT pg_catalog.pg_sleep(5)")
+        return effect
 
     monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
-    monkeypatch.setattr(trial.Trials, "_ask", ask)
-    slowed(scout_db)
+    monkeypatch.setattr(trial.Trials, "_asked", ask)
+    slow_gold(scout_db)
     assert call("scout_refresh_gold", scout_db, force=True)["changed"]
     result = call("scout_proof", scout_db)
     assert {each["jobname"]: each["status"] for each in result["jobs"]} == {
@@ -228,7 +253,7 @@ def test_gold_that_a_repair_has_computed_and_a_job_no_longer_does_is_found(
 ) -> None:
     """The job was altered before the repair, so that nothing has changed since."""
     monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
-    slowed(scout_db)
+    slow_gold(scout_db)
     with connect(scout_db) as connection:
         connection.execute(
             "UPDATE cron.job SET command = 'SELECT 1 /* scout.maybe_refresh_gold() */' WHERE jobname = %s", (GOLD,)
@@ -241,7 +266,7 @@ def test_gold_that_a_repair_has_computed_and_a_job_no_longer_does_is_found(
 
 def test_gold_that_leaves_sales_out_is_found_without_a_refresh(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
-    slowed(scout_db, "t.payment_method <> 'cash'")
+    slow_gold(scout_db, "t.payment_method <> 'cash'")
     assert call("scout_refresh_gold", scout_db, force=True, accept_lost=True)["changed"]
     result, said = proof_of_gold(scout_db)
     assert result["status"] == "failed", result

@@ -7,26 +7,33 @@ done once more to see that it can be; and whether silver has what was loaded as 
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import typing as t
 
 from ...core.errors import MissingPrivilege
 from ...ledger import history
 from ...postgres import acting
-from ...scout import contract, cron_runs, event_queue, expected_silver, gold_views, loadable, row_images
+from ...scout import (
+    contract,
+    cron_runs,
+    event_queue,
+    expected_silver,
+    gold_figures,
+    gold_views,
+    loadable,
+    row_images,
+)
 from .. import battery
 
 if t.TYPE_CHECKING:
-    from ...postgres.session import Row, Session
+    from collections.abc import Sequence
+
+    from ...postgres.session import Session
     from ...scout.cron_jobs import Job
 
 BY_US: t.Final = "which a repair has just computed"
 BY_ITSELF: t.Final = "which its latest run computed"
-#: When the latest repair within the last hour began to refresh.
-BY_A_REPAIR = """
-SELECT effects -> 'since' AS since FROM scout_ops.runs
-WHERE action = 'refresh_gold' AND effects ? 'since' AND started_at > clock_timestamp() - interval '1 hour'
-ORDER BY started_at DESC LIMIT 1
-"""
 #: A row has the transaction that wrote it: how many have begun since the last one that may have changed what the jobs do. A refresh
 #: itself writes the row of its view. Negative is the age of what is older than PostgreSQL counts.
 UNCHANGED = """
@@ -81,7 +88,8 @@ def refreshed(session: Session, job: Job) -> str:
     moments = [at for view in views if (at := gold_views.refreshed_at(session, view))]
     if not moments or len(moments) < len(views):
         return ""
-    since = _by_a_repair(session)
+    found = history.by_a_repair(session)
+    since = found["since"] if found else None
     if since and all(at.timestamp() >= since["at"] for at in moments) and not _changed(session, since["xid"]):
         return BY_US
     for run in _runs(session, job):
@@ -93,16 +101,20 @@ def refreshed(session: Session, job: Job) -> str:
     return ""
 
 
+def as_computed(session: Session, views: Sequence[gold_views.View]) -> gold_figures.Computed | None:
+    """What gold says otherwise than silver as it was computed last, where that can be told of each view: what is slow by nature is not
+    computed once more. A repair refreshes it in a pause, when nothing else is in flight. Inside a transaction."""
+    found = history.by_a_repair(session)
+    still_at = found["since"]["at"] if found and found["paused"] else math.inf
+    moved = functools.partial(history.moved_days, session)
+    return gold_figures.as_computed(session, views, still_at=still_at, moved=moved)
+
+
 def _runs(session: Session, job: Job) -> list[cron_runs.Run]:
     """The latest runs of a job, the latest first; none where they may not be seen."""
     with contextlib.suppress(MissingPrivilege):
         return cron_runs.history(session, [job])
     return []
-
-
-def _by_a_repair(session: Session) -> Row | None:
-    found = session.rows(BY_A_REPAIR) if history.readable(session) else []
-    return found[0]["since"] if found else None
 
 
 def unchanged(session: Session) -> int:

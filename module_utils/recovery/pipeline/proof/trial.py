@@ -25,7 +25,7 @@ from ...postgres.failures import words_of
 from ...scout import contract, event_queue, gold_figures, gold_views, remedies, row_hazards
 from ...scout.cron_schedule import every_seconds, missed
 from ...scout.judging import event_triggers, foreign_code, statements
-from .. import apart, battery, bronze_writers, drain, refresh_gold, trial_sale
+from .. import apart, battery, bronze_writers, drain, expected, refresh_gold, trial_sale
 from . import as_job, captured_gold, evidence, failure, judgement, linked, reading
 from .failure import Failed
 from .judgement import BESIDE, FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
@@ -118,6 +118,8 @@ class Trials:
         #: What gold showed before any job was tried: one that loads may refresh it as well, and a refresh that is only to be seen to begin
         #: may come to its end.
         self.shown: dict[str, t.Any] = {}
+        #: What was wrong with it, where that can be told without computing it.
+        self.computed: gold_figures.Computed | None = None
         #: The jobs of others that write what is the pipeline's.
         self.beside: list[Job] = []
         #: Fields that this pipeline fills in ways of its own.
@@ -159,7 +161,11 @@ class Trials:
             step = "look at its next run in cron.job_run_details, or run it again with proof=false"
             return [tried(each, UNKNOWN, said, next_step=step) for each in ordered]
         if any(each.purpose == GOLD for each in ordered):
-            self.shown = gold_views.showing_each_sale(self.session, gold_views.views(self.session))
+            views = gold_views.views(self.session)
+            self.shown = gold_views.showing_each_sale(self.session, views)
+            # Before a sale is sent that changes its day.
+            if any(each.shown for each in ordered):
+                self.computed = evidence.as_computed(self.session, views)
         verdicts: list[Verdict] = []
         loads = ""
         for each in ordered:
@@ -466,8 +472,7 @@ class Trials:
         except NotConverged as e:
             raise Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
         if todo.shown and self._begins(todo):
-            self._ask()
-            return self._beside(f"it begins to refresh gold, {todo.shown}", refreshed=False)
+            return self._asked(f"it begins to refresh gold, {todo.shown}")
         self._execute(todo)
         began = session.row(BEGAN)["at"]
         views = gold_views.views(session)
@@ -486,18 +491,13 @@ class Trials:
         if same := [name for name, each in now.items() if each == self.shown.get(name, "")]:
             said = f"it refreshes {', '.join(same)}, which does not show a new sale"
             raise Failed(FAILED, said, next_step=judgement.compare("its definition"))
-        if unlike := self._unlike_silver(todo):
-            raise Failed(
-                FAILED,
-                f"it refreshes gold, which is not what silver has: {'; '.join(unlike[:MOST_NAMED])}",
-                next_step=COMPARE,
-            )
+        self._require_alike("is not", self._unlike_silver(todo))
         newer = sum(at is not None for at in times.values())
-        return self._beside(f"it refreshes {count(newer, 'view')}" if newer else "it runs")
+        return self._beside(f"it refreshes {count(newer, 'view')}" if newer else "it runs", self._days())
 
-    def _beside(self, effect: str, *, refreshed: bool = True) -> str:
+    def _beside(self, effect: str, days: Sequence[str], *, refreshed: bool = True) -> str:
         """An effect, and which views were changed since the release and show the same; raises Failed where one shows other figures."""
-        beside = captured_gold.beside(self.session, self._days(), refreshed=refreshed)
+        beside = captured_gold.beside(self.session, days, refreshed=refreshed)
         if beside.otherwise:
             said = f"gold has other figures than by its definition in release {beside.release}: {'; '.join(beside.otherwise[:MOST_NAMED])}"
             raise Failed(FAILED, f"{effect}, and {said}", next_step=CHANGED)
@@ -521,11 +521,28 @@ class Trials:
         # Within so short a time it may as well be done once more.
         return False
 
-    def _ask(self) -> None:
-        """What the views would say of the sales that were sent, without a refresh: of their days alone, by their own queries."""
-        views = gold_views.views(self.session)
-        if unlike := gold_figures.unlike_silver(self.session, views, self._days(), defined=True):
-            said = f"it refreshes gold, which would not be what silver has: {'; '.join(unlike[:MOST_NAMED])}"
+    def _asked(self, effect: str) -> str:
+        """The effect of a refresh that is not made: raises Failed where gold is not what silver has. The views are asked of the days of
+        the sales that were sent, by their own queries. Where these do not answer within a moment, what they were computed to last is as
+        good, if it is what silver has; else they are asked of one day, for as long as it takes."""
+        views, days = gold_views.views(self.session), self._days()
+        try:
+            with self.session.savepoint():
+                self.session.limit_statements(min(expected.LONG_SECONDS, max(0.001, self.runs.left)))
+                unlike = gold_figures.unlike_silver(self.session, views, days, defined=True)
+        except errors.QueryCanceled:
+            self.session.limit_statements(max(0.001, self.runs.left))
+            if self.computed is not None and not self.computed.told:
+                return self._beside(effect, [day for day in self.computed.days if day not in days])
+            days = days[-1:]
+            unlike = gold_figures.unlike_silver(self.session, views, days, defined=True)
+        self.session.limit_statements(max(0.001, self.runs.left))
+        self._require_alike("would not be", unlike)
+        return self._beside(effect, days, refreshed=False)
+
+    def _require_alike(self, what: str, unlike: Sequence[str]) -> None:
+        if unlike:
+            said = f"it refreshes gold, which {what} what silver has: {'; '.join(unlike[:MOST_NAMED])}"
             raise Failed(FAILED, said, next_step=COMPARE)
 
     def _names(self) -> list[str]:
