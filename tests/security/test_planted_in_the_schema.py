@@ -31,7 +31,7 @@ GRANT SELECT ON scout.silver_transactions TO mallory;
 CREATE SCHEMA vault CREATE TABLE salaries (who text, much int);
 GRANT USAGE ON SCHEMA vault TO mallory;
 CREATE FUNCTION scout.nightly() RETURNS void LANGUAGE sql AS '-- REFRESH MATERIALIZED VIEW scout.gold_mood, no more
-SELECT';
+/* /* */ REFRESH MATERIALIZED VIEW scout.gold_mood */ SELECT';
 ALTER FUNCTION scout.nightly() OWNER TO loader;
 """
 PLANTED = f"""

@@ -57,7 +57,8 @@ SELECT c.oid, c.relkind::text AS kind, NULL AS source
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relname = ANY(%(words)s) AND c.relkind IN ('r', 'p', 'S') AND n.nspname !~ '^(pg_|information_schema$)'
 UNION ALL
-SELECT p.oid, 'f', p.prosrc FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+SELECT p.oid, 'f', coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE p.proname = ANY(%(words)s) AND n.nspname !~ '^(pg_|information_schema$)'
 """
 SEQUENCES = """
@@ -78,7 +79,7 @@ MOMENT_SECONDS: t.Final = 0.1
 SHADOW: t.Final = "ALTER SEQUENCE {} INCREMENT BY {}"
 
 NEXT: t.Final = re.compile(r"\bnextval\b", re.IGNORECASE)
-WORD: t.Final = re.compile(r"\w+")
+NAME: t.Final = re.compile(lexer.NAME)
 #: A trigger on a table that a trigger writes, and so on.
 DEEPEST: t.Final = 5
 #: More words than this are no name of anything that a trigger uses.
@@ -139,8 +140,8 @@ def _oids(session: Session, tables: t.Iterable[str]) -> list[int]:
 
 
 def _reached(session: Session, own: list[int]) -> tuple[set[int], dict[str, set[int]]]:
-    """All sequences that may be drawn from, as far as names in the text of functions tell; and what says that it draws, with those it
-    names."""
+    """All sequences that may be drawn from, as far as names in what functions may run tell; and what says that it draws, with those it
+    names. What is too intricate to be read may draw from whatever it names."""
     sequences, drawing = set[int](), dict[str, set[int]]()
     tables, seen, read = set(own), set(own), set[int]()
     for _ in range(DEEPEST):
@@ -153,11 +154,12 @@ def _reached(session: Session, own: list[int]) -> tuple[set[int], dict[str, set[
         tables = set[int]()
         while bodies:
             called: list[tuple[str, str]] = []
-            for name, body in bodies:
-                found = _named(session, body)
+            for name, source in bodies:
+                body = _code(source)
+                found = _named(session, body, source)
                 named = {row["oid"] for row in found if row["kind"] == "S"}
                 sequences |= named
-                if _draws(body):
+                if body is None or NEXT.search(body):
                     drawing[name] = drawing.get(name, set()) | named
                 tables |= {row["oid"] for row in found if row["kind"] in ("r", "p")}
                 called += [(name, row["source"]) for row in found if row["kind"] == "f" and row["oid"] not in read]
@@ -168,16 +170,16 @@ def _reached(session: Session, own: list[int]) -> tuple[set[int], dict[str, set[
     return sequences, drawing
 
 
-def _named(session: Session, body: str | None) -> list[Row]:
-    words = sorted(set(WORD.findall(body or "")))[:MOST_WORDS]
+def _named(session: Session, body: str | None, source: str) -> list[Row]:
+    words = sorted({lexer.name(each) for each in NAME.findall(source if body is None else body)})[:MOST_WORDS]
     return session.rows(NAMED, words=words) if words else []
 
 
-def _draws(body: str | None) -> bool:
+def _code(source: str | None) -> str | None:
     try:
-        return NEXT.search(lexer.may_run(body or "")) is not None
+        return lexer.may_run(source or "")
     except lexer.Intricate:
-        return True
+        return None
 
 
 def _shadowed(session: Session, row: Row) -> bool:

@@ -24,16 +24,22 @@ MAX_DEPTH: t.Final = 16
 #: What is quoted in the words of PostgreSQL itself, which writes neither comments nor dollar quotes: a string, or a name.
 QUOTED: t.Final = r"E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
 
-#: Where something besides code begins.
-_BEGINS: t.Final = re.compile(r"""--|/\*|(?<!\w)(?:[eE]|[uU]&)?'|(?<!\w)[uU]&"|'|"|(?<![\w$])\$(?:[^\W\d]\w*)?\$""")
+#: Where something besides code begins. Whatever is not ASCII is a letter to PostgreSQL.
+_BEGINS: t.Final = re.compile(
+    r"""--|/\*|(?<![\w$])(?:[eE]|[uU]&)?'|(?<![\w$])[uU]&"|'|"|(?<![\w$])\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$"""
+)
+#: A string goes on after a line break, as the kind that it began as.
+_GOES_ON: t.Final = r"'[ \t\f\v]*[\n\r]\s*'"
 #: The rest of it, which may have been cut anywhere.
 _ENDS: t.Final = {
-    "-": re.compile(r"[^\n]*"),
-    "'": re.compile(r"[^']*(?:''[^']*)*'?"),
-    "e": re.compile(r"[^'\\]*(?:(?:\\.|'')[^'\\]*)*(?:'|\\?\Z)", re.DOTALL),
+    "-": re.compile(r"[^\n\r]*"),
+    "'": re.compile(rf"[^']*(?:(?:''|{_GOES_ON})[^']*)*'?"),
+    "e": re.compile(rf"[^'\\]*(?:(?:\\.|''|{_GOES_ON})[^'\\]*)*(?:'|\\?\Z)", re.DOTALL),
     '"': re.compile(r'[^"]*(?:""[^"]*)*"?'),
 }
 _COMMENT: t.Final = re.compile(r"/\*|\*/")
+#: What stays of a string where it goes on; with escapes, and without.
+_GONE_ON: t.Final = {True: re.compile(rf"(''|\\.)|{_GOES_ON}", re.DOTALL), False: re.compile(rf"('')|{_GOES_ON}")}
 _ESCAPE: t.Final = re.compile(
     r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{1,2})|([0-7]{1,3})|(.))|''", re.DOTALL
 )
@@ -44,13 +50,19 @@ _SHORT: t.Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _RAISES: t.Final = re.compile(r"\braise\b", re.IGNORECASE)
 _EXECUTES: t.Final = re.compile(r"\bexecute\b", re.IGNORECASE)
 _DOES: t.Final = re.compile(r"\s*do\b", re.IGNORECASE)
-#: It runs what is in a variable, and keeps a string in one.
-_RUNS_VARIABLE: t.Final = re.compile(r"\bexecute\s+(?!(?:format|on|function|procedure)\b)\w", re.IGNORECASE)
-_ASSIGNS: t.Final = re.compile(r":=|\bdefault\b", re.IGNORECASE)
+#: The variable that a statement runs.
+_RUNS: t.Final = re.compile(r"\bexecute\s+\(*(?!(?:format|on|function|procedure)\b)([\w$]+)", re.IGNORECASE)
+_ASSIGNS: t.Final = re.compile(r":=|\bdefault\b|(?:^|\b(?:begin|then|else|loop)\b)\s*[\w$.]+\s*=(?!>)", re.IGNORECASE)
 #: Stands for what is not known of a string that is put together.
 UNKNOWN: t.Final = "%"
-#: Comes after a string that is run, where nothing is added to it.
-_END: t.Final = "\n"
+#: Where two strings that are known are put together.
+_JOINED: t.Final = re.compile(r"\n{0}\s{{0,9}}\|\|\s{{0,9}}{0}".format(re.escape(UNKNOWN)))
+
+#: A name in what is read here, as it is written there.
+NAME: t.Final = r'(?:"[^"]*"|(?<![\w$])[\w$]++)'
+#: Where a quoted name has anything else, other characters stand for it: so no name is taken for code.
+_ODD: t.Final = {n: 0xE000 + n for n in range(128) if not re.match(r"[\w$]", chr(n))}
+_AS_IT_IS: t.Final = {odd: n for n, odd in _ODD.items()}
 
 
 #: So many texts are read once; a look at a pipeline asks the same of the same functions several times.
@@ -75,6 +87,8 @@ class Piece(t.NamedTuple):
             tag = f"${rest.partition('$')[0]}$"
             return self.text[len(tag) :].removesuffix(tag)
         body = rest.removesuffix(mark)
+        if self.kind == "string":
+            body = _GONE_ON[head in ("e", "E")].sub(lambda found: found[1] or "", body)
         if head in ("e", "E"):
             return _ESCAPE.sub(_unescaped, body)
         body = body.replace(mark * 2, mark)
@@ -122,6 +136,16 @@ def _end_of_comment(text: str, at: int) -> int:
     return len(text)
 
 
+def name(shown: str) -> str:
+    """What a NAME stands for."""
+    return shown[1:-1].translate(_AS_IT_IS) if shown.startswith('"') else shown.lower()
+
+
+def quoted(name: str) -> str:
+    """A quoted name, as it stands in what is read here."""
+    return f'"{name.translate(_ODD)}"'
+
+
 @_remembered
 def code(text: str) -> str:
     """A statement without its comments and strings."""
@@ -133,65 +157,77 @@ def may_run(text: str) -> str:
     """A command or a function's body without comments, with all strings that it might run, read likewise: for what has to be
     prevented. Those are what it runs itself, keeps in a variable, or hands to a function; never what a RAISE says.
     Raises Intricate where strings are nested more than MAX_DEPTH deep."""
-
-    def wanted(statement: _Statement) -> bool:
-        return (statement.executes or statement.assigns or statement.depth > 0) and not statement.raises
-
-    return _read(text, wanted, 0)
+    return _read(text, lambda it: it.executes or it.keeps or it.assigns or it.depth > 0, 0)
 
 
 @_remembered
 def runs(text: str) -> str:
     """A command or a function's body without comments, with those strings alone that it runs itself (EXECUTE, DO, a variable
-    where one is run), read likewise: for what is concluded from it. UNKNOWN stands where such a string is put together with
+    that is run), read likewise: for what is concluded from it. UNKNOWN stands where such a string is put together with
     something. Raises Intricate where they are nested more than MAX_DEPTH deep."""
-    variable = _RUNS_VARIABLE.search(code(text)) is not None
-
-    def wanted(statement: _Statement) -> bool:
-        return (statement.executes or (variable and statement.assigns)) and not statement.raises
-
-    return _read(text, wanted, 0)
+    return _read(text, lambda it: it.executes or it.keeps, 0)
 
 
 class _Statement:
     """What the statement that we are in does with a string."""
 
-    def __init__(self) -> None:
-        self._begin()
-
-    def _begin(self) -> None:
+    def __init__(self, code: str, run: frozenset[str]) -> None:
         self._begun = self.raises = self.executes = self.assigns = self.joins = False
+        #: Whether a variable that is run is in it.
+        self.keeps = not run.isdisjoint(re.findall(r"[\w$]+", code.lower())) if run else False
         #: How many parentheses are open.
         self.depth = 0
 
     def add(self, text: str) -> None:
-        """Some more of its code, in which others may begin."""
-        *ended, text = text.split(";")
-        if ended:
-            self._begin()
+        """Some more of its code."""
         if text.strip():
             self.raises |= bool(_RAISES.search(text))
             self.executes |= bool(_EXECUTES.search(text)) or (not self._begun and bool(_DOES.match(text)))
             self.assigns |= bool(_ASSIGNS.search(text))
-            self.depth += text.count("(") - text.count(")")
+            self.depth += sum(map(text.count, "([")) - sum(map(text.count, ")]"))
             self._begun, self.joins = True, text.rstrip().endswith("||")
+
+    def adds(self, text: str) -> bool:
+        """Whether this, after a string, puts it together with something."""
+        text = text.lstrip()
+        return text.startswith("||") or (text.startswith(",") and self.executes and self.depth > 0)
+
+
+def _statements(text: str) -> list[list[Piece]]:
+    """The pieces of each statement, with the semicolon that ends it."""
+    found: list[list[Piece]] = [[]]
+    for piece in pieces(text):
+        if piece.kind != "code":
+            found[-1].append(piece)
+            continue
+        *ended, rest = piece.text.split(";")
+        for each in ended:
+            found[-1].append(Piece("code", f"{each};"))
+            found.append([])
+        found[-1].append(Piece("code", rest))
+    return found
 
 
 def _read(text: str, wanted: t.Callable[[_Statement], bool], depth: int) -> str:
     if depth > MAX_DEPTH:
         raise Intricate(f"its strings are nested more than {MAX_DEPTH} deep")
+    of = [(each, "".join(piece.text for piece in each if piece.kind == "code")) for each in _statements(text)]
+    run = frozenset(found.lower() for _, code in of for found in _RUNS.findall(code))
     parts: list[str] = []
-    statement = _Statement()
-    for piece in pieces(text):
-        if piece.kind == "comment":
-            parts.append(" ")
-        elif piece.kind in ("code", "name"):
-            if parts and parts[-1] == _END and piece.text.lstrip().startswith("||"):
-                parts.append(UNKNOWN)
-            parts.append(piece.text)
-            statement.add(piece.text if piece.kind == "code" else "_")
-        elif wanted(statement):
-            parts += [UNKNOWN if statement.joins else " ", _read(piece.value, wanted, depth + 1), _END]
-        else:
-            parts.append("''")
-    return "".join(parts)
+    for each, code in of:
+        statement, open_ended = _Statement(code, run), False
+        for piece in each:
+            if piece.kind == "comment":
+                parts.append(" ")
+            elif piece.kind in ("code", "name"):
+                if open_ended and statement.adds(piece.text):
+                    parts.append(UNKNOWN)
+                open_ended &= not piece.text.strip()
+                parts.append(quoted(piece.value) if piece.kind == "name" else piece.text)
+                statement.add(piece.text if piece.kind == "code" else "_")
+            elif wanted(statement) and not statement.raises:
+                parts += [UNKNOWN if statement.joins else " ", _read(piece.value, wanted, depth + 1), "\n"]
+                open_ended = True
+            else:
+                parts.append("''")
+    return _JOINED.sub("", "".join(parts))

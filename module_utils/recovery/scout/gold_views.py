@@ -6,6 +6,7 @@ contents."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import time
@@ -71,15 +72,16 @@ FOREIGN: t.Final[t.LiteralString] = """
 (SELECT code.name || ' of ' || pg_catalog.pg_get_userbyid(code.owner) FROM code
  WHERE code.reader = c.oid AND code.owner NOT IN (SELECT oid FROM trusted) ORDER BY 1 LIMIT 1)"""
 
-#: What the pipeline's own functions refresh, by its name: a view that somebody was given is theirs all the same.
-REFRESHED: t.Final[t.LiteralString] = f"""
-SELECT m[1] FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-CROSS JOIN LATERAL pg_catalog.regexp_matches(
-    pg_catalog.regexp_replace(pg_catalog.left(p.prosrc, 100000), '--[^\\n]*|/[*].*?[*]/', ' ', 'g'),
-    '(?:\\mview\\s+(?:concurrently\\s+)?|\\mexists\\s+|\\.|'')"?(' || %(prefix)s || '[a-z0-9_]+)\\M(?!\\s*[(])', 'gi') AS m
-WHERE n.nspname = %(schema)s AND p.proowner IN ({roles.OWNING})"""  # noqa: S608  # made of literals alone
-#: Whether the materialized view `c` is the pipeline's.
-OF_PIPELINE: t.Final[t.LiteralString] = f"(c.relowner NOT IN ({roles.STRANGERS}) OR c.relname IN ({REFRESHED}))"
+#: The pipeline's own functions, where there is a materialized view of somebody else's beside them.
+SOURCES: t.Final[t.LiteralString] = f"""
+SELECT p.prosrc AS source FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.proowner IN ({roles.OWNING}) AND EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind = 'm' AND c.relowner IN ({roles.STRANGERS}))
+"""  # noqa: S608  # made of literals alone
+#: Whether the materialized view `c` is the pipeline's; one that its functions name is, also where somebody was given it.
+OF_PIPELINE: t.Final[t.LiteralString] = f"(c.relowner NOT IN ({roles.STRANGERS}) OR c.relname = ANY(%(named)s))"
+#: What a function names, and does not call.
+NAMED: t.Final = re.compile(rf"{lexer.NAME}(?!\s*\()")
 
 #: Whether somebody may refresh `c`: before PostgreSQL 17 only its owner may.
 MAY_REFRESH: t.Final[t.LiteralString] = """
@@ -137,7 +139,7 @@ CLOCKS: t.Final = ("refreshed_at", "last_refreshed_at", "updated_at", "created_a
 
 #: One column as pg_get_viewdef prints it: `    now() AS created_at,`.
 COLUMN = re.compile(
-    r'^[ \t]*+(?:SELECT )?(?P<expression>.+) AS (?:(?P<plain>\w++)|"(?P<quoted>(?:[^"\n]|"")++)")[,;]?$', re.MULTILINE
+    r'^[ \t]*+(?:SELECT )?(?P<expression>.+) AS (?:(?P<plain>\w++)|"(?P<quoted>[^"\n]++)")[,;]?$', re.MULTILINE
 )
 NOW = r"(?:now|transaction_timestamp|statement_timestamp|clock_timestamp)\(\)|CURRENT_TIMESTAMP"
 IS_NOW = re.compile(rf"(?:{NOW})")
@@ -217,15 +219,24 @@ class Freshness:
 def expressions(definition: str) -> list[tuple[str, str]]:
     """Name and expression of each column that a definition writes on a line of its own."""
     return [
-        (found["plain"] or found["quoted"].replace('""', '"'), found["expression"])
+        (found["plain"] or lexer.name(f'"{found["quoted"]}"'), found["expression"])
         for found in COLUMN.finditer(definition.strip().rstrip(";"))
     ]
 
 
 def views(session: Session) -> list[View]:
     """Scout's materialized views in the order in which they can be refreshed; those that strangers made are none of them."""
-    values = {"pipeline": _of_the_pipeline(), "prefix": contract.names().gold_prefix, **roles.owned()}
+    values = {"pipeline": _of_the_pipeline(), "named": named(session), **roles.owned()}
     return in_order(_view(row) for row in session.rows(VIEWS, **values))
+
+
+def named(session: Session) -> list[str]:
+    """What may be a materialized view of the pipeline by what its own functions run, for OF_PIPELINE."""
+    found, prefix = set[str](), contract.names().gold_prefix
+    for row in session.rows(SOURCES, **roles.owned()):
+        with contextlib.suppress(lexer.Intricate):
+            found |= {lexer.name(each) for each in NAMED.findall(lexer.may_run(row["source"] or ""))}
+    return sorted(each for each in found if each.startswith(prefix))
 
 
 def _of_the_pipeline() -> list[str]:

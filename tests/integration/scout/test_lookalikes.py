@@ -15,6 +15,13 @@ GONE = {
     "in capitals, of a quoted schema": 'REFRESH MATERIALIZED VIEW CONCURRENTLY "scout" . GOLD_GONE;',
     "by EXECUTE": "EXECUTE 'REFRESH MATERIALIZED VIEW scout.gold_gone';",
     "by EXECUTE of a variable": "q := 'REFRESH MATERIALIZED VIEW scout.gold_gone'; EXECUTE q;",
+    "by EXECUTE of a variable that is set with =": "q = 'REFRESH MATERIALIZED VIEW scout.gold_gone'; EXECUTE q;",
+    "by EXECUTE of what a query gives": "SELECT 'REFRESH MATERIALIZED VIEW scout.gold_gone' INTO q; EXECUTE q;",
+    "with its data": "REFRESH MATERIALIZED VIEW scout.gold_gone WITH DATA;",
+    "by EXECUTE, with parameters": "EXECUTE 'REFRESH MATERIALIZED VIEW scout.gold_gone' USING 1;",
+    "by EXECUTE of two strings": "EXECUTE 'REFRESH MATERIALIZED VIEW scout.gold_' || 'gone';",
+    "by EXECUTE of a string that goes on": "EXECUTE 'REFRESH MATERIALIZED VIEW '\n 'scout.gold_gone';",
+    "after a comment that a carriage return ends": "-- gold\rREFRESH MATERIALIZED VIEW scout.gold_gone;",
     "by EXECUTE with escapes": r"EXECUTE E'REFRESH\tMATERIALIZED VIEW scout.gold_gone';",
     "after a comment on its line": "/* a /* b */ ' */ REFRESH MATERIALIZED VIEW scout.gold_gone; -- '",
 }
@@ -25,9 +32,16 @@ HARMLESS = {
     "in a value": "PERFORM $$REFRESH MATERIALIZED VIEW scout.gold_gone$$, U&'REFRESH MATERIALIZED VIEW scout.gold_gone';",
     "after a quote in a comment": "-- it's\n-- REFRESH MATERIALIZED VIEW scout.gold_gone;",
     "with a name that is put together": "EXECUTE 'REFRESH MATERIALIZED VIEW scout.gold_' || 'daily_metrics';",
+    "with a name of which a function gets a part": "EXECUTE concat('REFRESH MATERIALIZED VIEW scout.gold_', 'daily_metrics');",
+    "with a name that is replaced": "EXECUTE replace('REFRESH MATERIALIZED VIEW scout.gold_x', 'gold_x', 'gold_daily_metrics');",
+    "in a quoted name": 'PERFORM 1 AS "REFRESH MATERIALIZED VIEW scout.gold_gone";',
+    "in a variable beside the one that is run": "q := 'ANALYZE scout.gold_daily_metrics'; "
+    "started := 'REFRESH MATERIALIZED VIEW scout.gold_gone' IS NULL; EXECUTE q;",
     "with a name that is filled in": "EXECUTE format('REFRESH MATERIALIZED VIEW %I.%I', 'scout', 'gold_daily_metrics');",
     "of another schema, where it is": "REFRESH MATERIALIZED VIEW elsewhere.gold_gone;",
     "where it is looked for": "IF to_regclass('scout.gold_gone') IS NOT NULL THEN REFRESH MATERIALIZED VIEW scout.gold_gone; END IF;",
+    "where it is one of some that are looked for": "IF EXISTS (SELECT FROM pg_matviews WHERE matviewname = ANY (ARRAY['a', 'gold_gone'])) "
+    "THEN REFRESH MATERIALIZED VIEW scout.gold_gone; END IF;",
     "where it is looked for in the catalog": "IF EXISTS (SELECT FROM pg_matviews WHERE matviewname = 'gold_gone') "
     "THEN REFRESH MATERIALIZED VIEW scout.gold_gone; END IF;",
 }
@@ -97,3 +111,47 @@ def test_a_deployed_pipeline_with_lookalikes_everywhere_is_healthy(deployed_db: 
     assert found["diagnoses"] == []
     gate = call("scout_gate_info", deployed_db, smoke=True)
     assert (gate["verdict"], gate["exit_code"]) == ("pass", 0), gate["checks"]
+
+
+#: What a job calls, with each of these bodies.
+NIGHTLY = "CREATE OR REPLACE FUNCTION public.nightly$run() RETURNS void LANGUAGE plpgsql"
+BODIES = {
+    "a call": "PERFORM scout.load_silver_from_bronze(1);",
+    "a comment": "/* /* */ PERFORM scout.load_silver_from_bronze(1); */",
+    "a call after a comment that a carriage return ends": "-- x\rPERFORM scout.load_silver_from_bronze(1);",
+    "a variable that is set with =": "q = 'SELECT scout.load_silver_from_bronze(1)'; EXECUTE q;",
+    "a variable that a query fills": "SELECT 'SELECT scout.load_silver_from_bronze(1)' INTO q; EXECUTE q;",
+    "each row of a query": "FOR q IN SELECT 'SELECT scout.load_silver_from_bronze(1)' LOOP EXECUTE q; END LOOP;",
+    "each part of an array": "FOREACH q IN ARRAY ARRAY['SELECT 1', 'SELECT scout.load_silver_from_bronze(1)'] LOOP EXECUTE q; END LOOP;",
+    "two strings": "EXECUTE 'SELECT scout.load_' || 'silver_from_bronze(1)';",
+    "a string that goes on": "EXECUTE 'SELECT scout.load_'\n 'silver_from_bronze(1)';",
+    "names that are filled in": "EXECUTE format('SELECT %I.%I(1)', 'scout', 'load_silver_from_bronze');",
+    "names that are put together": "EXECUTE 'SELECT ' || quote_ident('scout') || '.' || quote_ident('load_silver_from_bronze') || '(1)';",
+    "a name with code points": r'PERFORM scout.U&"load\005Fsilver_from_bronze"(1);',
+    "a quoted name that is none": 'PERFORM 1 AS "scout.load_silver_from_bronze(1)";',
+    "a value": "PERFORM 'SELECT scout.load_silver_from_bronze(1)', $q$ DELETE FROM scout.silver_line_items $q$;",
+    "a value beside what is run": "PERFORM 'SELECT scout.load_silver_from_bronze(1)'; q := 'SELECT 1'; EXECUTE q;",
+    "a message": "RAISE DEBUG 'SELECT scout.load_silver_from_bronze(1)';",
+}
+
+
+def test_a_job_is_ingestion_where_its_command_loads_silver_however_that_is_written(
+    scout_db: str, subtests: pytest.Subtests
+) -> None:
+    """What happens where it is run tells what it does."""
+    with psycopg.connect(scout_db, autocommit=True) as connection:
+        connection.execute(
+            "DELETE FROM scout.etl_processed WHERE event_id IN (SELECT event_id FROM scout.etl_processed LIMIT 5)"
+        )
+        connection.execute(
+            "SELECT cron.schedule('nightly', '0 3 * * *', 'SET work_mem = ''8MB''; SELECT public.nightly$run();')"
+        )
+        for name, body in BODIES.items():
+            with subtests.test(msg=name):
+                connection.execute(f"{NIGHTLY} AS $f$DECLARE q text; BEGIN {body} END$f$".encode())
+                with connection.transaction(force_rollback=True):
+                    before = connection.execute("SELECT count(*) FROM scout.etl_processed").fetchone()
+                    connection.execute("SELECT public.nightly$run()")
+                    loads = connection.execute("SELECT count(*) FROM scout.etl_processed").fetchone() != before
+                paused = call("scout_ingestion", scout_db, state="paused", check=True)
+                assert ("nightly" in str(paused["jobs"])) is loads

@@ -90,6 +90,7 @@ def test_a_schedule_of_once_a_year_is_too_rare_active_or_not() -> None:
     [
         ("SELECT scout.load_silver_from_bronze(0)", True), ("SELECT scout.load_silver_from_bronze(p_limit => 0);", True),
         ("SELECT scout.load_silver_from_bronze( 0::int )", True), ("SELECT scout.load_silver_from_bronze(2000)", False),
+        ("SELECT scout.load_silver_from_bronze(0); SELECT scout.load_silver_from_bronze(2000)", False),
         ("SELECT scout.load_silver_from_bronze()", False), ("SELECT scout.load_silver_from_bronze(10)", False),
     ],
 )  # fmt: skip

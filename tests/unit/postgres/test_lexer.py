@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,9 +32,14 @@ X = "DELETE FROM x"
         (r"U&'a\'b", "''b"),
         ("U&'a''b' c", "'' c"),
         ("B'01' X'ff' N'n'", "B'' X'' N''"),
-        ('"a--b" c', '"a--b" c'),
-        ('"a""b\'" c', '"a""b\'" c'),
-        ('U&"a" b', 'U&"a" b'),
+        ("a -- b\rc", "a  \rc"),
+        ("a -- b\r\nc", "a  \r\nc"),
+        ("'a'\n  'b' c", "'' c"),
+        (r"E'a'" + "\n" + r"'b\'c' d", "'' d"),
+        ('"a$b" c', '"a$b" c'),
+        ('U&"a" b', '"a" b'),
+        ("$é$a$é$ b", "'' b"),
+        ("$\N{SNOWMAN}$a$\N{SNOWMAN}$ b", "'' b"),
         ("$$a$$ b", "'' b"),
         ("$q$a $$ b$q$ c", "'' c"),
         ("a$b$c 'd'", "a$b$c ''"),
@@ -62,6 +69,10 @@ def test_code(text: str, code: str) -> None:
         ("'cut", "cut"),
         ('"a""b"', 'a"b'),
         (r'U&"d\0061ta"', "data"),
+        ("'a'\n 'b'", "ab"),
+        ("'a''\n''b'", "a'\n'b"),
+        (r"E'\'" + "'\n'" + r"\n'", "'\n"),
+        (r"'a\'" + "\n'b'", r"a\b"),
     ],
 )
 def test_values(text: str, value: str) -> None:
@@ -99,6 +110,17 @@ RUNS = {
     "EXECUTE, and then a value": (f"EXECUTE 'SELECT 1'; a := '{X}'", True, False),
     "a variable that is run": (f"q := '{X}'; EXECUTE q", True, True),
     "a variable with a default that is run": (f"DECLARE q text DEFAULT '{X}'; BEGIN EXECUTE q; END", True, True),
+    "a variable that is set with = and run": (f"BEGIN q = '{X}'; EXECUTE q; END", True, True),
+    "a variable that a query fills and that is run": (f"SELECT '{X}' INTO q; EXECUTE q", True, True),
+    "the rows of a query that are run": (f"FOR q IN SELECT '{X}' LOOP EXECUTE q; END LOOP", True, True),
+    "a field of rows that is run": (f"FOR r IN SELECT '{X}' AS q LOOP EXECUTE r.q; END LOOP", True, True),
+    "the parts of an array that are run": (f"FOREACH q IN ARRAY ARRAY['{X}'] LOOP EXECUTE q; END LOOP", True, True),
+    "a part of an array": (f"RETURN ARRAY['{X}']", True, False),
+    "another variable than the one that is run": (f"note := '{X}'; q := 'SELECT 1'; EXECUTE q", True, False),
+    "a value beside a variable that is run": (f"SELECT '{X}'; EXECUTE q", False, False),
+    "a message about a variable that is run": (f"RAISE NOTICE 'no %: {X}', q; EXECUTE q", False, False),
+    "a quoted name": (f'SELECT 1 AS "{X}"', False, False),
+    "a comment up to a carriage return": (f"-- a\r{X}", True, True),
     "a variable that is not": (f"q := '{X}'; RETURN q", True, False),
     "a right to execute": (f"GRANT EXECUTE ON FUNCTION f() TO g; q := '{X}'", True, False),
 }
@@ -115,8 +137,19 @@ def test_a_string_that_is_put_together_is_not_known() -> None:
         ("EXECUTE 'a b' || c", "EXECUTE a b % || c"),
         ("EXECUTE c || 'a b'", "EXECUTE c || %a b"),
         ("EXECUTE 'a b'", "EXECUTE a b"),
+        ("EXECUTE 'a b' /* x */ || c", "EXECUTE a b % || c"),
+        ("EXECUTE concat('a b', c)", "EXECUTE concat( a b %, c)"),
+        ("EXECUTE 'a ' || 'b'", "EXECUTE a b"),
     ):
         assert " ".join(lexer.runs(text).split()) == read
+
+
+def test_no_quoted_name_is_taken_for_code_and_each_can_be_read() -> None:
+    for name in ('delete from x; "y"(1)', "Größe 1", "a$b", "plain"):
+        written = '"' + name.replace('"', '""') + '"'
+        [shown] = re.findall(lexer.NAME, lexer.code(f"SELECT 1 AS {written}"))[-1:]
+        assert (shown, lexer.name(shown)) == (lexer.quoted(name), name)
+    assert (lexer.name("Plain"), lexer.quoted("plain")) == ("plain", '"plain"')
 
 
 @given(st.text(alphabet="ab'\"$-/*\\Ee&U \n;", max_size=60))

@@ -144,17 +144,14 @@ def choose(name: str, jobs: Sequence[cron_jobs.Job], judged: cron_jobs.Judged) -
 
 
 def asks_for_nothing(command: str, functions: Iterable[str]) -> bool:
-    """Whether a job calls its function with a limit of 0, which does nothing and succeeds."""
+    """Whether a job calls its functions with a limit of 0 alone, which does nothing and succeeds."""
     try:
         plain = lexer.runs(command)
     except lexer.Intricate:
         return False
-    return any(
-        re.search(
-            rf"\b{re.escape(name)}\b\"?\s*\(\s*(?:\w+\s*(?:=>|:=)\s*)?0+\s*(?:::\s*\w+\s*)?\)", plain, re.IGNORECASE
-        )
-        for name in functions
-    )
+    calls = rf'(?<![\w$])(?:{"|".join(map(re.escape, functions))})"?\s*\('
+    asked = re.findall(rf"{calls}(\s*(?:\w+\s*(?:=>|:=)\s*)?0+\s*(?:::\s*\w+\s*)?\))?", plain, re.IGNORECASE)
+    return bool(asked) and all(asked)
 
 
 def rare(of: Needed, now: datetime.datetime | None) -> str:

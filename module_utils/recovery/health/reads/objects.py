@@ -10,8 +10,8 @@ import re
 import typing as t
 
 from ...postgres import lexer
-from ...postgres.identifiers import unquoted
 from ...scout import contract, cron_jobs
+from ...scout.judging import statements
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,14 +137,11 @@ MAY_REFRESH = """
 SELECT p.prosrc AS source FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.prosrc ~* 'materialized'
 """
-_NAME: t.Final = r'(?:"(?:[^"]|"")+"|(?!concurrently\b)[^\W\d][\w$]*)'
-#: What it refreshes by name, with the schema where that is told; not where the name is put together.
-REFRESHES: t.Final = re.compile(
-    rf"\brefresh\s+materialized\s+view\s+(concurrently\s+)?(?:({_NAME})\s*\.\s*)?({_NAME})(?!\s*[.\w$\"%])",
+#: A view that is looked for before it is refreshed, by the name in a string.
+LOOKED_FOR: t.Final = re.compile(
+    r"(?:\bto_regclass|\b(?:matviewname|relname)\s*(?:=|in|like)(?:\s*any)?)[\s(]*(?:array\s*\[)?(?:\s*''\s*,)*\s*$",
     re.IGNORECASE,
 )
-#: A view that is looked for before it is refreshed, by the name in a string.
-LOOKED_FOR: t.Final = re.compile(r"(?:\bto_regclass\s*\(|\b(?:matviewname|relname)\s*(?:=|in\s*\())\s*$", re.IGNORECASE)
 
 NO_VIEWS = """
 SELECT schema, name FROM unnest(%(schemas)s::text[], %(names)s::text[]) WITH ORDINALITY AS wanted (schema, name, nth)
@@ -206,18 +203,8 @@ def needs_no_key(session: Session, gold: Iterable[Freshness]) -> frozenset[str]:
 
 
 def refreshed(source: str, *, waiting: bool = False) -> list[tuple[str | None, str]]:
-    """The views that a function refreshes whether they are there or not: each schema, None where it is not told, and name; or only
-    those that readers have to wait for, which no CONCURRENTLY is said of."""
-    try:
-        plain = lexer.runs(source)
-    except lexer.Intricate:
-        return []
-    found = [
-        (_folded(schema) if schema else None, _folded(name))
-        for concurrently, schema, name in REFRESHES.findall(plain)
-        if not (waiting and concurrently)
-    ]
-    sought = _looked_for(source)
+    """The views that a function refreshes whether they are there or not, or only those that readers have to wait for."""
+    found, sought = statements.refreshed(source, waiting=waiting), _looked_for(source)
     return [(schema, name) for schema, name in found if name not in sought and f"{schema}.{name}" not in sought]
 
 
@@ -226,15 +213,10 @@ def _looked_for(source: str) -> set[str]:
     found = set[str]()
     before = ""
     for piece in lexer.pieces(source):
-        if piece.kind == "string" and LOOKED_FOR.search(before):
+        if piece.kind == "string" and LOOKED_FOR.search(before[-500:]):
             found.add(piece.value.replace('"', "").lower())
-        before = "" if piece.kind == "comment" else piece.text
+        before += {"comment": " ", "code": piece.text}.get(piece.kind, "''")
     return found
-
-
-def _folded(name: str) -> str:
-    """A name as PostgreSQL keeps it."""
-    return unquoted(name) if name.startswith('"') else name.lower()
 
 
 def needed_to_run(name: str) -> bool:

@@ -129,7 +129,9 @@ def _of_function(session: Session, key: str, owner: Owner) -> Iterator[tuple[str
 
 def _of_views(session: Session, acting: str, who: str) -> Iterator[tuple[str, str]]:
     names = contract.names()
-    for row in session.rows(VIEWS, prefix=names.gold_prefix, role=acting, **roles.owned()):
+    for row in session.rows(
+        VIEWS, prefix=names.gold_prefix, role=acting, named=gold_views.named(session), **roles.owned()
+    ):
         view = sql.Identifier(names.schema, row["name"]).as_string()
         yield (
             f"{who} may not refresh {names.schema}.{row['name']}, which {row['owner']} owns",

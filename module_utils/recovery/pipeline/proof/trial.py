@@ -19,7 +19,7 @@ import typing as t
 from ...core.errors import NotConverged
 from ...core.redaction import clean
 from ...core.text import count, cut, first_line, in_words, printable
-from ...postgres import acting, lexer
+from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.failures import words_of
 from ...scout import contract, event_queue, gold_figures, gold_views, remedies, row_hazards
@@ -565,8 +565,8 @@ class Trials:
 
     def _not_beside(self, views: Sequence[gold_views.View]) -> list[gold_views.View]:
         """Those that no job beside the pipeline refreshes: what that one is for is no fault of another."""
-        beside = [lexer.code(job.command) for job in self.beside]
-        return [view for view in views if not any(statements.refreshes(code, view.name) for code in beside)]
+        beside = {name for job in self.beside for _, name in statements.refreshed(job.command)}
+        return [view for view in views if view.name not in beside]
 
     def _why_not_refreshed(self, todo: Todo) -> str:
         """What the pipeline's own refresh says of it, to the role of the job."""

@@ -17,26 +17,37 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
 DEFINITION = re.compile(r"\s*(?:create|alter|drop|comment|grant|revoke|explain)\b(?!.*\banaly[sz]e\b)", re.IGNORECASE)
-#: What is called, with its schema where that is told.
-CALL = re.compile(r'(?:(?:"([^"]*)"|(?<!\w)(\w+))\s*\.\s*)?(?:"([^"]*)"|(?<!\w)(\w+))\s*\(')
+#: What is called, with its schema where that is told; and that what is called is put together.
+CALL = re.compile(rf"(?:({lexer.NAME})\s*\.\s*)?({lexer.NAME})\s*\(")
+NAMES = re.compile(lexer.NAME)
+CALL_OF_PARTS = re.compile(r'(?:%[IsL]|\|\|\s*%)"?\(')
 #: How a statement that writes begins, up to the name of what it writes; and of those that take rows away, or make others of them.
 WRITES: t.Final = (
     r"\b(?:insert\s+into|update|delete\s+from|merge\s+into|truncate(?:\s+table)?|copy"
     r"|refresh\s+materialized\s+view(?:\s+concurrently)?)\s+(?:only\s+)?"
 )
 REMOVES: t.Final = r"\b(?:update|delete\s+from|merge\s+into|truncate(?:\s+table)?|drop\s+table)\s+(?:only\s+)?"
-SCHEMA: t.Final = r"(?:\"?\w+\"?\s*\.\s*)?\"?"
+SCHEMA: t.Final = rf"(?:{lexer.NAME}\s*\.\s*)?\"?"
 #: A name that is put together, of which a part is not known.
 PUT_TOGETHER: t.Final = rf"[\w\".\s]{{0,200}}?{re.escape(lexer.UNKNOWN)}"
-#: Where two strings that are known are put together.
-JOINED: t.Final = re.compile(r"\n{0}\s{{0,9}}\|\|\s{{0,9}}{0}".format(re.escape(lexer.UNKNOWN)))
+#: What a REFRESH is of, with the schema where that is told; not where the name is put together.
+REFRESHES: t.Final = re.compile(
+    rf"\brefresh\s+materialized\s+view\s+(concurrently\s+)?(?:({lexer.NAME})\s*\.\s*)?((?!concurrently\b){lexer.NAME})"
+    r"(?!\s*[.%])",
+    re.IGNORECASE,
+)
 
 
 def called(plain: str) -> frozenset[tuple[str | None, str]]:
-    """What code calls: each schema (None where it is not told) and name, in lower case; keywords may be among them."""
-    return frozenset(
-        ((a or b).lower() if a or b else None, (c or d or "").lower()) for a, b, c, d in CALL.findall(plain)
-    )
+    """What code calls: each schema (None where it is not told) and name, in lower case; keywords may be among them. Where what it calls
+    is put together, that may be whatever it names."""
+    found = {
+        (lexer.name(schema).lower() if schema else None, lexer.name(name).lower())
+        for schema, name in CALL.findall(plain)
+    }
+    if CALL_OF_PARTS.search(plain):
+        found |= {(None, lexer.name(name).lower()) for name in NAMES.findall(plain)}
+    return frozenset(found)
 
 
 def calls(text: str, functions: Iterable[str]) -> str | None:
@@ -46,9 +57,8 @@ def calls(text: str, functions: Iterable[str]) -> str | None:
         plain = lexer.runs(text)
     except lexer.Intricate:
         plain = lexer.code(text)
-    if DEFINITION.match(plain):
-        return None
-    names = {name for schema, name in called(plain) if schema in (None, contract.names().schema)}
+    executed = ";".join(each for each in plain.split(";") if not DEFINITION.match(each))
+    names = {name for schema, name in called(executed) if schema in (None, contract.names().schema)}
     return next((name for name in functions if name.lower() in names), None)
 
 
@@ -65,16 +75,23 @@ def removes(plain: str, views: Iterable[str] = ()) -> bool:
     return _found(plain, REMOVES, (contract.bare(contract.names().bronze), *views))
 
 
-def refreshes(plain: str, view: str) -> bool:
-    """Whether code refreshes this materialized view (bare name) by a statement of its own."""
-    how = r"\brefresh\s+materialized\s+view\s+(?:concurrently\s+)?"
-    return re.search(rf"{how}{SCHEMA}{re.escape(view)}\b", plain, re.IGNORECASE) is not None
+def refreshed(text: str, *, waiting: bool = False) -> list[tuple[str | None, str]]:
+    """The materialized views that a command or a function refreshes by a statement of its own: each schema, None where it is not told,
+    and name; or only those that readers have to wait for, which no CONCURRENTLY is said of."""
+    try:
+        plain = lexer.runs(text)
+    except lexer.Intricate:
+        return []
+    return [
+        (lexer.name(schema) if schema else None, lexer.name(name))
+        for concurrently, schema, name in REFRESHES.findall(plain)
+        if not (waiting and concurrently)
+    ]
 
 
 def _found(plain: str, verbs: str, tables: Iterable[str], prefixes: Iterable[str] = ()) -> bool:
     by_name, put_together, named = _patterns(verbs, frozenset(tables), frozenset(prefixes), contract.names().schema)
-    text = JOINED.sub("", plain)
-    return bool(by_name.search(text) or (put_together.search(text) and named.search(text)))
+    return bool(by_name.search(plain) or (put_together.search(plain) and named.search(plain)))
 
 
 @functools.lru_cache(maxsize=16)

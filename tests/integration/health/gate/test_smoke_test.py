@@ -235,8 +235,24 @@ TO_LOADER = "GRANT USAGE, UPDATE ON SEQUENCE scout.counter TO loader"
             TO_LOADER,
             "CREATE OR REPLACE FUNCTION scout.draw() RETURNS bigint LANGUAGE sql AS $$SELECT setval('scout.counter', 7)$$",
         ),
+        (
+            *COUNTING,
+            TO_LOADER,
+            "CREATE OR REPLACE FUNCTION scout.draw() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT nextval('scout.counter'); END",
+        ),
+        (
+            *COUNTING,
+            TO_LOADER,
+            "CREATE OR REPLACE FUNCTION scout.draw() RETURNS bigint LANGUAGE sql AS $$SELECT nextval('Scout.' || 'COUNTER')$$",
+        ),
     ],
-    ids=["an audit", "a trigger's function", "a number that is set"],
+    ids=[
+        "an audit",
+        "a trigger's function",
+        "a number that is set",
+        "a function that is parsed",
+        "a name that is put together",
+    ],
 )
 def test_triggers_that_draw_from_a_sequence_take_no_number(statements: tuple[str, ...], scout_db: str) -> None:
     run(scout_db, *statements)
@@ -254,7 +270,7 @@ def test_a_sequence_that_has_no_number_left_is_told(scout_db: str) -> None:
 
 
 def test_a_sequence_of_an_unknown_name_is_noticed(scout_db: str) -> None:
-    how = "SELECT setval(('scout.cou' || 'nter')::regclass, 7)"
+    how = "SELECT setval(replace('scout.counted', 'ed', 'er')::regclass, 7)"
     run(
         scout_db,
         *COUNTING,
@@ -278,6 +294,19 @@ def test_a_sequence_that_we_may_not_shadow_is_not_drawn_from(scout_db: str) -> N
         assert told["status"] == "inconclusive"
         assert "not run: it would advance a sequence of scout.others" in told["reason"]
         assert one(scout_db, "SELECT last_value FROM pg_sequences WHERE sequencename = 'others'") is None
+    finally:
+        run(scout_db, "DROP OWNED BY others_sequence CASCADE", "DROP ROLE others_sequence")
+
+
+def test_a_sequence_that_only_a_comment_names_is_nobodys_business(scout_db: str) -> None:
+    said = "-- nextval('scout.others')\n"
+    run(scout_db, *COUNTING, "ALTER SEQUENCE scout.counter OWNER TO loader",
+        "CREATE ROLE others_sequence", "CREATE SEQUENCE scout.others", "ALTER SEQUENCE scout.others OWNER TO others_sequence",
+        f"CREATE OR REPLACE FUNCTION scout.draw() RETURNS bigint LANGUAGE sql AS $${said}SELECT nextval('scout.counter')$$")  # fmt: skip
+    try:
+        with operator(scout_db) as dsn:
+            told = smoke(dsn)
+        assert told["status"] == "pass", told["reason"]
     finally:
         run(scout_db, "DROP OWNED BY others_sequence CASCADE", "DROP ROLE others_sequence")
 

@@ -31,6 +31,9 @@ ETL = ("load_silver_from_bronze",)
         "EXPLAIN ANALYZE SELECT scout.load_silver_from_bronze(1)",
         "DO $$ BEGIN PERFORM scout.load_silver_from_bronze(1); END $$",
         "DO 'BEGIN PERFORM scout.load_silver_from_bronze(1); END'",
+        "CREATE TEMP TABLE a (b int); SELECT scout.load_silver_from_bronze(1)",
+        "-- nightly\rSELECT scout.load_silver_from_bronze(1)",
+        r'SELECT scout.U&"load\005Fsilver_from_bronze"(1)',
     ],
 )
 def test_calls(text: str) -> None:
@@ -52,7 +55,9 @@ def test_calls(text: str) -> None:
         "CREATE OR REPLACE FUNCTION scout.load_silver_from_bronze(p_limit int) RETURNS int",
         "DROP FUNCTION scout.load_silver_from_bronze(int)",
         "EXPLAIN SELECT scout.load_silver_from_bronze(1)",
-        "SELECT my_load_silver_from_bronze(1)",
+        "SELECT my_load_silver_from_bronze(1), my$load_silver_from_bronze(1), load_silver_from_bronze$(1)",
+        'SELECT 1 AS "load_silver_from_bronze(1)", 2 AS "; load_silver_from_bronze(1)"',
+        "SELECT 1; DROP FUNCTION scout.load_silver_from_bronze(int)",
         "SELECT load_silver_from_bronze FROM t",
         "SELECT pg_temp.load_silver_from_bronze(1)",
         'SELECT "public" . "load_silver_from_bronze"(1)',

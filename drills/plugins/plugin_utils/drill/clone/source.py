@@ -46,6 +46,9 @@ REACHING_ROLES: t.Final = ("pg_execute_server_program", "pg_read_server_files", 
 #: What a newer server keeps among the options of a column is its own, and only its own pg_dump leaves it out.
 OWN_OPTION: t.Final = re.compile(r"ALTER TABLE (?>.*? ALTER COLUMN ).* SET \(pg_\w+=[^()]*\)", re.DOTALL)
 
+#: The schemas that code tells of what it names.
+QUALIFIERS: t.Final = re.compile(rf'(?<!\.)({lexer.NAME})\s*\.\s*["\w]')
+
 SCHEMAS: t.Final = "SELECT nspname::text AS name FROM pg_catalog.pg_namespace"
 PRESENT: t.Final = "SELECT to_regclass(%(name)s) IS NOT NULL AS there"
 CODE: t.Final = """
@@ -197,7 +200,7 @@ def _find(session: Session, commands: Iterable[str]) -> _Found:
     graph = dependencies.read(session)
     every = [row["name"] for row in session.rows(SCHEMAS) if not NEVER.fullmatch(row["name"])]
     needed, named = {contract.DEFAULT.schema}, {name for name in (MIGRATIONS,) if name in every}
-    texts = list(commands)
+    texts = [_read(command) for command in commands]
     while True:
         before = len(needed) + len(named)
         inside, outside = graph.members(needed | named)
@@ -224,7 +227,7 @@ def _find(session: Session, commands: Iterable[str]) -> _Found:
 
 
 def _read(body: str) -> str:
-    """The body of a function with all that it might run; as it stands where that is too intricate to tell."""
+    """A command, or the body of a function, with all that it might run; as it stands where that is too intricate to tell."""
     try:
         return lexer.may_run(body)
     except lexer.Intricate:
@@ -233,11 +236,7 @@ def _read(body: str) -> str:
 
 def _speaks_of(text: str, schema: str) -> bool:
     """Whether it names something in the schema."""
-    plain = re.fullmatch(r"[a-z_][a-z0-9_$]*", schema)
-    quoted = '"' + schema.replace('"', '""') + '"'
-    if re.search(rf"{re.escape(quoted)}\s*\.", text):
-        return True
-    return bool(plain and re.search(rf'(?<![\w$".]){re.escape(schema)}\s*\.\s*["\w]', text, re.IGNORECASE))
+    return any(lexer.name(found) == schema for found in QUALIFIERS.findall(text))
 
 
 def _dump(session: Session, found: _Found, progress: Progress) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
