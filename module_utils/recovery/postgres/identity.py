@@ -9,12 +9,13 @@ import contextlib
 import dataclasses
 import datetime as dt
 import os
+import socket
 import typing as t
 
 from ..core.errors import WrongDatabase
 from ..core.values import is_loopback
 from .driver import psycopg
-from .dsn import to_set
+from .dsn import DEFAULT_PORT, to_set
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +61,8 @@ WHERE n.nspname = 'scout_ops' AND c.relname = 'runs'
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """What a host is: its name and port, whether a standby, since when it runs, of which cluster, on which timeline."""
+    """What a host is: its name and port, whether a standby, since when it runs, of which cluster, on which timeline; and its address,
+    where the name may have others."""
 
     host: str
     port: str
@@ -71,15 +73,23 @@ class Server:
     timeline: int | None
     #: When its ledger was written last, as far as one may see.
     written: dt.datetime | None = None
+    address: str = ""
 
     @property
     def name(self) -> str:
         """`db1:5432`, as a person knows it."""
-        return f"{'localhost' if self.host.startswith(('/', '@')) or is_loopback(self.host) else self.host}:{self.port}"
+        return _named({"host": self.host, "hostaddr": self.address, "port": self.port})
+
+
+def _named(at: Mapping[str, str]) -> str:
+    host = at["host"] or at["hostaddr"]
+    shown = "localhost" if host.startswith(("/", "@")) or is_loopback(host) else host
+    more = f" at {at['hostaddr']}" if at["hostaddr"] not in ("", host) else ""
+    return f"{shown}:{at['port'] or DEFAULT_PORT}{more}"
 
 
 def addresses(parts: Mapping[str, t.Any], connection: Watched, environment: Mapping[str, str]) -> list[dict[str, str]]:
-    """Every host that a connection could have gone to, each as the parameters that lead to it alone."""
+    """Every host that a connection could have gone to, and each address of its name, as the parameters that lead to it alone."""
     # psycopg tries those of a connection string one after the other; libpq those of a service.
     taken = {option.keyword.decode(): (option.val or b"").decode(errors="replace") for option in connection.pgconn.info}
     named = any(parts.get(name) or environment.get(f"PG{name.upper()}") for name in NAMES[:2]) and not parts.get(
@@ -91,9 +101,19 @@ def addresses(parts: Mapping[str, t.Any], connection: Watched, environment: Mapp
     for place in range(max(map(len, (lists["host"], lists["hostaddr"])))):
         # One port is that of all.
         at = {name: of[place] if place < len(of) else of[0] if name == "port" else "" for name, of in lists.items()}
-        if at not in found:
-            found.append(at)
+        found += [each for each in _of_name(at) if each not in found]
     return found
+
+
+def _of_name(at: dict[str, str]) -> list[dict[str, str]]:
+    """A host by each of its addresses, where its name has several: they may be as many servers."""
+    if at["hostaddr"] or not at["host"] or at["host"].startswith(("/", "@")):
+        return [at]
+    try:
+        known = {str(each[4][0]) for each in socket.getaddrinfo(at["host"], None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return [at]
+    return [{**at, "hostaddr": address} for address in sorted(known)] if len(known) > 1 else [at]
 
 
 def require_right(
@@ -109,19 +129,22 @@ def require_right(
     if len(known) < 2:
         return []
     info = connection.info
-    here = _server(info.host, str(info.port), ask(WHO)[0], ask(LEDGER))
+    at_work = {"host": info.host, "hostaddr": info.hostaddr, "port": str(info.port)}
+    here = _server(next((at for at in known if _is(at, at_work)), at_work), ask(WHO)[0], ask(LEDGER))
+    heard = [at_work]
     others: list[Server] = []
-    silent: list[str] = []
+    quiet: list[dict[str, str]] = []
     for at in known:
-        if (at["host"] or at["hostaddr"], at["port"] or "5432") == (here.host, here.port):
+        if _is(at, at_work):
             continue
         found = _look(at, open_other)
         if found is None:
-            silent.append(
-                Server(at["host"] or at["hostaddr"], at["port"] or "5432", False, here.started, None, None).name
-            )
-        elif found.started != here.started:
+            quiet.append(at)
+            continue
+        heard.append(at)
+        if found.started != here.started:
             others.append(found)
+    silent = [_named(at) for at in quiet if not any(_is_other_family(at, each) for each in heard)]
     told = [line for other in others if (line := beside(here, other, source))]
     if silent:
         told.append(
@@ -129,6 +152,18 @@ def require_right(
             "primary stays stopped"
         )
     return told
+
+
+def _is(at: Mapping[str, str], there: Mapping[str, str]) -> bool:
+    """Whether parameters lead to where a connection is."""
+    name = "hostaddr" if at["hostaddr"] else "host"
+    return (at[name], at["port"] or DEFAULT_PORT) == (there[name], there["port"])
+
+
+def _is_other_family(at: Mapping[str, str], heard: Mapping[str, str]) -> bool:
+    """Whether two addresses are of one name, but of IPv4 and IPv6: a server that answers by one of them often does not by the other."""
+    same = (at["host"], at["port"] or DEFAULT_PORT) == (heard["host"], heard["port"] or DEFAULT_PORT)
+    return same and {":" in each["hostaddr"] for each in (at, heard) if each["hostaddr"]} == {True, False}
 
 
 def _look(at: dict[str, str], open_other: Callable[[dict[str, str]], Watched]) -> Server | None:
@@ -141,12 +176,13 @@ def _look(at: dict[str, str], open_other: Callable[[dict[str, str]], Watched]) -
                 ledger = connection.execute(LEDGER).fetchall()
     except (psycopg.Error, OSError):
         return None
-    return _server(at["host"] or at["hostaddr"], at["port"] or "5432", who, ledger)
+    return _server(at, who, ledger)
 
 
-def _server(host: str, port: str, who: Row, ledger: Sequence[Row]) -> Server:
+def _server(at: Mapping[str, str], who: Row, ledger: Sequence[Row]) -> Server:
     written = ledger[0]["written"].astimezone(dt.UTC) if ledger and ledger[0]["written"] else None
-    return Server(host, port, who["standby"], who["started"], who["system"], who["timeline"], written)
+    named = (at["host"] or at["hostaddr"], at["port"] or DEFAULT_PORT)
+    return Server(*named, who["standby"], who["started"], who["system"], who["timeline"], written, at["hostaddr"])
 
 
 def beside(here: Server, other: Server, source: str) -> str:
