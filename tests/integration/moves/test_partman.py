@@ -102,12 +102,13 @@ def test_partitions_of_another_owner_are_moved_into_and_out_of(partman_db: str) 
     with connect(partman_db) as superuser:
         superuser.execute("UPDATE partman.part_config SET premake = 6")
         superuser.execute("CALL partman.run_maintenance_proc()")
-    [newest] = [name for name, owner in partman.partitions(partman_db).items() if owner != "loader"][-1:]
+    newest = max(name for name, owner in partman.partitions(partman_db).items() if owner != "loader")
     with connect(partman_db) as session:
         session.execute(
             "INSERT INTO scout.bronze_events (event_type, event_data, ingested_at) "
-            "SELECT event_type, event_data || '{\"transaction_id\": \"later\"}', now() + interval '6 days' "
-            "FROM scout.bronze_events WHERE event_type = 'transaction.v1' LIMIT 1"
+            "SELECT event_type, event_data || '{\"transaction_id\": \"later\"}', to_timestamp(%s, 'YYYYMMDD') "
+            "FROM scout.bronze_events WHERE event_type = 'transaction.v1' LIMIT 1",
+            [newest[-8:]],
         )
     [event] = one(
         partman_db,
