@@ -161,7 +161,7 @@ def test_a_partition_of_partitions_that_lacks_one_is_no_matter_of_the_default_on
     before = one(dsn, IN_DEFAULT)
     refused = call("scout_undo", dsn, run_id=moved["run_id"])
     assert "bronze_events has no partition for" in refused["msg"]
-    assert "make partitions for them, or a default one" in refused["error"]["next_step"]
+    assert "CREATE TABLE scout.hours_default PARTITION OF scout.hours DEFAULT;" in refused["error"]["next_step"]
     with connect(dsn) as session:
         session.execute("CREATE TABLE scout.rest_of_day PARTITION OF scout.hours DEFAULT")
     undone = done("scout_undo", dsn, run_id=moved["run_id"])

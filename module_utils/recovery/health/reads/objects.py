@@ -51,7 +51,7 @@ ORDER BY nth
 """
 
 #: A key counts where it is unique, valid, at once, on plain columns, and for all rows. That of a partitioned table has the columns
-#: by which it is partitioned as well; one that is partitioned by an expression can have none.
+#: by which it and its partitions are partitioned as well; one that is partitioned by an expression can have none.
 MISSING_KEYS = """
 SELECT 'unique index on ' || CASE c.relkind WHEN 'p' THEN 'partitioned ' ELSE '' END || table_name
        || ' (' || array_to_string(wanted.columns || parted.columns, ', ') || ')' AS name
@@ -60,11 +60,12 @@ FROM (SELECT table_name, string_to_array(key, ',') AS columns, nth
 JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(table_name, '.', 1)
 JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(table_name, '.', 2)
 CROSS JOIN LATERAL (
-    SELECT coalesce(array_agg(a.attname::text ORDER BY by.nth) FILTER (WHERE a.attname <> ALL(wanted.columns)), '{}') AS columns,
-           coalesce(bool_or(by.attnum = 0), false) AS computed
-    FROM pg_catalog.pg_partitioned_table AS t CROSS JOIN unnest(t.partattrs::int2[]) WITH ORDINALITY AS by (attnum, nth)
-    LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.partrelid AND a.attnum = by.attnum
-    WHERE t.partrelid = c.oid) AS parted
+    SELECT coalesce(array_agg(by.name ORDER BY by.level, by.nth) FILTER (WHERE by.name <> ALL(wanted.columns)), '{}') AS columns,
+           coalesce(bool_or(by.name IS NULL), false) AS computed
+    FROM (SELECT a.attname::text AS name, min(tree.level) AS level, min(by.nth) AS nth
+          FROM pg_catalog.pg_partition_tree(c.oid) AS tree JOIN pg_catalog.pg_partitioned_table AS t ON t.partrelid = tree.relid
+          CROSS JOIN unnest(t.partattrs::int2[]) WITH ORDINALITY AS by (attnum, nth)
+          LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.partrelid AND a.attnum = by.attnum GROUP BY 1) AS by) AS parted
 WHERE NOT parted.computed AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_index AS i CROSS JOIN LATERAL (
         SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a

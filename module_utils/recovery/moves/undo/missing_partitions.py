@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ...core.errors import NotConverged
@@ -19,30 +20,40 @@ if t.TYPE_CHECKING:
 KEYS: t.Final = """
 SELECT coalesce(bool_and(p.partexprs IS NULL AND y.typnamespace = 'pg_catalog'::regnamespace), true) AS plain,
        coalesce(jsonb_object_agg(a.attname, pg_catalog.format_type(a.atttypid, NULL))
-                FILTER (WHERE a.attname IS NOT NULL), '{{}}') AS columns,
-       count(DISTINCT p.partrelid) > 1 AS nested
+                FILTER (WHERE a.attname IS NOT NULL), '{{}}') AS columns
 FROM pg_catalog.pg_partition_tree({bronze}::regclass) AS tree JOIN pg_catalog.pg_partitioned_table AS p ON p.partrelid = tree.relid
 LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = ANY(p.partattrs)
 LEFT JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
 """
-#: Which rows each partition takes: a default one what no other beside it does, of what the one above it takes.
-LEAVES: t.Final = """
-SELECT n.nspname || '.' || c.relname AS name, pg_catalog.pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' AS rest,
-       coalesce(pg_catalog.pg_get_partition_constraintdef(c.oid), 'true') AS takes
+#: Each table of every level, the deepest first, with the rows that it takes: a default one what no other beside it does, of what the
+#: one above it takes. Only that of ranges is no place for rows by itself, and so is whatever is below one.
+TABLES: t.Final = """
+SELECT n.nspname AS schema, c.relname AS own, pg_catalog.format('%%I.%%I', n.nspname, c.relname) AS name, tree.isleaf AS leaf,
+       coalesce(pg_catalog.pg_get_partition_constraintdef(c.oid), 'true') AS takes, p.partstrat = 'h' AS hashed,
+       ARRAY(SELECT pg_catalog.pg_get_expr(x.relpartbound, x.oid) FROM pg_catalog.pg_inherits AS i
+             JOIN pg_catalog.pg_class AS x ON x.oid = i.inhrelid WHERE i.inhparent = c.oid) AS bounds,
+       EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) AS a JOIN pg_catalog.pg_class AS x ON x.oid = a.relid
+               JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = x.oid
+               JOIN pg_catalog.pg_partitioned_table AS o ON o.partrelid = i.inhparent AND o.partstrat = 'r'
+               WHERE pg_catalog.pg_get_expr(x.relpartbound, x.oid) = 'DEFAULT') AS rest
 FROM pg_catalog.pg_partition_tree({bronze}::regclass) AS tree JOIN pg_catalog.pg_class AS c ON c.oid = tree.relid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE tree.isleaf AND tree.level > 0
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_partitioned_table AS p ON p.partrelid = c.oid
+ORDER BY tree.level DESC, name
 """
-ROWS: t.Final = """
-(SELECT {columns} FROM ({items}) AS i CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'events') AS r (image)) AS r
-WHERE {first} IS NOT NULL AND NOT ({takes})
+#: The events that none but these tables takes, each by the first of them that does.
+PLACED: t.Final = """
+SELECT place, count(*) AS events, min(ingested_at) AS first, max(ingested_at) AS last
+FROM (SELECT CASE WHEN {kept} THEN NULL {cases} END AS place, r.ingested_at
+      FROM (SELECT {columns} FROM ({items}) AS i CROSS JOIN LATERAL jsonb_array_elements(i.removed -> 'events') AS r (image)) AS r) AS r
+WHERE place IS NOT NULL GROUP BY place ORDER BY place
 """
-UNPLACED: t.Final = "SELECT count(*) AS events, min({first}) AS first, max({first}) AS last FROM {rows}"
-#: A name for a default partition: one that was detached may still have the usual one.
+HASHED: t.Final = re.compile(r"modulus (\d+), remainder (\d+)")
+#: A name for a partition: one that was detached may still have the usual one.
 FREE: t.Final = """
-SELECT %(table)s || made.suffix AS name FROM unnest(ARRAY['_default', '_rest', '_others']) WITH ORDINALITY AS made (suffix, nth)
-ORDER BY to_regclass(%(table)s || made.suffix) IS NOT NULL, nth LIMIT 1
+SELECT name FROM unnest(%(suffixes)s::text[]) WITH ORDINALITY AS made (suffix, nth) CROSS JOIN LATERAL
+     pg_catalog.format('%%I.%%I', %(schema)s::text, left(%(own)s, 63 - length(suffix)) || suffix) AS name
+ORDER BY to_regclass(name) IS NOT NULL, nth LIMIT 1
 """
-INSIDE: t.Final = "make partitions for them, or a default one, of the partition that has none for them"
 #: Where pg_partman's functions are.
 PARTMAN: t.Final = """
 SELECT e.extnamespace::regnamespace::text AS schema FROM pg_catalog.pg_extension AS e WHERE e.extname = 'pg_partman'
@@ -50,40 +61,61 @@ SELECT e.extnamespace::regnamespace::text AS schema FROM pg_catalog.pg_extension
 
 
 def look(session: Session, items: sql.Composable, values: dict[str, t.Any], refused: str) -> list[str]:
-    """What is to be said of events of these items that no partition but the default one takes; inside the caller's transaction.
+    """What is to be said of events of these items that no partition but a default one takes; inside the caller's transaction.
 
-    Raises NotConverged, `refused`, with the statement that makes a default one where there is none: a partition of their days is what
-    retention drops again. Of a key that is an expression nobody knows, and PostgreSQL refuses what it has no partition for.
+    Raises NotConverged, `refused`, with the statements that make the partitions where there are none: default ones, as a partition of
+    their days is what retention drops again. Of a key that is an expression nobody knows, and PostgreSQL refuses what it has no
+    partition for.
     """
     bronze = sql.Literal(contract.names().bronze)
-    leaves = session.rows(sql.SQL(LEAVES).format(bronze=bronze))
     key = session.row(sql.SQL(KEYS).format(bronze=bronze))
-    if not leaves or not key["plain"] or not key["columns"]:
+    if not key["plain"] or not key["columns"]:
         return []
-    columns: dict[str, str] = key["columns"]
-    told: list[str] = []
-    kept = [leaf for leaf in leaves if not leaf["rest"]]
-    lost = session.row(_of(UNPLACED, columns, kept, items), **values)
-    for rest in (leaf for leaf in leaves if leaf["rest"]):
-        if not lost["events"]:
-            break
-        kept.append(rest)
-        left = session.row(_of(UNPLACED, columns, kept, items), **values)
-        if moved := lost["events"] - left["events"]:
-            came = f"from {lost['first']} to {lost['last']}"
-            went = f"{count(moved, 'event')} {came} go to the default partition {rest['name']}: no other one is there for them"
-            told.append(went + _of_partman(session))
-        lost = left
-    if not lost["events"]:
-        return told
-    events, table = count(lost["events"], "event"), contract.names().bronze
-    made = f"CREATE TABLE {session.row(FREE, table=table)['name']} PARTITION OF {table} DEFAULT"
-    raise NotConverged(
+    tables = session.rows(sql.SQL(TABLES).format(bronze=bronze))
+    rest = [each for each in tables if each["leaf"] and each["rest"]]
+    wholes = [each for each in tables if not each["leaf"]]
+    kept = [each for each in tables if each["leaf"] and not each["rest"]]
+    placed = session.rows(_placed(key["columns"], kept, [*rest, *wholes], items), **values)
+    if lost := [each for each in placed if each["place"] >= len(rest)]:
+        made = [_statement(session, wholes[each["place"] - len(rest)]) for each in lost]
+        raise _without_partition(session, lost, [one for some in made for one in some], refused)
+    return [
+        f"{_come(each)} go to the default partition {rest[each['place']]['name']}: no other one is there for them"
+        + _of_partman(session)
+        for each in placed
+    ]
+
+
+def _without_partition(session: Session, lost: list[Row], made: list[str], refused: str) -> NotConverged:
+    table = contract.names().bronze
+    first, last = min(each["first"] for each in lost), max(each["last"] for each in lost)
+    came = _come({"events": sum(each["events"] for each in lost), "first": first, "last": last})
+    return NotConverged(
         refused,
         on=session.where,
-        said=f"{table} has no partition for {events} from {lost['first']} to {lost['last']}: it was dropped since, as retention does",
-        next_step=f"as the owner of {table}: {INSIDE if key['nested'] else made}; then run the same command again",
+        said=f"{table} has no partition for {came}: it was dropped since, as retention does",
+        next_step=f"as the owner of {table}: {'; '.join(made)}; then run the same command again",
     )
+
+
+def _come(events: Row) -> str:
+    return f"{count(events['events'], 'event')} from {events['first']} to {events['last']}"
+
+
+def _statement(session: Session, whole: Row) -> list[str]:
+    """What makes a table take whatever it takes none of its partitions for."""
+    bounds = {"DEFAULT": ["_default", "_rest", "_others"]}
+    if whole["hashed"]:
+        taken = [(int(of), int(rest)) for bound in whole["bounds"] for of, rest in HASHED.findall(bound)]
+        most = max((of for of, _ in taken), default=1)
+        free = [n for n in range(most) if all(n % of != rest for of, rest in taken)]
+        bounds = {f"FOR VALUES WITH (MODULUS {most}, REMAINDER {n})": [f"_{n}", f"_rest_{n}"] for n in free}
+    names = [
+        session.row(FREE, schema=whole["schema"], own=whole["own"], suffixes=each)["name"] for each in bounds.values()
+    ]
+    return [
+        f"CREATE TABLE {name} PARTITION OF {whole['name']} {bound}" for name, bound in zip(names, bounds, strict=True)
+    ]
 
 
 def _of_partman(session: Session) -> str:
@@ -93,20 +125,22 @@ def _of_partman(session: Session) -> str:
     return f"; {called} would move them to where retention drops them, or has detached them" if found else ""
 
 
-def _of(query: t.LiteralString, columns: dict[str, str], kept: list[Row], items: sql.Composable) -> sql.Composed:
-    """A query of what none of these partitions takes. What each takes PostgreSQL itself has written."""
-    takes = [sql.SQL("coalesce({}, false)").format(sql.SQL(leaf["takes"])) for leaf in kept]
+def _placed(columns: dict[str, str], kept: list[Row], places: list[Row], items: sql.Composable) -> sql.Composed:
+    """The query. What each table takes PostgreSQL itself has written."""
+    cases = [sql.SQL("WHEN {} THEN {}").format(_takes(each), sql.Literal(nth)) for nth, each in enumerate(places)]
     made = [
         sql.SQL("(r.image ->> {})::{} AS {}").format(
             sql.Literal(name), sql.SQL(t.cast("t.LiteralString", kind)), sql.Identifier(name)
         )
-        for name, kind in columns.items()
+        for name, kind in ({"ingested_at": "timestamptz"} | columns).items()
     ]
-    first = next(iter(columns))
-    rows = sql.SQL(ROWS).format(
-        first=sql.Identifier(first),
+    return sql.SQL(PLACED).format(
+        kept=sql.SQL(" OR ").join([sql.SQL("false"), *map(_takes, kept)]),
+        cases=sql.SQL(" ").join(cases),
         columns=sql.SQL(", ").join(made),
         items=items,
-        takes=sql.SQL(" OR ").join(takes) if takes else sql.SQL("false"),
     )
-    return sql.SQL(query).format(first=sql.Identifier(first), rows=rows)
+
+
+def _takes(table: Row) -> sql.SQL:
+    return sql.SQL(table["takes"].replace("%", "%%"))
