@@ -42,9 +42,11 @@ options:
     elements: str
     default: []
   drain_timeout_seconds:
-    description: How long to wait for work in flight, in seconds. At the timeout the task fails and nothing is resumed.
+    description:
+      - How long to wait for work in flight, in seconds. At the timeout the task fails and nothing is resumed.
+      - By default a session that is at work is waited for until it counts as stuck, three times as long as runs of the pipeline usually
+        take and at least 600; one that holds a lock and does nothing, for 60.
     type: float
-    default: 60.0
   cancel_running:
     description: Cancel work in flight instead of waiting for its end. It is rolled back and loaded again later.
     type: bool
@@ -180,7 +182,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["paused", "running"], "required": True},
     "jobs": {"type": "list", "elements": "str"},
     "also": {"type": "list", "elements": "str", "default": []},
-    "drain_timeout_seconds": {"type": "float", "default": 60.0},
+    "drain_timeout_seconds": {"type": "float"},
     "cancel_running": {"type": "bool", "default": False},
     "leave_stuck_after_seconds": {"type": "float"},
     "only_own": {"type": "bool", "default": False},

@@ -16,6 +16,11 @@ CREATE FUNCTION scout.slowly() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ B
 COMPUTED = "SELECT coalesce(pg_stat_get_function_calls('scout.slowly()'::regprocedure), 0)"
 #: How long the server may take to count what a session did that has ended.
 COUNTED_SECONDS = 0.3
+#: Each call of the ETL costs so many seconds, however few events it loads, as where it has to sort all that are pending.
+FIXED_COST = """
+CREATE FUNCTION fixed_cost() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep({}); RETURN NULL; END $$;
+CREATE TRIGGER fixed_cost AFTER INSERT ON scout.etl_processed EXECUTE FUNCTION fixed_cost();
+"""
 VIEWS = ("gold_daily_metrics", "gold_region_choropleth")
 
 

@@ -153,7 +153,8 @@ def _age(found: Facts) -> Measured:
 
 
 def _locks(found: Facts) -> Measured:
-    holders = [activity for activity in found.activities if activity.holds_key]
+    # A refresh holds it as long as it takes.
+    holders = [a for a in found.activities if a.holds_key and (not a.at_work or a.is_stuck(found.stuck_after_seconds))]
     return Measured(max((a.seconds for a in holders), default=0.0), "; ".join(a.describe() for a in holders))
 
 

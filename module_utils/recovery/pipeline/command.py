@@ -15,7 +15,7 @@ from ..core.text import count, in_words
 from ..ledger import history, pauses
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
-from ..scout import contract, cron_jobs, sessions
+from ..scout import contract, cron_jobs, gold_views, sessions
 from . import blockers, pause_length, pause_resume, refresh_gold, terminate_sessions
 from . import drain as pipeline_drain
 from . import expected as estimates
@@ -433,7 +433,12 @@ def _gold(call: Call, names: list[str] | None, *, budget_seconds: float | None) 
     session = call.session
     try:
         with attempting("could not read the gold views", on=session.where), session.read():
-            found = refresh_gold.read(session, budget_seconds=budget_seconds, moved=history.moved_days(session))
+            slow = [
+                name for name, seconds in history.refresh_seconds(session).items() if seconds > estimates.LONG_SECONDS
+            ]
+            since = functools.partial(history.moved_days, session)
+            moves = gold_views.Moves(history.moved_days(session), slow, since)
+            found = refresh_gold.read(session, budget_seconds=budget_seconds, moves=moves)
     except DatabaseError as e:
         if not call.check:
             raise

@@ -21,7 +21,7 @@ from ..scout import contract, cron_jobs, event_queue, remedies
 from ..scout.event_queue import Backlog, read
 from ..scout.judging import foreign_code
 from ..scout.poison_probe import Refused, Suspect, kinds, named, oldest, suspects, unconvertible, verdict_on
-from . import blockers
+from . import blockers, expected
 from .poison_policy import Etl, Tolerance, quarantine
 
 if t.TYPE_CHECKING:
@@ -42,6 +42,8 @@ TIMEOUT_SHARE: t.Final = 0.25
 NEAR_TIMEOUT: t.Final = 0.8
 #: Of so many pending events the ids are kept, so that what is left of them is not looked for in all of bronze.
 MOST_KNOWN: t.Final = 50_000
+#: How often a batch that takes all of its time is given several times of it.
+LONGER: t.Final = 2
 #: How many suspects are held back at once.
 SUSPECTS: t.Final = 50
 
@@ -131,7 +133,9 @@ class Drain:
         self.suspects: set[str] = set()
         self.stalled: tuple[int, float] | None = None
         self.tolerance = Tolerance(options.poison, options.max_poison, options.max_poison_share)
-        self.etl = Etl(session, options.batch_timeout_seconds, self.pipeline)
+        #: What a batch may take, and how many have taken all of it.
+        self.timeout, self.late = options.batch_timeout_seconds, 0
+        self.etl = Etl(session, self.timeout, self.pipeline)
 
     def drain(self) -> Drained:
         """Loads everything that was pending at the start; raises, with the progress made in `result`, where it
@@ -156,16 +160,27 @@ class Drain:
             self._narrow(e)
             return False
         except errors.QueryCanceled:
-            if size == 1 or time.monotonic() - began < 0.9 * self.options.batch_timeout_seconds:
+            if time.monotonic() - began < 0.9 * self.timeout or not self._slower(size):
                 raise
             self.took.append(batch_size.Took(size, time.monotonic() - began))
-            self.failing, self.limit = None, size // 2
+            self.failing, self.limit = None, max(1, size // 2)
             self.size = self.limit
             return False
         self._adapt(batch)
         for event_id in batch.due:
             self._decide(event_id)
         return self._finished(full=batch.seen >= size)
+
+    def _slower(self, size: int) -> bool:
+        """After a batch that took all of its time and is tried at half its size: what a call takes may be the same however few events it
+        loads, so each second time there is more of it as well; False where one event alone has had most."""
+        self.late += 1
+        most = self.options.batch_timeout_seconds * expected.TIMES**LONGER
+        if size == 1 and self.timeout >= most:
+            return False
+        if size == 1 or self.late % 2 == 0:
+            self.timeout = self.etl.timeout_seconds = min(most, self.timeout * expected.TIMES)
+        return True
 
     def _retrying[T](self, attempt: Callable[[], T]) -> T:
         """What `attempt` gives, tried again while that is harmless; raises Refused when data are at fault."""
@@ -186,7 +201,7 @@ class Drain:
     def _load(self) -> _Batch:
         """One batch in one transaction."""
         session, size, began = self.session, self.size, time.monotonic()
-        with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
+        with session.write(statement_timeout_seconds=self.timeout):
             if self.careful:
                 foreign_code.shut_out(session)
                 with event_queue.defer_rest(session, size, self.suspects) as held:
@@ -245,7 +260,7 @@ class Drain:
 
     def _limits(self) -> batch_size.Limits:
         """Below the first size it goes only for events that cannot be loaded, and for a batch that took all its time."""
-        options, timeout = self.options, self.options.batch_timeout_seconds
+        options, timeout = self.options, self.timeout
         return batch_size.Limits(
             target_seconds=options.target_seconds,
             most_seconds=min(NEAR_TIMEOUT * timeout, max(options.target_seconds, TIMEOUT_SHARE * timeout)),
@@ -262,7 +277,7 @@ class Drain:
 
     def _quarantine(self, event_id: str | None) -> None:
         session = self.session
-        with session.write(statement_timeout_seconds=self.options.batch_timeout_seconds):
+        with session.write(statement_timeout_seconds=self.timeout):
             foreign_code.shut_out(session)
             event_id = event_id or event_queue.head(session)
             if event_id is None:
@@ -312,7 +327,7 @@ class Drain:
         if full and self.done.left:
             return False
         usual = self.session.settings.statement_timeout_seconds
-        with self.session.read(statement_timeout_seconds=max(usual, self.options.batch_timeout_seconds)):
+        with self.session.read(statement_timeout_seconds=max(usual, self.timeout)):
             left = self._left()
             holders = event_queue.hidden(self.session, self.started_at) if left else []
         now = time.monotonic()

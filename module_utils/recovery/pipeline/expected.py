@@ -6,9 +6,7 @@ because it is large."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import statistics
 import typing as t
 
 from ..core.errors import RecoveryError
@@ -17,6 +15,7 @@ from ..ledger import history
 from ..postgres.driver import psycopg, sql
 from ..scout import contract, cron_jobs, cron_runs, event_queue, gold_contents, gold_views
 from ..scout.judging import statements
+from ..scout.sessions import STUCK_AFTER_SECONDS
 from . import statement_times
 
 if t.TYPE_CHECKING:
@@ -32,10 +31,6 @@ TIMES: t.Final = 3.0
 LOOK_SECONDS: t.Final = 5.0
 #: A refresh of gold that takes longer is not made twice.
 LONG_SECONDS: t.Final = 5.0
-#: The runs of the scheduler that say how long a job takes.
-RECENT_SECONDS: t.Final = 86400.0
-RECENT_RUNS: t.Final = 10
-
 #: The functions that a view's query calls, but for PostgreSQL's own, with what they took in this transaction; the slowest first.
 CALLED = """
 SELECT DISTINCT p.oid::regprocedure::text AS name, coalesce(s.calls, 0) AS calls, coalesce(s.self_time, 0) / 1000 AS seconds
@@ -106,15 +101,18 @@ def _usual(session: Session, functions: Sequence[str], least: float = 0.0) -> fl
     """How long the latest runs, of those above `least` seconds, usually took of the job that calls one of these functions, as pg_cron
     recorded it; where none can be seen, a call by the pipeline's owners; 0 where that cannot be either. Of several jobs it is the
     quickest: anybody's may call such a function and take long."""
-    lasted = collections.defaultdict[int, list[float]](list)
+    jobs: list[cron_jobs.Job] = []
     with contextlib.suppress(RecoveryError, psycopg.Error), session.savepoint():
         jobs = [job for job in cron_jobs.jobs(session) if statements.calls(job.command, functions)]
-        for run in cron_runs.history(session, jobs, RECENT_SECONDS):
-            if run.good and (run.seconds or 0.0) > least:
-                lasted[run.jobid].append(run.seconds or 0.0)
-    if not lasted:
-        return statement_times.of_calls(statement_times.read(session), functions)
-    return min(statistics.median(each[:RECENT_RUNS]) for each in lasted.values())
+    if lasted := cron_runs.usual_seconds(session, jobs, least):
+        return min(lasted.values())
+    return statement_times.of_calls(statement_times.read(session), functions)
+
+
+def longest_seconds(session: Session) -> float:
+    """How long a run of the pipeline's jobs may take before it is given up: no session counts as stuck before it is that old, and one
+    that takes long by nature not before several times of that; inside a transaction."""
+    return max(STUCK_AFTER_SECONDS, TIMES * max(call_seconds(session), gold_seconds(session)))
 
 
 def look_seconds(session: Session, given: float | None, least: float = LOOK_SECONDS) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import time
 import typing as t
 
@@ -14,7 +15,7 @@ from ..core.errors import NotConverged
 from ..core.text import count, in_words
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, sessions
-from . import blockers, terminate_sessions
+from . import blockers, expected, terminate_sessions
 
 if t.TYPE_CHECKING:
     from ..core.progress import Progress
@@ -22,6 +23,8 @@ if t.TYPE_CHECKING:
     from ..postgres.session import Session
     from ..scout.sessions import Activity
 
+#: How long somebody is waited for who holds what the pipeline needs, and does nothing.
+IDLE_SECONDS: t.Final = 60.0
 #: How often somebody who waits is told for how long already.
 TELL_SECONDS = 5.0
 
@@ -33,7 +36,8 @@ class Waiting:
     session: Session
     run: Run
     names: list[str] | None
-    timeout_seconds: float
+    #: None: as long as they are at work, until they count as stuck; for whoever only holds a lock, less.
+    timeout_seconds: float | None
     leave_after_seconds: float | None
     cancel: bool
     progress: Progress
@@ -49,7 +53,7 @@ class Waiting:
         while working := self._working():
             self.seen |= {a.identity: a for a in working if a.identity not in self.seen}
             waited = time.monotonic() - self.began
-            if waited >= self.timeout_seconds:
+            if waited >= (most := self._patience(working, waited)):
                 found = self._blockers(working)
                 raise NotConverged(
                     "new runs are blocked, but work is still in flight",
@@ -62,17 +66,29 @@ class Waiting:
                 )
             if self.cancel:
                 self._cancel(working)
-            self._tell(working, waited)
+            self._tell(working, waited, most)
             self.progress.wait(0.25)
 
-    def _tell(self, working: list[Activity], waited: float) -> None:
+    def _patience(self, working: list[Activity], waited: float) -> float:
+        """How long they are waited for: a run that takes long by nature is not given up, nor its job left without a schedule."""
+        if self.timeout_seconds is not None:
+            return self.timeout_seconds
+        return self.longest if sessions.end_by_themselves(working, self.everyone, waited) else IDLE_SECONDS
+
+    @functools.cached_property
+    def longest(self) -> float:
+        """How long a run of the pipeline may take, in seconds."""
+        with self.session.read():
+            return expected.longest_seconds(self.session)
+
+    def _tell(self, working: list[Activity], waited: float, most: float) -> None:
         """Whom it waits for, once; then only how long, every few seconds."""
         if working[0].identity != self.told:
             self.told, self.told_at = working[0].identity, waited
             self.progress.say(f"waiting for {count(len(working), 'session')} in flight: {self._blockers(working).said}")
         elif waited - self.told_at >= TELL_SECONDS:
             self.told_at = waited
-            self.progress.say(f"still waiting: {in_words(waited)} of at most {in_words(self.timeout_seconds)}")
+            self.progress.say(f"still waiting: {in_words(waited)} of at most {in_words(most)}")
 
     def _blockers(self, working: list[Activity]) -> blockers.Blockers:
         """Not who waits, but whom they wait for."""
@@ -86,7 +102,7 @@ class Waiting:
             self.everyone = sessions.read(self.session, jobs)
         working = sessions.in_flight(self.everyone)
         limit = self.leave_after_seconds
-        return [a for a in working if limit is None or a.seconds < limit]
+        return [a for a in working if limit is None or not a.is_stuck(limit)]
 
     def _cancel(self, working: list[Activity]) -> None:
         """Records whom it cancels before it does; leaves alone whom nobody may touch."""

@@ -20,6 +20,7 @@ from ..postgres import acting
 from ..postgres.driver import psycopg, sql
 from ..postgres.failures import attempting, words_of
 from ..scout import contract, cron_jobs, cron_runs, sessions
+from . import expected
 from .in_flight import Waiting
 
 if t.TYPE_CHECKING:
@@ -39,7 +40,7 @@ SWITCH = "SELECT * FROM {control_function}({action}::pg_catalog.text)"
 #: pg_cron notices a change within a second and starts jobs at the turn of a minute, or when a run before it ends.
 CLOCK = "SELECT extract(second FROM clock_timestamp())::float8 AS second"
 TICK_SECONDS = 2.0
-#: How long somebody else's load, which no job of ours starts, is waited for.
+#: How long somebody else's load, which no job of ours starts, is waited for where it does nothing.
 BARRIER_SECONDS = 30.0
 LONGEST_REASON: t.Final = 500
 
@@ -98,7 +99,7 @@ class Plan:
 def plan_pause(before: State, *, leave_after_seconds: float | None) -> Plan:
     """Every job that can start is stopped; sessions older than `leave_after_seconds` are not waited for but reported."""
     working = sessions.in_flight(before.activities)
-    stuck = tuple(a for a in working if leave_after_seconds is not None and a.seconds >= leave_after_seconds)
+    stuck = tuple(a for a in working if leave_after_seconds is not None and a.is_stuck(leave_after_seconds))
     waiting = tuple(a for a in working if a not in stuck)
     return Plan((*before.active, *before.parked), waiting, stuck)
 
@@ -167,7 +168,7 @@ def pause(
     todo: Plan,
     *,
     names: list[str] | None,
-    drain_timeout_seconds: float,
+    drain_timeout_seconds: float | None,
     cancel_running: bool,
     leave_after_seconds: float | None,
     progress: Progress,
@@ -301,7 +302,7 @@ def resume(session: Session, ledger: Ledger, run: Run, before: State, todo: Plan
 def require_barrier(session: Session, ledger: Ledger, names: list[str] | None, progress: Progress) -> None:
     """Returns once every ingestion job is inactive and nobody else loads silver or refreshes gold; waits a while for those who
     do. Raises NotConverged, naming them, where they do not come to an end, and at once where a job can start."""
-    began = time.monotonic()
+    began, longest = time.monotonic(), 0.0
     while True:
         state = read(session, ledger, names)
         working = sessions.in_flight(state.activities)
@@ -310,7 +311,11 @@ def require_barrier(session: Session, ledger: Ledger, names: list[str] | None, p
             return
         waited = time.monotonic() - began
         said = "; ".join(able + [activity.describe() for activity in working])
-        if able or waited >= BARRIER_SECONDS:
+        if waited >= BARRIER_SECONDS and not longest:
+            with session.read():
+                longest = expected.longest_seconds(session)
+        most = longest if sessions.end_by_themselves(working, state.activities, waited) else BARRIER_SECONDS
+        if able or (waited >= BARRIER_SECONDS and waited >= most):
             raise NotConverged(
                 "refused: ingestion is not paused",
                 on=session.where,

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import datetime
+import statistics
 import typing as t
 import zoneinfo
 
-from ..core.errors import MissingPrivilege, NotConverged
+from ..core.errors import MissingPrivilege, NotConverged, RecoveryError
 from ..core.redaction import clean
-from ..postgres.driver import errors
+from ..postgres.driver import errors, psycopg
 from ..postgres.failures import words_of
 from ..postgres.privileges import Need
 from . import cron_jobs
@@ -69,6 +71,9 @@ ORDER BY runid DESC LIMIT 500
 
 NEWEST_RUN = "SELECT coalesce(max(runid), 0) AS runid FROM cron.job_run_details WHERE jobid = ANY(%(jobids)s)"
 TABLE: t.Final = "cron.job_run_details"
+#: The runs that say how long a job takes.
+RECENT_SECONDS: t.Final = 86400.0
+RECENT_RUNS: t.Final = 10
 #: When a run began that could not even connect.
 NEVER: t.Final = datetime.datetime.max.replace(tzinfo=datetime.UTC)
 
@@ -179,6 +184,17 @@ def history(session: Session, of: Iterable[Job], seconds: float | None = None, *
     Raises MissingPrivilege, with the GRANT, where they may not be read."""
     found = [Run(**row) for row in as_owners(session, of, RUNS, seconds=seconds, after=after)]
     return sorted(found, key=lambda run: run.started or NEVER, reverse=True)
+
+
+def usual_seconds(session: Session, of: Iterable[Job], least: float = 0.0) -> dict[int, float]:
+    """How long the latest runs that ended well, of those above `least` seconds, usually took of each of these jobs, by its id; none where
+    they may not be read."""
+    lasted = collections.defaultdict[int, list[float]](list)
+    with contextlib.suppress(RecoveryError, psycopg.Error), session.savepoint():
+        for run in history(session, of, RECENT_SECONDS):
+            if run.good and (run.seconds or 0.0) > least:
+                lasted[run.jobid].append(run.seconds or 0.0)
+    return {jobid: statistics.median(each[:RECENT_RUNS]) for jobid, each in lasted.items()}
 
 
 def newest(session: Session, of: Iterable[Job]) -> int:

@@ -22,7 +22,7 @@ from .judging import foreign_code, roles
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from ..postgres.session import Row, Session
 
@@ -286,16 +286,23 @@ def _silver_changed(session: Session) -> datetime.datetime | None:
     return max((clock for clock in clocks if clock is not None), default=None)
 
 
-def read(
-    session: Session, *, budget_seconds: float | None = None, moved: frozenset[str] = frozenset()
-) -> list[Freshness]:
-    """The freshness of every view; the comparison of contents is bounded by `budget_seconds`, beyond which it is
-    unknown. Days that moves have changed are compared first."""
+@dataclasses.dataclass(frozen=True)
+class Moves:
+    """What moves have changed, which leave no trace in silver: days that are compared first; and those since a moment, by which a view
+    that is `slow` to compute is stale without being compared."""
+
+    days: frozenset[str] = frozenset()
+    slow: Collection[str] = ()
+    since: Callable[[datetime.datetime], Collection[str]] = lambda _: ()
+
+
+def read(session: Session, *, budget_seconds: float | None = None, moves: Moves | None = None) -> list[Freshness]:
+    """The freshness of every view; the comparison of contents is bounded by `budget_seconds`, beyond which it is unknown."""
     changed_at = _silver_changed(session)
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     found: list[Freshness] = []
     for view in views(session):
-        state = _freshness(session, view, changed_at, deadline, moved)
+        state = _freshness(session, view, changed_at, deadline, moves or Moves())
         stale = [f.view.full_name for f in found if f.view.oid in view.needs and f.state in ("stale", "unpopulated")]
         if stale and state.state == "fresh":
             state = dataclasses.replace(state, state="stale", why=f"reads {', '.join(stale)}, not fresh")
@@ -308,7 +315,7 @@ def _freshness(
     view: View,
     changed_at: datetime.datetime | None,
     deadline: float | None,
-    moved: frozenset[str],
+    moves: Moves,
 ) -> Freshness:
     if not view.populated:
         return Freshness(view, "unpopulated", "never refreshed since it was created or emptied")
@@ -316,7 +323,9 @@ def _freshness(
     behind = None if at is None or changed_at is None else (changed_at - at).total_seconds()
     if behind is not None and behind > 0:
         return Freshness(view, "stale", f"silver changed {in_words(behind)} after its refresh", at, behind)
-    compared, why, broken = _compared(session, view, deadline, moved)
+    if at is not None and view.full_name in moves.slow and (days := moves.since(at)):
+        return Freshness(view, "stale", f"{count(len(days), 'day')} moved after its refresh", at)
+    compared, why, broken = _compared(session, view, deadline, moves.days)
     if why:
         if behind is not None and -behind > SETTLED_SECONDS and not broken:
             return Freshness(view, "fresh", f"refreshed long after silver last changed; not compared: {why}", at, 0.0)

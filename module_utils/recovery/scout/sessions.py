@@ -114,6 +114,8 @@ WHERE l.locktype = 'relation' AND l.pid IS NOT NULL
 HOLDS_KEY = "holds advisory key"
 #: The age from which a session counts as stuck, unless another one is given: the runbook's.
 STUCK_AFTER_SECONDS: t.Final = 600.0
+#: How often as long as such runs usually take a run may.
+LONG_TIMES: t.Final = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,11 +145,24 @@ class Activity:
     ours: bool = False
     #: Whether its role can write anything of the pipeline.
     able: bool = True
+    #: From which age it counts as stuck where that is longer than usual: runs of its job take long by nature. Seconds.
+    patience: float = 0.0
 
     @property
     def holds_key(self) -> bool:
         """Whether it holds one of Scout's advisory keys."""
         return any(reason.startswith(HOLDS_KEY) for reason in self.reasons)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it loads or refreshes something this very moment, and waits for nobody."""
+        return self.writing and self.state == "active" and not self.blocked_by
+
+    def is_stuck(self, after_seconds: float) -> bool:
+        """Whether it is older than that; where no other age was asked for, a run that is at work is older than such runs usually get."""
+        if after_seconds == STUCK_AFTER_SECONDS and self.at_work:
+            after_seconds = max(after_seconds, self.patience)
+        return self.seconds >= after_seconds
 
     @property
     def identity(self) -> tuple[int, datetime.datetime | None]:
@@ -179,10 +194,14 @@ def read(session: Session, counted: Iterable[cron_jobs.Job] = ()) -> list[Activi
         held.setdefault(lock["pid"], []).append(lock)
     known = session.known() if session.known else frozenset["Known"]()
     unable = {row["role"] for row in session.rows(UNABLE, **_tables(), **roles.owned())}
-    return [
+    found = [
         classify(row, held.get(row["pid"], []), running.get(row["pid"]), known, able=row["role"] not in unable)
         for row in session.rows(ACTIVITY)
     ]
+    old = {each.job for each in found if each.job and each.seconds >= STUCK_AFTER_SECONDS}
+    usual = cron_runs.usual_seconds(session, [job for job in counted if job.jobname in old])
+    by_name = {jobs[jobid]: LONG_TIMES * seconds for jobid, seconds in usual.items()}
+    return [dataclasses.replace(each, patience=by_name.get(each.job or "", 0.0)) for each in found]
 
 
 def _locks(session: Session) -> list[Row]:
@@ -272,7 +291,7 @@ def plan(
 ) -> Plan:
     """Who is stuck: pipeline sessions older than the limit, and the roots of whatever blocks any of them."""
     by_pid = {activity.pid: activity for activity in activities}
-    stuck = [a for a in activities if a.pipeline and a.seconds >= stuck_after_seconds]
+    stuck = [a for a in activities if a.pipeline and a.is_stuck(stuck_after_seconds)]
     blocking: dict[int, Activity] = {}
     for activity in stuck:
         for root in roots(activity, by_pid):
@@ -306,6 +325,17 @@ def roots(activity: Activity, by_pid: dict[int, Activity]) -> list[Activity]:
         todo += [blocker for blocker in blockers if blocker.pid not in seen]
         seen.update(blocker.pid for blocker in blockers)
     return found
+
+
+def end_by_themselves(working: Iterable[Activity], among: Iterable[Activity], waited_seconds: float) -> bool:
+    """Whether whoever has been waited for so long is at work still: active, waits for nobody who is not, and is a run of a job or has been
+    there all the time; of those who come and go in turn there is no end."""
+    by_pid = {activity.pid: activity for activity in among}
+    return all(
+        (activity.job or activity.seconds >= waited_seconds)
+        and all(each.state == "active" for each in [activity, *roots(activity, by_pid)])
+        for activity in working
+    )
 
 
 def untouchable(activity: Activity, protected_roles: Iterable[str], *, we_are_superuser: bool) -> str | None:

@@ -65,7 +65,9 @@ def read(dsn: str, budget: float | None = None) -> dict[str, gold_views.Freshnes
     with open_session(Settings(dsn=dsn)) as session, session.read():
         return {
             found.view.name: found
-            for found in gold_views.read(session, budget_seconds=budget, moved=history.moved_days(session))
+            for found in gold_views.read(
+                session, budget_seconds=budget, moves=gold_views.Moves(history.moved_days(session))
+            )
         }
 
 
@@ -187,6 +189,17 @@ def test_gold_that_was_just_computed_is_not_computed_once_more(scout_db: str, mo
     gate = call("scout_gate_info", scout_db)
     [check] = [check for check in gate["checks"] if check["name"] == "gold_figures"]
     assert (check["status"], computed(scout_db)) == ("pass", 2), check
+
+
+def test_slow_gold_is_not_compared_where_a_move_has_changed_it(scout_db: str) -> None:
+    slow_gold(scout_db)
+    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
+    [event] = rows(scout_db, "SELECT source_event_id::text FROM scout.silver_transactions LIMIT 1")
+    assert call("scout_quarantine", scout_db, event_ids=[*event])["changed"]
+    before = computed(scout_db)
+    result = call("scout_refresh_gold", scout_db)
+    assert [each["why"] for each in result["views"]] == 2 * ["1 day moved after its refresh"]
+    assert (len(result["refreshed"]), computed(scout_db) - before) == (2, 2)
 
 
 def test_gold_that_is_slow_and_wrong_is_found_as_it_was_computed(

@@ -14,6 +14,7 @@ from ...core.errors import BadInput
 from ...core.results import ModuleResult
 from ...pipeline import expected, http_sale
 from ...scout import contract
+from ...scout.sessions import STUCK_AFTER_SECONDS
 from .. import assessment, own_checks, thresholds
 from .. import facts as health_facts
 from . import facts, smoke_test, verdict
@@ -25,7 +26,6 @@ if t.TYPE_CHECKING:
     from ..own_checks import OwnCheck
 
 MOST_SAMPLES: t.Final = 100
-SMOKE_SECONDS: t.Final = 10.0
 #: How long a sample may take at least.
 SAMPLE_SECONDS: t.Final = 30.0
 
@@ -166,9 +166,9 @@ def _smoke(
 
 
 def _smoke_seconds(call: Call, given: float | None) -> float:
-    """How long the smoke test may take: it calls the ETL four times."""
+    """How long the smoke test may take: it calls the ETL four times, no call of which is stuck before its session counts as stuck."""
     with call.session.read():
-        return expected.limit(given, SMOKE_SECONDS, 4 * expected.call_seconds(call.session))
+        return expected.limit(given, STUCK_AFTER_SECONDS, 4 * expected.call_seconds(call.session))
 
 
 def _ingestion(settled: verdict.Verdict, found: health_facts.Facts) -> dict[str, t.Any]:

@@ -26,8 +26,10 @@ if t.TYPE_CHECKING:
     from ...core.errors import RecoveryError
     from ...invoke import Call, Params
 
-#: How long runs are waited for, and trials may take at least.
+#: How long runs are waited for until they begin.
 WAIT_SECONDS: t.Final = 90.0
+#: How late one may begin that is due within that time.
+STARTS_SECONDS: t.Final = 10.0
 POLL_SECONDS: t.Final = 0.5
 SAID_EVERY_SECONDS: t.Final = 4.0
 #: pg_cron records the end of the first of several statements; what the others did shows a little later.
@@ -184,11 +186,6 @@ class _Proof:
     todo: list[Todo]
     given: float | None
 
-    @property
-    def seconds(self) -> float:
-        """How long runs are waited for."""
-        return self.given or WAIT_SECONDS
-
     def made(self) -> list[Verdict]:
         """What the proof of each job came to, in their order."""
         verdicts: dict[int, Verdict] = {}
@@ -251,8 +248,6 @@ class _Proof:
         """These, of which those are not run once more that take long and have just shown the same; and how long they may take."""
         session = self.call.session
         with session.read():
-            # What waits, a sale of every kind, and what comes again.
-            expected = 3 * estimates.call_seconds(session)
             gold = estimates.gold_seconds(session)
             if gold > estimates.LONG_SECONDS:
                 todo = [
@@ -261,9 +256,7 @@ class _Proof:
                     else each
                     for each in todo
                 ]
-        # One that is only seen to begin is asked what it would show, which takes as long where its query is slow whatever it is asked.
-        expected += sum(gold for each in todo if each.purpose == GOLD)
-        return todo, estimates.limit(self.given, WAIT_SECONDS, expected)
+            return todo, self.given or estimates.longest_seconds(session)
 
     def _waited(self, todo: list[Todo]) -> dict[int, Verdict]:
         """Waits for a run of each job; one whose effect cannot be seen is tried besides."""
@@ -271,7 +264,7 @@ class _Proof:
         jobs = [each.job for each in todo]
         pending = reading.waiting(session)
         spoken = began = time.monotonic()
-        patience = self._patience(todo)
+        patience, starts = self._patience(todo), self._starts(todo)
         progress.say(judgement.announced(todo, self.found.scheduler.now))
         verdicts: dict[int, Verdict] = {}
         while True:
@@ -283,7 +276,7 @@ class _Proof:
                 if run is not None:
                     verdicts[each.job.jobid] = judgement.of_run(each, run)
             begun = {run.jobid for run in runs} - verdicts.keys()
-            left = began + (patience if begun else self.seconds) - time.monotonic()
+            left = began + (patience if begun else starts) - time.monotonic()
             if len(verdicts) == len(todo) or left <= 0:
                 break
             if time.monotonic() - spoken >= SAID_EVERY_SECONDS:
@@ -294,19 +287,22 @@ class _Proof:
             if each.job.jobid not in verdicts:
                 running = next((run for run in runs if run.jobid == each.job.jobid), None)
                 why = "" if running else reading.why_silent(session)
-                waited = patience if running else self.seconds
+                waited = patience if running else starts
                 verdicts[each.job.jobid] = judgement.missing(each, running, waited, why, self.found.unknown)
         return self._with_effects(todo, verdicts, pending)
 
+    def _starts(self, todo: list[Todo]) -> float:
+        """How long runs are waited for that have not begun, the last of which may be due at the very end of it."""
+        due = [(each.due - self.found.scheduler.now).total_seconds() for each in todo if each.due]
+        return self.given or max([WAIT_SECONDS, *(seconds + STARTS_SECONDS for seconds in due)])
+
     def _patience(self, todo: list[Todo]) -> float:
-        """How long a run is waited for once it has begun: one that takes long by nature is no fault of it."""
+        """How long runs are waited for where one has begun: one that takes long by nature is no fault of it, and none is stuck before
+        its session counts as stuck."""
         if self.given:
             return self.given
         with self.call.session.read():
-            expected = [estimates.call_seconds(self.call.session)]
-            if any(each.purpose == GOLD for each in todo):
-                expected.append(estimates.gold_seconds(self.call.session))
-        return WAIT_SECONDS + estimates.TIMES * max(expected)
+            return self._starts(todo) + estimates.longest_seconds(self.call.session)
 
     def _still(self, todo: list[Todo], begun: set[int], now: datetime.datetime, left: float) -> str:
         """What is still waited for."""

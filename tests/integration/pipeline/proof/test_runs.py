@@ -150,14 +150,40 @@ def test_a_run_that_takes_long_by_nature_is_waited_for(cron: str, monkeypatch: p
     sell(cron)
     slow = f"UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(5000), pg_sleep(4)' WHERE jobname = '{ETL}'"
     run(cron, "DELETE FROM cron.job_run_details", slow, LASTED.format(ETL))
+    result = prove_once_waited_for(cron)
+    assert (of(result)["how"], of(result)["status"]) == ("run", "proved"), result["jobs"]
+
+
+def test_a_run_that_has_begun_is_waited_for_though_nobody_has_seen_it_take_long(
+    cron: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "WAIT_SECONDS", 3.0)
+    monkeypatch.setattr(command, "STARTS_SECONDS", 0.5)
+    sell(cron)
+    slow = f"UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(5000), pg_sleep(4)' WHERE jobname = '{ETL}'"
+    run(cron, "DELETE FROM cron.job_run_details", slow)
+    result = prove_once_waited_for(cron)
+    assert (of(result)["how"], of(result)["status"]) == ("run", "proved"), result["jobs"]
+
+
+def test_a_run_that_is_due_at_the_very_end_of_the_wait_may_begin(cron: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "WAIT_SECONDS", 3.0)
+    sell(cron)
+    result = prove_once_waited_for(cron, every_seconds=3.5)
+    assert (of(result)["how"], of(result)["status"]) == ("run", "proved"), result["jobs"]
+
+
+def prove_once_waited_for(dsn: str, every_seconds: float = 0.3) -> Result:
+    """By a scheduler that starts nothing before, and with all the time that it takes."""
     with contextlib.ExitStack() as ticks:
 
         def hear(line: str) -> None:
             if line.startswith("next run of"):
-                ticks.enter_context(ticking(cron))
+                ticks.enter_context(ticking(dsn, every_seconds))
+            elif line.startswith("trying "):
+                ticks.close()
 
-        result = call("scout_proof", cron, progress=Progress(hear))
-    assert (of(result)["how"], of(result)["status"]) == ("run", "proved"), result["jobs"]
+        return call("scout_proof", dsn, progress=Progress(hear))
 
 
 def test_a_schedule_that_never_comes_is_tried(cron: str) -> None:
