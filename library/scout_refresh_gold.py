@@ -38,9 +38,10 @@ options:
     type: bool
     default: false
   refresh_timeout_seconds:
-    description: How long the refresh of one view may take, in seconds.
+    description:
+      - How long the refresh of one view may take, in seconds; by default 1800, and three times as long as all of gold is expected to
+        take where that is longer.
     type: float
-    default: 1800.0
   attempts:
     description: How often to try a view that is in use; each try waits O(lock_timeout_seconds) at most.
     type: int
@@ -114,7 +115,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["fresh"], "default": "fresh"},
     "views": {"type": "list", "elements": "str"},
     "force": {"type": "bool", "default": False},
-    "refresh_timeout_seconds": {"type": "float", "default": 1800.0},
+    "refresh_timeout_seconds": {"type": "float"},
     "attempts": {"type": "int", "default": 5},
     "accept_lost": {"type": "bool", "default": False},
     "expect_changes": {"type": "bool", "default": False},

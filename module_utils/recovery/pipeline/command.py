@@ -458,9 +458,10 @@ def _refreshed(
 ) -> tuple[list[refresh_gold.Refreshed], Recorded]:
     """Refreshes as a run of the ledger."""
     ledger = call.ensure(params["ledger"])
-    options = refresh_gold.Options(
-        params["refresh_timeout_seconds"], params["lock_timeout_seconds"], params["attempts"]
-    )
+    with call.session.read():
+        least = refresh_gold.Options.refresh_timeout_seconds
+        limit = estimates.limit(params["refresh_timeout_seconds"], least, estimates.gold_seconds(call.session))
+    options = refresh_gold.Options(limit, params["lock_timeout_seconds"], params["attempts"])
     with operation(
         ledger,
         "refresh_gold",

@@ -19,6 +19,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected, refresh_gold
 from tests.integration.modules import (
     Result,
     ad_hoc,
@@ -312,6 +313,20 @@ def test_a_cancelled_refresh_leaves_no_lock(scout_db: str) -> None:
     assert one(scout_db, LOCKS) == 0
     assert "timeout" in failing(scout_db, refresh_timeout_seconds=0.3)["msg"]
     assert one(scout_db, LOCKS) == 0
+
+
+@pytest.mark.parametrize("given", [None, 0.3])
+def test_a_refresh_that_usually_takes_long_has_the_time_for_it(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, given: float | None
+) -> None:
+    """Unless it is said for how long."""
+    monkeypatch.setattr(refresh_gold.Options, "refresh_timeout_seconds", 0.3)
+    monkeypatch.setattr(expected, "gold_seconds", lambda _session: 0.0)
+    execute(scout_db, "CREATE MATERIALIZED VIEW scout.gold_slow AS SELECT pg_sleep(1)::text WITH NO DATA")
+    assert "timeout" in failing(scout_db)["msg"]
+    monkeypatch.setattr(expected, "gold_seconds", lambda _session: 10.0)
+    made = call("scout_refresh_gold", scout_db, views=["gold_slow"], refresh_timeout_seconds=given)
+    assert made.get("failed", False) is (given is not None)
 
 
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 94752052"

@@ -19,6 +19,7 @@ from ...core.errors import BadInput, SystemicFailure
 from ...core.redaction import clean
 from ...core.text import count
 from ...ledger.trust import stored_letters
+from ...pipeline import expected
 from ...postgres.driver import sql
 from ...scout import contract
 from ...scout.poison_probe import Refused
@@ -175,12 +176,14 @@ class Redrive:
         self.same: dict[str, duplicates.Same] = {}
         self.tried = 0
         self.last = Tally()
+        self.call_limit = session.settings.statement_timeout_seconds
 
     def go(self, options: BatchOptions, total: int) -> Ramp:
         """Tries all of it; what is committed stays when it is interrupted."""
         session = self.session
         with session.read():
             refuse_cascades(session)
+            self.call_limit = expected.limit(None, self.call_limit, expected.call_seconds(session))
         with reading(session, "could not compare the dead letters with bronze"):
             path = redrive_letters.Path(session, self.selection, self.values)
             self.same = duplicates.find(session, self.condition, self.values)
@@ -261,7 +264,7 @@ class Redrive:
     def _work(self, span: Span, limit: Callable[[], None]) -> Done:  # noqa: ARG002
         """One batch. One call of the ETL may take longer than a batch should, however small that is."""
         session = self.session
-        session.limit_statements(session.settings.statement_timeout_seconds)
+        session.limit_statements(self.call_limit)
         query = contract.compose(PICK, condition=self.condition, span=span.where)
         ids = session.row(query, **self.values, **span.values, run_id=self.run.run_id)["ids"]
         where = sql.SQL("d.dlq_id = ANY(%(ids)s::uuid[])")

@@ -30,9 +30,11 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.redr
     merge_patch,
     patched,
 )
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, once_waited_for, one, rows
 from tests.integration.oracle import START, arrive, payloads_of, silver
 from tests.integration.outcomes import ran, refused, scout_tables
+from tests.integration.slow import FIXED_COST
 from tests.scout.fixtures import small
 
 SEED = 80_808
@@ -82,6 +84,20 @@ def undone_and_back(dsn: str, result: Result, before: dict[str, Any]) -> None:
     assert scout_tables(dsn) == after
     ran("scout_undo", dsn, run_id=again["run_id"])
     assert scout_tables(dsn) == before
+
+
+def test_a_call_that_is_expected_to_take_long_gets_the_time_for_it(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = loaded(scout_db, [sale(1)])
+    away(scout_db, ids)
+    with connect(scout_db) as connection:
+        connection.execute(FIXED_COST.format(1.0).encode())
+    asked: dict[str, Any] = {"event_ids": [*map(str, ids)], "statement_timeout_seconds": 0.5}
+    monkeypatch.setattr(expected, "call_seconds", lambda _session: 0.0)
+    assert "statement timeout" in call("scout_redrive", scout_db, **asked)["msg"]
+    monkeypatch.setattr(expected, "call_seconds", lambda _session: 5.0)
+    assert ran("scout_redrive", scout_db, **asked)["redriven"] == 1
 
 
 # --- patches
