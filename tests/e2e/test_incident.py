@@ -16,6 +16,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Played, Stage, environment
+from tests.integration.modules import executed
 
 GOLD = {"title": "gold is an hour behind", "severity": "high"}
 DONE = "SELECT action FROM scout_ops.runs WHERE incident = 'INC-2041' AND action <> 'lease' ORDER BY started_at"
@@ -46,6 +47,7 @@ def test_an_incident_from_open_to_close(broken: Pipeline, quick: Quick) -> None:
     second = quick.play("incident_open", broken.dsn, title="another", severity="high")
     assert (second.rc, second.result["outcome"]) == (2, "failed")
     assert "INC-2041 is open since" in second.summary
+    assert "now ingestion is running" in second.summary
     assert broken.fingerprint() == before
 
     reset = quick.play("emergency_reset", broken.dsn)
@@ -259,3 +261,17 @@ def test_the_documented_role_keeps_the_record(healthy: Pipeline, quick: Quick, p
 def test_through_ansible_runner(healthy: Pipeline, stage: Stage) -> None:
     played = stage.play_through_runner("incident_open", healthy.dsn, **GOLD)
     assert (played.rc, played.result["outcome"]) == (0, "done"), played.text
+
+
+def test_a_record_that_is_not_written_says_how_ingestion_is(broken: Pipeline, quick: Quick) -> None:
+    """Whoever is refused asks first whether data is lost meanwhile."""
+    assert quick.play("pause_ingestion", broken.dsn, incident="INC-7").rc == 0
+    executed("scout_lease", broken.dsn, incident="INC-9")
+    for playbook, options in {"incident_open": GOLD, "incident_close": {}, "incident_note": {"text": "x"}}.items():
+        refused = quick.play(playbook, broken.dsn, **options)
+        assert (refused.rc, refused.result["ingestion"]) == (2, "paused"), refused.text
+        assert "now ingestion is paused (by " in refused.summary, refused.text
+    assert quick.play("incident_open", broken.dsn, takeover=True, incident="INC-7", **GOLD).rc == 0
+    refused = quick.play("incident_close", broken.dsn)
+    assert refused.rc == 2, refused.text
+    assert "ingestion is paused" in refused.summary.partition("failed ")[0], refused.text

@@ -144,10 +144,10 @@ def _checklist(phases: list[Result]) -> str:
 
 
 def now(result: Mapping[str, t.Any]) -> str:
-    """`INC-2041 is open, critical, since 09:12 UTC; next update by 09:42 UTC`."""
+    """`INC-2041 is open, critical, since 09:12 UTC; next update by 09:42 UTC`; empty where no step looked at it."""
     record = _record_of(result)
     if not record:
-        return "nothing was changed"
+        return ""
     if record["state"] == "closed":
         return f"{record['incident']} is closed since {_minute(record['closed_at'])}"
     text = f"{record['incident']} is open, {record['severity']}, since {_minute(record['opened_at'])}"

@@ -186,9 +186,7 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
         "chart": "",
         "files": "",
         **(rollback.gate(story.gate) if story.goes_back else gate.parts(story.gate)),
-        "now": incident.now(story.record)
-        if story.keeps_record and not story.check
-        else watch.unproven(story.ran, _now(story)),
+        "now": watch.unproven(story.ran, _now(story)),
         "proof": watch.proof(story.ran, story.failure),
         "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
@@ -288,6 +286,12 @@ def _did(story: Story) -> str:
 
 
 def _now(story: Story) -> str:
+    if story.keeps_record and not story.check and (record := incident.now(story.record)):
+        return f"{record}; {_pipeline(story)}" if story.failure else record
+    return _pipeline(story)
+
+
+def _pipeline(story: Story) -> str:
     text = _ingestion(story)
     if story.check:
         written = "nothing was written" + (" except the plan" if story.move.get("plan_file") else "")
@@ -342,11 +346,10 @@ def _now_unseen(story: Story) -> str:
     """Of ingestion, where no step could look at it."""
     if {"pause", "resume", "drain"} & story.ran.keys() and not (story.moving and "pause" not in story.ran):
         return "ingestion state unknown"
-    if story.operation == rollback.CAPTURE:
-        return "pipeline unchanged"
     if story.changed:
         return "ingestion unchanged" + ("; whether it is PAUSED or RUNNING could not be seen" if story.failure else "")
-    return "nothing was changed" + ("; ingestion could not be seen: PAUSED or RUNNING" if story.failure else "")
+    unchanged = "pipeline unchanged" if story.operation == rollback.CAPTURE else "nothing was changed"
+    return unchanged + ("; ingestion could not be seen: PAUSED or RUNNING" if story.failure else "")
 
 
 def _failed(story: Story) -> str:
