@@ -198,7 +198,8 @@ def test_rows_that_were_moved_into_the_default_partition_are_moved_out_by_partma
     made = newest(partman_db)
     as_loader(
         partman_db,
-        "INSERT INTO scout.bronze_events (event_type, event_data, ingested_at) VALUES ('ping', '{}', now() + interval '8 days')",
+        "INSERT INTO scout.bronze_events (event_type, event_data, ingested_at) "
+        f"VALUES ('ping', '{{}}', to_timestamp('{made[-8:]}', 'YYYYMMDD'))",
     )
     done("scout_rollback", partman_db, release="v1", rehearse=False, new_partitions="drop")
     assert made not in partman.partitions(partman_db)
