@@ -53,24 +53,54 @@ def since(live: Mapping[str, Entry], wanted: Mapping[str, Entry], made: Collecti
     gone = retired(live, wanted)
     places = {wanted[key].address for key in gone} - {None}
     kept = tuple(key for key, e in live.items() if e.kind == "table" and (key in gone or e.address in places))
-    return Since(staying(live, without(wanted, gone), made), detached(live, wanted, made), gone, kept)
+    newer = staying(live, without(wanted, gone), made)
+    off = detached(live, wanted, made)
+    with_it = _below({*off, *kept}, live, {*wanted, *made})
+    return Since(newer, (*off, *(key for key in with_it if key not in kept)), gone, kept)
+
+
+def _below(tables: Collection[str], live: Mapping[str, Entry], but: Collection[str]) -> tuple[str, ...]:
+    """The keys of partitions of these tables, of every level, `but` for those."""
+    found: list[str] = []
+    for key in _from_above(live):
+        if key not in but and table_key(_part(live[key]).get("table", "")) in {*tables, *found}:
+            found.append(key)
+    return tuple(found)
 
 
 def staying(live: Mapping[str, Entry], wanted: Mapping[str, Entry], made: Collection[str] = ()) -> tuple[str, ...]:
     """The keys of partitions that are neither captured nor `made` by what is undone, of tables that stand with all their captured
-    partitions, and whose indexes and keys can be had for them as well; and that have nothing of their own that neither these nor the
-    table has."""
+    partitions, or stay themselves with all of theirs, and whose indexes and keys can be had for them as well; and that have nothing of
+    their own that neither other partitions nor the table has."""
     captured = {e.address for e in wanted.values() if e.address}
     found: list[str] = []
-    for key in sorted(live.keys() - wanted.keys() - {*made}):
-        table = live[key]
-        part = _part(table)
-        if not part or table.facts.get("partition_key") or table.address in captured:
+    for key in _from_above(live):
+        table, whole = live[key], _part(live[key]).get("table", "")
+        if not whole or key in wanted or key in made or table.address in captured:
             continue
-        if _stands(part["table"], live, wanted):
+        if table_key(whole) in found or _stands(whole, table, live, wanted):
             shared = {*_shared(table, live, wanted), *_shared(table, live, live, parts=False)}
             found += [key] if shared.issuperset(on(table, live)) else []
+    parts = {key: table_key(_part(e)["table"]) for key, e in live.items() if _part(e)}
+    while broken := {whole for key, whole in parts.items() if whole in found and key not in found}:
+        found = [key for key in found if not {key, parts[key]} & broken]
     return tuple(found)
+
+
+def _from_above(entries: Mapping[str, Entry]) -> list[str]:
+    """The keys of tables, each partition after what it is a part of."""
+    return sorted(
+        (key for key, e in entries.items() if e.kind == "table"), key=lambda key: (len(_above(key, entries)), key)
+    )
+
+
+def _above(key: str, *sides: Mapping[str, Entry]) -> list[str]:
+    """The tables, by their names, of which one is a partition, and a partition of a partition."""
+    found: list[str] = []
+    while part := next((part for side in sides if (part := _part(side.get(key)))), None):
+        found.append(part["table"])
+        key = table_key(part["table"])
+    return found
 
 
 def detached(live: Mapping[str, Entry], wanted: Mapping[str, Entry], made: Collection[str] = ()) -> tuple[str, ...]:
@@ -90,11 +120,11 @@ def detached(live: Mapping[str, Entry], wanted: Mapping[str, Entry], made: Colle
 
 
 def _parts(*sides: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
-    """Each partition but the default ones, with its table, by their names."""
-    for e in (e for side in sides for e in side.values()):
+    """Each partition but the default ones, of every level, with the table that they are all of, by their names."""
+    for key, e in ((key, e) for side in sides for key, e in side.items()):
         part = _part(e)
         if part and part["bound"] != partitions.DEFAULT:
-            yield e.name, part["table"]
+            yield e.name, _above(key, *sides)[-1]
 
 
 def _part(entry: Entry | None) -> dict[str, str]:
@@ -118,12 +148,14 @@ def _has_columns_of(whole: str, table: str, live: Mapping[str, Entry], wanted: M
 
 def retired(live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> tuple[str, ...]:
     """The keys of captured partitions that are none any more, of a table that stands and is partitioned by ranges of one column, where
-    each of them ends at or before the first range that there is: retention drops, or detaches, from the old end. A hole in the middle
-    is none of its doing."""
+    each of them ends at or before the first range that there is: retention drops, or detaches, from the old end, and whatever is a part
+    of one with it. A hole in the middle is none of its doing."""
     found: list[str] = []
-    for key, e in sorted(wanted.items()):
-        part = _part(e)
-        if not part or part["bound"] == partitions.DEFAULT or _part(live.get(key)):
+    for key in _from_above(wanted):
+        part = _part(wanted[key])
+        if part and table_key(part["table"]) in found:
+            found.append(key)
+        if not part or part["bound"] == partitions.DEFAULT or _part(live.get(key)) or key in found:
             continue
         whole, was = live.get(table_key(part["table"])), wanted.get(table_key(part["table"]))
         if whole is None or was is None or whole.facts.get("partition_key") != was.facts.get("partition_key"):
@@ -162,40 +194,43 @@ def without(entries: Mapping[str, Entry], tables: Collection[str], but: Collecti
 def indexed(live: Mapping[str, Entry], wanted: Mapping[str, Entry], stays: Collection[str]) -> dict[str, Entry]:
     """What partitions that stay get with each index and key of their table that is recreated: what a captured one has of it."""
     found: dict[str, Entry] = {}
+    models: dict[str, Entry] = {}
     for key in stays:
         whole = _part(live[key])["table"]
-        for above in (e for e in wanted.values() if _is_keyed(e, whole) and not _same(e, live)):
-            if (model := _model(above, wanted)) is not None:
-                made = _as_on(live[key], model, (*live.values(), *wanted.values(), *found.values()))
-                found[made.key] = made
+        for above in [e for e in (*wanted.values(), *found.values()) if _is_keyed(e, whole) and not _same(e, live)]:
+            if (model := _model(models.get(above.key, above), live[key], wanted)) is not None:
+                made = _as_on(live[key], model, above, (*live.values(), *wanted.values(), *found.values()))
+                found[made.key], models[made.key] = made, model
     return found
 
 
-def _as_on(table: Entry, model: Entry, others: Iterable[Entry]) -> Entry:
-    """The same on another partition, under a name that nothing has."""
+def _as_on(table: Entry, model: Entry, above: Entry, others: Iterable[Entry]) -> Entry:
+    """The same on another partition, under a name that nothing has, and attached to what there is above it."""
     old, new = (split_qualified(name)[2] for name in (model.table, table.name))
     taken = {(e.schema, e.own) for e in others}
     plain = unquoted(model.own.replace(old, new) if old in model.own else f"{new}_again")
     names = (identifier(f"{plain}_{number}" if number else plain) for number in itertools.count())
     own = next(name for name in names if (table.schema, name) not in taken)
+    facts = _put(model.facts, {model.table: table.name, model.own: own})
+    (facts.get("index") or facts)["attached_to"] = f"{above.schema}.{above.own}"
     return dataclasses.replace(
         model,
         name=f"{own} on {table.name}" if model.kind == "constraint" else f"{table.schema}.{own}",
-        facts=_put(model.facts, {model.table: table.name, model.own: own}),
-        needs=tuple(need for need in model.needs if kind_of(need) in ("index", "constraint")),
+        facts=facts,
+        needs=(above.key,),
         address=None,
     )
 
 
-def _stands(name: str, live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> bool:
-    """Whether nothing of a partitioned table is recreated that its new partitions would have to leave room for, or that nobody knows how
-    they would have."""
+def _stands(name: str, table: Entry, live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> bool:
+    """Whether nothing of a partitioned table is recreated that its new partition would have to leave room for, or that nobody knows how
+    it would have."""
     here, there = wanted.get(table_key(name)), live.get(table_key(name))
     if here is None or there is None or here.facts.get("partition_key") != there.facts.get("partition_key"):
         return False
     parts = (e for e in wanted.values() if _part(e).get("table") == name)
     keyed = (e for e in wanted.values() if _is_keyed(e, name))
-    return all(_same(e, live) for e in parts) and all(_same(e, live) or _model(e, wanted) for e in keyed)
+    return all(_same(e, live) for e in parts) and all(_same(e, live) or _model(e, table, wanted) for e in keyed)
 
 
 def _is_keyed(entry: Entry, name: str) -> bool:
@@ -205,10 +240,15 @@ def _is_keyed(entry: Entry, name: str) -> bool:
     )
 
 
-def _model(above: Entry, wanted: Mapping[str, Entry]) -> Entry | None:
-    """What a captured partition has of an index or key of its table."""
+def _model(above: Entry, table: Entry, wanted: Mapping[str, Entry]) -> Entry | None:
+    """What a captured partition, which is partitioned itself as this one is or not, has of an index or key of its table."""
     name = f"{above.schema}.{above.own}"
-    return next((e for e in wanted.values() if (e.facts.get("index") or e.facts).get("attached_to") == name), None)
+    has = (e for e in wanted.values() if (e.facts.get("index") or e.facts).get("attached_to") == name)
+    return next((e for e in has if _is_whole(wanted.get(table_key(e.table))) == _is_whole(table)), None)
+
+
+def _is_whole(table: Entry | None) -> bool:
+    return bool(table and table.facts.get("partition_key"))
 
 
 def _same(entry: Entry, live: Mapping[str, Entry]) -> bool:
@@ -229,14 +269,16 @@ def _shared(
     """What a partition has of its own that others that are known have as well, of pg_partman's template perhaps, or the table as its
     statistics, of which pg_partman gives each partition some."""
     own = {key: live[key] for key in on(table, live) if live[key].table == table.name}
-    kinds, whole = {e.kind for e in own.values()}, _part(table)["table"]
-    others = {e.name for e in known.values() if parts and _part(e).get("table") == whole}
+    if not own:
+        return
+    kinds, wholes = {e.kind for e in own.values()}, _above(table.key, live)
+    others = {known[key].name for key in _below([table_key(wholes[-1])], known, ())} if parts else set[str]()
     forms = {
         _form(e)
         for e in known.values()
-        if e.kind in kinds and (e.table in others or (e.kind == "statistics" and e.table == whole))
+        if e.kind in kinds and (e.table in others or (e.kind == "statistics" and e.table in wholes))
     }
-    return (key for key, e in own.items() if _form(e) in forms)
+    yield from (key for key, e in own.items() if _form(e) in forms)
 
 
 def _form(entry: Entry) -> str:

@@ -187,10 +187,17 @@ def _indexed(diff: Diff, entry: Entry) -> list[Statement]:
     if change.made:
         # It becomes a part of its parent's when its table does.
         made = [each for each in made if each.effect != Effect.ATTACHES]
-    owner = change.after
-    if entry.kind == "constraint" and owner and owner.facts.get("partition_key") and entry.facts.get("index"):
+    if entry.kind == "constraint" and entry.facts.get("index") and _is_of_parts(diff, entry, change.after):
         made[0] = constraints.create_constraint(entry, only=True)[0]
     return made
+
+
+def _is_of_parts(diff: Diff, key: Entry, table: Entry | None) -> bool:
+    """Whether the partitions of its table have a key each; of a table that stays as it is only what is attached to it tells."""
+    if table is not None:
+        return bool(table.facts.get("partition_key"))
+    name = f"{key.schema}.{key.own}"
+    return any((e.facts.get("index") or {}).get("attached_to") == name for e in diff.wanted.values())
 
 
 def _swap(diff: Diff, enum: Entry) -> list[Statement]:
