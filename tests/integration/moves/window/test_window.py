@@ -25,6 +25,7 @@ from tests.integration import expectation
 from tests.integration.modules import call, connect, executed, fingerprint, one, rows
 from tests.integration.oracle import START, arrive, payloads_of, silver
 from tests.integration.outcomes import ran, scout_tables
+from tests.integration.slow import FIXED_COST
 from tests.integration.windows import Case, damaged, recover
 
 SEED = 77_077
@@ -88,19 +89,12 @@ def test_what_is_too_much_to_be_carried_along_is_looked_for_again(
     case.check()
 
 
-#: A call of the ETL costs more than a batch is given, however few events it loads, as where it goes through many.
-SLOW = """
-CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
-CREATE TRIGGER slow AFTER INSERT ON scout.etl_processed EXECUTE FUNCTION slow();
-"""
-
-
 def test_a_call_that_is_expected_to_take_long_gets_the_time_for_it(
     scout_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with connect(scout_db) as connection:
         event = generator.insert(connection, sale(1), ingested_at=START)
-        connection.execute(SLOW)
+        connection.execute(FIXED_COST.format(1.0).encode())
     window = {"window_start": str(START), "window_end": str(START + timedelta(seconds=1))}
     asked: dict[str, Any] = {**window, "batch_timeout_seconds": 0.5, "target_seconds": 0.5}
     # What the scheduler recorded as the reference was made is no shorter than that of the machine it was made on.
