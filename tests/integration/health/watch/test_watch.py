@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -124,7 +125,8 @@ def test_a_healthy_pipeline_is_watched_to_the_end(scout_db: str, tmp_path: Path)
     )
     assert (verdicts(result), result["planned"], result["counts"]) == ("hhhhh", 5, {"healthy": 5})
     assert len(story.shown) == 5
-    assert story.shown[-1].startswith("██████████ 0:06/0:06 healthy   silver ")
+    # A busy machine may take longer than was planned.
+    assert re.match(r"█{10} \d:\d\d/0:06 healthy   silver ", story.shown[-1]), story.shown[-1]
     assert story.lines[0].startswith("watching until ")
     assert result["seconds"] >= 4 * EVERY
     due = [sample["elapsed_seconds"] for sample in result["samples"]]
