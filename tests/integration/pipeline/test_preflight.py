@@ -256,7 +256,9 @@ def test_the_grant_that_is_printed_gives_the_right_to_a_role_that_inherits_nothi
     with connect(scout_db) as superuser:
         superuser.execute(f"ALTER ROLE {ROLE} NOINHERIT; REVOKE pg_read_all_stats FROM {ROLE}")  # type: ignore[call-overload]
         superuser.execute(f"GRANT pg_read_all_stats TO {ROLE}")  # type: ignore[call-overload]
-        [grant] = grants(operator)
+        # Before PostgreSQL 16 no GRANT does, and whatever it is a member of gives it nothing.
+        [grant] = {*grants(operator)}
+        assert grant.startswith("GRANT " if superuser.info.server_version >= 160000 else "ALTER ROLE "), grant
         superuser.execute(grant)  # type: ignore[call-overload]
     assert grants(operator) == []
 

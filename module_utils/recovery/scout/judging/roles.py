@@ -88,6 +88,11 @@ UNION
 SELECT p.proowner FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proname = %(load)s AND p.proargtypes = '23'::pg_catalog.oidvector
 """
+#: Whether the session's role is a member of another, and has the rights of those it is a member of.
+INHERITS = """
+SELECT pg_catalog.pg_has_role(r.oid, %(role)s, 'MEMBER') AS member, r.rolinherit AS inherits
+FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user
+"""
 #: The same by name.
 OWNERS: t.LiteralString = f"SELECT r.rolname::text AS role FROM pg_catalog.pg_roles AS r WHERE r.oid IN ({OWNING})"  # noqa: S608
 
@@ -256,12 +261,16 @@ def owner_of_its_own(session: Session) -> str:
 def membership(session: Session, role: str) -> str:
     """The statement that gives the session's role the rights of another, at once; of one that may do more than an owner should, the
     command that gives the pipeline another owner. From PostgreSQL 16 on a GRANT that says nothing of inheritance leaves a
-    membership as it is, and gives one without rights to a role that is NOINHERIT."""
+    membership as it is, and gives one without rights to a role that is NOINHERIT; before, such a role has none by any GRANT."""
     if not role.startswith("pg_") and mighty(session, [role]):
         return owner_of_its_own(session)
-    inherits = " WITH INHERIT TRUE, SET TRUE" if session.facts.server_version >= 160000 else ""
     granted = role if role.startswith("pg_") else sql.Identifier(role).as_string()
-    return f"GRANT {granted} TO {sql.Identifier(session.facts.role).as_string()}{inherits}"
+    me = sql.Identifier(session.facts.role).as_string()
+    if session.facts.server_version >= 160000:
+        return f"GRANT {granted} TO {me} WITH INHERIT TRUE, SET TRUE"
+    found = session.row(INHERITS, role=role)
+    needed = [] if found["member"] else [f"GRANT {granted} TO {me}"]
+    return "; ".join([*needed, *([] if found["inherits"] else [f"ALTER ROLE {me} INHERIT"])])
 
 
 def operator_of_its_own(session: Session) -> str:
