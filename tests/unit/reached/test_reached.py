@@ -38,6 +38,9 @@ FILES = {
     "tests/e2e/test_away.py": 'play("take_off")\n',
     "tests/e2e/test_shown.py": 'type("ansible-playbook playbooks/told.yml")\n',
     "tests/e2e/test_kept_screens.py": "",
+    "tests/e2e/test_page.py": "",
+    "tests/e2e/test_owners.py": 'psql("docs/owners_for_all.sql")\n',
+    "tests/e2e/test_asked.py": 'psql("docs/owners_for_all.sql")\n',
 }  # fmt: skip
 #: What is changed, and the files that are named, in their order.
 CHANGES = {
@@ -57,7 +60,13 @@ CHANGES = {
     "a module, by its name": (["library/scout_undo.py"], ["integration/moves/undo/test_back", "e2e/test_away"]),
     "a role, by the playbooks that have it": (["roles/undo/tasks/main.yml"], ["e2e/test_away"]),
     "a playbook, by its name in quotes": (["playbooks/take_off.yml"], ["e2e/test_away"]),
-    "a template, by the role that names it": (["roles/report/templates/page.html.j2"], ["e2e/test_shown"]),
+    "a template, by the role that names it": (["roles/report/templates/page.html.j2"], ["e2e/test_page", "e2e/test_shown"]),
+    "a part of a package, by the folder above that mirrors it": (
+        ["module_utils/recovery/ledger/trust/audit.py"], ["integration/ledger/test_all"],
+    ),
+    "a script for psql, by who runs it, and then by its name": (
+        ["docs/owners_for_all.sql"], ["e2e/test_owners", "e2e/test_asked"],
+    ),
     "what tests are named like": (["plugins/callback/screen.py"], ["e2e/test_kept_screens"]),
     "a test that changed, before all": (
         ["tests/e2e/test_shown.py", "library/scout_undo.py"],
