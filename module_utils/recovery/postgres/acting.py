@@ -85,6 +85,8 @@ SET search_path FROM CURRENT AS 'BEGIN EXECUTE command; END'
 IMMEDIATE: t.Final[t.LiteralString] = "SET CONSTRAINTS ALL IMMEDIATE"
 RUN_WHOLE: t.Final[t.LiteralString] = RUN.replace("command; END", f"command; {IMMEDIATE}; END")
 ANSWER_WHOLE: t.Final[t.LiteralString] = ANSWER.replace("command; END", f"command; {IMMEDIATE}; END")
+#: Whether we have the rights of another role.
+INHERITS = "SELECT pg_catalog.pg_has_role(current_user, %(role)s, 'USAGE') AS inherits"
 #: What waits for the COMMIT, which SET CONSTRAINTS may have wait for it again: a schema has no two of one name that differ, or nearly.
 DEFERRED = """
 SELECT DISTINCT n.nspname::text AS schema, c.conname::text AS name
@@ -171,13 +173,24 @@ def defer_again(session: Session) -> None:
             session.connection.execute(sql.SQL("SET CONSTRAINTS {} DEFERRED").format(name))
 
 
+def may_become(session: Session, role: str) -> str:
+    """The statement with which our role may become another. What it inherits of its rights stays as it is; from PostgreSQL 17 on it needs
+    none of them, and before, only an owner refreshes a materialized view."""
+    version, how = session.facts.server_version, ""
+    if version >= 160000:
+        inherits = session.row(INHERITS, role=role)["inherits"]
+        how = " WITH SET TRUE" if inherits else f" WITH INHERIT {'FALSE' if version >= 170000 else 'TRUE'}, SET TRUE"
+    name, me = (sql.Identifier(each).as_string() for each in (role, session.facts.role))
+    return f"GRANT {name} TO {me}{how}"
+
+
 def unsealed(session: Session, role: str, *, becomes: bool) -> MissingPrivilege:
     """What is told where code of a role would run with our rights, because we may not become it, or it may not make the function."""
-    name, me = (sql.Identifier(each).as_string() for each in (role, session.facts.role))
-    how = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
-    grant = f"GRANT {name} TO {me}{how}"
     if becomes:
-        grant = f"GRANT TEMPORARY ON DATABASE {sql.Identifier(session.facts.database).as_string()} TO {name}"
+        name, database = (sql.Identifier(each).as_string() for each in (role, session.facts.database))
+        grant = f"GRANT TEMPORARY ON DATABASE {database} TO {name}"
+    else:
+        grant = may_become(session, role)
     return MissingPrivilege(
         f"refused to call what belongs to role {role} with the rights of role {session.facts.role}",
         on=session.where,

@@ -14,7 +14,7 @@ import typing as t
 from ..core.errors import MissingPrivilege, WrongDatabase
 from ..core.text import first_line, in_words
 from ..postgres import acting, lexer, privileges
-from ..postgres.driver import conninfo, errors, psycopg, sql
+from ..postgres.driver import conninfo, errors, psycopg
 from ..postgres.failures import attempting
 from ..postgres.privileges import Need
 from . import contract
@@ -274,15 +274,12 @@ def missing_grants(session: Session, owner: str) -> list[str]:
             made = f"cron.schedule_in_database(…, '{session.facts.database}')"
             return [f"have the owner of the tables make the jobs of {owner} anew with {made}, or operate as {owner}"]
         return [roles.owner_of_its_own(session)]
-    role, me = sql.Identifier(owner).as_string(), sql.Identifier(at.facts.role).as_string()
-    # Becoming the owner is enough; inheriting all that he may do would be too much.
-    least = " WITH INHERIT FALSE, SET TRUE" if session.facts.server_version >= 160000 else ""
     if row["alter_job"] is None:
         return ["ALTER EXTENSION pg_cron UPDATE, as its owner: it has no cron.alter_job yet"]
     if executes in lacked and not row["grantable"] and (service := roles.service(session)):
         asked = f"ask the support of {service} for EXECUTE ON FUNCTION cron.alter_job, which nobody there may grant"
         return [f"{asked}: until then only {owner} himself stops a job, with cron.unschedule"]
-    becomes = [] if row["member"] else [f"GRANT {role} TO {me}{least}"]
+    becomes = [] if row["member"] else [acting.may_become(at, owner)]
     return [*becomes, *(need.grant(at) for need in lacked)]
 
 

@@ -263,6 +263,21 @@ def test_the_grant_that_is_printed_gives_the_right_to_a_role_that_inherits_nothi
     assert grants(operator) == []
 
 
+def test_what_is_printed_is_enough_in_its_order_and_takes_nothing_away(scout_db: str, operator: str) -> None:
+    """A membership without inheritance, granted after one with it, would take the rights that gold is refreshed with."""
+    with connect(scout_db) as superuser:
+        modern = superuser.info.server_version >= 160000
+        superuser.execute(f"GRANT CREATE ON SCHEMA scout TO loader; REVOKE loader FROM {ROLE}")  # type: ignore[call-overload]
+        for actions in (OPERATES, list(preflight.ACTIONS)):
+            for grant in grants(operator, actions=actions):
+                superuser.execute(grant)  # type: ignore[call-overload]
+            assert grants(operator, actions=actions) == []
+        superuser.execute(f"REVOKE {'SET OPTION FOR ' if modern else ''}loader FROM {ROLE}")  # type: ignore[call-overload]
+        [grant, *_] = grants(operator)
+        superuser.execute(grant)  # type: ignore[call-overload]
+        assert grants(operator, actions=list(preflight.ACTIONS)) == []
+
+
 def test_only_what_the_actions_need_is_asked_for(scout_db: str, operator: str) -> None:
     with connect(scout_db) as superuser:
         for what in ("pg_signal_backend", "MAINTAIN ON scout.gold_daily_metrics", "DELETE ON scout.bronze_events"):
