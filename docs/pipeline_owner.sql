@@ -57,6 +57,13 @@ SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'owner') AS is_new,
 BEGIN;
 SET LOCAL lock_timeout = '10s';
 
+-- A command or a function without its comments, which nest, three deep at most; what looks like one in a string or a name is none.
+CREATE FUNCTION pg_temp.without_comments(source text) RETURNS text LANGUAGE sql AS $read$
+    SELECT regexp_replace(source, replace(
+        $re$(\mE'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"[^"]*")|--[^\n\r]*|/\*(?:PLAIN|/\*(?:PLAIN|/\*(?:PLAIN)*\*/)*\*/)*\*/$re$,
+        'PLAIN', '[^*/]|\*(?!/)|/(?!\*)'), '\1 ', 'g')
+$read$;
+
 -- Who may become a superuser, make roles, or have the server run programs or touch files.
 CREATE TEMPORARY TABLE mighty ON COMMIT DROP AS
 SELECT r.oid, r.rolname FROM pg_roles AS r
@@ -116,7 +123,8 @@ CREATE TEMPORARY TABLE commands (jobid bigint, jobname text, schedule text, comm
         WHERE r.rolsuper OR r.oid IN (SELECT owner FROM pg_temp.things)
            OR pg_has_role(r.oid, to_regrole(quote_ident(:'owner'))::oid, 'USAGE'))
     AND (jobname IN ('bronze-to-silver-etl', 'product-linking', 'smart-gold-refresh')
-         OR strpos(lower(command), :'schema' || '.') > 0 OR strpos(command, quote_ident(:'schema') || '.') > 0);
+         OR strpos(lower(pg_temp.without_comments(command)), :'schema' || '.') > 0
+         OR strpos(pg_temp.without_comments(command), quote_ident(:'schema') || '.') > 0);
   INSERT INTO pg_temp.commands
   SELECT j.jobid, c.jobname, c.schedule, c.command, c.active FROM pg_temp.jobs AS j JOIN cron.job AS c ON c.jobid = j.jobid;
 \endif
@@ -205,8 +213,8 @@ JOIN pg_namespace AS n ON n.nspname NOT IN (:'schema', 'cron', 'information_sche
 WHERE NOT (:'is_super'::boolean OR has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION')
            OR EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a WHERE a.grantee = 0))
   AND (p.prosecdef OR EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgfoid = p.oid AND NOT g.tgisinternal)
-       OR p.proname IN (SELECT m[1] FROM pg_temp.commands AS c, regexp_matches(c.command, '(\w+)\s*\(', 'g') AS m))
-  AND regexp_replace(regexp_replace(p.prosrc, '--[^\n]*', '', 'g'), '/\*.*?\*/', '', 'g') ~* ('\m' || regexp_replace(n.nspname, '(\W)', '\\\1', 'g') || '"?\s*\.')
+       OR p.proname IN (SELECT m[1] FROM pg_temp.commands AS c, regexp_matches(pg_temp.without_comments(c.command), '(\w+)\s*\(', 'g') AS m))
+  AND pg_temp.without_comments(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)) ~* ('\m' || regexp_replace(n.nspname, '(\W)', '\\\1', 'g') || '"?\s*\.')
 UNION
 SELECT NULL, NULL, format('job %s belongs to %s', jobid, username) FROM pg_temp.jobs
 WHERE NOT :'is_super'::boolean AND username <> :'me';

@@ -278,6 +278,15 @@ READS_AUTH = {
         "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM auth.users'",
         "ROUTINE scout.people() speaks of auth, on which postgres may grant nothing",
     ),
+    "after a string": (
+        "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS "
+        "$$ SELECT count(*) + count('-- ' || E'\\'/*') FROM auth.users $$",
+        "ROUTINE scout.people() speaks of auth, on which postgres may grant nothing",
+    ),
+    "parsed": (
+        "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql SECURITY DEFINER BEGIN ATOMIC SELECT count(*) FROM auth.users; END",
+        "ROUTINE scout.people() speaks of auth, on which postgres may grant nothing",
+    ),
     "in a job": (
         (
             "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM auth.users';"
@@ -306,10 +315,11 @@ def test_what_cannot_be_handed_over_is_refused_by_name(hosted: Hosted, made: str
     "made",
     [
         "CREATE FUNCTION scout.mine() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$ -- was: FROM auth.users\nSELECT 1 $$",
+        "CREATE FUNCTION scout.mine() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$/* it's /* FROM auth.users */ auth.x */SELECT 1$$",
         "CREATE FUNCTION scout.mine() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM auth.users'",
         "ALTER TABLE scout.alerts ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON scout.alerts TO anon USING (current_user = 'anon')",
     ],
-    ids=["comment", "as who calls it", "policy"],
+    ids=["comment", "nested comment", "as who calls it", "policy"],
 )
 def test_what_only_looks_so_is_handed_over(hosted: Hosted, made: str) -> None:
     with connect(hosted.owner) as owner:
