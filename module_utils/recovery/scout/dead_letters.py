@@ -31,12 +31,14 @@ FROM {bronze} AS b WHERE b.event_id = %(event_id)s FOR UPDATE
 MOVE = """
 WITH gone AS (
     DELETE FROM {bronze} AS b WHERE b.event_id = %(event_id)s
-    RETURNING b.event_data, b.source_system, {image} AS event
+    RETURNING b.event_data, b.source_system, {image} AS event, b.tableoid
+), stored AS (
+    INSERT INTO {dead_letters} (original_payload, error_code, error_message, error_details, source_system)
+    SELECT g.event_data, %(code)s, %(message)s, %(document)s::jsonb || jsonb_build_object('event', g.event), g.source_system
+    FROM gone AS g
+    RETURNING dlq_id
 )
-INSERT INTO {dead_letters} (original_payload, error_code, error_message, error_details, source_system)
-SELECT g.event_data, %(code)s, %(message)s, %(document)s::jsonb || jsonb_build_object('event', g.event), g.source_system
-FROM gone AS g
-RETURNING dlq_id
+SELECT s.dlq_id, {elsewhere} AS elsewhere FROM stored AS s
 """
 
 AFTER = """
@@ -56,9 +58,11 @@ def move_event(
     image = row_images.read(session).bronze.image("b", without=("event_data",))
     whole = Jsonb({"format": FORMAT, **document})
     before = session.rows(contract.compose(BEFORE, image=image), event_id=event_id)
-    moved = session.rows(
-        contract.compose(MOVE, image=image), event_id=event_id, code=code, message=message, document=whole
-    )
+    move = contract.compose(MOVE, image=image, elsewhere=row_images.ELSEWHERE.format(rows=sql.Identifier("gone")))
+    moved = session.rows(move, event_id=event_id, code=code, message=message, document=whole)
+    if moved:
+        refused = f"refused to move event {event_id} to the dead letter queue"
+        row_images.refuse_elsewhere(session, refused, moved[0]["elsewhere"])
     after = (
         session.rows(contract.compose(AFTER), event_id=event_id, dlq_id=moved[0]["dlq_id"]) if len(moved) == 1 else []
     )

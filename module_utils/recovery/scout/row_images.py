@@ -20,7 +20,7 @@ from . import contract
 from .judging import foreign_code
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from ..postgres.session import Session
 
@@ -33,6 +33,20 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname || '.' || c.relname = ANY(%(tables)s)
   AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY c.oid, a.attnum
+"""
+
+#: The partitions on other servers in which rows are that a statement has returned with their tableoid. Whatever is written there is
+#: committed there by itself, before what is written here: a crash in between would lose rows, or have them twice.
+ELSEWHERE: t.Final = sql.SQL(
+    "(SELECT array_agg(DISTINCT tableoid::regclass::text) FROM {rows} "
+    "WHERE tableoid IN (SELECT ftrelid FROM pg_catalog.pg_foreign_table))"
+)
+SELECTED_ELSEWHERE = (
+    "WITH selected AS MATERIALIZED (SELECT b.tableoid FROM {bronze} AS b WHERE {where}) SELECT {elsewhere} AS elsewhere"
+)
+ANY_ELSEWHERE = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_partition_tree({bronze}::regclass) AS tree
+               JOIN pg_catalog.pg_foreign_table AS f ON f.ftrelid = tree.relid) AS there
 """
 
 #: How each table's rows are told apart.
@@ -141,3 +155,27 @@ def tables(session: Session) -> Tables:
 def digest(image: sql.Composable) -> sql.Composed:
     """A digest of many images, in whatever order they come: the sum of their hashes."""
     return sql.SQL("coalesce(sum(jsonb_hash_extended({}, 0)), 0)").format(image)
+
+
+def refuse_selected_elsewhere(
+    session: Session, refused: str, where: sql.Composable, values: Mapping[str, t.Any]
+) -> None:
+    """Raises NotConverged where events of bronze (alias b) that fulfil `where` are on another server; inside a transaction."""
+    bronze = sql.Literal(contract.names().bronze)
+    if session.row(sql.SQL(ANY_ELSEWHERE).format(bronze=bronze))["there"]:
+        elsewhere = ELSEWHERE.format(rows=sql.Identifier("selected"))
+        query = contract.compose(SELECTED_ELSEWHERE, where=where, elsewhere=elsewhere)
+        refuse_elsewhere(session, refused, session.row(query, **values)["elsewhere"])
+
+
+def refuse_elsewhere(session: Session, refused: str, partitions: list[str] | None) -> None:
+    """Raises NotConverged where there are such partitions, so that the caller's transaction rolls back here and there."""
+    if partitions:
+        raise NotConverged(
+            refused,
+            on=session.where,
+            said=f"{', '.join(partitions)} is a foreign table: what is written there is committed there by itself, so that a crash in "
+            "between could lose events",
+            next_step='leave them out, or have them in a partition here first: docs/moving-data.md, section "An archive on another '
+            'server"',
+        )

@@ -51,7 +51,8 @@ ORDER BY nth
 """
 
 #: A key counts where it is unique, valid, at once, on plain columns, and for all rows. That of a partitioned table has the columns
-#: by which it and its partitions are partitioned as well; one that is partitioned by an expression can have none.
+#: by which it and its partitions are partitioned as well; one that is partitioned by an expression, or has a partition on another
+#: server, can have none.
 MISSING_KEYS = """
 SELECT 'unique index on ' || CASE c.relkind WHEN 'p' THEN 'partitioned ' ELSE '' END || table_name
        || ' (' || array_to_string(wanted.columns || parted.columns, ', ') || ')' AS name
@@ -61,7 +62,9 @@ JOIN pg_catalog.pg_namespace AS n ON n.nspname = split_part(table_name, '.', 1)
 JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = split_part(table_name, '.', 2)
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(by.name ORDER BY by.level, by.nth) FILTER (WHERE by.name <> ALL(wanted.columns)), '{}') AS columns,
-           coalesce(bool_or(by.name IS NULL), false) AS computed
+           coalesce(bool_or(by.name IS NULL), false) OR EXISTS (
+               SELECT FROM pg_catalog.pg_partition_tree(c.oid) AS tree
+               JOIN pg_catalog.pg_foreign_table AS f ON f.ftrelid = tree.relid) AS computed
     FROM (SELECT a.attname::text AS name, min(tree.level) AS level, min(by.nth) AS nth
           FROM pg_catalog.pg_partition_tree(c.oid) AS tree JOIN pg_catalog.pg_partitioned_table AS t ON t.partrelid = tree.relid
           CROSS JOIN unnest(t.partattrs::int2[]) WITH ORDINALITY AS by (attnum, nth)

@@ -19,7 +19,7 @@ from ...core.errors import NotConverged
 from ...ledger.trust import stored_letters
 from ...ledger.trust.stored_letters import NOTED, RETURNED
 from ...postgres.driver import Jsonb, sql
-from ...scout import contract
+from ...scout import contract, row_images
 from ...scout.dead_letters import DLQ_ID, FORMAT, ascending_prefix
 from ...scout.loadable import sale
 from ...scout.row_hazards import refuse_cascades, triggers
@@ -246,7 +246,7 @@ class Closure:
         stored = session.row(query, **values, **self._constants)
         limit()
         query = self._removing("events", contract.compose("DELETE FROM {bronze} AS b WHERE {}", where), "b")
-        removed = session.row(query, **values)
+        removed = self._removed(query, values)
         self.prove(stored, removed)
         if self.triggers:
             limit()
@@ -288,7 +288,7 @@ class Closure:
         removed: Counts = {}
         for name, statement in REMOVE:
             limit()
-            removed |= session.row(self._removing(name, contract.compose(statement), "r"), **values)
+            removed |= self._removed(self._removing(name, contract.compose(statement), "r"), values)
         self.prove(stored, removed)
         if self.triggers:
             limit()
@@ -369,8 +369,11 @@ class Closure:
         digests = {f"{part}_digest": self._hash(self._event(alias) if part == "events" else table.image(alias))}
         if part == "events":
             digests["payloads_digest"] = self._hash(sql.Identifier(alias, "event_data"))
-        return sql.SQL("WITH gone AS ({} RETURNING {}) SELECT count(*) AS {}, {} FROM gone").format(
+        return sql.SQL(
+            "WITH gone AS ({} RETURNING {}, {}) SELECT count(*) AS {}, {}, {} AS elsewhere FROM gone"
+        ).format(
             delete,
+            sql.Identifier(alias, "tableoid"),
             sql.SQL(", ").join(
                 sql.SQL("{} AS {}").format(value, sql.Identifier(name)) for name, value in digests.items()
             ),
@@ -378,7 +381,16 @@ class Closure:
             sql.SQL(", ").join(
                 sql.SQL("coalesce(sum({0}), 0) AS {0}").format(sql.Identifier(name)) for name in digests
             ),
+            row_images.ELSEWHERE.format(rows=sql.Identifier("gone")),
         )
+
+    def _removed(self, query: sql.Composable, values: Mapping[str, t.Any]) -> Counts:
+        """What a statement has removed. Raises NotConverged, so that it is rolled back, where that was on another server."""
+        found = self.session.row(query, **values)
+        row_images.refuse_elsewhere(
+            self.session, "stopped before a batch that cannot be undone with certainty", found.pop("elsewhere")
+        )
+        return found
 
     def _hash(self, image: sql.Composable) -> sql.Composed:
         """What an image adds to the digest of its table; nothing where the proof is by count alone."""

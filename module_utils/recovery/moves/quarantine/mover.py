@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ...postgres.driver import sql
-from ...scout import contract
+from ...scout import contract, row_images
 from ...scout.loadable import sale
 from ...scout.row_images import digest
 from ..engine.batches import Batches, Done
@@ -29,6 +29,7 @@ if t.TYPE_CHECKING:
     from ..engine.cursors import Cursor, Span
     from ..engine.selection import Selection
 
+REFUSED: t.Final = "refused to quarantine events"
 #: Rows a second that were measured; with silver each event takes its lines and their indexes along.
 PLAIN_RATE: t.Final = 60_000
 CLOSURE_RATE: t.Final = 4_000
@@ -132,12 +133,14 @@ class Whole:
 
 def extent(session: Session, selection: Selection) -> Extent:
     """How much a selection is; inside the caller's transaction."""
+    row_images.refuse_selected_elsewhere(session, REFUSED, selection.condition(), selection.values)
     query = contract.compose(EXTENT, clock=sql.Identifier("b", selection.window.clock), condition=selection.condition())
     return Extent(**session.row(query, **selection.values))
 
 
 def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
     """Everything a selection would take along; inside the caller's transaction."""
+    row_images.refuse_selected_elsewhere(session, REFUSED, selection.condition(), selection.values)
     query = contract.compose(
         WHOLE,
         sale=sale("b"),

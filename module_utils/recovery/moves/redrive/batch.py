@@ -12,7 +12,7 @@ import typing as t
 
 from ...core.errors import NotConverged
 from ...postgres.driver import Jsonb, errors, sql
-from ...scout import contract, event_queue
+from ...scout import contract, event_queue, row_images
 from ...scout.loadable import sale
 from ...scout.row_images import digest, literal, named
 from ..engine.reload import Reload
@@ -55,10 +55,10 @@ WITH wanted AS MATERIALIZED (
     ) AS k
     CROSS JOIN LATERAL (SELECT {whole}) AS r
 ), back AS (
-    INSERT INTO {bronze} AS r ({targets}) OVERRIDING SYSTEM VALUE SELECT {values} FROM wanted RETURNING {image} AS image
+    INSERT INTO {bronze} AS r ({targets}) OVERRIDING SYSTEM VALUE SELECT {values} FROM wanted RETURNING {image} AS image, r.tableoid
 )
 SELECT (SELECT count(*) FROM wanted) AS wanted, (SELECT {digest} FROM wanted) AS wanted_digest,
-       (SELECT count(*) FROM back) AS back, (SELECT {digest} FROM back) AS back_digest
+       (SELECT count(*) FROM back) AS back, (SELECT {digest} FROM back) AS back_digest, {elsewhere} AS elsewhere
 """
 
 IN_THE_END = "SELECT count(*) AS events, {digest} AS digest FROM {bronze} AS b WHERE b.event_id = ANY(%(ids)s::uuid[])"
@@ -208,6 +208,9 @@ class RedriveBatch(Reload):
             groups.setdefault(frozenset(letter.columns) - generated, []).append(letter)
         for columns, group in groups.items():
             found = self._put_group(columns, group)
+            row_images.refuse_elsewhere(
+                self.session, "stopped before a batch that may be there twice then", found["elsewhere"]
+            )
             if not len(group) == found["wanted"] == found["back"] or found["wanted_digest"] != found["back_digest"]:
                 raise self._inexact(
                     f"wanted {found['wanted']} events ({found['wanted_digest']}), got {found['back']} ({found['back_digest']})"
@@ -270,6 +273,7 @@ class RedriveBatch(Reload):
             targets=table.targets,
             values=table.values("image"),
             digest=digest(sql.Identifier("image")),
+            elsewhere=row_images.ELSEWHERE.format(rows=sql.Identifier("back")),
         )
 
     def siblings_of(self, units: Iterable[Unit]) -> list[Sibling]:

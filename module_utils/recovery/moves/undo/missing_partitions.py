@@ -11,7 +11,7 @@ import typing as t
 from ...core.errors import NotConverged
 from ...core.text import count
 from ...postgres.driver import sql
-from ...scout import contract
+from ...scout import contract, row_images
 
 if t.TYPE_CHECKING:
     from ...postgres.session import Row, Session
@@ -28,7 +28,8 @@ LEFT JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
 #: Each table of every level, the deepest first, with the rows that it takes: a default one what no other beside it does, of what the
 #: one above it takes. Only that of ranges is no place for rows by itself, and so is whatever is below one.
 TABLES: t.Final = """
-SELECT n.nspname AS schema, c.relname AS own, pg_catalog.format('%%I.%%I', n.nspname, c.relname) AS name, tree.isleaf AS leaf,
+SELECT n.nspname AS schema, c.relname AS own, c.relkind = 'f' AS elsewhere,
+       pg_catalog.format('%%I.%%I', n.nspname, c.relname) AS name, tree.isleaf AS leaf,
        coalesce(pg_catalog.pg_get_partition_constraintdef(c.oid), 'true') AS takes, p.partstrat = 'h' AS hashed,
        ARRAY(SELECT pg_catalog.pg_get_expr(x.relpartbound, x.oid) FROM pg_catalog.pg_inherits AS i
              JOIN pg_catalog.pg_class AS x ON x.oid = i.inhrelid WHERE i.inhparent = c.oid) AS bounds,
@@ -72,17 +73,19 @@ def look(session: Session, items: sql.Composable, values: dict[str, t.Any], refu
     if not key["plain"] or not key["columns"]:
         return []
     tables = session.rows(sql.SQL(TABLES).format(bronze=bronze))
-    rest = [each for each in tables if each["leaf"] and each["rest"]]
-    wholes = [each for each in tables if not each["leaf"]]
-    kept = [each for each in tables if each["leaf"] and not each["rest"]]
-    placed = session.rows(_placed(key["columns"], kept, [*rest, *wholes], items), **values)
-    if lost := [each for each in placed if each["place"] >= len(rest)]:
-        made = [_statement(session, wholes[each["place"] - len(rest)]) for each in lost]
-        raise _without_partition(session, lost, [one for some in made for one in some], refused)
+    kept = [each for each in tables if each["leaf"] and not each["rest"] and not each["elsewhere"]]
+    # What has partitions takes what none of these does.
+    places = sorted((each for each in tables if each not in kept), key=lambda each: not each["leaf"])
+    placed = session.rows(_placed(key["columns"], kept, places, items), **values)
+    found = [(places[each["place"]], each) for each in placed]
+    row_images.refuse_elsewhere(session, refused, [table["name"] for table, _ in found if table["elsewhere"]])
+    if lost := [(table, each) for table, each in found if not table["leaf"]]:
+        made = [_statement(session, table) for table, _ in lost]
+        raise _without_partition(session, [each for _, each in lost], [one for some in made for one in some], refused)
     return [
-        f"{_come(each)} go to the default partition {rest[each['place']]['name']}: no other one is there for them"
+        f"{_come(each)} go to the default partition {table['name']}: no other one is there for them"
         + _of_partman(session)
-        for each in placed
+        for table, each in found
     ]
 
 

@@ -41,22 +41,31 @@ class Since:
     #: Captured, and dropped or detached by retention; and those of them that are there as tables, wherever that is.
     retired: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    #: On another server: nothing of them is restored, and they gain and lose columns with their table.
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def there(self) -> tuple[str, ...]:
         """All that stays where and as it is."""
-        return (*self.newer, *self.detached, *self.kept)
+        return (*self.newer, *self.detached, *self.kept, *self.elsewhere)
 
 
 def since(live: Mapping[str, Entry], wanted: Mapping[str, Entry], made: Collection[str] = ()) -> Since:
     """What became of them, but for what is `made` by what is undone."""
-    gone = retired(live, wanted)
+    elsewhere = tuple(key for key, e in live.items() if _part(e) and e.facts.get("foreign") and key not in made)
+    gone = tuple(dict.fromkeys((*_moved_to(elsewhere, live, wanted), *retired(live, wanted))))
     places = {wanted[key].address for key in gone} - {None}
     kept = tuple(key for key, e in live.items() if e.kind == "table" and (key in gone or e.address in places))
-    newer = staying(live, without(wanted, gone), made)
+    newer = staying(live, without(wanted, gone), {*made, *elsewhere})
     off = detached(live, wanted, made)
     with_it = _below({*off, *kept}, live, {*wanted, *made})
-    return Since(newer, (*off, *(key for key in with_it if key not in kept)), gone, kept)
+    return Since(newer, (*off, *(key for key in with_it if key not in kept)), gone, kept, elsewhere)
+
+
+def _moved_to(elsewhere: Collection[str], live: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> Iterator[str]:
+    """The keys of captured partitions that these are, or in whose place they are."""
+    places = [_part(live[key]) for key in elsewhere]
+    yield from (key for key, e in wanted.items() if _part(e) and (key in elsewhere or _part(e) in places))
 
 
 def _below(tables: Collection[str], live: Mapping[str, Entry], but: Collection[str]) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ class Target:
         """What there shall be, where this is what there is of the release."""
         since = new_partitions.since(live, self.entries, self.made) if self.keep_partitions else new_partitions.Since()
         if self.only is not None:
-            since = new_partitions.Since(newer=since.newer)
+            since = new_partitions.Since(newer=since.newer, elsewhere=since.elsewhere)
         captured = new_partitions.without(self.entries, since.retired)
         going = {*new_partitions.statistics(live, captured, since.newer)}
         known = new_partitions.without(live, since.there, going)

@@ -214,7 +214,8 @@ def _about_staying(order: restore_request.Order, seen: Look) -> list[str]:
 
 
 def _about_retired(order: restore_request.Order, seen: Look) -> list[str]:
-    retired = seen.way.goal.since.retired
+    since = seen.way.goal.since
+    retired = [key for key in since.retired if key not in since.elsewhere]
     text = f"dropped or detached by retention since {order.goal} was captured, and not recreated"
     return [f"{text}: {saved_data.readable(retired)}; -e new_partitions=drop recreates them"] if retired else []
 
