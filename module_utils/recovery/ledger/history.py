@@ -58,10 +58,12 @@ SELECT DISTINCT day FROM (
     WHERE jsonb_typeof(effects -> %(days)s) = 'array' AND coalesce(finished_at, 'infinity') > %(since)s::timestamptz
     ORDER BY started_at DESC LIMIT 400) AS latest
 """
-#: When the latest repair within the last hour began to refresh, and whether that was in a pause.
+#: When the latest repair within the last hour began to refresh, and until when the pause lasted in which it did.
 BY_A_REPAIR = """
-SELECT r.effects -> 'since' AS since, EXISTS (
-    SELECT FROM scout_ops.pauses AS p WHERE p.paused_at < r.started_at AND coalesce(p.resumed_at, 'infinity') > r.started_at) AS paused
+SELECT r.effects -> 'since' AS since, (
+    SELECT extract(epoch FROM coalesce(p.resumed_at, clock_timestamp()))::float8 FROM scout_ops.pauses AS p
+    WHERE p.paused_at < r.started_at AND coalesce(p.resumed_at, 'infinity') > r.started_at
+    ORDER BY p.paused_at DESC LIMIT 1) AS paused_until
 FROM scout_ops.runs AS r
 WHERE r.action = 'refresh_gold' AND r.effects ? 'since' AND r.started_at > clock_timestamp() - interval '1 hour'
 ORDER BY r.started_at DESC LIMIT 1
@@ -221,7 +223,7 @@ def moved_days(session: Session, since: datetime.datetime | None = None) -> froz
 
 def by_a_repair(session: Session) -> Row | None:
     """When the latest repair within the last hour began to refresh gold, `since`, which has the moment `at` in seconds and the transaction
-    `xid`, and whether ingestion was `paused` then; None where none did. Inside the caller's transaction."""
+    `xid`, and until when ingestion was paused then, `paused_until`, in seconds; None where none did. Inside the caller's transaction."""
     found = session.rows(BY_A_REPAIR) if readable(session) else []
     return found[0] if found else None
 

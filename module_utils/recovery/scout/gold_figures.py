@@ -231,19 +231,24 @@ def of_latest_days(session: Session, found: Iterable[View]) -> list[str]:
 
 
 def as_computed(
-    session: Session, found: Iterable[View], *, still_at: float, moved: Callable[[datetime.datetime], Collection[str]]
+    session: Session,
+    found: Iterable[View],
+    *,
+    still: tuple[float, float] | None,
+    settled_seconds: float,
+    moved: Callable[[datetime.datetime], Collection[str]],
 ) -> Computed | None:
     """What they say so as they were computed last, of the latest days that neither the ETL nor a move has changed since; no query of
-    theirs is asked. None where that cannot be told of each. An ETL run that is in flight at a refresh shows an earlier time than it:
-    from the moment `still_at` on, in seconds, there was none."""
+    theirs is asked. None where that cannot be told of each. An ETL run that is in flight at a refresh shows an earlier time than it, by
+    as much as `settled_seconds`, but for a refresh between the two moments (in seconds) when all was `still`."""
     told, of_all = list[str](), list[str]()
     for view in found:
         if not view.populated or gold_views.counted(view, of_some_days=True) is None:
             continue
         if (at := gold_views.refreshed_at(session, view)) is None:
             return None
-        settled = 0.0 if still_at <= at.timestamp() else gold_views.SETTLED_SECONDS
-        before = at - datetime.timedelta(seconds=settled)
+        quiet = still is not None and still[0] <= at.timestamp() <= still[1]
+        before = at - datetime.timedelta(seconds=0.0 if quiet else settled_seconds)
         values = {"moved": [*moved(at)], "before": before, "among": AMONG_DAYS, "most": MOST_DAYS}
         days = [row["day"] for row in session.rows(contract.compose(SETTLED), **values)]
         if not days:

@@ -9,8 +9,10 @@ import re
 import time
 from typing import Any
 
+import psycopg
 import pytest
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import history
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import trial
@@ -26,7 +28,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout impo
     gold_views,
 )
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
-from tests.integration.slow import computed, slow_gold
+from tests.integration.slow import VIEWS, computed, slow_gold
 
 GOLD = "smart-gold-refresh"
 DAYS = "SELECT DISTINCT date_key::text FROM scout.silver_transactions ORDER BY 1"
@@ -189,6 +191,23 @@ def test_gold_that_was_just_computed_is_not_computed_once_more(scout_db: str, mo
     gate = call("scout_gate_info", scout_db)
     [check] = [check for check in gate["checks"] if check["name"] == "gold_figures"]
     assert (check["status"], computed(scout_db)) == ("pass", 2), check
+
+
+def test_slow_gold_is_not_blamed_for_a_load_that_was_in_flight_at_its_refresh(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repair has refreshed it in a pause, and afterwards its job beside a run of the ETL, of which it shows nothing."""
+    monkeypatch.setattr(expected, "LONG_SECONDS", 0.3)
+    slow_gold(scout_db)
+    assert call("scout_ingestion", scout_db, state="paused")["changed"]
+    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
+    assert call("scout_ingestion", scout_db, state="running")["changed"]
+    library.backlog(scout_db, 3)
+    with psycopg.connect(scout_db) as loading, connect(scout_db) as connection:
+        loading.execute("SELECT scout.load_silver_from_bronze(5000)")
+        for view in VIEWS:
+            connection.execute(f"REFRESH MATERIALIZED VIEW scout.{view}".encode())
+    assert figures(call("scout_health_info", scout_db)) == ("ok", 0.0)
 
 
 def test_slow_gold_is_not_compared_where_a_move_has_changed_it(scout_db: str) -> None:

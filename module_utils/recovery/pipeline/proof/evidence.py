@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import typing as t
 
 from ...core.errors import MissingPrivilege
@@ -24,7 +23,7 @@ from ...scout import (
     loadable,
     row_images,
 )
-from .. import battery
+from .. import battery, expected
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,9 +104,10 @@ def as_computed(session: Session, views: Sequence[gold_views.View]) -> gold_figu
     """What gold says otherwise than silver as it was computed last, where that can be told of each view: what is slow by nature is not
     computed once more. A repair refreshes it in a pause, when nothing else is in flight. Inside a transaction."""
     found = history.by_a_repair(session)
-    still_at = found["since"]["at"] if found and found["paused"] else math.inf
+    still = (found["since"]["at"], found["paused_until"]) if found and found["paused_until"] else None
+    settled = max(gold_views.SETTLED_SECONDS, expected.longest_seconds(session))
     moved = functools.partial(history.moved_days, session)
-    return gold_figures.as_computed(session, views, still_at=still_at, moved=moved)
+    return gold_figures.as_computed(session, views, still=still, settled_seconds=settled, moved=moved)
 
 
 def _runs(session: Session, job: Job) -> list[cron_runs.Run]:
