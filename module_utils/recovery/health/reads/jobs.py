@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
+import statistics
 import typing as t
 
 from ...core.errors import MissingPrivilege
@@ -209,7 +210,9 @@ def _is_late(
         since = now - datetime.timedelta(seconds=silent)
         return cron_schedule.overdue(of.job.schedule, since, now, scheduler.zone or datetime.UTC)
     every = cron_schedule.every_seconds(of.job.schedule)
-    return every is not None and silent > max(JOB_LATE_SECONDS, cron_schedule.LATE_TIMES * every)
+    lasted = [run.seconds for run in of.runs if run.good and run.seconds]
+    usual = cron_schedule.LATE_TIMES * statistics.median(lasted) if at_work and lasted else 0.0
+    return every is not None and silent > max(JOB_LATE_SECONDS, cron_schedule.LATE_TIMES * every, usual)
 
 
 def _silent_seconds(of: Needed, now: datetime.datetime | None) -> float:

@@ -234,15 +234,39 @@ class _Proof:
                 f"trying {names}, rolled back: {'; '.join(dict.fromkeys(t.why for t in todo if t.why))}"
             )
         loaders = [job for job, purpose in self.found.jobs if purpose == LOAD and job.active]
+        proved = self._by_run_in_flight(todo)
+        todo = [each for each in todo if each.job.jobid not in proved]
         try:
             with attempting(f"could not try {names}", on=self.call.session.where):
                 todo, seconds = self._priced(todo)
                 loader = loaders[0] if loaders else None
                 real = self.found.scheduler.installed
-                return Trials(self.call.session, loader, seconds, extends=not self.given, scheduled=real).run(todo)
+                trials = Trials(self.call.session, loader, seconds, extends=not self.given, scheduled=real)
+                return proved | (trials.run(todo) if todo else {})
         except DatabaseError as e:
             # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
-            return {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in todo}
+            return proved | {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in todo}
+
+    def _by_run_in_flight(self, todo: list[Todo]) -> dict[int, Verdict]:
+        """Of jobs that refresh gold at this very moment, and have it refreshed when they are done: a trial would only wait for them."""
+        refreshing = [each for each in todo if each.purpose == GOLD]
+        if not refreshing or not self.found.scheduler.installed:
+            return {}
+        session, found = self.call.session, dict[int, Verdict]()
+        deadline = time.monotonic() + self._patience(refreshing)
+        for each in refreshing:
+            runid = reading.in_flight(session, each.job)
+            while runid and time.monotonic() < deadline:
+                runs, _ = reading.runs(session, [each.job], runid - 1)
+                run = runs[0]
+                if run.over:
+                    if run.status == "succeeded" and self._refreshed_since(run.started):
+                        ran = judgement.of_run(dataclasses.replace(each, how=RUN), run)
+                        found[each.job.jobid] = dataclasses.replace(ran, said=f"{ran.said} and refreshed gold")
+                    break
+                self.call.progress.say_throttled(f"{each.job.jobname} is running since {judgement.clock(run.started)}")
+                self.call.progress.wait(POLL_SECONDS)
+        return found
 
     def _priced(self, todo: list[Todo]) -> tuple[list[Todo], float]:
         """These, of which those are not run once more that take long and have just shown the same; and how long they may take."""
@@ -288,7 +312,8 @@ class _Proof:
                 running = next((run for run in runs if run.jobid == each.job.jobid), None)
                 why = "" if running else reading.why_silent(session)
                 waited = patience if running else starts
-                verdicts[each.job.jobid] = judgement.missing(each, running, waited, why, self.found.unknown)
+                usual = reading.usual_seconds(session, each.job) if running else None
+                verdicts[each.job.jobid] = judgement.missing(each, running, waited, why, self.found.unknown, usual)
         return self._with_effects(todo, verdicts, pending)
 
     def _starts(self, todo: list[Todo]) -> float:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
+import statistics
 import typing as t
 
 from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
 from ...scout import at_commit, contract
 from ...scout.cron_jobs import comes_to, silence
-from ...scout.cron_schedule import longest_gap, next_run, overdue
+from ...scout.cron_schedule import LATE_TIMES, longest_gap, next_run, overdue
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -201,9 +202,16 @@ def of_latest(todo: Todo, runs: Sequence[Run], scheduler: Scheduler) -> Verdict 
     latest = next((run for run in reversed(own) if run.over), None)
     if latest is None:
         return None
-    # One that is still running has started as well.
+    # One that is still running has started as well, and keeps the next from it for as long as runs usually take, several times.
     since, zone = own[-1].started, scheduler.zone
-    if latest.status == "succeeded" and since and zone and overdue(todo.job.schedule, since, scheduler.now, zone):
+    lasted = [run.seconds for run in own if run.good and run.seconds and not own[-1].over]
+    longer = datetime.timedelta(seconds=LATE_TIMES * statistics.median(lasted or [0.0]))
+    if (
+        latest.status == "succeeded"
+        and since
+        and zone
+        and overdue(todo.job.schedule, since + longer, scheduler.now, zone)
+    ):
         said = silence(todo.job, (scheduler.now - since).total_seconds())
         return _verdict(todo, FAILED, said, next_step=ALIVE, started=since)
     return of_run(todo, latest)
@@ -212,11 +220,20 @@ def of_latest(todo: Todo, runs: Sequence[Run], scheduler: Scheduler) -> Verdict 
 ALIVE: t.Final = "see in the server's log why pg_cron starts nothing, and whether cron.launch_active_jobs is on"
 
 
-def missing(todo: Todo, running: Run | None, seconds: float, why: str, unknown: RecoveryError | None = None) -> Verdict:
-    """Of a run that did not come, or did not end, within the wait; `unknown` where it may have, and not be recorded."""
+def missing(
+    todo: Todo,
+    running: Run | None,
+    seconds: float,
+    why: str,
+    unknown: RecoveryError | None = None,
+    usual: float | None = None,
+) -> Verdict:
+    """Of a run that did not come, or did not end, within the wait; `unknown` where it may have, and not be recorded. How long its runs
+    `usual`ly take, where that is known."""
     if running is not None:
-        said = f"is still running after {in_words(seconds)}"
-        step = "give it more time with -e proof_timeout_seconds=…, or terminate_sessions.yml"
+        usually = f"its runs usually take {in_words(usual)}" if usual else "how long its runs take is not known"
+        said = f"is still running after {in_words(seconds)}, since {clock(running.started)}; {usually}"
+        step = "top.yml shows whether it goes on; then give it more time with -e proof_timeout_seconds=…, or terminate_sessions.yml"
         return _verdict(todo, UNKNOWN, said, next_step=step, started=running.started)
     if unknown is not None and not why:
         said = f"cannot be seen to start within {in_words(seconds)}: {unknown.said}"

@@ -285,6 +285,21 @@ def runs(session: Session, jobs: Iterable[Job], after: int) -> tuple[list[cron_r
     return sorted(found, key=lambda run: run.runid), now
 
 
+def in_flight(session: Session, job: Job) -> int | None:
+    """The run of this job that is in flight; None where there is none, or runs may not be seen."""
+    with session.read(), contextlib.suppress(MissingPrivilege):
+        latest = next(iter(cron_runs.history(session, [job])), None)
+        if latest and not latest.over and cron_runs.runs_in_flight(session, [job]):
+            return latest.runid
+    return None
+
+
+def usual_seconds(session: Session, job: Job) -> float | None:
+    """How long runs of this job usually take, in seconds; None where none can be seen."""
+    with session.read():
+        return cron_runs.usual_seconds(session, [job]).get(job.jobid)
+
+
 def why_silent(session: Session, *, certain: bool = False) -> str:
     """Why the scheduler starts nothing, where that can be told; with `certain`, not by who seems to be there."""
     with session.read():

@@ -15,11 +15,14 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import command
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import command, trial
 from tests.integration.modules import Result, call, connect, fingerprint, one, operator
 from tests.integration.scheduler import installed, ticking
+from tests.integration.slow import slow_gold
+from tests.integration.staging import until
 
 ETL, GOLD = "bronze-to-silver-etl", "smart-gold-refresh"
+REFRESH = "SELECT scout.refresh_gold_platinum()"
 #: A run of a job that took four seconds.
 LASTED = """
 INSERT INTO cron.job_run_details (jobid, job_pid, database, username, command, status, return_message, start_time, end_time)
@@ -171,6 +174,21 @@ def test_a_run_that_is_due_at_the_very_end_of_the_wait_may_begin(cron: str, monk
     sell(cron)
     result = prove_once_waited_for(cron, every_seconds=3.5)
     assert (of(result)["how"], of(result)["status"]) == ("run", "proved"), result["jobs"]
+
+
+def test_a_refresh_in_flight_is_waited_for_where_a_trial_would_find_the_lock_taken(
+    cron: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where one takes longer than until the next is due, so that there is always one."""
+    monkeypatch.setattr(trial, "LOCK_SECONDS", 0.2)
+    slow_gold(cron, seconds=1.0)
+    run(cron, "DELETE FROM cron.job_run_details", f"UPDATE cron.job SET schedule = '@yearly' WHERE jobname = '{ETL}'")
+    run(cron, f"UPDATE cron.job SET schedule = '1 second', command = '{REFRESH}' WHERE jobname = '{GOLD}'")
+    with ticking(cron):
+        assert until(lambda: bool(one(cron, "SELECT count(*) FROM cron.job_run_details WHERE status = 'running'")))
+        result = call("scout_proof", cron, waits=False)
+    assert of(result, GOLD)["status"] == "proved", result["jobs"]
+    assert re.fullmatch(r"ran at \d\d:\d\d:\d\d as loader and refreshed gold", of(result, GOLD)["said"])
 
 
 def prove_once_waited_for(dsn: str, every_seconds: float = 0.3) -> Result:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import pytest
@@ -203,6 +204,14 @@ def test_a_run_that_is_still_on_its_way_has_started() -> None:
     assert verdict.status == PROVED
 
 
+def test_a_run_that_takes_long_keeps_the_next_ones_from_being_started() -> None:
+    """However often these were due, nobody has stopped starting them."""
+    lasting = run(2600, ended=NOW - datetime.timedelta(seconds=1400))
+    verdict = judgement.of_latest(TODO, [lasting, run(1300, "running", runid=8, ended=None)], LIVE)
+    assert verdict is not None
+    assert verdict.status == PROVED
+
+
 def test_without_a_run_that_is_over_there_is_no_latest() -> None:
     assert judgement.of_latest(TODO, [run(3, "running"), run(3, jobid=2)], LIVE) is None
 
@@ -217,7 +226,11 @@ def test_a_run_that_does_not_come_or_does_not_end() -> None:
     unclear = judgement.missing(TODO, None, 90, "", MissingPrivilege("x", said="no run is shown", next_step="GRANT it"))
     assert (unclear.status, unclear.next_step) == (UNKNOWN, "GRANT it")
     endless = judgement.missing(TODO, run(30, "running"), 90, "")
-    assert (endless.status, endless.said) == (UNKNOWN, "is still running after 1 min 30 s")
+    assert endless.status == UNKNOWN
+    assert re.fullmatch(
+        r"is still running after 1 min 30 s, since \d\d:\d\d:\d\d; how long its runs take is not known", endless.said
+    )
+    assert judgement.missing(TODO, run(30, "running"), 90, "", usual=60).said.endswith("; its runs usually take 1 min")
 
 
 def test_the_worst_of_them_is_the_whole() -> None:
