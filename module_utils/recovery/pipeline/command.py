@@ -403,7 +403,8 @@ def refresh(call: Call, params: Params) -> RefreshResult:
     expected = call.check and params["expect_changes"]
     every = params["force"] or expected
     # Whatever they hold, all would be refreshed: to compare them takes as long as that.
-    before = _gold(call, params["views"], budget_seconds=0.0 if every else None)
+    budget = 0.0 if expected else estimates.LONG_SECONDS if every else None
+    before = _gold(call, params["views"], budget_seconds=budget)
     todo = [f.view for f in before if every or f.state != "fresh"]
     refresh_gold.require(call.session, todo)
     if todo and not (params["force"] or params["accept_lost"]):

@@ -31,7 +31,7 @@ from ..postgres.failures import words_of
 from ..postgres.session import open_session
 from ..scout import contract, event_queue
 from ..scout.judging import foreign_code
-from . import trial_sale
+from . import expected, trial_sale
 
 if t.TYPE_CHECKING:
     import datetime
@@ -215,6 +215,7 @@ class _Sent:
         self._body: dict[str, t.Any] = {}
         #: Whether it may come later, and whether it has come.
         self._unknown = self._seen = False
+        self._remove_seconds = REMOVE_SECONDS
 
     def prepare(self) -> str:
         """What is sent, having removed what others left; why nothing is to be sent, as it could not be removed."""
@@ -223,6 +224,8 @@ class _Sent:
             removes = [privileges.Need("TABLE", name, "DELETE") for name in trial_sale.written()]
             if lacked := privileges.lacked(session, removes):
                 return "it could not be removed again: " + "; ".join(f"`{need.grant(session)}`" for need in lacked)
+            # A call of the ETL holds what it loads until its end.
+            self._remove_seconds = expected.limit(None, REMOVE_SECONDS, expected.call_seconds(session))
             self._since = session.row(NOW)["since"]
             self._payload = trial_sale.Trial(session, 1.0, "").payload(self._sale)
             self._body = self._payload
@@ -277,7 +280,7 @@ class _Sent:
 
     def removed(self) -> str:
         """Removes it, and says what is left, or may still come, with the command for it; empty where nothing is. Never raises."""
-        until = time.monotonic() + REMOVE_SECONDS
+        until = time.monotonic() + self._remove_seconds
         grace = time.monotonic() + (GRACE_SECONDS if self._unknown else 0.0)
         said = ""
         while True:

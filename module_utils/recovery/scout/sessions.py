@@ -158,11 +158,14 @@ class Activity:
         """Whether it loads or refreshes something this very moment, and waits for nobody."""
         return self.writing and self.state == "active" and not self.blocked_by
 
+    def stuck_after(self, usual: float) -> float:
+        """From which age it counts as stuck, in seconds: the usual one, unless it is a run at work of a job whose runs usually take long,
+        and no other age was asked for."""
+        return max(usual, self.patience) if usual == STUCK_AFTER_SECONDS and self.at_work else usual
+
     def is_stuck(self, after_seconds: float) -> bool:
-        """Whether it is older than that; where no other age was asked for, a run that is at work is older than such runs usually get."""
-        if after_seconds == STUCK_AFTER_SECONDS and self.at_work:
-            after_seconds = max(after_seconds, self.patience)
-        return self.seconds >= after_seconds
+        """Whether it is as old as that."""
+        return self.seconds >= self.stuck_after(after_seconds)
 
     @property
     def identity(self) -> tuple[int, datetime.datetime | None]:
@@ -302,8 +305,8 @@ def plan(
     leave: list[tuple[Activity, str]] = []
     for activity in candidates:
         reason = untouchable(activity, protected_roles, we_are_superuser=we_are_superuser)
-        if reason is None and activity.seconds < stuck_after_seconds:
-            reason = f"it has blocked the pipeline for less than {in_words(stuck_after_seconds)}"
+        if reason is None and not activity.is_stuck(stuck_after_seconds):
+            reason = f"it has blocked the pipeline for less than {in_words(activity.stuck_after(stuck_after_seconds))}"
         if reason is None:
             end.append(activity)
         else:

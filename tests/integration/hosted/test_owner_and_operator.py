@@ -279,8 +279,10 @@ READS_AUTH = {
         "ROUTINE scout.people() speaks of auth, on which postgres may grant nothing",
     ),
     "after a string": (
-        "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS "
-        "$$ SELECT count(*) + count('-- ' || E'\\'/*') FROM auth.users $$",
+        (
+            "CREATE FUNCTION scout.people() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS "
+            "$$ SELECT count(*) + count('-- ' || E'\\'/*') FROM auth.users $$"
+        ),
         "ROUTINE scout.people() speaks of auth, on which postgres may grant nothing",
     ),
     "parsed": (

@@ -19,6 +19,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import sessions
 from tests.integration.modules import (
+    JOB_RUN,
     Result,
     ad_hoc,
     call,
@@ -92,6 +93,40 @@ def test_the_holder_of_the_key_idle_in_its_transaction(scout_db: str) -> None:
     again = terminate(scout_db)
     assert not again["changed"]
     assert again["run_id"] is None
+
+
+#: Runs of the ETL that took 100 seconds.
+LASTED = """
+INSERT INTO cron.job_run_details (jobid, job_pid, database, username, command, status, return_message, start_time, end_time)
+SELECT jobid, 1, database, username, command, 'succeeded', '1 row', now() - interval '200 s', now() - interval '100 s'
+FROM cron.job WHERE jobname = 'bronze-to-silver-etl'
+"""
+
+
+def test_a_run_whose_job_usually_takes_long_is_not_stuck(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it is at work, and nobody says that it is too old."""
+    monkeypatch.setattr(sessions, "STUCK_AFTER_SECONDS", OLD)
+    with connect(scout_db) as connection:
+        connection.execute("DELETE FROM cron.job_run_details")
+    with psycopg.connect(scout_db) as working:
+        pid = working.info.backend_pid
+        with connect(scout_db) as connection:
+            assert connection.execute(JOB_RUN, [pid, "bronze-to-silver-etl"]).rowcount == 1
+        run = threading.Thread(target=lasting, args=(working,), daemon=True)
+        run.start()
+        assert set(ended(terminate(scout_db, check=True))) == {pid}
+        with connect(scout_db) as connection:
+            connection.execute(LASTED)
+        assert ended(terminate(scout_db)) == {}
+        assert not gone(scout_db, pid)
+        assert set(ended(terminate(scout_db, old=OLD / 2))) == {pid}
+        run.join()
+
+
+def lasting(session: psycopg.Connection[Any]) -> None:
+    """A call of the ETL that lasts until it is ended."""
+    with contextlib.suppress(psycopg.Error):
+        session.execute("SELECT pg_sleep(60) FROM scout.load_silver_from_bronze(1)")
 
 
 def test_a_leaked_lock(scout_db: str) -> None:

@@ -113,6 +113,17 @@ def test_plan(activities: list[sessions.Activity], end: list[int], leave: list[i
     assert chosen(*activities) == (end, leave)
 
 
+def test_a_run_at_work_has_the_time_that_runs_of_its_job_usually_take() -> None:
+    slow = dataclasses.replace(activity(1, SILVER, state="active", seconds=700), patience=1200.0)
+    waiting = activity(2, LEDGER, seconds=700, blocked_by=[1])
+    assert chosen(slow) == ([], [])
+    assert chosen(slow, waiting) == ([2], [1])
+    assert chosen(dataclasses.replace(slow, seconds=1200.0)) == ([1], [])
+    assert chosen(dataclasses.replace(slow, state="idle in transaction")) == ([1], [])
+    assert chosen(dataclasses.replace(slow, blocked_by=(2,)), activity(2, seconds=700)) == ([2, 1], [])
+    assert chosen(slow, stuck_after_seconds=650.0) == ([1], [])
+
+
 def test_a_superuser_may_end_superusers_and_options_protect_roles() -> None:
     dba = activity(1, KEY, role="dba", superuser=True)
     assert chosen(dba, we_are_superuser=True) == ([1], [])

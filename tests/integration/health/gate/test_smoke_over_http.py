@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import http_sale
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected, http_sale
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from tests.integration.gates import checks, judge
 from tests.integration.modules import call, connect, fingerprint, one, operator, rows
@@ -66,6 +67,11 @@ class Api:
             self.store(handler.path, body)
         if "twice" in self.does:
             self.store(handler.path, {**body, "event_id": "4fc5a80a-0000-4000-8000-000000000000", "event_hash": None})
+        if "holds" in self.does:
+            # As a call of the ETL that has it until its end.
+            held = psycopg.connect(self.dsn)
+            held.execute("SELECT FROM scout.bronze_events ORDER BY ingested_at DESC LIMIT 1 FOR UPDATE")
+            threading.Timer(4.0, held.close).start()
         if "cuts" in self.does:
             with connect(self.dsn) as connection:
                 connection.execute(CUT)
@@ -200,6 +206,17 @@ def test_a_token_goes_nowhere_else(api: Api, subtests: pytest.Subtests, monkeypa
         monkeypatch.setenv("SCOUT_SMOKE_TOKEN", f"{TOKEN}\r\nX: y")
         assert "holds no token" in refused(api, api.url)["attempted"]
     assert api.asked == []
+
+
+@pytest.mark.parametrize(("expects", "removed"), [(0.0, False), (10.0, True)])
+def test_a_call_of_the_etl_is_waited_for_as_long_as_it_usually_takes(
+    api: Api, monkeypatch: pytest.MonkeyPatch, expects: float, *, removed: bool
+) -> None:
+    monkeypatch.setattr(http_sale, "REMOVE_SECONDS", 0.5)
+    monkeypatch.setattr(expected, "call_seconds", lambda _session: expects)
+    told = sent(api, does=("stores", "holds"))
+    assert (told.status == "pass") is removed, told
+    assert ("may not be removed" in told.reason) is not removed
 
 
 def test_what_could_not_be_removed_is_not_sent_and_what_was_left_is_removed(
