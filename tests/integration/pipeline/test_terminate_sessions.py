@@ -108,7 +108,7 @@ def test_a_run_whose_job_usually_takes_long_is_not_stuck(scout_db: str, monkeypa
     monkeypatch.setattr(sessions, "STUCK_AFTER_SECONDS", OLD)
     with connect(scout_db) as connection:
         connection.execute("DELETE FROM cron.job_run_details")
-    with psycopg.connect(scout_db) as working:
+    with psycopg.connect(scout_db, user="loader", application_name="pg_cron") as working:
         pid = working.info.backend_pid
         with connect(scout_db) as connection:
             assert connection.execute(JOB_RUN, [pid, "bronze-to-silver-etl"]).rowcount == 1

@@ -114,7 +114,7 @@ def test_plan(activities: list[sessions.Activity], end: list[int], leave: list[i
 
 
 def test_a_run_at_work_has_the_time_that_runs_of_its_job_usually_take() -> None:
-    slow = dataclasses.replace(activity(1, SILVER, state="active", seconds=700), patience=1200.0)
+    slow = dataclasses.replace(activity(1, LEDGER, state="active", seconds=700), patience=1200.0)
     waiting = activity(2, LEDGER, seconds=700, blocked_by=[1])
     assert chosen(slow) == ([], [])
     assert chosen(slow, waiting) == ([2], [1])
