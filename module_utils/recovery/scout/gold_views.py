@@ -139,7 +139,7 @@ CLOCKS: t.Final = ("refreshed_at", "last_refreshed_at", "updated_at", "created_a
 
 #: One column as pg_get_viewdef prints it: `    now() AS created_at,`.
 COLUMN = re.compile(
-    r'^[ \t]*+(?:SELECT )?(?P<expression>.+) AS (?:(?P<plain>\w++)|"(?P<quoted>(?:[^"\n]|"")++)")[,;]?$', re.MULTILINE
+    r'^[ \t]*+(?:SELECT )?(?P<expression>.+) AS (?:(?P<plain>\w++)|"(?P<quoted>[^"\n]++)")[,;]?$', re.MULTILINE
 )
 NOW = r"(?:now|transaction_timestamp|statement_timestamp|clock_timestamp)\(\)|CURRENT_TIMESTAMP"
 IS_NOW = re.compile(rf"(?:{NOW})")

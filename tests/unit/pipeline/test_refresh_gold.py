@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import refresh_gold
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import lexer
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import gold_views
 
 
@@ -46,7 +47,7 @@ def test_each_view_comes_after_those_it_reads(given: list[refresh_gold.View], na
     ],
 )
 def test_a_definition_tells_which_columns_move_by_themselves(line: str, name: str, clock: bool, moves: bool) -> None:
-    [(found, expression)] = gold_views.expressions(line + "\n   FROM t")
+    [(found, expression)] = gold_views.expressions(lexer.code(line + "\n   FROM t"))
     assert found == name
     assert bool(gold_views.IS_NOW.fullmatch(expression)) is clock
     assert bool(gold_views.MOVES.search(expression)) is moves
