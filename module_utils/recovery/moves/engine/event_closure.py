@@ -384,7 +384,7 @@ class Closure:
             row_images.ELSEWHERE.format(rows=sql.Identifier("gone")),
         )
 
-    def _removed(self, query: sql.Composable, values: Mapping[str, t.Any]) -> Counts:
+    def _removed(self, query: sql.Composed, values: Mapping[str, t.Any]) -> Counts:
         """What a statement has removed. Raises NotConverged, so that it is rolled back, where that was on another server."""
         found = self.session.row(query, **values)
         row_images.refuse_elsewhere(

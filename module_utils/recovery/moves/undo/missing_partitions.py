@@ -73,11 +73,12 @@ def look(session: Session, items: sql.Composable, values: dict[str, t.Any], refu
     if not key["plain"] or not key["columns"]:
         return []
     tables = session.rows(sql.SQL(TABLES).format(bronze=bronze))
-    kept = [each for each in tables if each["leaf"] and not each["rest"] and not each["elsewhere"]]
+    kept = [each for each in tables if each["leaf"] and not (each["rest"] or each["elsewhere"])]
     # What has partitions takes what none of these does.
-    places = sorted((each for each in tables if each not in kept), key=lambda each: not each["leaf"])
+    places = [each for each in tables if each["leaf"] and (each["rest"] or each["elsewhere"])]
+    places += [each for each in tables if not each["leaf"]]
     placed = session.rows(_placed(key["columns"], kept, places, items), **values)
-    found = [(places[each["place"]], each) for each in placed]
+    found: list[tuple[Row, Row]] = [(places[each["place"]], each) for each in placed]
     row_images.refuse_elsewhere(session, refused, [table["name"] for table, _ in found if table["elsewhere"]])
     if lost := [(table, each) for table, each in found if not table["leaf"]]:
         made = [_statement(session, table) for table, _ in lost]

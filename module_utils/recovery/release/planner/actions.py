@@ -197,7 +197,8 @@ def _is_of_parts(diff: Diff, key: Entry, table: Entry | None) -> bool:
     if table is not None:
         return bool(table.facts.get("partition_key"))
     name = f"{key.schema}.{key.own}"
-    return any((e.facts.get("index") or {}).get("attached_to") == name for e in diff.wanted.values())
+    indexes: list[dict[str, t.Any]] = [e.facts.get("index") or {} for e in diff.wanted.values()]
+    return any(each.get("attached_to") == name for each in indexes)
 
 
 def _swap(diff: Diff, enum: Entry) -> list[Statement]:
