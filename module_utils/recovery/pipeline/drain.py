@@ -124,7 +124,8 @@ class Drain:
         if before.events:
             progress.follows(self.pace)
         #: The size that takes the target time, and the size of the next attempt.
-        self.limit = self.size = options.first_batch_rows
+        self.limit: int = options.first_batch_rows
+        self.size: int = self.limit
         self.took: list[batch_size.Took] = []
         #: Length of the shortest prefix of the queue known to fail, if one is known.
         self.failing: int | None = None
