@@ -80,9 +80,8 @@ def test_no_variable_is_a_template_however_it_is_given(how: str, scout_db: str, 
     assert len(names) > 300
     given: dict[str, Any] = {name: attack(made, name) for name in names}
     given |= {"stores": [attack(made, "list")], "repairs": {attack(made, "key"): attack(made, "value")}}
-    tasks = [
-        {"name": name, "ansible.builtin.debug": {"msg": f"seen {name} {{{{ {name} | to_json }}}}"}} for name in names
-    ]
+    shown = [f"seen {name} {{{{ {name} | to_json }}}}" for name in names]
+    tasks = [{"name": "Show", "ansible.builtin.debug": {"msg": shown}}]
     path = tmp_path / "all.yml"
     hosts = "{{ lookup('scout.recovery.targets') }}"
     path.write_text(yaml.safe_dump([{"name": "All", "hosts": hosts, "gather_facts": False, "tasks": tasks}]))
@@ -92,9 +91,8 @@ def test_no_variable_is_a_template_however_it_is_given(how: str, scout_db: str, 
     else:
         played = stage.play(str(path), None, env={"SCOUT_DSN": scout_db}, **given)
     assert played.rc == 0, played.text
-    assert played.recap()["ok"] == len(names)
     assert list(made.iterdir()) == []
-    assert played.text.count("ansible.builtin.pipe") >= len(names)
+    assert re.findall(r"seen (\w+) .*?ansible\.builtin\.pipe", " ".join(played.text.split())) == names
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
