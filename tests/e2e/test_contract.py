@@ -23,8 +23,8 @@ def other(broken: Pipeline) -> Pipeline:
     return broken
 
 
-def test_a_reset_recovers_it_and_says_its_names(other: Pipeline, stage: Stage) -> None:
-    played = stage.play("emergency_reset", other.dsn, incident="INC-1", scout_contract=NAMES)
+def test_a_reset_recovers_it_and_says_its_names(other: Pipeline, quick: Quick) -> None:
+    played = quick.play("emergency_reset", other.dsn, incident="INC-1", scout_contract=NAMES)
     assert (played.rc, played.result["outcome"]) == (0, "recovered"), played.text
     assert not old_names([played.text, played.summary, played.result])
     assert "pos.inbox_rejected (run " in played.summary

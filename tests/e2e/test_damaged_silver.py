@@ -11,13 +11,12 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import silver_is_what_bronze_makes
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Stage
 from tests.integration.outcomes import scout_tables
 
 WINDOW = "ansible-playbook playbooks/window_recovery.yml"
 
 
-def test_the_window_is_advised_and_recovers_all_of_it(healthy: Pipeline, stage: Stage, quick: Quick) -> None:
+def test_the_window_is_advised_and_recovers_all_of_it(healthy: Pipeline, quick: Quick) -> None:
     # At night an hour has few sales; those that are damaged have to be of the last one, whose alerts keep from resuming.
     library.backlog(healthy.dsn, 100, age_seconds=1800)
     healthy.execute("SELECT FROM scout.load_silver_from_bronze(NULL)")
@@ -31,7 +30,7 @@ def test_the_window_is_advised_and_recovers_all_of_it(healthy: Pipeline, stage: 
     [command] = {line for line in reset.result["next"] if line.startswith(WINDOW)}
     assert "quality_cleanup" not in assessed.text + reset.text
     window = dict(word.split("=", 1) for word in shlex.split(command)[2:] if word != "-e")
-    recovered = stage.play("window_recovery", healthy.dsn, **window)
+    recovered = quick.play("window_recovery", healthy.dsn, **window)
     assert recovered.rc == 0, recovered.text
     assert silver_is_what_bronze_makes(healthy.dsn) == {}
     assert scout_tables(healthy.dsn)["scout.bronze_events_dlq"] == letters

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Stage
 
 BAD_RELEASE = (
     """CREATE OR REPLACE FUNCTION scout.load_silver_from_bronze(p_limit int DEFAULT 2000)
@@ -16,15 +16,15 @@ BAD_RELEASE = (
 )
 
 
-def test_a_rollback_passes_its_gate_and_resumes(deployed_db: str, stage: Stage) -> None:
+def test_a_rollback_passes_its_gate_and_resumes(deployed_db: str, quick: Quick) -> None:
     pipeline = Pipeline(deployed_db)
     jobs = pipeline.active_jobs()
-    captured = stage.play("capture_release", deployed_db, release="v5.2.1")
+    captured = quick.play("capture_release", deployed_db, release="v5.2.1")
     assert captured.rc == 0, captured.text
     pipeline.execute(*BAD_RELEASE)
-    played = stage.play("rollback", deployed_db, release="v5.2.1", rehearse=False, allow_owners="postgres")
+    played = quick.play("rollback", deployed_db, release="v5.2.1", rehearse=False, allow_owners="postgres")
     assert played.rc == 0, played.text
     assert played.result["ingestion"] == "running"
     assert pipeline.active_jobs() == jobs
-    judged = stage.play("acceptance_gate", deployed_db, smoke=True)
+    judged = quick.play("acceptance_gate", deployed_db, smoke=True)
     assert judged.rc == 0, judged.text

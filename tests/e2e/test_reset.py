@@ -117,8 +117,9 @@ def test_check_writes_nothing(
 
 
 @pytest.mark.parametrize("variant", builder.VARIANTS)
-def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, stage: Stage) -> None:
-    """The repaired switch would activate what was off; the faithful one does nothing and says otherwise."""
+def test_left_paused_as_told_and_given_back(variant: str, pg_server: Server, request: pytest.FixtureRequest) -> None:
+    """The repaired switch would activate what was off; the faithful one, here by Ansible, does nothing and says otherwise."""
+    stage: Stage = request.getfixturevalue("stage" if variant == "faithful" else "quick")
     pipeline = Pipeline(builder.build(pg_server.create_database(f"told_{variant}"), variant, events=600, pending=200))
     library.job_disabled_on_purpose(pipeline.dsn)
     active = pipeline.active_jobs()

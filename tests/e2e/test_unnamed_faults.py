@@ -61,7 +61,7 @@ def working(pg_server: Server, templates: dict[str, builder.Template]) -> Iterat
 def test_a_healthy_pipeline_works_by_its_next_runs(working: Pipelines, stage: Stage, variant: str) -> None:
     pipeline = working(variant)
     assert next_runs.failing(pipeline.dsn) == ""
-    played = stage.play("emergency_reset", pipeline.dsn)
+    played = InProcess(stage, pipeline.dsn).play("emergency_reset")
     assert played.rc == 0, played.text
     assert next_runs.failing(pipeline.dsn) == ""
 
