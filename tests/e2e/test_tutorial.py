@@ -10,6 +10,7 @@ import re
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.door import Door
 from tests.e2e import tutorial
 from tests.e2e.runbook import Typed, blocks
 
@@ -18,9 +19,9 @@ REWRITE = "PYTHONPATH=.collections python -m tests.e2e.tutorial writes the page 
 
 
 @pytest.fixture(scope="module")
-def typed(pg_server: Server, tmp_path_factory: pytest.TempPathFactory) -> list[Typed]:
-    """All commands of the page, typed once."""
-    return list(tutorial.Learner(pg_server, tmp_path_factory.mktemp("tutorial")).typed(BLOCKS))
+def typed(pg_server: Server, door: Door, tmp_path_factory: pytest.TempPathFactory) -> list[Typed]:
+    """All commands of the page, typed once; tests/e2e/test_starts.py has playbooks that start as they are."""
+    return list(tutorial.Learner(pg_server, tmp_path_factory.mktemp("tutorial"), door).typed(BLOCKS))
 
 
 def test_every_command_ends_well(typed: list[Typed]) -> None:

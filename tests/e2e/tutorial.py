@@ -23,6 +23,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import ALLOW_SUPERUSER
 from tests import CHECKOUT
+from tests.door import Door
 from tests.e2e.play import environment
 from tests.e2e.runbook import BEGINS, TITLE, WHERE, WIDTH, Block, Names, Typed, blocks, drawn, passing, written
 
@@ -51,6 +52,8 @@ class Learner:
 
     server: Server
     home: Path
+    #: What has its playbooks forked.
+    door: Door | None = None
 
     @property
     def database(self) -> str:
@@ -82,7 +85,8 @@ class Learner:
 
     def _run(self, script: str) -> subprocess.CompletedProcess[str]:
         made = environment(self.home)
-        made["PATH"] = f"{CHECKOUT / 'bin'}{os.pathsep}{made['PATH']}"
+        first = [str(self.door.folder)] if self.door else []
+        made["PATH"] = os.pathsep.join([*first, str(CHECKOUT / "bin"), made["PATH"]])
         made.pop(ALLOW_SUPERUSER)
         made.pop("SCOUT_OUTPUT")
         # Of the `make` that runs the tests.
