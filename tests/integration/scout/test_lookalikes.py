@@ -128,11 +128,28 @@ BODIES = {
     "names that are filled in": "EXECUTE format('SELECT %I.%I(1)', 'scout', 'load_silver_from_bronze');",
     "names that are put together": "EXECUTE 'SELECT ' || quote_ident('scout') || '.' || quote_ident('load_silver_from_bronze') || '(1)';",
     "a name with code points": r'PERFORM scout.U&"load\005Fsilver_from_bronze"(1);',
+    "a row for which a trigger loads": "INSERT INTO public.asked DEFAULT VALUES;",
+    "a row for which a rule writes": "INSERT INTO public.told DEFAULT VALUES;",
+    "a row for which nothing is done": "INSERT INTO public.idle DEFAULT VALUES;",
     "a quoted name that is none": 'PERFORM 1 AS "scout.load_silver_from_bronze(1)";',
     "a value": "PERFORM 'SELECT scout.load_silver_from_bronze(1)', $q$ DELETE FROM scout.silver_line_items $q$;",
     "a value beside what is run": "PERFORM 'SELECT scout.load_silver_from_bronze(1)'; q := 'SELECT 1'; EXECUTE q;",
     "a message": "RAISE DEBUG 'SELECT scout.load_silver_from_bronze(1)';",
 }
+
+
+BESIDE = """
+CREATE TABLE public.asked (at timestamptz DEFAULT now());
+CREATE TABLE public.told (at timestamptz DEFAULT now());
+CREATE TABLE public.idle (at timestamptz DEFAULT now());
+CREATE FUNCTION public.load() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM scout.load_silver_from_bronze(1); RETURN NEW; END';
+CREATE TRIGGER load AFTER INSERT ON public.asked FOR EACH ROW EXECUTE FUNCTION public.load();
+CREATE FUNCTION public.rest() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN /* PERFORM scout.load_silver_from_bronze(1) */ RETURN NEW; END';
+CREATE TRIGGER rest AFTER INSERT ON public.idle FOR EACH ROW EXECUTE FUNCTION public.rest();
+CREATE RULE told AS ON INSERT TO public.told DO ALSO INSERT INTO scout.etl_processed (event_id)
+    SELECT event_id FROM scout.bronze_events WHERE event_id NOT IN (SELECT event_id FROM scout.etl_processed);
+"""
 
 
 def test_a_job_is_ingestion_where_its_command_loads_silver_however_that_is_written(
@@ -146,6 +163,7 @@ def test_a_job_is_ingestion_where_its_command_loads_silver_however_that_is_writt
         connection.execute(
             "SELECT cron.schedule('nightly', '0 3 * * *', 'SET work_mem = ''8MB''; SELECT public.nightly$run();')"
         )
+        connection.execute(BESIDE)
         for name, body in BODIES.items():
             with subtests.test(msg=name):
                 connection.execute(f"{NIGHTLY} AS $f$DECLARE q text; BEGIN {body} END$f$".encode())

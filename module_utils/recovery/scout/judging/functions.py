@@ -61,8 +61,8 @@ WHERE l.lanname NOT IN ('c', 'internal')
 ORDER BY p.oid LIMIT %(most)s
 """  # noqa: S608  # made of literals alone
 
-#: Views that show the pipeline's tables, themselves or through others: what is written into them may come to those. What strangers call
-#: a view of theirs decides nothing, unless the job is theirs.
+#: Views that show the pipeline's tables, themselves or through others, and tables with rules that name those: what is written into them
+#: may come to the pipeline's. What strangers call a view of theirs decides nothing, unless the job is theirs.
 VIEWS: t.LiteralString = f"""
 WITH RECURSIVE shown AS (
     SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -72,10 +72,19 @@ WITH RECURSIVE shown AS (
     JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
     WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.classid = 'pg_catalog.pg_rewrite'::regclass
 )
-SELECT DISTINCT c.relname::text AS name FROM shown JOIN pg_catalog.pg_class AS c ON c.oid = shown.oid AND c.relkind = 'v'
+SELECT DISTINCT c.relname::text AS name FROM shown JOIN pg_catalog.pg_class AS c ON c.oid = shown.oid AND c.relkind IN ('v', 'r', 'p')
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname || '.' || c.relname <> ALL(%(shown)s)
 WHERE c.relowner NOT IN ({roles.STRANGERS}) OR pg_catalog.pg_get_userbyid(c.relowner) = ANY(%(roles)s)
 ORDER BY 1 LIMIT %(most)s
 """  # noqa: S608  # made of literals alone
+
+#: What is called where a row of a table is written.
+TRIGGERS = """
+SELECT DISTINCT pg_catalog.lower(c.relname) AS relation, t.tgfoid::bigint AS function
+FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgfoid = ANY(%(known)s::oid[])
+ORDER BY 1, 2 LIMIT %(most)s
+"""
 
 #: Called like this, and not among those that count.
 STRANGERS = """
@@ -123,19 +132,24 @@ class Function:
             raise lexer.Intricate(f"function {self.schema}.{self.name}: {e}") from None
 
 
+#: The functions that triggers call, each by its schema and name, by the bare names of tables.
+Triggers = dict[str, frozenset[tuple[str, str]]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Chosen:
     """Functions that do something of interest, by their name and schema."""
 
     names: frozenset[tuple[str, str]]
+    triggers: Triggers = dataclasses.field(default_factory=Triggers)
 
     @functools.cached_property
     def _bare(self) -> frozenset[str]:
         return frozenset(name for _, name in self.names)
 
     def called_by(self, plain: str) -> bool:
-        """Whether code calls one of them; where it tells no schema, any of that name."""
-        found = statements.called(plain)
+        """Whether code calls one of them, or writes what has it as a trigger; where it tells no schema, any of that name."""
+        found = _called(plain, self.triggers)
         return any(name in self._bare if schema is None else (schema, name) in self.names for schema, name in found)
 
 
@@ -146,18 +160,19 @@ Callers = dict[str, list[tuple[str | None, Function]]]
 class Functions:
     """What the database has of functions."""
 
-    def __init__(self, found: Iterable[Function], views: Iterable[str] = ()) -> None:
+    def __init__(self, found: Iterable[Function], views: Iterable[str] = (), triggers: Triggers | None = None) -> None:
         self._found = tuple(found)
+        self._triggers = triggers or {}
         #: Views that show the pipeline's tables, by their bare names.
         self.views = frozenset(views)
 
     @functools.cached_property
     def _may_call(self) -> Callers:
-        return _callers((function, function.may_run) for function in self._found)
+        return _callers(((function, function.may_run) for function in self._found), self._triggers)
 
     @functools.cached_property
     def _calling(self) -> Callers:
-        return _callers((function, function.runs) for function in self._found)
+        return _callers(((function, function.runs) for function in self._found), self._triggers)
 
     def strangers(self, session: Session, plain: str) -> list[tuple[str, str]]:
         """Functions of others that this code calls in the schema that it tells, with their owners: what they do is not followed.
@@ -191,8 +206,7 @@ class Functions:
         """Functions of the pipeline's schema by their bare names."""
         return {(contract.names().schema, name) for name in names}
 
-    @staticmethod
-    def _reaching(role: str, callers: Callers, first: Iterable[tuple[str, str]]) -> Chosen:
+    def _reaching(self, role: str, callers: Callers, first: Iterable[tuple[str, str]]) -> Chosen:
         found = {(schema.lower(), name.lower()) for schema, name in first}
         todo = list(found)
         while todo:
@@ -202,14 +216,20 @@ class Functions:
                 if told in (None, schema) and caller not in found and function.matters_to(role):
                     found.add(caller)
                     todo.append(caller)
-        return Chosen(frozenset(found))
+        return Chosen(frozenset(found), self._triggers)
 
 
-def _callers(found: Iterable[tuple[Function, str]]) -> Callers:
+def _called(plain: str, triggers: Triggers) -> frozenset[tuple[str | None, str]]:
+    """What code calls, itself or by writing what has a trigger."""
+    by_trigger = (triggers[table] for table in statements.written(plain, frozenset(triggers)))
+    return statements.called(plain).union(*by_trigger)
+
+
+def _callers(found: Iterable[tuple[Function, str]], triggers: Triggers) -> Callers:
     """Functions by the name of what their code calls."""
     callers: Callers = collections.defaultdict(list)
     for function, code in found:
-        for schema, name in statements.called(code):
+        for schema, name in _called(code, triggers):
             callers[name].append((schema, function))
     return dict(callers)
 
@@ -227,6 +247,10 @@ def read(session: Session, of: Iterable[str]) -> Functions:
         raise lexer.Intricate(f"there are more than {MAX_FUNCTIONS} functions")
     if (total := sum(len(row["source"] or "") for row in found)) > MAX_TOTAL:
         raise lexer.Intricate(f"the {count(len(found), 'function')} come to {total} characters")
+    by_oid = {row["oid"]: (row["schema"].lower(), row["name"].lower()) for row in found}
+    triggers: Triggers = {}
+    for row in session.rows(TRIGGERS, known=list(by_oid), most=MAX_FUNCTIONS):
+        triggers[row["relation"]] = triggers.get(row["relation"], frozenset()) | {by_oid[row["function"]]}
     names = contract.names()
     shown = [names.bronze, names.transactions, names.line_items, names.etl_ledger]
     return Functions(
@@ -235,4 +259,5 @@ def read(session: Session, of: Iterable[str]) -> Functions:
             for row in found
         ),
         (row["name"] for row in session.rows(VIEWS, **owners, shown=shown, most=MAX_FUNCTIONS)),
+        triggers,
     )

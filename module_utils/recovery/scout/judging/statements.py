@@ -70,6 +70,16 @@ def writes(plain: str, views: Iterable[str] = ()) -> bool:
     return _found(plain, WRITES, (*written, *views), (names.silver_prefix, names.gold_prefix))
 
 
+def written(plain: str, tables: frozenset[str]) -> set[str]:
+    """Which of these tables (bare names) code writes by a statement of its own."""
+    return set(_written(tables).findall(plain.lower())) if tables else set()
+
+
+@functools.lru_cache(maxsize=4)
+def _written(tables: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(f"{WRITES}{SCHEMA}({'|'.join(re.escape(name) for name in sorted(tables))})(?![\\w$])")
+
+
 def removes(plain: str, views: Iterable[str] = ()) -> bool:
     """Whether code may take events out of bronze, or change them, likewise."""
     return _found(plain, REMOVES, (contract.bare(contract.names().bronze), *views))
