@@ -192,8 +192,6 @@ class _Proof:
         before = at_commit.waiting(self.call.session)
         runs = [each for each in self.todo if each.how == RUN]
         trials = [each for each in self.todo if each.how == TRIAL]
-        if runs:
-            verdicts |= self._waited(runs)
         latest: list[Todo] = []
         for each in self.todo:
             if each.how == LATEST:
@@ -204,10 +202,10 @@ class _Proof:
                 else:
                     latest.append(each)
                     verdicts[each.job.jobid] = verdict
-        if latest:
-            verdicts |= self._with_effects(latest, verdicts, [])
-        if trials:
-            verdicts |= self._tried(trials)
+        if runs:
+            verdicts |= self._waited(runs, trials)
+        if latest or (trials and not runs):
+            verdicts |= self._with_effects(latest, verdicts, [], [] if runs else trials)
         # Whoever starts nothing was alive once: what ran then, or can be tried, is no proof that it is.
         if self.found.scheduler.installed and not runs and (why := reading.why_silent(self.call.session, certain=True)):
             verdicts |= {each.job.jobid: judgement.muted(each, why) for each in (*latest, *trials)}
@@ -282,8 +280,8 @@ class _Proof:
                 ]
             return todo, self.given or estimates.longest_seconds(session)
 
-    def _waited(self, todo: list[Todo]) -> dict[int, Verdict]:
-        """Waits for a run of each job; one whose effect cannot be seen is tried besides."""
+    def _waited(self, todo: list[Todo], trials: list[Todo]) -> dict[int, Verdict]:
+        """Waits for a run of each job; one whose effect cannot be seen is tried besides, with the others that are to be tried."""
         session, progress = self.call.session, self.call.progress
         jobs = [each.job for each in todo]
         pending = reading.waiting(session)
@@ -314,7 +312,7 @@ class _Proof:
                 waited = patience if running else starts
                 usual = reading.usual_seconds(session, each.job) if running else None
                 verdicts[each.job.jobid] = judgement.missing(each, running, waited, why, self.found.unknown, usual)
-        return self._with_effects(todo, verdicts, pending)
+        return self._with_effects(todo, verdicts, pending, trials)
 
     def _starts(self, todo: list[Todo]) -> float:
         """How long runs are waited for that have not begun, the last of which may be due at the very end of it."""
@@ -340,8 +338,10 @@ class _Proof:
         ]
         return f"{', '.join(told)}; {in_words(left)} left"
 
-    def _with_effects(self, todo: list[Todo], verdicts: dict[int, Verdict], pending: list[str]) -> dict[int, Verdict]:
-        """A run that says it succeeded must have done something, where there was anything to do."""
+    def _with_effects(
+        self, todo: list[Todo], verdicts: dict[int, Verdict], pending: list[str], trials: list[Todo]
+    ) -> dict[int, Verdict]:
+        """A run that says it succeeded must have done something, where there was anything to do; with what the other trials come to."""
         unseen: list[Todo] = []
         loaded: list[Todo] = []
         for each in todo:
@@ -364,7 +364,7 @@ class _Proof:
                 verdicts[each.job.jobid] = dataclasses.replace(verdict, said=f"{verdict.said} and refreshed gold")
             else:
                 unseen.append(each)
-        verdicts |= self._besides(unseen, loaded, verdicts)
+        verdicts |= self._besides(unseen, loaded, verdicts, trials)
         for each in loaded:
             # What a trial does not show: whoever writes wrong by the clock, or by who it is that runs.
             verdict = verdicts[each.job.jobid]
@@ -372,18 +372,19 @@ class _Proof:
                 verdicts[each.job.jobid] = judgement.otherwise(verdict, wrong)
         return verdicts
 
-    def _besides(self, unseen: list[Todo], loaded: list[Todo], verdicts: dict[int, Verdict]) -> dict[int, Verdict]:
-        """What trials say besides of jobs whose runs had no effect to be seen, and of those that loaded some sales."""
-        found: dict[int, Verdict] = {}
-        if unseen or loaded:
-            idle = [dataclasses.replace(each, why="its run had nothing to do") for each in unseen]
-            tried = self._tried(
-                [*idle, *(dataclasses.replace(each, why="with a sale of every kind") for each in loaded)]
-            )
-            for each in (*unseen, *loaded):
-                verdict, trial = verdicts[each.job.jobid], tried[each.job.jobid]
-                judged = judgement.with_kinds if each in loaded else judgement.besides
-                found[each.job.jobid] = judged(verdict, trial)
+    def _besides(
+        self, unseen: list[Todo], loaded: list[Todo], verdicts: dict[int, Verdict], trials: list[Todo]
+    ) -> dict[int, Verdict]:
+        """What trials say besides of jobs whose runs had no effect to be seen, and of those that loaded some sales, and of the others: all
+        in one, in which a sale is loaded once."""
+        if not (unseen or loaded or trials):
+            return {}
+        idle = [dataclasses.replace(each, why="its run had nothing to do") for each in unseen]
+        kinds = [dataclasses.replace(each, why="with a sale of every kind") for each in loaded]
+        found = self._tried([*idle, *kinds, *trials])
+        for each in (*unseen, *loaded):
+            judged = judgement.with_kinds if each in loaded else judgement.besides
+            found[each.job.jobid] = judged(verdicts[each.job.jobid], found[each.job.jobid])
         return found
 
     def _left_of(self, pending: list[str]) -> int:
