@@ -149,6 +149,11 @@ CREATE FUNCTION public.rest() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER rest AFTER INSERT ON public.idle FOR EACH ROW EXECUTE FUNCTION public.rest();
 CREATE RULE told AS ON INSERT TO public.told DO ALSO INSERT INTO scout.etl_processed (event_id)
     SELECT event_id FROM scout.bronze_events WHERE event_id NOT IN (SELECT event_id FROM scout.etl_processed);
+-- A stranger calls a table like another, which decides nothing.
+CREATE SCHEMA strange;
+CREATE TABLE strange.idle (at timestamptz);
+CREATE TRIGGER load AFTER INSERT ON strange.idle FOR EACH ROW EXECUTE FUNCTION public.load();
+ALTER TABLE strange.idle OWNER TO dashboard_reader;
 """
 
 

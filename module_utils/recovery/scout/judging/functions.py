@@ -78,13 +78,14 @@ WHERE c.relowner NOT IN ({roles.STRANGERS}) OR pg_catalog.pg_get_userbyid(c.relo
 ORDER BY 1 LIMIT %(most)s
 """  # noqa: S608  # made of literals alone
 
-#: What is called where a row of a table is written.
-TRIGGERS = """
+#: What is called where a row of a table is written, which is not just any stranger's of that name.
+TRIGGERS: t.LiteralString = f"""
 SELECT DISTINCT pg_catalog.lower(c.relname) AS relation, t.tgfoid::bigint AS function
 FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
 WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgfoid = ANY(%(known)s::oid[])
+  AND (c.relowner NOT IN ({roles.STRANGERS}) OR pg_catalog.pg_get_userbyid(c.relowner) = ANY(%(roles)s))
 ORDER BY 1, 2 LIMIT %(most)s
-"""
+"""  # noqa: S608  # made of literals alone
 
 #: Called like this, and not among those that count.
 STRANGERS = """
@@ -249,7 +250,7 @@ def read(session: Session, of: Iterable[str]) -> Functions:
         raise lexer.Intricate(f"the {count(len(found), 'function')} come to {total} characters")
     by_oid = {row["oid"]: (row["schema"].lower(), row["name"].lower()) for row in found}
     triggers: Triggers = {}
-    for row in session.rows(TRIGGERS, known=list(by_oid), most=MAX_FUNCTIONS):
+    for row in session.rows(TRIGGERS, **owners, known=list(by_oid), most=MAX_FUNCTIONS):
         triggers[row["relation"]] = triggers.get(row["relation"], frozenset()) | {by_oid[row["function"]]}
     names = contract.names()
     shown = [names.bronze, names.transactions, names.line_items, names.etl_ledger]
