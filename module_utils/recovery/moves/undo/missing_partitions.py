@@ -55,6 +55,12 @@ SELECT name FROM unnest(%(suffixes)s::text[]) WITH ORDINALITY AS made (suffix, n
      pg_catalog.format('%%I.%%I', %(schema)s::text, left(%(own)s, 63 - length(suffix)) || suffix) AS name
 ORDER BY to_regclass(name) IS NOT NULL, nth LIMIT 1
 """
+#: Until somebody has ended what he began to detach concurrently, no partition takes its rows, not even a default one.
+HALF_DETACHED: t.Final = """
+SELECT pg_catalog.format('ALTER TABLE %%s DETACH PARTITION %%s FINALIZE', i.inhparent::regclass, i.inhrelid::regclass) AS statement
+FROM pg_catalog.pg_inherits AS i WHERE i.inhdetachpending AND i.inhparent IN (
+    SELECT relid FROM pg_catalog.pg_partition_tree(%(bronze)s::regclass)) ORDER BY 1
+"""
 #: Where pg_partman's functions are.
 PARTMAN: t.Final = """
 SELECT e.extnamespace::regnamespace::text AS schema FROM pg_catalog.pg_extension AS e WHERE e.extname = 'pg_partman'
@@ -93,6 +99,7 @@ def look(session: Session, items: sql.Composable, values: dict[str, t.Any], refu
 def _without_partition(session: Session, lost: list[Row], made: list[str], refused: str) -> NotConverged:
     table = contract.names().bronze
     first, last = min(each["first"] for each in lost), max(each["last"] for each in lost)
+    made = [row["statement"] for row in session.rows(HALF_DETACHED, bronze=table)] or made
     came = _come({"events": sum(each["events"] for each in lost), "first": first, "last": last})
     return NotConverged(
         refused,

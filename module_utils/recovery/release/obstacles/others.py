@@ -81,6 +81,13 @@ SELECT n.name, p.oid IS NOT NULL AS there, pg_catalog.pg_get_userbyid(p.pubowner
 FROM unnest(%(names)s::text[]) AS n (name) LEFT JOIN pg_catalog.pg_publication AS p ON pg_catalog.quote_ident(p.pubname) = n.name
 """
 
+#: An interrupted one, or one at work, for which the same is true until it has ended.
+DETACHED_IN_PART: t.Final = """
+SELECT i.inhparent::pg_catalog.regclass::text AS whole, i.inhrelid::pg_catalog.regclass::text AS part
+FROM pg_catalog.pg_inherits AS i
+WHERE i.inhdetachpending AND ARRAY[i.inhparent, i.inhrelid] && %(tables)s::bigint[]::pg_catalog.oid[] ORDER BY 1, 2
+"""
+
 MAY_SEE: t.Final = (
     "SELECT coalesce(pg_catalog.has_sequence_privilege(pg_catalog.to_regclass(%(name)s), 'SELECT'), false) AS may"
 )
@@ -116,6 +123,21 @@ def dependents(session: Session, found: Situation) -> Iterator[Obstacle]:
     )
     for row in rows:
         yield Obstacle("dependent", gone[row["key"]], _needs(row, gone[row["key"]]), _away(row))
+
+
+def detached_in_part(session: Session, found: Situation) -> Iterator[Obstacle]:
+    """Partitions that somebody has begun to detach concurrently, of which PostgreSQL lets nobody alter anything until that is done;
+    inside the caller's transaction."""
+    about: dict[str, str] = {}
+    for _, key in sorted(found.steps):
+        if (entry := found.now(key) or found.wanted.get(key)) is not None:
+            about.setdefault(entry.table or entry.name, key)
+    live = {name: found.live.get(f"table:{name}") for name in about}
+    tables = [e.address[1] for e in live.values() if e and e.address]
+    for row in session.rows(DETACHED_IN_PART, tables=tables):
+        key = about.get(row["part"]) or about[row["whole"]]
+        said = f"partition {row['part']} of {row['whole']} is half detached, and cannot be altered until that is done"
+        yield Obstacle("detach", key, said, f"`ALTER TABLE {row['whole']} DETACH PARTITION {row['part']} FINALIZE`")
 
 
 def _needs(row: Row, key: str) -> str:

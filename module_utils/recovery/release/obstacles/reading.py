@@ -48,6 +48,7 @@ def read(session: Session, found: Situation) -> Found:
         *privileges.jobs(session, found),
         *privileges.history(session, found),
         *privileges.sight(session, found),
+        *others.detached_in_part(session, found),
         *others.publications(session, found),
         *others.sequences(session, found),
         *others.dependents(session, found),

@@ -38,7 +38,7 @@ class Obstacle:
 
 KINDS: t.Final = (
     *("labels", "no_value", "duplicates", "orphans", "cast", "violation", "row_security"),
-    *("dependent", "publication", "privilege", "owner"),
+    *("dependent", "detach", "publication", "privilege", "owner"),
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
@@ -97,3 +98,39 @@ def test_a_night_is_no_drift(request: pytest.FixtureRequest, kind: str) -> None:
     causes = [each["cause"] for each in done("scout_health_info", dsn)["diagnoses"]]
     assert causes
     assert not any("the schema differs" in cause for cause in causes)
+
+
+def half_detached(dsn: str, day: str) -> None:
+    """As an interrupted DETACH CONCURRENTLY leaves it."""
+    with connect(dsn) as reader, connect(dsn) as job:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM scout.bronze_events")
+        job.execute("SET statement_timeout = '300ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            job.execute(f"ALTER TABLE scout.bronze_events DETACH PARTITION {day} CONCURRENTLY".encode())
+
+
+def test_a_day_that_is_half_detached(partitioned_db: str, subtests: pytest.Subtests) -> None:
+    """Neither an undo nor a rollback can be before that is done, and both print how."""
+    dsn = partitioned_db
+    as_loader(dsn, "DROP TABLE scout.bronze_events_default")
+    done("scout_capture", dsn, release="v1")
+    [day, ids] = rows(
+        dsn,
+        "SELECT tableoid::regclass::text, array_agg(event_id::text) FROM scout.bronze_events GROUP BY 1 ORDER BY 1 LIMIT 1",
+    )[0]
+    moved = done("scout_quarantine", dsn, event_ids=ids)
+    as_loader(dsn, COLUMN)
+    half_detached(dsn, day)
+    wanted = f"ALTER TABLE scout.bronze_events DETACH PARTITION {day} FINALIZE"
+    with subtests.test("undo"):
+        assert f"{wanted};" in call("scout_undo", dsn, run_id=moved["run_id"])["error"]["next_step"]
+    with subtests.test("rollback"):
+        [obstacle] = done("scout_rollback", dsn, release="v1", check=True, rehearse=False)["obstacles"]
+        assert obstacle["next_step"] == wanted
+        assert call("scout_rollback", dsn, release="v1", rehearse=False)["failed"]
+    as_loader(dsn, wanted)
+    done("scout_rollback", dsn, release="v1", rehearse=False)
+    # Older days are there, so that this one was no work of retention: the rollback has attached it again.
+    done("scout_undo", dsn, run_id=moved["run_id"])
+    assert rows(dsn, f"SELECT count(*) FROM {day}") == [(len(ids),)]
