@@ -8,18 +8,17 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import holding
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.e2e.crashing import killed_at_every_boundary
 from tests.e2e.fixtures import break_pipeline, made_broken, several_batches
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually
-from tests.warm import CRASHING
 
 #: Inserting the line of this event hangs, so that its batch is in flight for as long as a test likes.
 HANG_AT = """
@@ -111,7 +110,7 @@ def expected_of_small(
 
 def recovers(stage: Stage, pipeline: Pipeline, expected: dict[str, list[object]], events: list[object]) -> None:
     """Started again, the reset ends where an undisturbed one does, and is not kept out by the dead one's lease."""
-    played = stage.play("emergency_reset", pipeline.dsn)
+    played = Quick(stage.home).play("emergency_reset", pipeline.dsn)
     assert played.rc == 0, played.text
     assert played.result["ingestion"] == "running"
     assert pipeline.unaccounted(events) == []
@@ -121,31 +120,24 @@ def recovers(stage: Stage, pipeline: Pipeline, expected: dict[str, list[object]]
 
 def test_killed_at_every_task_boundary(
     another_small: Callable[[], Pipeline],
+    pg_server: Server,
     stage: Stage,
     expected_of_small: dict[str, list[object]],
     subtests: pytest.Subtests,
 ) -> None:
-    """One database for every boundary; each run dies there, and one last run over all of them fixes them all."""
-
-    def crash(at: int, pipeline: Pipeline) -> int:
-        alone = Stage(stage.home / f"crash{at}")
-        alone.home.mkdir()
-        return alone.play("emergency_reset", pipeline.dsn, env={**CRASHING, "SCOUT_CRASH_AT": str(at)}).rc
-
-    boundaries = range(1, 19)
-    pipelines = {f"before_task_{at}": another_small() for at in boundaries}
-    events = pipelines["before_task_1"].events()
-    with ThreadPoolExecutor(2) as pool:
-        codes = list(pool.map(crash, boundaries, pipelines.values()))
-    assert codes == [-signal.SIGKILL] * len(boundaries)
-    hosts = {name: {"scout_dsn": pipeline.dsn} for name, pipeline in pipelines.items()}
-    played = stage.play("emergency_reset", None, "-i", stage.inventory(hosts), "--forks", "4")
-    assert played.rc == 0, played.text
-    for name, pipeline in pipelines.items():
-        with subtests.test(msg=name):
-            assert pipeline.unaccounted(events) == []
-            assert pipeline.contents() == expected_of_small
-            assert pipeline.lease_owner() is None
+    """One database for every boundary, as a run that dies there leaves it, and one last run over all of them fixes them all."""
+    with killed_at_every_boundary(pg_server, another_small, stage, "emergency_reset", range(1, 19)) as found:
+        assert len(found) == 18
+        pipelines = {f"before_task_{at}": pipeline for at, pipeline in found.items()}
+        events = pipelines["before_task_1"].events()
+        hosts = {name: {"scout_dsn": pipeline.dsn} for name, pipeline in pipelines.items()}
+        played = stage.play("emergency_reset", None, "-i", stage.inventory(hosts), "--forks", "4")
+        assert played.rc == 0, played.text
+        for name, pipeline in pipelines.items():
+            with subtests.test(msg=name):
+                assert pipeline.unaccounted(events) == []
+                assert pipeline.contents() == expected_of_small
+                assert pipeline.lease_owner() is None
     # The last one had released its lease and had only its summary to say.
     assert played.results["before_task_18"]["outcome"] == "nothing_to_do"
     assert played.results["before_task_1"]["outcome"] == "recovered"

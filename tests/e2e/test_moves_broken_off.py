@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import holding
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.e2e.crashing import killed_at_every_boundary
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import PLUGINS, Played, Running, Stage, eventually
+from tests.e2e.play import Played, Running, Stage, eventually
 
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 PIPELINE = ("bronze_events", "bronze_events_dlq", "etl_processed", "silver_transactions", "silver_line_items")
@@ -34,11 +36,6 @@ CREATE TRIGGER slowly BEFORE DELETE ON scout.bronze_events FOR EACH ROW EXECUTE 
 """
 SLEEPING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 FAST = "DROP TRIGGER slowly ON scout.bronze_events; DROP FUNCTION public.slowly()"
-
-CRASHING = {
-    "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),
-    "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary,crash",
-}
 
 #: Every event is in bronze or, unresolved, in the dead letter queue, and only in one of the two.
 ASTRAY = """
@@ -141,7 +138,7 @@ def test_broken_off_between_batches_it_goes_on(
     assert healthy.rows(ASTRAY, events) == []
     assert healthy.active_jobs().isdisjoint({"bronze-to-silver-etl"})
     healthy.execute(FAST)
-    resumed = stage.play("quarantine", healthy.dsn, **second_half, target_seconds=0.3)
+    resumed = quick.play("quarantine", healthy.dsn, **second_half, target_seconds=0.3)
     assert resumed.rc == 0, resumed.text
     assert "continuing interrupted run" in resumed.text
     assert healthy.one("SELECT count(DISTINCT error_details ->> 'run_id') FROM scout.bronze_events_dlq") == 1
@@ -151,28 +148,24 @@ def test_broken_off_between_batches_it_goes_on(
     assert rows_of(healthy) == before
 
 
-def test_killed_at_every_task_boundary(scout_template: builder.Template, stage: Stage) -> None:
-    """One database for every boundary; each run dies there, and the same command finishes its work."""
+def test_killed_at_every_task_boundary(pg_server: Server, scout_template: builder.Template, stage: Stage) -> None:
+    """One database for every boundary, as a run that dies there leaves it, and the same command finishes its work."""
+    numbers = itertools.count(1)
 
-    def crash(at: int, pipeline: Pipeline) -> int:
-        alone = Stage(stage.home / f"crash{at}")
-        alone.home.mkdir()
-        return alone.play("quarantine", pipeline.dsn, env={**CRASHING, "SCOUT_CRASH_AT": str(at)}, **CORRECTIONS).rc
+    def another() -> Pipeline:
+        return Pipeline(scout_template.clone(f"move_crash_{next(numbers)}"))
 
-    boundaries = range(3, 17)
-    pipelines = {at: Pipeline(scout_template.clone(f"move_crash_{at}")) for at in boundaries}
-    events = pipelines[3].events()
-    with ThreadPoolExecutor(2) as pool:
-        codes = list(pool.map(crash, boundaries, pipelines.values()))
-    assert codes == [-signal.SIGKILL] * len(boundaries)
-    hosts = {f"before_task_{at}": {"scout_dsn": pipeline.dsn} for at, pipeline in pipelines.items()}
-    played = stage.play("quarantine", None, "-i", stage.inventory(hosts), "--forks", "4", **CORRECTIONS)
-    assert played.rc == 0, played.text
-    for at, pipeline in pipelines.items():
-        assert pipeline.one("SELECT count(*) FROM scout.bronze_events_dlq") == 10, at
-        assert (pipeline.pending(), pipeline.rows(ASTRAY, events)) == (0, []), at
-        assert pipeline.active_jobs() >= JOBS, at
-        assert pipeline.lease_owner() is None, at
+    with killed_at_every_boundary(pg_server, another, stage, "quarantine", range(3, 17), **CORRECTIONS) as pipelines:
+        assert len(pipelines) == 14
+        events = pipelines[3].events()
+        hosts = {f"before_task_{at}": {"scout_dsn": pipeline.dsn} for at, pipeline in pipelines.items()}
+        played = stage.play("quarantine", None, "-i", stage.inventory(hosts), "--forks", "4", **CORRECTIONS)
+        assert played.rc == 0, played.text
+        for at, pipeline in pipelines.items():
+            assert pipeline.one("SELECT count(*) FROM scout.bronze_events_dlq") == 10, at
+            assert (pipeline.pending(), pipeline.rows(ASTRAY, events)) == (0, []), at
+            assert pipeline.active_jobs() >= JOBS, at
+            assert pipeline.lease_owner() is None, at
 
 
 def test_a_session_that_keeps_a_row_is_named(healthy: Pipeline, quick: Quick) -> None:

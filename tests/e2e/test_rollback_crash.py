@@ -5,25 +5,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
+from tests.e2e.crashing import killed_at_every_boundary
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import PLUGINS, Running, Stage, eventually
+from tests.e2e.play import Running, Stage, eventually
 from tests.e2e.test_rollback import BAD_RELEASE, OPENED, TEAMS, schema
 
-CRASHING = {
-    "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),
-    "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary,crash",
-}
 OPTIONS: dict[str, Any] = {"release": "v5.2.1", "incident": "INC-2041", "rehearse": False}
 BOUNDARIES = range(2, 21)
 WAITING = """
@@ -66,40 +63,32 @@ def released(healthy: Pipeline, quick: Quick) -> Released:
 
 
 def test_killed_at_every_task_boundary(released: Released, pg_server: Server, stage: Stage) -> None:
-    """One database for every boundary; each run dies there, and one last run over all of them fixes them all."""
+    """One database for every boundary, as a run that dies there leaves it, and one last run over all of them fixes them all."""
+    numbers = itertools.count(1)
 
-    def another(at: int) -> Pipeline:
+    def another() -> Pipeline:
         template = psycopg.conninfo.conninfo_to_dict(released.pipeline.dsn)["dbname"]
-        pipeline = Pipeline(pg_server.create_database(f"rollback_crash_{at}", str(template)))
+        pipeline = Pipeline(pg_server.create_database(f"rollback_crash_{next(numbers)}", str(template)))
         pipeline.execute("UPDATE cron.job SET database = current_database()")
         return pipeline
 
-    def crash(at: int, pipeline: Pipeline) -> int:
-        alone = Stage(stage.home / f"crash{at}")
-        alone.home.mkdir()
-        return alone.play("rollback", pipeline.dsn, env={**CRASHING, "SCOUT_CRASH_AT": str(at)}, **OPTIONS).rc
-
-    pipelines = {at: another(at) for at in BOUNDARIES}
-    with ThreadPoolExecutor(2) as pool:
-        codes = list(pool.map(crash, pipelines, pipelines.values()))
-    killed = [at for at, code in zip(pipelines, codes, strict=True) if code == -signal.SIGKILL]
-    # Behind the last task there is nothing to be killed in.
-    assert killed == list(BOUNDARIES)[: len(killed)]
-    assert len(killed) >= 10
-    states = {at: state(pipeline) for at, pipeline in pipelines.items()}
-    wholly = [made["schema"] for made in states.values()]
-    assert all(each in (released.good["schema"], released.bad["schema"]) for each in wholly)
-    assert {released.good["schema"], released.bad["schema"]} == set(wholly)
-    hosts = {f"before_task_{at}": {"scout_dsn": pipeline.dsn} for at, pipeline in pipelines.items()}
-    # Nothing comes while so many runs are made, one after another.
-    late = {"bronze_staleness": {"ok": 60, "fail": 90}, "silver_staleness": {"ok": 60, "fail": 90}}
-    aged = {**OPTIONS, "gate_thresholds": late}
-    played = stage.play("rollback", None, "-i", stage.inventory(hosts), "--forks", "4", **aged)
-    assert played.rc == 0, played.text
-    for at, pipeline in pipelines.items():
-        assert (at, state(pipeline)) == (at, released.good)
-        assert pipeline.unaccounted(released.events) == []
-        assert pipeline.lease_owner() is None
+    with killed_at_every_boundary(pg_server, another, stage, "rollback", BOUNDARIES, **OPTIONS) as pipelines:
+        # Behind the last task there is nothing to be killed in.
+        assert len(pipelines) >= 10
+        states = {at: state(pipeline) for at, pipeline in pipelines.items()}
+        wholly = [made["schema"] for made in states.values()]
+        assert all(each in (released.good["schema"], released.bad["schema"]) for each in wholly)
+        assert {released.good["schema"], released.bad["schema"]} == set(wholly)
+        hosts = {f"before_task_{at}": {"scout_dsn": pipeline.dsn} for at, pipeline in pipelines.items()}
+        # Nothing comes while so many runs are made, one after another.
+        late = {"bronze_staleness": {"ok": 60, "fail": 90}, "silver_staleness": {"ok": 60, "fail": 90}}
+        aged = {**OPTIONS, "gate_thresholds": late}
+        played = stage.play("rollback", None, "-i", stage.inventory(hosts), "--forks", "4", **aged)
+        assert played.rc == 0, played.text
+        for at, pipeline in pipelines.items():
+            assert (at, state(pipeline)) == (at, released.good)
+            assert pipeline.unaccounted(released.events) == []
+            assert pipeline.lease_owner() is None
 
 
 def kill_controller(running: Running, _: Pipeline) -> None:
@@ -131,7 +120,7 @@ def test_broken_off_in_the_middle_of_its_transaction(
     assert pipeline.lingering() == []
     assert {**state(pipeline), "jobs": None} == {**released.bad, "jobs": None}
     assert pipeline.one("SELECT count(*) FROM scout_ops.protected_data WHERE relation = 'scout.alerts'") == 0
-    again = stage.play("rollback", pipeline.dsn, **OPTIONS)
+    again = quick.play("rollback", pipeline.dsn, **OPTIONS)
     assert again.rc == 0, again.text
     released.is_back()
     undone = quick.play(
