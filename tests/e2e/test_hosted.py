@@ -14,6 +14,8 @@ from psycopg.conninfo import make_conninfo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
+from tests import warm
+from tests.door import Door
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
@@ -42,25 +44,28 @@ JOB = "SELECT cron.alter_job(jobid, schedule => '*/7 * * * *', active => false) 
 JOBS_OF = {True: "neondb_owner", False: "scout_owner"}
 
 #: Each with the way that is open there.
-KINDS = pytest.mark.parametrize(
-    ("hosted", "as_owner"),
-    [("supabase", False), ("neon", True), ("rds", True)],
-    indirect=["hosted"],
-    ids=["operator", "owner", "elsewhere"],
-)
+KINDS = {"operator": ("supabase", False), "owner": ("neon", True), "elsewhere": ("rds", True)}
 
 
-@KINDS
+def kinds(*names: str) -> pytest.MarkDecorator:
+    """A test of these."""
+    return pytest.mark.parametrize(
+        ("hosted", "as_owner"), [KINDS[name] for name in names], indirect=["hosted"], ids=names
+    )
+
+
+@kinds("operator", "owner", "elsewhere")
 def test_every_playbook_works(hosted: Hosted, as_owner: bool, stage: Stage, quick: Quick) -> None:
     """Those of the operator by Ansible, as an inventory has the host; those of owners in this process."""
     works(hosted, role(hosted, as_owner), as_owner, quick if as_owner else stage)
 
 
-@KINDS
+@kinds("operator", "elsewhere")
 def test_every_playbook_works_through_a_transaction_pooler(
     hosted: Hosted, as_owner: bool, stage: Stage, quick: Quick
 ) -> None:
-    """Where pg_cron is in another database, both sessions go through it, and the playbooks are Ansible's."""
+    """To a pooler an owner is as good as an operator. Where pg_cron is in another database, both sessions go through it, and the
+    playbooks are Ansible's."""
     with opened(role(hosted, as_owner), hosted.superuser) as pooler:
         works(hosted, pooler.dsn, as_owner, stage if hosted.cron != hosted.superuser else quick)
 
@@ -167,15 +172,16 @@ def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
     [("supabase", "least_privileged,bad_release"), ("rds", "poison_event"), ("neon", "poison_event")],
     indirect=["hosted"],
 )
-def test_a_drill_of_its_schema(hosted: Hosted, scenarios: str, stage: Stage) -> None:
-    """As whoever deployed it, which reads only; in the sandbox his pipeline is broken and recovered."""
+def test_a_drill_of_its_schema(hosted: Hosted, scenarios: str, stage: Stage, door: Door) -> None:
+    """As whoever deployed it, which reads only; in the sandbox his pipeline is broken and recovered, by playbooks that are forked."""
     options: dict[str, Any] = {f"drill_{name}_dir": str(stage.home / name) for name in ("output", "history")}
     if hosted.cron != hosted.superuser:
         options["scout_cron_dsn"] = "dbname=postgres"
     elif hosted.kind == "supabase":
         operator(hosted, "-v", "rollback=on")
     before = scout_tables(hosted.superuser), jobs_of(hosted.cron)
-    with stage.start("drill", None, scenario=scenarios, schema_from=hosted.owner, **options) as running:
+    options |= {"scenario": scenarios, "schema_from": hosted.owner}
+    with stage.start("drill", None, env={warm.DOOR: str(door.folder)}, **options) as running:
         drilled = running.wait(DRILL_SECONDS)
     assert drilled.rc == 0, drilled.text
     for scenario in scenarios.split(","):

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import unicodedata
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import printable, visible, visible_in
-from tests import CHECKOUT
+from tests import CHECKOUT, warm
 from tests.e2e.play import Stage, environment
 
 #: Clears the screen, writes the clipboard (OSC 52), conceals, sets a title by a C1 control, turns round, and is not seen.
@@ -105,16 +104,13 @@ def test_nothing_of_it_reaches_the_screen(scout_db: str, tmp_path: Path) -> None
             ("runs", {}, ("-v",)),
             ("evidence", {}, ("-v",)),
         ):
-            screen = subprocess.run(
-                stage.command(playbook, scout_db, options, *arguments),
-                cwd=CHECKOUT,
-                # What a person sees, and where more is asked for each step.
-                env=environment(tmp_path, {"SCOUT_OUTPUT": "" if not arguments else "steps"}),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=180,
-                check=False,
-            ).stdout
+            # What a person sees, and where more is asked for each step.
+            env = environment(tmp_path, {"SCOUT_OUTPUT": "" if not arguments else "steps"})
+            with (tmp_path / "screen").open("w+b") as shown:
+                command = stage.command(playbook, scout_db, options, *arguments)
+                warm.start(command, env, CHECKOUT, shown.fileno()).wait(180)
+                shown.seek(0)
+                screen = shown.read()
             assert len(screen) > 500
             assert not wrong(screen), (playbook, arguments, wrong(screen), screen.decode()[:20000])
             screens += screen
