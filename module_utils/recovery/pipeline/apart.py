@@ -43,24 +43,24 @@ FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.rel
 WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p')
 """
 #: What runs where rows of them are written.
-TRIGGERS = """
-SELECT 'trigger ' || t.tgname || ' on ' || n.nspname || '.' || c.relname AS name, p.prosrc AS source
+TRIGGERS: t.Final[t.LiteralString] = f"""
+SELECT 'trigger ' || t.tgname || ' on ' || n.nspname || '.' || c.relname AS name, {lexer.SOURCE} AS source
 FROM pg_catalog.pg_trigger AS t
 JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE t.tgrelid = ANY(%(tables)s::oid[]) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
 ORDER BY 1
-"""
+"""  # noqa: S608  # made of literals alone
 #: What has one of these names: tables, sequences, and functions with what they do.
-NAMED = """
+NAMED: t.Final[t.LiteralString] = f"""
 SELECT c.oid, c.relkind::text AS kind, NULL AS source
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relname = ANY(%(words)s) AND c.relkind IN ('r', 'p', 'S') AND n.nspname !~ '^(pg_|information_schema$)'
 UNION ALL
-SELECT p.oid, 'f', coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)
+SELECT p.oid, 'f', {lexer.SOURCE}
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE p.proname = ANY(%(words)s) AND n.nspname !~ '^(pg_|information_schema$)'
-"""
+"""  # noqa: S608  # made of literals alone
 SEQUENCES = """
 SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relowner::regrole::text AS owner, s.seqincrement AS step
 FROM pg_catalog.pg_sequence AS s

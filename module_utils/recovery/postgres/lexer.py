@@ -24,6 +24,15 @@ MAX_DEPTH: t.Final = 16
 #: What is quoted in the words of PostgreSQL itself, which writes neither comments nor dollar quotes: a string, or a name.
 QUOTED: t.Final = r"E'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
 
+#: Begins a text in whose plain strings a backslash escapes what follows: there standard_conforming_strings is off.
+ESCAPING: t.Final = "/*\\*/"
+#: The source of the function `p`, for SQL, to be read here.
+SOURCE: t.Final[t.LiteralString] = """
+coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), CASE WHEN coalesce(
+    (SELECT pg_catalog.split_part(c, '=', 2) FROM unnest(p.proconfig) AS c WHERE pg_catalog.starts_with(c, 'standard_conforming_strings=')),
+    pg_catalog.current_setting('standard_conforming_strings')) IN ('off', 'false', 'no', '0')
+    THEN '/*' || pg_catalog.chr(92) || '*/' ELSE '' END || p.prosrc)"""
+
 #: Where something besides code begins. Whatever is not ASCII is a letter to PostgreSQL.
 _BEGINS: t.Final = re.compile(
     r"""--|/\*|(?<![\w$])(?:[eE]|[uU]&)?'|(?<![\w$])[uU]&"|'|"|(?<![\w$])\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$"""
@@ -78,6 +87,8 @@ class Piece(t.NamedTuple):
 
     kind: Kind
     text: str
+    #: Whether a backslash escapes what follows, although nothing says so.
+    escaping: bool = False
 
     @property
     def value(self) -> str:
@@ -87,9 +98,10 @@ class Piece(t.NamedTuple):
             tag = f"${rest.partition('$')[0]}$"
             return self.text[len(tag) :].removesuffix(tag)
         body = rest.removesuffix(mark)
+        escaped = self.escaping or head in ("e", "E")
         if self.kind == "string":
-            body = _GONE_ON[head in ("e", "E")].sub(lambda found: found[1] or "", body)
-        if head in ("e", "E"):
+            body = _GONE_ON[escaped].sub(lambda found: found[1] or "", body)
+        if escaped:
             return _ESCAPE.sub(_unescaped, body)
         body = body.replace(mark * 2, mark)
         return _CODE_POINT.sub(_unescaped, body) if head else body
@@ -107,7 +119,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 def pieces(text: str) -> Iterator[Piece]:
     """The text in pieces, all of it and in order, in one pass; whatever has been cut ends with the text."""
-    at = 0
+    at, escaping = 0, text.startswith(ESCAPING)
     while found := _BEGINS.search(text, at):
         if found.start() > at:
             yield Piece("code", text[at : found.start()])
@@ -119,9 +131,10 @@ def pieces(text: str) -> Iterator[Piece]:
             kind, at = "dollar", len(text) if close < 0 else close + len(found[0])
         else:
             kind = "comment" if what == "-" else "name" if found[0][-1] == '"' else "string"
-            ended = _ENDS["-" if what == "-" else "e" if what == "e" else found[0][-1]].match(text, begin)
+            escapes = what == "e" or (escaping and found[0] == "'")
+            ended = _ENDS["-" if what == "-" else "e" if escapes else found[0][-1]].match(text, begin)
             at = ended.end() if ended else len(text)
-        yield Piece(kind, text[found.start() : at])
+        yield Piece(kind, text[found.start() : at], escaping and found[0] == "'")
     if at < len(text):
         yield Piece("code", text[at:])
 
@@ -214,6 +227,7 @@ def _read(text: str, wanted: t.Callable[[_Statement], bool], depth: int) -> str:
     of = [(each, "".join(piece.text for piece in each if piece.kind == "code")) for each in _statements(text)]
     run = frozenset(found.lower() for _, code in of for found in _RUNS.findall(code))
     parts: list[str] = []
+    inner = ESCAPING if text.startswith(ESCAPING) else ""
     for each, code in of:
         statement, open_ended = _Statement(code, run), False
         for piece in each:
@@ -226,7 +240,7 @@ def _read(text: str, wanted: t.Callable[[_Statement], bool], depth: int) -> str:
                 parts.append(quoted(piece.value) if piece.kind == "name" else piece.text)
                 statement.add(piece.text if piece.kind == "code" else "_")
             elif wanted(statement) and not statement.raises:
-                parts += [UNKNOWN if statement.joins else " ", _read(piece.value, wanted, depth + 1), "\n"]
+                parts += [UNKNOWN if statement.joins else " ", _read(inner + piece.value, wanted, depth + 1), "\n"]
                 open_ended = True
             else:
                 parts.append("''")

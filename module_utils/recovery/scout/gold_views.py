@@ -74,7 +74,7 @@ FOREIGN: t.Final[t.LiteralString] = """
 
 #: The pipeline's own functions, where there is a materialized view of somebody else's beside them.
 SOURCES: t.Final[t.LiteralString] = f"""
-SELECT p.prosrc AS source FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+SELECT {lexer.SOURCE} AS source FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proowner IN ({roles.OWNING}) AND EXISTS (
     SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind = 'm' AND c.relowner IN ({roles.STRANGERS}))
 """  # noqa: S608  # made of literals alone

@@ -104,6 +104,19 @@ def test_a_view_that_the_latest_run_did_without_is_not_missed(scout_db: str) -> 
         assert gone_views(scout_db)[0] == "fail"
 
 
+def test_where_a_backslash_escapes_in_every_string_the_same_is_read(scout_db: str) -> None:
+    with psycopg.connect(scout_db, autocommit=True) as connection:
+        [[before]] = connection.execute(
+            "SELECT pg_get_functiondef('scout.refresh_gold_platinum()'::regprocedure)"
+        ).fetchall()
+        off = before.replace("LANGUAGE plpgsql", "LANGUAGE plpgsql SET standard_conforming_strings = off", 1)
+        said = r"PERFORM 'it\'s; REFRESH MATERIALIZED VIEW scout.gold_gone; ';"
+        refreshing(connection, off, said)
+        assert gone_views(scout_db) == ("ok", "")
+        refreshing(connection, off, r"PERFORM 'a\'b'; REFRESH MATERIALIZED VIEW scout.gold_gone; PERFORM 'c\'d';")
+        assert gone_views(scout_db)[0] == "fail"
+
+
 def test_a_deployed_pipeline_with_lookalikes_everywhere_is_healthy(deployed_db: str) -> None:
     found = call("scout_health_info", deployed_db)
     wrong = [each["name"] for each in found["indicators"] if each["status"] not in ("ok", "off")]

@@ -80,6 +80,14 @@ def test_values(text: str, value: str) -> None:
     assert piece.value == value
 
 
+def test_where_standard_conforming_strings_is_off_a_backslash_escapes_in_plain_strings() -> None:
+    text = r"EXECUTE 'SELECT \'it\\\'s\', a'; RAISE NOTICE 'it\'s; DELETE FROM x'; N'\'' c"
+    assert " ".join(lexer.runs(lexer.ESCAPING + text).split()) == "EXECUTE SELECT '', a ; RAISE NOTICE ''; N'' c"
+    [_, _, said, *_] = lexer.pieces(lexer.ESCAPING + text)
+    assert said.value == r"SELECT 'it\'s', a"
+    assert "".join(piece.text for piece in lexer.pieces(lexer.ESCAPING + text)) == lexer.ESCAPING + text
+
+
 #: What a text may run, and what it runs: (text, may, does).
 RUNS = {
     "a statement": (X, True, True),

@@ -131,16 +131,16 @@ ORDER BY a.attnum
 """
 
 #: What the refresh function does.
-SOURCES = """
-SELECT coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) AS source
+SOURCES: t.Final[t.LiteralString] = f"""
+SELECT {lexer.SOURCE} AS source
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proname = %(name)s
-"""
+"""  # noqa: S608  # made of literals alone
 #: What else may refresh a view.
-MAY_REFRESH = """
-SELECT p.prosrc AS source FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = %(schema)s AND p.prosrc ~* 'materialized'
-"""
+MAY_REFRESH: t.Final[t.LiteralString] = f"""
+SELECT {lexer.SOURCE} AS source FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.prosrc ~* 'refresh'
+"""  # noqa: S608  # made of literals alone
 #: A view that is looked for before it is refreshed, by the name in a string.
 LOOKED_FOR: t.Final = re.compile(
     r"(?:\bto_regclass|\b(?:matviewname|relname)\s*(?:=|in|like)(?:\s*any)?)[\s(]*(?:array\s*\[)?(?:\s*''\s*,)*\s*$",

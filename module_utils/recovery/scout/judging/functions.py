@@ -49,7 +49,7 @@ WITH owners AS MATERIALIZED ({roles.OWNING}), jobs AS MATERIALIZED (
 SELECT p.oid::bigint AS oid, n.nspname::text AS schema, p.proname::text AS name, r.everyones, r.rolname::text AS owner,
        ARRAY(SELECT k.rolname::text FROM jobs AS j JOIN pg_catalog.pg_roles AS k ON k.oid = j.oid
              WHERE j.oid = r.oid OR pg_catalog.pg_has_role(r.oid, j.oid, 'MEMBER')) AS of,
-       pg_catalog.left(coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc), %(longest)s) AS source
+       pg_catalog.left({lexer.SOURCE}, %(longest)s) AS source
 FROM pg_catalog.pg_proc AS p
 JOIN schemas AS n ON n.oid = p.pronamespace
 JOIN roles AS r ON r.oid = p.proowner

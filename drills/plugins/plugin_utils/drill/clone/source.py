@@ -51,11 +51,11 @@ QUALIFIERS: t.Final = re.compile(rf'(?<!\.)({lexer.NAME})\s*\.\s*["\w]')
 
 SCHEMAS: t.Final = "SELECT nspname::text AS name FROM pg_catalog.pg_namespace"
 PRESENT: t.Final = "SELECT to_regclass(%(name)s) IS NOT NULL AS there"
-CODE: t.Final = """
-SELECT n.nspname::text AS schema, p.prosrc AS body
+CODE: t.Final[t.LiteralString] = f"""
+SELECT n.nspname::text AS schema, {lexer.SOURCE} AS body
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = ANY(%(schemas)s)
-"""
+"""  # noqa: S608  # made of literals alone
 EXTENSIONS: t.Final = """
 SELECT e.oid::bigint AS oid, e.extname::text AS name, n.nspname::text AS schema, ARRAY(
     SELECT p.proname::text FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_proc AS p ON p.oid = d.objid

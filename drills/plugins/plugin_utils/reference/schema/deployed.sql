@@ -143,6 +143,7 @@ DECLARE
     notes constant text := concat(
         E'\n    PERFORM ''REFRESH MATERIALIZED VIEW scout.gold_said; -- '', E''it\\''s /* SELECT scout.load_silver_from_bronze(0)'',',
         E'\n        $note$ UPDATE scout.gold_daily_metrics; nextval(''scout.numbers'') $note$;',
+        E'\n    PERFORM 1 AS "; REFRESH MATERIALIZED VIEW scout.gold_named; --";',
         E'\n    RAISE DEBUG ''DELETE FROM scout.silver_line_items; TRUNCATE scout.silver_transactions'';\n'
     );
     each record;
