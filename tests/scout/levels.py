@@ -32,7 +32,7 @@ WHERE i.inhparent = 'scout.bronze_events'::regclass AND pg_get_expr(c.relpartbou
 #: It makes days of its own, and has parts of those of the past made when they are asked for.
 SUB_PARENT = """
 SELECT partman.create_sub_parent('scout.bronze_events', 'ingested_at', '12 hours', p_default_table := false,
-                                 p_declarative_check := 'yes')
+                                 p_declarative_check := 'yes', p_date_trunc_interval := 'day')
 """
 PAST = "SELECT partman.create_partition_time('scout.bronze_events', ARRAY(SELECT DISTINCT date_trunc('day', ingested_at, 'UTC') FROM kept))"
 PARTS = "SELECT partman.create_partition_time(%s, ARRAY[%s::timestamptz, %s::timestamptz + interval '12 hours'])"

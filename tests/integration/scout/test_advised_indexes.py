@@ -17,7 +17,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout impo
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from tests import CHECKOUT
 from tests.integration.modules import Result, call, connect, fingerprint, one, operator
-from tests.scout import partman
+from tests.scout import levels, partman
 from tests.unit.summary.test_summary import START, story
 
 SIZE = "SELECT pg_relation_size(indexrelid) FROM pg_stat_user_indexes WHERE schemaname = 'scout' ORDER BY indexrelid DESC LIMIT 1"
@@ -166,6 +166,21 @@ def test_what_is_printed_for_partitions_makes_them_of_each_and_of_those_to_come(
     assert made / 2 <= one(partman_db, SIZES) <= 2 * made + 16384 * partitions[0]
     assert one(partman_db, LEAVES) > partitions[0]
     assert advised(partman_db) == []
+
+
+@pytest.mark.parametrize("kind", ["list", levels.PARTMAN])
+def test_so_it_does_for_parts_of_partitions(
+    request: pytest.FixtureRequest, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn: str = request.getfixturevalue("partman_db" if kind == levels.PARTMAN else "partitioned_db")
+    levels.make(dsn, kind)
+    with connect(dsn) as connection:
+        connection.execute("ANALYZE")
+    monkeypatch.setattr(advised_indexes, "LARGE", 100)
+    pasted(dsn, screen(looked(dsn)))
+    levels.night(dsn, kind)
+    assert advised(dsn) == []
+    assert one(dsn, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
 
 
 def test_each_stands_alone_on_its_line_and_so_does_the_page() -> None:
