@@ -346,7 +346,7 @@ def _now_unseen(story: Story) -> str:
     """Of ingestion, where no step could look at it."""
     if {"pause", "resume", "drain"} & story.ran.keys() and not (story.moving and "pause" not in story.ran):
         return "ingestion state unknown"
-    if story.changed:
+    if story.changed and story.operation != rollback.CAPTURE:
         return "ingestion unchanged" + ("; whether it is PAUSED or RUNNING could not be seen" if story.failure else "")
     unchanged = "pipeline unchanged" if story.operation == rollback.CAPTURE else "nothing was changed"
     return unchanged + ("; ingestion could not be seen: PAUSED or RUNNING" if story.failure else "")

@@ -52,6 +52,8 @@ STARTED = "SELECT started_at FROM scout_ops.runs WHERE run_id = %(run_id)s"
 
 #: How many hours a person is shown; a result has all.
 SHOWN_HOURS: t.Final = 24
+#: An hour in which there was no transaction.
+NONE: t.Final = {"transactions": 0, "total": "0", "net": "0"}
 UNEXPLAINED: t.Final = ("pending", "missing", "wrong", "suspect")
 
 
@@ -229,7 +231,7 @@ def _quarantined_by_others(session: Session, run: Run, selection: Selection, sin
 
 
 def _hours(before: Mapping[str, t.Any], after: Mapping[str, t.Any]) -> tuple[Hour, ...]:
-    return tuple(Hour(hour, before.get(hour, {}), after.get(hour, {})) for hour in sorted({*before, *after}))
+    return tuple(Hour(hour, before.get(hour, NONE), after.get(hour, NONE)) for hour in sorted({*before, *after}))
 
 
 def _change(before: t.Any, after: t.Any) -> str:
