@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ..postgres import lexer
 from ..postgres.driver import psycopg, sql
 from ..scout import cron_jobs
 from ..scout.judging import roles, statements
@@ -47,10 +46,9 @@ ORDER BY s.calls DESC LIMIT 1000
 
 
 class Counted(t.NamedTuple):
-    """A statement without its constants, as code alone, and what a call of it usually takes at least."""
+    """A statement without its constants, and what a call of it usually takes at least."""
 
     text: str
-    code: str
     seconds: float
 
 
@@ -66,7 +64,7 @@ def read(session: Session) -> list[Counted]:
             with contextlib.suppress(psycopg.Error), session.savepoint(), cron_jobs.as_role(session, role):
                 found |= {(row["owner"], row["queryid"]): row for row in session.rows(counted, **owned)}
     most = sorted(found.values(), key=lambda row: -row["calls"])
-    return [Counted(row["query"], lexer.code(row["query"]), row["seconds"]) for row in most]
+    return [Counted(row["query"], row["seconds"]) for row in most]
 
 
 def of_calls(counted: Sequence[Counted], functions: Iterable[str]) -> float:
@@ -76,7 +74,7 @@ def of_calls(counted: Sequence[Counted], functions: Iterable[str]) -> float:
 
 def of_refresh(counted: Sequence[Counted], view: str) -> float:
     """What a refresh of this view (bare name) takes; 0 where none is known."""
-    return _first(c for c in counted if statements.refreshes(c.code, view))
+    return _first(c for c in counted if view in {name for _, name in statements.refreshed(c.text)})
 
 
 def _first(counted: Iterable[Counted]) -> float:
