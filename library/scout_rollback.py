@@ -206,7 +206,7 @@ impossible:
 obstacles:
   description:
     - What PostgreSQL would refuse, found by reading, each with kind, key, said and next_step, and where it is about rows with
-      their count and a sample. Kinds are labels, no_value, duplicates, orphans, cast, row_security, dependent, publication,
+      their count and a sample. Kinds are labels, no_value, duplicates, orphans, cast, row_security, dependent, detach, publication,
       privilege and owner. Where there is one it is refused.
   returned: success
   type: list
