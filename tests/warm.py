@@ -42,8 +42,6 @@ CRASHING = {
 }
 BIN = Path(sys.executable).parent
 COMMANDS = {"ansible-playbook": "playbook.PlaybookCLI", "ansible": "adhoc.AdHocCLI"}
-#: Names the folder of tests/door.py to a drill or a game day, whose playbooks are then forked as well.
-DOOR = "SCOUT_TEST_DOOR"
 #: What every run looks through.
 KINDS = "become cache callback connection filter inventory shell strategy test vars"
 
@@ -250,8 +248,6 @@ def _run(order: Mapping[str, Any]) -> None:
     for name in ("ANSIBLE_HOME", "DEFAULT_LOCAL_TMP"):
         setattr(constants, name, constants.config.get_config_value(name, variables=vars(constants)))
     ansible.cli.init_plugin_loader = lambda _paths: None
-    if folder := os.environ.pop(DOOR, ""):
-        behind(folder)
     module, _, name = COMMANDS[Path(order["command"][0]).name].partition(".")
     try:
         getattr(getattr(ansible.cli, module), name).cli_executor(order["command"])
@@ -259,19 +255,6 @@ def _run(order: Mapping[str, Any]) -> None:
         if not isinstance(e.code, int):
             raise
         _leave(e.code)
-
-
-def behind(folder: str) -> None:
-    """The programs of a folder go before others where this process starts playbooks for a drill."""
-    from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import PlaybookRunner
-
-    shell = PlaybookRunner.shell
-
-    def changed(runner: PlaybookRunner) -> dict[str, str]:
-        found = shell(runner)
-        return found | {"PATH": f"{folder}{os.pathsep}{found['PATH']}"}
-
-    PlaybookRunner.shell = changed  # type: ignore[method-assign]
 
 
 def _leave(code: int) -> NoReturn:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import PlaybookRunner
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests import warm
 from tests.door import Door
 from tests.e2e.browser import Browser, open_browser
 from tests.e2e.pipeline import Pipeline
@@ -34,9 +34,13 @@ def door() -> Iterator[Door]:
 @pytest.fixture
 def forked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """The playbooks of a drill or a game day are forked."""
-    # It is as before in the end.
-    monkeypatch.setattr(PlaybookRunner, "shell", PlaybookRunner.shell)
-    warm.behind(str(door.folder))
+    shell = PlaybookRunner.shell
+
+    def behind(runner: PlaybookRunner) -> dict[str, str]:
+        found = shell(runner)
+        return found | {"PATH": f"{door.folder}{os.pathsep}{found['PATH']}"}
+
+    monkeypatch.setattr(PlaybookRunner, "shell", behind)
 
 
 @pytest.fixture

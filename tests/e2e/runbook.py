@@ -23,7 +23,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import ALLOW_SUPERUSER
-from tests import CHECKOUT, warm
+from tests import CHECKOUT
 from tests.e2e.play import environment
 
 PAGE = CHECKOUT / "docs" / "runbook.md"
@@ -258,8 +258,6 @@ class Desk:
         script = "\n".join(["set -e", before, *self._exports, command])
         made = environment(self.home) | {"PATH": f"{self.path}{os.pathsep}{os.environ['PATH']}", "LOGNAME": "ana"}
         made = {name: value for name, value in made.items() if not name.startswith("SCOUT_") or name == ALLOW_SUPERUSER}
-        if self.first:
-            made[warm.DOOR] = self.first.removesuffix(os.pathsep)
         done = subprocess.run(
             ["bash", "-c", script], cwd=CHECKOUT, env=made, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=300,

@@ -22,8 +22,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday.round import Round
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday.script import Act, Script
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from tests import CHECKOUT, warm
-from tests.door import Door
+from tests import CHECKOUT
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -43,9 +42,10 @@ def play(folder: Path, made: Script, **where: Any) -> dict[str, Any]:
     return done.document
 
 
-def test_a_budget_of_seeds(stage: Stage, door: Door, tmp_path: Path) -> None:
-    options = {"seed": 1, "rounds": ROUNDS, "seconds": SECONDS, "gameday_output_dir": str(tmp_path / "out")}
-    with stage.start("gameday", None, env={warm.DOOR: str(door.folder)}, **options) as running:
+def test_a_budget_of_seeds(stage: Stage, tmp_path: Path) -> None:
+    with stage.start(
+        "gameday", None, seed=1, rounds=ROUNDS, seconds=SECONDS, gameday_output_dir=str(tmp_path / "out")
+    ) as running:
         played = running.wait(900)
     assert played.rc == 0, played.text
     [folder] = (tmp_path / "out").iterdir()

@@ -14,8 +14,6 @@ from psycopg.conninfo import make_conninfo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
-from tests import warm
-from tests.door import Door
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
@@ -172,16 +170,15 @@ def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
     [("supabase", "least_privileged,bad_release"), ("rds", "poison_event"), ("neon", "poison_event")],
     indirect=["hosted"],
 )
-def test_a_drill_of_its_schema(hosted: Hosted, scenarios: str, stage: Stage, door: Door) -> None:
-    """As whoever deployed it, which reads only; in the sandbox his pipeline is broken and recovered, by playbooks that are forked."""
+def test_a_drill_of_its_schema(hosted: Hosted, scenarios: str, stage: Stage) -> None:
+    """As whoever deployed it, which reads only; in the sandbox his pipeline is broken and recovered."""
     options: dict[str, Any] = {f"drill_{name}_dir": str(stage.home / name) for name in ("output", "history")}
     if hosted.cron != hosted.superuser:
         options["scout_cron_dsn"] = "dbname=postgres"
     elif hosted.kind == "supabase":
         operator(hosted, "-v", "rollback=on")
     before = scout_tables(hosted.superuser), jobs_of(hosted.cron)
-    options |= {"scenario": scenarios, "schema_from": hosted.owner}
-    with stage.start("drill", None, env={warm.DOOR: str(door.folder)}, **options) as running:
+    with stage.start("drill", None, scenario=scenarios, schema_from=hosted.owner, **options) as running:
         drilled = running.wait(DRILL_SECONDS)
     assert drilled.rc == 0, drilled.text
     for scenario in scenarios.split(","):
