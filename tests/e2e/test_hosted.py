@@ -42,28 +42,25 @@ JOB = "SELECT cron.alter_job(jobid, schedule => '*/7 * * * *', active => false) 
 JOBS_OF = {True: "neondb_owner", False: "scout_owner"}
 
 #: Each with the way that is open there.
-KINDS = {"operator": ("supabase", False), "owner": ("neon", True), "elsewhere": ("rds", True)}
+KINDS = pytest.mark.parametrize(
+    ("hosted", "as_owner"),
+    [("supabase", False), ("neon", True), ("rds", True)],
+    indirect=["hosted"],
+    ids=["operator", "owner", "elsewhere"],
+)
 
 
-def kinds(*names: str) -> pytest.MarkDecorator:
-    """A test of these."""
-    return pytest.mark.parametrize(
-        ("hosted", "as_owner"), [KINDS[name] for name in names], indirect=["hosted"], ids=names
-    )
-
-
-@kinds("operator", "owner", "elsewhere")
+@KINDS
 def test_every_playbook_works(hosted: Hosted, as_owner: bool, stage: Stage, quick: Quick) -> None:
     """Those of the operator by Ansible, as an inventory has the host; those of owners in this process."""
     works(hosted, role(hosted, as_owner), as_owner, quick if as_owner else stage)
 
 
-@kinds("operator", "elsewhere")
+@KINDS
 def test_every_playbook_works_through_a_transaction_pooler(
     hosted: Hosted, as_owner: bool, stage: Stage, quick: Quick
 ) -> None:
-    """To a pooler an owner is as good as an operator. Where pg_cron is in another database, both sessions go through it, and the
-    playbooks are Ansible's."""
+    """Where pg_cron is in another database, both sessions go through it, and the playbooks are Ansible's."""
     with opened(role(hosted, as_owner), hosted.superuser) as pooler:
         works(hosted, pooler.dsn, as_owner, stage if hosted.cron != hosted.superuser else quick)
 
