@@ -123,7 +123,11 @@ def _of_whoever_works(found: Facts, _status: Mapping[str, str]) -> Iterator[Diag
 
 
 def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
+    # Whom a cause of its own names is ended, or asked, by that.
+    stuck = {a.pid for a in (*found.stuck.end, *(left for left, _ in found.stuck.leave))} if found.stuck else set[int]()
     for row in found.exclusive:
+        if row["pid"] in stuck:
+            continue
         who = ", ".join(part for part in (row["role"], row["application"]) if part) or "unknown"
         evidence = f"pid {row['pid']} ({who}) for {in_words(row['seconds'] or 0)}, "
         queue = f"for which pid {row['waiting']} waits to lock it, and everybody behind that one"

@@ -85,10 +85,10 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
     reading = [""]
     budgeted, rows, row = Budget.read, Session.rows, Session.row
 
-    def read(self: Budget, name: str, query: Callable[[Session], Any]) -> Any:
+    def read(self: Budget, name: str, query: Callable[[Session], Any], *at_most: float) -> Any:
         reading.append(name)
         try:
-            return budgeted(self, name, query)
+            return budgeted(self, name, query, *at_most)
         finally:
             reading.pop()
 
