@@ -92,31 +92,24 @@ WHERE a.attrelid = to_regclass(%(name)s) AND a.attnum > 0 AND NOT a.attisdropped
   AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
 """
 #: The latest days on which there were sales.
-LATEST = """
-WITH RECURSIVE latest (day, nth) AS (
-    SELECT max(date_key), 1 FROM {transactions} WHERE date_key < current_date + 2
-    UNION ALL
-    SELECT (SELECT max(date_key) FROM {transactions} AS s WHERE s.date_key < latest.day), nth + 1
-    FROM latest WHERE latest.day IS NOT NULL AND nth < %(most)s
-)
-SELECT day::text AS day FROM latest WHERE day IS NOT NULL ORDER BY 1
-"""
-MOST_DAYS: t.Final = 2
-#: Those of the latest days whose sales are all as old as that, the latest first.
-SETTLED = """
+DAYS: t.LiteralString = """
 WITH RECURSIVE latest (day, nth) AS (
     SELECT max(date_key), 1 FROM {transactions} WHERE date_key < current_date + 2
     UNION ALL
     SELECT (SELECT max(date_key) FROM {transactions} AS s WHERE s.date_key < latest.day), nth + 1
     FROM latest WHERE latest.day IS NOT NULL AND nth < %(among)s
 )
-SELECT day::text AS day FROM latest
+"""
+LATEST = DAYS + "SELECT day::text AS day FROM latest WHERE day IS NOT NULL ORDER BY 1"  # noqa: S608  # made of literals alone
+MOST_DAYS: t.Final = 2
+#: Those of the latest days whose sales are all as old as that, the latest first.
+SETTLED: t.LiteralString = f"""{DAYS}SELECT day::text AS day FROM latest
 WHERE day::text <> ALL(%(moved)s::text[])
-  AND NOT EXISTS (SELECT FROM {transactions} AS t WHERE t.date_key = day AND greatest(t.processed_at, t.updated_at) > %(before)s)
-  AND NOT EXISTS (SELECT FROM {transactions} AS t JOIN {line_items} AS i USING (transaction_id)
+  AND NOT EXISTS (SELECT FROM {{transactions}} AS t WHERE t.date_key = day AND greatest(t.processed_at, t.updated_at) > %(before)s)
+  AND NOT EXISTS (SELECT FROM {{transactions}} AS t JOIN {{line_items}} AS i USING (transaction_id)
                   WHERE t.date_key = day AND i.updated_at > %(before)s)
 ORDER BY 1 DESC LIMIT %(most)s
-"""
+"""  # noqa: S608  # made of literals alone
 AMONG_DAYS: t.Final = 8
 #: Between which days a view has rows.
 ENDS = "SELECT min({day}::date)::text AS first, max({day}::date)::text AS last FROM {view}"
@@ -226,7 +219,7 @@ def _within(session: Session, view: View, day: str, days: list[str]) -> list[str
 
 def of_latest_days(session: Session, found: Iterable[View]) -> list[str]:
     """What they would say so, after a refresh, of the latest days on which there were sales."""
-    days = [row["day"] for row in session.rows(contract.compose(LATEST), most=MOST_DAYS)]
+    days = [row["day"] for row in session.rows(contract.compose(LATEST), among=MOST_DAYS)]
     return unlike_silver(session, found, days, defined=True)
 
 
@@ -241,7 +234,8 @@ def as_computed(
     """What they say so as they were computed last, of the latest days that neither the ETL nor a move has changed since; no query of
     theirs is asked. None where that cannot be told of each. An ETL run that is in flight at a refresh shows an earlier time than it, by
     as much as `settled_seconds`, but for a refresh between the two moments (in seconds) when all was `still`."""
-    told, of_all = list[str](), list[str]()
+    told: list[str] = []
+    of_all: list[str] | None = None
     for view in found:
         if not view.populated or gold_views.counted(view, of_some_days=True) is None:
             continue
@@ -254,8 +248,8 @@ def as_computed(
         if not days:
             return None
         told += unlike_silver(session, [view], days)
-        of_all = [each for each in of_all if each in days] if of_all else days
-    return Computed(told, of_all)
+        of_all = days if of_all is None else [each for each in of_all if each in days]
+    return Computed(told, of_all or [])
 
 
 def _definition(view: View) -> sql.Composable:
