@@ -256,9 +256,10 @@ class _Proof:
             runid = reading.in_flight(session, each.job)
             while runid and time.monotonic() < deadline:
                 runs, _ = reading.runs(session, [each.job], runid - 1)
-                run = runs[0]
-                if run.over:
-                    if run.status == "succeeded" and self._refreshed_since(run.started):
+                # Its record may be deleted meanwhile.
+                run = next(iter(runs), None)
+                if run is None or run.over:
+                    if run is not None and run.status == "succeeded" and self._refreshed_since(run.started):
                         ran = judgement.of_run(dataclasses.replace(each, how=RUN), run)
                         found[each.job.jobid] = dataclasses.replace(ran, said=f"{ran.said} and refreshed gold")
                     break
