@@ -61,11 +61,20 @@ options:
     default: 30.0
   smoke:
     description:
-      - Also send a synthetic sale through the pipeline's own ETL, twice, in a transaction that is rolled back. It waits for
-        no lock longer than a second and blocks nobody; nothing of it remains, and no job ever sees it.
+      - Also send two copies of each of up to 200 earlier sales through the pipeline's own ETL, in a transaction that is rolled back, and
+        compare what becomes of them with what the originals became. It waits for no lock longer than a second; nothing remains, and no
+        job ever sees the copies. Where nothing has been loaded yet, it sends a made-up sale and compares nothing.
       - Needs INSERT on bronze and the ETL's ledger. In check mode it is not run, and the verdict is C(inconclusive).
     type: bool
     default: false
+  changes:
+    description:
+      - With O(smoke), columns that a deployment means to change, such as C(silver_transactions.region). Other values in these are no
+        change.
+    type: list
+    elements: str
+    default: []
+    version_added: 2.0.0
   smoke_url:
     description:
       - With O(smoke), also send a synthetic sale over HTTP as a till does, to an edge function, or to PostgREST where the path ends in the
@@ -220,6 +229,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "paused_passes": {"type": "bool", "default": False},
     "consecutive": {"type": "int", "default": 1},
     "interval_seconds": {"type": "float", "default": 30.0},
+    "changes": {"type": "list", "elements": "str", "default": []},
     "smoke": {"type": "bool", "default": False},
     "smoke_url": {"type": "str"},
     "smoke_timeout_seconds": {"type": "float"},

@@ -16,11 +16,13 @@ description:
     within O(timeout_seconds), and looks at its outcome in C(cron.job_run_details). Only runs that begin after the module counts.
   - A run that says it succeeded has to have had an effect. Events that were pending must be loaded, and gold must be newer.
   - A job that is not due within the wait, or whose run had nothing to do, is tried. Its command runs as the role of the job, with
-    the settings of that role and database, in a transaction that is rolled back; a test sale is sent first, so that there is something
-    to load. So it is where there is no scheduler, or where its history may not be read.
+    the settings of that role and database, in a transaction that is rolled back. First the module sends two copies of each of up to
+    200 earlier sales, so that there is something to load, and compares what becomes of them with what the originals became. So it is
+    where there is no scheduler, or where its history may not be read.
+  - A difference counts only in what was loaded before the latest change of the ETL, its tables, its triggers or its role's settings, and
+    only if no release was captured since that change. After a rollback, what was loaded before the rolled back release is the norm.
   - A refresh of gold that is expected to take more than 5 s is let begin, and is not tried to its end, where all of gold has just been
     computed by the latest run of the job or by M(scout.recovery.scout_refresh_gold), and nothing has changed since that it depends on.
-    The views are asked instead, by their own queries, what they say of the days of the test sales.
   - Where the extension pg_cron is there, a job that is due and does not run is not proved, whatever a trial would say.
   - It changes nothing. What is not proved is in RV(error), and does not fail the task.
   - Stopped while it waits, it leaves ingestion as it is.
@@ -52,6 +54,12 @@ options:
     description: Count it as a failure as well that the job that refreshes gold is inactive.
     type: bool
     default: false
+  changes:
+    description: Columns that a deployment means to change, such as C(silver_transactions.region). Other values in these are no change.
+    type: list
+    elements: str
+    default: []
+    version_added: 2.0.0
   jobs:
     description: Names of the jobs that count as ingestion; by default those that M(scout.recovery.scout_ingestion) finds.
     type: list
@@ -82,7 +90,9 @@ proven:
   returned: success
   type: bool
 status:
-  description: V(proved), V(failed), or V(unknown) where it cannot be told; V(skipped) or V(planned) where nothing was proved.
+  description:
+    - V(proved); V(changed) where all jobs work, and what they write has changed; V(failed) where a job does not run, load or refresh, or
+      where events or sales vanish; V(unknown) where it cannot be told; V(skipped) or V(planned) where nothing was proved.
   returned: success
   type: str
 state:
@@ -111,7 +121,7 @@ summary:
   returned: success
   type: str
 effects:
-  description: How many jobs were proved, failed, or cannot be told.
+  description: How many jobs were proved, have changed, failed, or cannot be told.
   returned: when it proved
   type: dict
 """
@@ -127,6 +137,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **LEDGER_SPEC,
     "wanted": {"type": "bool", "default": True},
     "timeout_seconds": {"type": "float"},
+    "changes": {"type": "list", "elements": "str", "default": []},
     "waits": {"type": "bool", "default": True},
     "look": {"type": "bool", "default": False},
     "if_running": {"type": "bool", "default": False},

@@ -76,7 +76,7 @@ def diagnose(
     something is wrong which they do not tell."""
     known = (_of_whoever_works, surroundings.interrupted, _of_what_is_hidden, surroundings.prepared, objects.missing, _of_the_standby,
              _of_sessions, _of_the_pause, jobs.missing, jobs.hindered, _of_the_etl)  # fmt: skip
-    seen = (objects.triggers, _of_the_flow, jobs.silent, _of_gold, jobs.gold, objects.gold, objects.swallowed, objects.lost,
+    seen = (objects.triggers, _of_the_flow, jobs.silent, _of_gold, jobs.gold, objects.swallowed, objects.lost,
             _of_the_writers, _of_data, _of_jobs_off, surroundings.server)  # fmt: skip
     # What was deployed today comes before what it may have done; what was deployed long ago explains little.
     parts = (

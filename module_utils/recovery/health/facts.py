@@ -13,14 +13,13 @@ from ..ledger import history, lease
 from ..ledger.pauses import open_pause
 from ..moves.engine import damaged_silver
 from ..pipeline import bronze_writers, expected, refresh_gold
-from ..pipeline.proof import evidence, job_rights
+from ..pipeline.proof import job_rights
 from ..postgres.read_budget import Budget, Problem
 from ..scout import (
     contract,
     cron_jobs,
     cron_runs,
     event_queue,
-    gold_figures,
     lost_sales,
     poison_probe,
     remedies,
@@ -125,8 +124,6 @@ class Wider:
     gone_views: list[str] | None = None
     #: Views without a unique index that need none.
     needs_no_key: frozenset[str] = frozenset()
-    #: What gold would say otherwise than silver does even if it were refreshed.
-    unlike_gold: list[str] | None = None
     triggers: list[Row] | None = None
     prepared: list[Row] | None = None
     interrupted: list[Row] | None = None
@@ -285,7 +282,6 @@ def read(
         marks_limited = found.wider.lost is not None and found.wider.lost["limited"]
         found.limited = quality.limited(alert_hours, most, sales=sales_limited, marks=marks_limited)
         found.older = budget.read("older", lambda s: quality.older(s, alert_hours))
-        found.wider.unlike_gold = _unlike_gold(budget, found)
         broken = {sale for row in (*found.alerts, found.older or {"sales": ()}) for sale in row["sales"] or ()}
         found.damaged = budget.read("damaged", functools.partial(_damaged, sorted(broken)))
         if more is not None:
@@ -296,21 +292,6 @@ def read(
                 budget.read("exclusive", lambda s: s.rows(EXCLUSIVE, schema=contract.names().schema)) or []
             )
     return found
-
-
-def _unlike_gold(budget: Budget, found: Facts) -> list[str] | None:
-    """What gold says otherwise than silver: by the queries of its views where they answer within a moment, else as it was computed."""
-    views = [each.view for each in found.gold or []]
-    asked = functools.partial(gold_figures.of_latest_days, found=views)
-    told = budget.read("gold_figures", asked, min(expected.LONG_SECONDS, budget.left / 2))
-    problem = budget.problems.get("gold_figures")
-    if problem is None or problem.kind != "budget":
-        return told
-    computed = budget.read("gold_figures", functools.partial(evidence.as_computed, views=views))
-    if computed is None:
-        return None
-    del budget.problems["gold_figures"]
-    return computed.told
 
 
 def newest_minutes(session: Session) -> float | None:

@@ -306,14 +306,6 @@ def _gone_views(found: Facts) -> Measured:
     return Measured(None) if gone is None else Measured(float(len(gone)), _listed(gone))
 
 
-def _unlike_gold(found: Facts) -> Measured:
-    told = found.wider.unlike_gold
-    if told and found.wider.duplicates:
-        # What a view makes of them depends on whether it was computed through the index that let them in.
-        return Measured(0.0, "not judged while silver has sales twice")
-    return Measured(None) if told is None else Measured(float(len(told)), "; ".join(told[:FEW]))
-
-
 def _prepared(found: Facts) -> Measured:
     rows = found.wider.prepared
     return Measured(None) if rows is None else Measured(float(len(rows)), _listed([row["gid"] for row in rows]))
@@ -403,7 +395,6 @@ CHECKS: t.Final = (
     Figure("job_schedules", "cron.job", JOBS, _schedules),
     Figure("job_rights", "pg_roles, pg_proc, pg_class", ("needed_jobs", "rights"), _rights),
     Figure("gold_views", "pg_proc, pg_class", ("gold_views",), _gone_views),
-    Figure("gold_figures", "materialized views beside {transactions}", ("gold", "gold_figures"), _unlike_gold),
     Figure("prepared_transactions", "pg_prepared_xacts", ("prepared",), _prepared),
     Figure("interrupted_runs", "scout_ops.runs", ("interrupted",), _interrupted),
     Figure("future_sales", SALES, ("future",), _future),

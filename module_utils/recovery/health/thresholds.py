@@ -85,7 +85,6 @@ GATE: t.Final[dict[str, Threshold]] = {
     "swallowed_events": _none("events"),
     "unloaded_sources": _none("sources"),
     "altered_sales": _none("sales"),
-    "gold_figures": _none("rows"),
     "jobs_present": _none("jobs"),
     "jobs_active": _none("jobs"),
     "job_runs": _none("jobs"),

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A synthetic sale goes from bronze through the pipeline's own ETL into silver, twice, in a transaction that is rolled
-back.
+"""Sales go from bronze through the pipeline's own ETL into silver, in a transaction that is rolled back: copies of earlier ones, which
+are compared with these, or a made-up one where nothing has been loaded yet.
 
-It comes first in the queue, so it neither takes anything from the backlog nor meets its poison, and nobody else ever
-sees it. The only thing no rollback undoes is an advanced sequence: those that are drawn from are shadowed, and where one cannot be,
+They come first in the queue, so they neither take anything from the backlog nor meet its poison, and nobody else ever
+sees them. The only thing no rollback undoes is an advanced sequence: those that are drawn from are shadowed, and where one cannot be,
 nothing is run; that no trigger advanced another is read from the transaction's locks, which would include the sequence.
 """
 
@@ -23,14 +23,16 @@ from ..postgres import acting, plain
 from ..postgres.driver import Jsonb, errors, psycopg, sql
 from ..scout import contract, event_queue
 from ..scout.judging import foreign_code
-from . import apart, battery, bronze_writers
+from . import apart, bronze_writers
+from .replay import engine, sample
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from ..postgres.acting import Actor
     from ..postgres.session import Row, Session
+    from .replay.changes import Change
 
 #: A store and products that are there, in case something refers to them; of a linked product the catalog knows.
 KNOWN = """
@@ -68,16 +70,7 @@ SELECT b.event_id::text AS event_id FROM {bronze} AS b
 WHERE {pending} AND b.ingested_at <= %(moment)s AND b.event_id <> ALL(%(ids)s::uuid[])
 """
 
-SILVER = """
-SELECT store_id, ts = %(ts)s::timestamptz AS ts, date_key::text AS date_key, payment_method, total_amount, net_amount, item_count,
-       source_event_id::text AS source_event_id
-FROM {transactions} WHERE transaction_id = %(transaction_id)s
-"""
-
-LINES = """
-SELECT product_id, quantity, unit_price, line_amount FROM {line_items}
-WHERE transaction_id = %(transaction_id)s ORDER BY line_sequence, product_id
-"""
+SILVER = "SELECT FROM {transactions} WHERE transaction_id = %(transaction_id)s"
 
 #: A transaction keeps this lock on each sequence it has drawn from or set, also where a savepoint was rolled back. What a
 #: session remembers as its last value would not do: a pooler hands on sessions, and two sequences may come to the same. One that is
@@ -148,13 +141,6 @@ class _Sale:
             "total_amount": float(self.total), "net_amount": float(self.total), "items": items, **self.place, **more,
         }  # fmt: skip
 
-    def as_silver(self, event_id: str) -> Row:
-        """The row of the sale, made of the event that came first."""
-        return {
-            "store_id": self.store_id, "ts": True, "date_key": self.ts[:10], "payment_method": "cash", "total_amount": self.total,
-            "net_amount": self.total, "item_count": len(self.lines), "source_event_id": event_id,
-        }  # fmt: skip
-
 
 class Unlike(Exception):
     """The pipeline did something other than it should."""
@@ -167,8 +153,12 @@ class TooLate(Exception):
 class Trial:
     """One smoke test: its steps, and the time that is left for it."""
 
-    def __init__(self, session: Session, seconds: float, owner: str) -> None:
+    def __init__(self, session: Session, seconds: float, owner: str, meant: Sequence[str] = ()) -> None:
         self.session = session
+        #: Columns that a deployment means to change.
+        self.meant = meant
+        #: What was compared, in words, and the release that was captured last.
+        self.compared = self.release = ""
         self.began = time.monotonic()
         self.deadline = self.began + seconds
         self.owner = owner
@@ -198,21 +188,74 @@ class Trial:
             raise TooLate
         self.session.limit_statements(left, lock_timeout_seconds=min(LOCK_SECONDS, left))
 
-    def run(self) -> None:
-        """Runs all steps. Raises Unlike, TooLate or psycopg's error where one does not go as it should."""
-        session = self.session
+    def run(self) -> list[Change]:
+        """Runs all steps; returns what the pipeline writes otherwise than before. Raises Unlike, TooLate or psycopg's error."""
+        session, found = self.session, list[Change]()
         with session.read(statement_timeout_seconds=max(0.001, self.deadline - time.monotonic())):
             pipeline = acting.actor(session, self.owner)
             send = self._prepare()
+            age = sample.read_age(session)
+            replay = engine.Replay(session, sample.read_reference(session, age), self.meant)
+            self.release = replay.reference.release
         with session.write(lock_timeout_seconds=LOCK_SECONDS):
+            self.hurry()
+            replay.prepare(age)
             self.sale = dataclasses.replace(self.sale, ts=session.row(NOW)["ts"])
-            self._rehearse(send, pipeline)
+            with self.step("shadow the sequences"):
+                if drawn := apart.shadow(self.session, written()):
+                    raise NotConverged(f"it would advance a sequence of {', '.join(drawn)}, which no rollback undoes")
+            foreign_code.shut_out(self.session, [contract.names().bronze, contract.names().etl_ledger])
+            self.ids = self._replay(replay, pipeline) or self._made_up(send, pipeline)
+            with self.step("compare silver with what earlier sales became"):
+                found = replay.compare(pipeline)
+            with self.step("check that no sequence was advanced"):
+                drawn = ", ".join(row["name"] for row in self.session.rows(DRAWN))
+                _expect(not drawn, f"a trigger or a function advanced a sequence, which no rollback undoes: {drawn}")
             raise psycopg.Rollback
         with self._looking("check that nothing remains"):
             remains = session.row(contract.compose(REMAINS), ids=self.ids, transaction_id=self.sale.transaction_id)[
                 "rows"
             ]
             _expect(remains == 0, f"{remains} rows remain")
+        return found
+
+    def _replay(self, replay: engine.Replay, pipeline: Actor) -> list[str]:
+        """Has the ETL load copies of earlier sales; their event ids, none where there are no such sales, or a key has no room for them."""
+
+        def load(events: int) -> None:
+            self.hurry()
+            event_queue.load(self.session, events, pipeline, whole=True)
+
+        if not replay.pairs:
+            return []
+        with self.step("load copies of earlier sales with the pipeline's ETL"):
+            try:
+                with self.session.savepoint():
+                    replay.run(load, [self.session.facts.role, self.owner])
+            except (errors.UniqueViolation, errors.ForeignKeyViolation, errors.ExclusionViolation):
+                replay.pairs = []
+                return []
+            _expect(
+                len(replay.left) < len(replay.pairs),
+                "the ETL loaded none of them, although they were first in the queue",
+            )
+        self._require_written_bronze(replay.ids[0])
+        self.compared = f"{len(replay.pairs)} earlier sales were loaded again as before"
+        return replay.ids
+
+    def _made_up(self, send: sql.Composed, pipeline: Actor) -> list[str]:
+        event = self.ids[0]
+        with self.step("load a made-up sale with the pipeline's ETL"):
+            self._send(send, event, self.sale.payload())
+            self._require_written_bronze(event)
+            self._load_these([event], pipeline)
+            _expect(not (lacking := self.missing()), lacking)
+        self.compared = "a made-up sale was loaded; content not compared: no earlier sales"
+        return [event]
+
+    def _require_written_bronze(self, event: str) -> None:
+        refused = bronze_writers.refused(self.session, bronze_writers.read(self.session), event)
+        _expect(not refused, bronze_writers.in_words(refused))
 
     def refused(self, pipeline: Actor) -> psycopg.Error | None:
         """What the ETL itself says of a sale that it meets alone, or None; inside the caller's savepoint."""
@@ -232,12 +275,12 @@ class Trial:
         ts = self.session.row(NOW)["ts"]
         return dataclasses.replace(self.sale, transaction_id=transaction_id, ts=ts).payload()
 
-    def sent(self, *, first: bool) -> str:
-        """Sends the sale, to come `first` where anything is pending; inside the caller's transaction, for its event_id. Raises where
+    def sent(self) -> str:
+        """Sends the sale, to come first where anything is pending; inside the caller's transaction, for its event_id. Raises where
         bronze would not take it now."""
         send = self._prepare(first=False)
         self.sale = dataclasses.replace(self.sale, ts=self.session.row(NOW)["ts"])
-        if first and event_queue.any_pending(self.session):
+        if event_queue.any_pending(self.session):
             # Among what is pending it is to be the first; bronze has to take one that comes now all the same.
             self._send_in_vain(send)
             self.moment = self._when()
@@ -249,16 +292,11 @@ class Trial:
             self._send(send, self.ids[0], self.sale.payload())
             raise psycopg.Rollback
 
-    def landed(self) -> str:
-        """What silver lacks of the sale, in words; empty where all is there."""
-        names, sale = contract.names(), self.sale
-        found = self.session.rows(contract.compose(SILVER), transaction_id=sale.transaction_id, ts=sale.ts)
-        if not found:
-            return f"{names.transactions} has nothing of it"
-        if found[0]["total_amount"] != sale.total:
-            return f"{names.transactions} has a total_amount of {found[0]['total_amount']} instead of {sale.total}"
-        lines = self.session.rows(contract.compose(LINES), transaction_id=sale.transaction_id)
-        return f"{names.line_items} lacks lines of it" if len(lines) < len(sale.lines) else ""
+    def missing(self) -> str:
+        """That silver does not have the sale, in words; empty where it does."""
+        names = contract.names()
+        found = self.session.rows(contract.compose(SILVER), transaction_id=self.sale.transaction_id)
+        return "" if found else f"{names.transactions} has nothing of it"
 
     def _when(self) -> datetime.datetime:
         """When it has to arrive to be the first."""
@@ -279,55 +317,6 @@ class Trial:
         usual, hashed = contract.compose(event_queue.USUAL_SOURCE), event_queue.hash_of(session, sql.Identifier("d"))
         return contract.compose(SEND, hash=hashed, more=more, values=values, usual=usual)
 
-    def _rehearse(self, send: sql.Composed, pipeline: Actor) -> None:
-        """What is rolled back in the end."""
-        first, second = self.ids
-        with self.step("shadow the sequences"):
-            if drawn := apart.shadow(self.session, written()):
-                raise NotConverged(f"it would advance a sequence of {', '.join(drawn)}, which no rollback undoes")
-        with self.step("store the event in bronze"):
-            foreign_code.shut_out(self.session, [contract.names().bronze, contract.names().etl_ledger])
-            self._send(send, first, self.sale.payload())
-            _expect(
-                not (refused := bronze_writers.refused(self.session, bronze_writers.read(self.session), first)),
-                bronze_writers.in_words(refused),
-            )
-        with self.step("load it with the pipeline's ETL"):
-            copies = self._load_first(pipeline)
-        with self.step("compare silver with the event"):
-            self._compare()
-        with self.step("send the same event again"):
-            self._refused(send, str(uuid.uuid4()))
-        with self.step("send the same sale in another event"):
-            self._send(send, second, self.sale.payload(note="sent again"))
-            later = battery.again(copies)
-            battery.send(self.session, later, self.moment, after=battery.AGAIN)
-            self._load_these([second, *(copy.event_id for copy in later)], pipeline)
-            self._compare()
-        with self.step("check that no sequence was advanced"):
-            drawn = ", ".join(row["name"] for row in self.session.rows(DRAWN))
-            _expect(not drawn, f"a trigger or a function advanced a sequence, which no rollback undoes: {drawn}")
-        with self.step("compare silver with the events of all sales"):
-            wrong = battery.differing(self.session, [*copies, *later], pipeline)
-            _expect(not wrong, f"silver has other than their events say of sales {battery.in_words(wrong)}")
-
-    def _load_first(self, pipeline: Actor) -> list[battery.Copy]:
-        """Has the ETL load it with sales of every kind, in one call, which reads all of bronze; gives these. One that meets a rule of the
-        team's says nothing: those made up, and one too many for a key, are left out."""
-        copies = battery.choose(self.session, self.moment)
-        real = [copy for copy in copies if not copy.made_up]
-        for some in (copies, real, []):
-            try:
-                with self.session.savepoint():
-                    altered = battery.send(self.session, some, self.moment)
-                    _expect(not altered, f"bronze has other than was sent of sales {battery.kinds(altered)}")
-                    self._load_these([self.ids[0], *(copy.event_id for copy in some)], pipeline)
-                return some
-            except battery.RULES as e:
-                if not some or (some is real and not isinstance(e, errors.UniqueViolation)):
-                    raise
-        return []
-
     @contextlib.contextmanager
     def _looking(self, doing: str) -> Generator[None]:
         with self.session.read(), self.step(doing):
@@ -337,17 +326,6 @@ class Trial:
         values = {"event_id": uuid.UUID(event_id), "payload": Jsonb(payload), "moment": self.moment}
         done = self.session.execute(send, event_type=contract.names().transaction_event, **values)
         _expect(done == 1, "bronze did not store it")
-
-    def _refused(self, send: sql.Composed, event_id: str) -> None:
-        try:
-            with self.session.savepoint():
-                self._send(send, event_id, self.sale.payload())
-        except errors.UniqueViolation:
-            return
-        except Unlike:
-            # A trigger or a rule may also drop it in silence.
-            return
-        raise Unlike("bronze stored it twice: event_hash is not unique")
 
     def _load_these(self, ids: list[str], pipeline: Actor) -> None:
         """Has the ETL load these events, which are pending, before all others."""
@@ -360,28 +338,6 @@ class Trial:
         session.execute(contract.compose(event_queue.LET_GO), ids=others)
         what = "it" if len(ids) == 1 else "all of them"
         _expect(not event_queue.not_taken(session, ids), f"the ETL did not load {what}, although first in the queue")
-
-    def _compare(self) -> None:
-        found = self.session.rows(contract.compose(SILVER), transaction_id=self.sale.transaction_id, ts=self.sale.ts)
-        _expect(len(found) == 1, f"silver has {len(found)} rows for it")
-        wanted = self.sale.as_silver(self.ids[0])
-        differing = [
-            f"another {name}" if value is True else f"{name} {found[0][name]} instead of {value}"
-            for name, value in wanted.items()
-            if found[0][name] != value
-        ]
-        _expect(not differing, f"silver has {', '.join(differing)}")
-        lines = self.session.rows(contract.compose(LINES), transaction_id=self.sale.transaction_id)
-        _expect(
-            len(lines) == len(self.sale.lines),
-            f"silver has {len(lines)} lines for it instead of {len(self.sale.lines)}",
-        )
-        wrong = [
-            f"{got} instead of {want}"
-            for got, want in zip(map(_line_in_words, lines), map(_line_in_words, self.sale.lines), strict=True)
-            if got != want
-        ]
-        _expect(not wrong, f"silver has a line of {'; '.join(wrong)}")
 
 
 def written() -> tuple[str, ...]:
@@ -424,7 +380,3 @@ def refused(session: Session, *, seconds: float, pipeline: Actor) -> psycopg.Err
 def _expect(holds: bool, otherwise: str) -> None:
     if not holds:
         raise Unlike(otherwise)
-
-
-def _line_in_words(line: Row) -> str:
-    return f"{line['product_id']} {line['quantity']} x {line['unit_price']} = {line['line_amount']}"

@@ -66,9 +66,6 @@ class Contract:
     transaction_event: str = "transaction.v1"
     #: The refresh function's session lock, a single-bigint key (pg_locks: high half classid, low half objid, objsubid 1).
     gold_lock: int = 94752052
-    #: Materialized views, by their bare names with commas between them, that leave out sales by design, and columns (`view.column`)
-    #: that show something else by design: they are not compared with silver.
-    partial_gold: str = ""
     #: Roles that send events into bronze, with commas between them, so that one that may no longer insert is told from any other.
     writers: str = ""
     #: The table of devices with `device_id` and `last_heartbeat`, with its schema, such as edge.devices; none by default.
@@ -84,11 +81,6 @@ class Contract:
     def required_tables(self) -> tuple[str, ...]:
         """Without these a database is not Scout; they are those whose rows a move touches."""
         return self.bronze, self.dead_letters, self.etl_ledger, self.transactions, self.line_items
-
-    @property
-    def partial_views(self) -> frozenset[str]:
-        """Materialized views that leave out sales by design, and columns that show something else, with their schema."""
-        return frozenset(f"{self.schema}.{name.strip()}" for name in self.partial_gold.split(",") if name.strip())
 
     @property
     def writing_roles(self) -> list[str]:
@@ -183,7 +175,7 @@ DEFAULT: t.Final = Contract()
 
 #: The kinds of names, by the end of their keys; what is no other kind is a table.
 FUNCTION, VIEW, JOB, PREFIX = "_function", "_view", "_job", "_prefix"
-OTHERS: t.Final = ("schema", "transaction_event", "gold_lock", "partial_gold", "writers", "devices", "file_queue")
+OTHERS: t.Final = ("schema", "transaction_event", "gold_lock", "writers", "devices", "file_queue")
 KEYS: t.Final = tuple(field.name for field in dataclasses.fields(Contract))
 TABLES: t.Final = tuple(key for key in KEYS if key not in OTHERS and not key.endswith((FUNCTION, VIEW, JOB, PREFIX)))
 #: What is in the schema.
@@ -220,7 +212,6 @@ PLAIN: t.Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 VIEW_NAME: t.Final = rf"{PLAIN.pattern}(?:\.{PLAIN.pattern})?"
 EVENT_TYPE: t.Final = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 WITH_SCHEMA: t.Final = re.compile(rf"(?:{PLAIN.pattern}\.{PLAIN.pattern})?")
-VIEW_NAMES: t.Final = re.compile(rf"(?:{VIEW_NAME}(?:, ?{VIEW_NAME})*)?")
 ROLE_NAMES: t.Final = re.compile(r"(?:[^\x00-\x1f\x7f,]{1,63}(?:,[^\x00-\x1f\x7f,]{1,63})*)?")
 JOB_NAME: t.Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 NOT_OURS: t.Final = re.compile(r"pg_.*|information_schema|cron|scout_ops")
@@ -347,11 +338,6 @@ def _check(key: str, value: t.Any) -> None:
     pattern, rule = JOB_NAME, "give the name of a job: 1 to 200 characters in one line"
     if key == "transaction_event":
         pattern, rule = EVENT_TYPE, "give a type of events: letters, digits and _ . : / -"
-    elif key == "partial_gold":
-        pattern, rule = (
-            VIEW_NAMES,
-            "give names of materialized views, or view.column, without their schema, with commas between them",
-        )
     elif key == "writers":
         pattern, rule = ROLE_NAMES, "give names of roles with commas between them"
     elif key in ("devices", "file_queue"):

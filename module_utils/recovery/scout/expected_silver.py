@@ -4,13 +4,14 @@
 """What silver should say of a transaction by the events it is made of, computed from bronze alone; read-only, in SQL.
 
 The facts are those measured of the deployed ETL: which field is taken from which key, that the first event of a transaction
-gives what is written once, and the last one what an update repairs. Where a deployment's ETL does not fill a field this way
-(most of a sample of silver differ in it), the field is not judged. No event can make these queries fail: values that the
-ETL could not convert are told apart first, and never cast.
+gives what is written once, and the last one what an update repairs. A deployment's ETL may fill a field in another way, so a field
+is judged only where at least 20 sales of a sample of silver have a value in it that is not its default, and agree. No event can make
+these queries fail: values that the ETL could not convert are told apart first, and never cast.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import typing as t
 
@@ -20,7 +21,7 @@ from .loadable import sale
 from .row_images import literal, named
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..postgres.session import Session
     from .row_images import Table, Tables
@@ -31,33 +32,30 @@ MOVING: t.Final = "f.e ->> 'ts' ~* '(now|today|tomorrow|yesterday)'"
 #: The hour by which the ETL tells the time of day.
 HOUR: t.Final = "extract(hour FROM coalesce((f.e ->> 'ts')::timestamptz, f.ingested_at) AT TIME ZONE 'Asia/Manila')"
 
-#: Columns of silver, what they are made of (`f` is a transaction's first event, `l` its last), and whether that was measured
-#: of every deployed ETL; the others are judged where this deployment fills them so.
-FIELDS: t.Final[tuple[tuple[str, t.LiteralString, bool], ...]] = (
-    ("total_amount", "coalesce((f.e ->> 'total_amount')::numeric, 0)", True),
-    ("net_amount", "coalesce((l.e ->> 'net_amount')::numeric, (l.e ->> 'total_amount')::numeric)", True),
-    ("ts", f"CASE WHEN {MOVING} THEN s.ts ELSE coalesce((f.e ->> 'ts')::timestamptz, f.ingested_at) END", True),
+#: Columns of silver, and what they are made of: `f` is a transaction's first event, `l` its last.
+FIELDS: t.Final[tuple[tuple[str, t.LiteralString], ...]] = (
+    ("total_amount", "coalesce((f.e ->> 'total_amount')::numeric, 0)"),
+    ("net_amount", "coalesce((l.e ->> 'net_amount')::numeric, (l.e ->> 'total_amount')::numeric)"),
+    ("ts", f"CASE WHEN {MOVING} THEN s.ts ELSE coalesce((f.e ->> 'ts')::timestamptz, f.ingested_at) END"),
     (
         "date_key",
         f"CASE WHEN {MOVING} THEN s.date_key ELSE coalesce((f.e ->> 'ts')::date, f.ingested_at::date) END",
-        True,
     ),
-    ("store_id", "f.e ->> 'store_id'", True),
-    ("payment_method", "coalesce(f.e ->> 'payment_method', 'unknown')", True),
-    ("item_count", "l.items", True),
-    ("basket_size", "f.items", True),
-    ("unique_products", "l.products", False),
-    ("discount_amount", "coalesce((f.e ->> 'discount_amount')::numeric, 0)", False),
-    ("tax_amount", "coalesce((f.e ->> 'tax_amount')::numeric, 0)", False),
-    ("customer_id", "f.e ->> 'customer_id'", False),
-    ("campaign_id", "f.e ->> 'campaign_id'", False),
-    ("region", "f.e ->> 'region'", False),
-    ("province", "f.e ->> 'province'", False),
-    ("city", "f.e ->> 'city'", False),
+    ("store_id", "f.e ->> 'store_id'"),
+    ("payment_method", "coalesce(f.e ->> 'payment_method', 'unknown')"),
+    ("item_count", "l.items"),
+    ("basket_size", "f.items"),
+    ("unique_products", "l.products"),
+    ("discount_amount", "coalesce((f.e ->> 'discount_amount')::numeric, 0)"),
+    ("tax_amount", "coalesce((f.e ->> 'tax_amount')::numeric, 0)"),
+    ("customer_id", "f.e ->> 'customer_id'"),
+    ("campaign_id", "f.e ->> 'campaign_id'"),
+    ("region", "f.e ->> 'region'"),
+    ("province", "f.e ->> 'province'"),
+    ("city", "f.e ->> 'city'"),
     (
         "customer_type",
         "CASE WHEN f.e ->> 'customer_type' IN ('new', 'returning', 'vip') THEN f.e ->> 'customer_type' END",
-        False,
     ),
     (
         "time_of_day",
@@ -65,37 +63,34 @@ FIELDS: t.Final[tuple[tuple[str, t.LiteralString, bool], ...]] = (
             f"CASE WHEN {MOVING} THEN s.time_of_day::text WHEN {HOUR} BETWEEN 5 AND 11 THEN 'morning'"
             f" WHEN {HOUR} BETWEEN 12 AND 16 THEN 'afternoon' WHEN {HOUR} BETWEEN 17 AND 20 THEN 'evening' ELSE 'night' END"
         ),
-        False,
     ),
-    ("units_per_transaction", "f.units", False),
-    ("peso_value", "coalesce((f.e ->> 'total_amount')::numeric, 0)", False),
-    ("product_category", "f.e -> 'items' -> 0 ->> 'category'", False),
-    ("handshake_triggered", "coalesce(f.e -> 'handshake_triggered' = 'true'::jsonb, false)", False),
+    ("units_per_transaction", "f.units"),
+    ("peso_value", "coalesce((f.e ->> 'total_amount')::numeric, 0)"),
+    ("product_category", "f.e -> 'items' -> 0 ->> 'category'"),
+    ("handshake_triggered", "coalesce(f.e -> 'handshake_triggered' = 'true'::jsonb, false)"),
     (
         "handshake_score",
         "CASE WHEN jsonb_typeof(f.e -> 'handshake_score') = 'number' THEN (f.e ->> 'handshake_score')::numeric END",
-        False,
     ),
-    ("campaign_influenced", "f.e ->> 'campaign_id' IS NOT NULL", False),
-    ("quality_score", "1.0", False),
-    ("source_event_id", "f.event_id", False),
+    ("campaign_influenced", "f.e ->> 'campaign_id' IS NOT NULL"),
+    ("quality_score", "1.0"),
+    ("source_event_id", "f.event_id"),
 )
 
 #: The same of line items; `f` is the first event with this product at this place, `l` the last, `item` what they hold there.
-LINE_FIELDS: t.Final[tuple[tuple[str, t.LiteralString, bool], ...]] = (
-    ("quantity", "greatest(coalesce((l.item ->> 'qty')::int, (l.item ->> 'quantity')::int, 1), 1)", True),
-    ("unit_price", "greatest(coalesce((l.item ->> 'unit_price')::numeric, 0), 0)", True),
-    ("line_amount", "greatest(coalesce((l.item ->> 'line_amount')::numeric, 0), 0)", True),
-    ("product_name", "coalesce(f.item ->> 'product_name', 'Unknown Product')", False),
-    ("brand_name", "coalesce(f.item ->> 'brand_name', 'Unknown Brand')", False),
-    ("category", "coalesce(f.item ->> 'category', 'Uncategorized')", False),
+LINE_FIELDS: t.Final[tuple[tuple[str, t.LiteralString], ...]] = (
+    ("quantity", "greatest(coalesce((l.item ->> 'qty')::int, (l.item ->> 'quantity')::int, 1), 1)"),
+    ("unit_price", "greatest(coalesce((l.item ->> 'unit_price')::numeric, 0), 0)"),
+    ("line_amount", "greatest(coalesce((l.item ->> 'line_amount')::numeric, 0), 0)"),
+    ("product_name", "coalesce(f.item ->> 'product_name', 'Unknown Product')"),
+    ("brand_name", "coalesce(f.item ->> 'brand_name', 'Unknown Brand')"),
+    ("category", "coalesce(f.item ->> 'category', 'Uncategorized')"),
 )
 
-#: Fields that a deployed ETL may fill in another way.
-ASSUMED: t.Final = tuple(
-    [name for name, _, measured in FIELDS if not measured]
-    + [f"lines.{name}" for name, _, measured in LINE_FIELDS if not measured]
-)
+#: All fields that may be judged.
+JUDGED: t.Final = (*(name for name, _ in FIELDS), *(f"lines.{name}" for name, _ in LINE_FIELDS))
+#: So many sales that agree show that the ETL fills a field as expected.
+CONVINCING: t.Final = 20
 
 #: What a later event of a sale may change in silver, and so does not tell by the first one alone.
 LATER: t.Final = ("net_amount", "item_count", "lines.quantity", "lines.unit_price", "lines.line_amount", "lines.extra")
@@ -204,30 +199,48 @@ class Model:
     @property
     def compared(self) -> sql.Composed:
         """The queries that end in `compared`; they need `fed` and `sales` before them."""
+        return self._compared(_differences)
+
+    def _compared(self, told: Callable[..., sql.Composed]) -> sql.Composed:
         transactions, lines = self.tables.transactions, self.tables.lines
-        day = next(source for name, source, _ in FIELDS if name == "date_key")
+        day = next(source for name, source in FIELDS if name == "date_key")
         return contract.compose(
             COMPARED,
-            differences=_differences(FIELDS, transactions, "s", ""),
-            line_differences=_differences(LINE_FIELDS, lines, "s", "lines."),
+            differences=told(FIELDS, transactions, "s", ""),
+            line_differences=told(LINE_FIELDS, lines, "s", "lines."),
             day_made=sql.SQL("({})::text").format(sql.SQL(t.cast("t.LiteralString", day))),
         )
 
     def unjudged(
         self, session: Session, condition: sql.Composable = NOTHING, values: Mapping[str, t.Any] | None = None
     ) -> list[str]:
-        """The fields in which most of a sample of silver differ from the events it was made of: here the ETL fills them otherwise. The
-        sample is of events outside the condition on `b`, where there are enough of them."""
+        """The fields that are not judged: fewer than 20 sales of a sample of silver have a value in it that is not its default and that
+        agrees with the sale's event, or most of the sample differ. The sample is of events outside the condition on `b`, where there are
+        enough of them."""
         query = contract.compose(SAMPLE, condition=condition, sale=sale("b"))
         rows = session.rows(query, **(values or {}), rows=SAMPLE_ROWS, enough=ENOUGH)
         pairs = {row["transaction_id"]: row["event_id"] for row in rows}
-        differing = self.wrong(session, list(pairs), list(pairs.values()), [])
-        return [field for field in ASSUMED if 2 * sum(field in found for found in differing.values()) > len(pairs)]
+        units, ids = list(pairs), list(pairs.values())
+        differ = collections.Counter(f for found in self.wrong(session, units, ids, []).values() for f in found)
+        agree = collections.Counter(
+            f for found in self._found(session, _agreements, units, ids).values() for f in found
+        )
+        return [field for field in JUDGED if agree[field] < CONVINCING or 2 * differ[field] > len(pairs)]
 
     def wrong(self, session: Session, units: list[str], ids: list[str], unjudged: list[str]) -> dict[str, list[str]]:
         """Which of these transactions are not what these events, which are all of theirs, say; with the fields that differ."""
-        query = contract.compose(OF_MEMBERS, sale=sale("b"), malformed=self.malformed, compared=self.compared)
-        rows = session.rows(query, units=units, ids=ids, unjudged=unjudged)
+        return self._found(session, _differences, units, ids, unjudged)
+
+    def _found(
+        self,
+        session: Session,
+        told: Callable[..., sql.Composed],
+        units: list[str],
+        ids: list[str],
+        unjudged: Sequence[str] = (),
+    ) -> dict[str, list[str]]:
+        query = contract.compose(OF_MEMBERS, sale=sale("b"), malformed=self.malformed, compared=self._compared(told))
+        rows = session.rows(query, units=units, ids=ids, unjudged=list(unjudged))
         return {row["sale"]: row["differing"] for row in rows}
 
 
@@ -235,6 +248,8 @@ def _type(table: Table, column: str) -> str | None:
     return next((c.type for c in table.columns if c.name == column), None)
 
 
+#: A text of nothing, zero or false.
+EMPTY: t.Final = "^(0(\\.0*)?|f|false)?$"
 #: Decimals of money; a column that keeps fewer of them keeps other amounts than the events say.
 CENTAVOS: t.Final = 2
 #: Types in which a value is compared as such; of any other (an enumeration, a domain) by its text.
@@ -242,14 +257,29 @@ COMPARABLE: t.Final = ("text", "character varying", "date", "boolean", "uuid", "
 
 
 def _differences(
-    fields: tuple[tuple[str, t.LiteralString, bool], ...], table: Table, alias: str, prefix: str
+    fields: tuple[tuple[str, t.LiteralString], ...], table: Table, alias: str, prefix: str
 ) -> sql.Composed:
     """An expression for each field that the table has: its name where silver differs from what the events say."""
     parts = [
         sql.SQL("CASE WHEN {} IS DISTINCT FROM {} THEN {} END").format(
             *_sides(named(alias, name), sql.SQL(source), kind), literal(prefix + name)
         )
-        for name, source, _ in fields
+        for name, source in fields
+        if (kind := _type(table, name)) is not None
+    ]
+    return sql.SQL(", ").join(parts)
+
+
+def _agreements(fields: tuple[tuple[str, t.LiteralString], ...], table: Table, alias: str, prefix: str) -> sql.Composed:
+    """The same of its name where silver has what the events say, and that is neither nothing nor zero."""
+    parts = [
+        sql.SQL("CASE WHEN {0} IS NOT DISTINCT FROM {1} AND {2} !~ {3} THEN {4} END").format(
+            *_sides(named(alias, name), sql.SQL(source), kind),
+            sql.SQL("coalesce({}::text, '')").format(named(alias, name)),
+            literal(EMPTY),
+            literal(prefix + name),
+        )
+        for name, source in fields
         if (kind := _type(table, name)) is not None
     ]
     return sql.SQL(", ").join(parts)

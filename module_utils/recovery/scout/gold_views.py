@@ -158,6 +158,8 @@ DATED = "SELECT DISTINCT date_key::text AS day FROM {transactions} WHERE transac
 #: An ETL run that was in flight at a refresh shows an earlier time than it; beyond this, a later refresh is trusted where
 #: contents cannot be compared.
 SETTLED_SECONDS: t.Final = 900.0
+#: How long a view without a clock is compared with its query.
+CURRENT_SECONDS: t.Final = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -349,7 +351,7 @@ def _compared(
     try:
         row = _row(view) if view.contents else None
         return (
-            compare(session, Contents(view.name, view.oid, view.definition, _day(view), row, moved), deadline),
+            compare(session, Contents(view.name, view.oid, view.definition, day_of(view), row, moved), deadline),
             "",
             False,
         )
@@ -376,14 +378,10 @@ def refreshed_at(session: Session, view: View) -> datetime.datetime | None:
     return None
 
 
-def showing_each_sale(session: Session, found: Iterable[View]) -> dict[str, t.Any]:
-    """A digest of the contents of each view that counts all sales, whenever they were, by its full name: another sale changes it."""
-    row = session.row("SELECT to_regclass(%(name)s)::oid AS oid", name=contract.names().transactions)
-    return {
-        view.full_name: _digest(session, view)
-        for view in found
-        if view.populated and row["oid"] in view.needs and set(COUNTS) & set(view.contents) and not waits(view)
-    }
+def is_current(session: Session, view: View, days: Collection[str]) -> bool:
+    """Whether a view holds what its own query gives now, of these days first; also where nobody can tell."""
+    compared, why, _ = _compared(session, view, time.monotonic() + CURRENT_SECONDS, frozenset(days))
+    return bool(why) or not compared.rows
 
 
 def days_of(session: Session, sales: list[str]) -> list[str]:
@@ -391,19 +389,17 @@ def days_of(session: Session, sales: list[str]) -> list[str]:
     return [row["day"] for row in session.rows(contract.compose(DATED), names=sales)]
 
 
-def _day(view: View) -> str | None:
+def day_of(view: View) -> str | None:
     """The column by which a view says of which day a row is."""
     return next((name for name in DAYS if name in view.columns), None)
 
 
-def counted(view: View, *, of_some_days: bool = False) -> tuple[str, str] | None:
-    """The columns by which a view says which day, and counts all sales of it; None where it does not, or leaves out some by design
-    (`partial_gold` of the contract), and where it may show some days alone unless `of_some_days`."""
-    day = _day(view)
+def counted(view: View) -> tuple[str, str] | None:
+    """The columns by which a view says which day, and counts all sales of it; None where it does not, and where it may show some days
+    alone."""
+    day = day_of(view)
     number = next((name for name in COUNTS if name in view.contents), None)
-    if day is None or number is None or view.full_name in contract.names().partial_views:
-        return None
-    return None if waits(view) and not of_some_days else (day, number)
+    return None if day is None or number is None or waits(view) else (day, number)
 
 
 def waits(view: View) -> bool:
@@ -414,11 +410,3 @@ def waits(view: View) -> bool:
 def _row(view: View) -> sql.Composed:
     """The contents of a row as one text, which calls no cast of others, as that of a column to text would."""
     return sql.SQL("ROW({})::text").format(sql.SQL(", ").join(map(sql.Identifier, view.contents)))
-
-
-def _digest(session: Session, view: View) -> t.Any:
-    query = sql.SQL("SELECT sum(hashtextextended({c}, 0)) AS digest FROM {v}").format(
-        c=_row(view), v=sql.Identifier(contract.names().schema, view.name)
-    )
-    row = session.connection.execute(query).fetchone()
-    return row and row["digest"]

@@ -95,16 +95,6 @@ def triggers(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         yield cause(what, f"it calls {row['function']}", rolled_back(found, disable, row["name"]))
 
 
-def gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
-    """Each view that shows other figures than silver has."""
-    told = [] if found.wider.duplicates else found.wider.unlike_gold or []
-    for view in dict.fromkeys(each.partition(" of ")[0] for each in told):
-        bare = view.rpartition(".")[2]
-        look = f"compare the definition of {view} with the release's; what it shows so by design is named in scout_contract: partial_gold"
-        first = next(each for each in told if each.startswith(f"{view} of "))
-        yield cause(f"{view} shows other figures than silver has", first, rolled_back(found, look, bare), blocks=False)
-
-
 def swallowed(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     """Events that arrive and that the ETL never loads: of some sources, or of all, and silver stands still."""
     if status.get("silver_staleness") not in ("warn", "fail"):

@@ -132,7 +132,6 @@ CHECKS: t.Final = (
     _as_check("lost_events"),
     Check("swallowed_events", "{etl_ledger} without a transaction_id", ("lost",), _swallowed, severity="info"),
     _as_check("altered_sales"),
-    _as_check("gold_figures"),
     _as_check("unloaded_sources"),
     _as_check("jobs_present"),
     _as_check("jobs_active"),

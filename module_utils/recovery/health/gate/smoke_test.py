@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The smoke test of the gate: a trial sale, judged."""
+"""The smoke test of the gate: earlier sales loaded again, judged."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typing as t
 from ...core.errors import NotConverged
 from ...core.text import in_words
 from ...pipeline import http_sale
+from ...pipeline.replay.changes import Change
 from ...pipeline.trial_sale import OTHERS, PREPARING, SLOW, TooLate, Trial, Unlike, source
 from ...postgres import lock_holders
 from ...postgres.driver import psycopg
@@ -23,19 +24,24 @@ from .checks import SMOKE
 from .verdict import CheckResult
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...core.progress import Progress
     from ...postgres.session import Session
 
+#: How many changes are named.
+NAMED_CHANGES: t.Final = 5
 #: Why a check leaves it out.
 NOT_IN_CHECK: t.Final = "not run: check mode executes nothing"
 
 
-def test(session: Session, *, seconds: float, owner: str) -> tuple[CheckResult, dict[str, t.Any]]:
-    """Whether a sale goes through the pipeline as it should, with each step; never longer than so many seconds."""
-    trial = Trial(session, seconds, owner)
-    status, reason = "pass", ""
+def test(session: Session, *, seconds: float, owner: str, meant: Sequence[str]) -> tuple[CheckResult, dict[str, t.Any]]:
+    """Whether earlier sales go through the pipeline as before, but for columns that are `meant` to change, with each step; never longer
+    than so many seconds."""
+    trial = Trial(session, seconds, owner, meant)
+    status, reason, changes = "pass", "", list[Change]()
     try:
-        trial.run()
+        changes = trial.run()
     except NotConverged as e:
         return skipped(f"not run: {e}")
     except Unlike as e:
@@ -46,10 +52,14 @@ def test(session: Session, *, seconds: float, owner: str) -> tuple[CheckResult, 
         if session.connection.closed:
             raise
         status, reason = _refusal(session, trial, e)
+    if changes:
+        status, reason = "fail", f"what the pipeline writes has changed: {'; '.join(map(str, changes[:NAMED_CHANGES]))}"
+        if release := trial.release:
+            reason += f"; release {release} was captured last"
     if reason:
         trial.steps.append({"step": trial.doing, "result": reason})
     else:
-        reason = "a sale went from bronze to silver and its lines, sent twice and kept once; rolled back, and nothing remains"
+        reason = f"{trial.compared}; rolled back, and nothing remains"
     judged = CheckResult(SMOKE, trial.seconds, "seconds", status, source(), reason)
     return judged, {
         **_told(judged),

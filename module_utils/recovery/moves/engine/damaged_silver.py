@@ -12,7 +12,7 @@ import typing as t
 from ...postgres import acting
 from ...scout import contract, cron_jobs, event_queue, lost_sales
 from ...scout.dead_letters import FORMAT
-from ...scout.expected_silver import ASSUMED, LATER, Model
+from ...scout.expected_silver import LATER, Model
 from ...scout.loadable import sale
 
 if t.TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Damaged:
 
 def find(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | None:
     """Those of these sales whose events are in bronze, can be loaded, and say something else than silver has; None where all
-    agree. Only fields that every deployed ETL fills in the same way are compared."""
+    agree. Only fields of which enough sales of this database show how the ETL fills them are compared."""
     if not sales:
         return None
     model = Model(tables, session.facts.server_version)
@@ -99,8 +99,9 @@ def find(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | No
         contract.compose(FED, sale=sale("b"), malformed=model.malformed), sales=list(sales), format=FORMAT
     )
     events = {row["sale"]: row["events"] for row in fed}
-    differing = model.wrong(session, [*events], [event for of in events.values() for event in of], list(ASSUMED))
-    differing = _unexplained(session, model, differing, events)
+    unjudged = model.unjudged(session)
+    differing = model.wrong(session, [*events], [event for of in events.values() for event in of], unjudged)
+    differing = _unexplained(session, model, differing, events, unjudged)
     wrong = [row for row in fed if row["sale"] in differing]
     if not wrong:
         return None
@@ -128,7 +129,7 @@ def _unlike_first(session: Session, tables: Tables) -> list[str]:
     sample = lost_sales.part_of(session, contract.names().transactions, PAIRED_ROWS)
     rows = session.rows(contract.compose(PAIRS, sale=sale("b"), sample=sample), rows=PAIRED_ROWS)
     pairs = {row["transaction_id"]: row["event_id"] for row in rows}
-    return [*model.wrong(session, [*pairs], [*pairs.values()], [*ASSUMED, *LATER])]
+    return [*model.wrong(session, [*pairs], [*pairs.values()], [*model.unjudged(session), *LATER])]
 
 
 def _recent(session: Session, query: t.LiteralString) -> list[str]:
@@ -136,13 +137,13 @@ def _recent(session: Session, query: t.LiteralString) -> list[str]:
 
 
 def _unexplained(
-    session: Session, model: Model, differing: dict[str, list[str]], events: dict[str, list[str]]
+    session: Session, model: Model, differing: dict[str, list[str]], events: dict[str, list[str]], unjudged: list[str]
 ) -> dict[str, list[str]]:
     """The same without what one event of a sale says by itself: which of several came first is known to the ETL alone."""
     left = dict(differing)
     for nth in range(max((len(events[name]) for name in left), default=0)):
         alone = {name: events[name][nth] for name in left if 1 < len(events[name]) > nth}
-        found = model.wrong(session, [*alone], [*alone.values()], list(ASSUMED))
+        found = model.wrong(session, [*alone], [*alone.values()], unjudged)
         left |= {name: [field for field in left[name] if field in found.get(name, ())] for name in alone}
         left = {name: fields for name, fields in left.items() if fields}
     return left

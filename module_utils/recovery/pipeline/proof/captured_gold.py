@@ -12,7 +12,7 @@ from ...core.errors import RecoveryError
 from ...ledger import bootstrap, history
 from ...postgres import acting
 from ...postgres.driver import psycopg, sql
-from ...scout import contract, gold_contents, gold_figures, gold_views
+from ...scout import contract, gold_contents, gold_views
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,14 @@ SELECT day, part, n.name, n.shown, n.captured
 FROM shown AS s FULL JOIN captured AS c USING (day, part) CROSS JOIN LATERAL (VALUES {pairs}) AS n (name, shown, captured)
 WHERE n.shown IS DISTINCT FROM n.captured ORDER BY day DESC, part, name LIMIT 1
 """
+#: The columns of a view that may be read, with their types where these are PostgreSQL's own.
+COLUMNS = """
+SELECT a.attname::text AS name, CASE WHEN y.typnamespace = 'pg_catalog'::regnamespace THEN y.typname::text ELSE '' END AS type
+FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
+WHERE a.attrelid = to_regclass(%(name)s) AND a.attnum > 0 AND NOT a.attisdropped
+  AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+"""
+NUMBERS: t.Final = ("int2", "int4", "int8", "numeric", "float4", "float8")
 #: What divides a day, where a view does so.
 PARTS: t.Final = ("store_id", "region_name")
 #: A definition is written with this path.
@@ -54,27 +62,28 @@ class Beside:
     equal: tuple[str, ...] = ()
 
 
-def beside(session: Session, days: Sequence[str], *, refreshed: bool = True) -> Beside:
+def beside(session: Session, days: Sequence[str], meant: Sequence[str] = (), *, refreshed: bool = True) -> Beside:
     """What views of gold say of these days otherwise than they would by their definition in the latest capture, in words, a figure of
-    each that was changed since; inside a transaction that is rolled back. Either is asked as the view's owner. Where they were not
-    `refreshed`, it is what their queries say."""
+    each that was changed since, but for columns (`gold_daily_metrics.net_sales`) that are `meant` to change; inside a transaction that is
+    rolled back. Either is asked as the view's owner. Where they were not `refreshed`, it is what their queries say."""
     if not days or not (history.readable(session) and bootstrap.readable(session)):
         return Beside()
     captured = {row["name"]: row for row in session.rows(CAPTURED)}
     otherwise, equal, release = list[str](), list[str](), ""
     for view in gold_views.views(session):
         then = captured.get(view.full_name)
-        if then is None or then["definition"] == view.definition or not _judged(view):
+        if then is None or then["definition"] == view.definition:
             continue
         release = then["release"]
-        if gone := [name for name in then["columns"] if name not in view.columns and _judged(view, name)]:
+        unmeant = [name for name in then["columns"] if f"{view.name}.{name}" not in meant]
+        if gone := [name for name in unmeant if name not in view.columns]:
             otherwise.append(f"{view.full_name} has no {', '.join(gone[:5])}")
             continue
-        counted = gold_views.counted(view)
-        if counted is None or view.foreign_code:
+        day = gold_views.day_of(view)
+        if day is None or view.foreign_code:
             continue
         shown = sql.Identifier(contract.names().schema, view.name) if refreshed else _query(view.definition)
-        rows = _beside(session, view, then, (counted[0], shown), days)
+        rows = _beside(session, view, then, (day, shown), days, unmeant)
         if rows:
             otherwise.append(_told(view, rows[0]))
         elif rows is not None:
@@ -88,25 +97,22 @@ def _told(view: View, found: Row) -> str:
     return f"{where}: {found['name']} {figures}"
 
 
-def _judged(view: View, name: str = "") -> bool:
-    return not {view.full_name, f"{view.full_name}.{name}"} & contract.names().partial_views
-
-
 def _query(definition: str) -> sql.Composed:
     return sql.SQL("({})").format(gold_contents.written(definition))
 
 
 def _beside(
-    session: Session, view: View, then: Row, by: tuple[str, sql.Composable], days: Sequence[str]
+    session: Session,
+    view: View,
+    then: Row,
+    by: tuple[str, sql.Composable],
+    days: Sequence[str],
+    among: Sequence[str],
 ) -> list[Row] | None:
     """The first figure that is otherwise, where one is; None where nobody can tell."""
     day, shown = by
-    kinds = gold_figures.columns(session, view.full_name)
-    names = [
-        name
-        for name in view.contents
-        if kinds.get(name) in gold_figures.NUMBERS and name in then["columns"] and _judged(view, name)
-    ]
+    kinds = {row["name"]: row["type"] for row in session.rows(COLUMNS, name=view.full_name)}
+    names = [name for name in view.contents if kinds.get(name) in NUMBERS and name in among]
     if not names or day not in then["columns"]:
         return None
     part = next((name for name in PARTS if name in view.columns and name in then["columns"]), "")

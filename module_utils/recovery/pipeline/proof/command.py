@@ -17,7 +17,7 @@ from ...postgres.failures import attempting
 from ...scout import at_commit, gold_views
 from .. import expected as estimates
 from . import evidence, judgement, reading
-from .judgement import FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
+from .judgement import CHANGED, FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
 from .trial import Trials
 
 if t.TYPE_CHECKING:
@@ -41,7 +41,6 @@ RESET: t.Final = "emergency_reset.yml"
 AGAIN: t.Final = f"then {RESET}"
 #: What a reset quarantines, or loads one after the other.
 OF_DATA: t.Final = ("21", "22", "23")
-PAUSE: t.Final = "pause_ingestion.yml keeps it from writing more of them meanwhile"
 LOOK: t.Final = "assess.yml shows whether its next run works"
 
 
@@ -82,7 +81,7 @@ def prove(call: Call, params: Params) -> ProofResult:
     todo = judgement.plan(found.jobs, found.scheduler, wait, waits=params["waits"], unseen=found.why_unseen)
     if call.check or params["look"]:
         return _planned(found, todo)
-    proof = _Proof(call, found, todo, params["timeout_seconds"])
+    proof = _Proof(call, found, todo, params["timeout_seconds"], params["changes"])
     try:
         # Who names jobs says which they are, unless those are known to be a part.
         seen = found.whole if params["jobs"] else found.jobs
@@ -96,7 +95,7 @@ def prove(call: Call, params: Params) -> ProofResult:
         raise
     status = judgement.overall(verdicts)
     owners = {job.jobname: job.owner for job, _ in found.jobs}
-    error = _error(call, status, verdicts, owners, goes_on=params["if_running"] or not params["waits"])
+    error = _error(call, status, verdicts, owners)
     return {
         **_state(found),
         "changed": False,
@@ -107,7 +106,7 @@ def prove(call: Call, params: Params) -> ProofResult:
         "error": error.as_dict() if error else None,
         "seconds": round(time.monotonic() - began, 3),
         "summary": _told(found, verdicts),
-        "effects": {name: sum(v.status == name for v in verdicts) for name in (PROVED, FAILED, UNKNOWN)},
+        "effects": {name: sum(v.status == name for v in verdicts) for name in (PROVED, CHANGED, FAILED, UNKNOWN)},
     }
 
 
@@ -148,26 +147,23 @@ def _planned(found: reading.Found, todo: list[Todo]) -> ProofResult:
     }
 
 
-def _error(
-    call: Call, status: str, verdicts: list[Verdict], owners: Mapping[str, str], *, goes_on: bool
-) -> RecoveryError | None:
-    """What is to be said where it is not proved that the pipeline works, with whose jobs these are; with `goes_on`, while nobody
-    pauses it."""
+def _error(call: Call, status: str, verdicts: list[Verdict], owners: Mapping[str, str]) -> RecoveryError | None:
+    """What is to be said where it is not proved that the pipeline works, with whose jobs these are."""
     if status == PROVED:
         return None
     wrong = [verdict for verdict in verdicts if verdict.status == status]
     steps = list(dict.fromkeys(verdict.next_step for verdict in wrong if verdict.next_step))
     step = steps[0] if steps else ""
     attempted = "cannot tell whether the pipeline works by itself"
-    if status == FAILED:
+    if status == CHANGED:
+        attempted = "the pipeline works, and writes something else than before"
+    elif status == FAILED:
         attempted = "the pipeline does not work by itself"
         data = any((verdict.sqlstate or "")[:2] in OF_DATA for verdict in wrong)
         # All of them come before the reset, which would fail for want of the next one.
         whose = " or ".join(sorted({owners[verdict.jobname] for verdict in wrong if verdict.jobname in owners}))
         fixed = f"whoever deploys what runs as {whose or 'the pipeline'} fixes what it says, {AGAIN}"
         step = f"{'; '.join(steps)}; {AGAIN}" if steps else RESET if data else fixed
-        if goes_on and any(judgement.OTHERWISE in verdict.said for verdict in wrong):
-            step = f"{PAUSE}; {step}"
     return NotConverged(
         attempted,
         on=call.session.where,
@@ -185,6 +181,8 @@ class _Proof:
     found: reading.Found
     todo: list[Todo]
     given: float | None
+    #: Columns that a deployment means to change.
+    meant: list[str]
 
     def made(self) -> list[Verdict]:
         """What the proof of each job came to, in their order."""
@@ -239,7 +237,9 @@ class _Proof:
                 todo, seconds = self._priced(todo)
                 loader = loaders[0] if loaders else None
                 real = self.found.scheduler.installed
-                trials = Trials(self.call.session, loader, seconds, extends=not self.given, scheduled=real)
+                trials = Trials(
+                    self.call.session, loader, seconds, extends=not self.given, scheduled=real, meant=self.meant
+                )
                 return proved | (trials.run(todo) if todo else {})
         except DatabaseError as e:
             # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
@@ -365,13 +365,7 @@ class _Proof:
                 verdicts[each.job.jobid] = dataclasses.replace(verdict, said=f"{verdict.said} and refreshed gold")
             else:
                 unseen.append(each)
-        verdicts |= self._besides(unseen, loaded, verdicts, trials)
-        for each in loaded:
-            # What a trial does not show: whoever writes wrong by the clock, or by who it is that runs.
-            verdict = verdicts[each.job.jobid]
-            if verdict.status == PROVED and (wrong := evidence.otherwise(self.call.session, pending, each.job.owner)):
-                verdicts[each.job.jobid] = judgement.otherwise(verdict, wrong)
-        return verdicts
+        return verdicts | self._besides(unseen, loaded, verdicts, trials)
 
     def _besides(
         self, unseen: list[Todo], loaded: list[Todo], verdicts: dict[int, Verdict], trials: list[Todo]
@@ -381,10 +375,10 @@ class _Proof:
         if not (unseen or loaded or trials):
             return {}
         idle = [dataclasses.replace(each, why="its run had nothing to do") for each in unseen]
-        kinds = [dataclasses.replace(each, why="with a sale of every kind") for each in loaded]
+        kinds = [dataclasses.replace(each, why="to compare what it writes") for each in loaded]
         found = self._tried([*idle, *kinds, *trials])
         for each in (*unseen, *loaded):
-            judged = judgement.with_kinds if each in loaded else judgement.besides
+            judged = judgement.with_replay if each in loaded else judgement.besides
             found[each.job.jobid] = judged(verdicts[each.job.jobid], found[each.job.jobid])
         return found
 

@@ -2,32 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a run has left behind: whether all of gold has just been computed, by the scheduler or by a repair, so that what takes long is not
-done once more to see that it can be; and whether silver has what was loaded as it came."""
+done once more to see that it can be."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import typing as t
 
 from ...core.errors import MissingPrivilege
 from ...ledger import history
-from ...postgres import acting
-from ...scout import (
-    contract,
-    cron_runs,
-    event_queue,
-    expected_silver,
-    gold_figures,
-    gold_views,
-    loadable,
-    row_images,
-)
-from .. import battery, expected
+from ...scout import contract, cron_runs, gold_views
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ...postgres.session import Session
     from ...scout.cron_jobs import Job
 
@@ -58,27 +44,6 @@ WHERE age(kept.written) >= 0
 """
 AGE: t.Final = "SELECT age(%(since)s::text::xid) AS transactions"
 
-#: Of these events those that were loaded, and are the first of their sales, so that each says what silver has to have.
-FIRST = """
-SELECT {sale} AS sale, b.event_id::text AS event_id FROM {bronze} AS b
-WHERE b.event_id = ANY(%(ids)s::uuid[]) AND {sale} IS NOT NULL AND EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id)
-  AND NOT EXISTS (SELECT FROM {transactions} AS t WHERE t.transaction_id = {sale} AND t.source_event_id IS DISTINCT FROM b.event_id)
-"""
-
-
-def otherwise(session: Session, event_ids: list[str], owner: str) -> str:
-    """What silver has otherwise than these events say, as far as they have been loaded, in words."""
-    with session.read():
-        by = acting.actor(session, owner)
-        first = {
-            row["sale"]: row["event_id"]
-            for row in session.rows(contract.compose(FIRST, sale=loadable.sale("b")), ids=event_ids)
-        }
-        model = expected_silver.Model(row_images.tables(session), session.facts.server_version)
-        without = [*battery.unjudged(session, by), *expected_silver.LATER]
-        with event_queue.in_its_time_zone(session, by):
-            return battery.in_words(model.wrong(session, [*first], [*first.values()], without))
-
 
 def refreshed(session: Session, job: Job) -> str:
     """By what all of gold was computed last, by a repair within the last hour or by the latest run of this job, in words; empty where it
@@ -98,16 +63,6 @@ def refreshed(session: Session, job: Job) -> str:
         if within and not _changed(session, run.xid):
             return BY_ITSELF
     return ""
-
-
-def as_computed(session: Session, views: Sequence[gold_views.View]) -> gold_figures.Computed | None:
-    """What gold says otherwise than silver as it was computed last, where that can be told of each view: what is slow by nature is not
-    computed once more. A repair refreshes it in a pause, when nothing else is in flight. Inside a transaction."""
-    found = history.by_a_repair(session)
-    still = (found["since"]["at"], found["paused_until"]) if found and found["paused_until"] else None
-    settled = max(gold_views.SETTLED_SECONDS, expected.longest_seconds(session))
-    moved = functools.partial(history.moved_days, session)
-    return gold_figures.as_computed(session, views, still=still, settled_seconds=settled, moved=moved)
 
 
 def _runs(session: Session, job: Job) -> list[cron_runs.Run]:

@@ -29,8 +29,8 @@ if t.TYPE_CHECKING:
 #: the pipeline writes what it writes, and is to leave sales as they are.
 LOAD, GOLD, OTHER, BESIDE = "load", "gold", "other", "beside"
 RUN, LATEST, TRIAL = "run", "latest", "trial"
-#: What a proof came to.
-PROVED, FAILED, UNKNOWN = "proved", "failed", "unknown"
+#: What a proof came to. What has `changed` runs, and writes something else than before.
+PROVED, CHANGED, FAILED, UNKNOWN = "proved", "changed", "failed", "unknown"
 
 #: pg_cron notices within two seconds that a job is active again; a start before that may be missed.
 NOTICED_SECONDS: t.Final = 2.0
@@ -51,10 +51,6 @@ class Todo:
     why: str = ""
     #: What its command has just done, so that it is not run once more, in words that follow its name.
     shown: str = ""
-
-
-#: What is said of a job that writes sales as their events do not say.
-OTHERWISE: t.Final = "it writes sales otherwise than their events say"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,15 +266,13 @@ def vanished(verdict: Verdict, gone: int, removers: Sequence[Job]) -> Verdict:
     return dataclasses.replace(verdict, status=FAILED, said=said, next_step=step)
 
 
-def compare(what: str) -> str:
-    """What to do about a definition that does other than it should."""
-    return f"compare {what} with the release's; rollback.yml restores it, where a release has been captured"
+PAUSE: t.Final = "ansible-playbook playbooks/pause_ingestion.yml"
+CAPTURE: t.Final = "ansible-playbook playbooks/capture_release.yml"
 
 
-def otherwise(verdict: Verdict, wrong: str) -> Verdict:
-    """Of a run that wrote what it loaded otherwise than it came."""
-    said = f"{verdict.said}, and {OTHERWISE}: {wrong}"
-    return dataclasses.replace(verdict, status=FAILED, said=said, next_step=compare(contract.names().etl))
+def changed(what: str) -> str:
+    """What to do where something does other than before."""
+    return f"compare {what} with the release's; to stop it: {PAUSE}; to accept it: {CAPTURE}"
 
 
 def seldom(todo: Sequence[Todo], scheduler: Scheduler) -> tuple[Todo, datetime.datetime, datetime.datetime] | None:
@@ -306,9 +300,9 @@ def too_seldom(todo: Todo, verdict: Verdict, silent: float, usual: float) -> Ver
     return dataclasses.replace(verdict, status=FAILED, said=f"{said}{known}")
 
 
-def with_kinds(verdict: Verdict, trial: Verdict) -> Verdict:
-    """Of a run that loaded what waited, and a trial with a sale of every kind, which alone tells whether it writes them right."""
-    if trial.status != FAILED:
+def with_replay(verdict: Verdict, trial: Verdict) -> Verdict:
+    """Of a run that loaded what waited, and a trial, which alone compares what it writes with what it wrote before."""
+    if trial.status not in (FAILED, CHANGED):
         return verdict
     return dataclasses.replace(trial, how=verdict.how, said=f"{verdict.said}; it {trial.said}", started=verdict.started)
 
@@ -317,7 +311,7 @@ def besides(verdict: Verdict, trial: Verdict) -> Verdict:
     """Of a run that succeeded and whose effect was not to be seen, and a trial of the same job: the latest run is still the
     proof, unless the trial fails."""
     idle = f"{verdict.said}, with nothing to do" if verdict.how == RUN else verdict.said
-    if trial.status == FAILED or (trial.status == PROVED and verdict.how == RUN):
+    if trial.status in (FAILED, CHANGED) or (trial.status == PROVED and verdict.how == RUN):
         said = f"{idle}; it {trial.said}"
         return dataclasses.replace(trial, how=verdict.how, said=said, started=verdict.started)
     return dataclasses.replace(verdict, said=idle)
@@ -341,13 +335,13 @@ def _verdict(
 
 
 def overall(verdicts: Iterable[Verdict]) -> str:
-    """failed where any failed, else unknown where any is, else proved."""
+    """failed where any failed, else unknown where any is, else changed where any has, else proved."""
     found = {verdict.status for verdict in verdicts}
-    return next((status for status in (FAILED, UNKNOWN) if status in found), PROVED)
+    return next((status for status in (FAILED, UNKNOWN, CHANGED) if status in found), PROVED)
 
 
 #: How a trial that went well is told.
-TRIED: t.Final = re.compile(r"was tried as (?P<role>.+), rolled back: it (?P<effect>\w+(?: [^;:]*)?)")
+TRIED: t.Final = re.compile(r"was tried as (?P<role>.+), rolled back: it (?P<effect>\w+(?: [^;]*)?)")
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:

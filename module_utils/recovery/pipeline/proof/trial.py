@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a job runs, run as its role with its settings in a transaction that is rolled back, and whether it had its effect.
 
-A test sale is sent first, so that there is something to load. The command runs inside a function that belongs to the job's
-role and runs as its owner: so it can neither end the transaction nor become the role that proves it.
+Copies of sales that were loaded before are sent first, so that there is something to load and to compare; where nothing has been
+loaded yet, a made-up sale. The command runs inside a function that belongs to the job's role and runs as its owner: so it can neither
+end the transaction nor become the role that proves it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import contextlib
 import datetime
 import functools
 import json
-import time
 import typing as t
 
 from ...core.errors import NotConverged
@@ -22,13 +22,14 @@ from ...core.text import count, cut, first_line, in_words, printable
 from ...postgres import acting
 from ...postgres.driver import errors, psycopg, sql
 from ...postgres.failures import words_of
-from ...scout import contract, event_queue, gold_figures, gold_views, remedies, row_hazards
+from ...scout import contract, event_queue, gold_views, remedies, row_hazards
 from ...scout.cron_schedule import every_seconds, missed
 from ...scout.judging import event_triggers, foreign_code, statements
-from .. import apart, battery, bronze_writers, drain, expected, refresh_gold, trial_sale
-from . import as_job, captured_gold, evidence, failure, judgement, linked, reading
+from .. import apart, bronze_writers, drain, refresh_gold, trial_sale
+from ..replay import engine, sample
+from . import as_job, captured_gold, failure, judgement, reading
 from .failure import Failed
-from .judgement import BESIDE, FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
+from .judgement import BESIDE, CHANGED, FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,57 +85,59 @@ SUSPECTS_ROWS: t.Final = 2000
 COLLISIONS: t.Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 #: One statement that upserts a row twice.
 REPEATS: t.Final = "21000"
-UNIQUE: t.Final = "23505"
-BY_RULE: t.Final = tuple(error.sqlstate for error in battery.RULES)
-HOUR: t.Final = datetime.timedelta(hours=1)
-BY_DESIGN: t.Final = "A view that leaves out sales by design is named in scout_contract: partial_gold"
-COMPARE: t.Final = f"{judgement.compare('its definition')}. {BY_DESIGN}"
-CHANGED: t.Final = (
-    f"{judgement.compare('its definition')}. Where the change is meant, capture the release that has it. {BY_DESIGN}"
+#: What a copy may meet that its original did not: a key of the team's that has room for one.
+KEYS: t.Final = (
+    errors.UniqueViolation.sqlstate,
+    errors.ForeignKeyViolation.sqlstate,
+    errors.ExclusionViolation.sqlstate,
 )
-#: What a job does that is to leave sales as they are.
-CHANGES: t.Final = "it changes sales that are loaded, which are no longer what their events say"
+HOUR: t.Final = datetime.timedelta(hours=1)
+#: Replayed sales that a job beside the pipeline finds pending.
+PENDING_SALES: t.Final = 5
+#: How many changes are named.
+NAMED_CHANGES: t.Final = 5
 
 
 class Trials:
-    """The trials of some jobs, in one transaction of which nothing remains."""
+    """The trials of some jobs, in one transaction of which nothing remains. `meant` are columns that a deployment means to change."""
 
     def __init__(
-        self, session: Session, loader: Job | None, seconds: float, *, extends: bool = False, scheduled: bool = False
+        self,
+        session: Session,
+        loader: Job | None,
+        seconds: float,
+        *,
+        extends: bool = False,
+        scheduled: bool = False,
+        meant: Sequence[str] = (),
     ) -> None:
         self.session = session
         #: The job that brings a sale into silver, without which no refresh of gold can be seen.
         self.loader = loader
         self.seconds = seconds
         self.runs = as_job.Runs(session, seconds, extends=extends, scheduled=scheduled)
-        #: Whether what proves most pipelines is tried, which takes little time and tells of no failure: with sales that come after what is
-        #: pending, and the next events of others that are there.
-        self.quick = True
-        self.unloaded = False
-        self.unchanged = 0
-        #: What has come into silver, and is to stay there: a plain sale, and one of each kind.
-        self.sale: trial_sale.Trial | None = None
-        self.copies: list[battery.Copy] = []
-        #: What gold showed before any job was tried: one that loads may refresh it as well, and a refresh that is only to be seen to begin
-        #: may come to its end.
-        self.shown: dict[str, t.Any] = {}
-        #: What was wrong with it, where that can be told without computing it.
-        self.computed: gold_figures.Computed | None = None
+        self.meant = meant
+        self.age = 0
+        self.reference = sample.Reference()
+        self.replay: engine.Replay | None = None
+        #: The sales that have come into silver and are to stay there.
+        self.names: list[str] = []
+        #: When each view of gold was refreshed before any job was tried.
+        self.refreshed: dict[str, datetime.datetime] = {}
         #: The jobs of others that write what is the pipeline's.
         self.beside: list[Job] = []
-        #: Fields that this pipeline fills in ways of its own.
-        self.unjudged: list[str] | None = None
 
     def run(self, todo: Sequence[Todo]) -> dict[int, Verdict]:
         """What each job's trial came to, those that load first, by its id: several jobs may have one name, or none."""
-        ordered = sorted(todo, key=lambda each: (each.purpose != LOAD, each.purpose == BESIDE))
+        ordered = sorted(todo, key=lambda each: (each.purpose != LOAD, each.purpose == GOLD, each.purpose == BESIDE))
         self.beside = [each.job for each in todo if each.purpose == BESIDE]
         for attempt in range(ATTEMPTS):
             found: list[Verdict] = []
             self.runs.begin()
             with self.session.read():
-                self.unchanged = evidence.unchanged(self.session)
-            self.sale, self.copies, self.unjudged, self.unloaded = None, [], None, False
+                self.age = sample.read_age(self.session)
+                self.reference = sample.read_reference(self.session, self.age)
+            self.replay, self.names = None, []
             try:
                 with self.session.write(lock_timeout_seconds=LOCK_SECONDS):
                     found = self._all(ordered)
@@ -146,9 +149,6 @@ class Trials:
                 continue
             if attempt + 1 < ATTEMPTS and any(verdict.sqlstate in COLLIDED for verdict in found):
                 continue
-            if self.quick and self.unloaded:
-                self.quick, self.runs.deadline = False, time.monotonic() + self.seconds
-                return self.run(todo)
             return {each.job.jobid: verdict for each, verdict in zip(ordered, found, strict=True)}
         return {}
 
@@ -161,29 +161,27 @@ class Trials:
             step = "look at its next run in cron.job_run_details, or run it again with proof=false"
             return [tried(each, UNKNOWN, said, next_step=step) for each in ordered]
         if any(each.purpose == GOLD for each in ordered):
-            views = gold_views.views(self.session)
-            self.shown = gold_views.showing_each_sale(self.session, views)
-            # Before a sale is sent that changes its day.
-            if any(each.shown for each in ordered):
-                self.computed = evidence.as_computed(self.session, views)
+            views = [view for view in gold_views.views(self.session) if view.populated]
+            times = {view.full_name: gold_views.refreshed_at(self.session, view) for view in views}
+            self.refreshed = {name: at for name, at in times.items() if at is not None}
         verdicts: list[Verdict] = []
         loads = ""
         for each in ordered:
-            if each.purpose in (GOLD, BESIDE) and self.sale is None and not loads:
+            if each.purpose in (GOLD, BESIDE) and not self.names and not loads:
                 loads = self._bring()
             how = {BESIDE: self._beside_it, GOLD: functools.partial(self._undone, loads=loads)}
             verdict = how.get(each.purpose, self._one)(each)
-            if verdict.purpose == LOAD and verdict.status != PROVED:
+            if verdict.purpose == LOAD and verdict.status in (FAILED, UNKNOWN):
                 loads = f"{verdict.jobname} {verdict.said}"
             verdicts.append(verdict)
         return verdicts
 
     def _bring(self) -> str:
-        """Has the ETL's job load a sale for gold to show; why it could not."""
+        """Has the ETL's job load sales for gold to show; why it could not."""
         if self.loader is None:
             return "no job loads a sale for it"
         verdict = self._one(Todo(self.loader, LOAD, judgement.TRIAL))
-        return "" if verdict.status == PROVED else f"{verdict.jobname} {verdict.said}"
+        return f"{verdict.jobname} {verdict.said}" if verdict.status in (FAILED, UNKNOWN) else ""
 
     def _undone(self, todo: Todo, loads: str) -> Verdict:
         """The trial of a job that refreshes gold, of which nothing stays: another one that does finds gold as old as this one."""
@@ -205,7 +203,6 @@ class Trials:
         try:
             effect = self._effect(todo, loads)
         except Failed as e:
-            self.unloaded |= todo.purpose == LOAD and e.status == FAILED
             said = f"{done}: {e.said}"
             if todo.purpose == LOAD and e.status == FAILED:
                 said = "; ".join([said, *self._in_the_way()])
@@ -213,43 +210,43 @@ class Trials:
         return tried(todo, PROVED, f"{done}: {effect}")
 
     def _beside_it(self, todo: Todo) -> Verdict:
-        """What a job that is none of the pipeline's does to sales; how else it ends is its owner's."""
+        """What a job that is none of the pipeline's does to events; how else it ends is its owner's."""
         command = cut(printable(clean(todo.job.command)), 100)
         said = f"of {todo.job.owner} writes the pipeline's tables as well: {command}"
         wrong = ""
-        if self.sale is not None and not apart.shadow(self.session, apart.tables(self.session)):
+        if self.replay and self.replay.pairs and not apart.shadow(self.session, apart.tables(self.session)):
             try:
                 with self.session.savepoint():
                     wrong = self._wrong_by(todo)
                     raise psycopg.Rollback
             except UNTRIED as e:
-                said += f"; what it does to sales could not be tried: {first_line(str(e)) or 'no time is left'}"
+                said += f"; what it does to events could not be tried: {first_line(str(e)) or 'no time is left'}"
         if not wrong:
             return tried(todo, PROVED, said)
-        off = f"SELECT cron.alter_job({todo.job.jobid}, active => false) switches it off"
+        off = f"SELECT cron.alter_job({todo.job.jobid}, active => false)"
         return tried(todo, FAILED, f"{said}; {wrong}", next_step=off)
 
     def _wrong_by(self, todo: Todo) -> str:
-        """What is wrong with sales that are loaded, and with such as wait, once a job has run."""
+        """What a job takes away of events that have just arrived, or of the ETL's ledger."""
+        replay = self.replay
+        if replay is None:
+            return ""
         try:
-            waiting = [copy for copy in battery.choose(self.session, None) if not copy.made_up]
-            battery.send(self.session, waiting, None)
+            waiting = replay.send_pending(PENDING_SALES, self._roles(todo))
             pending = event_queue.read(self.session).events
             self.runs.execute(todo.job, BESIDE_SECONDS)
-        except (psycopg.Error, as_job.TooLate) as e:
+        except (psycopg.Error, as_job.TooLate, NotConverged) as e:
             self._require_open(e)
             if isinstance(e, UNTRIED):
                 raise
             return ""
-        if battery.altered(self.session, [*waiting, *self.copies]):
-            return f"it changes events of {contract.names().bronze}"
-        if wrong := self._otherwise([copy for copy in self.copies if not copy.made_up]):
-            return f"{CHANGES}: {battery.in_words(wrong)}"
-        left = self.session.row(contract.compose(LEFT), ids=[copy.event_id for copy in waiting])
+        left = self.session.row(contract.compose(LEFT), ids=waiting)
         if left["there"] < len(waiting):
             return f"it takes events out of {contract.names().bronze} that are not loaded"
         if left["marked"]:
             return f"it marks events in {contract.names().etl_ledger} that are not loaded"
+        if event_queue.still_pending(self.session, tuple(waiting)) < len(waiting):
+            return f"it changes events of {contract.names().bronze} so that the ETL does not load them"
         if (more := event_queue.read(self.session).events - pending) > 0:
             return f"it takes {count(more, 'loaded event')} out of {contract.names().etl_ledger}, to be loaded again"
         return ""
@@ -267,55 +264,125 @@ class Trials:
             raise failed
         if todo.purpose == LOAD:
             return self._loaded(todo)
-        effect = "it runs"
         if todo.purpose == GOLD:
-            effect = self._refreshed(todo, loads)
-        else:
-            self._execute(todo)
-        if self.sale is not None and (lacking := self.sale.landed()):
-            # The next job is judged by another one.
-            self.sale = None
-            raise Failed(FAILED, f"it runs, and of a sale that was there before {lacking}")
-        self._require_equal(CHANGES, f"what {todo.job.jobname} calls")
-        if todo.job.jobname == contract.names().link_job and (wrong := linked.wrongly(self.session, self._names())):
-            raise Failed(FAILED, wrong, next_step=judgement.compare(contract.names().link_function))
-        return effect
+            return self._refreshed(todo, loads)
+        before = self.replay.rows() if self.replay else None
+        self._execute(todo)
+        self._require_there()
+        if self.replay and before:
+            self._require_unchanged(self.replay.compare_later(before), "it runs", contract.names().link_function)
+        return "it runs"
+
+    def _require_there(self) -> None:
+        """Raises Failed where a job took sales out of silver that had just been loaded."""
+        if not self.names:
+            return
+        there = {row["transaction_id"] for row in self.session.rows(contract.compose(sample.THERE), names=self.names)}
+        if gone := [name for name in self.names if name not in there]:
+            # The next job is judged by others.
+            self.names = [name for name in self.names if name in there]
+            said = f"it runs, and {count(len(gone), 'sale')} that had just been loaded {'is' if len(gone) == 1 else 'are'} gone"
+            raise Failed(FAILED, f"{said} from {contract.names().transactions}")
+
+    def _require_unchanged(self, changes: Sequence[object], effect: str, what: str) -> None:
+        """Raises Failed, as a change that no pause follows, where there are any."""
+        if changes:
+            release = self.reference.release
+            captured = (
+                f"; release {release} was captured last, at {self.reference.captured_at:%Y-%m-%d %H:%M:%SZ}"
+                if release
+                else ""
+            )
+            told = "; ".join(map(str, changes[:NAMED_CHANGES]))
+            raise Failed(
+                CHANGED,
+                f"{effect}, and what it writes has changed: {told}{captured}",
+                next_step=judgement.changed(what),
+            )
+
+    def _roles(self, todo: Todo) -> list[str]:
+        return list(dict.fromkeys((self.session.facts.role, todo.job.owner)))
 
     def _loaded(self, todo: Todo) -> str:
-        """Has a job load a sale, in words what came of it; its effect stays for those that follow."""
-        session = self.session
-        sale = trial_sale.Trial(session, max(0.001, self.runs.left), todo.job.owner)
-        event, why = self._send(sale, todo)
-        copies = self._send_copies(sale, todo, lambda at: battery.choose(at, sale.moment)) if event else []
-        others = list[battery.Copy]()
-        if self.quick:
-            others = self._send_copies(sale, todo, lambda _: self._of_others(copies), after=battery.AGAIN)
+        """Has a job load sales, in words what came of it; its effect stays for those that follow."""
+        try:
+            # Before we are anybody else: as whom it would run, it could become us again.
+            with self.session.savepoint():
+                foreign_code.shut_out(self.session, [contract.names().bronze])
+        except (NotConverged, psycopg.Error) as e:
+            self._require_open(e)
+            why = e.said if isinstance(e, NotConverged) else words_of(e)
             self._execute(todo)
+            raise Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}") from e
+        replay, why = self._replayed(todo)
+        if replay is None:
+            event = self._load_made_up(todo)
+            effect = f"it loads (content not compared: {why})"
         else:
-            self._execute_with(todo, copies)
-        if event is None:
-            raise Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}")
-        command = cut(printable(clean(todo.job.command)), 100)
-        if event_queue.not_taken(session, [event]):
-            raise Failed(FAILED, f"it ran and loaded nothing, although a sale was pending: its command is {command}")
-        etl = contract.names().etl
-        if lacking := sale.landed():
-            said = f"it marked a sale as processed, and {lacking}"
-            raise Failed(FAILED, said, next_step=f"look at {etl}: it marks events that it does not load")
-        self._take_all(todo, [*copies, *others])
-        self.sale, self.copies = sale, copies
-        if not others:
-            later = self._send_copies(sale, todo, lambda _: battery.again(copies), after=battery.AGAIN)
-            self._execute(todo)
-            self._take_all(todo, later)
-            self.copies += later
-        self._require_equal(judgement.OTHERWISE, etl, others)
+            event = replay.pairs[0].ids[0]
+            effect = f"it loads {count(len(replay.pairs), 'earlier sale')}"
+        changes = replay.compare(acting.actor(self.session, todo.job.owner)) if replay is not None else []
         self._age(todo)
-        writers = bronze_writers.read(session)
-        if refused := bronze_writers.refused(session, writers, event):
+        writers = bronze_writers.read(self.session)
+        if refused := bronze_writers.refused(self.session, writers, event):
             said = f"it loads what comes, and {bronze_writers.in_words(refused)}"
             raise Failed(FAILED, said, next_step="; ".join(each.fix.rstrip(";") for each in refused))
-        return f"it loads; {writers.in_vain}" if writers.in_vain else "it loads"
+        self._require_unchanged(changes, effect, contract.names().etl)
+        if replay is not None:
+            effect += f" as release {self.reference.release} does" if self.reference.accepted else " as before"
+        return f"{effect}; {writers.in_vain}" if writers.in_vain else effect
+
+    def _replayed(self, todo: Todo) -> tuple[engine.Replay | None, str]:
+        """Has a job load copies of earlier sales; or why none can be compared."""
+        replay = engine.Replay(self.session, self.reference, self.meant)
+        replay.prepare(self.age)
+        if not replay.pairs:
+            return None, "no earlier sales"
+        try:
+            with self.session.savepoint():
+                replay.run(lambda _: self._execute(todo), self._roles(todo))
+        except NotConverged as e:
+            raise Failed(FAILED, str(e)) from e
+        except Failed as e:
+            if e.sqlstate in KEYS:
+                return None, f"a copy of an earlier sale is refused by a key ({e.sqlstate})"
+            if e.status != FAILED:
+                raise
+            # What is pending is answered for first: if that fails by itself, no copy is to blame.
+            self._execute(todo)
+            raise Failed(
+                FAILED, f"it no longer loads sales that it loaded before: {e.said}", e.sqlstate, e.next_step
+            ) from e
+        if len(replay.left) == len(replay.pairs):
+            command = cut(printable(clean(todo.job.command)), 100)
+            said = (
+                f"it ran and loaded nothing, although {count(len(replay.ids), 'event')} of earlier sales were pending"
+            )
+            raise Failed(FAILED, f"{said}: its command is {command}")
+        self.replay = replay
+        missing = {pair.sale.transaction_id for pair in replay.pairs} & replay.left
+        self.names = [name for pair in replay.pairs if pair.sale.transaction_id not in missing for name in pair.names]
+        there = {row["transaction_id"] for row in self.session.rows(contract.compose(sample.THERE), names=self.names)}
+        self.names = [name for name in self.names if name in there]
+        if replay.batch is not None:
+            self._require_pace(todo, replay.batch, replay.ids)
+        return replay, ""
+
+    def _load_made_up(self, todo: Todo) -> str:
+        """Has a job load a made-up sale, of which nothing but its arrival in silver is asked; its event."""
+        sale = trial_sale.Trial(self.session, max(0.001, self.runs.left), todo.job.owner)
+        event, why = self._send(sale)
+        self._execute(todo)
+        if event is None:
+            raise Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}")
+        if event_queue.not_taken(self.session, [event]):
+            command = cut(printable(clean(todo.job.command)), 100)
+            raise Failed(FAILED, f"it ran and loaded nothing, although a sale was pending: its command is {command}")
+        if lacking := sale.missing():
+            step = f"look at {contract.names().etl}: it marks events that it does not load"
+            raise Failed(FAILED, f"it marked a sale as processed, and {lacking}", next_step=step)
+        self.names = [sale.sale.transaction_id]
+        return event
 
     def _age(self, todo: Todo) -> None:
         """Has sales that were loaded just now be as old as the next jobs may find them: in one transaction all is of the same moment."""
@@ -326,53 +393,10 @@ class Trials:
                 with self.session.savepoint():
                     foreign_code.shut_out(self.session, tables)
                     with acting.as_role(self.session, role):
-                        self.session.execute(contract.compose(AGED), names=self._names(), seconds=seconds)
+                        self.session.execute(contract.compose(AGED), names=self.names, seconds=seconds)
                 return
             except (psycopg.Error, NotConverged) as e:
                 self._require_open(e)
-
-    def _of_others(self, copies: list[battery.Copy]) -> list[battery.Copy]:
-        """The next events of sales that the same ETL has loaded: one that reads all of bronze is not called once more for those of ours."""
-        if not copies or self.loader is None:
-            return []
-        by = acting.actor(self.session, self.loader.owner)
-        return battery.of_others(self.session, copies, by, self._unjudged(by), within=self.unchanged - 1)
-
-    def _unjudged(self, by: acting.Actor) -> list[str]:
-        if self.unjudged is None:
-            self.unjudged = battery.unjudged(self.session, by)
-        return self.unjudged
-
-    def _require_equal(self, what: str, by: str, others: Sequence[battery.Copy] = ()) -> None:
-        """Raises Failed where silver has other than their events say of the sales that were sent; the next job answers for the others."""
-        if wrong := self._otherwise([*self.copies, *others]):
-            spoilt = {copy.transaction_id for copy in self.copies if copy.kind in wrong}
-            self.copies = [copy for copy in self.copies if copy.transaction_id not in spoilt]
-            raise Failed(FAILED, f"{what}: {battery.in_words(wrong)}", next_step=judgement.compare(by))
-
-    def _otherwise(self, copies: list[battery.Copy]) -> dict[str, list[str]]:
-        """What silver has otherwise than their events say of these, by what they are one of."""
-        if not copies or self.loader is None:
-            return {}
-        by = acting.actor(self.session, self.loader.owner)
-        return battery.differing(self.session, copies, by, self._unjudged(by))
-
-    def _take_all(self, todo: Todo, copies: list[battery.Copy]) -> None:
-        """Runs the command until it has taken all of them, for batches may be small; raises Failed where it passes over one."""
-        ids = [copy.event_id for copy in copies]
-        left = event_queue.not_taken(self.session, ids, most=len(ids))
-        # With the plain one.
-        batch = len(ids) - len(left) + 1
-        while left:
-            self._execute(todo)
-            before, left = left, event_queue.not_taken(self.session, ids, most=len(ids))
-            batch = max(batch, len(before) - len(left))
-            if len(left) == len(before):
-                kinds = [copy.kind for copy in copies if copy.event_id in left]
-                said = f"it loads other sales, and passes over those {'; '.join(kinds[:MOST_NAMED])}"
-                raise Failed(FAILED, said, next_step=f"look at the command of the job and at {contract.names().etl}")
-        if batch <= len(ids):
-            self._require_pace(todo, batch, [*ids, *(copy.event_id for copy in self.copies)])
 
     def _require_pace(self, todo: Todo, batch: int, ours: list[str]) -> None:
         """Raises Failed where more events arrive, besides ours, than a job loads that takes so few a run."""
@@ -387,75 +411,13 @@ class Trials:
                 next_step="raise the limit that it gives, or run it more often",
             )
 
-    def _send_copies(
-        self, sale: trial_sale.Trial, todo: Todo, choose: t.Callable[[Session], list[battery.Copy]], *, after: int = 0
-    ) -> list[battery.Copy]:
-        """Sends more sales, after the plain one; raises Failed where bronze takes none."""
-        why: list[str] = []
-        for role in (self.session.facts.role, todo.job.owner):
-            try:
-                with self.session.savepoint(), acting.as_role(self.session, role):
-                    copies = choose(self.session)
-                    altered = battery.send(self.session, copies, sale.moment, after=after)
-                break
-            except (psycopg.Error, NotConverged) as e:
-                self._require_open(e)
-                why.append(str(e))
-        else:
-            raise Failed(UNKNOWN, f"a plain sale could be sent, and no copies of others: {why[0]}")
-        if altered:
-            said = f"{contract.names().bronze} has other than was sent of sales {battery.kinds(altered)}"
-            raise Failed(
-                FAILED, said, next_step=f"look at what changes rows of {contract.names().bronze} as they come in"
-            )
-        return copies
-
-    def _execute_with(self, todo: Todo, copies: list[battery.Copy]) -> None:
-        """Runs the command; where it fails with the copies and works without them, tells which one it fails with. A copy that is one
-        too many for a unique key says nothing of the pipeline, nor one that is made up and refused by a rule: they are left out."""
-        try:
-            return self._execute(todo)
-        except Failed as e:
-            if not copies or e.status != FAILED:
-                raise
-            failed = e
-        ids = [copy.event_id for copy in copies]
-        self.session.execute(contract.compose(event_queue.HOLD_BACK_THESE), ids=ids)
-        try:
-            self._execute(todo)
-        except Failed:
-            raise failed from None
-        for copy in list(copies):
-            self.session.execute(contract.compose(event_queue.LET_GO), ids=[copy.event_id])
-            try:
-                self._execute(todo)
-            except Failed as e:
-                if e.status != FAILED:
-                    raise
-                if e.sqlstate != UNIQUE and not (copy.made_up and e.sqlstate in BY_RULE):
-                    raise Failed(
-                        FAILED, f"it loads a plain sale, and none {copy.kind}: {e.said}", e.sqlstate, e.next_step
-                    ) from e
-                self.session.execute(contract.compose(event_queue.HOLD_BACK_THESE), ids=[copy.event_id])
-                copies.remove(copy)
-        return None
-
-    def _send(self, sale: trial_sale.Trial, todo: Todo) -> tuple[str | None, str]:
+    def _send(self, sale: trial_sale.Trial) -> tuple[str | None, str]:
         """Sends a sale as ourselves, else as the role of the job; why neither may."""
-        try:
-            # Before we are anybody else: as whom it would run, it could become us again.
-            with self.session.savepoint():
-                foreign_code.shut_out(self.session, [contract.names().bronze])
-        except NotConverged as e:
-            return None, e.said
-        except psycopg.Error as e:
-            self._require_open(e)
-            return None, words_of(e)
         why = ""
-        for role in (self.session.facts.role, todo.job.owner):
+        for role in dict.fromkeys((self.session.facts.role, sale.owner)):
             try:
                 with self.session.savepoint(), acting.as_role(self.session, role):
-                    return sale.sent(first=not self.quick), ""
+                    return sale.sent(), ""
             except (psycopg.Error, trial_sale.Unlike) as e:
                 self._require_open(e)
                 why = why or (words_of(e) if isinstance(e, psycopg.Error) else str(e))
@@ -472,35 +434,49 @@ class Trials:
         except NotConverged as e:
             raise Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
         if todo.shown and self._begins(todo):
-            return self._asked(f"it begins to refresh gold, {todo.shown}")
+            return self._beside(f"it begins to refresh gold, {todo.shown}", refreshed=False)
         self._execute(todo)
         began = session.row(BEGAN)["at"]
         views = gold_views.views(session)
         if not views:
             said = f"schema {contract.names().schema} has no materialized view"
             raise Failed(FAILED, said, next_step="rollback.yml restores the views, where a release has been captured")
-        views = self._not_beside(views)
         times = {view.full_name: gold_views.refreshed_at(session, view) for view in views if view.populated}
-        old = [view.full_name for view in views if view.full_name not in times]
-        old += [name for name, at in times.items() if at is not None and at < began]
+        refreshed = [name for name, at in times.items() if at is not None and at >= began]
+        old = [view.full_name for view in self._usual(views) if not self._is_refreshed(view, times, began)]
         if old:
             command = cut(printable(clean(todo.job.command)), 100)
             why = self._why_not_refreshed(todo) or f"its command is {command}"
             raise Failed(FAILED, f"it ran and did not refresh {', '.join(old)}, although silver is newer: {why}")
-        now = gold_views.showing_each_sale(session, views)
-        if same := [name for name, each in now.items() if each == self.shown.get(name, "")]:
-            said = f"it refreshes {', '.join(same)}, which does not show a new sale"
-            raise Failed(FAILED, said, next_step=judgement.compare("its definition"))
-        self._require_alike("is not", self._unlike_silver(todo))
-        newer = sum(at is not None for at in times.values())
-        return self._beside(f"it refreshes {count(newer, 'view')}" if newer else "it runs", self._days())
+        return self._beside(f"it refreshes {count(len(refreshed), 'view')}" if refreshed else "it runs")
 
-    def _beside(self, effect: str, days: Sequence[str], *, refreshed: bool = True) -> str:
+    def _is_refreshed(
+        self, view: gold_views.View, times: dict[str, datetime.datetime | None], began: datetime.datetime
+    ) -> bool:
+        """Whether a view shows what its query gives now; by the time of its refresh where it carries one."""
+        at = times.get(view.full_name)
+        return view.populated and (
+            at >= began if at is not None else gold_views.is_current(self.session, view, self._days())
+        )
+
+    def _usual(self, views: Sequence[gold_views.View]) -> list[gold_views.View]:
+        """The views that the pipeline's refresh has kept up to date: neither those that a job beside it refreshes, nor those that were
+        refreshed long before the others."""
+        beside = {name for job in self.beside for _, name in statements.refreshed(job.command)}
+        newest = max(self.refreshed.values(), default=None)
+        return [
+            view
+            for view in views
+            if view.name not in beside
+            and (newest is None or newest - self.refreshed.get(view.full_name, newest) <= HOUR)
+        ]
+
+    def _beside(self, effect: str, *, refreshed: bool = True) -> str:
         """An effect, and which views were changed since the release and show the same; raises Failed where one shows other figures."""
-        beside = captured_gold.beside(self.session, days, refreshed=refreshed)
+        beside = captured_gold.beside(self.session, self._days(), self.meant, refreshed=refreshed)
         if beside.otherwise:
             said = f"gold has other figures than by its definition in release {beside.release}: {'; '.join(beside.otherwise[:MOST_NAMED])}"
-            raise Failed(FAILED, f"{effect}, and {said}", next_step=CHANGED)
+            raise Failed(CHANGED, f"{effect}, and {said}", next_step=judgement.changed("its definition"))
         same = ", ".join(beside.equal[:MOST_NAMED])
         return (
             f"{effect}; defined otherwise than in release {beside.release}, with the same figures: {same}"
@@ -521,52 +497,8 @@ class Trials:
         # Within so short a time it may as well be done once more.
         return False
 
-    def _asked(self, effect: str) -> str:
-        """The effect of a refresh that is not made: raises Failed where gold is not what silver has. The views are asked of the days of
-        the sales that were sent, by their own queries. Where these do not answer within a moment, what they were computed to last is as
-        good, if it is what silver has; else they are asked of one day, for as long as it takes."""
-        views, days = gold_views.views(self.session), self._days()
-        try:
-            with self.session.savepoint():
-                self.session.limit_statements(min(expected.LONG_SECONDS, max(0.001, self.runs.left)))
-                unlike = gold_figures.unlike_silver(self.session, views, days, defined=True)
-        except errors.QueryCanceled:
-            self.session.limit_statements(max(0.001, self.runs.left))
-            if self.computed is not None and not self.computed.told:
-                return self._beside(effect, [day for day in self.computed.days if day not in days])
-            days = days[-1:]
-            unlike = gold_figures.unlike_silver(self.session, views, days, defined=True)
-        self.session.limit_statements(max(0.001, self.runs.left))
-        self._require_alike("would not be", unlike)
-        return self._beside(effect, days, refreshed=False)
-
-    def _require_alike(self, what: str, unlike: Sequence[str]) -> None:
-        if unlike:
-            said = f"it refreshes gold, which {what} what silver has: {'; '.join(unlike[:MOST_NAMED])}"
-            raise Failed(FAILED, said, next_step=COMPARE)
-
-    def _names(self) -> list[str]:
-        """Those of the sales that were sent."""
-        return [*([self.sale.sale.transaction_id] if self.sale else []), *(copy.transaction_id for copy in self.copies)]
-
     def _days(self) -> list[str]:
-        return gold_views.days_of(self.session, self._names())
-
-    def _unlike_silver(self, todo: Todo) -> list[str]:
-        """What gold says otherwise than silver of the days of the sales that were sent, also where it is refreshed again: what is loaded
-        in between is no fault of it."""
-        session, days = self.session, self._days()
-        views = self._not_beside(gold_views.views(session))
-        for _ in range(ATTEMPTS - 1):
-            if not gold_figures.unlike_silver(session, views, days):
-                return []
-            self._execute(todo)
-        return gold_figures.unlike_silver(session, views, days)
-
-    def _not_beside(self, views: Sequence[gold_views.View]) -> list[gold_views.View]:
-        """Those that no job beside the pipeline refreshes: what that one is for is no fault of another."""
-        beside = {name for job in self.beside for _, name in statements.refreshed(job.command)}
-        return [view for view in views if view.name not in beside]
+        return gold_views.days_of(self.session, self.names)
 
     def _why_not_refreshed(self, todo: Todo) -> str:
         """What the pipeline's own refresh says of it, to the role of the job."""

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A pipeline that loads a plain sale and writes others wrong is no working pipeline."""
+"""A proof loads earlier sales again, and reports what the pipeline writes otherwise than before."""
 
 from __future__ import annotations
+
+import datetime
 
 import pytest
 
@@ -29,25 +31,13 @@ ITEMS = "coalesce(jsonb_array_length(e->'items'), 0)"
 WRONG = {
     "shifts times": ("            s.ts,\n", "            s.ts + interval '8 hours',\n", "ts"),
     "takes the day in another zone": (DAY, "(s.ts AT TIME ZONE 'Pacific/Kiritimati')::date", "date_key"),
-    "keeps ten lines": (LINES, f"{LINES}WHERE position <= 10\n", "lines.missing"),
-    "keeps twenty lines": (LINES, f"{LINES}WHERE position <= 20\n", "lines.missing"),
-    "keeps lines of known products": (
-        LINES,
-        f"{LINES}WHERE item->>'product_id' IN (SELECT product_id FROM scout.silver_line_items)\n",
-        "lines.missing",
-    ),
-    "caps discounts": (DISCOUNT_AMOUNT, f"least({DISCOUNT_AMOUNT}, 5000)", "discount_amount"),
-    "caps scores": (
-        "THEN (e->>'handshake_score')::numeric",
-        "THEN least((e->>'handshake_score')::numeric, 0.95)",
-        "handshake_score",
-    ),
+    "keeps two lines": (LINES, f"{LINES}WHERE position <= 2\n", "gets 2 line items"),
+    "caps discounts": (DISCOUNT_AMOUNT, f"least({DISCOUNT_AMOUNT}, 5)", "discount_amount"),
     "halves what one method paid": (f"{TOTAL}{DISCOUNT}", f"{HALF}{DISCOUNT}", "total_amount"),
     "forgets the region": ("e->>'region',", "NULL,", "region"),
     "calls all unknown": ("coalesce(e->>'payment_method', 'unknown')", "'unknown'", "payment_method"),
     "rounds line amounts": (AMOUNT, "round(coalesce((item->>'line_amount')::numeric, 0))", "line_amount"),
     "counts one item": (f"{ITEMS},\n            i.products", "1,\n            i.products", "item_count"),
-    "leaves a correction aside": ("net_amount = excluded.net_amount", "net_amount = t.net_amount", "net_amount"),
     "leaves lines as they were": ("line_amount = excluded.line_amount", "line_amount = l.line_amount", "line_amount"),
     "adds up what comes twice": (
         "quantity = excluded.quantity",
@@ -65,14 +55,13 @@ def mutate(dsn: str, old: str, new: str) -> None:
         session.execute(text.replace(old, new).encode())
 
 
-def said(dsn: str) -> str:
-    """What the proof says of the job that loads; nothing of it remains."""
+def outcome(dsn: str, job: str = ETL, **options: object) -> tuple[str, str]:
+    """The status that the proof gives a job, and what it says of it; nothing of the proof remains."""
     before = fingerprint(dsn)
-    result = call("scout_proof", dsn)
+    result = call("scout_proof", dsn, **options)
     assert fingerprint(dsn) == before
-    [found] = [each for each in result["jobs"] if each["jobname"] == ETL]
-    assert (found["status"], result["proven"]) == ("failed", False), result
-    return str(found["said"])
+    [found] = [each for each in result["jobs"] if each["jobname"] == job]
+    return found["status"], found["said"]
 
 
 def statuses(dsn: str) -> dict[str, str]:
@@ -80,62 +69,97 @@ def statuses(dsn: str) -> dict[str, str]:
     return {each["jobname"]: each["status"] for each in call("scout_proof", dsn)["jobs"]}
 
 
-@pytest.mark.parametrize("job", [ETL, "product-linking"])
-@pytest.mark.parametrize(
-    "spoils", ["SET net_amount = net_amount + 1 WHERE payment_method = 'cash'", "SET net_amount = 0"]
-)
-def test_what_one_job_writes_wrong_is_no_fault_of_those_after_it(job: str, spoils: str, scout_db: str) -> None:
-    with connect(scout_db) as session:
-        command = f"UPDATE scout.silver_transactions {spoils}"
-        session.execute("UPDATE cron.job SET command = command || %s WHERE jobname = %s", [command, job])
-    assert {name for name, status in statuses(scout_db).items() if status == "failed"} == {job}
-
-
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_writes_some_sales_wrong_is_told_by_the_field(wrong: str, scout_db: str) -> None:
-    old, new, field = WRONG[wrong]
+def test_a_change_of_the_etl_is_reported_with_its_column(wrong: str, scout_db: str) -> None:
+    old, new, column = WRONG[wrong]
     mutate(scout_db, old, new)
-    told = said(scout_db)
-    assert "it writes sales otherwise than their events say" in told
-    assert field in told
+    status, said = outcome(scout_db)
+    assert (status, column in said) == ("changed", True), said
 
 
-@pytest.mark.parametrize(
-    ("kind", "keeps"),
-    [("numeric(10, 0)", False), ("numeric(10, 1)", False), ("numeric", True), ("double precision", True)],
-)
-def test_a_column_of_another_type_keeps_what_events_say_or_that_is_told(
-    scout_db: str, kind: str, *, keeps: bool
-) -> None:
+def test_a_change_that_a_deployment_means_is_none(scout_db: str) -> None:
+    mutate(scout_db, "e->>'region',", "NULL,")
+    assert outcome(scout_db, changes=["silver_transactions.region"])[0] == "proved"
+
+
+def test_a_capture_after_the_change_makes_it_the_norm(scout_db: str) -> None:
+    captured(scout_db)
+    mutate(scout_db, "e->>'region',", "NULL,")
+    assert outcome(scout_db)[0] == "changed"
+    captured(scout_db, "v5.3.0")
+    assert outcome(scout_db)[0] == "proved"
+
+
+def test_a_change_is_dated_by_the_first_sale_that_was_loaded_since(scout_db: str) -> None:
+    mutate(scout_db, TOTAL, f"100 * {TOTAL}")
     with connect(scout_db) as session:
-        session.execute(f"ALTER TABLE scout.silver_line_items ALTER COLUMN line_amount TYPE {kind}".encode())
-    if keeps:
-        proof = call("scout_proof", scout_db)
-        assert proof["proven"], proof["error"]
-    else:
-        assert "line_amount" in said(scout_db)
+        session.execute(
+            "INSERT INTO scout.bronze_events (event_type, source_system, event_data, event_hash) "
+            "SELECT event_type, source_system, event_data || jsonb_build_object('transaction_id', 'new-' || row_number() OVER ()), "
+            "sha256(gen_random_uuid()::text::bytea) FROM scout.bronze_events WHERE event_data ->> 'total_amount' > '1' LIMIT 60"
+        )
+        session.execute("SELECT scout.load_silver_from_bronze(1000)")
+    since = one(scout_db, "SELECT max(processed_at) FROM scout.etl_processed").astimezone(datetime.UTC)
+    status, said = outcome(scout_db)
+    assert (status, f"since {since:%Y-%m-%d %H:%M:%S}Z silver_transactions." in said) == ("changed", True), said
 
 
-#: Half the price by one payment method, where something else comes to it.
-PAIRS = {
-    "some stores": "e->>'store_id' < 'S012'",
-    "a region": "e->>'region' = 'Davao Region'",
-    "a kind of customer": "e->>'customer_type' = 'vip'",
-    "a source": "(SELECT source_system FROM scout.bronze_events AS o WHERE o.event_id = s.event_id) = 'pos-sync'",
-    "an hour": "e->>'ts' ~ 'T(1[7-9]|20):'",
+def test_rows_that_were_written_again_since_their_load_still_show_a_change(scout_db: str) -> None:
+    """As after a restore from a dump."""
+    with connect(scout_db) as session:
+        session.execute("UPDATE scout.silver_transactions SET updated_at = now()")
+    assert outcome(scout_db)[0] == "proved"
+    mutate(scout_db, TOTAL, f"2 * {TOTAL}")
+    status, said = outcome(scout_db)
+    assert (status, "total_amount" in said) == ("changed", True), said
+
+
+def test_a_column_that_a_later_job_fills_is_no_change(scout_db: str) -> None:
+    with connect(scout_db) as session:
+        session.execute("UPDATE scout.silver_transactions SET quality_score = 0.5")
+    mutate(scout_db, "            1.0,\n", "            NULL,\n")
+    assert outcome(scout_db)[0] == "proved"
+
+
+def test_sales_that_somebody_corrected_are_no_change(scout_db: str) -> None:
+    with connect(scout_db) as session:
+        session.execute(
+            "UPDATE scout.silver_transactions SET total_amount = total_amount + 1 WHERE abs(hashtext(transaction_id)) % 50 = 0"
+        )
+        session.execute("DELETE FROM scout.silver_line_items WHERE abs(hashtext(line_id::text)) % 50 = 0")
+    mutate(scout_db, "started timestamptz", "begun timestamptz := now();\n    started timestamptz")
+    assert outcome(scout_db)[0] == "proved"
+
+
+#: Columns of which the value also depends on what else is in the database, or on the clock; and what replaces the customer's type.
+BY_STATE = {
+    "seen before": "CASE WHEN EXISTS (SELECT FROM scout.silver_transactions k WHERE k.customer_id = e->>'customer_id') "
+    "THEN 'returning' ELSE 'new' END::scout.customer_type",
+    "clock": "CASE WHEN s.ingested_at > now() - interval '1 hour' THEN 'new' ELSE 'vip' END::scout.customer_type",
 }
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_two_properties_together_that_no_sale_has_had_are_met(pair: str, scout_db: str) -> None:
-    condition = f"e->>'payment_method' = 'utang' AND {PAIRS[pair]}"
+@pytest.mark.parametrize("how", BY_STATE)
+def test_a_column_that_depends_on_more_than_the_event_is_not_compared(how: str, scout_db: str) -> None:
+    mutate(
+        scout_db,
+        "CASE WHEN e->>'customer_type' IN ('new', 'returning', 'vip')\n                THEN (e->>'customer_type')::scout.customer_type END",
+        BY_STATE[how],
+    )
+    with connect(scout_db) as session:
+        session.execute("TRUNCATE scout.silver_transactions, scout.silver_line_items, scout.etl_processed")
+        session.execute("UPDATE scout.bronze_events SET ingested_at = now() - interval '30 minutes'")
+    assert not call("scout_drain", scout_db).get("failed")
+    assert outcome(scout_db)[0] == "proved"
+
+
+def test_a_database_without_earlier_sales_is_proved_and_not_compared(scout_db: str) -> None:
     with connect(scout_db) as session:
         session.execute(
-            'UPDATE scout.bronze_events AS s SET event_data = e || \'{"payment_method": "cash"}\' '
-            f"FROM (SELECT event_id, event_data AS e FROM scout.bronze_events) AS b WHERE b.event_id = s.event_id AND {condition}".encode()
+            "TRUNCATE scout.silver_transactions, scout.silver_line_items, scout.etl_processed, scout.bronze_events"
         )
-    mutate(scout_db, f"{TOTAL}{DISCOUNT}", f"{TOTAL} / CASE WHEN {condition} THEN 2 ELSE 1 END{DISCOUNT}")
-    assert "total_amount" in said(scout_db)
+    status, said = outcome(scout_db)
+    assert (status, "not compared" in said) == ("proved", True), said
 
 
 def test_a_source_that_is_passed_over_is_named(scout_db: str) -> None:
@@ -146,15 +170,15 @@ def test_a_source_that_is_passed_over_is_named(scout_db: str) -> None:
         )
     condition = "WHERE b.event_type = 'transaction.v1'"
     mutate(scout_db, condition, f"{condition} AND b.source_system <> 'till-9'")
-    assert "passes over those like" in said(scout_db)
+    status, said = outcome(scout_db)
+    assert (status, "does not load" in said) == ("changed", True), said
 
 
-def test_a_kind_that_it_cannot_load_is_named(scout_db: str) -> None:
+def test_sales_that_can_no_longer_be_loaded_fail(scout_db: str) -> None:
     with connect(scout_db) as session:
         session.execute("ALTER TABLE scout.silver_transactions ADD CHECK (payment_method <> 'gcash') NOT VALID")
-    told = said(scout_db)
-    assert "it loads a plain sale, and none like" in told
-    assert "check" in told
+    status, said = outcome(scout_db)
+    assert (status, "it no longer loads sales that it loaded before" in said) == ("failed", True), said
 
 
 def test_small_batches_are_no_fault(scout_db: str) -> None:
@@ -213,30 +237,20 @@ def gold_said(dsn: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("wrong", GOLD)
-def test_gold_that_is_not_what_silver_has_is_told_by_view_and_day(wrong: str, scout_db: str) -> None:
+def test_a_view_that_was_defined_otherwise_since_the_capture_is_reported_with_a_figure(
+    wrong: str, scout_db: str
+) -> None:
+    captured(scout_db)
     redefine(scout_db, *GOLD[wrong])
     status, told = gold_said(scout_db)
-    assert status == "failed", told
-    assert "gold, which is not what silver has: scout.gold_region_choropleth of 20" in told
+    assert status == "changed", told
+    assert "other figures than by its definition in release v5.2.0: scout.gold_region_choropleth of 20" in told
     assert " instead of " in told
 
 
-@pytest.mark.parametrize(
-    ("condition", "status"),
-    [
-        ("date_key >= current_date - 90", "proved"),
-        # Part of the first day and of the last.
-        ("ts BETWEEN now() - interval '60 hours' AND now() - interval '1 hour'", "proved"),
-        ("date_key >= current_date - 90 AND payment_method <> 'gcash'", "failed"),
-        ("payment_method NOT LIKE 'x%s%'", "proved"),
-    ],
-)
-def test_gold_of_some_days_is_judged_by_those_that_it_shows_whole(condition: str, status: str, scout_db: str) -> None:
-    redefine(scout_db, FROM, SOME.format(condition))
-    found, told = gold_said(scout_db)
-    assert found == status, told
-    [figures] = [each for each in call("scout_health_info", scout_db)["indicators"] if each["name"] == "gold_figures"]
-    assert figures["status"] == ("ok" if status == "proved" else "fail"), figures
+def test_a_view_that_no_capture_knows_is_not_judged(scout_db: str) -> None:
+    redefine(scout_db, *GOLD["leaves out the large"])
+    assert gold_said(scout_db)[0] == "proved"
 
 
 #: What deployments define in different ways, so that nothing but the release says which one is meant.
@@ -255,12 +269,12 @@ def test_gold_of_other_figures_than_by_its_definition_in_the_release_fails_with_
     assert gold_said(scout_db) == ("proved", "was tried as loader, rolled back: it refreshes 2 views")
     redefine(scout_db, old, new)
     status, told = gold_said(scout_db)
-    assert status == "failed"
+    assert status == "changed"
     assert "other figures than by its definition in release v5.2.0: scout.gold_region_choropleth of 20" in told
     assert f": {column} " in told
     assert " instead of " in told
-    left_out = call("scout_proof", scout_db, contract={"partial_gold": f"gold_region_choropleth.{column}"})
-    assert left_out["proven"], left_out["error"]
+    meant = call("scout_proof", scout_db, changes=[f"gold_region_choropleth.{column}"])
+    assert meant["proven"], meant["error"]
 
 
 def captured(dsn: str, release: str = "v5.2.0") -> None:
@@ -290,25 +304,12 @@ def test_a_figure_that_gold_no_longer_has_is_named(line: str, scout_db: str) -> 
     captured(scout_db)
     redefine(scout_db, f"    {line},\n", "")
     status, told = gold_said(scout_db)
-    assert (status, f"scout.gold_region_choropleth has no {line.split()[-1]}" in told) == ("failed", True), told
-    assert call("scout_proof", scout_db, contract={"partial_gold": "gold_region_choropleth"})["proven"]
+    assert (status, f"scout.gold_region_choropleth has no {line.split()[-1]}" in told) == ("changed", True), told
 
 
-def test_gold_of_every_variant_is_what_silver_has(variant_db: str) -> None:
-    """Also where a sale is of the region of its store."""
-    told = {each["name"]: each["value"] for each in call("scout_health_info", variant_db)["indicators"]}
-    assert told["gold_figures"] == 0
-    assert call("scout_proof", variant_db)["proven"]
-
-
-def test_a_column_that_shows_something_else_by_design_is_named_in_the_contract(scout_db: str) -> None:
-    redefine(scout_db, *GOLD["counts sales as stores"])
-    assert call("scout_proof", scout_db, contract={"partial_gold": "gold_region_choropleth.active_stores"})["proven"]
-
-
-def test_a_view_that_leaves_out_sales_by_design_is_named_in_the_contract(scout_db: str) -> None:
-    redefine(scout_db, *GOLD["leaves out a payment method"])
-    assert call("scout_proof", scout_db, contract={"partial_gold": "gold_region_choropleth"})["proven"]
+def test_every_variant_is_proved(variant_db: str) -> None:
+    proof = call("scout_proof", variant_db)
+    assert proof["proven"], proof["error"]
 
 
 def test_a_job_that_loads_less_than_arrives_is_told_with_both_figures(scout_db: str) -> None:
@@ -323,15 +324,16 @@ def test_a_job_that_loads_less_than_arrives_is_told_with_both_figures(scout_db: 
         session.execute(
             "INSERT INTO scout.etl_processed SELECT event_id FROM scout.bronze_events WHERE event_data = '[]'"
         )
-    assert "it loads 5 events a run, 300 an hour, and 1," in said(scout_db)
+    status, said = outcome(scout_db)
+    assert (status, "it loads 5 events a run, 300 an hour, and 1," in said) == ("failed", True), said
 
 
 @pytest.mark.parametrize("schedule", ["*/30 * * * *", "* 3-4 * * *"])
 def test_a_schedule_that_leaves_events_waiting_is_told(schedule: str, scout_db: str) -> None:
     with connect(scout_db) as session:
         session.execute("UPDATE cron.job SET schedule = %s WHERE jobname = %s", [schedule, ETL])
-    told = said(scout_db)
-    assert f"by its schedule {schedule} it does not come for" in told
+    status, said = outcome(scout_db)
+    assert (status, f"by its schedule {schedule} it does not come for" in said) == ("failed", True), said
 
 
 WAITED = "UPDATE scout.etl_processed AS p SET processed_at = b.ingested_at + interval '25 minutes' FROM scout.bronze_events AS b"
@@ -378,10 +380,9 @@ LINKING = {
     "of other products": (
         "d.product_id = l.product_id",
         "d.product_id <> l.product_id",
-        "products that they are not of",
+        "product_key",
     ),
-    "of any product": ("AND l.product_key IS NULL", "OR l.product_key IS NULL", "products that they are not of"),
-    "of none": ("AND l.product_key IS NULL", "AND l.product_key IS NOT NULL", "it links no line"),
+    "of any product": ("AND l.product_key IS NULL", "OR l.product_key IS NULL", "product_key"),
 }
 
 
@@ -392,14 +393,13 @@ def test_lines_that_are_linked_wrong_are_told(how: str, scout_db: str) -> None:
         text = str(one(scout_db, f"SELECT pg_get_functiondef('{LINK}'::regprocedure)"))
         assert old in text
         session.execute(text.replace(old, new).encode())
-    [found] = [each for each in call("scout_proof", scout_db)["jobs"] if each["jobname"] == "product-linking"]
-    assert (found["status"], told in found["said"]) == ("failed", True), found
+    status, said = outcome(scout_db, "product-linking")
+    assert (status, told in said) == ("changed", True), said
 
 
 #: A function, what is replaced in it, and the job that then passes over what came with the run before.
 TOO_SHORT = {
     "gold": ("scout.maybe_refresh_gold()", "'5 minutes'", "smart-gold-refresh", "did not refresh"),
-    "linking": ("scout.link_products_to_catalog(integer)", "'1 hour'", "product-linking", "it links no line"),
 }
 
 
