@@ -155,7 +155,7 @@ def build_as(
             _create_roles(connection)
         _create_schema(connection, variant, roles, host)
         if events:
-            _load(connection, events, seed, pending)
+            load(connection, events, seed, pending)
     return dsn
 
 
@@ -308,7 +308,10 @@ def _fill_catalog(connection: psycopg.Connection[Any], variant: str) -> None:
                 sink.write_row(row)
 
 
-def _load(connection: psycopg.Connection[Any], count: int, seed: int, pending: int) -> None:
+def load(
+    connection: psycopg.Connection[Any], count: int, seed: int = 1, pending: int = 0, *, plain: bool = False
+) -> None:
+    """Store events and load all but the newest `pending`, as the pipeline would have done over the last days."""
     row = connection.execute("SELECT now()").fetchone()
     assert row
     times = generator.clock(count, row[0])
@@ -318,11 +321,11 @@ def _load(connection: psycopg.Connection[Any], count: int, seed: int, pending: i
     with connection.transaction():
         # A correction in the same batch as its sale would poison the batch, so it comes in a later one.
         for numbers in (sales, corrections):
-            generator.copy(connection, generator.events(seed, times, numbers))
+            generator.copy(connection, generator.events(seed, times, numbers, plain=plain))
             connection.execute("SELECT FROM scout.load_silver_from_bronze(NULL)")
         connection.execute("SELECT FROM scout.link_products_to_catalog(NULL)")
         connection.execute(AGE)
-        generator.copy(connection, generator.events(seed, times, range(len(loaded), count)))
+        generator.copy(connection, generator.events(seed, times, range(len(loaded), count), plain=plain))
         if not has_scheduler(connection):
             connection.execute(HISTORY)
     connection.execute("ANALYZE")

@@ -75,7 +75,7 @@ def _line(product: int, units: int) -> tuple[str, int]:
     p = SOLD[product]
     amount = p.centavos * units
     text = (
-        f'{{"qty": {units}, "category": "{p.category}", "brand_name": "{p.brand}", "product_id": "{p.product_id}", '
+        f'{{"qty": {units}, "brand": "{p.brand}", "category": "{p.category}", "brand_name": "{p.brand}", "product_id": "{p.product_id}", '
         f'"unit_price": {_pesos(p.centavos)}, "line_amount": {_pesos(amount)}, "product_name": "{p.name}"}}'
     )
     return text, amount
@@ -124,24 +124,31 @@ def is_transaction(number: int) -> bool:
     return number % OTHER_EVERY != OTHER_EVERY // 2
 
 
-def event(seed: int, number: int, ingested_at: datetime, times: list[datetime] | None = None) -> Event:
+def event(
+    seed: int, number: int, ingested_at: datetime, times: list[datetime] | None = None, *, plain: bool = False
+) -> Event:
     """The event of this number as it arrived then; a correction takes its sale's time from `times`, if given."""
     target = corrects(number)
     if target is not None:
         sold_at = (times[target] if times else ingested_at - timedelta(minutes=5)) - timedelta(seconds=2)
-        return Event(TRANSACTION, sold_at, "backoffice", sale(seed, target, sold_at, correction=True), ingested_at)
+        return Event(
+            TRANSACTION, sold_at, "backoffice", sale(seed, target, sold_at, correction=True, plain=plain), ingested_at
+        )
     delay = 3600 + number % 97 * 900 if number % LATE_EVERY == LATE_EVERY - 1 else 1 + number % 3
     happened = ingested_at - timedelta(seconds=delay)
     source = SOURCES[number % 4]
     if is_transaction(number):
-        return Event(TRANSACTION, happened, source, sale(seed, number, happened), ingested_at)
+        return Event(TRANSACTION, happened, source, sale(seed, number, happened, plain=plain), ingested_at)
     store = STORES[number // OTHER_EVERY % len(STORES)].store_id
     text = f'{{"ts": "{_stamp(happened)}", "number": {seed * 10**9 + number}, "store_id": "{store}"}}'
     return Event(OTHER_TYPES[number // OTHER_EVERY % len(OTHER_TYPES)], happened, source, text, ingested_at)
 
 
-def sale(seed: int, number: int, sold_at: datetime, *, correction: bool = False) -> str:
-    """The canonical text of a sale; its correction changes the payment, or splits a line into two of the same sum."""
+def sale(seed: int, number: int, sold_at: datetime, *, correction: bool = False, plain: bool = False) -> str:
+    """The canonical text of a sale; its correction changes the payment, or splits a line into two of the same sum.
+
+    A plain sale has no discount, campaign or handshake.
+    """
     dice = blake2b(b"%d:%d" % (seed, number)).digest()
     store = STORES[(dice[0] << 8 | dice[1]) % len(STORES)]
     picked = [((dice[4 + 2 * n] << 8 | dice[5 + 2 * n]) % len(SOLD), dice[20 + n] & 7) for n in range(1 + dice[2] % 4)]
@@ -155,8 +162,8 @@ def sale(seed: int, number: int, sold_at: datetime, *, correction: bool = False)
             lines.append(_line(product, 1))
         else:
             payment = "card" if payment == "cash" else "cash"
-    discount = total * 5 // 100 if dice[31] < 32 else 0
-    campaign = f'"campaign_id": "C-{dice[32] % 5 + 1}", ' if dice[33] < 40 else ""
+    discount = total * 5 // 100 if dice[31] < 32 and not plain else 0
+    campaign = f'"campaign_id": "C-{dice[32] % 5 + 1}", ' if dice[33] < 40 and not plain else ""
     customer = f'"customer_id": "CU{(dice[34] << 8 | dice[35]) % 5000:05d}", ' if dice[36] < 150 else ""
     items = ", ".join(text for text, _ in lines)
     net, tax = total - discount, (total - discount) * 12 // 112
@@ -166,14 +173,16 @@ def sale(seed: int, number: int, sold_at: datetime, *, correction: bool = False)
         f'"province": "{store.province}", "store_id": "{store.store_id}", "net_amount": {_pesos(net)}, '
         f'"tax_amount": {_pesos(tax)}, {campaign}{customer}"total_amount": {_pesos(total)}, '
         f'"customer_type": "{CUSTOMERS[dice[37] & 7]}", "payment_method": "{payment}", "transaction_id": "{seed}-{number:08d}", '
-        f'"discount_amount": {_pesos(discount)}, "handshake_triggered": {"true" if dice[38] < 64 else "false"}}}'
+        f'"discount_amount": {_pesos(discount)}, "handshake_triggered": {"true" if dice[38] < 64 and not plain else "false"}}}'
     )
 
 
-def events(seed: int, times: list[datetime], numbers: Iterable[int] | None = None) -> Iterator[Event]:
+def events(
+    seed: int, times: list[datetime], numbers: Iterable[int] | None = None, *, plain: bool = False
+) -> Iterator[Event]:
     """The events of these numbers (all, if not given), arriving at `times`."""
     for number in range(len(times)) if numbers is None else numbers:
-        yield event(seed, number, times[number], times)
+        yield event(seed, number, times[number], times, plain=plain)
 
 
 def transaction(seed: int, number: int, *, sold_at: datetime | None = None, **overrides: Any) -> dict[str, Any]:
