@@ -50,10 +50,10 @@ def test_the_etl_writes_its_own_columns_and_leaves_the_others_at_their_defaults(
 
 
 def test_a_second_event_changes_what_the_contract_says_and_no_more(deployed_db: str) -> None:
-    for fields in ({"total_amount": 100, "net_amount": 100}, {"total_amount": 80, "net_amount": 80, "store_id": "S9"}):
+    payload = generator.transaction(7, 2, total_amount=100, net_amount=100, store_id="S1")
+    for changed in ({}, {"total_amount": 80, "net_amount": 80, "store_id": "S9"}):
         with connect(deployed_db) as session:
-            payload = generator.transaction(7, 2, **{"store_id": "S1", **fields})
-            generator.insert(session, payload)
+            generator.insert(session, payload | changed)
             session.execute("SELECT scout.load_silver_from_bronze(NULL)")
     found = (
         "SELECT total_amount::int, net_amount::int, store_id FROM scout.silver_transactions WHERE transaction_id = %s"
@@ -64,8 +64,8 @@ def test_a_second_event_changes_what_the_contract_says_and_no_more(deployed_db: 
 def test_day_parts_of_gold_go_by_the_hour_in_manila(deployed_db: str) -> None:
     with connect(deployed_db) as session:
         for number, at in enumerate((MORNING, NIGHT)):
-            fields = {"ts": at, "store_id": "S-new", "total_amount": 10 + number, "net_amount": 10 + number}
-            generator.insert(session, generator.transaction(7, 10 + number, **fields))
+            payload = generator.transaction(7, 10 + number, ts=at, store_id="S-new", total_amount=10 + number)
+            generator.insert(session, payload)
         session.execute("SELECT scout.load_silver_from_bronze(NULL)")
         session.execute("SELECT scout.refresh_gold_platinum()")
     parts = "morning_sales::int, afternoon_sales::int, evening_sales::int, night_sales::int"
