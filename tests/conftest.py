@@ -25,6 +25,7 @@ SAMPLED = {
     "tests/integration/drills": "sandboxes and clones of whole databases",
     "tests/integration/evidence": "snapshots and archives of whole databases",
     "tests/integration/health": "each fault, assessed and gated; what is judged is the same table for all",
+    "tests/integration/healthy": "each healthy deployment, proved and gated; a new one passes for the same reason",
     "tests/integration/hosted": "roles and grants of hosted services, each on a server of its own",
     "tests/integration/incidents": "whole incidents; what they say is tested in units",
     "tests/integration/moves": "every mover, every promise, every place to be ended at",

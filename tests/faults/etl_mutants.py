@@ -32,6 +32,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron
 from tests.faults.mutations import VIEWS, Mutant, mutants
 from tests.integration.modules import call, connect, one, rows
 from tests.scout.fixtures import memory
+from tests.scout.variants import define_view
 
 #: What the pipeline makes of events, down to clocks and generated ids.
 SILVER: Final = """
@@ -42,7 +43,6 @@ SELECT to_jsonb(l) - ARRAY['line_id', 'processed_at', 'updated_at'] FROM scout.s
 ORDER BY transaction_id, product_id, line_sequence
 """
 GOLD: Final = "SELECT to_jsonb(g) - ARRAY['created_at', 'updated_at'] AS row FROM scout.{} AS g ORDER BY 1"
-READERS: Final = "SELECT viewname, definition FROM pg_views WHERE schemaname = 'scout'"
 JOBS: Final = """
 SELECT schedule, command, username FROM cron.job
 WHERE active AND database = current_database() AND jobname NOT LIKE '%%-simulation' ORDER BY jobid
@@ -69,28 +69,13 @@ def made(dsn: str, mutant: Mutant) -> bool:
     """Whether PostgreSQL takes the change."""
     try:
         if mutant.of in VIEWS:
-            _define(dsn, mutant)
+            define_view(dsn, mutant.of, mutant.text)
         else:
             with connect(dsn) as session:
                 session.execute(mutant.text.encode())
     except psycopg.Error:
         return False
     return True
-
-
-def _define(dsn: str, mutant: Mutant) -> None:
-    """Makes a view anew, with its indexes and what reads it."""
-    indexes = rows(dsn, f"SELECT indexdef FROM pg_indexes WHERE tablename = '{mutant.of}'")
-    before = dict(rows(dsn, READERS))
-    with connect(dsn) as session:
-        session.execute(f"DROP MATERIALIZED VIEW scout.{mutant.of} CASCADE".encode())
-        session.execute(f"CREATE MATERIALIZED VIEW scout.{mutant.of} AS {mutant.text}".encode())
-        session.execute(f"ALTER MATERIALIZED VIEW scout.{mutant.of} OWNER TO loader".encode())
-        for [index] in indexes:
-            session.execute(index.encode())
-        for name in before.keys() - dict(rows(dsn, READERS)).keys():
-            session.execute(f"CREATE VIEW scout.{name} AS {before[name]}".encode())
-            session.execute(f"ALTER VIEW scout.{name} OWNER TO loader".encode())
 
 
 def ten_minutes(dsn: str) -> None:

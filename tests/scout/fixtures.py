@@ -76,6 +76,14 @@ def deployed_template(pg_server: Server) -> Iterator[builder.Template]:
 
 
 @pytest.fixture(scope="session")
+def new_template(pg_server: Server) -> Iterator[builder.Template]:
+    """The deployed variant before its first event; tests/scout/variants.py makes healthy deployments of its copies."""
+    template = builder.template(pg_server, "deployed", events=0)
+    yield template
+    template.drop()
+
+
+@pytest.fixture(scope="session")
 def partitioned_template(pg_server: Server) -> Iterator[builder.Template]:
     """The reference whose bronze has a partition for each day; `clone(name)` makes a database of it."""
     yield from _planted(pg_server, builder.PARTITIONED)
@@ -111,6 +119,12 @@ def repaired_db(pg_server: Server, repaired_template: builder.Template) -> Itera
 def deployed_db(pg_server: Server, deployed_template: builder.Template) -> Iterator[str]:
     """The dsn of a fresh, healthy reference as it is deployed: owned by a superuser, with a hash of five arguments."""
     yield from _database(pg_server, deployed_template)
+
+
+@pytest.fixture
+def new_db(pg_server: Server, new_template: builder.Template) -> Iterator[str]:
+    """The dsn of a deployed Scout that has no events yet."""
+    yield from _database(pg_server, new_template)
 
 
 @pytest.fixture

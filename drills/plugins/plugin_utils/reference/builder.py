@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -309,12 +309,13 @@ def _fill_catalog(connection: psycopg.Connection[Any], variant: str) -> None:
 
 
 def load(
-    connection: psycopg.Connection[Any], count: int, seed: int = 1, pending: int = 0, *, plain: bool = False
-) -> None:
-    """Store events and load all but the newest `pending`, as the pipeline would have done over the last days."""
+    connection: psycopg.Connection[Any], count: int, seed: int = 1, pending: int = 0, *, plain: bool = False,
+    until: datetime | None = None,
+) -> None:  # fmt: skip
+    """Store events and load all but the newest `pending`, as the pipeline would have done over the days before `until`."""
     row = connection.execute("SELECT now()").fetchone()
     assert row
-    times = generator.clock(count, row[0])
+    times = generator.clock(count, until or row[0])
     loaded = range(max(count - pending, 0))
     sales = (number for number in loaded if generator.corrects(number) is None)
     corrections = (number for number in loaded if generator.corrects(number) is not None)
