@@ -13,10 +13,12 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from tests.integration.modules import Result, call, connect, fingerprint, one
-from tests.scout.variants import CHANGES, HEALTHY, Change, sell
+from tests.scout.variants import CHANGES, HEALTHY, Change, no_fields, sell
 
 HISTORY, LATER = 2000, 400
 NOW, TWO_HOURS = timedelta(0), timedelta(hours=2)
+#: How far a named time may be from the change: a sample of the sales does not have every minute.
+CLOSE = timedelta(minutes=15)
 CLOCK = re.compile(r"(?<!\d)(?:(\d{4}-\d\d-\d\d)[T ])?(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?")
 LATEST = "SELECT max(processed_at) FROM scout.silver_transactions"
 FIRST_AFTER = "SELECT min(processed_at) FROM scout.silver_transactions WHERE processed_at > %s"
@@ -48,10 +50,19 @@ def test_a_change_after_the_latest_sale_is_reported(name: str, new_db: str) -> N
     _assert_reported(call("scout_proof", new_db), change, latest, datetime.now(UTC))
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, change in CHANGES.items() if change.sales != no_fields or change.pending]
+)
+def test_the_sales_that_show_a_change_are_proved_without_it(name: str, new_db: str) -> None:
+    _trade(new_db, CHANGES[name], ago=NOW)
+    proof = call("scout_proof", new_db)
+    assert (proof["status"], proof["error"]) == ("proved", None)
+
+
 @pytest.mark.parametrize("name", [name for name, change in CHANGES.items() if change.in_silver])
 def test_a_change_two_hours_ago_is_reported_with_its_time(name: str, new_db: str) -> None:
     change = CHANGES[name]
-    _trade(new_db, change, ago=TWO_HOURS)
+    _trade(new_db, change, ago=TWO_HOURS + timedelta(minutes=5))
     latest = one(new_db, LATEST)
     change.step(new_db)
     sell(LATER, change.sales, first=60_000, over=TWO_HOURS)(new_db)
@@ -70,11 +81,11 @@ def _trade(dsn: str, change: Change, *, ago: timedelta) -> None:
 
 
 def _assert_reported(proof: Result, change: Change, latest: datetime, after: datetime) -> None:
-    """The proof fails, says what changed, and names a time from the latest unchanged sale to what came `after`."""
+    """The proof fails and says what changed, and since when: between the latest unchanged sale and what came `after`."""
     assert proof["status"] == "failed", proof
     report = json.dumps(proof["error"])
     assert [word for word in change.words if word not in report] == []
     if change.in_silver:
-        first, last = (time.astimezone(UTC).replace(second=0, microsecond=0) for time in (latest, after))
-        named = [datetime.fromisoformat(f"{day or last.date()}T{clock}+00:00") for day, clock in CLOCK.findall(report)]
-        assert any(first <= time <= last for time in named), report
+        day = after.astimezone(UTC).date()
+        named = [datetime.fromisoformat(f"{date or day}T{clock}+00:00") for date, clock in CLOCK.findall(report)]
+        assert any(latest - CLOSE <= time <= after + CLOSE for time in named), report
