@@ -18,6 +18,8 @@ description:
   - A job whose run is in flight keeps running to its end, parked on a date that never comes, because pg_cron ends the
     run of a job that is made inactive. Work in flight is cancelled only with O(cancel_running=true).
   - O(state=running) re-enables exactly the jobs the pause disabled. Jobs that were off before stay off.
+    It finds a job by its number, else by its name with its owner or its command. The task fails if the job that loads stays
+    inactive and no pause in the ledger explains it.
   - Writers of bronze are never affected.
 options:
   state:

@@ -57,6 +57,35 @@ def test_a_part_of_the_pipeline_is_not_resumed_for_all_of_it(without_etl: Pipeli
     assert f"{ETL} is inactive, so nothing loads" in one_line(resumed.summary)
 
 
+@pytest.mark.parametrize("stale", [False, True], ids=["nothing to repair", "stale gold"])
+def test_jobs_that_no_pause_explains_are_reported_until_they_are_active(
+    healthy: Pipeline, quick: Quick, stale: bool
+) -> None:
+    """The reset and the resume fail, and what either prints leads to the end of it."""
+    for job in JOBS:
+        healthy.execute(DISABLE.format(job))
+    if stale:
+        library.gold_stale(healthy.dsn)
+    reset = quick.play("emergency_reset", healthy.dsn)
+    assert reset.rc == 2, reset.text
+    resumed = quick.play("resume_ingestion", healthy.dsn)
+    assert (resumed.rc, resumed.result["ingestion"]) == (2, "paused"), resumed.text
+    assert quick.play("resume_ingestion", healthy.dsn, "--check").rc == 2
+    assert not {*JOBS} & healthy.active_jobs()
+    assert "SELECT cron.alter_job(1, active => true)" in one_line(resumed.summary)
+    assert "resume_ingestion.yml -e '{\"ingestion_jobs\": [\"bronze-to-silver-etl\"" in one_line(reset.summary)
+    assert f"resume_ingestion.yml -e '{json.dumps({'ingestion_jobs': JOBS})}'" in one_line(resumed.summary)
+    activated = quick.play("resume_ingestion", healthy.dsn, ingestion_jobs=list(JOBS))
+    assert activated.rc == 0, activated.text
+    assert healthy.active_jobs() >= {*JOBS}
+
+
+def test_a_load_job_that_is_off_is_reported_without_a_proof_too(without_etl: Pipeline, quick: Quick) -> None:
+    resumed = quick.play("resume_ingestion", without_etl.dsn, proof=False)
+    assert resumed.rc == 2, resumed.text
+    assert ETL in resumed.summary
+
+
 def test_running_does_not_hide_a_job_that_is_off(without_etl: Pipeline, quick: Quick) -> None:
     fresh = quick.play("refresh_gold", without_etl.dsn)
     assert f"now ingestion is running without {ETL}" in one_line(fresh.summary)

@@ -270,8 +270,9 @@ def _stale_pause(ledger: Ledger, point: dt.datetime | None) -> pauses.Pause | No
     pause = pauses.open_pause(ledger)
     if not point or pause is None or pause.paused_at > point or not cron_jobs.present(ledger.session):
         return None
-    jobs = [job for job in cron_jobs.jobs(ledger.session) if pause.took(job)]
-    return pause if jobs and all(job.starts for job in jobs) else None
+    jobs = cron_jobs.jobs(ledger.session)
+    taken = [job for job in jobs if job.jobid in pause.find_entries(jobs)]
+    return pause if taken and all(job.starts for job in taken) else None
 
 
 def _close(call: Call, params: Params, found: Found) -> tuple[str, dict[str, t.Any]]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import typing as t
 
 from ..core.errors import PauseHeld, RecoveryError
@@ -17,10 +18,13 @@ from .controller import same_login
 
 if t.TYPE_CHECKING:
     import datetime
+    from collections.abc import Iterable
 
     from ..postgres.session import Row
     from .ledger import Ledger
     from .runs import Run
+
+DIGEST: t.Final = "command_digest"
 
 OPEN_PAUSE = """
 SELECT p.pause_id, p.run_id, p.incident, p.actor, p.paused_at, p.jobs, p.switched,
@@ -67,9 +71,9 @@ class Pause:
     #: Whether the operation it was a step of died before it came to its end.
     abandoned: bool = False
 
-    def took(self, job: cron_jobs.Job) -> bool:
-        """Whether it disabled this job, which may have been renamed, or created anew, since."""
-        return any(is_saved(entry, job) for entry in self.jobs)
+    def find_entries(self, jobs: Iterable[cron_jobs.Job]) -> dict[int, Row]:
+        """Return the saved entry of each of these jobs that the pause disabled, by the job's number now."""
+        return match_entries(self.jobs, jobs)
 
     def is_own(self, actor: str) -> bool:
         """Whether this person made it, or nobody is behind it any more."""
@@ -111,9 +115,42 @@ def open_pause(ledger: Ledger) -> Pause | None:
     return Pause(**row)
 
 
-def is_saved(entry: Row, job: cron_jobs.Job) -> bool:
-    """Whether a saved job is this one."""
-    return entry["jobid"] == job.jobid or (entry["jobname"], entry["owner"]) == (job.jobname, job.owner)
+def match_entries(entries: Iterable[Row], jobs: Iterable[cron_jobs.Job]) -> dict[int, Row]:
+    """Return the entry that a pause saved of each of these jobs, by the job's number now. Jobs may have been renamed or recreated
+    since, so the number is compared first, then name and owner, then name and command."""
+    unmatched, left = list(entries), {job.jobid: job for job in jobs}
+    found: dict[int, Row] = {}
+    for is_same in (_has_number, _has_owner, _has_command):
+        for entry in list(unmatched):
+            job = next((job for job in left.values() if is_same(entry, job)), None)
+            if job is not None:
+                found[job.jobid] = entry
+                unmatched.remove(entry)
+                del left[job.jobid]
+    return found
+
+
+def save_job(job: cron_jobs.Job) -> Row:
+    """Return what a pause stores of a job: a digest instead of its command, which may hold a secret."""
+    kept = {key: value for key, value in job.as_dict().items() if key not in ("active", "command")}
+    return {**kept, DIGEST: digest_command(job)}
+
+
+def digest_command(job: cron_jobs.Job) -> str:
+    """Return the SHA-256 of a job's command."""
+    return hashlib.sha256(job.command.encode()).hexdigest()
+
+
+def _has_number(entry: Row, job: cron_jobs.Job) -> bool:
+    return bool(entry["jobid"] == job.jobid)
+
+
+def _has_owner(entry: Row, job: cron_jobs.Job) -> bool:
+    return (entry["jobname"], entry["owner"]) == (job.jobname, job.owner)
+
+
+def _has_command(entry: Row, job: cron_jobs.Job) -> bool:
+    return (entry["jobname"], entry.get(DIGEST)) == (job.jobname, digest_command(job))
 
 
 def of_another(ledger: Ledger) -> Pause | None:
@@ -126,7 +163,9 @@ def of_another(ledger: Ledger) -> Pause | None:
         or not cron_jobs.present(ledger.session)
     ):
         return None
-    there = [job for job in cron_jobs.jobs(ledger.session) if pause.took(job)]
+    jobs = cron_jobs.jobs(ledger.session)
+    taken = pause.find_entries(jobs)
+    there = [job for job in jobs if job.jobid in taken]
     return None if there and all(job.starts for job in there) else pause
 
 

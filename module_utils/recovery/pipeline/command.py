@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
+import shlex
 import time
 import typing as t
 
@@ -47,7 +49,7 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     """Ingestion paused or running, shown to be so: its state, each job before and after, sessions in flight, and seconds.
 
     Raises BadInput for a job that is not there, MissingPrivilege, LeaseHeld, and NotConverged where sessions outlast
-    `drain_timeout_seconds` or a job cannot be switched.
+    `drain_timeout_seconds`, a job cannot be switched, or a resume leaves the load job off although no pause is in force.
     """
     began = time.monotonic()
     pausing = params["state"] == "paused"
@@ -79,7 +81,27 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
         result["expected_pause_seconds"] = expected
         if expected >= LONG_PAUSE_SECONDS:
             result["summary"] += f", for about {in_words(expected)}"
-    return {**result, "error": unfinished.as_dict()} if unfinished else result
+    if unfinished:
+        return {**result, "error": unfinished.as_dict()}
+    if not pausing and (
+        off := pause_resume.find_unexplained(before, todo, params["operation"], all_off=params["only_own"])
+    ):
+        raise NotConverged(
+            "nothing loads, and no pause explains it",
+            on=call.session.where,
+            said=f"inactive: {', '.join(job.jobname for job in off)}",
+            next_step=_activation(off),
+            result={**result},
+        )
+    return result
+
+
+def _activation(off: list[cron_jobs.Job]) -> str:
+    """Return the two ways to activate these jobs: the playbook, or SQL as their owner."""
+    names = shlex.quote(json.dumps({"ingestion_jobs": [job.jobname for job in off]}))
+    statements = "; ".join(f"SELECT cron.alter_job({job.jobid}, active => true)" for job in off)
+    owners = " and ".join(sorted({job.owner for job in off}))
+    return f"if it is not on purpose: resume_ingestion.yml -e {names}; or, as {owners}: {statements}"
 
 
 def _expected(call: Call, params: Params) -> float:

@@ -7,7 +7,6 @@ pause disabled."""
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
 import typing as t
 
@@ -15,7 +14,7 @@ from ..core.errors import MissingPrivilege, NotConverged
 from ..core.redaction import clean
 from ..core.text import in_words, printable
 from ..ledger import lease
-from ..ledger.pauses import close_pause, held_by, is_saved, open_pause, save_pause
+from ..ledger.pauses import close_pause, held_by, open_pause, save_job, save_pause
 from ..postgres import acting
 from ..postgres.driver import psycopg, sql
 from ..postgres.failures import attempting, words_of
@@ -30,7 +29,7 @@ if t.TYPE_CHECKING:
     from ..ledger.ledger import Ledger
     from ..ledger.pauses import Pause
     from ..ledger.runs import Run
-    from ..postgres.session import Session
+    from ..postgres.session import Row, Session
     from ..scout.cron_jobs import Job
     from ..scout.sessions import Activity
 
@@ -61,7 +60,12 @@ class State:
     @property
     def parked(self) -> tuple[Job, ...]:
         """Jobs an unfinished pause keeps from starting while a run of theirs ends."""
-        return tuple(job for job in self.jobs if job.parked and self.pause and self.pause.took(job))
+        return tuple(job for job in self.jobs if job.parked and job.jobid in self.taken)
+
+    @property
+    def taken(self) -> Mapping[int, Row]:
+        """The saved entry of each job that the pause in force disabled, by the job's number now."""
+        return self.pause.find_entries(self.jobs) if self.pause else {}
 
     @property
     def name(self) -> str:
@@ -76,7 +80,9 @@ def read(session: Session, ledger: Ledger, names: list[str] | None = None) -> St
         jobs = cron_jobs.ingestion_jobs(session, names)
         pause = open_pause(ledger)
         if pause is not None:
-            jobs += [job for job in cron_jobs.jobs(session) if job not in jobs and pause.took(job)]
+            every = cron_jobs.jobs(session)
+            taken = pause.find_entries(every)
+            jobs += [job for job in every if job not in jobs and job.jobid in taken]
         return State(tuple(jobs), tuple(sessions.read(session, jobs)), pause)
 
 
@@ -129,9 +135,28 @@ def plan_resume(
         return Plan((), note=f"{pause.actor} paused it for {pause.incident}, so it is theirs to resume")
     if operation is not None and pause.operation != operation:
         return Plan((), note=f"{pause.actor} had already paused it for {pause.incident}, so it stays paused")
-    gone = [entry["jobname"] for entry in pause.jobs if not any(is_saved(entry, job) for job in before.jobs)]
+    taken = before.taken
+    gone = [entry["jobname"] for entry in pause.jobs if entry not in taken.values()]
     note = f"no longer exist, so not resumed: {', '.join(sorted(gone))}" if gone else ""
-    return Plan(tuple(job for job in off if pause.took(job) or job.jobname in also), note=note, ends_pause=True)
+    return Plan(tuple(job for job in off if job.jobid in taken or job.jobname in also), note=note, ends_pause=True)
+
+
+def find_unexplained(before: State, todo: Plan, operation: str | None, *, all_off: bool) -> list[Job]:
+    """Return the jobs that a resume leaves off so that nothing loads, although no pause is in force then; with `all_off` only
+    where no job starts. A step of another operation leaves ingestion as that operation found it."""
+    if operation is not None or (before.pause is not None and not todo.ends_pause):
+        return []
+    resumed = {job.jobid for job in todo.jobs}
+    starting = [job for job in before.jobs if job.starts or job.jobid in resumed]
+    off = [job for job in before.jobs if job not in starting]
+    if not starting:
+        return off
+    return [] if all_off or any(map(_loads, starting)) else [job for job in off if _loads(job)]
+
+
+def _loads(job: Job) -> bool:
+    names = contract.names()
+    return job.jobname == names.load_job or bool(cron_jobs.calls(job.command, [contract.bare(names.load_function)]))
 
 
 def require_own(ledger: Ledger, before: State, todo: Plan, params: Mapping[str, t.Any]) -> list[str]:
@@ -241,7 +266,7 @@ def _stop(
         save_pause(
             ledger,
             run,
-            [saved(job) for job in taken],
+            [save_job(job) for job in taken],
             switched=switch["called"],
             reason=clean(printable(reason or ""))[:LONGEST_REASON] or None,
         )
@@ -330,12 +355,6 @@ def require_barrier(session: Session, ledger: Ledger, names: list[str] | None, p
         progress.wait(0.1)
 
 
-def saved(job: Job) -> dict[str, t.Any]:
-    """A job as a pause remembers it: not its command, which may hold a secret, but a digest that tells whether it changed."""
-    kept = {key: value for key, value in job.as_dict().items() if key not in ("active", "command")}
-    return {**kept, "command_digest": hashlib.sha256(job.command.encode()).hexdigest()}
-
-
 def _current(session: Session, of: Iterable[Job]) -> list[Job]:
     wanted = {job.jobid for job in of}
     return [job for job in cron_jobs.jobs(session) if job.jobid in wanted]
@@ -345,9 +364,10 @@ def _original_schedule(pause: Pause | None, job: Job) -> str:
     """What a parked job's schedule was before a pause parked it."""
     if not job.parked:
         return job.schedule
-    for entry in pause.jobs if pause else []:
-        if is_saved(entry, job):
-            return entry["schedule"]
+    entries = pause.find_entries([job]) if pause else {}
+    if job.jobid in entries:
+        schedule: str = entries[job.jobid]["schedule"]
+        return schedule
     raise NotConverged(
         f"cannot restore the schedule of job {job.jobname}",
         said="an unfinished pause parked it and no ledger has its schedule",

@@ -217,7 +217,7 @@ class Story:
         if self.operation != "emergency_reset":
             return "done" if self.changed else "unchanged"
         if not self.before.get("needs_reset"):
-            return self._standing or "nothing_to_do"
+            return self._standing or (STILL_FAILING if self._is_off_unexplained else "nothing_to_do")
         if self.state == "running":
             return self._standing or "recovered"
         if not self.resume_wanted:
@@ -236,6 +236,13 @@ class Story:
         # Of what was repaired, what was found before it tells nothing.
         seen = self.ran.get("assess_again", {}) if self.before.get("needs_reset") else self.after
         return {"failing": STILL_FAILING, "inconclusive": CANNOT_TELL}.get(str(seen.get(running)), "")
+
+    @property
+    def _is_off_unexplained(self) -> bool:
+        """Whether every job that loads is off, and no pause on record says who wanted that."""
+        return (
+            self.resume_wanted and self.state == "paused" and not (self.after.get("ingestion") or {}).get("paused_by")
+        )
 
     @property
     def _judged(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.pauses import Pause
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.pauses import Pause, save_job
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs
 from tests.unit.scout.test_sessions import LEDGER, activity
@@ -32,7 +32,7 @@ def parked(job: cron_jobs.Job) -> cron_jobs.Job:
 def pause(*jobs: cron_jobs.Job, **fields: Any) -> Pause:
     """A pause in force that took these jobs."""
     at = datetime.datetime(2026, 11, 25, tzinfo=datetime.UTC)
-    saved = [pause_resume.saved(job) for job in jobs]
+    saved = [save_job(job) for job in jobs]
     return dataclasses.replace(Pause(7, "run", "INC-7", "root@vm", at, 60.0, saved, True), **fields)
 
 
@@ -133,13 +133,20 @@ def test_what_a_resume_re_enables(
         (dataclasses.replace(off(ETL), jobname="other", owner="other"), True),
         (dataclasses.replace(off(ETL), jobid=9), True),
         (dataclasses.replace(off(ETL), jobid=9, jobname="other"), False),
-        (dataclasses.replace(off(ETL), jobid=9, owner="other"), False),
+        # Another owner got it, with another number.
+        (dataclasses.replace(off(ETL), jobid=9, owner="other"), True),
+        (dataclasses.replace(off(ETL), jobid=9, owner="other", command="SELECT 3"), False),
     ],
 )
 def test_a_job_is_known_again(now: cron_jobs.Job, found: bool) -> None:
     made = pause_resume.plan_resume(state(now, pause=pause(ETL)), None)
     assert made.jobs == ((now,) if found else ())
     assert made.note == ("" if found else "no longer exist, so not resumed: load")
+
+
+def test_a_copy_of_a_job_that_is_still_there_stays_off() -> None:
+    copy = dataclasses.replace(off(ETL), jobid=9, owner="other")
+    assert pause_resume.plan_resume(state(copy, off(ETL), pause=pause(ETL)), None).jobs == (off(ETL),)
 
 
 def test_the_schedule_of_a_parked_job_is_that_of_before() -> None:

@@ -9,6 +9,7 @@ import hashlib
 import typing as t
 
 from ...core.errors import BadInput, MissingPrivilege
+from ...ledger.pauses import match_entries
 from ...postgres.driver import errors, sql
 from ...postgres.failures import translate
 from ...postgres.privileges import Need
@@ -205,7 +206,7 @@ def jobs(session: Session, paused: Iterable[Row]) -> list[Row]:
     found = cron_jobs.jobs(session)
     if not found and not session.facts.superuser:
         _require_sight(session)
-    held = {row["jobid"]: row for row in paused}
+    held = match_entries(paused, found)
     made: dict[str, Row] = {}
     for job in found:
         before = held.get(job.jobid)

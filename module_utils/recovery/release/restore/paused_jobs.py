@@ -9,8 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ...core.errors import NotConverged
-from ...ledger.pauses import open_pause, set_pause_jobs
-from ...pipeline import pause_resume
+from ...ledger.pauses import open_pause, save_job, set_pause_jobs
 from ...scout import cron_jobs
 from ..catalog import database_level
 
@@ -51,13 +50,13 @@ def hold(
     for entry in pause.jobs:
         job, after = jobs.get(entry["jobid"]), wanted.get(keys.get(entry["jobid"], ""))
         if job is not None and (after is None or after.facts["active"]):
-            given_back.append({**pause_resume.saved(job), "jobname": entry["jobname"], "owner": entry["owner"]})
+            given_back.append({**save_job(job), "jobname": entry["jobname"], "owner": entry["owner"]})
     started = [job for job in cron_jobs.ingestion_jobs(session, names, required=False) if job.active]
     for job in started:
         cron_jobs.alter(session, job, active=False, schedule=job.schedule)
     # A job that was made again has another number.
     anew = {(job.jobname, job.owner) for job in started}
     kept = [entry for entry in given_back if (entry["jobname"], entry["owner"]) not in anew]
-    now = [*kept, *map(pause_resume.saved, started)]
+    now = [*kept, *map(save_job, started)]
     set_pause_jobs(ledger, pause, now)
     return now, [job.jobname for job in started]
