@@ -4,8 +4,9 @@
 -- docs/operator_role.sql. docs/hosted.md says where this cannot be done, and what can:
 --
 --   psql -X -d scout -v dry_run=on -f docs/pipeline_owner.sql                 print the statements, and change nothing
---   psql -X -q -d scout -f docs/pipeline_owner.sql > pipeline_owner_undo.sql  do it; what undoes it is printed
---   psql -X -d scout -f pipeline_owner_undo.sql                               undo it
+--   psql -X -q -d scout -f docs/pipeline_owner.sql > "pipeline_owner_undo_$(date +%Y%m%dT%H%M%S).sql"
+--                                                                             do it; each run prints what undoes it, into a new file
+--   psql -X -d scout -f pipeline_owner_undo_….sql                             undo it; of several files the newest first
 --   psql -X -d scout -v owner=etl -v schema=pos -f …                          another owner, another schema
 --   psql -X -d scout -v members=on -f …                                       the same owner as in another database
 --   psql -X -d scout -v leave=on -f …                                         leave what cannot be handed over to who owns it
@@ -17,7 +18,7 @@
 -- cron, the schemas of its search path, and what its views read elsewhere. It has LOGIN, because pg_cron runs a job as a session
 -- of its owner, and no password. One transaction, in which each grant is looked for after it was made; a second run finds
 -- nothing to do. pg_cron lets only a superuser give a job another owner: where there is none, each job is recreated, with its
--- runs, and has another number. What functions read elsewhere is not known from here: ansible-playbook playbooks/preflight.yml
+-- runs, and has another number; so it refuses while ingestion is paused. What functions read elsewhere is not known from here: ansible-playbook playbooks/preflight.yml
 -- says which jobs lack a right.
 
 \set ON_ERROR_STOP on
@@ -226,6 +227,49 @@ WHERE NOT :'is_super'::boolean AND username <> :'me';
   DELETE FROM pg_temp.stays;
 \endif
 
+-- A pause in the ledger knows each job by its number, and a job that is recreated gets another one. The ledger may belong to an
+-- operator whose rights we lack and may grant ourselves. It is read as a table that runs nobody's code.
+SELECT set_config('scout.pause', '', true) AS paused,
+       EXISTS (SELECT FROM pg_temp.commands) AND NOT :'is_super'::boolean AND EXISTS (
+           SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+           WHERE n.nspname = 'scout_ops' AND c.relname = 'pauses') AS has_ledger \gset
+\if :has_ledger
+  SELECT pg_get_userbyid(c.relowner) AS keeper, NOT reads AS borrows, NOT reads AND NOT becomes AS joins,
+         NOT (reads OR becomes OR pg_has_role(c.relowner, 'MEMBER WITH ADMIN OPTION')
+              OR NOT :'modern'::boolean AND (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user)) AS blind
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  CROSS JOIN LATERAL (SELECT
+      has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS reads,
+      pg_has_role(c.relowner, CASE WHEN :'modern'::boolean THEN 'SET' ELSE 'MEMBER' END) AS becomes) AS may
+  WHERE n.nspname = 'scout_ops' AND c.relname = 'pauses' \gset
+  \if :blind
+    SELECT set_config('scout.pause', format('role %s may not read scout_ops.pauses, so it cannot tell whether ingestion is paused: run '
+        'first, as %s, GRANT USAGE ON SCHEMA scout_ops TO %1$I; GRANT SELECT ON scout_ops.pauses TO %1$I', :'me', :'keeper'), true) AS paused \gset
+  \else
+    \if :joins
+      SELECT format('GRANT %I TO %I%s', :'keeper', :'me', CASE WHEN :'modern' THEN ' WITH INHERIT FALSE, SET TRUE' ELSE '' END) \gexec
+    \endif
+    \if :borrows
+      SET LOCAL ROLE :"keeper";
+    \endif
+    LOCK TABLE scout_ops.pauses IN ACCESS SHARE MODE;
+    SELECT relkind = 'r' AND NOT relrowsecurity AS plain FROM pg_class WHERE oid = 'scout_ops.pauses'::regclass \gset
+    \if :plain
+      SELECT set_config('scout.pause', coalesce((
+          SELECT format('%s paused ingestion at %s for incident %s, and its jobs would get other numbers. Run first: '
+                        'ansible-playbook playbooks/resume_ingestion.yml',
+                        actor, to_char(paused_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), incident)
+          FROM scout_ops.pauses WHERE resumed_at IS NULL LIMIT 1), ''), true) AS paused \gset
+    \endif
+    \if :borrows
+      RESET ROLE;
+    \endif
+    \if :joins
+      REVOKE :"keeper" FROM :"me";
+    \endif
+  \endif
+\endif
+
 -- Nobody else may become the new owner unless he can already.
 SELECT set_config('scout.refusal', CASE
     WHEN EXISTS (SELECT FROM pg_temp.mighty WHERE rolname = :'owner')
@@ -245,7 +289,7 @@ SELECT set_config('scout.refusal', CASE
     WHEN EXISTS (SELECT FROM pg_temp.jobs) AND EXISTS (SELECT FROM pg_temp.needs WHERE object ~ '^(SCHEMA|FUNCTION) cron\M' AND NOT there AND NOT grantable)
     THEN format('role %s may grant nothing on schema cron, as on Neon, so the jobs can have no other owner: operate the pipeline as '
                 'its owner, with -e allow_owner=true', current_user)
-    ELSE '' END, false) <> '' AS refused \gset
+    ELSE current_setting('scout.pause') END, false) <> '' AS refused \gset
 \if :refused
   DO 'BEGIN RAISE EXCEPTION USING MESSAGE = ''refused: '' || current_setting(''scout.refusal''); END';
 \endif
@@ -334,7 +378,8 @@ FROM (
   SELECT statement || ';' FROM pg_temp.steps ORDER BY place;
   SELECT format('-- job %s, %s, is recreated by %s', jobid, coalesce(jobname, 'without a name'), :'owner') FROM pg_temp.commands
   WHERE NOT :'is_super'::boolean ORDER BY jobid;
-  SELECT '-- It would be refused: ' || why FROM pg_temp.stays ORDER BY why;
+  SELECT '-- It would be refused: ' || why FROM pg_temp.stays
+  UNION ALL SELECT '-- It would be refused: ' || :'paused' WHERE :'paused' <> '' ORDER BY 1;
   ROLLBACK;
 \else
   \set rewrites off
@@ -381,11 +426,25 @@ FROM (
   \echo '\\set ON_ERROR_STOP on'
   \echo 'SET search_path = pg_catalog, pg_temp;'
   \echo 'BEGIN;'
-  SELECT format(E'SET LOCAL ROLE %I;\nSELECT cron.unschedule(%s);\nRESET ROLE;\nSELECT cron.schedule(%s%L, %L) AS id \\gset\n%s%s',
-      :'owner', m.new, CASE WHEN c.jobname IS NULL THEN '' ELSE quote_literal(c.jobname) || ', ' END, c.schedule, c.command,
-      CASE WHEN c.active THEN '' ELSE E'SELECT cron.alter_job(job_id => :id, active => false);\n' END,
-      CASE WHEN :'rewrites'::boolean THEN format('UPDATE cron.job_run_details SET username = current_user, jobid = :id WHERE jobid = %s AND username = %L;', m.new, :'owner') ELSE '' END)
-  FROM pg_temp.moved AS m JOIN pg_temp.commands AS c ON c.jobid = m.old ORDER BY m.old;
+  -- Jobs go back as they are by then, active or not, and with all that a role made for this has scheduled since.
+  \if :recreates
+    SELECT format($undo$SET LOCAL ROLE %1$I;
+CREATE TEMPORARY TABLE old_jobs ON COMMIT DROP AS
+SELECT jobid, jobname, schedule, command, active FROM cron.job WHERE username = %1$L AND database = current_database()%2$s;
+RESET ROLE;
+CREATE TEMPORARY TABLE new_jobs ON COMMIT DROP AS
+SELECT jobid AS old, CASE WHEN jobname IS NULL THEN cron.schedule(schedule, command) ELSE cron.schedule(jobname, schedule, command) END AS new
+FROM pg_temp.old_jobs ORDER BY jobid;
+SELECT cron.alter_job(job_id => n.new, active => false)
+FROM pg_temp.new_jobs AS n JOIN pg_temp.old_jobs AS o ON o.jobid = n.old WHERE NOT o.active;
+%3$sSET LOCAL ROLE %1$I;
+SELECT cron.unschedule(jobid) FROM pg_temp.old_jobs;
+RESET ROLE;$undo$, :'owner',
+        CASE WHEN NOT :'is_new'::boolean THEN format(E'\n  AND (jobid = ANY(%L) OR jobname = ANY(%L))', array_agg(m.new), array_agg(c.jobname)) ELSE '' END,
+        CASE WHEN :'rewrites'::boolean THEN format(E'UPDATE cron.job_run_details AS d SET username = current_user, jobid = n.new '
+            'FROM pg_temp.new_jobs AS n WHERE d.jobid = n.old AND d.username = %L;\n', :'owner') ELSE '' END)
+    FROM pg_temp.moved AS m JOIN pg_temp.commands AS c ON c.jobid = m.old;
+  \endif
   SELECT undo || ';' FROM pg_temp.steps WHERE undo IS NOT NULL ORDER BY place DESC;
   \echo 'COMMIT;'
   SELECT format('-- Where nothing else belongs to it, last: DROP OWNED BY %I; DROP ROLE %1$I;', :'owner');

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -165,10 +167,7 @@ def test_the_pipeline_is_handed_over_and_that_is_undone(broken: Hosted) -> None:
     assert "ALTER" not in again
     assert "GRANT" not in again
     assert rows(broken.superuser, OWNED) == after
-    undone = subprocess.run(
-        [psql(), "-X", "-q", "-d", broken.owner, "-f", "-"], input=undo, capture_output=True, text=True
-    )
-    assert (undone.returncode, undone.stderr) == (0, "")
+    undone(broken, undo)
     with connect(broken.owner) as owner:
         owner.execute("DROP OWNED BY scout_owner; DROP ROLE scout_owner")
     assert [row[:3] for row in rows(broken.superuser, OWNED) if row[0] != "runs"] == [
@@ -179,6 +178,86 @@ def test_the_pipeline_is_handed_over_and_that_is_undone(broken: Hosted) -> None:
     assert {row for row in rows(broken.superuser, RIGHTS) if row[0] != "scout"} == {
         row for row in rights if row[0] != "scout"
     }
+
+
+def undone(hosted: Hosted, undo: str) -> None:
+    """Runs what the script printed."""
+    made = subprocess.run(
+        [psql(), "-X", "-q", "-d", hosted.owner, "-f", "-"], input=undo, capture_output=True, text=True
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+
+
+def test_jobs_are_not_recreated_during_a_pause(hosted: Hosted) -> None:
+    """The pause knows them by their numbers, whoever owns the ledger."""
+    before = [job[1:5] for job in jobs(hosted.superuser)]
+    assert call("scout_ingestion", hosted.owner, state="paused", allow_owner=True, incident="INC-9")["changed"]
+    owned = rows(hosted.superuser, OWNED)
+    paused_by = one(hosted.superuser, "SELECT actor FROM scout_ops.pauses")
+    said = refused(hosted.owner, "pipeline_owner.sql")
+    assert f"{paused_by} paused ingestion" in said
+    assert "for incident INC-9" in said
+    assert "ansible-playbook playbooks/resume_ingestion.yml" in said
+    assert paused_by in done(hosted.owner, "pipeline_owner.sql", "-v", "dry_run=on")
+    assert rows(hosted.superuser, OWNED) == owned
+    assert call("scout_ingestion", hosted.owner, state="running", allow_owner=True)["changed"]
+    dsn = operator(hosted)
+    assert [job[1:5] for job in jobs(hosted.superuser)] == before
+    # The ledger is the operator's by now, and what a migration made is handed over.
+    with connect(hosted.owner) as migration:
+        migration.execute("CREATE TABLE scout.loyalty (id int)")
+    assert call("scout_ingestion", dsn, state="paused")["changed"]
+    done(hosted.owner, "pipeline_owner.sql")
+    with connect(hosted.owner) as migration:
+        migration.execute("SELECT cron.schedule('loyalty', '0 3 * * *', 'DELETE FROM scout.loyalty')")
+    rights = set(rows(hosted.superuser, RIGHTS))
+    assert f"{paused_by} paused ingestion" in refused(hosted.owner, "pipeline_owner.sql")
+    assert set(rows(hosted.superuser, RIGHTS)) == rights
+    assert call("scout_ingestion", dsn, state="running")["changed"]
+    done(hosted.owner, "pipeline_owner.sql")
+    assert set(rows(hosted.superuser, RIGHTS)) == rights
+    assert {job[5] for job in jobs(hosted.superuser)} == {"scout_owner"}
+
+
+def test_a_resume_finds_jobs_that_got_another_owner_during_the_pause(hosted: Hosted) -> None:
+    undo = done(hosted.owner, "pipeline_owner.sql")
+    assert call("scout_ingestion", hosted.owner, state="paused", allow_owner=True)["changed"]
+    undone(hosted, undo)
+    assert {job[5] for job in jobs(hosted.superuser)} == {"postgres"}
+    assert off(hosted.superuser)
+    assert call("scout_ingestion", hosted.owner, state="running", allow_owner=True)["state"] == "running"
+    assert not off(hosted.superuser)
+
+
+def test_an_undo_leaves_each_job_as_it_is_by_then(hosted: Hosted) -> None:
+    """Also one that was created since."""
+    turn = "SELECT cron.alter_job(jobid, active => {}) FROM cron.job WHERE jobname = '{}'"
+    with connect(hosted.owner) as owner:
+        owner.execute(turn.format("false", "product-linking"))
+    undo = done(hosted.owner, "pipeline_owner.sql")
+    with connect(hosted.of("scout_owner")) as owner:
+        owner.execute(turn.format("true", "product-linking"))
+        owner.execute(turn.format("false", "smart-gold-refresh"))
+        owner.execute("SELECT cron.schedule('later', '0 3 * * *', 'SELECT scout.maybe_refresh_gold()')")
+    before = [job[1:5] for job in jobs(hosted.superuser)]
+    undone(hosted, undo)
+    assert [job[1:5] for job in jobs(hosted.superuser)] == before
+    assert {job[5] for job in jobs(hosted.superuser)} == {"postgres"}
+
+
+def test_the_documented_command_never_overwrites_an_undo_file(hosted: Hosted, tmp_path: Path) -> None:
+    """Not where it is refused the second time, nor where it hands over more."""
+    text = (CHECKOUT / "docs" / "hosted.md").read_text(encoding="utf-8")
+    [command] = [line for line in text.splitlines() if line.startswith("psql ") and "pipeline_owner.sql >" in line]
+    kept: dict[Path, str] = {}
+    for _ in range(3):
+        environment = {"PATH": f"{Path(psql()).parent}:/usr/bin:/bin", "OWNER_DSN": hosted.owner}
+        typed = command.replace("docs/", f"{CHECKOUT}/docs/")
+        subprocess.run(["bash", "-c", typed], cwd=tmp_path, env=environment, check=True)
+        assert {path: path.read_text() for path in kept} == kept
+        kept = {path: path.read_text() for path in tmp_path.iterdir()}
+        time.sleep(1.1)
+    assert len(kept) == 3
 
 
 def test_the_operator_lacks_nothing_and_recovers(broken: Hosted) -> None:
