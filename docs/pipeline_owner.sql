@@ -18,8 +18,8 @@
 -- cron, the schemas of its search path, and what its views read elsewhere. It has LOGIN, because pg_cron runs a job as a session
 -- of its owner, and no password. One transaction, in which each grant is looked for after it was made; a second run finds
 -- nothing to do. pg_cron lets only a superuser give a job another owner: where there is none, each job is recreated, with its
--- runs, and has another number; so it refuses while ingestion is paused. What functions read elsewhere is not known from here: ansible-playbook playbooks/preflight.yml
--- says which jobs lack a right.
+-- runs, and has another number; so it refuses while ingestion is paused. It prints what has roles that deploy work as the new owner.
+-- What functions read elsewhere is not known from here: ansible-playbook playbooks/preflight.yml says which jobs lack a right.
 
 \set ON_ERROR_STOP on
 -- First of all: what somebody made in public or in a schema of our own name must not be what we call.
@@ -174,6 +174,19 @@ SELECT 'USAGE', format('SCHEMA %I', nspname), EXISTS (
     SELECT FROM aclexplode(nspacl) AS a WHERE pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = 'USAGE'),
     has_schema_privilege(schema, 'USAGE WITH GRANT OPTION'), reader, format('has_schema_privilege(%L, %s, %L)', :'owner', schema, 'USAGE')
 FROM pg_temp.outside;
+
+-- The migration history, so that who migrates as the new owner can write it.
+INSERT INTO pg_temp.needs
+SELECT p, 'supabase_migrations.schema_migrations', EXISTS (
+    SELECT FROM aclexplode(c.relacl) AS a WHERE pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = p),
+    has_table_privilege(c.oid, p || ' WITH GRANT OPTION'), NULL, format('has_table_privilege(%L, %s, %L)', :'owner', c.oid, p)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p
+WHERE n.nspname = 'supabase_migrations' AND c.relname = 'schema_migrations' AND c.relkind IN ('r', 'p')
+UNION
+SELECT 'USAGE', 'SCHEMA supabase_migrations', EXISTS (
+    SELECT FROM aclexplode(nspacl) AS a WHERE pg_get_userbyid(a.grantee) = :'owner' AND a.privilege_type = 'USAGE'),
+    has_schema_privilege(oid, 'USAGE WITH GRANT OPTION'), NULL, format('has_schema_privilege(%L, %s, %L)', :'owner', oid, 'USAGE')
+FROM pg_namespace WHERE nspname = 'supabase_migrations';
 
 -- What the roles are set to who own the pipeline, and run its jobs.
 CREATE TEMPORARY TABLE settings ON COMMIT DROP AS
@@ -448,5 +461,22 @@ RESET ROLE;$undo$, :'owner',
   SELECT undo || ';' FROM pg_temp.steps WHERE undo IS NOT NULL ORDER BY place DESC;
   \echo 'COMMIT;'
   SELECT format('-- Where nothing else belongs to it, last: DROP OWNED BY %I; DROP ROLE %1$I;', :'owner');
+  SELECT format('-- A migration that %I runs begins with: SET ROLE %I;', rolname, :'owner')
+  FROM pg_roles WHERE oid IN (SELECT owner FROM pg_temp.things) ORDER BY rolname;
+  -- Roles that may create in the schema, but for operators, whose sessions have to begin as themselves.
+  SELECT count(*) > 0 AS deploys, string_agg(format('%sALTER ROLE %I IN DATABASE %I SET role = %I;',
+             CASE WHEN pg_has_role(r.oid, o.oid, CASE WHEN :'modern' THEN 'SET' ELSE 'MEMBER' END) THEN '' ELSE format('GRANT %I TO %I; ', o.rolname, r.rolname) END,
+             r.rolname, current_database(), o.rolname), E'\n' ORDER BY r.rolname) AS deployers
+  FROM pg_roles AS r JOIN pg_roles AS o ON o.rolname = :'owner' AND o.oid <> r.oid
+  WHERE r.rolcanlogin AND has_schema_privilege(r.oid, quote_ident(:'schema')::regnamespace, 'CREATE')
+    AND r.oid NOT IN (SELECT oid FROM pg_temp.mighty)
+    AND NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'scout_ops' AND pg_has_role(r.oid, nspowner, 'MEMBER'))
+    AND NOT EXISTS (
+        SELECT FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.datname = current_database()
+        WHERE s.setrole = r.oid AND s.setdatabase IN (0, d.oid) AND 'role=' || o.rolname = ANY(s.setconfig)) \gset
+  \if :deploys
+    \warn -- A role that only deploys works as the new owner from the start of its session:
+    \warn :deployers
+  \endif
   COMMIT;
 \endif

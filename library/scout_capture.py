@@ -71,6 +71,13 @@ options:
     description: Let the current state replace another capture of the same release.
     type: bool
     default: false
+  deployed_by:
+    description:
+      - The role that runs the migrations of the next release. The task fails if a rollback by this session's role could not drop what
+        that role creates, and names the statement that changes this.
+      - V(*) stands for every role that may create objects in the schemas, except superusers.
+      - Not checked by default.
+    type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -174,6 +181,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "max_rows": {"type": "int", "default": 100_000},
     "release_file": {"type": "path"},
     "recapture": {"type": "bool", "default": False},
+    "deployed_by": {"type": "str"},
 }
 
 RULES: dict[str, t.Any] = {"mutually_exclusive": [["git_commit", "git_dir"]]}

@@ -142,6 +142,9 @@ strange=$(find "$artifacts" -mindepth 1 \( -type l -o ! -user "$me" \) -print -q
 export SCOUT_EVIDENCE=${SCOUT_EVIDENCE:-$artifacts/evidence} PYTHONUNBUFFERED=1
 export DEPLOY_FROM=$from DEPLOY_TO=$to DEPLOY_COMMIT=$commit DEPLOY_APPLICATION=$application
 export DEPLOY_RESULT=$artifacts/deploy-result.json
+DEPLOY_MIGRATES=${migrate:+yes}
+[ "$mode" != check ] || DEPLOY_MIGRATES=yes
+export DEPLOY_MIGRATES
 # By this in its environment a step is known from what got its number later, and from what somebody else calls a step.
 DEPLOY_ID=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 export DEPLOY_ID

@@ -202,6 +202,8 @@ def variables(
             "git_commit": environment["DEPLOY_COMMIT"],
             "application_dir": "",
         }
+        # Unless the team's variables name the role that migrates, none may create what a rollback could not drop.
+        default |= {"deployed_by": "*"} if environment.get("DEPLOY_MIGRATES") else {}
     elif step in ("plan_rollback", "rollback"):
         own |= {"release": environment["DEPLOY_FROM"], "application_dir": environment["DEPLOY_APPLICATION"]}
         own |= captured_digest(result.parent)

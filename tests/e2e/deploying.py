@@ -14,10 +14,10 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 
 import jsonschema
 import yaml
@@ -47,7 +47,7 @@ HISTORY = (
 MIGRATE = """#!/usr/bin/env bash
 set -euo pipefail
 cd "$(dirname "$0")/.."
-sql() { psql -XAtq -v ON_ERROR_STOP=1 -d "$SCOUT_DSN" "$@"; }
+sql() { psql -XAtq -v ON_ERROR_STOP=1 -d "${MIGRATE_DSN:-$SCOUT_DSN}" "$@"; }
 for file in migrations/*.sql; do
     version=$(basename "$file" .sql)
     if [ "$(sql -c "SELECT count(*) FROM supabase_migrations.schema_migrations WHERE version = '$version'")" = 0 ]; then
@@ -92,6 +92,17 @@ CREATE OR REPLACE FUNCTION scout.load_silver_from_bronze(p_limit integer DEFAULT
 REVOKE SELECT ON scout.silver_transactions FROM dashboard_reader;
 DROP VIEW scout.v_product_linking_stats;
 SELECT cron.alter_job(jobid, active => false) FROM cron.job WHERE jobname = 'product-linking';
+"""
+
+#: Everything it creates belongs to the role that migrates, and each sale is doubled.
+DOUBLED = """
+CREATE TABLE scout.promotions (id int PRIMARY KEY);
+CREATE FUNCTION scout.double_total() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.total_amount := NEW.total_amount * 2;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER doubled BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.double_total();
 """
 
 HALF = """
@@ -150,14 +161,22 @@ class Deployed:
 class Team:
     """A bare repository, the checkout of a pipeline, and a database with its history of migrations."""
 
-    def __init__(self, home: Path, pipeline: Pipeline, script: Path = SCRIPT, **variables: Any) -> None:
+    def __init__(
+        self,
+        home: Path,
+        pipeline: Pipeline,
+        script: Path = SCRIPT,
+        *,
+        history: Sequence[LiteralString] = HISTORY,
+        **variables: Any,
+    ) -> None:
         self.home, self.pipeline, self.script, self.variables = home, pipeline, script, variables
         self.remote = Clone(home / "remote of the team.git")
         subprocess.run(["git", "init", "--quiet", "--bare", str(self.remote.path)], check=True)
         self.desk = self.clone("desk")
         self.cli = Cli(home / "bin")
         self.notified = home / "notified"
-        pipeline.execute(*HISTORY)
+        pipeline.execute(*history)
         self.running = self.commit("v5.2.1", {"app/main.py": "one\n", FUNCTION: "// one\n", **self._programs()})
         self.desk.git("push", "--quiet", "origin", "main:production")
 

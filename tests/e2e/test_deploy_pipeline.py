@@ -17,15 +17,18 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import FUNCTION
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import uri
 from tests.door import Door
 from tests.e2e import own_workflow
-from tests.e2e.deploying import BAD, GOOD, HALF, SCRIPT, Team, differing, script_behind
+from tests.e2e.deploying import BAD, DOUBLED, GOOD, HALF, SCRIPT, Team, differing, script_behind
 from tests.e2e.inner_door import InnerDoor
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, eventually
 from tests.integration.clones import hook, quiet_git
+from tests.integration.hosted.test_owner_and_operator import operator
+from tests.scout.hosted import Hosted
 
 __all__ = ["quiet_git"]
 
@@ -488,3 +491,51 @@ def test_with_the_steps_of_scouts_own_workflow(team: Team) -> None:
     # What is fixed and deployed again is applied, under the same name.
     done = team.run([str(checkout.path / "ops" / "migrate")], checkout.path, {"DEPLOY_TO": "v5.3.1"})
     assert (done.rc, "applying 0043_loyalty.sql" in done.text) == (0, True), done.text
+
+
+@pytest.fixture
+def hosted_team(hosted: Hosted, tmp_path: Path, quiet_git: None, scripts: dict[str, Path]) -> Team:
+    """A team where nobody has a superuser, with an operator for the script and a role of its own that migrates."""
+    with psycopg.connect(hosted.owner, autocommit=True) as owner:
+        owner.execute("CREATE ROLE deployer LOGIN")
+    operator(hosted, "-v", "rollback=on")
+    with psycopg.connect(hosted.owner, autocommit=True) as owner:
+        owner.execute("GRANT scout_owner TO deployer")
+    with psycopg.connect(hosted.superuser, autocommit=True) as shop:
+        generator.insert(shop, generator.transaction(24, 1))
+    pipeline = Pipeline(hosted.superuser)
+    pipeline.execute("SELECT scout.load_silver_from_bronze(2000)", "SELECT scout.refresh_gold_platinum()")
+    pipeline.link_and_wait()
+    return Team(
+        tmp_path / "team", pipeline, scripts["in process"],
+        history=(), rehearse=False, edge_functions=[],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("migrates", ["deployer", "postgres"])
+def test_a_release_by_a_role_of_the_teams_own_is_rolled_back(hosted_team: Team, hosted: Hosted, migrates: str) -> None:
+    """Nothing begins until what that role creates could be dropped; then a release that doubles totals ends with 61."""
+    team, before = hosted_team, Before(hosted_team)
+    env = {"SCOUT_DSN": hosted.of("scout_operator"), "MIGRATE_DSN": hosted.of(migrates)}
+    begins = "SET ROLE scout_owner; " if migrates == "postgres" else ""
+    checkout = team.release("v5.3.0", begins + DOUBLED)
+    refused = team.deploy(checkout, "v5.3.0", env=env)
+    assert refused.rc == 60, refused.text
+    assert list(refused.codes) == ["look", "capture", "notify"]
+    [error] = refused.result["errors"]
+    assert migrates in error["attempted"]
+    database = conninfo_to_dict(hosted.owner)["dbname"]
+    setting = f'ALTER ROLE "deployer" IN DATABASE "{database}" SET role = "scout_owner"'
+    if migrates == "deployer":
+        assert setting in error["next_step"]
+        with psycopg.connect(hosted.owner, autocommit=True) as owner:
+            owner.execute(setting)  # type: ignore[call-overload]
+    else:
+        assert 'SET ROLE "scout_owner"' in error["next_step"]
+    variables = checkout.path / "ops" / "scout.yml"
+    creates_as = {"deployer": "deployer", "postgres": "scout_owner"}[migrates]
+    variables.write_text(f"{variables.read_text()}deployed_by: {creates_as}\n")
+    deployed = team.deploy(checkout, "v5.3.0", env=env)
+    assert deployed.rc == 61, deployed.text
+    assert (deployed.result["failed_step"], deployed.result["ingestion"]) == ("gate", "running")
+    before.assert_back()

@@ -73,7 +73,7 @@ def test_jobs_that_no_pause_explains_are_reported_until_they_are_active(
     assert quick.play("resume_ingestion", healthy.dsn, "--check").rc == 2
     assert not {*JOBS} & healthy.active_jobs()
     assert "SELECT cron.alter_job(1, active => true)" in one_line(resumed.summary)
-    assert "resume_ingestion.yml -e '{\"ingestion_jobs\": [\"bronze-to-silver-etl\"" in one_line(reset.summary)
+    assert 'resume_ingestion.yml -e \'{"ingestion_jobs": ["bronze-to-silver-etl"' in one_line(reset.summary)
     assert f"resume_ingestion.yml -e '{json.dumps({'ingestion_jobs': JOBS})}'" in one_line(resumed.summary)
     activated = quick.play("resume_ingestion", healthy.dsn, ingestion_jobs=list(JOBS))
     assert activated.rc == 0, activated.text

@@ -175,8 +175,10 @@ def test_the_pipeline_is_handed_over_and_that_is_undone(broken: Hosted) -> None:
     ]
     assert [job[1:] for job in jobs(broken.superuser)] == work
     assert one(broken.superuser, RUNS) == runs
-    assert {row for row in rows(broken.superuser, RIGHTS) if row[0] != "scout"} == {
-        row for row in rights if row[0] != "scout"
+    # A REVOKE leaves the default privileges written out.
+    written = ("scout", "supabase_migrations")
+    assert {row for row in rows(broken.superuser, RIGHTS) if row[0] not in written} == {
+        row for row in rights if row[0] not in written
     }
 
 
@@ -231,13 +233,13 @@ def test_a_resume_finds_jobs_that_got_another_owner_during_the_pause(hosted: Hos
 
 def test_an_undo_leaves_each_job_as_it_is_by_then(hosted: Hosted) -> None:
     """Also one that was created since."""
-    turn = "SELECT cron.alter_job(jobid, active => {}) FROM cron.job WHERE jobname = '{}'"
+    turn = "SELECT cron.alter_job(jobid, active => %s) FROM cron.job WHERE jobname = %s"
     with connect(hosted.owner) as owner:
-        owner.execute(turn.format("false", "product-linking"))
+        owner.execute(turn, (False, "product-linking"))
     undo = done(hosted.owner, "pipeline_owner.sql")
     with connect(hosted.of("scout_owner")) as owner:
-        owner.execute(turn.format("true", "product-linking"))
-        owner.execute(turn.format("false", "smart-gold-refresh"))
+        owner.execute(turn, (True, "product-linking"))
+        owner.execute(turn, (False, "smart-gold-refresh"))
         owner.execute("SELECT cron.schedule('later', '0 3 * * *', 'SELECT scout.maybe_refresh_gold()')")
     before = [job[1:5] for job in jobs(hosted.superuser)]
     undone(hosted, undo)
@@ -315,6 +317,66 @@ def test_migrations_go_on_and_a_second_run_hands_over_what_they_made(hosted: Hos
     assert "ALTER TABLE scout.loyalty OWNER TO postgres;" in undo
     assert undo.count("OWNER TO") == 2
     assert {job[5] for job in jobs(hosted.superuser)} == {"scout_owner"}
+
+
+# Who deploys
+
+MAKES = (
+    "CREATE TABLE scout.promotions (id int); CREATE FUNCTION scout.promoted() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+)
+MADE_BY = "SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = 'scout.promotions'::regclass"
+HISTORY = "INSERT INTO supabase_migrations.schema_migrations (version) VALUES ('20260101000000')"
+
+
+def test_a_role_that_only_deploys_works_as_the_owner_once_told(hosted: Hosted) -> None:
+    """The script prints the statement, the capture refuses until it has run, and a rollback can drop what the role creates."""
+    with connect(hosted.owner) as owner:
+        owner.execute("CREATE ROLE deployer LOGIN; CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA scout TO reader")
+        owner.execute("GRANT CREATE ON SCHEMA scout TO deployer")
+    made = run(hosted.owner, "pipeline_owner.sql")
+    assert made.returncode == 0
+    [statement] = [line for line in made.stderr.splitlines() if "deployer" in line]
+    assert "reader" not in made.stderr
+    done(hosted.owner, "operator_role.sql", "-v", "rollback=on")
+    dsn = hosted.of("scout_operator")
+    assert not call("scout_capture", dsn, release="older").get("failed")
+    before = fingerprint(hosted.superuser)
+    for named in ("deployer", "*"):
+        said = call("scout_capture", dsn, release="good", deployed_by=named)
+        assert said["error"]["kind"] == "missing_privilege", said
+        assert statement.rstrip(";") in said["error"]["next_step"].replace('"', "")
+    assert fingerprint(hosted.superuser) == before
+    with connect(hosted.owner) as owner:
+        owner.execute(statement)  # type: ignore[call-overload]
+    captured = call("scout_capture", dsn, release="good", deployed_by="deployer")
+    assert not captured.get("failed"), captured
+    with connect(hosted.of("deployer")) as deployer:
+        deployer.execute(MAKES)
+        deployer.execute(HISTORY)
+    assert one(hosted.superuser, MADE_BY) == "scout_owner"
+    back = call("scout_rollback", dsn, release="good", rehearse=False)
+    assert not back.get("failed"), back
+    assert "deployer" not in run(hosted.owner, "pipeline_owner.sql").stderr
+
+
+def test_the_services_own_role_begins_its_migration_as_the_owner(hosted: Hosted) -> None:
+    """Its other work needs its own rights, so nothing is set for it."""
+    dsn = operator(hosted, "-v", "rollback=on")
+    said = call("scout_capture", dsn, release="good", deployed_by="postgres", check=True)
+    assert said["failed"]
+    assert 'SET ROLE "scout_owner"' in said["error"]["next_step"]
+    assert "ALTER ROLE" not in said["error"]["next_step"]
+    assert not call("scout_capture", dsn, release="good", deployed_by="scout_owner").get("failed")
+    with connect(hosted.owner) as postgres:
+        postgres.execute("SET ROLE scout_owner")
+        postgres.execute(MAKES)
+        postgres.execute(HISTORY)
+    assert not call("scout_rollback", dsn, release="good", rehearse=False).get("failed")
+
+
+def test_a_role_that_does_not_exist_deploys_nothing(hosted: Hosted) -> None:
+    said = call("scout_capture", operator(hosted, "-v", "rollback=on"), release="good", deployed_by="nobody")
+    assert (said["error"]["kind"], "'nobody'" in said["msg"]) == ("bad_input", True)
 
 
 def test_a_job_of_another_such_role_is_left_or_refused(hosted: Hosted) -> None:

@@ -9,6 +9,7 @@ import typing as t
 
 from ...core.results import ModuleResult
 from . import capture as capturing
+from . import deployers
 
 if t.TYPE_CHECKING:
     from ...invoke import Call, Params
@@ -27,9 +28,12 @@ def capture(call: Call, params: Params) -> CaptureResult:
     """A release captured: its id, digest, objects by kind, data saved with it, and what differs from the capture before.
 
     Raises BadInput for options that cannot be used, NotConverged where the release is captured already and differs unless
-    `recapture` is set, or the schema changes during the capture, and LeaseHeld.
+    `recapture` is set, or the schema changes during the capture, LeaseHeld, and MissingPrivilege where a rollback could not drop
+    what `deployed_by` creates.
     """
     want = capturing.wanted(params)
+    if params["deployed_by"]:
+        deployers.require_droppable(call.session, want.scope.schemas, params["deployed_by"])
     ledger = capturing.place(call, want, params["ledger"])
     want = capturing.known(call.session, want)
     seen = capturing.look(call, ledger, want)
