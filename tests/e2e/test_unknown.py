@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import begin
 from tests.e2e.in_process import InProcess
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
@@ -54,27 +55,33 @@ def test_too_little_time_says_how_to_give_more(healthy: Pipeline, stage: Stage) 
     assert "ansible-playbook playbooks/assess.yml -e budget_seconds=60" in played.summary
 
 
-def test_a_reset_that_cannot_look_does_not_do_nothing_well(healthy: Pipeline, stage: Stage) -> None:
-    library.backlog(healthy.dsn, count=20, age_seconds=1200)
-    with locked(healthy.dsn, "bronze_events"):
+@pytest.mark.parametrize("table", ["bronze_events", "silver_transactions"])
+def test_a_reset_that_cannot_look_changes_nothing(
+    table: str, healthy: Pipeline, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(begin, "AGAIN_SECONDS", 2.0)
+    active = healthy.active_jobs()
+    with locked(healthy.dsn, table):
         played = InProcess(stage, healthy.dsn).play("emergency_reset")
     assert (played.rc, played.result["ok"]) == (2, False), played.text
+    assert (played.result["changed"], played.result["ingestion"]) == (False, "running"), played.text
+    assert healthy.active_jobs() == active
     assert "no change was needed" not in played.summary
     assert "nothing is failing" not in played.summary
-    assert played.result["ingestion"] == "paused", played.text
-    assert "playbooks/terminate_sessions.yml" in played.summary
+    assert "locked against reading" in played.summary
 
 
-@pytest.mark.parametrize("waiting", [0, 300])
-def test_a_reset_without_time_to_look_repairs_and_then_takes_the_time(
-    waiting: int, healthy: Pipeline, stage: Stage
+@pytest.mark.parametrize(("waiting", "outcome"), [(0, "nothing_to_do"), (300, "recovered")])
+def test_a_reset_without_time_to_look_takes_more_before_it_decides(
+    waiting: int, outcome: str, healthy: Pipeline, stage: Stage
 ) -> None:
     if waiting:
         library.backlog(healthy.dsn, count=waiting, age_seconds=36_000)
     active = healthy.active_jobs()
     played = InProcess(stage, healthy.dsn, assess_budget_seconds=NO_TIME).play("emergency_reset")
-    assert (played.rc, played.result["outcome"]) == (0, "recovered"), played.text
+    assert (played.rc, played.result["outcome"]) == (0, outcome), played.text
     assert (healthy.pending(), healthy.active_jobs()) == (0, active)
+    assert healthy.one("SELECT count(*) FROM scout_ops.pauses") == (1 if waiting else 0)
     assert played.result["cannot_tell"] == []
     assert played.result["verdict_after"] in ("healthy", "degraded")
 

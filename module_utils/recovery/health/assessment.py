@@ -72,8 +72,10 @@ PAST: t.Final = frozenset(f.name for f in TABLE if f.past)
 WORSE: t.Final = ("unknown", "ok", "warn", "fail")
 #: Never fails, so a verdict can do without it.
 TELLING: t.Final = frozenset({"dlq_unresolved", "database"})
-#: Why a reset cannot look: it repairs then, by default. What it may not see, or is not there, it cannot repair either.
-HINDERED: t.Final = ("budget", "lock")
+#: Problems that more time can solve. A privilege or an object that is missing still is at the next attempt.
+TEMPORARY: t.Final = ("budget", "lock")
+#: What a reset decides by besides its figures.
+DECIDING: t.Final = frozenset({"pause", "jobs", "backlog", "suspects", "repeats"})
 
 
 def assess(found: Facts, thresholds: Mapping[str, Figures], *, trouble: bool = False) -> Report:
@@ -185,19 +187,14 @@ def _needs_reset(found: Facts, raw: list[Indicator]) -> tuple[str, ...]:
         "interrupted_pause": any(job.parked for job in found.jobs),
         "backlog_events": found.ingestion == "paused" and bool(found.backlog and found.backlog.events),
     }
-    unseen = [f.name for f in TABLE if f.fixed_from and f.name not in needs and _hindered(f, found)]
-    return (*needs, *unseen, *(name for name, given in reasons.items() if given))
+    return (*needs, *(name for name, given in reasons.items() if given))
 
 
-def is_hidden(report: Report, found: Facts) -> bool:
-    """Whether nothing asks for a repair, and the verdict lacks what was locked or not found in time."""
-    hindered = any(problem.kind in HINDERED for problem in found.problems.values())
-    return hindered and report.verdict == "inconclusive" and not report.needs_reset
-
-
-def _hindered(figure: Figure, found: Facts) -> bool:
-    """Whether what it is made of was locked, or not found in time."""
-    return any(found.problems[name].kind in HINDERED for name in figure.reads if name in found.problems)
+def is_undecided(report: Report, found: Facts) -> bool:
+    """Whether nothing asks for a repair, but a lock or too little time hid something that could."""
+    hidden = {name for name, problem in found.problems.items() if problem.kind in TEMPORARY}
+    deciding = DECIDING.union(*(figure.reads for figure in TABLE if figure.fixed_from))
+    return not report.needs_reset and bool(hidden & deciding or (hidden and report.verdict == "inconclusive"))
 
 
 def _unread(found: Facts) -> frozenset[str]:

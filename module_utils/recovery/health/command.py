@@ -102,7 +102,7 @@ class MetricsResult(ModuleResult):
 
 def assess(call: Call, params: Params) -> AssessResult:
     """The verdict on the pipeline, its indicators, diagnoses, blockers and suspects, how ingestion is, what stayed unread, seconds.
-    With `again_seconds` it is looked at again with that budget, where nothing asks for a repair and time or a lock hid something.
+    If nothing asks for a repair but a lock or too little time hid a check, everything is read again within `again_seconds`.
 
     Raises BadInput for thresholds, hours or checks of the team's own that cannot be used; what could not be read is part of the result.
     """
@@ -125,7 +125,7 @@ def assess(call: Call, params: Params) -> AssessResult:
     )
     found = read(budget_seconds=params["budget_seconds"])
     report = assessment.assess(found, figures)
-    if params.get("again_seconds") and assessment.is_hidden(report, found):
+    if params.get("again_seconds") and assessment.is_undecided(report, found):
         found = read(budget_seconds=params["again_seconds"])
         report = assessment.assess(found, figures)
     unsent = hints.tell(call, call.session, params, report.verdict)

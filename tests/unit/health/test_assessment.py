@@ -193,8 +193,8 @@ UNREAD = {name: Problem("error", "why") for name in ("alerts", "gold", "sessions
          ("stale_gold_views", "critical_alerts", "backlog_age", "stuck_locks", "stuck_sessions")),
         ({"problems": {"linking": Problem("error", "why")}}, "inconclusive", (), ()),
         ({"problems": {"dead_letters": Problem("error", "why")}, "dead_letters": None}, "healthy", (), ()),
-        ({"problems": {"backlog": Problem("lock", "why")}}, "inconclusive", ("backlog_age",), ("backlog_age",)),
-        ({"problems": {"backlog": Problem("budget", "why")}}, "inconclusive", ("backlog_age",), ("backlog_age",)),
+        ({"problems": {"backlog": Problem("lock", "why")}}, "inconclusive", (), ("backlog_age",)),
+        ({"problems": {"backlog": Problem("budget", "why")}}, "inconclusive", (), ("backlog_age",)),
         ({"problems": {"bronze": Problem("budget", "why")}}, "inconclusive", (), ()),
     ],
 )  # fmt: skip
@@ -204,6 +204,27 @@ def test_verdict_needs_and_blockers(
     report = assess(**fields)
     assert (report.verdict, set(report.needs_reset), report.blockers) == (verdict, set(needs), blockers)
     assert all(i.reason for i in report.indicators if i.status == "unknown")
+
+
+@pytest.mark.parametrize(
+    ("fields", "undecided"),
+    [
+        ({}, False),
+        ({"problems": {"gold": Problem("budget", "why")}}, True),
+        # What fails says nothing of what was not seen.
+        ({"problems": {"gold": Problem("lock", "why")}, "bronze_minutes": 600.0}, True),
+        ({"problems": {"suspects": Problem("budget", "why")}}, True),
+        ({"problems": {"linking": Problem("budget", "why")}}, True),
+        ({"problems": {"drift": Problem("budget", "why")}}, False),
+        ({"problems": {"gold": Problem("privilege", "why")}}, False),
+        ({"problems": {"gold": Problem("budget", "why")}, "backlog": backlog(3, 1000.0)}, False),
+    ],
+)
+def test_what_a_repair_depends_on_is_read_again_if_time_or_a_lock_hid_it(
+    fields: dict[str, Any], undecided: bool
+) -> None:
+    seen = found(**fields)
+    assert assessment.is_undecided(assessment.assess(seen, thresholds.chosen({})), seen) is undecided
 
 
 def test_what_could_not_be_looked_at_is_named_with_the_reason() -> None:
