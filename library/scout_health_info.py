@@ -93,6 +93,13 @@ failing:
   returned: success
   type: list
   elements: str
+notes:
+  description:
+    - What this role cannot see, in words, with the statement that shows it, such as the jobs of other roles. It never changes the
+      verdict.
+  returned: success
+  type: list
+  elements: str
 own_checks:
   description: In words, those of O(own_checks) that are not ok; what they found, or why that is unknown.
   returned: success

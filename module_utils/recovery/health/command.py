@@ -49,6 +49,7 @@ class AssessResult(ModuleResult):
     blockers: list[str]
     cannot_tell: list[str]
     failing: list[str]
+    notes: list[str]
     own_checks: list[str]
     silent: list[dict[str, t.Any]]
     ingestion: dict[str, t.Any]
@@ -139,6 +140,7 @@ def assess(call: Call, params: Params) -> AssessResult:
         "blockers": list(report.blockers),
         "cannot_tell": list(report.cannot_tell),
         "failing": list(report.failing),
+        "notes": found.wider.unseen_jobs or [],
         "own_checks": assessment.own_in_words(found, report.indicators),
         "silent": found.wider.silent or [],
         "ingestion": _ingestion(found),

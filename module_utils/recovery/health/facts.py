@@ -116,6 +116,8 @@ class Wider:
     lost_of_all: Row | None = None
     missing: list[str] | None = None
     needed: list[jobs_read.Needed] | None = None
+    #: That jobs of other roles cannot be seen, in a line for a person.
+    unseen_jobs: list[str] | None = None
     #: Who starts the jobs here.
     scheduler: cron_runs.Scheduler | None = None
     resumed_seconds: float | None = None
@@ -322,6 +324,7 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
     wider.needed = budget.read("needed_jobs", functools.partial(jobs_read.needed, names=required))
     if wider.needed:
         wider.needed = budget.read("job_runs", functools.partial(jobs_read.with_runs, of=wider.needed)) or wider.needed
+    wider.unseen_jobs = budget.read("unseen_jobs", cron_jobs.explain_hidden)
     wider.scheduler = budget.read("scheduler", cron_runs.scheduler)
     able = [each.job for each in wider.needed or [] if each.job is not None]
     wider.rights = budget.read("rights", functools.partial(job_rights.read, jobs=able))

@@ -163,6 +163,7 @@ def check(call: Call, params: Params) -> PreflightResult:
     with call.session.read():
         archived = archiving.read(call.session)
         advised = advised_indexes.lacking(call.session) if params["job_rights"] else []
+        unseen = cron_jobs.explain_hidden(call.session) if params["job_rights"] else []
     backed = archiving.in_short(archived) if params["job_rights"] else ""
     of_service = f" of {found.service}, it seems" if found.service else ""
     lacking = f"; {count(len(found.missing), 'privilege')} missing" if found.missing else ""
@@ -181,6 +182,7 @@ def check(call: Call, params: Params) -> PreflightResult:
             *found.warnings,
             *(archiving.wrong(archived) if params["job_rights"] else []),
             *reserved,
+            *unseen,
             *_without_trail(call.session, params),
         ],
         "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{of_service}{lacking}"

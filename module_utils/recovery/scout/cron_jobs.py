@@ -12,9 +12,9 @@ import shlex
 import typing as t
 
 from ..core.errors import MissingPrivilege, WrongDatabase
-from ..core.text import first_line, in_words
+from ..core.text import first_line, in_words, printable
 from ..postgres import acting, lexer, privileges
-from ..postgres.driver import conninfo, errors, psycopg
+from ..postgres.driver import conninfo, errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.privileges import Need
 from . import contract
@@ -63,6 +63,20 @@ EVERY_JOB = "SELECT jobid FROM cron.job"
 ABOUT_JOBS = """
 SELECT coalesce(max(coalesce(nullif(pg_catalog.pg_stat_get_live_tuples(c.oid), 0), c.reltuples)), 0)::int AS jobs
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = 'cron' AND c.relname = 'job'
+"""
+
+#: Whether row security limits which jobs this role sees, and who could change that.
+SIGHT = """
+SELECT pg_catalog.row_security_active(c.oid) AND NOT EXISTS (
+           SELECT FROM pg_catalog.pg_policy AS p
+           WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd IN ('r', '*')
+             AND pg_catalog.pg_get_expr(p.polqual, p.polrelid) = 'true'
+             AND EXISTS (SELECT FROM unnest(p.polroles) AS role WHERE role = 0 OR pg_catalog.pg_has_role(role, 'USAGE'))) AS limited,
+       pg_catalog.pg_stat_get_live_tuples(c.oid)::int AS jobs, o.rolname::text AS owner, o.rolsuper AS superuser
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles AS o ON o.oid = c.relowner
 WHERE n.nspname = 'cron' AND c.relname = 'job'
 """
 
@@ -231,6 +245,28 @@ def hidden(session: Session) -> int:
     known = seen(session, EVERY_JOB)
     with session.at_cron() as at:
         return max(0, at.row(ABOUT_JOBS)["jobs"] - len(known))
+
+
+def explain_hidden(session: Session) -> list[str]:
+    """One line saying that jobs of other roles cannot be seen, and which statement shows them; empty where none are hidden."""
+    if not present(session):
+        return []
+    known = len(seen(session, EVERY_JOB))
+    with session.at_cron() as at:
+        found = at.rows(SIGHT)
+        # Only statistics that count exactly the jobs we see show that none are hidden.
+        if not found or not found[0]["limited"] or found[0]["jobs"] == known:
+            return []
+        owner, me = printable(found[0]["owner"], 63), sql.Identifier(at.facts.role).as_string()
+        lacked = privileges.lacked(at, [Need("SCHEMA", "cron", "USAGE"), Need("TABLE", "cron.job", "SELECT")])
+        grants = [need.grant(at) for need in lacked]
+        there = "" if at is session else f" in database {at.facts.database}"
+    others = found[0]["jobs"] - known
+    said = "jobs of other roles cannot be seen" + (f" (about {others})" if others > 0 else "")
+    if found[0]["superuser"] and (service := roles.service(session)):
+        return [f"{said}; nobody on {service} can change that, as cron.job belongs to its superuser {owner}"]
+    policy = f"CREATE POLICY scout_sees_jobs ON cron.job FOR SELECT TO {me} USING (true)"
+    return [f"{said}: as {owner}{there}, run {'; '.join([*grants, policy])};"]
 
 
 def etl_owner(session: Session) -> str:

@@ -371,6 +371,8 @@ def _failure(name: str, failure: Result) -> str:
 
 def _warnings(story: Story) -> list[str]:
     told = [str(w) for r in story.ran.values() for w in as_list(r.get("warnings"))]
+    if story.operation == "assess":
+        told += [str(note) for note in as_list(story.before.get("notes"))]
     if story.keeps_record:
         told = incident.in_order(told, story.record)
     return list(dict.fromkeys([*told, *incident.unrecorded(story.steps.get(incident.TOLD) or {})]))
