@@ -97,10 +97,16 @@ def _module(task: t.Any) -> str:
 
 
 def _said(result: Mapping[str, t.Any]) -> str:
-    """What a step says of itself; where it failed, why."""
-    error: Mapping[str, t.Any] = result.get("error") or {}
-    why = ": ".join(str(error[name]) for name in ("attempted", "said") if error.get(name))
-    return visible(why or result.get("summary") or (result.get("msg") if result.get("failed") else "") or "", LONGEST)
+    """What a step says of itself; where it failed, what: the summary below says why."""
+    error: Mapping[str, t.Any] = result.get("error") or result.get("refused") or {}
+    what = error.get("attempted") or result.get("summary") or (result.get("msg") if result.get("failed") else "") or ""
+    return visible(what, LONGEST)
+
+
+def _went_wrong(result: Mapping[str, t.Any]) -> bool:
+    """Whether a step that Ansible calls ok did not reach what it is for, such as a proof, a watch, a gate that does not pass, or a
+    check of what would be refused."""
+    return bool(result.get("error") or result.get("refused")) or result.get("ok") is False
 
 
 def _seen(result: t.Any) -> t.Any:
@@ -353,11 +359,11 @@ class CallbackModule(Default):
         changed = bool(result._result.get("changed"))
         if self._json:
             if not isinstance(task, TaskInclude):
-                self._ended("changed" if changed else "ok", result)
+                self._ended("failed" if _went_wrong(result._result) else "changed" if changed else "ok", result)
             return
         if self._drawn:
             if not isinstance(task, TaskInclude):
-                self._draw(result)
+                self._draw(result, failed=_went_wrong(result._result))
                 # Of a phase the summary says them, and of preflight where it is all there is.
                 if not (self._phase(task) or str(task.action).endswith(".scout_preflight_info")):
                     self._warn(result)
@@ -437,10 +443,11 @@ class CallbackModule(Default):
     def _dump_results(self, result: Mapping[str, t.Any], *args: t.Any, **kwargs: t.Any) -> str:
         if not self._is_told(result):
             return super()._dump_results(result, *args, **kwargs)
-        text = " ".join(str(result["msg"]).split())
-        return "\n" + textwrap.fill(
-            text, WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
-        )
+        why, _, following = " ".join(str(result["msg"]).split()).partition(". Next: ")
+        lines = textwrap.wrap(why, WIDTH - 4, break_on_hyphens=False, break_long_words=False)
+        if following:
+            lines += ["Next:", *layout.wrapped(following, WIDTH - 4)]
+        return "".join(f"\n    {line}" for line in lines)
 
     def _is_told(self, result: Mapping[str, t.Any]) -> bool:
         """Whether a failure says in its sentence, or in the summary below, what is to be done, and nobody asked for more."""

@@ -38,6 +38,7 @@ from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the im
 from ..module_utils.recovery.core import errors
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.text import LONGEST, printable
+from ..module_utils.recovery.summary import layout
 from ..plugin_utils import events, fleets, given_options, phases, slices, summaries, typed_secrets, voice
 from .screen import heading
 
@@ -126,8 +127,7 @@ class CallbackModule(CallbackBase):
         why = printable(result._result.get("msg", ""), LONGEST)
         lines = [f"{result._host.get_name()} could not be reached"]
         for name, text in (("failed", why), ("next", "check the connection, then run the same command again")):
-            first, *rest = textwrap.wrap(text, 70, break_on_hyphens=False) or [""]
-            lines += [f"  {name:<6} {first}", *(f"         {line}" for line in rest[:2])]
+            lines += layout.labelled(name, textwrap.wrap(text, 70, break_on_hyphens=False))
         self._now.not_reached(str(result._host.get_name()), why, lines)
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:  # noqa: ARG002
@@ -216,7 +216,8 @@ class CallbackModule(CallbackBase):
             if self._unfinished.endswith(("scout_drill", "scout_gameday", "scout_proof")):
                 self._save(now, then)
                 what = f"{self._operation.replace('_', ' ')}, interrupted"
-                self._interrupts([what, f"  now    {now}", f"  next   {then}"])
+                following = layout.labelled("next", layout.wrapped(then, layout.WIDTH - layout.INDENT))
+                self._interrupts([what, f"  now    {now}", *following])
                 return
             self._save(now, then)
             for host in self._waiting or [""]:
@@ -276,7 +277,6 @@ class CallbackModule(CallbackBase):
 
     def _stopped(self, host: str, found: Mapping[str, t.Any]) -> summaries.Block:
         """The same below the lines for the phases: whether ingestion is paused, and last what continues it."""
-        from ..module_utils.recovery.summary import layout
         from ..plugin_utils import standing
 
         width = max(layout.WIDTH, self._display.columns)

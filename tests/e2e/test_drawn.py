@@ -135,6 +135,20 @@ def test_a_warning_is_said_once_and_no_word_is_cut(healthy: Pipeline, stage: Sta
     assert max(map(len, made.lines)) < 80
 
 
+def test_a_phase_that_fails_is_marked_as_failed_and_its_reason_is_whole(broken: Pipeline, stage: Stage) -> None:
+    """A proof comes to its end and says in its result what it did not prove."""
+    broken.execute(
+        "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(0)' WHERE jobname = 'bronze-to-silver-etl'"
+    )
+    played = stage.play("emergency_reset", broken.dsn, env=DREW)
+    assert played.rc == 2, played.text
+    marks = {found[2]: found[1] for line in played.lines if (found := PHASE.match(line)) and found[1] != "◐"}
+    assert marks["prove"] == "✗", played.text
+    assert {mark for phase, mark in marks.items() if phase != "prove"} == {"✓"}
+    assert played.result["error"]["said"] in " ".join(played.text.split())
+    assert played.lines[-1].strip() == played.result["commands"][-1]
+
+
 def test_words_for_a_reader_of_screens(healthy: Pipeline, stage: Stage) -> None:
     made = on_a_terminal(stage, "assess", healthy.dsn, 80, SCOUT_OUTPUT="plain", NO_COLOR="1")
     assert made.code == 0, made.text

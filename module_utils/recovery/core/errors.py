@@ -8,8 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from . import advice
+from .text import LONGEST as LONGEST_REASON
 from .text import printable, visible
 
+#: How much an error repeats of what was attempted and where.
 LONGEST: t.Final = 1500
 
 
@@ -30,7 +32,7 @@ class RecoveryError(Exception):
     ) -> None:
         self.attempted = printable(attempted, LONGEST)
         self.on = printable(on, LONGEST)
-        self.said = printable(said, LONGEST)
+        self.said = printable(said, LONGEST_REASON)
         self.sqlstate = sqlstate
         #: What to do next; a command in it stands between backticks.
         self.next_step = visible(next_step)

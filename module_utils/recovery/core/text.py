@@ -44,7 +44,7 @@ UNSEEN: t.Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 #: What a screen is shown of one text at most.
-LONGEST: t.Final = 4000
+LONGEST: t.Final = 10_000
 
 
 def visible(text: t.Any, longest: int | None = None) -> str:

@@ -38,7 +38,6 @@ ALERTS: t.Final = "unresolved_alerts"
 RESOLVE: t.Final = "UPDATE {alerts} SET resolved_at = now() WHERE severity = 'critical' AND resolved_at IS NULL; once what they say is over"
 WHICH: t.Final = ("verdict", "ok", "exit_code", "codes", "checks", "samples", "smoke", "period_hours", "summary")
 LABELS: t.Final = {"fail": "fails", "inconclusive": "unsure", "warn": "warns"}
-LONGEST: t.Final = 160
 
 
 def judged(result: Mapping[str, t.Any]) -> bool:
@@ -113,6 +112,4 @@ def _told(check: Mapping[str, t.Any]) -> str:
         bound = "least" if threshold["ok"] > threshold["fail"] else "most"
         text += f" (at {bound} {assessment.shown(float(threshold['ok']), check['unit'])})"
     reason = str(check["reason"])
-    if reason:
-        text += f": {reason if len(reason) <= LONGEST else reason[: LONGEST - 1].rstrip() + '…'}"
-    return text
+    return f"{text}: {reason}" if reason else text

@@ -25,11 +25,13 @@ BELOW_PHASES: t.Final = 13
 #: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
 PART_LINES: t.Final = 3
 SHORTENED_FIRST: t.Final = (
-    *("silent", "below", "holds", "since", "smoke", "list", "warns", "unsure", "warn", "was", "left", "back", "data"),
-    *("did", "would", "who", "chose", "app", "clash", "rows", "proof", "undo", "now", "failed", "causes"),
+    *("silent", "below", "holds", "since", "smoke", "list", "warns", "warn", "was", "left", "back", "data"),
+    *("did", "would", "who", "chose", "app", "clash", "rows", "proof", "undo", "causes"),
 )
+#: What failed, why, and what to type next is printed whole, however long it is.
+WHOLE: t.Final = frozenset({"failed", "fails", "unsure", "gate", "beware", "now", "next"})
 #: What a part may take besides.
-MORE_LINES: t.Final = {"causes": 3, "who": 3, "did": 1, "failed": 1, "next": 5, "undo": 4}
+MORE_LINES: t.Final = {"causes": 3, "who": 3, "did": 1, "undo": 4}
 
 #: A word as a shell reads it, quotes included; and what begins an option that may stand on a line of its own.
 SHELL_WORD: t.Final = re.compile(r"""(?:[^\s'"\\]|'[^']*'|"(?:[^"\\]|\\.)*"|\\.)+""")
@@ -101,7 +103,8 @@ def folded(command: str, width: int) -> list[str]:
 
 
 def _height(bodies: Mapping[str, list[str]], room: Mapping[str, int]) -> int:
-    return sum(min(len(body), room[name]) for name, body in bodies.items())
+    """The lines of all parts. A long reason takes no room from the others: it makes the block longer."""
+    return sum(min(len(body), PART_LINES if name in WHOLE else room[name]) for name, body in bodies.items())
 
 
 def labelled(name: str, lines: Sequence[str]) -> list[str]:
@@ -140,9 +143,9 @@ def commands(name: str, lines: Sequence[str]) -> list[str]:
 def fitted(
     bodies: Mapping[str, list[str]], commands: int, width: int = WIDTH, whole: str = "", height: int = HEIGHT - 1
 ) -> list[str]:
-    """The parts below a title on one screen, shortened where they would not fit; the `commands` lines with which the part
-    `undo` begins are never cut, as half a command is none."""
-    room = {name: PART_LINES + MORE_LINES.get(name, 0) for name in bodies}
+    """The parts below a title on one screen. Parts other than WHOLE are shortened where they would not fit, except the `commands`
+    lines with which the part `undo` begins, as half a command is none."""
+    room = {name: len(body) if name in WHOLE else PART_LINES + MORE_LINES.get(name, 0) for name, body in bodies.items()}
     least = {"undo": commands + (commands < len(bodies.get("undo", ())))}
     room["undo"] = max(room.get("undo", 0), least["undo"])
     if whole in room:

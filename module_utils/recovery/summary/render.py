@@ -97,8 +97,8 @@ def document(story: Story) -> ResultDocument:
 
 
 def lines(story: Story) -> list[str]:
-    """At most twenty lines of 79 columns: what was wrong, what was done, the state now, how to undo it, what next.
-    The path of a chart is never broken. A list of runs is as long as it is, and so are statements of a preflight."""
+    """Twenty lines of 79 columns: what was wrong, what was done, the state now, how to undo it, what next.
+    There are more where the reason of a failure, the next steps or a list of runs need them."""
     if story.drill and story.failure is None:
         return drill.lines(story.drill, story.seconds, check=story.check)
     title = story.title
@@ -110,9 +110,7 @@ def lines(story: Story) -> list[str]:
     if story.operation == "runs" and story.failure is None:
         return [headline, *moves.table(as_list(story.ran.get("runs", {}).get("runs")))]
     bodies, way_back = _bodies(story, story.width - layout.INDENT)
-    # Half a statement is none.
-    whole = "next" if story.operation == "preflight" else "causes" if story.verbose else ""
-    return [headline, *layout.fitted(bodies, way_back, story.width, whole)]
+    return [headline, *layout.fitted(bodies, way_back, story.width, "causes" if story.verbose else "")]
 
 
 def drawn(story: Story, words: str, code: int, *, phases: bool) -> list[str]:
@@ -409,7 +407,11 @@ def _ours(story: Story) -> bool:
 
 
 def _next(story: Story) -> list[str]:
-    """Commands and advice in the order in which to follow them."""
+    """Commands and advice in the order in which to follow them; a playbook that a text names alone is a command."""
+    return [PLAYBOOK.sub(r"ansible-playbook playbooks/\1", each) for each in _following(story)]
+
+
+def _following(story: Story) -> list[str]:
     if story.failure is not None:
         return _after_failing(story, story.failure)
     if story.operation == "preflight" or (story.gate and not story.goes_back and not story.keeps_record):
@@ -489,7 +491,7 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
         known = [str(c["next_command"]) for c in seen if not str(c["cause"]).startswith(OF_THE_SOURCES)]
         first = [c for c in known if not c.startswith((RESET, RESUME)) and c.rstrip("; ") not in step][:1]
         step = "; ".join([*(c.rstrip("; ") for c in first), step])
-    return [*watch.urgent(story.ran), PLAYBOOK.sub(r"ansible-playbook playbooks/\1", step), *again]
+    return [*watch.urgent(story.ran), step, *again]
 
 
 def _after_moving(story: Story) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.fleet import row, verdict
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, render
-from tests.unit.summary.test_summary import ENDS, story
+from tests.unit.summary.test_summary import ENDS, beside_the_reason, story
 
 MADE: dict[str, Any] = {
     "operation": "emergency_reset",
@@ -89,7 +89,8 @@ def test_what_is_drawn_fits_and_can_be_pasted(name: str, width: int) -> None:
         assert lines[0].startswith(told.words)
         assert f"exit {told.code}" in lines[0]
         assert max(map(len, lines)) <= width, lines
-        assert len(lines) <= (layout.BELOW_PHASES if phases and made.changed else layout.HEIGHT) + 1
+        height = layout.BELOW_PHASES if phases and made.changed else layout.HEIGHT
+        assert len(beside_the_reason(lines)) <= height + 1
         assert "was" not in [line[2:9].strip() for line in lines] or not phases
         typed = [line[layout.BESIDE :] for line in lines if re.match(" {4}[^ #]", line)]
         done = subprocess.run(["bash", "-n"], input="\n".join(typed), capture_output=True, text=True, check=False)

@@ -184,6 +184,15 @@ def story(steps: dict[str, Result], **fields: Any) -> render.Story:
     return render.Story(**(given | fields), steps=ordered)
 
 
+def beside_the_reason(lines: list[str]) -> list[str]:
+    """The lines that have to fit a screen: all but what failed and what to type next, which are printed whole."""
+    part, kept = "", list[str]()
+    for line in lines:
+        part = line[:9].strip() or part
+        kept += [] if part in ("failed", "next") else [line]
+    return kept
+
+
 def on_screen(lines: list[str]) -> str:
     return " ".join("\n".join(lines).replace(" \\\n", " ").split())
 
@@ -194,7 +203,7 @@ def test_every_end_is_told_in_twenty_lines_and_one_valid_document(name: str) -> 
     for warnings in ([], ["connected through a connection pooler: " + "word " * 60]):
         told = story(steps | {"lease": steps.get("lease", {}) | {"warnings": warnings}}, **fields)
         lines = render.lines(told)
-        assert len(lines) <= 20
+        assert len(beside_the_reason(lines)) <= 20
         assert max(map(len, lines)) <= 79
         assert lines[0].startswith("emergency reset of ")
         if not warnings:
@@ -208,6 +217,19 @@ def test_every_end_is_told_in_twenty_lines_and_one_valid_document(name: str) -> 
         VALID.validate(document)
         assert (document["outcome"], document["ok"]) == (outcome, outcome in render.GOOD)
         assert json.loads(json.dumps(document)) == document
+
+
+@pytest.mark.parametrize(("width", "verbose"), [(79, False), (200, True)])
+def test_the_reason_of_a_failure_is_printed_whole(width: int, verbose: bool) -> None:
+    reason = " ".join(f"word{n}" for n in range(600))
+    error = errors.NotConverged("it failed", said=reason, next_step=f"{'look ' * 200}; then assess.yml")
+    warned = {"lease": {"changed": False, "warnings": ["beware " * 200], "summary": "lease held"}}
+    told = story(PAUSED | warned | {"drain": failed(error)}, width=width, verbose=verbose)
+    for lines in (render.lines(told), render.drawn(told, "FAILED", 2, phases=True)):
+        assert reason in on_screen(lines)
+        assert "beware …" in on_screen(lines), "what is no reason is still shortened"
+        assert lines[-1].strip() == render.ASSESS
+        assert max(map(len, lines)) <= width
 
 
 @pytest.mark.parametrize(

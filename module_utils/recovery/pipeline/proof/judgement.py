@@ -37,7 +37,6 @@ NOTICED_SECONDS: t.Final = 2.0
 #: An event that waits longer fails an assessment (silver_staleness), unless twice of what is usual here is longer still.
 STALE_SECONDS: t.Final = 900.0
 USUAL_TIMES: t.Final = 2
-LONGEST_MESSAGE: t.Final = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,8 +187,8 @@ def of_run(todo: Todo, run: Run) -> Verdict:
     at = f"at {clock(run.started)}" if run.started else "and did not even start"
     if run.status == "succeeded":
         return _verdict(todo, PROVED, f"ran {at} as {todo.job.owner}", started=run.started)
-    said = printable(clean(run.message or "")) or "no message"
-    return _verdict(todo, FAILED, f"failed {at} as {todo.job.owner}: {cut(said, LONGEST_MESSAGE)}", started=run.started)
+    said = printable(clean((run.message or "").partition("\nCONTEXT:")[0])) or "no message"
+    return _verdict(todo, FAILED, f"failed {at} as {todo.job.owner}: {said}", started=run.started)
 
 
 def of_latest(todo: Todo, runs: Sequence[Run], scheduler: Scheduler) -> Verdict | None:
