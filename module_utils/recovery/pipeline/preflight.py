@@ -230,17 +230,14 @@ def _refusal(call: Call, missing: Sequence[Missing]) -> MissingPrivilege:
 
 
 def _grants(session: Session, missing: Sequence[Missing]) -> str:
-    """The grants themselves while they fit on the screen, else the script that has them all, for the names it knows."""
-    grants = list(dict.fromkeys(entry.grant for entry in missing))
-    if len(grants) <= FEW:
-        return "; ".join(grants)
-    listed = f"the {len(grants)} grants listed under missing"
-    if contract.names() != contract.DEFAULT:
-        return f"{roles.who_runs(session)} {listed}"
+    """Return all grants; where there are many, after the script that makes them, if the pipeline has the names it knows."""
+    grants = "; ".join(dict.fromkeys(entry.grant for entry in missing))
+    if len(missing) <= FEW or contract.names() != contract.DEFAULT:
+        return grants
     more = " -v rollback=on" if any(entry.action in ROLLBACK for entry in missing) else ""
     role = shlex.quote(session.facts.role)
     script = f"psql -X -d {roles.reached(session)} -v role={role}{more} -f docs/operator_role.sql"
-    return f"{roles.who_runs(session)} {script} (or {listed})"
+    return f"{roles.who_runs(session)} {script}, or these statements: {grants}"
 
 
 def read(session: Session, *, actions: list[str], ledger_mode: str, allow_owner: bool = False) -> Preflight:

@@ -22,7 +22,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.table import CHECKS
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.actions import MOVES, ROLLBACK
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import preflight
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, render
 from tests import CHECKOUT
 from tests.integration.modules import Result, call, connect, executed, one
 from tests.integration.modules import operator as plain_operator
@@ -225,8 +225,11 @@ def test_a_role_without_anything_gets_everything_named_at_once(scout_db: str) ->
         assert "USAGE ON SCHEMA scout" in result["msg"]
         assert "and 16 more" in result["msg"]
         assert " -v role=nobody_yet -f docs/operator_role.sql" in result["error"]["next_step"]
-        for entry in result["missing"]:
-            superuser.execute(entry["grant"])
+        said = layout.wrapped(result["error"]["next_step"], 400)
+        grants = [line for line in said if line.startswith("GRANT ")]
+        assert grants == list(dict.fromkeys(f"{entry['grant']};" for entry in result["missing"]))
+        for grant in grants:
+            superuser.execute(grant)  # type: ignore[call-overload]
         assert call(PREFLIGHT, dsn)["missing"] == []
         drop(scout_db, "nobody_yet")
 
