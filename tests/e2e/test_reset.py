@@ -208,3 +208,18 @@ def test_no_moment_that_an_event_carries_stops_a_reset(scout_db: str, quick: Qui
     assert played.rc == 0, played.text
     assert pipeline.one("SELECT count(*) FROM scout.silver_transactions WHERE transaction_id = '9-00000001'") == 1
     assert "now    ingestion is running" in played.summary or "now ingestion is running" in played.summary
+
+
+def test_a_view_of_the_teams_own_without_a_unique_index_fails_no_reset(broken: Pipeline, quick: Quick) -> None:
+    """Nothing refreshes it CONCURRENTLY, so it needs none: the reset refreshes it plainly."""
+    broken.execute(
+        "CREATE MATERIALIZED VIEW scout.gold_by_payment AS "
+        "SELECT payment_method, count(*) AS sales FROM scout.silver_transactions GROUP BY 1",
+        "ALTER MATERIALIZED VIEW scout.gold_by_payment OWNER TO loader",
+    )
+    played = quick.play("emergency_reset", broken.dsn)
+    assert (played.rc, played.result["outcome"]) == (0, "recovered"), played.text
+    assert "gold_by_payment" not in str(played.result["diagnoses"])
+    assert broken.one("SELECT sum(sales) FROM scout.gold_by_payment") == broken.one(
+        "SELECT count(*) FROM scout.silver_transactions"
+    )

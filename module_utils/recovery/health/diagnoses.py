@@ -254,7 +254,7 @@ def _of_the_flow(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]
 def _of_gold(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
     for view in found.gold or []:
         name, late = view.view.full_name, is_late(view, paused=found.ingestion == "paused")
-        if name in found.without_a_key:
+        if name in (found.wider.without_a_key or []):
             evidence = "the pipeline refreshes CONCURRENTLY, which needs a unique index on plain columns"
             what = f"{name} has no unique index, so the pipeline cannot refresh it"
             yield cause(what, evidence, f"create the unique index of {name} again, then {REFRESH}", blocks=late)

@@ -124,8 +124,8 @@ class Wider:
     rights: list[Obstacle] | None = None
     unknown_columns: list[tuple[str, str]] | None = None
     gone_views: list[str] | None = None
-    #: Views without a unique index that need none.
-    needs_no_key: frozenset[str] = frozenset()
+    #: Views without the unique index that their refresh needs.
+    without_a_key: list[str] | None = None
     triggers: list[Row] | None = None
     prepared: list[Row] | None = None
     interrupted: list[Row] | None = None
@@ -205,12 +205,6 @@ class Facts:
         wider = self.wider
         resumed = wider.resumed_seconds
         return jobs_read.last_run(of, wider.needed or [], self.now, scheduler=wider.scheduler, resumed_seconds=resumed)
-
-    @property
-    def without_a_key(self) -> list[str]:
-        """Views that were filled and have not the unique index that their refresh needs."""
-        lacking = (each.view.full_name for each in self.gold or [] if each.view.populated and not each.view.keyed)
-        return [name for name in lacking if name not in self.wider.needs_no_key]
 
     @property
     def off(self) -> list[str]:
@@ -335,8 +329,9 @@ def _read_wider(budget: Budget, found: Facts, ledger: Ledger, required: list[str
     wider.gone_views = budget.read(
         "gold_views", functools.partial(objects.gone_views, gold=found.gold or [], runs=refreshing)
     )
-    without = functools.partial(objects.needs_no_key, gold=found.gold or [])
-    wider.needs_no_key = budget.read("gold_views", without) or frozenset()
+    wider.without_a_key = budget.read(
+        "gold_views", functools.partial(objects.without_a_key, gold=found.gold or [], ledger=ledger)
+    )
     wider.triggers = budget.read("triggers", row_hazards.triggers)
     wider.prepared = budget.read("prepared", surroundings.prepared)
     wider.interrupted = budget.read("interrupted", lambda _: history.broken_off(ledger))

@@ -172,7 +172,7 @@ def _gold_refreshable(found: Facts) -> Measured:
     if not views:
         return Measured(None, f"no materialized view in schema {contract.names().schema}", "fail")
     bad = [f"{view.view.full_name} was never filled" for view in views if not view.view.populated]
-    bad += [f"{name} has no unique index" for name in found.without_a_key]
+    bad += [f"{name} has no unique index" for name in found.wider.without_a_key or []]
     return Measured(float(len(bad)), "; ".join(bad))
 
 

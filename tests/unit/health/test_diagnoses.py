@@ -139,8 +139,9 @@ def test_a_view_is_late_when_no_refresh_will_come_by_itself(
 
 def test_what_keeps_ingestion_paused_comes_before_what_does_not() -> None:
     """Seen on a real pipeline: bad totals kept it paused, and the advice was to create an index."""
-    bare = view(keyed=False)
-    made = diagnoses.diagnose(found(gold=[bare], alerts=PRICY, dead_letters=2), {}, ["critical_alerts"])
+    seen = found(gold=[view(keyed=False)], alerts=PRICY, dead_letters=2)
+    seen.wider.without_a_key = ["scout.gold_daily_metrics"]
+    made = diagnoses.diagnose(seen, {}, ["critical_alerts"])
     assert ["NEGATIVE_TOTAL" in made[0].cause, "unique index" in made[1].cause] == [True, True]
     assert made[0].next_command.startswith("ansible-playbook playbooks/quality_cleanup.yml --check")
     assert "the same without --check" in made[0].next_command

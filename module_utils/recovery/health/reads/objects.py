@@ -16,6 +16,7 @@ from ...scout.judging import statements
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ...ledger.ledger import Ledger
     from ...postgres.session import Session
     from ...scout.cron_runs import Run
     from ...scout.gold_views import Freshness
@@ -194,21 +195,35 @@ def _during(moment: datetime.datetime, run: Run) -> bool:
     return run.started is not None and run.ended is not None and run.started - SLACK <= moment <= run.ended + SLACK
 
 
-def needs_no_key(session: Session, gold: Iterable[Freshness]) -> frozenset[str]:
-    """Those of the views without a unique index that a job, or a function of the pipeline, refreshes otherwise than CONCURRENTLY."""
+def without_a_key(session: Session, gold: Iterable[Freshness], ledger: Ledger) -> list[str]:
+    """Return the views without a unique index that need one: a job or a function of the pipeline refreshes them CONCURRENTLY, or they
+    had one when a release was captured last."""
     bare = {each.view.full_name for each in gold if each.view.populated and not each.view.keyed}
     if not bare:
-        return frozenset()
+        return []
     schema = contract.names().schema
     sources = [row["source"] or "" for row in session.rows(MAY_REFRESH, schema=schema)]
     sources += [job.command for job in cron_jobs.jobs(session) if job.active]
-    plainly = {f"{found or schema}.{name}" for source in sources for found, name in refreshed(source, waiting=True)}
-    return frozenset(bare & plainly)
+    concurrent = {
+        f"{found or schema}.{name}" for each in sources for found, name in statements.refreshed(each, concurrently=True)
+    }
+    return sorted(bare & (concurrent | _had_a_key(ledger)))
 
 
-def refreshed(source: str, *, waiting: bool = False) -> list[tuple[str | None, str]]:
-    """The views that a function refreshes whether they are there or not, or only those that readers have to wait for."""
-    found, sought = statements.refreshed(source, waiting=waiting), _looked_for(source)
+def _had_a_key(ledger: Ledger) -> set[str]:
+    """Return the relations with a unique index in the latest capture."""
+    # Loaded only where a view has none now.
+    from ...release.captures import document, store
+
+    kept = store.latest_about(ledger)
+    made = store.by_id(ledger, kept["capture_id"]) if kept else None
+    indexes = (entry for entry in document.entries_of(made).values() if entry.kind == "index") if made else ()
+    return {entry.table for entry in indexes if entry.facts["definition"].startswith("CREATE UNIQUE ")}
+
+
+def refreshed(source: str) -> list[tuple[str | None, str]]:
+    """The views that a function refreshes whether they are there or not."""
+    found, sought = statements.refreshed(source), _looked_for(source)
     return [(schema, name) for schema, name in found if name not in sought and f"{schema}.{name}" not in sought]
 
 

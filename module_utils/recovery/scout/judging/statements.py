@@ -85,17 +85,17 @@ def removes(plain: str, views: Iterable[str] = ()) -> bool:
     return _found(plain, REMOVES, (contract.bare(contract.names().bronze), *views))
 
 
-def refreshed(text: str, *, waiting: bool = False) -> list[tuple[str | None, str]]:
+def refreshed(text: str, *, concurrently: bool = False) -> list[tuple[str | None, str]]:
     """The materialized views that a command or a function refreshes by a statement of its own: each schema, None where it is not told,
-    and name; or only those that readers have to wait for, which no CONCURRENTLY is said of."""
+    and name; or only those that it refreshes CONCURRENTLY."""
     try:
         plain = lexer.runs(text)
     except lexer.Intricate:
         return []
     return [
         (lexer.name(schema) if schema else None, lexer.name(name))
-        for concurrently, schema, name in REFRESHES.findall(plain)
-        if not (waiting and concurrently)
+        for how, schema, name in REFRESHES.findall(plain)
+        if how or not concurrently
     ]
 
 

@@ -121,7 +121,7 @@ WRONG: list[tuple[Result, str, str, int]] = [
     ({"silver_minutes": 16.0, "wider": {"updated_minutes": 15.5}}, "silver_staleness", "fail", 45),
     ({"silver_minutes": 16.0, "wider": {"updated_minutes": 7.0}}, "silver_staleness", "warn", 45),
     ({"gold": [view("stale", behind=300, minutes=12)]}, "gold_staleness", "warn", 45),
-    ({"gold": [view(keyed=False)]}, "gold_refreshable", "fail", 46),
+    ({"wider": {"without_a_key": ["scout.gold_daily_metrics"]}}, "gold_refreshable", "fail", 46),
     ({"backlog": backlog(20_000, 10.0)}, "backlog_events", "warn", 46),
     ({"backlog": backlog(1, 301.0)}, "backlog_age", "warn", 46),
     ({"backlog": backlog(1, 901.0)}, "backlog_age", "fail", 46),
