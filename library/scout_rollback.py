@@ -184,6 +184,13 @@ stays:
   returned: success
   type: list
   elements: str
+blocks_undo:
+  description:
+    - Columns that are dropped, must have a value in every row and have no default. Once their table has a new row, an undo is
+      refused, because that row has no value for them.
+  returned: success
+  type: list
+  elements: str
 copies:
   description:
     - Tables that are copied for the order of their columns, each with relation, about how many rows and bytes, and locked_seconds, about

@@ -373,12 +373,42 @@ def test_a_plan_is_what_is_applied_and_one_that_has_drifted_is_refused(bad: Rele
     assert (ran(again, "unchanged")["changed"], again.recap()["changed"]) == (False, 0)
 
 
+LATE_SALES = """INSERT INTO scout.bronze_events (event_type, event_data)
+SELECT e.event_type, e.event_data || jsonb_build_object('transaction_id', 'LATE-' || n)
+FROM generate_series(1, 3) n, (SELECT * FROM scout.bronze_events WHERE event_type = 'transaction.v1' ORDER BY event_id LIMIT 1) e"""
+
+
+def test_the_check_of_an_undo_refuses_as_the_undo_does(bad: Release, stage: Stage) -> None:
+    """The drain of the rollback loads sales that have no value for a column that the release requires."""
+    bad.pipeline.execute(
+        "ALTER TABLE scout.silver_transactions ADD channel text DEFAULT 'till' NOT NULL",
+        "ALTER TABLE scout.silver_transactions ALTER channel DROP DEFAULT",
+    )
+    bad.pipeline.execute(LATE_SALES)
+    planned = bad.play("--check", stage=stage)
+    assert ran(planned, "planned")["rollback"]["schema"]["blocks_undo"] == ["column:scout.silver_transactions.channel"]
+    assert "an undo is refused after the next insert" in planned.summary
+    done = bad.play()
+    assert "an undo is refused after the next insert" in done.summary
+    run_id = ran(done, "done")["rollback"]["schema"]["run_id"]
+    assert [step["effects"]["loaded"] for step in done.result["steps"] if step["name"] == "drain"] == [3]
+    checked, undone = (
+        bad.stage.play("undo", bad.pipeline.dsn, *words, run_id=run_id, rehearse=False) for words in (["--check"], [])
+    )
+    assert (checked.rc, undone.rc) == (2, 2), checked.text
+    assert "silver_transactions.channel must have a value in every row" in checked.result["error"]["said"]
+    for name in ("kind", "attempted", "said", "next_step"):
+        assert checked.result["error"][name] == undone.result["error"][name]
+
+
 def test_data_that_would_be_lost_is_refused_until_it_is_given_up(bad: Release) -> None:
     """A column that was not protected comes back without what it had."""
     bad.pipeline.execute("ALTER TABLE scout.dim_store DROP COLUMN city")
     planned = bad.play("--check")
-    assert "docs/rollback.md" in " ".join(ran(planned, "planned")["warnings"])
+    assert (planned.rc, planned.result["outcome"]) == (2, "failed"), planned.text
     refused = bad.refused("not_reached")
+    assert planned.result["error"]["said"] == refused.result["error"]["said"]
+    assert "docs/rollback.md" in planned.summary
     assert "column scout.dim_store.city: would be recreated without its data" in refused.summary
     assert "docs/rollback.md, section If data would be lost" in refused.summary
     assert "allow_lossy" not in planned.text + refused.text, "what loses data is no way out"
@@ -393,7 +423,7 @@ def test_what_postgresql_would_refuse_is_refused_in_the_plan(bad: Release) -> No
     """The check says so, with what helps, and does not advise to go on without it; nothing is paused."""
     bad.pipeline.execute("CREATE SCHEMA reports", "CREATE VIEW reports.tiers AS SELECT team FROM scout.alerts")
     planned = bad.play("--check")
-    ran(planned, "planned")
+    assert (planned.rc, planned.result["outcome"]) == (2, "failed"), planned.text
     assert planned.result["rollback"]["schema"]["obstacles"][0]["kind"] == "dependent"
     assert "without --check" not in planned.text
     assert "DROP VIEW reports.tiers" in " ".join(planned.result["next"])

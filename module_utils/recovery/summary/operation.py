@@ -129,7 +129,11 @@ class Story:
             plan = steps.pop(name) or {}
             if plan and not steps.get(of) and (self.check or plan.get("failed") or not plan.get("changed")):
                 steps[of] = plan
-        return {name: summary_incident.explained(name, r) for name, r in steps.items() if r and not r.get("skipped")}
+        return {
+            name: rollback.with_refusal(summary_incident.explained(name, r))
+            for name, r in steps.items()
+            if r and not r.get("skipped")
+        }
 
     @property
     def moving(self) -> str:

@@ -34,7 +34,7 @@ CAPTURED: t.Final = (
 #: Of the schema, as its module returns it; of the branch; of the edge function.
 SCHEMA: t.Final = (
     *("run_id", "release", "goal", "capture_id", "digest", "captured_at", "git_commit", "step_count", "objects", "lock", "hazard"),
-    *("loses", "saved", "leaving_rows", "empty", "filled", "impossible", "before"),
+    *("loses", "saved", "leaving_rows", "empty", "filled", "impossible", "blocks_undo", "before"),
     *("attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
     *("newer", "obstacles", "refused", "failed_step", "differs", "reordered", "stays", "copies"),
 )  # fmt: skip
@@ -54,6 +54,15 @@ def with_rehearsal(result: Result, plan: Result) -> Result:
     """A result with the rehearsal there was before anything was paused."""
     wanting = of_schema(result) and not result.get("rehearsal")
     return result | {"rehearsal": plan.get("rehearsal")} if wanting else result
+
+
+def with_refusal(result: Result) -> Result:
+    """A check of what would be refused, with the refusal as its error; any other result as it is."""
+    refused = result.get("refused")
+    if not refused:
+        return result
+    warnings = [text for text in result.get("warnings") or [] if not text.startswith(refused["attempted"])]
+    return {**result, "error": refused, "warnings": warnings}
 
 
 def as_document(
@@ -89,6 +98,7 @@ def parts(
     if of_schema(result):
         made["back"] = "; ".join(_back(result, check=check))
         made["data"] = "; ".join(_data(result, check=check))
+        made["beware"] = _undo_ends(result, check=check)
     application = [name for name in ("revert", "deploy") if name in ran and not ran[name].get("failed")]
     made["app"] = "; ".join(_application(name, ran[name], check=check) for name in application)
     made["left"] = "; ".join(f"{name}, as {why}" for name, why in left_out.items())
@@ -139,6 +149,15 @@ def _data(result: Mapping[str, t.Any], *, check: bool) -> Iterator[str]:
         keys: list[str] = result.get(name) or []
         if keys:
             yield f"{words}: {_few([_readable(key) for key in keys])}"
+
+
+def _undo_ends(result: Mapping[str, t.Any], *, check: bool) -> str:
+    """Until when the rollback can be undone, where its plan knows."""
+    keys: list[str] = result.get("blocks_undo") or []
+    if not keys:
+        return ""
+    text = f"an undo is refused after the next insert: NOT NULL without a default: {', '.join(map(_readable, keys))}"
+    return f"{text}; add a default first to keep it possible" if check else text
 
 
 def _readable(key: str) -> str:

@@ -125,6 +125,12 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
         f"app reverted 4 commits of main, restoring its tree to that of {GOOD[:10]}: ",
         "would be restored: column scout.dim_store.city;", "would be restored empty", "now nothing was written",
         "next run it without --check"]),
+    "planned, and would be refused": (PLANNED | {"plan": PLAN | {"refused": LOSSY.as_dict()}}, {"check": True}, "failed", [
+        "now nothing was written", "failed refused to roll back: data would be lost on", ": column scout.alerts.team",
+        "next save what is needed of it by hand first"]),
+    "done, and soon cannot be undone": (
+        WHOLE | {"rollback": RESTORED | {"blocks_undo": ["column:scout.silver_transactions.channel"]}}, {}, "done", [
+        "beware an undo is refused after the next insert: NOT NULL without a default: column scout.silver_transactions.channel"]),
     "the same again": (START | {"plan": SAME, "plan_revert": REVERTED | {"changed": False, "summary": "main has the tree already"},
                                 "plan_deploy": OLD, "unfinished": {"changed": False, "state": "running", "summary": ""}}, {}, "unchanged", [
         "back to v5.2.1 of", "app main has the tree already; is deployed already", "did nothing differs from v5.2.1",

@@ -15,6 +15,7 @@ from ...moves.undo.command import Undone, named
 from ..captures import document as captures_document
 from ..ddl.statement import Cost, strongest, worst
 from ..obstacles import reading
+from ..planner import fill_statements
 from ..planner.renames import added_again
 from . import request as restore_request
 from . import saved_data, transaction
@@ -39,6 +40,7 @@ class PlanInResult(t.TypedDict):
     stays: list[str]
     copies: list[dict[str, t.Any]]
     impossible: list[str]
+    blocks_undo: list[str]
 
 
 def plan_in_result(way: transaction.Way) -> PlanInResult:
@@ -62,7 +64,21 @@ def plan_in_result(way: transaction.Way) -> PlanInResult:
         "stays": list(way.goal.since.newer),
         "copies": [dataclasses.asdict(each) for each in way.copies],
         "impossible": list(way.plan.impossible),
+        "blocks_undo": _blocks_undo(way),
     }
+
+
+def _blocks_undo(way: transaction.Way) -> list[str]:
+    """Return the dropped columns that an undo cannot add again once their table has a new row, which would have no value for them."""
+    dropped = {step.key for step in way.plan.all_steps if step.does == "drop"}
+    columns = [way.live.entries[way.plan.was.get(key, key)] for key in sorted(dropped) if key.startswith("column:")]
+    return [
+        column.key
+        for column in columns
+        if column.facts.get("not_null")
+        and not fill_statements.has_default(column)
+        and f"table:{column.table}" not in dropped
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +119,7 @@ class RollbackResult(ModuleResult):
     copies: list[dict[str, t.Any]]
     newer: list[str]
     impossible: list[str]
+    blocks_undo: list[str]
     obstacles: list[dict[str, t.Any]]
     refused: dict[str, t.Any] | None
     saved: list[dict[str, t.Any]]

@@ -389,6 +389,42 @@ def test_rows_that_came_later_may_keep_a_protected_column_from_coming_back(scout
     assert (whole(scout_db), rows(scout_db, "SELECT * FROM scout.p")) == (before, [(1, 2)])
 
 
+@pytest.mark.parametrize("default", [False, True])
+def test_a_rollback_names_the_columns_that_no_undo_can_add_again(scout_db: str, default: bool) -> None:
+    """A row that comes after the rollback has no value for them, and the check of the undo refuses as the undo does."""
+    released(scout_db, "SET ROLE loader; CREATE TABLE scout.p (i int PRIMARY KEY); INSERT INTO scout.p VALUES (1)")
+    captured(scout_db)
+    released(
+        scout_db,
+        """SET ROLE loader; ALTER TABLE scout.p ADD channel text; UPDATE scout.p SET channel = 'app';
+        ALTER TABLE scout.p ALTER channel SET NOT NULL; CREATE TABLE scout.q (i int NOT NULL)""",
+    )
+    if default:
+        released(scout_db, "SET ROLE loader; ALTER TABLE scout.p ALTER channel SET DEFAULT 'unknown'")
+    after = whole(scout_db)
+    expected = [] if default else ["column:scout.p.channel"]
+    assert done(restored(scout_db, check=True))["blocks_undo"] == expected
+    result = done(restored(scout_db))
+    assert result["blocks_undo"] == expected
+
+    def undo(check: bool) -> Result:
+        options = {"allow_owners": ["postgres"], "rehearse": False, "column_order": "exact", "check": check}
+        return call("scout_undo", scout_db, run_id=result["run_id"], **options)
+
+    assert done(undo(check=True))["refused"] is None
+    released(scout_db, "SET ROLE loader; INSERT INTO scout.p VALUES (2)")
+    planned = done(undo(check=True))
+    if default:
+        assert planned["refused"] is None
+        done(undo(check=False))
+        assert rows(scout_db, "SELECT * FROM scout.p ORDER BY 1") == [(1, "app"), (2, "unknown")]
+        assert whole(scout_db) == after
+        return
+    refused = undo(check=False)
+    assert planned["refused"]["said"] == refused["error"]["said"]
+    assert "column scout.p.channel must have a value in every row" in refused["error"]["said"]
+
+
 #: What a release drops, and what meddles with the rows once they are filled again.
 MEDDLED = {
     "a value of a column": ("ALTER TABLE scout.p DROP b", "UPDATE scout.p SET b = 99 WHERE i = 2"),
