@@ -190,7 +190,8 @@ class Trial:
 
     def run(self) -> list[Change]:
         """Runs all steps; returns what the pipeline writes otherwise than before. Raises Unlike, TooLate or psycopg's error."""
-        session, found = self.session, list[Change]()
+        session = self.session
+        found: list[Change] = []
         with session.read(statement_timeout_seconds=max(0.001, self.deadline - time.monotonic())):
             pipeline = acting.actor(session, self.owner)
             send = self._prepare()

@@ -92,6 +92,8 @@ KEYS: t.Final = (
     errors.ExclusionViolation.sqlstate,
 )
 HOUR: t.Final = datetime.timedelta(hours=1)
+#: Within so long what waits is to be loaded.
+SOON: t.Final = datetime.timedelta(seconds=judgement.STALE_SECONDS)
 #: Replayed sales that a job beside the pipeline finds pending.
 PENDING_SALES: t.Final = 5
 #: How many changes are named.
@@ -399,17 +401,20 @@ class Trials:
                 self._require_open(e)
 
     def _require_pace(self, todo: Todo, batch: int, ours: list[str]) -> None:
-        """Raises Failed where more events arrive, besides ours, than a job loads that takes so few a run."""
+        """Raises Failed where more events arrive, besides ours, or wait, than a job loads in time that takes so few a run."""
         pace = self.session.row(contract.compose(PACE), ours=ours)
         starts = missed(todo.job.schedule, pace["now"], pace["now"] + HOUR)
-        if starts and batch * starts < pace["events"]:
-            command = cut(printable(clean(todo.job.command)), 100)
-            said = f"it loads {count(batch, 'event')} a run, {batch * starts:,} an hour, and {pace['events']:,} arrived within the last one"
-            raise Failed(
-                FAILED,
-                f"{said}: its command is {command}",
-                next_step="raise the limit that it gives, or run it more often",
-            )
+        waiting = event_queue.read(self.session).events
+        soon = batch * missed(todo.job.schedule, pace["now"], pace["now"] + SOON)
+        if not starts or (batch * starts >= pace["events"] and soon >= waiting):
+            return
+        command = cut(printable(clean(todo.job.command)), 100)
+        said = f"it loads {count(batch, 'event')} a run, {batch * starts:,} an hour, and {pace['events']:,} arrived within the last one"
+        raise Failed(
+            FAILED,
+            f"{said}; {waiting:,} wait: its command is {command}",
+            next_step="raise the limit that it gives, or run it more often",
+        )
 
     def _send(self, sale: trial_sale.Trial) -> tuple[str | None, str]:
         """Sends a sale as ourselves, else as the role of the job; why neither may."""

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
 RANDOM_SHARE: t.Final = 0.1
 #: Of sales that somebody has written since they were loaded, fewer than this share are corrections.
 CORRECTED_SHARE: t.Final = 0.05
+CONVINCING: t.Final = 20
 #: What a column holds that a later job fills.
 EMPTY: t.Final = (None, "", "0", "0.00", "f")
 #: What a value is replaced by that is the sale's own transaction id, or the id of one of its events.
@@ -49,6 +50,8 @@ class Point:
     loaded_at: datetime.datetime
     by_today: bool
     as_loaded: bool
+    #: Whether `by_today` is a guess: then later sales that agree show when the change was made.
+    rewritten: bool
     original: str | None
     copies: tuple[str | None, str | None]
 
@@ -87,9 +90,9 @@ class Change:
             else f"since the last load at {self.last_at:%Y-%m-%d %H:%M:%SZ}"
         )
         if self.column == ROW:
-            what = f"{at} the ETL does not load sale {self.sale} any more"
+            what = f"{at} the ETL no longer loads sale {self.sale} of source {self.before}"
         elif self.column == LINES:
-            what = f"{at} sale {self.sale} gets {self.now} line items, before {self.before}"
+            what = f"{at} {self.name} has {self.now} rows for sale {self.sale}, before {self.before}"
         elif self.before is None and self.now is None:
             what = f"{at} {self.name} is written differently, for example in sale {self.sale}"
         else:
@@ -118,7 +121,7 @@ def _judge_column(points: Sequence[Point], enums: Sequence[str]) -> Change | Non
         return None
     compared = [p for p in points if p not in random]
     differing = [p for p in compared if p.differs]
-    if not differing or any(p.by_today for p in differing):
+    if any(p.by_today and not p.rewritten for p in differing):
         return None
     rewritten = [p for p in compared if not p.as_loaded]
     if sum(p.differs for p in rewritten) <= CORRECTED_SHARE * len(rewritten):
@@ -129,7 +132,9 @@ def _judge_column(points: Sequence[Point], enums: Sequence[str]) -> Change | Non
         return None
     last = max(differing, key=lambda p: (p.loaded_at, p.sale))
     later = [p.loaded_at for p in compared if p.loaded_at > last.loaded_at]
-    shows = points[0].type.startswith(SHOWN) or points[0].type in enums or points[0].column == LINES
+    if last.by_today and len(later) < CONVINCING:
+        return None
+    shows = points[0].type.startswith(SHOWN) or points[0].type in enums or points[0].column in (ROW, LINES)
     return Change(
         last.table,
         last.column,

@@ -62,8 +62,6 @@ ENUMS = "SELECT pg_catalog.format_type(oid, NULL) AS name FROM pg_catalog.pg_typ
 NOW = "SELECT transaction_timestamp() AS began, clock_timestamp() AS now"
 
 EARLIER: t.Final = datetime.timedelta(minutes=61)
-#: What a row comes to that is there.
-THERE: t.Final = "there"
 MOST_LINKED: t.Final = 1000
 #: In which order the line items of a sale are compared.
 ORDER: t.Final = ("line_sequence", "product_id")
@@ -223,7 +221,7 @@ class Replay:
             return []
         self.linked = self._linked(pipeline)
         points = [
-            Point(contract.names().transactions, ROW, "", *_known(pair.sale), THERE, (None, None))
+            Point(contract.names().transactions, ROW, "", *_known(pair.sale), _source(pair.sale), (None, None))
             for pair in self.passed_over
             if self.is_norm(pair.sale)
         ]
@@ -264,9 +262,13 @@ class Replay:
 
     def _rows(self, table: Table, wanted: list[str]) -> dict[str, list[Row]]:
         query = sql.SQL(ROWS).format(image=table.image("s"), table=table.identifier)
+        # An ETL that begins to change the case of an id still loads the sale.
+        by_name = {changed: name for name in wanted for changed in (name.lower(), name.upper())} | {
+            each: each for each in wanted
+        }
         found: dict[str, list[Row]] = {}
-        for row in self.session.rows(query, names=wanted):
-            found.setdefault(row["image"]["transaction_id"], []).append(row)
+        for row in self.session.rows(query, names=[*by_name]):
+            found.setdefault(by_name[row["image"]["transaction_id"]], []).append(row)
         for rows in found.values():
             rows.sort(key=lambda row: [_sortable(row["image"].get(name)) for name in ORDER])
         return found
@@ -286,9 +288,9 @@ class Replay:
                     if not original or (sold.as_loaded and original[0]["written_by"] not in sold.written_by):
                         continue
                     if not copies[0] or not copies[1]:
-                        yield Point(known[0], ROW, "", *known[1:], THERE, (None, None))
+                        yield Point(known[0], ROW, "", *known[1:], _source(sold), (None, None))
                         continue
-                    yield Point(known[0], ROW, "", *known[1:], THERE, (THERE, THERE))
+                    yield Point(known[0], ROW, "", *known[1:], _source(sold), (_source(sold), _source(sold)))
                 elif len({len(original), *map(len, copies)}) > 1:
                     if pair.names[0] in rows[self.tables.transactions.name]:
                         both = (str(len(copies[0])), str(len(copies[1])))
@@ -333,7 +335,7 @@ class Replay:
     def _of_row(
         self,
         pair: Pair,
-        known: tuple[str, str, datetime.datetime, bool, bool],
+        known: tuple[str, str, datetime.datetime, bool, bool, bool],
         kinds: dict[str, str],
         original: dict[str, str | None],
         copies: tuple[dict[str, str | None], dict[str, str | None]],
@@ -359,9 +361,13 @@ class Replay:
             yield Point(known[0], name, kind, *known[1:], before[name], (a[name], b[name]))
 
 
-def _known(sold: Sale) -> tuple[str, datetime.datetime, bool, bool]:
+def _known(sold: Sale) -> tuple[str, datetime.datetime, bool, bool, bool]:
     """What a point says of its sale."""
-    return sold.transaction_id, sold.loaded_at, sold.by_today, sold.as_loaded
+    return sold.transaction_id, sold.loaded_at, sold.by_today, sold.as_loaded, sold.rewritten
+
+
+def _source(sold: Sale) -> str:
+    return sold.events[0].source or "unknown"
 
 
 def _sortable(value: str | None) -> tuple[int, str]:

@@ -141,6 +141,8 @@ class Sale:
     as_loaded: bool
     #: Whether not all events of the same load were read.
     cut: bool = False
+    #: Whether `by_today` is a guess, because somebody rewrote the ledger.
+    rewritten: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,8 +216,10 @@ def _whole(session: Session, sales: list[Sale]) -> list[Sale]:
     return [each for each in sales if each.transaction_id not in other]
 
 
-def _sales(rows: Iterable[Row], age: int) -> Iterable[Sale]:
+def _sales(rows: Sequence[Row], age: int) -> Iterable[Sale]:
     """Those of which all events are known."""
+    # One transaction wrote lines of different times: it rewrote the ledger, and tells nothing of when they were loaded.
+    rewritten = len({row["load"] for row in rows}) == 1 and len({row["loaded_at"] for row in rows}) > 1
     of_sale: dict[str, list[Row]] = collections.defaultdict(list)
     for row in rows:
         if isinstance(t.cast("dict[str, t.Any]", row["payload"]).get("transaction_id"), str | int):
@@ -228,7 +232,9 @@ def _sales(rows: Iterable[Row], age: int) -> Iterable[Sale]:
             events = [Event(row["event_id"], row["ingested_at"], row["source"], row["payload"]) for row in found]
             by_today, as_loaded = all(0 <= row["age"] < age for row in found), found[0]["written_by"] in wrote
             cut = any(row["cut"] for row in found)
-            yield Sale(name, tuple(events), found[-1]["loaded_at"], frozenset(wrote), by_today, as_loaded, cut)
+            yield Sale(
+                name, tuple(events), found[-1]["loaded_at"], frozenset(wrote), by_today, as_loaded, cut, rewritten
+            )
 
 
 def spread(sales: Sequence[Sale], most: int = SALES) -> list[Sale]:
