@@ -82,6 +82,8 @@ class Change:
     words: tuple[str, ...]
     #: What the latest sales have, without which the change would make no difference.
     sales: Fields = no_fields
+    #: What the proof's status must be: `failed` where a job no longer does its work.
+    status: str = "changed"
     #: How many sales wait to be loaded.
     pending: int = 0
     #: Whether the release was captured before the change.
@@ -362,10 +364,10 @@ CHANGES: Final[dict[str, Change]] = {
     ),
     "times shifted": Change(edit(ETL, (TIME, TIME.replace("s.ts", "s.ts + interval '8 hours'"))), ("ts",)),
     "lines beyond ten cut": Change(
-        edit(ETL, (ITEMS, f"{ITEMS}        WHERE position <= 10\n")), ("silver_line_items",), of_many_lines
+        edit(ETL, (ITEMS, f"{ITEMS}        WHERE position <= 10\n")), ("line items", "before 12"), of_many_lines
     ),
     "a source skipped": Change(
-        edit(ETL, (SELECTED, f"{SELECTED}          AND b.source_system <> 'pos-sync'\n")), ("pos-sync",)
+        edit(ETL, (SELECTED, f"{SELECTED}          AND b.source_system <> 'pos-sync'\n")), ("does not load",)
     ),
     "transaction ids in lower case": Change(
         edit(
@@ -379,7 +381,7 @@ CHANGES: Final[dict[str, Change]] = {
                 "            lower(e->>'transaction_id'),\n            item->>'product_id',",
             ),
         ),
-        ("transaction_id",),
+        ("sale POS-",),
         with_letters,
     ),
     "store ids in lower case": Change(
@@ -400,6 +402,7 @@ CHANGES: Final[dict[str, Change]] = {
     "a job that loads too little": Change(
         run("UPDATE cron.job SET command = replace(command, '2000', '5') WHERE jobname = 'bronze-to-silver-etl'"),
         ("bronze-to-silver-etl",),
+        status="failed",
         pending=200,
         in_silver=False,
     ),

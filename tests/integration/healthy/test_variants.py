@@ -82,7 +82,7 @@ def _trade(dsn: str, change: Change, *, ago: timedelta) -> None:
 
 def _assert_reported(proof: Result, change: Change, latest: datetime, after: datetime) -> None:
     """The proof says what changed, and since when: between the latest unchanged sale and what came `after`."""
-    assert proof["status"] == ("changed" if change.in_silver or change.captured else "failed"), proof
+    assert (proof["status"], proof["proven"]) == (change.status, False), proof
     report = json.dumps(proof["error"])
     assert [word for word in change.words if word not in report] == []
     if change.in_silver:

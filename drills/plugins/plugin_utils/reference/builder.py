@@ -44,9 +44,10 @@ NEVER = float("-inf")
 AGE = """
 WITH processed AS (
     UPDATE scout.etl_processed p
-    SET processed_at = least(p.processed_at, b.ingested_at + make_interval(secs => 60 - extract(second FROM b.ingested_at)))
+    SET processed_at = b.ingested_at + make_interval(secs => 60 - extract(second FROM b.ingested_at))
     FROM scout.bronze_events b
     WHERE b.event_id = p.event_id
+        AND p.processed_at > b.ingested_at + make_interval(secs => 60 - extract(second FROM b.ingested_at))
     RETURNING p.event_id, p.processed_at
 ), transactions AS (
     UPDATE scout.silver_transactions t
