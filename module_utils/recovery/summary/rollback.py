@@ -61,8 +61,9 @@ def with_refusal(result: Result) -> Result:
     refused = result.get("refused")
     if not refused:
         return result
-    warnings = [text for text in result.get("warnings") or [] if not text.startswith(refused["attempted"])]
-    return {**result, "error": refused, "warnings": warnings}
+    warnings: list[str] = result.get("warnings") or []
+    others = [text for text in warnings if not text.startswith(refused["attempted"])]
+    return {**result, "error": refused, "warnings": others}
 
 
 def as_document(

@@ -10,6 +10,7 @@ import shlex
 import pytest
 from ansible import constants as C  # noqa: N812  # its name everywhere
 
+from ansible_collections.scout.recovery.plugins.callback import screen
 from ansible_collections.scout.recovery.plugins.callback import summary as callback
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, render
@@ -144,3 +145,13 @@ def test_a_folded_command_pastes_and_what_is_quoted_stays_together(command: str,
     if command.startswith("ansible-playbook"):
         assert shlex.split("\n".join(folded).replace("\\\n", "")) == shlex.split(command)
     assert layout.folded(command, 400) == [command]
+
+
+def test_a_task_that_failed_shows_its_command_alone_on_a_line() -> None:
+    command = "ansible-playbook playbooks/rollback.yml -e release=v5.2.1 --check"
+    reason = " ".join(f"word{n}" for n in range(100))
+    error = errors.NotConverged("it failed", said=reason, next_step=f"look at it, then `{command}` shows more")
+    lines = screen.CallbackModule()._dump_results(failed(error)).splitlines()
+    assert reason in on_screen(lines)
+    assert f"    {command}" in lines
+    assert [line for line in lines if "playbook" in line] == [f"    {command}"]

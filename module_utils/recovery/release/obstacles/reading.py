@@ -26,7 +26,6 @@ ALL_SECONDS: t.Final = 60.0
 WHOLE: t.Final = "SELECT pg_catalog.set_config('row_security', %(mode)s, true)"
 LIMIT: t.Final = "SELECT pg_catalog.current_setting('statement_timeout') AS limit"
 LIMITED: t.Final = "SELECT pg_catalog.set_config('statement_timeout', %(limit)s, true)"
-FEW: t.Final = 5
 
 
 class Found(t.NamedTuple):
@@ -94,9 +93,8 @@ def _look(session: Session, found: Situation, look: Read, seconds: float) -> Obs
 
 def in_words_of(obstacles: tuple[Obstacle, ...]) -> tuple[str, str]:
     """What stands against it, and what to do, for a person."""
-    more = f"; and {len(obstacles) - FEW} more" if len(obstacles) > FEW else ""
-    steps = list(dict.fromkeys(each.next_step for each in obstacles[:FEW]))
-    return "; ".join(each.said for each in obstacles[:FEW]) + more, "; ".join(steps)
+    steps = dict.fromkeys(each.next_step for each in obstacles)
+    return "; ".join(each.said for each in obstacles), "; ".join(steps)
 
 
 def attempted(obstacles: tuple[Obstacle, ...]) -> str:

@@ -211,7 +211,7 @@ def refuse(where: str, way: Way, *, allow_lossy: bool, given_up: Collection[str]
         raise NotConverged(
             "PostgreSQL cannot get back to the capture",
             on=where,
-            said="; ".join(way.plan.impossible[:5]),
+            said="; ".join(way.plan.impossible),
             next_step="revert these by hand, then run the same command again",
         )
     lost, empty = ([key for key in keys if key not in given_up] for keys in (way.lost, way.empty))
