@@ -130,6 +130,16 @@ pending:
       gone through once more.
   returned: success
   type: dict
+unusual:
+  description:
+    - What is unusual about the sales of the last 24 hours, beside the seven days before, at most ten entries. Each has C(what)
+      (V(fewer sales), V(fewer, last 3 h), V(more sales), V(mean amount), V(unknown region), V(ts to arrival) or
+      V(equal sales, new ids)), C(kind) and C(name) of the store, source or region, C(now) and C(usual) (sales, an amount, percent, or
+      seconds from C(ts) to arrival), and how many C(others) of that kind share it.
+    - It never changes the verdict. If it could not be read within 2 seconds, RV(unread) names it.
+  returned: success
+  type: list
+  elements: dict
 unread:
   description: Names of the facts that could not be read; what depends on them is unknown.
   returned: success

@@ -15,7 +15,7 @@ from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..ledger import servers
 from ..postgres.failures import attempting
-from . import assessment, dashboard, dead_letters, facts, hints, own_checks, prometheus, thresholds, top
+from . import assessment, dashboard, dead_letters, facts, hints, own_checks, prometheus, thresholds, top, unusual
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params, WithoutSession
@@ -55,6 +55,7 @@ class AssessResult(ModuleResult):
     ingestion: dict[str, t.Any]
     suspects: list[dict[str, t.Any]]
     pending: dict[str, t.Any]
+    unusual: list[dict[str, t.Any]]
     unread: list[str]
     seconds: float
     warnings: list[str]
@@ -129,6 +130,8 @@ def assess(call: Call, params: Params) -> AssessResult:
     if params.get("again_seconds") and assessment.is_undecided(report, found):
         found = read(budget_seconds=params["again_seconds"])
         report = assessment.assess(found, figures)
+    # How an operation begins is not the time to look at sales.
+    seen = [] if "again_seconds" in params else unusual.read(call.session)
     unsent = hints.tell(call, call.session, params, report.verdict)
     return {
         "changed": False,
@@ -149,7 +152,8 @@ def assess(call: Call, params: Params) -> AssessResult:
             "events": found.backlog.events if found.backlog else None,
             "since": found.backlog.since if found.backlog else None,
         },
-        "unread": sorted(found.problems),
+        "unusual": seen or [],
+        "unread": sorted([*found.problems, *(["unusual"] if seen is None else [])]),
         "seconds": round(time.monotonic() - began, 3),
         "summary": _summary(report, found),
         "warnings": [

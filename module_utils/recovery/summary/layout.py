@@ -25,13 +25,13 @@ BELOW_PHASES: t.Final = 13
 #: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
 PART_LINES: t.Final = 3
 SHORTENED_FIRST: t.Final = (
-    *("silent", "below", "holds", "since", "smoke", "list", "warns", "warn", "was", "left", "back", "data"),
+    *("silent", "today", "below", "holds", "since", "smoke", "list", "warns", "warn", "was", "left", "back", "data"),
     *("did", "would", "who", "chose", "app", "clash", "rows", "proof", "undo", "causes"),
 )
 #: What failed, why, and what to type next is printed whole, however long it is.
 WHOLE: t.Final = frozenset({"failed", "fails", "unsure", "gate", "beware", "now", "next"})
 #: What a part may take besides.
-MORE_LINES: t.Final = {"causes": 3, "who": 3, "did": 1, "undo": 4}
+MORE_LINES: t.Final = {"today": 7, "causes": 3, "who": 3, "did": 1, "undo": 4}
 
 #: A word as a shell reads it, quotes included; and what begins an option that may stand on a line of its own.
 SHELL_WORD: t.Final = re.compile(r"""(?:[^\s'"\\]|'[^']*'|"(?:[^"\\]|\\.)*"|\\.)+""")

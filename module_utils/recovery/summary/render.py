@@ -171,6 +171,7 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": "",
         "silent": _upstream(story),
+        "today": "",
         **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
         **rollback.capture_parts(story.capture),
         **incident.parts(story.operation, story.record),
@@ -201,6 +202,7 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
     bodies["undo"] = [*way_back, *bodies["undo"]]
     most = None if story.verbose else layout.PART_LINES + layout.MORE_LINES["causes"]
     bodies["causes"] = layout.numbered([story.typed.text(each) for each in _causes(story)], room, most)
+    bodies["today"] = _unusual(story, room)
     bodies["chart"] = [path.removeprefix(near) for path in watch.chart(story.watch)]
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     return {name: body for name, body in bodies.items() if body}, len(way_back)
@@ -238,6 +240,17 @@ def _upstream(story: Story) -> str:
         if any(text in c["evidence"] for c in as_list(story.before.get("diagnoses")))
         else text.removeprefix("silent: ")
     )
+
+
+def _unusual(story: Story, room: int) -> list[str]:
+    """What an assessment found unusual about the sales of the last 24 hours, a line each."""
+    if story.operation != "assess" or not story.before:
+        return []
+    from ..health import unusual
+
+    if "unusual" in as_list(story.before.get("unread")):
+        return ["not checked: whether the sales of the last 24 hours are unusual"]
+    return [cut(line, room) for line in unusual.table(as_list(story.before.get("unusual")))]
 
 
 def _below(story: Story) -> str:

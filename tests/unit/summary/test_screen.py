@@ -57,6 +57,25 @@ def test_what_is_silent_is_said_once() -> None:
     assert on_screen(render.lines(story(by_a_cause, operation="assess"))).count("till-9") == 1
 
 
+def test_an_assessment_shows_what_is_unusual_and_what_it_cannot_see() -> None:
+    row = {"kind": "store", "name": "S1", "others": 0}
+    rows = [
+        {**row, "what": "mean amount", "now": 5230.1, "usual": 52.3},
+        {**row, "what": "ts to arrival", "now": -28800.0, "usual": 3.0, "others": 2},
+        *({**row, "what": f"sort {number}", "now": 1.0, "usual": 2.0} for number in range(8)),
+    ]
+    steps = {"assess": assessed("healthy") | {"unusual": rows, "notes": ["jobs of other roles cannot be seen"]}}
+    shown = render.lines(story(steps, operation="assess"))
+    [first] = [number for number, line in enumerate(shown) if line.startswith("  today  mean amount")]
+    assert shown[first].endswith("store S1: 5,230.10, usually 52.30")
+    assert shown[first + 1].endswith("store S1 and 2 more: -8 h 0 min, usually 3.0 s")
+    assert "sort 7" in shown[first + 9]
+    assert "jobs of other roles cannot be seen" in on_screen(shown)
+    assert "S1" not in on_screen(render.lines(story(steps)))
+    unread = {"assess": assessed("healthy") | {"unusual": [], "unread": ["unusual"]}}
+    assert "today not checked" in on_screen(render.lines(story(unread, operation="assess")))
+
+
 def test_how_old_dashboards_may_be_is_said_where_superset_is_not_seen_to() -> None:
     views = [{"name": f"scout.gold_{name}"} for name in "abcde"] + [{"name": "scout.gold_x", "error": "locked"}]
     refreshed = {"changed": True, "refreshed": views, "summary": "refreshed gold"}
