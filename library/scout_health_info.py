@@ -105,15 +105,6 @@ own_checks:
   returned: success
   type: list
   elements: str
-silent:
-  description:
-    - The sources and stores of bronze that sent at least ten events within the day before the latest one and have been silent since,
-      for at least 15 minutes and ten times their usual pause; the devices with no heartbeat for 15 minutes; and those who sent ten
-      files within 30 days and none for one and a half times their longest pause. Each with what (source, store, device or
-      file source), name, last_at, seconds, and events (0 for a device); at most twenty of each kind, the latest first.
-  returned: success
-  type: list
-  elements: dict
 ingestion:
   description: State, since when and by whom it is paused, for which incident, and the jobs with their activity.
   returned: success

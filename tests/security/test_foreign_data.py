@@ -99,10 +99,9 @@ def test_nothing_is_asked_with_the_operators_mapping(
     operator: str, scout_db: str, tmp_path: Path, subtests: Any
 ) -> None:
     quick = Quick(tmp_path)
-    devices: dict[str, Any] = {"contract": {"devices": "scout.devices"}}
     steps: tuple[tuple[str, dict[str, Any]], ...] = (
         ("scout_preflight_info", {"required": False}),
-        ("scout_health_info", devices),
+        ("scout_health_info", {}),
         ("scout_dashboard_info", {}),
         ("scout_gate_info", {"smoke": True}),
         ("scout_evidence", {"folder": str(tmp_path / "kept"), "full": ["bronze_events"]}),

@@ -29,9 +29,6 @@ SILENT_READS: t.Final = {
     "drift": 'skipped check "what changed since the last release was captured"',
     "damaged": 'skipped check "whether the events of these sales are sound"',
     "older": 'skipped check "older violations"',
-    "silent": 'skipped check "which sources and stores are silent"',
-    "devices": 'skipped check "which devices are silent"',
-    "file_queue": 'skipped check "which senders of files are silent"',
 }
 
 #: Least and most of what may be asked of the dashboard. The report of quality divides by its hours.
@@ -51,7 +48,6 @@ class AssessResult(ModuleResult):
     failing: list[str]
     notes: list[str]
     own_checks: list[str]
-    silent: list[dict[str, t.Any]]
     ingestion: dict[str, t.Any]
     suspects: list[dict[str, t.Any]]
     pending: dict[str, t.Any]
@@ -145,7 +141,6 @@ def assess(call: Call, params: Params) -> AssessResult:
         "failing": list(report.failing),
         "notes": found.wider.unseen_jobs or [],
         "own_checks": assessment.own_in_words(found, report.indicators),
-        "silent": found.wider.silent or [],
         "ingestion": _ingestion(found),
         "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
         "pending": {

@@ -28,7 +28,6 @@ from .causes.base import (
     cause,
     rolled_back,
 )
-from .reads import silent
 from .thresholds import GOLD_LATE_SECONDS
 
 if t.TYPE_CHECKING:
@@ -314,8 +313,6 @@ def _of_the_writers(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagno
 def _of_the_sources(found: Facts) -> Diagnosis:
     """Why no new event arrives, as far as the database knows."""
     evidence = f"the latest is {in_words((found.bronze_minutes or 0) * 60)} old"
-    if upstream := silent.in_words_of(found.wider.silent or []):
-        evidence += f"; {upstream}"
     bronze, writers = contract.names().bronze, found.wider.writers
     if writers is not None and writers.tried:
         evidence += f"; {writers.in_vain}"

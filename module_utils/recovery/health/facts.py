@@ -29,7 +29,7 @@ from ..scout import (
 )
 from . import own_checks, schema_drift
 from .reads import jobs as jobs_read
-from .reads import losses, objects, quality, silent, surroundings
+from .reads import losses, objects, quality, surroundings
 from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
@@ -137,8 +137,6 @@ class Wider:
     flow: Row | None = None
     #: Who may write bronze, where nothing has come for a while.
     writers: Writers | None = None
-    #: Which sources, stores, devices and senders of files send nothing.
-    silent: list[Row] | None = None
     #: What ends the error with which the ETL's latest run failed, where that can be told.
     remedy: str = ""
     letters: Row | None = None
@@ -271,7 +269,6 @@ def read(
         looked = budget.read("alerts", functools.partial(quality.alerts, hours=alert_hours, most=most))
         found.alerts, sales_limited = looked or ([], False)
         found.wider.arrived = budget.read("arrived", losses.arrived)
-        found.wider.silent = _silent(budget, found.bronze_minutes)
         found.wider.future = budget.read("future", losses.future)
         found.wider.lost = budget.read("lost", functools.partial(losses.lost, hours=alert_hours, most=most))
         found.wider.lost_of_all = budget.read("older_losses", lost_sales.sample)
@@ -294,15 +291,6 @@ def newest_minutes(session: Session) -> float | None:
     """How long ago the newest event came; None where there is none."""
     ages = (session.row(contract.compose(BRONZE), days=days)["minutes"] for days in DAYS)
     return next((minutes for minutes in ages if minutes is not None), None)
-
-
-def _silent(budget: Budget, newest: float | None) -> list[Row] | None:
-    """What is silent upstream; what of it could not be read is left out."""
-    senders = functools.partial(silent.senders, newest_minutes=newest or 0.0)
-    parts = [budget.read("silent", senders), budget.read("devices", silent.devices)]
-    parts += [budget.read("file_queue", silent.files)]
-    known = [part for part in parts if part is not None]
-    return [row for part in known for row in part] if known else None
 
 
 def _tell(progress: Progress, name: str, seconds: float) -> None:

@@ -16,7 +16,7 @@ from ..core.text import count, in_words
 from ..scout import contract
 from . import diagnoses, thresholds
 from .reads import jobs as jobs_read
-from .reads import losses, silent
+from .reads import losses
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,8 +75,7 @@ class Figure:
 
 
 def _bronze(found: Facts) -> Measured:
-    upstream = silent.in_words_of(found.wider.silent or [])
-    return Measured(found.bronze_minutes, "no event" if found.bronze_minutes is None else upstream)
+    return Measured(found.bronze_minutes, "no event" if found.bronze_minutes is None else "")
 
 
 def _silver(found: Facts) -> Measured:

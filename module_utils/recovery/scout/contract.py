@@ -68,10 +68,6 @@ class Contract:
     gold_lock: int = 94752052
     #: Roles that send events into bronze, with commas between them, so that one that may no longer insert is told from any other.
     writers: str = ""
-    #: The table of devices with `device_id` and `last_heartbeat`, with its schema, such as edge.devices; none by default.
-    devices: str = ""
-    #: The table of files that are to be ingested, with `source_type` and `created_at`, such as scout.file_ingestion_queue.
-    file_queue: str = ""
 
     def __getitem__(self, key: str) -> str:
         """The name with this key."""
@@ -175,7 +171,7 @@ DEFAULT: t.Final = Contract()
 
 #: The kinds of names, by the end of their keys; what is no other kind is a table.
 FUNCTION, VIEW, JOB, PREFIX = "_function", "_view", "_job", "_prefix"
-OTHERS: t.Final = ("schema", "transaction_event", "gold_lock", "writers", "devices", "file_queue")
+OTHERS: t.Final = ("schema", "transaction_event", "gold_lock", "writers")
 KEYS: t.Final = tuple(field.name for field in dataclasses.fields(Contract))
 TABLES: t.Final = tuple(key for key in KEYS if key not in OTHERS and not key.endswith((FUNCTION, VIEW, JOB, PREFIX)))
 #: What is in the schema.
@@ -211,7 +207,6 @@ PROTECTED_ROLES: t.Final = ("replicator", "supabase_admin", "rdsadmin", "cloudsq
 PLAIN: t.Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 VIEW_NAME: t.Final = rf"{PLAIN.pattern}(?:\.{PLAIN.pattern})?"
 EVENT_TYPE: t.Final = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
-WITH_SCHEMA: t.Final = re.compile(rf"(?:{PLAIN.pattern}\.{PLAIN.pattern})?")
 ROLE_NAMES: t.Final = re.compile(r"(?:[^\x00-\x1f\x7f,]{1,63}(?:,[^\x00-\x1f\x7f,]{1,63})*)?")
 JOB_NAME: t.Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 NOT_OURS: t.Final = re.compile(r"pg_.*|information_schema|cron|scout_ops")
@@ -340,8 +335,6 @@ def _check(key: str, value: t.Any) -> None:
         pattern, rule = EVENT_TYPE, "give a type of events: letters, digits and _ . : / -"
     elif key == "writers":
         pattern, rule = ROLE_NAMES, "give names of roles with commas between them"
-    elif key in ("devices", "file_queue"):
-        pattern, rule = WITH_SCHEMA, "give the name of a table with its schema, such as edge.devices"
     elif not key.endswith(JOB):
         pattern, rule = PLAIN, "give lower-case letters, digits and _ (at most 63), without a schema or quotes"
     if not isinstance(value, str) or not pattern.fullmatch(value):

@@ -25,7 +25,7 @@ BELOW_PHASES: t.Final = 13
 #: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
 PART_LINES: t.Final = 3
 SHORTENED_FIRST: t.Final = (
-    *("silent", "today", "below", "holds", "since", "smoke", "list", "warns", "warn", "was", "left", "back", "data"),
+    *("below", "holds", "since", "smoke", "list", "warns", "warn", "today", "was", "left", "back", "data"),
     *("did", "would", "who", "chose", "app", "clash", "rows", "proof", "undo", "causes"),
 )
 #: What failed, why, and what to type next is printed whole, however long it is.

@@ -170,7 +170,6 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
     parts = {
         "found" if story.operation == "assess" else "was": _was(story),
         "causes": "",
-        "silent": _upstream(story),
         "today": "",
         **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
         **rollback.capture_parts(story.capture),
@@ -226,20 +225,6 @@ def _was(story: Story) -> str:
         return "healthy now, but:" if text == "healthy" else text
     more = f"; and {count(len(causes) - 1, 'more cause')}: -v" if len(causes) > 1 else ""
     return f"{causes[0]['cause']}{more} ({text})"
-
-
-def _upstream(story: Story) -> str:
-    """What an assessment found silent before bronze, and since when, where no cause says it."""
-    if story.operation != "assess" or not story.before.get("silent"):
-        return ""
-    from ..health.reads import silent
-
-    text = silent.in_words_of(as_list(story.before["silent"]))
-    return (
-        ""
-        if any(text in c["evidence"] for c in as_list(story.before.get("diagnoses")))
-        else text.removeprefix("silent: ")
-    )
 
 
 def _unusual(story: Story, room: int) -> list[str]:

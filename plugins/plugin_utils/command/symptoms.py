@@ -178,8 +178,8 @@ SYMPTOMS: t.Final = (
         ("nothing arrives", "no sales since noon", "the tills send nothing", "no new events"),
         (ASSESS,),
         "`bronze_staleness`: if no event arrives, the database cannot help; look at the edge function and at its sources. "
-        "Line `silent`, or the cause, says which sources and stores stopped sending, and when. If events arrive and none "
-        "is loaded, type what line `next` says.",
+        "Line `today` names a source or store that sent far fewer sales than usual. If events arrive and none is loaded, "
+        "type what line `next` says.",
         "runbook.md#what-is-wrong",
     ),
     Symptom(

@@ -15,7 +15,6 @@ from psycopg import sql
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.library import poison_event
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import silent
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import http_sale, trial_sale
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Budget
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
@@ -47,7 +46,6 @@ ALWAYS = {"backlog": {"bronze_events", "etl_processed"}}
 UNLESS_INDEXED = {
     "older": {"silver_transactions"},
     "bronze": {"bronze_events"},
-    "silent": {"bronze_events"},
     "arrived": {"bronze_events"},
     "flow": {"bronze_events"},
     "gold": {"silver_transactions"},
@@ -186,20 +184,6 @@ def test_the_queue_carries_no_payloads_through_all_of_bronze(large: str) -> None
         joined = [node for node in nodes(row[0][0]["Plan"]) if "Anti" in node.get("Join Type", "")]
         assert joined
         assert [part for node in joined for part in node["Plans"] if part["Plan Width"] > 64] == []
-
-
-def test_where_nobody_has_been_silent_for_long_no_pauses_are_sorted(large: str) -> None:
-    values = {"minutes": 3000, "most": 100_000, "least": 10, "pauses": -1, "nights": 1.5, "names": 20}
-    found: dict[float, int] = {}
-    with connect(large) as connection:
-        # Nobody, and everybody.
-        for seconds in (1e9, -1.0):
-            query = sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + contract.compose(silent.SENDERS + silent.JUDGED)
-            row = connection.execute(query, {**values, "silent_seconds": seconds}).fetchone()
-            assert row
-            sorts = [node for node in nodes(row[0][0]["Plan"]) if node["Node Type"] == "WindowAgg"]
-            found[seconds] = sum(node["Actual Rows"] * node["Actual Loops"] for node in sorts)
-    assert found[1e9] == 0 < found[-1.0]
 
 
 def test_docs_name_each_read_and_the_indexes() -> None:

@@ -47,16 +47,6 @@ def test_healthy_has_no_causes_below_it() -> None:
     assert "found healthy now ingestion" in on_screen(render.lines(story(steps, operation="assess")))
 
 
-def test_what_is_silent_is_said_once() -> None:
-    row = {"what": "source", "name": "till-9", "seconds": 7200.0}
-    told = {"assess": assessed("healthy") | {"silent": [row]}}
-    assert "silent source till-9 for 2 h 0 min" in on_screen(render.lines(story(told, operation="assess")))
-    assert "silent" not in on_screen(render.lines(story(told)))
-    cause = diagnosis("no new event arrives", "look", 1) | {"evidence": "silent: source till-9 for 2 h 0 min"}
-    by_a_cause = {"assess": assessed("failing", diagnoses=[cause]) | {"silent": [row]}}
-    assert on_screen(render.lines(story(by_a_cause, operation="assess"))).count("till-9") == 1
-
-
 def test_an_assessment_shows_what_is_unusual_and_what_it_cannot_see() -> None:
     row = {"kind": "store", "name": "S1", "others": 0}
     rows = [
