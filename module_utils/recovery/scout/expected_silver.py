@@ -91,6 +91,10 @@ LINE_FIELDS: t.Final[tuple[tuple[str, t.LiteralString], ...]] = (
 JUDGED: t.Final = (*(name for name, _ in FIELDS), *(f"lines.{name}" for name, _ in LINE_FIELDS))
 #: So many sales that agree show that the ETL fills a field as expected.
 CONVINCING: t.Final = 20
+#: More than this share of sales that nothing has written since their load, and that differ, show that the ETL fills it otherwise.
+BY_ETL: t.Final = 0.01
+#: Where it cannot be known what has written a row, so many that differ do.
+SCATTERED: t.Final = 0.05
 
 #: What a later event of a sale may change in silver, and so does not tell by the first one alone.
 LATER: t.Final = ("net_amount", "item_count", "lines.quantity", "lines.unit_price", "lines.line_amount", "lines.extra")
@@ -149,14 +153,15 @@ ordered AS MATERIALIZED (
 #: Transactions loaded first and last, each with the event it was made of; those outside the window where there are enough.
 SAMPLE = """
 WITH ends AS (
-    (SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t ORDER BY t.processed_at LIMIT %(rows)s)
+    (SELECT t.transaction_id, t.source_event_id, t.xmin AS written_by FROM {transactions} AS t ORDER BY t.processed_at LIMIT %(rows)s)
     UNION
-    (SELECT t.transaction_id, t.source_event_id FROM {transactions} AS t ORDER BY t.processed_at DESC LIMIT %(rows)s)
+    (SELECT t.transaction_id, t.source_event_id, t.xmin FROM {transactions} AS t ORDER BY t.processed_at DESC LIMIT %(rows)s)
 ), known AS (
-    SELECT s.transaction_id, b.event_id::text AS event_id, coalesce({condition}, false) AS inside
+    SELECT s.transaction_id, b.event_id::text AS event_id, coalesce({condition}, false) AS inside,
+           EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id AND p.xmin = s.written_by) AS as_loaded
     FROM ends AS s JOIN {bronze} AS b ON b.event_id = s.source_event_id WHERE {sale} = s.transaction_id
 )
-SELECT transaction_id, event_id FROM known
+SELECT transaction_id, event_id, as_loaded FROM known
 WHERE NOT inside OR (SELECT count(*) FROM known WHERE NOT inside) < %(enough)s
 """
 
@@ -215,17 +220,26 @@ class Model:
         self, session: Session, condition: sql.Composable = NOTHING, values: Mapping[str, t.Any] | None = None
     ) -> list[str]:
         """The fields that are not judged: fewer than 20 sales of a sample of silver have a value in it that is not its default and that
-        agrees with the sale's event, or most of the sample differ. The sample is of events outside the condition on `b`, where there are
-        enough of them."""
+        agrees with the sale's event, or the ETL itself wrote something else (some sales differ that nothing has written since their load),
+        or most of the sample differ. The sample is of events outside the condition on `b`, where there are enough of them."""
         query = contract.compose(SAMPLE, condition=condition, sale=sale("b"))
         rows = session.rows(query, **(values or {}), rows=SAMPLE_ROWS, enough=ENOUGH)
-        pairs = {row["transaction_id"]: row["event_id"] for row in rows}
-        units, ids = list(pairs), list(pairs.values())
-        differ = collections.Counter(f for found in self.wrong(session, units, ids, []).values() for f in found)
+        units, ids = [row["transaction_id"] for row in rows], [row["event_id"] for row in rows]
+        as_loaded = {row["transaction_id"] for row in rows if row["as_loaded"]}
+        wrong = self.wrong(session, units, ids, [])
+        differ = collections.Counter(field for fields in wrong.values() for field in fields)
+        by_etl = collections.Counter(field for name in as_loaded & wrong.keys() for field in wrong[name])
         agree = collections.Counter(
             f for found in self._found(session, _agreements, units, ids).values() for f in found
         )
-        return [field for field in JUDGED if agree[field] < CONVINCING or 2 * differ[field] > len(pairs)]
+        return [
+            field
+            for field in JUDGED
+            if agree[field] < CONVINCING
+            or 2 * differ[field] > len(units)
+            or (by_etl[field] > BY_ETL * len(as_loaded) and not field.startswith("lines."))
+            or (differ[field] > SCATTERED * len(units) and (field.startswith("lines.") or not as_loaded))
+        ]
 
     def wrong(self, session: Session, units: list[str], ids: list[str], unjudged: list[str]) -> dict[str, list[str]]:
         """Which of these transactions are not what these events, which are all of theirs, say; with the fields that differ."""

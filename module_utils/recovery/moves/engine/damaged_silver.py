@@ -62,6 +62,8 @@ SELECT p.transaction_id, p.source_event_id::text AS event_id FROM (
 ) AS p JOIN {bronze} AS b ON b.event_id = p.source_event_id WHERE {sale} = p.transaction_id
 """
 PAIRED_ROWS: t.Final = 300
+#: Of all sales that are compared, at most this share that differ are corrections by hand.
+CORRECTED_SHARE: t.Final = 0.03
 
 #: How many of the events that were loaded last are looked at.
 RECENT_ROWS: t.Final = 5000
@@ -76,6 +78,8 @@ class Damaged:
     differing: dict[str, list[str]]
     start: datetime.datetime
     end: datetime.datetime
+    #: How many sales were compared.
+    compared: int = 0
 
     @property
     def command(self) -> str:
@@ -110,6 +114,7 @@ def find(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | No
         differing,
         min(row["first"] for row in wrong).astimezone(datetime.UTC).replace(second=0, microsecond=0),
         last.replace(second=0, microsecond=0) + datetime.timedelta(minutes=1),
+        len(fed),
     )
 
 
@@ -119,7 +124,14 @@ def spread(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | 
     Times without an offset mean what they mean to the pipeline."""
     with event_queue.in_its_time_zone(session, acting.actor(session, cron_jobs.etl_owner(session))):
         found = find(session, tables, sorted({*sales, *_recent(session, LOST), *_unlike_first(session, tables)}))
-        return found and find(session, tables, sorted({*sales, *found.differing, *_recent(session, RECENT)}))
+        found = found and find(session, tables, sorted({*sales, *found.differing, *_recent(session, RECENT)}))
+        if found is None:
+            return None
+        altered = {name for name, fields in found.differing.items() if "missing" not in fields} - set(sales)
+        if len(altered) > CORRECTED_SHARE * found.compared:
+            return found
+        # So few were corrected by hand; rebuilding them would take that back.
+        return find(session, tables, sorted(found.differing.keys() - altered))
 
 
 def _unlike_first(session: Session, tables: Tables) -> list[str]:
