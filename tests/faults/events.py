@@ -65,16 +65,6 @@ def redefined(old: str, new: str) -> str:
     END $do$"""
 
 
-def gold(evidence: str) -> Seen:
-    """What is seen of a view that shows other figures than silver has."""
-    return by_check(
-        "gold_figures",
-        f"scout.{REGIONS} shows other figures than silver has",
-        "compare the definition",
-        evidence=evidence,
-    )
-
-
 def warning(check: str, code: int, *warned: str) -> Seen:
     """What is seen of what is no failure yet."""
     return Seen(warned=warned, gate={check: "warn"}, verdict="warn", code=code)
@@ -178,12 +168,6 @@ FAULTS = {
     "a hole of days ago": Fault(
         (f"DELETE FROM {SILVER} WHERE transaction_id IN ({OLD_SALES})", *FRESH_GOLD),
         by_check("lost_events", "silver has lost", "window_recovery.yml -e window_start="),
-    ),
-    "gold takes the afternoon for the morning": Fault(
-        (redefined("= ''morning''", "= ''afternoon''"),), gold("morning_sales"),
-    ),
-    "gold shows a region's sales as those of none": Fault(
-        (redefined("r.region_name = t.region", "r.region_name = t.region || ''?''"),), gold("txn_count 0 instead of"),
     ),
     "sales of the future": Fault(
         # A till whose clock is ahead: silver has what the event says.

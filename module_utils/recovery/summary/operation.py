@@ -244,9 +244,8 @@ class Story:
     @property
     def _is_off_unexplained(self) -> bool:
         """Whether every job that loads is off, and no pause on record says who wanted that."""
-        return (
-            self.resume_wanted and self.state == "paused" and not (self.after.get("ingestion") or {}).get("paused_by")
-        )
+        ingestion: Result = self.after.get("ingestion") or {}
+        return self.resume_wanted and self.state == "paused" and not ingestion.get("paused_by")
 
     @property
     def _judged(self) -> str:

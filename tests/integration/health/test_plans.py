@@ -53,7 +53,7 @@ UNLESS_INDEXED = {
     "alerts": {"silver_transactions"},
 }
 #: Sales of a few days by their index, where these are not most of what there is, as they are here.
-OF_DAYS = {"gold_figures": {"silver_transactions", "silver_line_items"}, "unusual": {"bronze_events"}}
+OF_DAYS = {"unusual": {"bronze_events"}}
 
 Statement = tuple[str, Any, dict[str, Any]]
 

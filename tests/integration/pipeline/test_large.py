@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any
 
-import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import history
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import trial
@@ -24,11 +21,10 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import (
     gold_contents,
-    gold_figures,
     gold_views,
 )
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
-from tests.integration.slow import VIEWS, computed, slow_gold
+from tests.integration.slow import computed, slow_gold
 
 GOLD = "smart-gold-refresh"
 DAYS = "SELECT DISTINCT date_key::text FROM scout.silver_transactions ORDER BY 1"
@@ -165,49 +161,17 @@ def test_gold_that_a_repair_has_just_computed_is_only_seen_to_begin(
     assert (result["status"], "refreshes 2 views" in said) == ("proved", True), result
 
 
-def test_gold_that_is_slow_to_ask_has_the_time_of_the_proof(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not computed once more, and each of its days takes longer than a statement has otherwise."""
-    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
-    slow_gold(scout_db, seconds=2.5)
-    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
-    result = call("scout_proof", scout_db, statement_timeout_seconds=2.0)
-    assert result["status"] == "proved", result
-
-
 def test_gold_that_was_just_computed_is_not_computed_once_more(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither to see what it says beside silver, nor to see that its job works."""
     monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
     monkeypatch.setattr(expected, "LONG_SECONDS", 0.3)
     slow_gold(scout_db, seconds=1.0)
     assert call("scout_ingestion", scout_db, state="paused")["changed"]
     assert call("scout_refresh_gold", scout_db, force=True)["changed"]
     assert computed(scout_db) == 2
-    health = call("scout_health_info", scout_db, budget_seconds=600.0)
-    assert figures(health) == ("ok", 0.0), health
     assert call("scout_ingestion", scout_db, state="running")["changed"]
     result, said = proof_of_gold(scout_db)
     assert (result["status"], computed(scout_db)) == ("proved", 2), result
     assert "it begins to refresh gold, which a repair has just computed" in said
-    gate = call("scout_gate_info", scout_db)
-    [check] = [check for check in gate["checks"] if check["name"] == "gold_figures"]
-    assert (check["status"], computed(scout_db)) == ("pass", 2), check
-
-
-def test_slow_gold_is_not_blamed_for_a_load_that_was_in_flight_at_its_refresh(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A repair has refreshed it in a pause, and afterwards its job beside a run of the ETL, of which it shows nothing."""
-    monkeypatch.setattr(expected, "LONG_SECONDS", 0.3)
-    slow_gold(scout_db)
-    assert call("scout_ingestion", scout_db, state="paused")["changed"]
-    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
-    assert call("scout_ingestion", scout_db, state="running")["changed"]
-    library.backlog(scout_db, 3)
-    with psycopg.connect(scout_db) as loading, connect(scout_db) as connection:
-        loading.execute("SELECT scout.load_silver_from_bronze(5000)")
-        for view in VIEWS:
-            connection.execute(f"REFRESH MATERIALIZED VIEW scout.{view}".encode())
-    assert figures(call("scout_health_info", scout_db)) == ("ok", 0.0)
 
 
 def test_slow_gold_is_not_compared_where_a_move_has_changed_it(scout_db: str) -> None:
@@ -221,28 +185,6 @@ def test_slow_gold_is_not_compared_where_a_move_has_changed_it(scout_db: str) ->
     assert (len(result["refreshed"]), computed(scout_db) - before) == (2, 2)
 
 
-def test_gold_that_is_slow_and_wrong_is_found_as_it_was_computed(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
-    monkeypatch.setattr(expected, "LONG_SECONDS", 0.3)
-    slow_gold(scout_db, "t.payment_method <> 'cash'", seconds=1.0)
-    assert call("scout_ingestion", scout_db, state="paused")["changed"]
-    assert call("scout_refresh_gold", scout_db, force=True, accept_lost=True)["changed"]
-    status, value = figures(call("scout_health_info", scout_db))
-    assert (status, value > 0, computed(scout_db)) == ("fail", True, 2)
-    assert call("scout_ingestion", scout_db, state="running")["changed"]
-    result, said = proof_of_gold(scout_db)
-    assert result["status"] == "failed", result
-    assert "it refreshes gold, which would not be what silver has: " in said
-
-
-def figures(health: Result) -> tuple[str, float]:
-    """What an assessment says of gold beside silver."""
-    [found] = [each for each in health["indicators"] if each["name"] == "gold_figures"]
-    return found["status"], found["value"]
-
-
 def test_fresh_gold_that_takes_longer_than_a_statement_is_not_refreshed_again(
     scout_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,26 +193,6 @@ def test_fresh_gold_that_takes_longer_than_a_statement_is_not_refreshed_again(
     assert call("scout_refresh_gold", scout_db, force=True)["changed"]
     result = call("scout_refresh_gold", scout_db, statement_timeout_seconds=1.0)
     assert (result["changed"], computed(scout_db)) == (False, 4), result["views"]
-
-
-def test_gold_that_is_too_slow_to_ask_says_nothing_of_the_jobs_before_it(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def ask(self: trial.Trials, effect: str) -> str:
-        self.session.limit_statements(0.2)
-        self.session.rows("SELECT pg_catalog.pg_sleep(5)")
-        return effect
-
-    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
-    monkeypatch.setattr(trial.Trials, "_asked", ask)
-    slow_gold(scout_db)
-    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
-    result = call("scout_proof", scout_db)
-    assert {each["jobname"]: each["status"] for each in result["jobs"]} == {
-        "bronze-to-silver-etl": "proved", "product-linking": "proved", GOLD: "unknown",
-    }  # fmt: skip
-    assert "it takes longer than the " in result["error"]["said"]
-    assert "proof_timeout_seconds=" in result["error"]["next_step"]
 
 
 def test_gold_that_takes_less_time_than_expected_is_computed_once_more(scout_db: str) -> None:
@@ -294,15 +216,6 @@ def test_gold_that_a_repair_has_computed_and_a_job_no_longer_does_is_found(
     result, said = proof_of_gold(scout_db)
     assert result["status"] == "failed", result
     assert "it ran and did not refresh scout.gold_daily_metrics" in said
-
-
-def test_gold_that_leaves_sales_out_is_found_without_a_refresh(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
-    slow_gold(scout_db, "t.payment_method <> 'cash'")
-    assert call("scout_refresh_gold", scout_db, force=True, accept_lost=True)["changed"]
-    result, said = proof_of_gold(scout_db)
-    assert result["status"] == "failed", result
-    assert "it refreshes gold, which would not be what silver has: " in said
 
 
 # --- holes
@@ -408,30 +321,6 @@ def test_a_look_has_the_time_that_a_large_pipeline_takes(
     assert given[-1] == 7.0
 
 
-@pytest.mark.parametrize("defined", [True, False])
-def test_a_view_is_computed_once_to_be_compared_with_silver(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch, defined: bool
-) -> None:
-    asked: list[str] = []
-    rows_of = Session.rows
-
-    def record(self: Session, query: Any, **values: Any) -> Any:
-        text = query if isinstance(query, str) else query.as_string(self.connection)
-        asked.extend(re.findall(r"FROM sales AS t JOIN|^WITH source", text.strip()))
-        return rows_of(self, query, **values)
-
-    monkeypatch.setattr(Session, "rows", record)
-    with open_session(Settings(dsn=scout_db)) as session, session.read():
-        views = gold_views.views(session)
-        days = [
-            row["day"] for row in session.rows("SELECT DISTINCT date_key::text AS day FROM scout.silver_transactions")
-        ]
-        assert gold_figures.unlike_silver(session, views, days, defined=defined) == []
-    assert asked.count("WITH source") == len(views)
-    # Those of stores alone have figures that are made of lines, not those of days, nor of regions.
-    assert asked.count("FROM sales AS t JOIN") == 1
-
-
 def test_a_check_compares_no_view_that_a_move_would_change(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
     compare = gold_contents.compare
@@ -460,17 +349,3 @@ def test_a_trial_has_room_whatever_is_set_for_the_role_of_the_job(scout_db: str)
         with connect(scout_db) as connection:
             connection.execute("ALTER ROLE loader RESET work_mem")
     assert "256MB" in str(result["jobs"])
-
-
-def test_the_lines_of_all_sales_are_not_gone_through_for_a_day(scout_db: str) -> None:
-    with connect(scout_db) as connection:
-        connection.execute(MANY_DAYS)
-        connection.execute("ANALYZE")
-    assert not call("scout_refresh_gold", scout_db, force=True).get("failed")
-    [day, before] = one(scout_db, "SELECT min(date_key)::text FROM scout.silver_transactions"), one(scout_db, SCANS)
-    with open_session(Settings(dsn=scout_db)) as session, session.read():
-        assert gold_figures.unlike_silver(session, gold_views.views(session), [day], defined=True) == []
-        assert session.row("SHOW random_page_cost")["random_page_cost"] == "4"
-    assert one(scout_db, SCANS) == before
-    assert {each.why for each in read(scout_db, 60.0).values()} == {"its contents match silver"}
-    assert one(scout_db, SCANS) == before

@@ -81,7 +81,7 @@ def lock_held(dsn: str) -> Iterator[None]:
 
 def test_every_name_is_another_one_here(scout_db: str) -> None:
     rename(scout_db)
-    assert NAMES.keys() == contract.defaults().keys() - {"partial_gold", "writers"}
+    assert NAMES.keys() == contract.defaults().keys() - {"writers"}
     assert not [key for key, name in NAMES.items() if contract.defaults()[key] == name]
     assert one(scout_db, "SELECT to_regnamespace('scout') IS NULL")
     assert not old_names(jobs(scout_db))

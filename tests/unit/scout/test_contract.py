@@ -22,7 +22,7 @@ OTHER = contract.of({"schema": "pos", "bronze": "inbox", "load_job": "load; ever
 ALONE = [
     str(name)
     for key, name in contract.defaults().items()
-    if key not in ("schema", "alerts", "silver_prefix", "gold_prefix", "partial_gold", "writers")
+    if key not in ("schema", "alerts", "silver_prefix", "gold_prefix", "writers")
 ]
 NAMES = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, ALONE))})(?!\w)")
 #: Of the schema: `scout.t`, which is no import, and 'scout', "scout" or a prefix as a constant.
@@ -93,7 +93,7 @@ def test_objects_are_in_the_schema() -> None:
     given = dataclasses.asdict(OTHER)
     qualified = {key for key, name in given.items() if str(name).startswith("pos.")}
     others = {"schema", "load_job", "link_job", "refresh_job", "silver_prefix", "gold_prefix", "transaction_event"}
-    assert given.keys() - qualified == others | {"gold_lock", "partial_gold", "writers"}
+    assert given.keys() - qualified == others | {"gold_lock", "writers"}
 
 
 def test_jobs_and_their_purposes() -> None:

@@ -268,6 +268,10 @@ def spread(sales: Sequence[Sale], most: int = SALES) -> list[Sale]:
     return [each for each in ordered if each.transaction_id in chosen]
 
 
+def _is_object(value: object) -> t.TypeGuard[dict[str, t.Any]]:
+    return isinstance(value, dict)
+
+
 def _by_today(sold: Sale) -> bool:
     return sold.by_today
 
@@ -277,11 +281,8 @@ def _kinds(sold: Sale) -> set[tuple[str, t.Any]]:
     found = set[tuple[str, t.Any]]()
     for event in sold.events:
         items: t.Any = event.payload.get("items")
-        lines = (
-            [t.cast("dict[str, t.Any]", each) for each in items if isinstance(each, dict)]
-            if isinstance(items, list)
-            else []
-        )
+        every = t.cast("list[t.Any]", items) if isinstance(items, list) else []
+        lines = list(filter(_is_object, every))
         found |= {("source", event.source), ("lines", min(len(lines), 24)), ("events", len(sold.events))}
         found.add(("fields", tuple(sorted((name, type(value).__name__) for name, value in event.payload.items()))))
         found |= {

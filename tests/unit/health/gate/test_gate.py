@@ -51,7 +51,7 @@ def seen(wider: Result | None = None, **fields: Any) -> health_facts.Facts:
     """A healthy pipeline as a gate reads it, with these facts in place of its own."""
     healthy: Result = {
         "updated_minutes": 1.0, "flow": {"loaded": 10, "late": 0, "arrived": 10}, "lost": {
-            "lost": 0, "swallowed": 0, "lost_ids": None, "swallowed_ids": None}, "arrived": [], "unlike_gold": [],
+            "lost": 0, "swallowed": 0, "lost_ids": None, "swallowed_ids": None}, "arrived": [],
         "letters": {"grown": 0, "ours": 0, "codes": None}, "raised": [], "missing": [],
         "needed": [needed(ETL_JOB), needed(LINK_JOB), needed(GOLD_JOB)],
         "rights": [], "gone_views": [], "prepared": [], "interrupted": [], "server": [],
