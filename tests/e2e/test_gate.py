@@ -56,7 +56,7 @@ def test_a_healthy_pipeline_passes_and_is_left_as_it_is(healthy: Pipeline, stage
     made = played.result
     assert (made["outcome"], made["ok"], made["ingestion"]) == ("passed", True, "running")
     assert (made["gate"]["verdict"], made["gate"]["exit_code"], made["gate"]["smoke"]["status"]) == ("pass", 0, "pass")
-    assert "sent twice and kept once; rolled back, and nothing remains" in played.summary
+    assert "loaded again as before; rolled back, and nothing remains" in played.summary
     [suite] = junitparser.JUnitXml.fromfile(str(xml))
     assert (suite.failures, suite.errors, suite.tests) == (0, 0, len(made["gate"]["checks"]) + 1)
     assert healthy.lingering() == []

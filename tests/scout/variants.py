@@ -364,10 +364,10 @@ CHANGES: Final[dict[str, Change]] = {
     ),
     "times shifted": Change(edit(ETL, (TIME, TIME.replace("s.ts", "s.ts + interval '8 hours'"))), ("ts",)),
     "lines beyond ten cut": Change(
-        edit(ETL, (ITEMS, f"{ITEMS}        WHERE position <= 10\n")), ("line items", "before 12"), of_many_lines
+        edit(ETL, (ITEMS, f"{ITEMS}        WHERE position <= 10\n")), ("silver_line_items", "before 12"), of_many_lines
     ),
     "a source skipped": Change(
-        edit(ETL, (SELECTED, f"{SELECTED}          AND b.source_system <> 'pos-sync'\n")), ("does not load",)
+        edit(ETL, (SELECTED, f"{SELECTED}          AND b.source_system <> 'pos-sync'\n")), ("pos-sync",)
     ),
     "transaction ids in lower case": Change(
         edit(

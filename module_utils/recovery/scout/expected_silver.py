@@ -89,6 +89,11 @@ LINE_FIELDS: t.Final[tuple[tuple[str, t.LiteralString], ...]] = (
 
 #: All fields that may be judged.
 JUDGED: t.Final = (*(name for name, _ in FIELDS), *(f"lines.{name}" for name, _ in LINE_FIELDS))
+#: Those that were measured of every deployed ETL.
+MEASURED: t.Final = (
+    *("total_amount", "net_amount", "ts", "date_key", "store_id", "payment_method", "item_count", "basket_size"),
+    *("lines.quantity", "lines.unit_price", "lines.line_amount"),
+)
 #: So many sales that agree show that the ETL fills a field as expected.
 CONVINCING: t.Final = 20
 #: More than this share of sales that nothing has written since their load, and that differ, show that the ETL fills it otherwise.
@@ -221,10 +226,14 @@ class Model:
     ) -> list[str]:
         """The fields that are not judged: fewer than 20 sales of a sample of silver have a value in it that is not its default and that
         agrees with the sale's event, or the ETL itself wrote something else (some sales differ that nothing has written since their load),
-        or most of the sample differ. The sample is of events outside the condition on `b`, where there are enough of them."""
+        or most of the sample differ. Of a window, the sample is of events outside its condition on `b`, where there are enough of them, and
+        only fields in which most of these differ are not judged."""
         query = contract.compose(SAMPLE, condition=condition, sale=sale("b"))
         rows = session.rows(query, **(values or {}), rows=SAMPLE_ROWS, enough=ENOUGH)
         units, ids = [row["transaction_id"] for row in rows], [row["event_id"] for row in rows]
+        if condition is not NOTHING:
+            differing = collections.Counter(f for found in self.wrong(session, units, ids, []).values() for f in found)
+            return [f for f in JUDGED if f not in MEASURED and 2 * differing[f] > len(units)]
         as_loaded = {row["transaction_id"] for row in rows if row["as_loaded"]}
         wrong = self.wrong(session, units, ids, [])
         differ = collections.Counter(field for fields in wrong.values() for field in fields)

@@ -82,7 +82,6 @@ def wider(jobs: list[cron_jobs.Job], **fields: Any) -> health_facts.Wider:
         "updated_minutes": None, "missing": [], "needed": [jobs_read.Needed(job.jobname, job, "", (ran(),)) for job in jobs],
         "lost": {"lost": 0, "swallowed": 0, "lost_ids": None, "swallowed_ids": None},
         "arrived": [],
-        "unlike_gold": [],
         "rights": [], "gone_views": [], "prepared": [], "interrupted": [], "server": [],
     }  # fmt: skip
     return health_facts.Wider(**(healthy | fields))

@@ -64,7 +64,7 @@ class Beside:
 
 def beside(session: Session, days: Sequence[str], meant: Sequence[str] = (), *, refreshed: bool = True) -> Beside:
     """What views of gold say of these days otherwise than they would by their definition in the latest capture, in words, a figure of
-    each that was changed since, but for columns (`gold_daily_metrics.net_sales`) that are `meant` to change; inside a transaction that is
+    each that was changed since, but for columns (`view.column`) that are `meant` to change; inside a transaction that is
     rolled back. Either is asked as the view's owner. Where they were not `refreshed`, it is what their queries say."""
     if not days or not (history.readable(session) and bootstrap.readable(session)):
         return Beside()

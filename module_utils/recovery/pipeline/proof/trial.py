@@ -34,7 +34,7 @@ from .judgement import BESIDE, CHANGED, FAILED, GOLD, LOAD, PROVED, UNKNOWN, Tod
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...postgres.session import Session
+    from ...postgres.session import Row, Session
     from ...scout.cron_jobs import Job
 
 #: A cancelled refresh of the pipeline leaves its session's lock behind.
@@ -272,6 +272,7 @@ class Trials:
         self._execute(todo)
         self._require_there()
         if self.replay and before:
+            self._require_lines(before[contract.names().line_items])
             self._require_unchanged(self.replay.compare_later(before), "it runs", contract.names().link_function)
         return "it runs"
 
@@ -285,6 +286,16 @@ class Trials:
             self.names = [name for name in self.names if name in there]
             said = f"it runs, and {count(len(gone), 'sale')} that had just been loaded {'is' if len(gone) == 1 else 'are'} gone"
             raise Failed(FAILED, f"{said} from {contract.names().transactions}")
+
+    def _require_lines(self, before: dict[str, list[Row]]) -> None:
+        """Raises Failed where a job took line items out of silver that had just been loaded."""
+        rows = self.replay.rows()[contract.names().line_items] if self.replay else before
+        gone = sum(len(before.get(name, [])) - len(rows.get(name, [])) for name in self.names)
+        if gone > 0:
+            said = (
+                f"it runs, and {count(gone, 'line item')} that had just been loaded {'is' if gone == 1 else 'are'} gone"
+            )
+            raise Failed(FAILED, f"{said} from {contract.names().line_items}")
 
     def _require_unchanged(self, changes: Sequence[object], effect: str, what: str) -> None:
         """Raises Failed, as a change that no pause follows, where there are any."""
@@ -342,6 +353,13 @@ class Trials:
             return None, "no earlier sales"
         try:
             with self.session.savepoint():
+                # Bronze has to take what comes now, and not only what came before.
+                replay.send_pending(1, self._roles(todo))
+                raise psycopg.Rollback
+        except NotConverged as e:
+            raise Failed(UNKNOWN, f"no event could be sent to see it load: {e}") from e
+        try:
+            with self.session.savepoint():
                 replay.run(lambda _: self._execute(todo), self._roles(todo))
         except NotConverged as e:
             raise Failed(FAILED, str(e)) from e
@@ -355,6 +373,14 @@ class Trials:
             raise Failed(
                 FAILED, f"it no longer loads sales that it loaded before: {e.said}", e.sqlstate, e.next_step
             ) from e
+        self._require_loaded(todo, replay)
+        return replay, ""
+
+    def _require_loaded(self, todo: Todo, replay: engine.Replay) -> None:
+        """Raises Failed where the job loaded none of the copies, cannot load what is pending, or loads too few events a run."""
+        if event_queue.any_pending(self.session):
+            # What is pending is what its next run meets.
+            self._execute(todo)
         if len(replay.left) == len(replay.pairs):
             command = cut(printable(clean(todo.job.command)), 100)
             said = (
@@ -366,9 +392,15 @@ class Trials:
         self.names = [name for pair in replay.pairs if pair.sale.transaction_id not in missing for name in pair.names]
         there = {row["transaction_id"] for row in self.session.rows(contract.compose(sample.THERE), names=self.names)}
         self.names = [name for name in self.names if name in there]
+        if not self.names:
+            step = f"look at {contract.names().etl}: it marks events that it does not load"
+            raise Failed(
+                FAILED,
+                f"it marked events as processed, and {contract.names().transactions} has nothing of them",
+                next_step=step,
+            )
         if replay.batch is not None:
             self._require_pace(todo, replay.batch, replay.ids)
-        return replay, ""
 
     def _load_made_up(self, todo: Todo) -> str:
         """Has a job load a made-up sale, of which nothing but its arrival in silver is asked; its event."""
@@ -404,7 +436,7 @@ class Trials:
         """Raises Failed where more events arrive, besides ours, or wait, than a job loads in time that takes so few a run."""
         pace = self.session.row(contract.compose(PACE), ours=ours)
         starts = missed(todo.job.schedule, pace["now"], pace["now"] + HOUR)
-        waiting = event_queue.read(self.session).events
+        waiting = event_queue.read(self.session).events - len(event_queue.not_taken(self.session, ours, most=len(ours)))
         soon = batch * missed(todo.job.schedule, pace["now"], pace["now"] + SOON)
         if not starts or (batch * starts >= pace["events"] and soon >= waiting):
             return

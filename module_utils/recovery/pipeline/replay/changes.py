@@ -78,7 +78,7 @@ class Change:
 
     @property
     def name(self) -> str:
-        """`silver_transactions.total_amount`; the table alone where its rows changed."""
+        """`table.column`; the table alone where its rows changed."""
         table = self.table.rpartition(".")[2]
         return table if self.column in (ROW, LINES) else f"{table}.{self.column}"
 
@@ -104,7 +104,7 @@ class Change:
 def judge(
     points: Iterable[Point], *, enums: Sequence[str] = (), meant: Sequence[str] = (), excluded: Sequence[str] = ()
 ) -> list[Change]:
-    """The changes, the most frequent first. `meant` are columns that a deployment means to change, as `silver_transactions.region`;
+    """The changes, the most frequent first. `meant` are columns that a deployment means to change, as `table.column`;
     `excluded` are left out for another reason."""
     of_column = collections.defaultdict[tuple[str, str], list[Point]](list)
     for point in points:

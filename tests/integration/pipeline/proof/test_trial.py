@@ -16,10 +16,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import as_job, reading
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import reading
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_jobs import Job
 from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, one, operator, rows
 
 ETL, GOLD = "bronze-to-silver-etl", "smart-gold-refresh"
@@ -125,7 +123,7 @@ def test_a_healthy_pipeline_is_proved_and_nothing_remains(either_db: str, front:
         (GOLD, "gold", "trial", "proved"),
     ]
     assert result["summary"] == (
-        f"{ETL} loads, product-linking runs, {GOLD} refreshes 2 views (tried as loader, rolled back)"
+        f"{ETL} loads 200 earlier sales as before, product-linking runs, {GOLD} refreshes 2 views (tried as loader, rolled back)"
     )
     assert (fingerprint(either_db), sequences(either_db)) == (before, numbers)
     assert one(either_db, OUR_LOCKS) == 0
@@ -162,75 +160,6 @@ def test_pending_events_are_loaded_before_the_proof(scout_db: str) -> None:
     assert fingerprint(scout_db) == before
 
 
-@pytest.mark.parametrize("waiting", [5, 1200])
-def test_what_waits_is_looked_for_only_where_a_sale_was_not_loaded(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch, waiting: int
-) -> None:
-    """Of so many the job loads all in one run, or none of ours before them."""
-    asked: list[bool] = []
-    any_pending = event_queue.any_pending
-
-    def record(session: Session) -> bool:
-        asked.append(any_pending(session))
-        return asked[-1]
-
-    monkeypatch.setattr(event_queue, "any_pending", record)
-    library.backlog(scout_db, count=waiting, age_seconds=60)
-    run(scout_db, f"UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(1000)' WHERE jobname = '{ETL}'")
-    before = fingerprint(scout_db)
-    result = prove(scout_db)
-    assert result["proven"], result
-    assert asked == ([] if waiting == 5 else [True])
-    assert fingerprint(scout_db) == before
-
-
-@pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The jobs whose commands are tried, each as often as it is."""
-    names: list[str] = []
-    execute = as_job.Runs.execute
-
-    def record(self: as_job.Runs, job: Job, *args: Any) -> None:
-        names.append(job.jobname)
-        execute(self, job, *args)
-
-    monkeypatch.setattr(as_job.Runs, "execute", record)
-    return names
-
-
-@pytest.mark.parametrize(
-    ("since", "calls"),
-    [("SELECT", 1), (CHANGED_BY_HAND, 2), ("ALTER FUNCTION scout.load_silver_from_bronze(int) COST 99", 2)],
-)
-def test_the_etl_is_called_once_where_silver_has_what_its_events_say(
-    scout_db: str, called: list[str], since: str, calls: int
-) -> None:
-    """A sale that comes again is one that was loaded since anything was changed, else one that was loaded by the first call."""
-    library.backlog(scout_db, count=20, age_seconds=60)
-    assert not call("scout_drain", scout_db).get("failed")
-    run(scout_db, since)
-    result = prove(scout_db, jobs=[ETL])
-    assert result["proven"], result
-    assert called == [ETL] * calls
-
-
-def test_a_sale_that_was_corrected_already_comes_again_once(scout_db: str, called: list[str]) -> None:
-    """Both of its events are copied, as each is the latest of its source, and they have the most line items."""
-    library.backlog(scout_db, count=20, age_seconds=60)
-    sale = generator.transaction(77_077, 4)
-    item = {"product_id": "P001", "qty": 1, "unit_price": 5.0, "line_amount": 5.0}
-    for lines in (30, 31):
-        with connect(scout_db) as session:
-            event = generator.insert(session, sale | {"items": [item] * lines})
-            session.execute(
-                "UPDATE scout.bronze_events SET source_system = %s WHERE event_id = %s", (f"till-{lines}", event)
-            )
-        assert not call("scout_drain", scout_db).get("failed")
-    result = prove(scout_db, jobs=[ETL])
-    assert result["proven"], result
-    assert called == [ETL]
-
-
 @pytest.mark.parametrize(
     ("fault", "text", "cure"),
     [
@@ -253,7 +182,7 @@ def test_a_sale_that_was_corrected_already_comes_again_once(scout_db: str, calle
         ("ALTER ROLE {worker} NOLOGIN", "role {worker} may not log in", 'ALTER ROLE "{worker}" LOGIN'),
         ("UPDATE cron.job SET command = 'SELECT 1' WHERE jobname = 'bronze-to-silver-etl'", "its command is SELECT 1", ""),
         ("UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(0)' WHERE jobname = 'bronze-to-silver-etl'",
-         "loaded nothing, although a sale was pending: its command is SELECT scout.load_silver_from_bronze(0)", ""),
+         "its command is SELECT scout.load_silver_from_bronze(0)", ""),
         ("UPDATE cron.job SET command = 'SELECT load_silver_from_bronze(5)' WHERE jobname = 'bronze-to-silver-etl'",
          "function load_silver_from_bronze(integer) does not exist", ""),
         ("ALTER FUNCTION scout.load_silver_from_bronze(int) SECURITY INVOKER; REVOKE INSERT ON scout.silver_line_items FROM {worker}",
@@ -414,7 +343,7 @@ def test_an_etl_that_marks_events_and_writes_nothing_is_found(scout_db: str, swa
         "CREATE TRIGGER swallows BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.swallow()",
         "CREATE TRIGGER swallows BEFORE INSERT ON scout.silver_line_items FOR EACH ROW EXECUTE FUNCTION scout.swallow()",
     )
-    assert "scout.silver_transactions has nothing of it" in said(prove(scout_db))
+    assert "scout.silver_transactions has nothing of them" in said(prove(scout_db))
 
 
 def test_a_job_of_others_that_cannot_be_tried_is_named_with_why(scout_db: str) -> None:
@@ -423,7 +352,7 @@ def test_a_job_of_others_that_cannot_be_tried_is_named_with_why(scout_db: str) -
     add_job(scout_db, "nightly", "0 1 * * *", "CALL scout.nightly()")
     [found] = [each for each in prove(scout_db)["jobs"] if each["jobname"] == "nightly"]
     assert found["status"] == "proved"
-    assert "what it does to sales could not be tried: invalid transaction termination" in found["said"]
+    assert "what it does to events could not be tried: invalid transaction termination" in found["said"]
 
 
 def test_a_view_of_the_teams_own_is_not_the_refresh_jobs(scout_db: str) -> None:
