@@ -75,10 +75,6 @@ JOBS = {
     "a job of others changes totals by what it puts together": another(
         "DO $$ BEGIN EXECUTE format('UPDATE %I.%I SET total_amount = 1', 'scout', 'silver' || '_transactions'); END $$"
     ),
-    "a job of others changes totals through a view": Fault(
-        ("CREATE VIEW scout.{role} AS SELECT * FROM scout.silver_transactions", "GRANT UPDATE, SELECT ON scout.{role} TO PUBLIC",
-         *another("UPDATE scout.{role} SET total_amount = 1").plant), named="of-others",
-    ),
     "a job of others takes sales away": another("DELETE FROM scout.silver_transactions WHERE processed_at > now() - interval '1 hour'"),
     "a job of others takes marks away": another("DELETE FROM scout.etl_processed WHERE processed_at < now() - interval '1 hour'"),
     "a job of others marks what waits": another(
