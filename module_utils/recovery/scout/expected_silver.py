@@ -231,13 +231,13 @@ class Model:
         query = contract.compose(SAMPLE, condition=condition, sale=sale("b"))
         rows = session.rows(query, **(values or {}), rows=SAMPLE_ROWS, enough=ENOUGH)
         units, ids = [row["transaction_id"] for row in rows], [row["event_id"] for row in rows]
-        if condition is not NOTHING:
-            differing = collections.Counter(f for found in self.wrong(session, units, ids, []).values() for f in found)
-            return [f for f in JUDGED if f not in MEASURED and 2 * differing[f] > len(units)]
         as_loaded = {row["transaction_id"] for row in rows if row["as_loaded"]}
         wrong = self.wrong(session, units, ids, [])
         differ = collections.Counter(field for fields in wrong.values() for field in fields)
         by_etl = collections.Counter(field for name in as_loaded & wrong.keys() for field in wrong[name])
+        if condition is not NOTHING:
+            kept = BY_ETL * len(as_loaded)
+            return [f for f in JUDGED if f not in MEASURED and (2 * differ[f] > len(units) or by_etl[f] > kept)]
         agree = collections.Counter(
             f for found in self._found(session, _agreements, units, ids).values() for f in found
         )
