@@ -205,7 +205,6 @@ PROTECTED_ROLES: t.Final = ("replicator", "supabase_admin", "rdsadmin", "cloudsq
 
 #: What PostgreSQL gives back as it was written without quotes.
 PLAIN: t.Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-VIEW_NAME: t.Final = rf"{PLAIN.pattern}(?:\.{PLAIN.pattern})?"
 EVENT_TYPE: t.Final = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 ROLE_NAMES: t.Final = re.compile(r"(?:[^\x00-\x1f\x7f,]{1,63}(?:,[^\x00-\x1f\x7f,]{1,63})*)?")
 JOB_NAME: t.Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")

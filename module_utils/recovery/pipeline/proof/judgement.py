@@ -266,7 +266,7 @@ def vanished(verdict: Verdict, gone: int, removers: Sequence[Job]) -> Verdict:
 
 
 PAUSE: t.Final = "ansible-playbook playbooks/pause_ingestion.yml"
-CAPTURE: t.Final = "ansible-playbook playbooks/capture_release.yml"
+CAPTURE: t.Final = "ansible-playbook playbooks/capture_release.yml -e release=…"
 
 
 def changed(what: str) -> str:
