@@ -12,7 +12,7 @@ import typing as t
 from ...postgres import acting
 from ...scout import contract, cron_jobs, event_queue, lost_sales
 from ...scout.dead_letters import FORMAT
-from ...scout.expected_silver import LATER, Model
+from ...scout.expected_silver import JUDGED, LATER, MEASURED, Model
 from ...scout.loadable import sale
 
 if t.TYPE_CHECKING:
@@ -103,7 +103,7 @@ def find(session: Session, tables: Tables, sales: Sequence[str]) -> Damaged | No
         contract.compose(FED, sale=sale("b"), malformed=model.malformed), sales=list(sales), format=FORMAT
     )
     events = {row["sale"]: row["events"] for row in fed}
-    unjudged = model.unjudged(session)
+    unjudged = _unjudged(session, model)
     differing = model.wrong(session, [*events], [event for of in events.values() for event in of], unjudged)
     differing = _unexplained(session, model, differing, events, unjudged)
     wrong = [row for row in fed if row["sale"] in differing]
@@ -141,7 +141,12 @@ def _unlike_first(session: Session, tables: Tables) -> list[str]:
     sample = lost_sales.part_of(session, contract.names().transactions, PAIRED_ROWS)
     rows = session.rows(contract.compose(PAIRS, sale=sale("b"), sample=sample), rows=PAIRED_ROWS)
     pairs = {row["transaction_id"]: row["event_id"] for row in rows}
-    return [*model.wrong(session, [*pairs], [*pairs.values()], [*model.unjudged(session), *LATER])]
+    return [*model.wrong(session, [*pairs], [*pairs.values()], [*_unjudged(session, model), *LATER])]
+
+
+def _unjudged(session: Session, model: Model) -> list[str]:
+    """The fields that are not compared: only those that every deployed ETL fills are, as far as this one does."""
+    return [*(field for field in JUDGED if field not in MEASURED), *model.unjudged(session)]
 
 
 def _recent(session: Session, query: t.LiteralString) -> list[str]:

@@ -127,7 +127,9 @@ def _judge_column(points: Sequence[Point], enums: Sequence[str]) -> Change | Non
     if sum(p.differs for p in rewritten) <= CORRECTED_SHARE * len(rewritten):
         differing = [p for p in differing if p.as_loaded]
     if points[0].column == LINES:
-        differing = [p for p in differing if _is_systematic(p, compared)]
+        latest = max((p.loaded_at for p in differing), default=None)
+        before = [p for p in compared if latest is not None and p.loaded_at <= latest]
+        differing = [p for p in differing if _is_systematic(p, before)]
     if not differing:
         return None
     last = max(differing, key=lambda p: (p.loaded_at, p.sale))
