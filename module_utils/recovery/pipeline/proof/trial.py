@@ -333,7 +333,7 @@ class Trials:
             effect = f"it loads (content not compared: {why})"
         else:
             event = replay.pairs[0].ids[0]
-            effect = f"it loads {count(len(replay.pairs), 'earlier sale')}"
+            effect = "it loads"
         changes = replay.compare(acting.actor(self.session, todo.job.owner)) if replay is not None else []
         self._age(todo)
         writers = bronze_writers.read(self.session)
