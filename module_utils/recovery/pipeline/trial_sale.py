@@ -241,7 +241,7 @@ class Trial:
                 "the ETL loaded none of them, although they were first in the queue",
             )
         self._require_written_bronze(replay.ids[0])
-        self.compared = f"{len(replay.pairs)} earlier sales were loaded again as before"
+        self.compared = "earlier sales were loaded again as before"
         return replay.ids
 
     def _made_up(self, send: sql.Composed, pipeline: Actor) -> list[str]:

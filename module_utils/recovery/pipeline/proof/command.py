@@ -78,7 +78,9 @@ def prove(call: Call, params: Params) -> ProofResult:
     if params["if_running"] and not found.running:
         return {**_nothing(""), **_state(found)}
     wait = params["timeout_seconds"] or WAIT_SECONDS
-    todo = judgement.plan(found.jobs, found.scheduler, wait, waits=params["waits"], unseen=found.why_unseen)
+    # An event that waits shows only by a later run that runs still come.
+    waits = params["waits"] or (found.scheduler.installed and bool(reading.waiting(call.session)))
+    todo = judgement.plan(found.jobs, found.scheduler, wait, waits=waits, unseen=found.why_unseen)
     if call.check or params["look"]:
         return _planned(found, todo)
     proof = _Proof(call, found, todo, params["timeout_seconds"], params["changes"])
