@@ -19,7 +19,7 @@ from tests.integration.scheduler import installed, ticking
 ETL = "bronze-to-silver-etl"
 INGESTION = {ETL, "product-linking", "smart-gold-refresh"}
 LOADS_NOTHING = f"UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(0)' WHERE jobname = '{ETL}'"
-TRIED = f"proof {ETL} loads, product-linking runs, smart-gold-refresh refreshes 2 views (tried as loader, rolled back)"
+TRIED = f"proof {ETL} loads as before, product-linking runs, smart-gold-refresh refreshes 2 views (tried as loader, rolled back)"
 
 
 def test_a_reset_says_how_each_job_was_proved(broken: Pipeline, stage: Stage) -> None:
@@ -44,7 +44,7 @@ def test_what_our_own_drain_can_do_and_the_job_cannot_is_paused_again(broken: Pi
     for part in (
         "now ingestion is paused",
         "failed the pipeline does not work by itself on",
-        f"{ETL} was tried as loader, rolled back: it ran and loaded nothing, although a sale was pending: its command is SELECT",
+        f"{ETL} was tried as loader, rolled back: it ran and loaded nothing",
         "undo ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs",
         "ansible-playbook playbooks/emergency_reset.yml",
     ):

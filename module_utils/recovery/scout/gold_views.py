@@ -78,6 +78,11 @@ SELECT {lexer.SOURCE} AS source FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_
 WHERE n.nspname = %(schema)s AND p.proowner IN ({roles.OWNING}) AND EXISTS (
     SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind = 'm' AND c.relowner IN ({roles.STRANGERS}))
 """  # noqa: S608  # made of literals alone
+#: The schema's functions that may refresh a view.
+REFRESHING: t.Final[t.LiteralString] = f"""
+SELECT {lexer.SOURCE} AS source FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %(schema)s AND p.prosrc ~* 'refresh'
+"""  # noqa: S608  # made of literals alone
 #: Whether the materialized view `c` is the pipeline's; one that its functions name is, also where somebody was given it.
 OF_PIPELINE: t.Final[t.LiteralString] = f"(c.relowner NOT IN ({roles.STRANGERS}) OR c.relname = ANY(%(named)s))"
 #: What a function names, and does not call.
@@ -376,6 +381,11 @@ def refreshed_at(session: Session, view: View) -> datetime.datetime | None:
         if clock in view.clocks or row["rows"] > 1:
             return row["last"]
     return None
+
+
+def refreshing_code(session: Session) -> list[str]:
+    """The source of each function of the schema that may refresh a view. Inside a transaction."""
+    return [row["source"] or "" for row in session.rows(REFRESHING, schema=contract.names().schema)]
 
 
 def is_current(session: Session, view: View, days: Collection[str]) -> bool:

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ...postgres import lexer
-from ...scout import contract, cron_jobs
+from ...scout import contract, cron_jobs, gold_views
 from ...scout.judging import statements
 
 if t.TYPE_CHECKING:
@@ -137,11 +137,6 @@ SELECT {lexer.SOURCE} AS source
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = %(schema)s AND p.proname = %(name)s
 """  # noqa: S608  # made of literals alone
-#: What else may refresh a view.
-MAY_REFRESH: t.Final[t.LiteralString] = f"""
-SELECT {lexer.SOURCE} AS source FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = %(schema)s AND p.prosrc ~* 'refresh'
-"""  # noqa: S608  # made of literals alone
 #: A view that is looked for before it is refreshed, by the name in a string.
 LOOKED_FOR: t.Final = re.compile(
     r"(?:\bto_regclass|\b(?:matviewname|relname)\s*(?:=|in|like)(?:\s*any)?)[\s(]*(?:array\s*\[)?(?:\s*''\s*,)*\s*$",
@@ -202,10 +197,11 @@ def without_a_key(session: Session, gold: Iterable[Freshness], ledger: Ledger) -
     if not bare:
         return []
     schema = contract.names().schema
-    sources = [row["source"] or "" for row in session.rows(MAY_REFRESH, schema=schema)]
-    sources += [job.command for job in cron_jobs.jobs(session) if job.active]
+    commands = [job.command for job in cron_jobs.jobs(session) if job.active]
     concurrent = {
-        f"{found or schema}.{name}" for each in sources for found, name in statements.refreshed(each, concurrently=True)
+        f"{found or schema}.{name}"
+        for each in [*gold_views.refreshing_code(session), *commands]
+        for found, name in statements.refreshed(each, concurrently=True)
     }
     return sorted(bare & (concurrent | _had_a_key(ledger)))
 

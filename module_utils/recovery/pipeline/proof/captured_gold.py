@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 from ...core.errors import RecoveryError
@@ -26,6 +27,13 @@ SELECT r.release, e.entry ->> 'name' AS name, e.entry #>> '{facts,definition}' A
 FROM (SELECT release, document FROM scout_ops.releases WHERE document ->> 'taken_by' IS NULL ORDER BY captured_at DESC LIMIT 1) AS r
 CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(r.document -> 'entries') AS e (entry)
 WHERE e.entry ->> 'kind' = 'materialized_view'
+"""
+#: The functions of the same release that may refresh a view.
+CAPTURED_CODE: t.Final = """
+SELECT e.entry #>> '{facts,definition}' AS definition
+FROM (SELECT document FROM scout_ops.releases WHERE document ->> 'taken_by' IS NULL ORDER BY captured_at DESC LIMIT 1) AS r
+CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(r.document -> 'entries') AS e (entry)
+WHERE e.entry ->> 'kind' = 'function' AND e.entry #>> '{facts,definition}' ~* 'refresh'
 """
 #: Row by row of some days, by the day and what divides it, each figure that is not the same. `concat` calls no cast of others.
 BESIDE: t.Final[t.LiteralString] = """
@@ -48,6 +56,8 @@ WHERE a.attrelid = to_regclass(%(name)s) AND a.attnum > 0 AND NOT a.attisdropped
 NUMBERS: t.Final = ("int2", "int4", "int8", "numeric", "float4", "float8")
 #: What divides a day, where a view does so.
 PARTS: t.Final = ("store_id", "region_name")
+#: A function's body as pg_get_functiondef writes it.
+BODY: t.Final = re.compile(r"^AS (\$\w*\$)(.*)\1$", re.DOTALL | re.MULTILINE)
 #: A definition is written with this path.
 PINNED: t.Final = "pg_catalog, pg_temp"
 
@@ -89,6 +99,14 @@ def beside(session: Session, days: Sequence[str], meant: Sequence[str] = (), *, 
         elif rows is not None:
             equal.append(view.full_name)
     return Beside(release, tuple(otherwise), tuple(equal))
+
+
+def refreshing_code(session: Session) -> list[str]:
+    """The body of each function in the latest capture that may refresh a view. Inside a transaction."""
+    if not (history.readable(session) and bootstrap.readable(session)):
+        return []
+    bodies = (BODY.search(row["definition"]) for row in session.rows(CAPTURED_CODE))
+    return [body[2] for body in bodies if body]
 
 
 def _told(view: View, found: Row) -> str:

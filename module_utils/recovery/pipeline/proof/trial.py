@@ -356,8 +356,10 @@ class Trials:
                 # Bronze has to take what comes now, and not only what came before.
                 replay.send_pending(1, self._roles(todo))
                 raise psycopg.Rollback
-        except NotConverged as e:
-            raise Failed(UNKNOWN, f"no event could be sent to see it load: {e}") from e
+        except (NotConverged, psycopg.Error) as e:
+            self._require_open(e)
+            why = words_of(e) if isinstance(e, psycopg.Error) else str(e)
+            raise Failed(UNKNOWN, f"it runs, but no event could be sent to see it load: {why}") from e
         try:
             with self.session.savepoint():
                 replay.run(lambda _: self._execute(todo), self._roles(todo))
@@ -497,14 +499,18 @@ class Trials:
         )
 
     def _usual(self, views: Sequence[gold_views.View]) -> list[gold_views.View]:
-        """The views that the pipeline's refresh has kept up to date: neither those that a job beside it refreshes, nor those that were
-        refreshed long before the others."""
+        """The views that the pipeline's refresh keeps up to date: those that its functions name, or named in the release that was captured
+        last; all of them where none is named. Not those that a job beside it refreshes, nor those that were refreshed long before the
+        others."""
+        code = [*gold_views.refreshing_code(self.session), *captured_gold.refreshing_code(self.session)]
+        named = {name for each in code for _, name in statements.refreshed(each)}
         beside = {name for job in self.beside for _, name in statements.refreshed(job.command)}
         newest = max(self.refreshed.values(), default=None)
         return [
             view
             for view in views
             if view.name not in beside
+            and (view.name in named or not named)
             and (newest is None or newest - self.refreshed.get(view.full_name, newest) <= HOUR)
         ]
 

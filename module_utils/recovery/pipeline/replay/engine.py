@@ -137,7 +137,10 @@ class Replay:
 
     def run(self, load: Callable[[int], None], roles: Sequence[str]) -> None:
         """Sends the copies as the first of these roles that may, and has `load` call the ETL, at most twice, while nothing else is pending
-        that arrived before the last of them. `load` is given how many events are pending. Raises NotConverged where bronze takes none."""
+        that arrived before the last of them. `load` is given how many events are pending.
+
+        Raises psycopg's error where bronze refuses them, and NotConverged where they do not stay in it.
+        """
         first, second = (
             [copy for pair in self.pairs for events in pair.copies for copy in events[n : n + 1]] for n in (0, 1)
         )
@@ -175,7 +178,7 @@ class Replay:
             SEND, columns=columns, values=values, hash=event_queue.hash_of(session, sql.SQL("d.d"))
         )
         sent = Jsonb([copy.as_json() for copy in copies])
-        why: list[str] = []
+        refused: psycopg.Error | None = None
         for role in roles:
             try:
                 with session.savepoint(), acting.as_role(session, role):
@@ -184,13 +187,14 @@ class Replay:
             except psycopg.Error as e:
                 if session.connection.closed:
                     raise
-                why.append(str(e).strip())
+                refused = refused or e
                 continue
             if arrived < len(copies):
                 said = f"{len(copies) - arrived} of {len(copies)} copies of loaded events are missing from it, or were altered"
                 raise NotConverged(f"could not store events in {names.bronze}", said=said)
             return
-        raise NotConverged(f"could not store events in {names.bronze}", said=why[0])
+        if refused:
+            raise refused
 
     def _hold_back(self, copies: Sequence[Copy]) -> list[str]:
         ids = [copy.event_id for copy in copies]
