@@ -10,6 +10,7 @@ nor a later job has written it since. Others, such as those restored from a dump
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import random
 import re
@@ -17,12 +18,12 @@ import typing as t
 
 from ...ledger import history
 from ...postgres.driver import errors, sql
-from ...scout import contract
+from ...scout import contract, gold_contents
 from ...scout.loadable import sale
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from ...postgres.session import Row, Session
     from ...scout.row_images import Tables
@@ -110,6 +111,7 @@ WHERE r.action = 'rollback' AND r.undone_by IS NULL AND NOT EXISTS (
 ORDER BY r.started_at DESC LIMIT 1
 """
 
+TIMEOUT = "SELECT current_setting('statement_timeout') AS value"
 THERE = "SELECT transaction_id FROM {transactions} WHERE transaction_id = ANY(%(names)s)"
 
 RUN: t.Final = re.compile(r"[A-Za-z0-9]+")
@@ -191,8 +193,7 @@ def choose(session: Session, tables: Tables, age: int, reference: Reference) -> 
         "before": before,
     }
     try:
-        with session.savepoint():
-            session.limit_statements(SECONDS)
+        with _within(session, SECONDS):
             rows = session.rows(contract.compose(LOADED, sale=sale("b"), first_event=sql.SQL(first)), **values)
     except errors.QueryCanceled:
         return []
@@ -201,11 +202,20 @@ def choose(session: Session, tables: Tables, age: int, reference: Reference) -> 
     return _whole(session, spread(as_loaded if len(as_loaded) >= ENOUGH else found))
 
 
+@contextlib.contextmanager
+def _within(session: Session, seconds: float) -> Generator[None]:
+    """Within it a statement may take so long; afterwards as long as before."""
+    with session.savepoint():
+        before = session.row(TIMEOUT)["value"]
+        session.execute(gold_contents.SET_TIMEOUT, limit=f"{round(seconds * 1000)}ms")
+        yield
+        session.execute(gold_contents.SET_TIMEOUT, limit=before)
+
+
 def _whole(session: Session, sales: list[Sale]) -> list[Sale]:
     """Those of which no other event is known; where bronze is too large to be read for it, those whose load was read to its end."""
     try:
-        with session.savepoint():
-            session.limit_statements(RELATED_SECONDS)
+        with _within(session, RELATED_SECONDS):
             rows = session.rows(
                 contract.compose(RELATED, sale=sale("b")), names=[each.transaction_id for each in sales]
             )
