@@ -152,6 +152,14 @@ FAULTS = {
         (BESIDES.format(type="'transaction.v1'", data="to_jsonb(event_data::text)"),),
         by_check("unloaded_sources", "what the ETL does not load", "sends the type and the transaction"),
     ),
+    "times that are shifted": Fault(
+        (f"UPDATE {SILVER} SET ts = ts + interval '8 hours' WHERE {LATEST_SALES}", *FRESH_GOLD), altered("(ts)"),
+    ),
+    "totals halved where no rule tells": Fault(
+        (f"UPDATE {LINES} SET unit_price = unit_price / 2 WHERE {LATEST_SALES}",
+         f"UPDATE {SILVER} SET total_amount = total_amount / 2 WHERE {LATEST_SALES}", *FRESH_GOLD),
+        altered("total_amount"),
+    ),
     "sales that a corrupt key let in twice": Fault(
         (f"UPDATE pg_index SET indisready = false {KEY_OF_SILVER}", SALES_AGAIN, f"UPDATE pg_index SET indisready = true {KEY_OF_SILVER}",
          *FRESH_GOLD),

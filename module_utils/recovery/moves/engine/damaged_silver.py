@@ -63,7 +63,7 @@ SELECT p.transaction_id, p.source_event_id::text AS event_id FROM (
 """
 PAIRED_ROWS: t.Final = 300
 #: Of all sales that are compared, at most this share that differ are corrections by hand.
-CORRECTED_SHARE: t.Final = 0.03
+CORRECTED_SHARE: t.Final = 0.015
 
 #: How many of the events that were loaded last are looked at.
 RECENT_ROWS: t.Final = 5000
