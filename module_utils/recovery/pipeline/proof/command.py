@@ -245,7 +245,10 @@ class _Proof:
                 return proved | (trials.run(todo) if todo else {})
         except DatabaseError as e:
             # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
-            return proved | {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in todo}
+            said = f"could not be tried: {e.said}" + (f" (SQLSTATE {e.sqlstate})" if e.sqlstate else "")
+            return proved | {
+                each.job.jobid: judgement.tried(each, UNKNOWN, said, e.sqlstate, e.next_step) for each in todo
+            }
 
     def _by_run_in_flight(self, todo: list[Todo]) -> dict[int, Verdict]:
         """Of jobs that refresh gold at this very moment, and have it refreshed when they are done: a trial would only wait for them."""

@@ -345,12 +345,13 @@ TRIED: t.Final = re.compile(r"was tried as (?P<role>.+), rolled back: it (?P<eff
 
 def summary(verdicts: Iterable[Verdict]) -> str:
     """One line for a person: `bronze-to-silver loads, gold refreshes 2 views (tried as loader, rolled back)`."""
-    told: list[str] = []
+    by_said: dict[str, list[str]] = {}
     by_role: dict[str, list[str]] = {}
     for verdict in verdicts:
         found = TRIED.fullmatch(verdict.said) if verdict.status == PROVED else None
         if found is None:
-            told.append(f"{verdict.jobname} {verdict.said}")
+            by_said.setdefault(verdict.said, []).append(verdict.jobname)
         else:
             by_role.setdefault(found["role"], []).append(f"{verdict.jobname} {found['effect']}")
+    told = [f"{', '.join(jobs)} {said}" for said, jobs in by_said.items()]
     return "; ".join([*told, *(f"{', '.join(jobs)} (tried as {role}, rolled back)" for role, jobs in by_role.items())])

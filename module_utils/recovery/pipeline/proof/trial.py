@@ -92,6 +92,7 @@ KEYS: t.Final = (
     errors.ExclusionViolation.sqlstate,
 )
 HOUR: t.Final = datetime.timedelta(hours=1)
+DAY: t.Final = datetime.timedelta(days=1)
 #: Within so long what waits is to be loaded.
 SOON: t.Final = datetime.timedelta(seconds=judgement.STALE_SECONDS)
 #: Replayed sales that a job beside the pipeline finds pending.
@@ -215,24 +216,23 @@ class Trials:
         """What a job that is none of the pipeline's does to events; how else it ends is its owner's."""
         command = cut(printable(clean(todo.job.command)), 100)
         said = f"of {todo.job.owner} writes the pipeline's tables as well: {command}"
-        wrong = ""
         if self.replay and self.replay.pairs and not apart.shadow(self.session, apart.tables(self.session)):
             try:
                 with self.session.savepoint():
-                    wrong = self._wrong_by(todo)
+                    self._require_harmless(self.replay, todo)
                     raise psycopg.Rollback
+            except Failed as e:
+                return tried(todo, e.status, f"{said}; {e.said}", next_step=e.next_step)
             except UNTRIED as e:
                 said += f"; what it does to events could not be tried: {first_line(str(e)) or 'no time is left'}"
-        if not wrong:
-            return tried(todo, PROVED, said)
-        off = f"SELECT cron.alter_job({todo.job.jobid}, active => false)"
-        return tried(todo, FAILED, f"{said}; {wrong}", next_step=off)
+        return tried(todo, PROVED, said)
 
-    def _wrong_by(self, todo: Todo) -> str:
-        """What a job takes away of events that have just arrived, or of the ETL's ledger."""
-        replay = self.replay
-        if replay is None:
-            return ""
+    def _require_harmless(self, replay: engine.Replay, todo: Todo) -> None:
+        """Raises Failed where a job takes away events that have just arrived, their rows in the ETL's ledger, or sales that have just been
+        loaded; and, as a change, where it rewrites such sales and never did so before."""
+        names = contract.names()
+        off = f"SELECT cron.alter_job({todo.job.jobid}, active => false)"
+        before = replay.rows()
         try:
             waiting = replay.send_pending(PENDING_SALES, self._roles(todo))
             pending = event_queue.read(self.session).events
@@ -241,17 +241,23 @@ class Trials:
             self._require_open(e)
             if isinstance(e, UNTRIED):
                 raise
-            return ""
-        left = self.session.row(contract.compose(LEFT), ids=waiting)
+            return
+        left, rows = self.session.row(contract.compose(LEFT), ids=waiting), replay.rows()
+        gone = [name for name in self.names if name not in rows[names.transactions]]
+        wrong = ""
         if left["there"] < len(waiting):
-            return f"it takes events out of {contract.names().bronze} that are not loaded"
-        if left["marked"]:
-            return f"it marks events in {contract.names().etl_ledger} that are not loaded"
-        if event_queue.still_pending(self.session, tuple(waiting)) < len(waiting):
-            return f"it changes events of {contract.names().bronze} so that the ETL does not load them"
-        if (more := event_queue.read(self.session).events - pending) > 0:
-            return f"it takes {count(more, 'loaded event')} out of {contract.names().etl_ledger}, to be loaded again"
-        return ""
+            wrong = f"it takes events out of {names.bronze} that are not loaded"
+        elif left["marked"]:
+            wrong = f"it marks events in {names.etl_ledger} that are not loaded"
+        elif event_queue.still_pending(self.session, tuple(waiting)) < len(waiting):
+            wrong = f"it changes events of {names.bronze} so that the ETL does not load them"
+        elif (more := event_queue.read(self.session).events - pending) > 0:
+            wrong = f"it takes {count(more, 'loaded event')} out of {names.etl_ledger}, to be loaded again"
+        elif gone:
+            wrong = f"it takes {count(len(gone), 'sale')} out of {names.transactions} that had just been loaded"
+        if wrong:
+            raise Failed(FAILED, wrong, next_step=off)
+        self._require_unchanged(replay.compare_later(before, _period(todo)), "it runs", todo.job.jobname)
 
     def _in_the_way(self) -> list[str]:
         """What stands on the pipeline's tables and may change, refuse or hide rows."""
@@ -273,7 +279,8 @@ class Trials:
         self._require_there()
         if self.replay and before:
             self._require_lines(before[contract.names().line_items])
-            self._require_unchanged(self.replay.compare_later(before), "it runs", contract.names().link_function)
+            later = self.replay.compare_later(before, _period(todo))
+            self._require_unchanged(later, "it runs", contract.names().link_function)
         return "it runs"
 
     def _require_there(self) -> None:
@@ -594,6 +601,12 @@ class Trials:
 
 
 COLLIDED: t.Final = tuple(error.sqlstate for error in COLLISIONS)
+
+
+def _period(todo: Todo) -> datetime.timedelta:
+    """How often a job comes; a day where its schedule does not say so plainly."""
+    seconds = every_seconds(todo.job.schedule)
+    return datetime.timedelta(seconds=seconds) if seconds else DAY
 
 
 def _functions(todo: Todo) -> Sequence[str]:

@@ -106,11 +106,29 @@ def judge(
 ) -> list[Change]:
     """The changes, the most frequent first. `meant` are columns that a deployment means to change, as `table.column`;
     `excluded` are left out for another reason."""
+    found = [change for each in _by_column(points) if (change := _judge_column(each, enums)) is not None]
+    return _told(found, [*meant, *excluded])
+
+
+def judge_rewritten(points: Iterable[Point], *, enums: Sequence[str], meant: Sequence[str]) -> list[Change]:
+    """The same of columns that a job rewrites in the copies and never rewrote in an original: at least 20 of them, which were not empty."""
+    found: list[Change] = []
+    for each in _by_column(points):
+        differing = [p for p in each if p.differs and p.original not in EMPTY and p.copies[0] == p.copies[1]]
+        if len({p.sale for p in differing}) >= CONVINCING:
+            found.append(_change(differing, each, None, enums))
+    return _told(found, meant)
+
+
+def _by_column(points: Iterable[Point]) -> list[list[Point]]:
     of_column = collections.defaultdict[tuple[str, str], list[Point]](list)
     for point in points:
         of_column[point.table, point.column].append(point)
-    found = [change for each in of_column.values() if (change := _judge_column(each, enums)) is not None]
-    left_out = {*meant, *excluded}
+    return [*of_column.values()]
+
+
+def _told(found: Iterable[Change], left_out: Sequence[str]) -> list[Change]:
+    """The most frequent first."""
     return sorted((each for each in found if each.name not in left_out), key=lambda each: (-each.sales, each.name))
 
 
@@ -136,7 +154,14 @@ def _judge_column(points: Sequence[Point], enums: Sequence[str]) -> Change | Non
     later = [p.loaded_at for p in compared if p.loaded_at > last.loaded_at]
     if last.by_today and len(later) < CONVINCING:
         return None
-    shows = points[0].type.startswith(SHOWN) or points[0].type in enums or points[0].column in (ROW, LINES)
+    return _change(differing, compared, min(later, default=None), enums)
+
+
+def _change(
+    differing: Sequence[Point], compared: Sequence[Point], since: datetime.datetime | None, enums: Sequence[str]
+) -> Change:
+    last = max(differing, key=lambda p: (p.loaded_at, p.sale))
+    shows = last.type.startswith(SHOWN) or last.type in enums or last.column in (ROW, LINES)
     return Change(
         last.table,
         last.column,
@@ -144,7 +169,7 @@ def _judge_column(points: Sequence[Point], enums: Sequence[str]) -> Change | Non
         len({p.sale for p in compared}),
         last.sale,
         last.loaded_at,
-        min(later, default=None),
+        since,
         last.original if shows else None,
         last.copies[0] if shows else None,
     )

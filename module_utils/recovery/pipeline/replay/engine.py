@@ -308,13 +308,13 @@ class Replay:
                         both = (copies[0][nth]["image"], copies[1][nth]["image"])
                         yield from self._of_row(pair, known, kinds, row["image"], both, moment, only=as_loaded)
 
-    def compare_later(self, before: dict[str, dict[str, list[Row]]]) -> list[Change]:
-        """What a job that comes after the load writes otherwise than before: of the columns that it changed in the copies since `before`,
-        of any column that the original does not have as it was loaded."""
+    def compare_later(self, before: dict[str, dict[str, list[Row]]], period: datetime.timedelta) -> list[Change]:
+        """Compare what a job that comes after the load made of the copies since `before`. A column that it fills is compared with the
+        original's. One that it rewrites has changed if it rewrote no original of at least 20 that are older than twice its `period`."""
         if self.reference.accepted:
             return []
         moment, now = self.session.row(NOW), self.rows()
-        points: list[Point] = []
+        filled, rewritten, usual = list[Point](), list[Point](), set[tuple[str, str]]()
         for table in (self.tables.transactions, self.tables.lines):
             kinds = {column.name: column.type for column in table.columns}
             rows, earlier = now[table.name], before[table.name]
@@ -326,15 +326,21 @@ class Replay:
                 as_loaded = [row["image"] for row in earlier.get(pair.names[0], [])]
                 if len({len(original), len(as_loaded), *map(len, copies)}) > 1:
                     continue
-                for nth in range(len(original)):
-                    only = [
-                        name for name in kinds if copies[0][nth][name] != as_loaded[nth][name] != original[nth][name]
-                    ]
-                    if only:
-                        known = (table.name, *_known(sold))
-                        both = (copies[0][nth], copies[1][nth])
-                        points += self._of_row(pair, known, kinds, original[nth], both, moment, only=only)
-        return changes.judge(points, enums=self.enums, meant=self.meant)
+                known = (table.name, *_known(sold))
+                for nth, was in enumerate(original):
+                    both = (copies[0][nth], copies[1][nth])
+                    changed = [name for name in kinds if both[0][name] != as_loaded[nth][name]]
+                    usual |= {(table.name, name) for name in changed if both[0][name] == was[name]}
+                    fills = [name for name in changed if as_loaded[nth][name] != was[name]]
+                    filled += self._of_row(pair, known, kinds, was, both, moment, only=fills)
+                    if sold.loaded_at < moment["now"] - 2 * period:
+                        kept = [name for name in changed if as_loaded[nth][name] == was[name]]
+                        rewritten += self._of_row(pair, known, kinds, was, both, moment, only=kept)
+        unusual = [point for point in rewritten if (point.table, point.column) not in usual]
+        return [
+            *changes.judge(filled, enums=self.enums, meant=self.meant),
+            *changes.judge_rewritten(unusual, enums=self.enums, meant=self.meant),
+        ]
 
     def _of_row(
         self,
