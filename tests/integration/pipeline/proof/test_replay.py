@@ -11,6 +11,7 @@ import pytest
 
 from tests import CHECKOUT
 from tests.faults import planted
+from tests.faults.jobs import another
 from tests.faults.table import FAULTS
 from tests.integration.modules import call, connect, fingerprint, one
 
@@ -422,3 +423,17 @@ def test_a_job_of_others_that_changes_events_is_told(scout_db: str) -> None:
     assert (proof["status"], "changes events of scout.bronze_events" in proof["error"]["said"]) == ("failed", True), (
         proof
     )
+
+
+@pytest.mark.parametrize(("always", "status"), [(True, "proved"), (False, "changed")])
+def test_a_job_that_rewrites_sales_is_told_only_if_it_never_did_before(
+    always: bool, status: str, scout_db: str
+) -> None:
+    rewrites = "UPDATE scout.silver_transactions SET payment_method = upper(payment_method)"
+    if always:
+        with connect(scout_db) as session:
+            session.execute(rewrites)
+    with planted(scout_db, another(rewrites)):
+        proof = call("scout_proof", scout_db)
+    assert proof["status"] == status, proof
+    assert always or "payment_method" in proof["error"]["said"]
