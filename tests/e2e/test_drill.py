@@ -159,7 +159,7 @@ def test_a_drill_that_fails_says_why(drills: Drills) -> None:
     [
         (
             {"scenario": "smal"},
-            "there is no scenario 'smal' (did you mean small?). Next: -e scenario=… takes all, or one or more",
+            "there is no scenario 'smal' (did you mean small?) Next: -e scenario=… takes all, or one or more",
         ),
         ({"scenario": "small", "drill_output_dir": "/proc/nothing"}, "cannot write to drill_output_dir /proc/nothing"),
     ],

@@ -68,7 +68,7 @@ def test_a_reset_that_cannot_look_changes_nothing(
     assert healthy.active_jobs() == active
     assert "no change was needed" not in played.summary
     assert "nothing is failing" not in played.summary
-    assert "locked against reading" in played.summary
+    assert "another session has locked it" in played.summary
 
 
 @pytest.mark.parametrize(("waiting", "outcome"), [(0, "nothing_to_do"), (300, "recovered")])
