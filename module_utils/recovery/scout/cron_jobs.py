@@ -226,7 +226,10 @@ def elsewhere(session: Session) -> str:
 
 
 def seen(session: Session, query: t.LiteralString, **values: t.Any) -> list[Row]:
-    """The rows of a query of jobs that we can see, as ourselves or as a role we may become, each job once."""
+    """The rows of a query of jobs that we can see, as ourselves or as a role we may become, each job once. Raises WrongDatabase where
+    schema cron is somebody else's: his view would run his code with our rights."""
+    if problem := foreign(session):
+        raise problem
     found: dict[int, Row] = {}
     with session.at_cron() as at, policies(at):
         for role in identities(at):
