@@ -257,12 +257,23 @@ def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:
 
 def vanished(verdict: Verdict, gone: int, removers: Sequence[Job]) -> Verdict:
     """Of a run beside which somebody took events away that had not been loaded."""
-    told = [f"{job.jobname} of {job.owner}: {cut(printable(clean(job.command)), 100)}" for job in removers[:3]]
-    who = f"; jobs that take events out of {contract.names().bronze}: {'; '.join(told)}" if told else ""
     are = "is" if gone == 1 else "are"
-    said = f"{verdict.said}, but {count(gone, 'event')} that waited {are} gone from {contract.names().bronze} and {are} not loaded{who}"
+    said = f"{verdict.said}, but {count(gone, 'event')} that waited {are} gone from {contract.names().bronze} and {are} not loaded"
     step = "switch off what deletes them, or let it wait until they are loaded; what is gone has to be sent again"
-    return dataclasses.replace(verdict, status=FAILED, said=said, next_step=step)
+    return dataclasses.replace(verdict, status=FAILED, said=f"{said}{_by_whom(removers)}", next_step=step)
+
+
+def emptied(gone: str, removers: Sequence[Job]) -> Verdict:
+    """That somebody took away what had been loaded, while the proof was made."""
+    said = f"lost rows: {gone}, since the proof began{_by_whom(removers)}"
+    step = "switch off what deletes them; window_recovery.yml loads sales again whose events are there"
+    return Verdict("the pipeline", OTHER, RUN, FAILED, said, next_step=step)
+
+
+def _by_whom(removers: Sequence[Job]) -> str:
+    """The jobs that may have done it."""
+    told = [f"{job.jobname} of {job.owner}: {cut(printable(clean(job.command)), 100)}" for job in removers[:3]]
+    return f"; jobs that take events out of {contract.names().bronze}: {'; '.join(told)}" if told else ""
 
 
 PAUSE: t.Final = "ansible-playbook playbooks/pause_ingestion.yml"
