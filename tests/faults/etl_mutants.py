@@ -5,7 +5,7 @@
 
 `python -m tests.faults.etl_mutants [words]` makes all changes of mutations.py, or those whose names have these words, and prints the
 share that is told, and each that is not. With `sample` it makes one of each fifteen, as `make gameday` does; with `into=FILE` each
-verdict is added to a file of lines, and what that has already is not made again.
+verdict is added to a file of lines, and what that has already is not made again; `variant=deployed` changes that one.
 """
 
 from __future__ import annotations
@@ -192,11 +192,12 @@ def chosen(every: list[Mutant], words: str) -> list[Mutant]:
 def main(words: list[str]) -> int:
     """Prints the share, and what is missed; 1 where that is more than one of twenty."""
     os.environ["SCOUT_ALLOW_SUPERUSER"] = "1"
-    into = next((Path(word.removeprefix("into=")) for word in words if word.startswith("into=")), Path(os.devnull))
-    wanted = " ".join(word for word in words if not word.startswith("into="))
+    options = dict(word.split("=", 1) for word in words if word.startswith(("into=", "variant=")))
+    into = Path(options.get("into", os.devnull))
+    wanted = " ".join(word for word in words if not word.startswith(("into=", "variant=")))
     known = dict(map(json.loads, into.read_text().splitlines())) if into.is_file() else {}
     with Server(folder=memory()) as server, into.open("a") as lines:
-        template = builder.template(server, events=2000)
+        template = builder.template(server, options.get("variant", "faithful"), events=2000)
         judge = Judge(template)
         found: dict[str, str] = {}
         for mutant in chosen(list(mutants(template.clone("mutant_texts"))), wanted):
