@@ -56,7 +56,7 @@ ONE_OF: Final = 15
 ODD: Final[dict[int, dict[str, Any]]] = {
     3: {"payment_method": ...},
     7: {
-        "items": [{"product_id": "P-1", "quantity": 2, "unit_price": 1.5, "line_amount": 3}],
+        "items": [{"product_id": "P-1", "quantity": 2, "qty": 2, "unit_price": 1.5, "line_amount": 3}],
         "total_amount": 3,
         "net_amount": 3,
     },
