@@ -47,7 +47,8 @@ JOBS: Final = """
 SELECT schedule, command, username FROM cron.job
 WHERE active AND database = current_database() AND jobname NOT LIKE '%%-simulation' ORDER BY jobid
 """
-#: Events that come within the ten minutes: sales of all kinds, corrections of some, and what is no sale.
+#: Events that came before the change, and that come within the ten minutes: sales of all kinds, corrections of some, and what is no sale.
+BEFORE: Final = range(50_000, 50_250)
 NUMBERS: Final = range(60_000, 60_250)
 NOON: Final = datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.UTC)
 MINUTES: Final = 10
@@ -78,13 +79,13 @@ def made(dsn: str, mutant: Mutant) -> bool:
     return True
 
 
-def ten_minutes(dsn: str) -> None:
+def ten_minutes(dsn: str, numbers: range = NUMBERS) -> None:
     """Sales come, and each job runs as often as it is due within ten minutes, as its role; how one ends is its own matter."""
     # Equal in all databases of the same template.
     now: datetime.datetime = one(dsn, "SELECT max(ingested_at) FROM scout.bronze_events")
     for minute in range(1, MINUTES + 1):
         if minute in (1, MINUTES // 2 + 1):
-            _arrive(dsn, now, later=minute > 1)
+            _arrive(dsn, now, numbers, later=minute > 1)
         until = NOON + datetime.timedelta(minutes=minute)
         # All start at once: which one comes first is chance.
         for schedule, command, role in rows(dsn, JOBS)[:: -1 if minute % 2 == 0 else 1]:
@@ -93,17 +94,19 @@ def ten_minutes(dsn: str) -> None:
                     session.execute(command)
 
 
-def _arrive(dsn: str, now: datetime.datetime, *, later: bool) -> None:
+def _arrive(dsn: str, now: datetime.datetime, numbers: range, *, later: bool) -> None:
     """A correction comes after its sale: the ETL takes no two events of one sale at once."""
-    half = NUMBERS[len(NUMBERS) // 2]
-    numbers = [n for n in NUMBERS if later == (n >= half or generator.corrects(n) is not None)]
+    half = numbers[len(numbers) // 2]
+    coming = [n for n in numbers if later == (n >= half or generator.corrects(n) is not None)]
     with contextlib.suppress(psycopg.Error), connect(dsn) as session:
-        generator.copy(session, (_event(n, now) for n in numbers))
+        generator.copy(
+            session, (_event(n, now + datetime.timedelta(milliseconds=10 * (n - numbers[0]))) for n in coming)
+        )
 
 
 def _event(number: int, now: datetime.datetime) -> generator.Event:
     """Sales of each hour of a day, some of which lack what may be lacking."""
-    event = generator.event(9, number, now + datetime.timedelta(milliseconds=10 * (number - NUMBERS[0])))
+    event = generator.event(9, number, now)
     if not generator.is_transaction(number) or generator.corrects(number) is not None:
         return event
     sold_at = now - datetime.timedelta(hours=number % 24)
@@ -141,8 +144,9 @@ class Judge:
     """Compares the pipeline with a change to the one without, on the same events."""
 
     def __init__(self, template: builder.Template) -> None:
-        """Of this pipeline."""
+        """Of this pipeline, whose history gets sales of the kinds that come later."""
         self.template = template
+        template.prepare = lambda dsn: ten_minutes(dsn, BEFORE)
         self.sound: dict[str, str] = {}
 
     def verdict(self, mutant: Mutant) -> str:

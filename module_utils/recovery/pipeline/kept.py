@@ -40,7 +40,10 @@ MOST: t.Final = 500
 #: Somebody may take away a few on purpose, or as many as grow too old between two looks.
 FEW_SHARE: t.Final = 0.05
 #: Other checks say so.
-UNREAD: t.Final = (errors.InsufficientPrivilege, errors.UndefinedTable, errors.QueryCanceled, errors.LockNotAvailable)
+UNREAD: t.Final = (
+    *(errors.InsufficientPrivilege, errors.UndefinedTable, errors.UndefinedColumn),
+    *(errors.QueryCanceled, errors.LockNotAvailable),
+)
 
 
 @dataclasses.dataclass(frozen=True)
