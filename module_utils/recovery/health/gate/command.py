@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 import typing as t
@@ -147,7 +148,7 @@ def _sample(call: Call, params: Params, own: Sequence[OwnCheck]) -> health_facts
         alert_hours=params["period_hours"],
         jobs=params["jobs"],
         required=required,
-        more=facts.read,
+        more=functools.partial(facts.read, hours=params["period_hours"]),
         own=own,
     )
 

@@ -56,6 +56,7 @@ class ProofResult(ModuleResult):
     error: dict[str, t.Any] | None
     seconds: t.NotRequired[float]
     effects: t.NotRequired[dict[str, int]]
+    reload: t.NotRequired[str]
 
 
 class _State(t.TypedDict):
@@ -109,6 +110,7 @@ def prove(call: Call, params: Params) -> ProofResult:
         "error": error.as_dict() if error else None,
         "seconds": round(time.monotonic() - began, 3),
         "summary": _told(found, verdicts),
+        "reload": proof.reload,
         "effects": {name: sum(v.status == name for v in verdicts) for name in (PROVED, CHANGED, FAILED, UNKNOWN)},
     }
 
@@ -186,6 +188,8 @@ class _Proof:
     given: float | None
     #: Columns that a deployment means to change.
     meant: list[str]
+    #: How to load again what a rolled-back release loaded differently.
+    reload: str = ""
 
     def made(self) -> list[Verdict]:
         """What the proof of each job came to, in their order."""
@@ -246,7 +250,9 @@ class _Proof:
                 trials = Trials(
                     self.call.session, loader, seconds, extends=not self.given, scheduled=real, meant=self.meant
                 )
-                return proved | (trials.run(todo) if todo else {})
+                tried = trials.run(todo) if todo else {}
+                self.reload = trials.reload
+                return proved | tried
         except DatabaseError as e:
             # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
             return proved | {each.job.jobid: judgement.tried(each, UNKNOWN, str(e)) for each in todo}

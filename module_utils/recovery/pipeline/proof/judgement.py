@@ -13,7 +13,7 @@ import typing as t
 
 from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
-from ...scout import at_commit, contract
+from ...scout import at_commit, contract, lost_sales
 from ...scout.cron_jobs import comes_to, silence
 from ...scout.cron_schedule import LATE_TIMES, longest_gap, next_run, overdue
 
@@ -277,12 +277,30 @@ def _by_whom(removers: Sequence[Job]) -> str:
 
 
 PAUSE: t.Final = "ansible-playbook playbooks/pause_ingestion.yml"
-CAPTURE: t.Final = "ansible-playbook playbooks/capture_release.yml -e release=…"
+CAPTURE: t.Final = "ansible-playbook playbooks/capture_release.yml"
+WINDOW: t.Final = "ansible-playbook playbooks/window_recovery.yml"
 
 
-def changed(what: str) -> str:
-    """What to do where something does other than before."""
-    return f"compare {what} with the release's; to stop it: {PAUSE}; to accept it: {CAPTURE}"
+def changed(what: str, now: datetime.datetime) -> str:
+    """Return what to type where something works differently than before: never a rollback, because the change may be meant."""
+    name = f"accepted-{now.astimezone(datetime.UTC):%Y-%m-%dT%H%M%SZ}"
+    return (
+        f"compare {what} with the release's; to stop ingestion: {PAUSE}; "
+        f"to accept the change, capture it under any name: {CAPTURE} -e release={name}"
+    )
+
+
+def reload(loaded: dict[str, t.Any], release: str) -> str:
+    """Return how many sales were loaded before the rollback to a release, and the command that loads them again; `loaded` as from
+    `read_loaded_before_rollback`."""
+    first, last = (
+        f"{loaded[name].astimezone(datetime.UTC):%Y-%m-%d %H:%M:%SZ}" for name in ("first_load", "last_load")
+    )
+    return (
+        f"{count(loaded['sales'], 'sale')} loaded between {first} and {last}, before the rollback to {release}, "
+        "include some that the pipeline writes differently now; "
+        f"to load them again: {WINDOW} -e mode=all {lost_sales.window(loaded)}"
+    )
 
 
 def seldom(todo: Sequence[Todo], scheduler: Scheduler) -> tuple[Todo, datetime.datetime, datetime.datetime] | None:
