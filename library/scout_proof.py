@@ -120,6 +120,12 @@ summary:
   description: One line for a person.
   returned: success
   type: str
+reload:
+  description:
+    - After a rollback, how many sales were loaded between the capture and the rollback to it, and the command that loads them again.
+      Empty if none of the replayed sales shows that the rolled-back release wrote them differently.
+  returned: when it proved
+  type: str
 effects:
   description: How many jobs were proved, have changed, failed, or cannot be told.
   returned: when it proved

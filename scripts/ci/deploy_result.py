@@ -254,6 +254,7 @@ def document(artifacts: Path, outcome: str, code: str, environment: dict[str, st
     failed = next((step["name"] for step in taken if step["exit_code"] and step["name"] != "notify"), None)
     telling = [made for step in reversed(taken) for made in hosts(artifacts / f"{step['name']}.json")]
     last = hosts(artifacts / f"{next((s['name'] for s in reversed(taken) if s['result_file']), '')}.json")
+    back = hosts(artifacts / "rollback.json")
     wrong = outcome not in ("deployed", "checked", "running")
     return {
         "format": FORMAT,
@@ -267,8 +268,8 @@ def document(artifacts: Path, outcome: str, code: str, environment: dict[str, st
         "seconds": round(time.time() - began, 3),
         "steps": [{name: value for name, value in step.items() if name != "began"} for step in taken],
         "errors": [{"host": made["host"], **made["error"]} for made in last if wrong and made.get("error")],
-        "undo": [made["undo"] for made in hosts(artifacts / "rollback.json") if made.get("undo")],
-        "next": list(dict.fromkeys(todo for made in last if wrong for todo in made.get("next", []))),
+        "undo": [made["undo"] for made in back if made.get("undo")],
+        "next": list(dict.fromkeys(todo for made in [*back, *last] if wrong for todo in made.get("next", []))),
     }
 
 
@@ -290,7 +291,10 @@ def told(made: dict[str, Any]) -> list[str]:
         gate = f", gate {failed['gate_code']}" if failed["gate_code"] else ""
         lines.append(f"  failed  {failed['name']} with exit code {failed['exit_code']}{gate}: {failed['log']}")
     lines += [f"  error   {error['attempted']}: {error['said']}" for error in made["errors"]]
-    lines += [f"  next    {todo}" for todo in made["next"]]
+    for todo in made["next"]:
+        # A command that words introduce gets a line of its own, to be copied.
+        words, *more = re.split(r": (?=ansible-playbook )|; (?=to )", todo)
+        lines += [f"  next    {words}", *(f"          {line}" for line in more)]
     lines += [f"  undo    {way}" for way in made["undo"]]
     return [*lines, f"  ingestion is {made['ingestion']}; all of it is in {RESULT}"]
 

@@ -105,6 +105,16 @@ END $$;
 CREATE TRIGGER doubled BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.double_total();
 """
 
+#: Each sale gets the region of its store.
+REGIONS = """
+CREATE FUNCTION scout.fill_region() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.region := 'Region of ' || NEW.store_id;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER region BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION scout.fill_region();
+"""
+
 HALF = """
 ALTER TABLE scout.alerts ADD COLUMN half text;
 DROP VIEW scout.v_product_linking_stats;

@@ -22,7 +22,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fak
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import uri
 from tests.door import Door
 from tests.e2e import own_workflow
-from tests.e2e.deploying import BAD, DOUBLED, GOOD, HALF, SCRIPT, Team, differing, script_behind
+from tests.e2e.deploying import BAD, DOUBLED, GOOD, HALF, REGIONS, SCRIPT, Team, differing, script_behind
 from tests.e2e.inner_door import InnerDoor
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, eventually
@@ -54,6 +54,17 @@ def team(
 ) -> Team:
     """A team whose v5.2.1 runs well; test_deploy_files.py has the script as it is, and rollbacks that are rehearsed."""
     return Team(tmp_path / "team", healthy, scripts[getattr(request, "param", "in process")], rehearse=False)
+
+
+#: Sales that arrive after a migration, and that the ETL's job loads.
+SOLD = """
+INSERT INTO scout.bronze_events (event_type, source_system, event_data, event_hash)
+SELECT event_type, source_system, event_data || jsonb_build_object('transaction_id', 'new-' || row_number() OVER ()),
+       sha256(gen_random_uuid()::text::bytea)
+FROM scout.bronze_events WHERE (event_data ->> 'total_amount')::numeric > 1 AND jsonb_array_length(event_data -> 'items') > 0
+ORDER BY ingested_at DESC LIMIT 30;
+SELECT scout.load_silver_from_bronze(1000);
+"""
 
 
 class Before:
@@ -151,6 +162,28 @@ def test_a_bad_release_goes_without_a_trace_and_a_second_rollback_changes_nothin
     assert team.pipeline.rewritten(whole) == set()
     assert len(team.cli.calls) == calls
     assert stage.play("acceptance_gate", team.pipeline.dsn, smoke=True).rc == 0
+
+
+def test_a_release_that_doubles_new_sales_is_rolled_back_and_ingestion_runs(team: Team) -> None:
+    """Sales that it loaded before its gate failed do not count against the release that runs now."""
+    deployed = team.deploy(team.release("v5.3.0", DOUBLED + SOLD), "v5.3.0")
+    assert deployed.rc == 61, deployed.text
+    made = deployed.result
+    assert (made["outcome"], made["failed_step"], made["ingestion"]) == ("rolled_back", "gate", "running")
+    assert any("total_amount" in check["reason"] for check in deployed.of("gate")["gate"]["checks"])
+    [window] = deployed.of("rollback")["commands"]
+    assert "window_recovery.yml" in window
+    assert window in [line.strip() for line in deployed.text.splitlines()]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_release_that_fills_a_column_stays_only_if_it_names_the_column(team: Team, named: bool) -> None:
+    checkout = team.release("v5.3.0", REGIONS)
+    variables = checkout.path / "ops" / "scout.yml"
+    if named:
+        variables.write_text(variables.read_text() + "expected_changes: [silver_transactions.region]\n")
+    deployed = team.deploy(checkout, "v5.3.0")
+    assert (deployed.rc, deployed.result["ingestion"]) == (0 if named else 61, "running"), deployed.text
 
 
 def test_a_migration_that_fails_half_way_is_taken_back(team: Team) -> None:

@@ -11,7 +11,9 @@ import signal
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.e2e.deploying import REGIONS
 from tests.e2e.in_process import Quick
+from tests.e2e.pasting import on_screen
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, eventually
 from tests.integration.scheduler import installed, ticking
@@ -88,6 +90,23 @@ def test_nothing_is_proved_where_nothing_is_resumed(broken: Pipeline, quick: Qui
         played = quick.play("emergency_reset", broken.dsn, *arguments, **options)
         assert played.rc == 0, played.text
         assert played.result["proof"] is None
+
+
+def test_a_change_prints_the_command_that_stops_ingestion_and_the_one_that_accepts_it(
+    broken: Pipeline, quick: Quick
+) -> None:
+    """Nobody is told to roll back: the change may be meant."""
+    assert quick.play("capture_release", broken.dsn, release="v5.2.1").rc == 0
+    broken.execute(REGIONS)
+    played = quick.play("emergency_reset", broken.dsn)
+    assert (played.rc, played.result["proof"]["status"], played.result["ingestion"]) == (2, "changed", "running")
+    pause, capture = played.result["commands"]
+    assert pause == "ansible-playbook playbooks/pause_ingestion.yml"
+    assert [" ".join(each.split()) for each in on_screen(played.text)] == [pause, capture], played.text
+    playbook, release = capture.removeprefix("ansible-playbook playbooks/").split(".yml -e release=")
+    assert quick.play(playbook, broken.dsn, release=release).rc == 0
+    accepted = quick.play("emergency_reset", broken.dsn)
+    assert (accepted.rc, accepted.result["proof"]["status"]) == (0, "proved"), accepted.text
 
 
 def test_where_nothing_had_to_be_done_a_job_that_does_nothing_is_found(healthy: Pipeline, quick: Quick) -> None:

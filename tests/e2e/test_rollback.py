@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fake_supabase_cli import (
     FUNCTION,
     PROJECT,
@@ -23,10 +25,13 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fak
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump, program
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql
 from tests import CHECKOUT
+from tests.e2e.deploying import DOUBLED
 from tests.e2e.in_process import Quick
+from tests.e2e.pasting import on_screen
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 from tests.integration.clones import Story, everything, quiet_git, story
+from tests.integration.modules import call
 from tests.integration.release.planner.test_plan import canonical
 
 __all__ = ["quiet_git", "story"]
@@ -47,6 +52,10 @@ BAD_RELEASE = (
        SELECT 'X', 'info', 'team ' || n, now() FROM generate_series(1, 7) n""",
 )  # fmt: skip
 TEAMS = "SELECT array_agg(team ORDER BY team) FROM scout.alerts WHERE team IS NOT NULL"
+WRONG_TOTALS = """
+SELECT count(*) FROM scout.silver_transactions AS t JOIN scout.bronze_events AS b ON b.event_id = t.source_event_id
+WHERE t.total_amount <> (b.event_data ->> 'total_amount')::numeric
+"""
 OPENED = "SELECT md5(string_agg(s.store_id || opened_on, ',' ORDER BY s.store_id)) FROM scout.dim_store s"
 
 
@@ -532,3 +541,35 @@ def test_through_ansible_runner(bad: Release) -> None:
     played = bad.stage.play_through_runner("rollback", bad.pipeline.dsn, release="v5.2.1")
     assert ran(played, "done")["rollback"]["schema"]["release"] == "v5.2.1"
     bad.schema_is_back()
+
+
+SLOWER = "ALTER FUNCTION scout.load_silver_from_bronze(integer) SET enable_hashjoin = off"
+
+
+@pytest.mark.parametrize(
+    ("release", "sales", "differs"),
+    [(DOUBLED, 30, True), (DOUBLED, 0, False), (SLOWER, 30, False)],
+    ids=["doubles totals", "loads nothing", "loads as before"],
+)
+def test_a_rollback_prints_the_window_recovery_of_what_the_release_loaded_differently(
+    release: str, sales: int, differs: bool, healthy: Pipeline, quick: Quick
+) -> None:
+    """That is no fault of the pipeline that runs now: it is resumed, and the exit code is 0."""
+    assert quick.play("capture_release", healthy.dsn, release="v5.2.1").rc == 0
+    healthy.execute(release)
+    with psycopg.connect(healthy.dsn) as connection:
+        for number in range(sales):
+            generator.insert(connection, generator.transaction(1, 70_000 + number))
+    healthy.execute("SELECT scout.load_silver_from_bronze(1000)")
+    assert healthy.one(WRONG_TOTALS) == (sales if differs else 0)
+    played = quick.play("rollback", healthy.dsn, release="v5.2.1", rehearse=False, allow_owners="postgres")
+    assert (played.rc, played.result["ingestion"]) == (0, "running"), played.text
+    windows = [each for each in played.result["commands"] if "window_recovery" in each]
+    assert len(windows) == differs, played.text
+    for window in windows:
+        assert window in [" ".join(each.split()) for each in on_screen(played.text)]
+        options = dict(word.split("=") for word in shlex.split(window)[2:] if word != "-e")
+        recovered = quick.play("window_recovery", healthy.dsn, **options)
+        assert (recovered.rc, recovered.result["commands"]) == (0, []), recovered.text
+        assert healthy.one(WRONG_TOTALS) == 0
+        assert call("scout_proof", healthy.dsn)["reload"] == ""

@@ -5,7 +5,7 @@
 
 `python -m tests.faults.etl_mutants [words]` makes all changes of mutations.py, or those whose names have these words, and prints the
 share that is told, and each that is not. With `sample` it makes one of each fifteen, as `make gameday` does; with `into=FILE` each
-verdict is added to a file of lines, and what that has already is not made again.
+verdict is added to a file of lines, and what that has already is not made again; `variant=deployed` changes that one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ JOBS: Final = """
 SELECT schedule, command, username FROM cron.job
 WHERE active AND database = current_database() AND jobname NOT LIKE '%%-simulation' ORDER BY jobid
 """
-#: Events that come within the ten minutes: sales of all kinds, corrections of some, and what is no sale.
+#: Events that came before the change, and that come within the ten minutes: sales of all kinds, corrections of some, and what is no sale.
+BEFORE: Final = range(50_000, 50_250)
 NUMBERS: Final = range(60_000, 60_250)
 NOON: Final = datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.UTC)
 MINUTES: Final = 10
@@ -56,7 +57,7 @@ ONE_OF: Final = 15
 ODD: Final[dict[int, dict[str, Any]]] = {
     3: {"payment_method": ...},
     7: {
-        "items": [{"product_id": "P-1", "quantity": 2, "unit_price": 1.5, "line_amount": 3}],
+        "items": [{"product_id": "P-1", "quantity": 2, "qty": 2, "unit_price": 1.5, "line_amount": 3}],
         "total_amount": 3,
         "net_amount": 3,
     },
@@ -78,13 +79,13 @@ def made(dsn: str, mutant: Mutant) -> bool:
     return True
 
 
-def ten_minutes(dsn: str) -> None:
+def ten_minutes(dsn: str, numbers: range = NUMBERS) -> None:
     """Sales come, and each job runs as often as it is due within ten minutes, as its role; how one ends is its own matter."""
     # Equal in all databases of the same template.
     now: datetime.datetime = one(dsn, "SELECT max(ingested_at) FROM scout.bronze_events")
     for minute in range(1, MINUTES + 1):
         if minute in (1, MINUTES // 2 + 1):
-            _arrive(dsn, now, later=minute > 1)
+            _arrive(dsn, now, numbers, later=minute > 1)
         until = NOON + datetime.timedelta(minutes=minute)
         # All start at once: which one comes first is chance.
         for schedule, command, role in rows(dsn, JOBS)[:: -1 if minute % 2 == 0 else 1]:
@@ -93,17 +94,19 @@ def ten_minutes(dsn: str) -> None:
                     session.execute(command)
 
 
-def _arrive(dsn: str, now: datetime.datetime, *, later: bool) -> None:
+def _arrive(dsn: str, now: datetime.datetime, numbers: range, *, later: bool) -> None:
     """A correction comes after its sale: the ETL takes no two events of one sale at once."""
-    half = NUMBERS[len(NUMBERS) // 2]
-    numbers = [n for n in NUMBERS if later == (n >= half or generator.corrects(n) is not None)]
+    half = numbers[len(numbers) // 2]
+    coming = [n for n in numbers if later == (n >= half or generator.corrects(n) is not None)]
     with contextlib.suppress(psycopg.Error), connect(dsn) as session:
-        generator.copy(session, (_event(n, now) for n in numbers))
+        generator.copy(
+            session, (_event(n, now + datetime.timedelta(milliseconds=10 * (n - numbers[0]))) for n in coming)
+        )
 
 
 def _event(number: int, now: datetime.datetime) -> generator.Event:
     """Sales of each hour of a day, some of which lack what may be lacking."""
-    event = generator.event(9, number, now + datetime.timedelta(milliseconds=10 * (number - NUMBERS[0])))
+    event = generator.event(9, number, now)
     if not generator.is_transaction(number) or generator.corrects(number) is not None:
         return event
     sold_at = now - datetime.timedelta(hours=number % 24)
@@ -141,8 +144,9 @@ class Judge:
     """Compares the pipeline with a change to the one without, on the same events."""
 
     def __init__(self, template: builder.Template) -> None:
-        """Of this pipeline."""
+        """Of this pipeline, whose history gets sales of the kinds that come later."""
         self.template = template
+        template.prepare = lambda dsn: ten_minutes(dsn, BEFORE)
         self.sound: dict[str, str] = {}
 
     def verdict(self, mutant: Mutant) -> str:
@@ -192,11 +196,12 @@ def chosen(every: list[Mutant], words: str) -> list[Mutant]:
 def main(words: list[str]) -> int:
     """Prints the share, and what is missed; 1 where that is more than one of twenty."""
     os.environ["SCOUT_ALLOW_SUPERUSER"] = "1"
-    into = next((Path(word.removeprefix("into=")) for word in words if word.startswith("into=")), Path(os.devnull))
-    wanted = " ".join(word for word in words if not word.startswith("into="))
+    options = dict(word.split("=", 1) for word in words if word.startswith(("into=", "variant=")))
+    into = Path(options.get("into", os.devnull))
+    wanted = " ".join(word for word in words if not word.startswith(("into=", "variant=")))
     known = dict(map(json.loads, into.read_text().splitlines())) if into.is_file() else {}
     with Server(folder=memory()) as server, into.open("a") as lines:
-        template = builder.template(server, events=2000)
+        template = builder.template(server, options.get("variant", "faithful"), events=2000)
         judge = Judge(template)
         found: dict[str, str] = {}
         for mutant in chosen(list(mutants(template.clone("mutant_texts"))), wanted):

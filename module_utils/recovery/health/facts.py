@@ -114,6 +114,8 @@ class Wider:
     lost: Row | None = None
     #: Of a sample of all events.
     lost_of_all: Row | None = None
+    #: What is gone since a look before, in words.
+    gone: str = ""
     missing: list[str] | None = None
     needed: list[jobs_read.Needed] | None = None
     #: That jobs of other roles cannot be seen, in a line for a person.

@@ -196,8 +196,10 @@ def _blocked(found: Facts) -> Measured:
 
 
 def _lost(found: Facts) -> Measured:
-    """Of the latest events, and where these are well of a sample of all."""
+    """Of the latest events, and where these are well of a sample of all; or what is gone since the gate began."""
     row, of_all = found.wider.lost, found.wider.lost_of_all
+    if found.wider.gone:
+        return Measured(1.0, f"since the gate began {found.wider.gone}")
     if row is None:
         return Measured(None)
     if not row["lost"] and of_all and of_all["lost"]:

@@ -155,8 +155,9 @@ def refused(session: Session, writers: Writers, event_id: str) -> list[Refusal]:
     found = writers.refused
     if found or not writers.able:
         return found
-    event = session.row(contract.compose(SENT), event_id=event_id)["event"]
-    tried = [_tried(session, role, event) for role in writers.able[:MOST_TRIED]]
+    sent = session.rows(contract.compose(SENT), event_id=event_id)
+    # A job may delete what it has loaded.
+    tried = [_tried(session, role, row["event"]) for row in sent for role in writers.able[:MOST_TRIED]]
     return [each for each in tried if each] if all(tried) else []
 
 

@@ -227,7 +227,8 @@ def what_next(ran: Mapping[str, Result]) -> list[str]:
         *wanted, _ = summary_gate.what_next({**gate, "diagnoses": others})
         return [*(wanted or [summary_gate.ASSESS]), AGAIN]
     push = str(ran.get("revert", {}).get("summary", "")).partition(TO_PUSH)[2]
-    return [push] if push else []
+    reload = str(ran.get("proof", {}).get("reload", ""))
+    return [text for text in (push, reload) if text]
 
 
 def _of_capture(result: Mapping[str, t.Any]) -> bool:

@@ -126,7 +126,11 @@ def lost(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
     """Events that are marked as loaded and made no sale; where they are sound, silver is said to be damaged."""
     row = found.wider.lost
     of_all = found.wider.lost_of_all
-    if status.get("lost_events") == "fail" and row and not row["lost"] and of_all and not found.damaged:
+    if gone := found.wider.gone:
+        yield cause(
+            "somebody takes away what has been loaded", gone, "switch off the job that deletes it", blocks=False
+        )
+    elif status.get("lost_events") == "fail" and row and not row["lost"] and of_all and not found.damaged:
         yield cause(
             f"silver has lost {count(of_all['lost'], 'sale')} of {of_all['looked']:,} that were looked at",
             f"for example {', '.join(of_all['ids'])}",

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 import typing as t
 
 from ...core.errors import BadInput
 from ...core.results import ModuleResult
-from ...pipeline import expected, http_sale
+from ...pipeline import expected, http_sale, kept
 from ...scout import contract
 from ...scout.sessions import STUCK_AFTER_SECONDS
 from .. import assessment, own_checks, thresholds
@@ -120,10 +121,12 @@ def _gated(
     tested: tuple[verdict.CheckResult, dict[str, t.Any]] | None = None
     verdicts: list[verdict.Verdict] = []
     samples: list[dict[str, t.Any]] = []
+    before = kept.look(call.session)
     while True:
         found = _sample(call, params, own)
         if params["smoke"] and tested is None:
             tested = _smoke(call, params, found, endpoint)
+        found.wider.gone = kept.missing_since(call.session, before)
         verdicts.append(verdict.judge(found, options, tested[0] if tested else None))
         samples.append({"at": found.now.isoformat() if found.now else None, "verdict": verdicts[-1].verdict})
         settled = verdict.settled(verdicts, params["consecutive"])
@@ -145,7 +148,7 @@ def _sample(call: Call, params: Params, own: Sequence[OwnCheck]) -> health_facts
         alert_hours=params["period_hours"],
         jobs=params["jobs"],
         required=required,
-        more=facts.read,
+        more=functools.partial(facts.read, hours=params["period_hours"]),
         own=own,
     )
 

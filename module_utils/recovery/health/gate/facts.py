@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ...core.errors import NotConverged
+from ...core.text import count
+from ...pipeline.replay import sample
 from ...scout import contract, dead_letters, gold_views
+from ..reads import quality
 
 if t.TYPE_CHECKING:
+    import datetime
+
     from ...postgres.read_budget import Budget
     from ...postgres.session import Row, Session
     from ..facts import Facts
@@ -49,12 +55,35 @@ GROUP BY 1 ORDER BY 2 DESC, 1
 FLOW_MINUTES: t.Final = 5
 
 
-def read(budget: Budget, found: Facts) -> None:
-    """What the facts of an assessment do not have."""
+def read(budget: Budget, found: Facts, hours: int) -> None:
+    """What the facts of an assessment do not have. Sales that were loaded before a rollback do not count: they say nothing of the
+    release that runs now."""
     wider = found.wider
     wider.letters = budget.read("letters", lambda s: s.row(contract.compose(DEAD_LETTERS), format=dead_letters.FORMAT))
     wider.raised = budget.read("raised", _raised)
     wider.flow = budget.read("flow", _flow)
+    if rollback := budget.read("rollback", sample.read_rollback):
+        _ignore_loaded(budget, found, hours, (rollback["captured_at"], rollback["finished_at"]))
+
+
+def _ignore_loaded(
+    budget: Budget, found: Facts, hours: int, times: tuple[datetime.datetime, datetime.datetime | None]
+) -> None:
+    """Leave sales that were loaded between two times out of what breaks a rule or differs from its event."""
+    if found.alerts:
+        before = sum(row["found"] for row in found.alerts)
+        most = quality.most_sales(found.budget_seconds)
+        counting = budget.read("alerts", lambda s: quality.alerts(s, hours, most, times))
+        found.alerts = counting[0] if counting else found.alerts
+        if ignored := before - sum(row["found"] for row in found.alerts):
+            found.limited.append(
+                f"{count(ignored, 'violation')} of quality rules did not count: the sales were loaded before the last rollback"
+            )
+    if found.damaged:
+        names = sorted(found.damaged.differing)
+        loaded = budget.read("damaged", lambda s: quality.loaded_between(s, names, times)) or set[str]()
+        left = {name: fields for name, fields in found.damaged.differing.items() if name not in loaded}
+        found.damaged = dataclasses.replace(found.damaged, differing=left) if left else None
 
 
 def _raised(session: Session) -> list[Row]:

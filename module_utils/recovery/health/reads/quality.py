@@ -13,6 +13,8 @@ from ...postgres.driver import sql
 from ...scout import contract
 
 if t.TYPE_CHECKING:
+    import datetime
+
     from ...postgres.session import Row, Session
 
 #: How many of the newest sales are looked at one by one: so many for each second of the budget, and at least so many.
@@ -37,7 +39,7 @@ sales AS (
     SELECT t.transaction_id, {totals}, l.gross, l.lines_off, l.invalid, {negative} AS negative, {empty} AS empty,
            {invalid_amounts} OR l.spoiled AS spoiled, l.lines < t.item_count AS missing
     FROM recent AS r
-    JOIN {transactions} AS t ON t.transaction_id = r.transaction_id
+    JOIN {transactions} AS t ON t.transaction_id = r.transaction_id AND NOT {ignored}
     LEFT JOIN LATERAL (
         SELECT {sums}, count(*) AS lines, bool_or({invalid_line}) AS invalid, bool_or({invalid_figures}) AS spoiled
         FROM {line_items} AS l WHERE l.transaction_id = r.transaction_id
@@ -62,6 +64,13 @@ SELECT alert, critical, count(*) AS found, array_agg(left(transaction_id, 60)) F
 FROM ranked GROUP BY alert, critical ORDER BY critical DESC, alert
 """
 
+#: Whether sale t was loaded between two times.
+LOADED_BETWEEN = """EXISTS (
+    SELECT FROM {etl_ledger} AS p
+    WHERE p.event_id = t.source_event_id AND p.processed_at > {since} AND p.processed_at < coalesce({until}, now())
+)"""
+LOADED = "SELECT t.transaction_id FROM {transactions} AS t WHERE t.transaction_id = ANY(%(sales)s) AND {loaded}"
+
 #: Whether there are more of them than were looked at.
 MORE_SALES = """
 SELECT count(*) > %(most)s AS limited FROM (
@@ -84,11 +93,27 @@ def most_sales(budget_seconds: float) -> int:
     return max(LEAST_SALES, int(SALES_PER_SECOND * budget_seconds))
 
 
-def alerts(session: Session, hours: int, most: int) -> tuple[list[Row], bool]:
+def alerts(
+    session: Session, hours: int, most: int, ignored: tuple[datetime.datetime, datetime.datetime | None] | None = None
+) -> tuple[list[Row], bool]:
     """Which rules how many of the sales that changed within so many hours break, of the newest so many; and whether there are
-    more of these."""
-    found = session.rows(of_violations(ALERTS), hours=hours, most=most)
+    more of these. Sales that were loaded between the two `ignored` times do not count."""
+    loaded = _loaded(ignored) if ignored else sql.SQL("false")
+    found = session.rows(of_violations(ALERTS, ignored=loaded), hours=hours, most=most)
     return found, session.row(contract.compose(MORE_SALES), hours=hours, most=most)["limited"]
+
+
+def loaded_between(
+    session: Session, sales: list[str], times: tuple[datetime.datetime, datetime.datetime | None]
+) -> set[str]:
+    """Return which of these sales were loaded between two times."""
+    rows = session.rows(contract.compose(LOADED, loaded=_loaded(times)), sales=sales)
+    return {row["transaction_id"] for row in rows}
+
+
+def _loaded(times: tuple[datetime.datetime, datetime.datetime | None]) -> sql.Composed:
+    since, until = map(sql.Literal, times)
+    return contract.compose(LOADED_BETWEEN, since=since, until=until)
 
 
 def older(session: Session, hours: int) -> Row:
@@ -106,7 +131,7 @@ def limited(hours: int, most: int, *, sales: bool, marks: bool) -> list[str]:
     return [f"{text}: a larger budget_seconds checks more"]
 
 
-def of_violations(statement: t.LiteralString) -> sql.Composed:
+def of_violations(statement: t.LiteralString, **more: sql.Composable) -> sql.Composed:
     """The statement with the names in force, and with what is wrong with a sale or a line where it says so."""
     return contract.compose(
         statement,
@@ -119,4 +144,5 @@ def of_violations(statement: t.LiteralString) -> sql.Composed:
         invalid_figures=sql.SQL(violations.INVALID_FIGURES),
         mismatch=sql.SQL(violations.MISMATCH),
         compared=sql.Literal(COMPARED_SALES),
+        **more,
     )

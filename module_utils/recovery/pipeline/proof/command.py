@@ -16,6 +16,7 @@ from ...core.text import count, in_words
 from ...postgres.failures import attempting
 from ...scout import at_commit, gold_views
 from .. import expected as estimates
+from .. import kept
 from . import evidence, judgement, reading
 from .judgement import CHANGED, FAILED, GOLD, LATEST, LOAD, OTHER, PROVED, RUN, TRIAL, UNKNOWN, Todo, Verdict
 from .trial import Trials
@@ -55,6 +56,7 @@ class ProofResult(ModuleResult):
     error: dict[str, t.Any] | None
     seconds: t.NotRequired[float]
     effects: t.NotRequired[dict[str, int]]
+    reload: t.NotRequired[str]
 
 
 class _State(t.TypedDict):
@@ -108,6 +110,7 @@ def prove(call: Call, params: Params) -> ProofResult:
         "error": error.as_dict() if error else None,
         "seconds": round(time.monotonic() - began, 3),
         "summary": _told(found, verdicts),
+        "reload": proof.reload,
         "effects": {name: sum(v.status == name for v in verdicts) for name in (PROVED, CHANGED, FAILED, UNKNOWN)},
     }
 
@@ -185,11 +188,14 @@ class _Proof:
     given: float | None
     #: Columns that a deployment means to change.
     meant: list[str]
+    #: How to load again what a rolled-back release loaded differently.
+    reload: str = ""
 
     def made(self) -> list[Verdict]:
         """What the proof of each job came to, in their order."""
         verdicts: dict[int, Verdict] = {}
-        before = at_commit.waiting(self.call.session)
+        session = self.call.session
+        before, loaded = at_commit.waiting(session), kept.look(session)
         runs = [each for each in self.todo if each.how == RUN]
         trials = [each for each in self.todo if each.how == TRIAL]
         latest: list[Todo] = []
@@ -210,10 +216,12 @@ class _Proof:
         if self.found.scheduler.installed and not runs and (why := reading.why_silent(self.call.session, certain=True)):
             verdicts |= {each.job.jobid: judgement.muted(each, why) for each in (*latest, *trials)}
         self._judge_schedules(verdicts)
-        if before and (stuck := before & at_commit.waiting(self.call.session)):
+        if before and (stuck := before & at_commit.waiting(session)):
             working = [each for each in self.todo if verdicts[each.job.jobid].status == PROVED]
             verdicts |= {each.job.jobid: judgement.unended(each, len(stuck)) for each in working}
-        return [verdicts[each.job.jobid] for each in self.todo]
+        gone = kept.missing_since(session, loaded)
+        lost = [judgement.emptied(gone, reading.removers(session))] if gone else []
+        return [*(verdicts[each.job.jobid] for each in self.todo), *lost]
 
     def _judge_schedules(self, verdicts: dict[int, Verdict]) -> None:
         """A job that works, and comes so seldom that events wait for longer than is allowed."""
@@ -242,7 +250,9 @@ class _Proof:
                 trials = Trials(
                     self.call.session, loader, seconds, extends=not self.given, scheduled=real, meant=self.meant
                 )
-                return proved | (trials.run(todo) if todo else {})
+                tried = trials.run(todo) if todo else {}
+                self.reload = trials.reload
+                return proved | tried
         except DatabaseError as e:
             # A server that is too busy for a trial says nothing of the jobs, nor of those that ran.
             said = f"could not be tried: {e.said}" + (f" (SQLSTATE {e.sqlstate})" if e.sqlstate else "")

@@ -13,7 +13,7 @@ import typing as t
 
 from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
-from ...scout import at_commit, contract
+from ...scout import at_commit, contract, lost_sales
 from ...scout.cron_jobs import comes_to, silence
 from ...scout.cron_schedule import LATE_TIMES, longest_gap, next_run, overdue
 
@@ -257,21 +257,50 @@ def without_effect(todo: Todo, verdict: Verdict, what: str) -> Verdict:
 
 def vanished(verdict: Verdict, gone: int, removers: Sequence[Job]) -> Verdict:
     """Of a run beside which somebody took events away that had not been loaded."""
-    told = [f"{job.jobname} of {job.owner}: {cut(printable(clean(job.command)), 100)}" for job in removers[:3]]
-    who = f"; jobs that take events out of {contract.names().bronze}: {'; '.join(told)}" if told else ""
     are = "is" if gone == 1 else "are"
-    said = f"{verdict.said}, but {count(gone, 'event')} that waited {are} gone from {contract.names().bronze} and {are} not loaded{who}"
+    said = f"{verdict.said}, but {count(gone, 'event')} that waited {are} gone from {contract.names().bronze} and {are} not loaded"
     step = "switch off what deletes them, or let it wait until they are loaded; what is gone has to be sent again"
-    return dataclasses.replace(verdict, status=FAILED, said=said, next_step=step)
+    return dataclasses.replace(verdict, status=FAILED, said=f"{said}{_by_whom(removers)}", next_step=step)
+
+
+def emptied(gone: str, removers: Sequence[Job]) -> Verdict:
+    """That somebody took away what had been loaded, while the proof was made."""
+    said = f"lost rows: {gone}, since the proof began{_by_whom(removers)}"
+    step = "switch off what deletes them; window_recovery.yml loads sales again whose events are there"
+    return Verdict("the pipeline", OTHER, RUN, FAILED, said, next_step=step)
+
+
+def _by_whom(removers: Sequence[Job]) -> str:
+    """The jobs that may have done it."""
+    told = [f"{job.jobname} of {job.owner}: {cut(printable(clean(job.command)), 100)}" for job in removers[:3]]
+    return f"; jobs that take events out of {contract.names().bronze}: {'; '.join(told)}" if told else ""
 
 
 PAUSE: t.Final = "ansible-playbook playbooks/pause_ingestion.yml"
-CAPTURE: t.Final = "ansible-playbook playbooks/capture_release.yml -e release=…"
+CAPTURE: t.Final = "ansible-playbook playbooks/capture_release.yml"
+WINDOW: t.Final = "ansible-playbook playbooks/window_recovery.yml"
 
 
-def changed(what: str) -> str:
-    """What to do where something does other than before."""
-    return f"compare {what} with the release's; to stop it: {PAUSE}; to accept it: {CAPTURE}"
+def changed(what: str, now: datetime.datetime) -> str:
+    """Return what to type where something works differently than before: never a rollback, because the change may be meant."""
+    name = f"accepted-{now.astimezone(datetime.UTC):%Y-%m-%dT%H%M%SZ}"
+    return (
+        f"compare {what} with the release's; to stop ingestion: {PAUSE}; "
+        f"to accept the change, capture it under any name: {CAPTURE} -e release={name}"
+    )
+
+
+def reload(loaded: dict[str, t.Any], release: str) -> str:
+    """Return how many sales were loaded before the rollback to a release, and the command that loads them again; `loaded` as from
+    `read_loaded_before_rollback`."""
+    first, last = (
+        f"{loaded[name].astimezone(datetime.UTC):%Y-%m-%d %H:%M:%SZ}" for name in ("first_load", "last_load")
+    )
+    return (
+        f"{count(loaded['sales'], 'sale')} loaded between {first} and {last}, before the rollback to {release}, "
+        "include some that the pipeline writes differently now; "
+        f"to load them again: {WINDOW} -e mode=all {lost_sales.window(loaded)}"
+    )
 
 
 def seldom(todo: Sequence[Todo], scheduler: Scheduler) -> tuple[Todo, datetime.datetime, datetime.datetime] | None:

@@ -127,6 +127,8 @@ class Trials:
         self.names: list[str] = []
         #: When each view of gold was refreshed before any job was tried.
         self.refreshed: dict[str, datetime.datetime] = {}
+        #: How to load again what a rolled-back release loaded differently; empty where it loaded nothing differently.
+        self.reload = ""
         #: The jobs of others that write what is the pipeline's.
         self.beside: list[Job] = []
 
@@ -140,7 +142,7 @@ class Trials:
             with self.session.read():
                 self.age = sample.read_age(self.session)
                 self.reference = sample.read_reference(self.session, self.age)
-            self.replay, self.names = None, []
+            self.replay, self.names, self.reload = None, [], ""
             try:
                 with self.session.write(lock_timeout_seconds=LOCK_SECONDS):
                     found = self._all(ordered)
@@ -317,8 +319,11 @@ class Trials:
             raise Failed(
                 CHANGED,
                 f"{effect}, and what it writes has changed: {told}{captured}",
-                next_step=judgement.changed(what),
+                next_step=self._accept(what),
             )
+
+    def _accept(self, what: str) -> str:
+        return judgement.changed(what, self.session.row(BEGAN)["at"])
 
     def _roles(self, todo: Todo) -> list[str]:
         return list(dict.fromkeys((self.session.facts.role, todo.job.owner)))
@@ -342,6 +347,12 @@ class Trials:
             event = replay.pairs[0].ids[0]
             effect = "it loads"
         changes = replay.compare(acting.actor(self.session, todo.job.owner)) if replay is not None else []
+        if (
+            replay is not None
+            and replay.differs_from_rolled_back()
+            and (loaded := sample.read_loaded_before_rollback(self.session, self.reference))
+        ):
+            self.reload = judgement.reload(loaded, self.reference.release)
         self._age(todo)
         writers = bronze_writers.read(self.session)
         if refused := bronze_writers.refused(self.session, writers, event):
@@ -526,7 +537,7 @@ class Trials:
         beside = captured_gold.beside(self.session, self._days(), self.meant, refreshed=refreshed)
         if beside.otherwise:
             said = f"gold has other figures than by its definition in release {beside.release}: {'; '.join(beside.otherwise[:MOST_NAMED])}"
-            raise Failed(CHANGED, f"{effect}, and {said}", next_step=judgement.changed("its definition"))
+            raise Failed(CHANGED, f"{effect}, and {said}", next_step=self._accept("its definition"))
         same = ", ".join(beside.equal[:MOST_NAMED])
         return (
             f"{effect}; defined otherwise than in release {beside.release}, with the same figures: {same}"

@@ -132,6 +132,25 @@ def _told(found: Iterable[Change], left_out: Sequence[str]) -> list[Change]:
     return sorted((each for each in found if each.name not in left_out), key=lambda each: (-each.sales, each.name))
 
 
+def differs_since(
+    points: Iterable[Point],
+    since: datetime.datetime,
+    until: datetime.datetime | None,
+    *,
+    meant: Sequence[str] = (),
+) -> bool:
+    """Return whether a column differs in a sale loaded between these times, and in no sale loaded before."""
+    agreed, differed, now = set[tuple[str, str]](), set[tuple[str, str]](), set[tuple[str, str]]()
+    for point in points:
+        column = (point.table, point.column)
+        if point.loaded_at <= since:
+            (differed if point.differs else agreed).add(column)
+        elif point.differs and (until is None or point.loaded_at < until):
+            now.add(column)
+    found = (now & agreed) - differed
+    return any(f"{table.rpartition('.')[2]}.{column}" not in meant for table, column in found)
+
+
 def _judge_column(points: Sequence[Point], enums: Sequence[str]) -> Change | None:
     placeholders = (OWN_ID, OWN_EVENT)
     random = [p for p in points if p.copies[0] != p.copies[1] and p.original not in placeholders]

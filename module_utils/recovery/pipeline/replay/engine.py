@@ -232,6 +232,15 @@ class Replay:
         pairs = [pair for pair in self.pairs if pair.sale.transaction_id not in self.left and self.is_norm(pair.sale)]
         return changes.judge([*points, *self._points(pairs)], enums=self.enums, meant=self.meant)
 
+    def differs_from_rolled_back(self) -> bool:
+        """Return whether a rolled-back release wrote a column differently than the ETL did before it and does now. Call it after
+        `compare`."""
+        since = self.reference.bad_since
+        if since is None:
+            return False
+        pairs = [pair for pair in self.pairs if pair.sale.transaction_id not in self.left]
+        return changes.differs_since(self._points(pairs), since, self.reference.bad_until, meant=self.meant)
+
     def _linked(self, pipeline: Actor) -> set[tuple[str, str]]:
         """The columns that product linking changes in the copies; it is rolled back."""
         before, found = self.rows(), set[tuple[str, str]]()

@@ -101,14 +101,22 @@ CAPTURED = """
 SELECT release, captured_at, age(xmin) AS age FROM scout_ops.releases
 WHERE document ->> 'taken_by' IS NULL ORDER BY captured_at DESC LIMIT 1
 """
-#: The latest rollback, where nothing was captured since: when it ended, and the capture that it went back to.
+#: The latest rollback: when it ended, the capture that it went back to, and whether anything was captured since.
 ROLLED_BACK = """
-SELECT c.release, c.captured_at, r.finished_at FROM scout_ops.runs AS r
-JOIN scout_ops.releases AS c ON c.capture_id::text = r.effects ->> 'capture_id'
-WHERE r.action = 'rollback' AND r.undone_by IS NULL AND NOT EXISTS (
+SELECT c.release, c.captured_at, r.finished_at, EXISTS (
     SELECT FROM scout_ops.releases AS n
-    WHERE n.captured_at > coalesce(r.finished_at, now()) AND n.document ->> 'taken_by' IS NULL)
+    WHERE n.captured_at > coalesce(r.finished_at, now()) AND n.document ->> 'taken_by' IS NULL) AS captured_since
+FROM scout_ops.runs AS r JOIN scout_ops.releases AS c ON c.capture_id::text = r.effects ->> 'capture_id'
+WHERE r.action = 'rollback' AND r.undone_by IS NULL
 ORDER BY r.started_at DESC LIMIT 1
+"""
+
+#: What was loaded between two times, and when it arrived.
+LOADED_BETWEEN = """
+SELECT count(DISTINCT {sale}) AS sales, min(p.processed_at) AS first_load, max(p.processed_at) AS last_load,
+       min(b.ingested_at) AS first, max(b.ingested_at) AS last
+FROM {etl_ledger} AS p JOIN {bronze} AS b ON b.event_id = p.event_id
+WHERE p.processed_at > %(since)s AND p.processed_at < coalesce(%(until)s, now())
 """
 
 TIMEOUT = "SELECT current_setting('statement_timeout') AS value"
@@ -164,13 +172,29 @@ def read_reference(session: Session, age: int) -> Reference:
     """What the ledger knows about releases; `age` as from `read_age`. Inside a transaction."""
     if not history.readable(session):
         return Reference()
-    if rows := session.rows(ROLLED_BACK):
-        row = rows[0]
+    row = read_rollback(session)
+    if row is not None and not row["captured_since"]:
         return Reference(row["release"], row["captured_at"], False, row["captured_at"], row["finished_at"])
     if rows := session.rows(CAPTURED):
         row = rows[0]
         return Reference(row["release"], row["captured_at"], 0 <= row["age"] <= age)
     return Reference()
+
+
+def read_rollback(session: Session) -> Row | None:
+    """Read the latest rollback that was not undone, as ROLLED_BACK has it; None if there is none. Inside a transaction."""
+    return next(iter(session.rows(ROLLED_BACK)), None) if history.readable(session) else None
+
+
+def read_loaded_before_rollback(session: Session, reference: Reference) -> Row | None:
+    """Read how many sales were loaded between the capture and the rollback to it, from when to when, and when they arrived; None if
+    that takes more than 2 seconds. Inside a transaction."""
+    query = contract.compose(LOADED_BETWEEN, sale=sale("b"))
+    try:
+        with _within(session, SECONDS):
+            return session.row(query, since=reference.bad_since, until=reference.bad_until)
+    except errors.QueryCanceled:
+        return None
 
 
 def read_age(session: Session) -> int:

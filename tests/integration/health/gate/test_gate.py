@@ -371,3 +371,27 @@ def test_every_value_is_what_plain_sql_says(scout_db: str) -> None:
         assert found[name]["value"] == pytest.approx(
             one(scout_db, f"SELECT extract(epoch FROM now() - {query}"), abs=0.2
         )
+
+
+@pytest.mark.parametrize("table", ["bronze_events", "etl_processed", "silver_transactions"])
+def test_loaded_rows_that_somebody_takes_away_between_two_samples_fail(scout_db: str, table: str) -> None:
+    def take(_: str) -> None:
+        run(scout_db, f"DELETE FROM scout.{table}")
+
+    found = judge(scout_db, consecutive=2, interval_seconds=0.01, progress=Progress(take))
+    lost = checks(found)["lost_events"]
+    assert (lost["status"], found["ok"]) == ("fail", False)
+    assert f"scout.{table} are gone" in lost["reason"]
+
+
+def test_a_bronze_that_keeps_not_even_the_latest_events_may_lose_more(scout_db: str) -> None:
+    run(
+        scout_db,
+        "DELETE FROM scout.bronze_events WHERE event_id IN (SELECT event_id FROM scout.etl_processed ORDER BY processed_at DESC LIMIT 2)",
+    )
+
+    def take(_: str) -> None:
+        run(scout_db, "DELETE FROM scout.bronze_events WHERE event_id IN (SELECT event_id FROM scout.etl_processed)")
+
+    found = judge(scout_db, consecutive=2, interval_seconds=0.01, progress=Progress(take))
+    assert "are gone" not in checks(found)["lost_events"]["reason"]

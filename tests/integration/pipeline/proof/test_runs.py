@@ -301,3 +301,24 @@ def test_events_that_somebody_deletes_before_they_are_loaded_are_missed(cron: st
         in of(result)["said"]
     )
     assert "retention of loader: DELETE FROM scout.bronze_events" in of(result)["said"]
+
+
+@pytest.mark.parametrize(
+    ("where", "whole"),
+    [("", False), ("WHERE event_id = ANY(ARRAY(SELECT event_id FROM scout.etl_processed LIMIT 1))", True)],
+)
+def test_loaded_events_that_somebody_takes_away_are_missed_unless_they_are_few(
+    cron: str, where: str, whole: bool
+) -> None:
+    sell(cron)
+    run(
+        cron,
+        "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(2000); "
+        f"DELETE FROM scout.bronze_events {where}' WHERE jobname = '{ETL}'",
+    )
+    with ticking(cron):
+        result = prove(cron)
+    assert "jobs" in result, str(result)[:3000]
+    lost = [job for job in result["jobs"] if "of scout.bronze_events are gone" in job["said"]]
+    assert bool(lost) is not whole, result
+    assert all(job["status"] == "failed" for job in lost)
