@@ -37,6 +37,8 @@ SELECT (SELECT count(*) FROM unnest(%(marks)s::uuid[]) AS was
         WHERE NOT EXISTS (SELECT FROM {transactions} AS s WHERE s.transaction_id = was)) AS sales
 """
 MOST: t.Final = 500
+#: One look takes milliseconds; a gate has a budget, and a busy database is no reason to spend it here.
+LIMITS: t.Final = {"statement_timeout_seconds": 5.0, "lock_timeout_seconds": 1.0}
 #: Somebody may take away a few on purpose, or as many as grow too old between two looks.
 FEW_SHARE: t.Final = 0.05
 #: Other checks say so.
@@ -58,7 +60,7 @@ class Look:
 def look(session: Session) -> Look:
     """What is there now; nothing where it may not be read. Bronze is left out where it keeps not even the latest events: that is how this
     pipeline cleans up."""
-    with contextlib.suppress(*UNREAD), session.read():
+    with contextlib.suppress(*UNREAD), session.read(**LIMITS):
         row = session.row(contract.compose(LOOK), most=MOST)
         return Look(row["marks"], row["events"] if len(row["events"]) == len(row["marks"]) else [], row["sales"])
     return Look([], [], [])
@@ -67,7 +69,7 @@ def look(session: Session) -> Look:
 def missing_since(session: Session, before: Look) -> str:
     """What more than a few of is gone since a look, in words; empty where nothing is."""
     names, told = contract.names(), list[str]()
-    with contextlib.suppress(*UNREAD), session.read():
+    with contextlib.suppress(*UNREAD), session.read(**LIMITS):
         gone = session.row(contract.compose(AGAIN), marks=before.marks, events=before.events, sales=before.sales)
         for what, ids, table in (
             ("events", before.events, names.bronze),
