@@ -22,7 +22,11 @@ POISON = ("non_numeric_amount", "bad_ts")
 #: The deployments whose difference a window recovery or a rollback could trip over.
 FIVE = ("as deployed", "whole pesos", "a tenant column", "a trigger of the team", "a view with its own job")
 BAD_RELEASE = edit(ETL, ("    WITH batch AS (", "    RAISE EXCEPTION 'v5.3.0 cannot load';\n    WITH batch AS ("))
-LAST_HOUR = "DELETE FROM scout.silver_transactions WHERE processed_at > now() - interval '1 hour'"
+#: A sale may be processed a minute after its event arrived, and the recovered hour begins a little later than this runs.
+LOSE_LAST_HOUR = """
+DELETE FROM scout.silver_transactions WHERE source_event_id IN (
+    SELECT event_id FROM scout.bronze_events WHERE ingested_at > now() - interval '55 minutes')
+"""
 
 
 @pytest.mark.parametrize("name", HEALTHY)
@@ -48,12 +52,12 @@ def test_a_reset_quarantines_poison_loads_the_backlog_and_leaves_ingestion_runni
     assert (again.rc, again.result["outcome"]) == (0, "nothing_to_do"), again.text
 
 
-@pytest.mark.parametrize("name", FIVE[2:])
+@pytest.mark.parametrize("name", FIVE)
 def test_a_lost_hour_is_recovered_as_the_deployment_had_loaded_it(name: str, new_db: str, quick: Quick) -> None:
     HEALTHY[name].make(new_db)
     sell(60, over=timedelta(minutes=50), first=70_000)(new_db)
     before = _silver(new_db)
-    Pipeline(new_db).execute(LAST_HOUR)
+    Pipeline(new_db).execute(LOSE_LAST_HOUR)
     assert _silver(new_db) != before
     recovered = quick.play("window_recovery", new_db, last="1h")
     assert (recovered.rc, recovered.result["ingestion"]) == (0, "running"), recovered.text

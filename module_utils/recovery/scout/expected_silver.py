@@ -23,7 +23,7 @@ from .row_images import literal, named
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..postgres.session import Session
+    from ..postgres.session import Row, Session
     from .row_images import Table, Tables
 
 #: A time that means another moment whenever it is read: silver has the moment at which it was loaded.
@@ -155,19 +155,25 @@ ordered AS MATERIALIZED (
 )
 """
 
-#: Transactions loaded first and last, each with the event it was made of; those outside the window where there are enough.
+#: The first sales, the latest, and the latest before `start`, each with the event that made it; only sales outside the condition where
+#: there are enough of them.
 SAMPLE = """
 WITH ends AS (
-    (SELECT t.transaction_id, t.source_event_id, t.xmin AS written_by FROM {transactions} AS t ORDER BY t.processed_at LIMIT %(rows)s)
-    UNION
-    (SELECT t.transaction_id, t.source_event_id, t.xmin FROM {transactions} AS t ORDER BY t.processed_at DESC LIMIT %(rows)s)
+    (SELECT 'first' AS part, t.transaction_id, t.source_event_id, t.xmin AS written_by FROM {transactions} AS t
+     ORDER BY t.processed_at LIMIT %(rows)s)
+    UNION ALL
+    (SELECT 'latest', t.transaction_id, t.source_event_id, t.xmin FROM {transactions} AS t
+     ORDER BY t.processed_at DESC LIMIT %(rows)s)
+    UNION ALL
+    (SELECT 'before', t.transaction_id, t.source_event_id, t.xmin FROM {transactions} AS t
+     WHERE t.processed_at < %(start)s::timestamptz ORDER BY t.processed_at DESC LIMIT %(rows)s)
 ), known AS (
-    SELECT s.transaction_id, b.event_id::text AS event_id, coalesce({condition}, false) AS inside,
+    SELECT s.part, s.transaction_id, b.event_id::text AS event_id, coalesce({condition}, false) AS inside,
            EXISTS (SELECT FROM {etl_ledger} AS p WHERE p.event_id = b.event_id AND p.xmin = s.written_by) AS as_loaded
     FROM ends AS s JOIN {bronze} AS b ON b.event_id = s.source_event_id WHERE {sale} = s.transaction_id
 )
-SELECT transaction_id, event_id, as_loaded FROM known
-WHERE NOT inside OR (SELECT count(*) FROM known WHERE NOT inside) < %(enough)s
+SELECT part, transaction_id, event_id, as_loaded FROM known
+WHERE NOT inside OR (SELECT count(DISTINCT transaction_id) FROM known WHERE NOT inside) < %(enough)s
 """
 
 #: Whether events that are known by their ids have been made into what they say.
@@ -187,6 +193,7 @@ SELECT sale, differing FROM (
 #: How much of silver is looked at from both its ends, and how many transactions outside the window are enough to judge by.
 SAMPLE_ROWS: t.Final = 200
 ENOUGH: t.Final = 30
+PARTS: t.Final = ("first", "latest", "before")
 NOTHING: t.Final = sql.SQL("false")
 
 
@@ -224,31 +231,23 @@ class Model:
     def unjudged(
         self, session: Session, condition: sql.Composable = NOTHING, values: Mapping[str, t.Any] | None = None
     ) -> list[str]:
-        """The fields that are not judged: fewer than 20 sales of a sample of silver have a value in it that is not its default and that
-        agrees with the sale's event, or the ETL itself wrote something else (some sales differ that nothing has written since their load),
-        or most of the sample differ. Of a window, the sample is of events outside its condition on `b`, where there are enough of them, and
-        only fields in which most of these differ are not judged."""
+        """Return the fields that must not be judged: fewer than 20 sales of a sample have a value that is not the field's default and
+        agrees with their event, or the ETL itself fills the field otherwise. For a window, given as a condition on `b`, the sample is of
+        sales outside it, and the ETL must have filled the field otherwise in every part of the sample: a bad release may have
+        written more than the window."""
         query = contract.compose(SAMPLE, condition=condition, sale=sale("b"))
-        rows = session.rows(query, **(values or {}), rows=SAMPLE_ROWS, enough=ENOUGH)
-        units, ids = [row["transaction_id"] for row in rows], [row["event_id"] for row in rows]
-        as_loaded = {row["transaction_id"] for row in rows if row["as_loaded"]}
+        rows = session.rows(query, **{"start": None, **(values or {})}, rows=SAMPLE_ROWS, enough=ENOUGH)
+        sales = {row["transaction_id"]: row for row in rows}
+        units, ids = [*sales], [row["event_id"] for row in sales.values()]
         wrong = self.wrong(session, units, ids, [])
-        differ = collections.Counter(field for fields in wrong.values() for field in fields)
-        by_etl = collections.Counter(field for name in as_loaded & wrong.keys() for field in wrong[name])
-        if condition is not NOTHING:
-            kept = BY_ETL * len(as_loaded)
-            return [f for f in JUDGED if f not in MEASURED and (2 * differ[f] > len(units) or by_etl[f] > kept)]
         agree = collections.Counter(
             f for found in self._found(session, _agreements, units, ids).values() for f in found
         )
-        return [
-            field
-            for field in JUDGED
-            if agree[field] < CONVINCING
-            or 2 * differ[field] > len(units)
-            or (by_etl[field] > BY_ETL * len(as_loaded) and not field.startswith("lines."))
-            or (differ[field] > SCATTERED * len(units) and (field.startswith("lines.") or not as_loaded))
-        ]
+        parts = [[*sales.values()]]
+        if condition is not NOTHING:
+            parts = [[row for row in rows if row["part"] == part] for part in PARTS]
+        otherwise = [_filled_otherwise(part, wrong) for part in parts if part]
+        return [field for field in JUDGED if agree[field] < CONVINCING or all(field in found for found in otherwise)]
 
     def wrong(self, session: Session, units: list[str], ids: list[str], unjudged: list[str]) -> dict[str, list[str]]:
         """Which of these transactions are not what these events, which are all of theirs, say; with the fields that differ."""
@@ -265,6 +264,20 @@ class Model:
         query = contract.compose(OF_MEMBERS, sale=sale("b"), malformed=self.malformed, compared=self._compared(told))
         rows = session.rows(query, units=units, ids=ids, unjudged=list(unjudged))
         return {row["sale"]: row["differing"] for row in rows}
+
+
+def _filled_otherwise(rows: Sequence[Row], wrong: Mapping[str, list[str]]) -> set[str]:
+    """Return the fields in which most of these sales differ from their events, or some that nothing has written since their load."""
+    as_loaded = {row["transaction_id"] for row in rows if row["as_loaded"]}
+    differ = collections.Counter(field for row in rows for field in wrong.get(row["transaction_id"], ()))
+    by_etl = collections.Counter(field for name in as_loaded for field in wrong.get(name, ()))
+    return {
+        field
+        for field in differ
+        if 2 * differ[field] > len(rows)
+        or (by_etl[field] > BY_ETL * len(as_loaded) and not field.startswith("lines."))
+        or (differ[field] > SCATTERED * len(rows) and (field.startswith("lines.") or not as_loaded))
+    }
 
 
 def _type(table: Table, column: str) -> str | None:
