@@ -228,26 +228,50 @@ class Model:
             day_made=sql.SQL("({})::text").format(sql.SQL(t.cast("t.LiteralString", day))),
         )
 
-    def unjudged(
-        self, session: Session, condition: sql.Composable = NOTHING, values: Mapping[str, t.Any] | None = None
-    ) -> list[str]:
+    def unjudged(self, session: Session) -> list[str]:
         """Return the fields that must not be judged: fewer than 20 sales of a sample have a value that is not the field's default and
-        agrees with their event, or the ETL itself fills the field otherwise. For a window, given as a condition on `b`, the sample is of
-        sales outside it, and the ETL must have filled the field otherwise in every part of the sample: a bad release may have
-        written more than the window."""
+        agrees with their event, the ETL itself wrote something else, or most of the sample differ."""
+        rows, wrong = self._sample(session)
+        sales, agree = {row["transaction_id"]: row for row in rows}, self._agree(session, rows)
+        differ, by_etl, as_loaded = _differing([*sales.values()], wrong)
+        return [
+            field
+            for field in JUDGED
+            if agree[field] < CONVINCING
+            or 2 * differ[field] > len(sales)
+            or (by_etl[field] > BY_ETL * as_loaded and not field.startswith("lines."))
+            or (differ[field] > SCATTERED * len(sales) and (field.startswith("lines.") or not as_loaded))
+        ]
+
+    def unjudged_in(self, session: Session, condition: sql.Composable, values: Mapping[str, t.Any]) -> list[str]:
+        """Return the fields that must not be judged in a window, which is given as a condition on `b`, by sales outside it: those that the
+        ETL fills otherwise, and those that not every ETL fills and in which fewer than 20 of these sales agree. Each part of the
+        sample with 20 sales as they were loaded must show it, because a bad release may have written more than the window."""
+        rows, wrong = self._sample(session, condition, values)
+        agree = self._agree(session, rows)
+        parts = [[row for row in rows if row["part"] == part] for part in PARTS]
+        telling = [part for part in parts if sum(row["as_loaded"] for row in part) >= CONVINCING] or [rows]
+        return [
+            field
+            for field in JUDGED
+            if (field not in MEASURED and agree[field] < CONVINCING)
+            or all(field in _filled_otherwise(part, wrong) for part in telling)
+        ]
+
+    def _agree(self, session: Session, rows: Sequence[Row]) -> collections.Counter[str]:
+        """Return in how many of these sales a field has a value that is not its default and agrees with the event."""
+        events = {row["transaction_id"]: row["event_id"] for row in rows}
+        found = self._found(session, _agreements, [*events], [*events.values()])
+        return collections.Counter(field for fields in found.values() for field in fields)
+
+    def _sample(
+        self, session: Session, condition: sql.Composable = NOTHING, values: Mapping[str, t.Any] | None = None
+    ) -> tuple[list[Row], dict[str, list[str]]]:
+        """Return a sample of sales, and the fields in which any of them differ from the event that made them."""
         query = contract.compose(SAMPLE, condition=condition, sale=sale("b"))
         rows = session.rows(query, **{"start": None, **(values or {})}, rows=SAMPLE_ROWS, enough=ENOUGH)
-        sales = {row["transaction_id"]: row for row in rows}
-        units, ids = [*sales], [row["event_id"] for row in sales.values()]
-        wrong = self.wrong(session, units, ids, [])
-        agree = collections.Counter(
-            f for found in self._found(session, _agreements, units, ids).values() for f in found
-        )
-        parts = [[*sales.values()]]
-        if condition is not NOTHING:
-            parts = [[row for row in rows if row["part"] == part] for part in PARTS]
-        otherwise = [_filled_otherwise(part, wrong) for part in parts if part]
-        return [field for field in JUDGED if agree[field] < CONVINCING or all(field in found for found in otherwise)]
+        events = {row["transaction_id"]: row["event_id"] for row in rows}
+        return rows, self.wrong(session, [*events], [*events.values()], [])
 
     def wrong(self, session: Session, units: list[str], ids: list[str], unjudged: list[str]) -> dict[str, list[str]]:
         """Which of these transactions are not what these events, which are all of theirs, say; with the fields that differ."""
@@ -266,17 +290,27 @@ class Model:
         return {row["sale"]: row["differing"] for row in rows}
 
 
-def _filled_otherwise(rows: Sequence[Row], wrong: Mapping[str, list[str]]) -> set[str]:
-    """Return the fields in which most of these sales differ from their events, or some that nothing has written since their load."""
-    as_loaded = {row["transaction_id"] for row in rows if row["as_loaded"]}
+def _differing(
+    rows: Sequence[Row], wrong: Mapping[str, list[str]]
+) -> tuple[collections.Counter[str], collections.Counter[str], int]:
+    """Return how many of these sales differ, by field; the same of those that nothing has written since their load; their number."""
+    as_loaded = [row["transaction_id"] for row in rows if row["as_loaded"]]
     differ = collections.Counter(field for row in rows for field in wrong.get(row["transaction_id"], ()))
     by_etl = collections.Counter(field for name in as_loaded for field in wrong.get(name, ()))
+    return differ, by_etl, len(as_loaded)
+
+
+def _filled_otherwise(rows: Sequence[Row], wrong: Mapping[str, list[str]]) -> set[str]:
+    differ, by_etl, as_loaded = _differing(rows, wrong)
+    # Damage to a line leaves no trace in its sale's row.
     return {
         field
         for field in differ
-        if 2 * differ[field] > len(rows)
-        or (by_etl[field] > BY_ETL * len(as_loaded) and not field.startswith("lines."))
-        or (differ[field] > SCATTERED * len(rows) and (field.startswith("lines.") or not as_loaded))
+        if (
+            as_loaded >= CONVINCING
+            and by_etl[field] > (SCATTERED if field.startswith("lines.") else BY_ETL) * as_loaded
+        )
+        or (field not in MEASURED and 2 * differ[field] > len(rows))
     }
 
 

@@ -365,7 +365,7 @@ class Comparer:
         )
         with event_queue.in_its_time_zone(self.session, self.pipeline):
             if self.unjudged is None:
-                self.unjudged = self.model.unjudged(self.session, condition, self.selection.values)
+                self.unjudged = self.model.unjudged_in(self.session, condition, self.selection.values)
             if self.cleanups is None:
                 there = history.readable(self.session)
                 self.cleanups = [row["run_id"] for row in self.session.rows(CLEANUPS)] if there else []

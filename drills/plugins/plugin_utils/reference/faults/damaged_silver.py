@@ -67,7 +67,6 @@ FIELDS = {
     "peso_value": "peso_value + 0.01",
     "product_category": "'x'",
     "handshake_triggered": "NOT handshake_triggered",
-    "handshake_score": "0.5",
     "campaign_id": "coalesce(campaign_id, '') || 'x'",
     "campaign_influenced": "NOT campaign_influenced",
     "region": "region || 'x'",
