@@ -150,7 +150,7 @@ def test_commits_that_the_checkout_has_not_seen_are_refused(player: Player, rele
     other = released.another_clone()
     newer = other.commit("A fix", {"fix.py": "fix\n"})
     other.push()
-    assert f"git -C {released.clone.path} fetch --tags origin" in player.refused()
+    assert f"git -C '{released.clone.path}' fetch --tags origin" in player.refused()
     assert (player.cli.calls, released.head) == ([], newer)
     released.clone.git("fetch", "--quiet", "origin")
     assert player.play() == 4
@@ -212,7 +212,7 @@ def test_the_functions_are_those_that_the_reverted_commits_touched(player: Playe
     clone.push()
     player.play("--check")
     [warning] = player.result["warnings"]
-    assert "the release added new, which stays deployed" in warning
+    assert warning.endswith(f"which stays deployed; to delete it: supabase functions delete --project-ref {PROJECT} new")
     # What several share is of all of them.
     clone.commit("Share", {"supabase/functions/_shared/cors.ts": "// shared\n"})
     clone.push()

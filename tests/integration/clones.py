@@ -81,10 +81,14 @@ class Story:
 
     def hook(self, name: str, script: str) -> Path:
         """A hook of the remote."""
-        path = self.remote.path / "hooks" / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        return path
+        return hook(self.remote.path / "hooks" / name, script)
+
+
+def hook(path: Path, script: str) -> Path:
+    """A shell script that can be executed."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
 
 
 @pytest.fixture
