@@ -212,7 +212,9 @@ def test_the_functions_are_those_that_the_reverted_commits_touched(player: Playe
     clone.push()
     player.play("--check")
     [warning] = player.result["warnings"]
-    assert warning.endswith(f"which stays deployed; to delete it: supabase functions delete --project-ref {PROJECT} new")
+    assert warning.endswith(
+        f"which stays deployed; to delete it: supabase functions delete --project-ref {PROJECT} new"
+    )
     # What several share is of all of them.
     clone.commit("Share", {"supabase/functions/_shared/cors.ts": "// shared\n"})
     clone.push()
