@@ -9,44 +9,30 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: scout_edge_function
-short_description: Deploy an edge function from the tree of a commit
+short_description: Deploy edge functions from a commit
 version_added: 1.0.0
 description:
-  - Takes the folder C(supabase) out of a commit of a local clone, whatever is checked out there, and deploys a function of it
-    with the Supabase CLI.
-  - JWT verification stays on unless O(verify_jwt=false), and then the result warns. A C(verify_jwt = false) that the commit's
-    C(config.toml) has for the function does not count.
-  - Records which commit was deployed and which before it, so that this can be undone, as a run C(deploy) of the ledger
-    C(scout_ops), or in O(state_file). Without one of the two it refuses.
-  - Files are exported as a checkout would have them, filters included, such as that of Git LFS. A function in a submodule is
-    refused.
+  - Exports the folder C(supabase) of a commit and deploys functions from it with the Supabase CLI, one after the other.
+  - Records each deployment in the ledger, before it begins and when it is complete.
+  - JWT verification stays on unless O(verify_jwt=false), whatever C(supabase/config.toml) says.
+  - Refuses functions that the commit does not have or disables, and links that lead out of C(supabase).
 options:
   repository:
-    description: Path of a local clone with its whole history.
+    description: Path of a clone that has the commit. Its branches, index and files stay as they are.
     type: path
     required: true
   commit:
-    description: Commit to deploy from, by its id or a tag.
+    description: Full id of the commit to deploy from.
     type: str
     required: true
-  function:
-    description: Name of the function.
-    type: str
-    default: ingest-transaction
   functions:
-    description:
-      - Names of several functions, instead of O(function). They are deployed one after the other; where one fails the rest is left, and the
-        same task again goes on. An empty list deploys none.
+    description: Names of the functions.
     type: list
     elements: str
-  skip_missing:
-    description: Leave those of O(functions) that the commit does not have, with a warning, instead of refusing all.
-    type: bool
-    default: false
-  functions_dir:
-    description: Where functions are, from the top of the repository; ends in C(supabase/functions).
+    required: true
+  previous_commit:
+    description: Commit that the functions were deployed from until now, for the record.
     type: str
-    default: supabase/functions
   project_ref:
     description: Reference of the Supabase project.
     type: str
@@ -57,26 +43,19 @@ options:
     default: supabase
   token:
     description:
-      - Access token for Supabase, passed in E(SUPABASE_ACCESS_TOKEN) and never shown. Without it, that variable or what
-        C(supabase login) stored in a file is used. The CLI has a home of its own, in which nothing of the operator's is.
+      - Access token for Supabase. The CLI gets it in E(SUPABASE_ACCESS_TOKEN). Without it the CLI uses that variable or
+        what C(supabase login) stored.
     type: str
   verify_jwt:
-    description: Whether callers of the function need a valid JWT.
+    description: Whether callers of the functions need a valid JWT.
     type: bool
     default: true
   force:
-    description: Deploy although the last deployment was the same.
+    description: Deploy even if the ledger says that these functions are already deployed.
     type: bool
     default: false
-  previous_commit:
-    description:
-      - The commit that runs now, for the first time, when no deployment has been recorded yet. Later it is ignored.
-    type: str
-  state_file:
-    description: Where deployments are recorded instead of the ledger; then no database is needed.
-    type: path
   timeout_seconds:
-    description: How long the CLI may take, in seconds.
+    description: How long the CLI may take for each function, in seconds.
     type: float
     default: 300.0
 extends_documentation_fragment:
@@ -86,15 +65,14 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Checks that commit, function and CLI exist and what was deployed last. Runs nothing but git, for reading.
+    description: Makes every check and runs no CLI.
   diff_mode:
-    support: full
-    description: Returns the commit deployed before and after.
+    support: none
   idempotent:
     support: full
     description:
-      - A second run is C(changed=false) where the last deployment begun for the function and project finished and was from the
-        same commit with the same O(verify_jwt). Deployments by others are not seen. O(force=true) deploys again.
+      - A function is not deployed again if its last recorded deployment is complete and had the same O(commit),
+        O(previous_commit) and O(verify_jwt). Deployments by other programs are not recorded; O(force=true) deploys in any case.
 requirements:
   - git 2.31
   - the Supabase CLI
@@ -103,79 +81,56 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Deploy the function as it was captured
+- name: Deploy a function from the commit of the last good release
   scout.recovery.scout_edge_function:
     dsn: "{{ scout_dsn }}"
     repository: /srv/deploy/scout
-    commit: 3f2a9c1e
+    commit: 3f2a9c1e0b7d4a6c8e9f0a1b2c3d4e5f60718293
+    functions: [ingest-transaction]
     project_ref: abcdefghijklmnopqrst
     token: "{{ vault_supabase_token }}"
     incident: INC-2041
-
-- name: Undo that deployment
-  scout.recovery.scout_edge_function:
-    dsn: "{{ scout_dsn }}"
-    repository: /srv/deploy/scout
-    commit: "{{ deployed.previous_commit }}"
-    project_ref: abcdefghijklmnopqrst
 """
 
 RETURN = r"""
-function:
-  description: The function; of several those that were deployed, with commas between them.
+functions:
+  description: Functions that were deployed, or would be.
   returned: success
-  type: str
+  type: list
+  elements: str
 project_ref:
   description: The project.
   returned: success
   type: str
-deployments:
-  description:
-    - Of O(functions) each with function, changed, commit, tree, verify_jwt, previous_commit, files, seconds, output, run_id and summary.
-      What is said of all of them beside this is the sum, or that of the first that changed.
-  returned: with functions
-  type: list
-  elements: dict
 commit:
-  description: The commit it was deployed from.
+  description: Commit they were deployed from.
   returned: success
   type: str
-tree:
-  description: The tree of the folder of functions in it.
+previous_commit:
+  description: Value of O(previous_commit); null without it.
   returned: success
   type: str
 verify_jwt:
   description: Whether callers need a JWT.
   returned: success
   type: bool
-previous_commit:
-  description: The commit deployed before, for undoing this; null where none is known.
-  returned: success
-  type: str
-files:
-  description: How many files were exported.
-  returned: success
-  type: int
 output:
-  description: The end of what the CLI wrote, without secrets.
-  returned: success, or when the CLI failed
+  description: The end of what the CLI printed, without secrets.
+  returned: success, or if the CLI failed
   type: str
-exit_code:
-  description: How the CLI ended; null where it took too long.
-  returned: when the CLI failed
-  type: int
-seconds:
-  description: How long the CLI took.
-  returned: success
-  type: float
 run_id:
-  description: The run in the ledger or the state file; null in check mode.
+  description: Run in the ledger; null if nothing was deployed.
   returned: success
   type: str
 effects:
-  description: What was recorded, or would be.
+  description: What the ledger has of this run.
   returned: success
   type: dict
+warnings:
+  description: Functions that are open to everyone, or that config.toml wants to be.
+  returned: success
+  type: list
+  elements: str
 summary:
   description: One line for a person.
   returned: success
@@ -184,32 +139,28 @@ summary:
 
 import typing as t
 
-from ..module_utils.recovery.application import command, edge_function
-from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, WithoutSession, execute
+from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
+from ..module_utils.recovery.pipeline import edge_function
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "repository": {"type": "path", "required": True},
     "commit": {"type": "str", "required": True},
-    "function": {"type": "str", "default": "ingest-transaction"},
-    "functions": {"type": "list", "elements": "str"},
-    "skip_missing": {"type": "bool", "default": False},
-    "functions_dir": {"type": "str", "default": "supabase/functions"},
+    "functions": {"type": "list", "elements": "str", "required": True},
+    "previous_commit": {"type": "str"},
     "project_ref": {"type": "str", "required": True},
     "cli": {"type": "str", "default": "supabase"},
     "token": {"type": "str", "no_log": True},
     "verify_jwt": {"type": "bool", "default": True},
     "force": {"type": "bool", "default": False},
-    "previous_commit": {"type": "str"},
-    "state_file": {"type": "path"},
     "timeout_seconds": {"type": "float", "default": 300.0},
 }
 
 
-def run(call: Call | WithoutSession, params: Params) -> edge_function.DeployResult:
-    """Deploys."""
-    return command.deploy(call, params)
+def run(call: Call, params: Params) -> edge_function.DeployResult:
+    """Deploy the functions."""
+    return edge_function.deploy(call, params)
 
 
 def main() -> None:

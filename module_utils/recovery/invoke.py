@@ -240,12 +240,12 @@ def _told(result: Result) -> Result:
 
 
 def _needs_database(name: str, params: Params) -> bool:
-    """Whether a module has the options of a connection, and no file that stands in for the ledger; one that can do without a database
-    is given one where it is named, and the ledger is not off."""
+    """Whether a module has the options of a connection; one that can do without a database is given one where it is named, and the
+    ledger is not off."""
     if name in WITHOUT_DATABASE:
         named = choose_dsn(params.get("dsn"), os.environ)[0] or params.get("ledger") == "required"
         return bool(named) and params.get("ledger") != "off"
-    return "dsn" in params and not params.get("state_file")
+    return "dsn" in params
 
 
 def settings_of(action: str, params: Params) -> tuple[Settings, str]:

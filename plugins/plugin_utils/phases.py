@@ -46,7 +46,6 @@ LABELS: t.Final = {
     "superset": "caches",
     "capture": "capture",
     "rollback": "schema",
-    "git_revert": "code",
     "edge_function": "function",
     "watch": "watch",
     "restored": "compare",

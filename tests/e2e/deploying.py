@@ -195,8 +195,6 @@ class Team:
             "application_push": True,
             "edge_function_project": PROJECT,
             "edge_function_cli": str(self.cli.path),
-            "application_rollback_author_name": "Pipeline",
-            "application_rollback_author_email": "pipeline@example.com",
             # Nothing comes to it, however long several deployments take.
             "gate_thresholds": {"bronze_staleness": {"ok": 60, "fail": 90}},
             **self.variables,

@@ -23,7 +23,9 @@ from typing import Any, cast
 import yaml
 from ansible.module_utils.common.parameters import remove_values
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.filter.core import combine
+from ansible.plugins.filter.core import FilterModule as CoreFilters
+from ansible.plugins.filter.mathstuff import FilterModule as SetFilters
+from ansible.plugins.test.core import TestModule as CoreTests
 from ansible.utils.vars import load_extra_vars
 from jinja2 import ChainableUndefined, Environment, StrictUndefined
 from jinja2.runtime import Context, missing
@@ -67,7 +69,21 @@ OMIT = object()
 EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 #: What a task may say besides its action. Whatever else one says is refused, for nothing here would do it.
 KNOWN = frozenset(
-    {"name", "when", "register", "vars", "tags", "failed_when", "changed_when", "check_mode", "diff", "ignore_errors"}
+    {
+        *(
+            "name",
+            "when",
+            "register",
+            "vars",
+            "tags",
+            "failed_when",
+            "changed_when",
+            "check_mode",
+            "diff",
+            "ignore_errors",
+        ),
+        *("environment", "timeout"),
+    }
 )
 
 
@@ -190,8 +206,12 @@ def _loaded(path: Path) -> Any:
 def _environment() -> Environment:
     made = Environment(undefined=Missing)
     made.context_class = Lazy
-    made.filters |= {"combine": combine, "bool": lambda value: str(value).lower() in ("true", "yes", "on", "1")}
-    made.tests |= {name: functools.partial(_is, name) for name in ("changed", "failed", "skipped")} | {"truthy": bool}
+    made.filters = {**CoreFilters().filters(), **SetFilters().filters(), **made.filters}
+    made.filters["bool"] = lambda value: str(value).lower() in ("true", "yes", "on", "1")
+    made.tests |= CoreTests().tests() | {
+        name: functools.partial(_is, name) for name in ("changed", "failed", "skipped")
+    }
+    made.tests["truthy"] = bool
     return made
 
 
@@ -263,9 +283,10 @@ class InProcess:
         try:
             try:
                 self._tasks(block["block"], scope)
-            except TaskFailed:
+            except TaskFailed as e:
                 if "rescue" not in block:
                     raise
+                self._registered["ansible_failed_result"] = {"msg": str(e)}
                 self._tasks(block["rescue"], scope)
         except (TaskFailed, EndOfRole):
             self._tasks(block.get("always", []), scope)
@@ -305,20 +326,37 @@ class InProcess:
             case "set_fact":
                 self._registered |= {name: self._template(value, scope) for name, value in given.items()}
                 self.recap["ok"] += 1
+                self.recap["changed"] += self._true(task.get("changed_when", False), scope)
             case "fail":
                 self._failed(task, self._template(given["msg"], scope))
+            case "assert":
+                if not all(self._true(each, scope) for each in given["that"]):
+                    self._failed(task, self._template(given["fail_msg"], scope))
+                self.recap["ok"] += 1
             case "wait_for":
                 time.sleep(given["timeout"])
             case "command":
-                self._command(self._template(given["argv"], scope), task)
+                self._command(given, task, scope)
             case _:
                 raise AssertionError(f"{kind} is not played here")
 
-    def _command(self, argv: list[str], task: Mapping[str, Any]) -> None:
+    def _command(self, given: Mapping[str, Any], task: Mapping[str, Any], scope: Scope) -> None:
         """A program of somebody else's, in the environment of a playbook."""
+        if self._template(task.get("check_mode", self.check), scope):
+            self._registered[task.get("register", "")] = {"changed": False, "skipped": True}
+            return
         env = environment(self.stage.home, {"SCOUT_DSN": self.dsn})
-        done = subprocess.run(argv, env=env, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-        if done.returncode:
+        argv, folder = self._template(given["argv"], scope), self._template(given.get("chdir", str(CHECKOUT)), scope)
+        done = subprocess.run(argv, env=env, cwd=folder, capture_output=True, text=True, check=False)
+        self._registered[task.get("register", "")] = {
+            "changed": task.get("changed_when", True),
+            "rc": done.returncode,
+            "stdout": done.stdout.rstrip("\n"),
+            "stdout_lines": done.stdout.splitlines(),
+            "stderr": done.stderr.rstrip("\n"),
+            "stderr_lines": done.stderr.splitlines(),
+        }
+        if self._true(task.get("failed_when", done.returncode != 0), scope):
             self._failed(task, done.stderr)
         self.recap["ok"] += 1
         self.recap["changed"] += task.get("changed_when", True)
@@ -430,7 +468,7 @@ class InProcess:
             return [self._template(each, scope) for each in value]
         if not isinstance(value, str) or "{{" not in value:
             return value
-        if whole := EXPRESSION.fullmatch(value.strip()):
+        if (whole := EXPRESSION.fullmatch(value.strip())) and "{{" not in whole[1]:
             return self._evaluated(whole[1], scope)
         return EXPRESSION.sub(lambda found: str(self._evaluated(found[1], scope)), value)
 

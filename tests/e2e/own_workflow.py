@@ -18,18 +18,6 @@ TABLES = (
 APPLIED = "SELECT file, sha256, status FROM scout.migration_manifest ORDER BY 1"
 LOG = "SELECT said FROM scout.deployment_log ORDER BY id"
 
-WORKFLOW = """name: Deploy
-on:
-  push:
-    branches: [main]
-    paths: ["supabase/migrations/**", "sql/**"]
-jobs:
-  migrate:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v4
-      - run: ops/migrate
-"""
 #: `supabase db push`, then every SQL file of before that the manifest does not have, then the seeds, then a line in the log.
 MIGRATE = """#!/usr/bin/env bash
 set -euo pipefail
@@ -57,7 +45,6 @@ sql -c "INSERT INTO scout.deployment_log (said) VALUES ('$DEPLOY_TO applied')"
 EXPORT = "supabase/functions/export-platinum/index.ts"
 LEGACY = "sql/0043_loyalty.sql"
 BEFORE: dict[str, str | None] = {
-    ".github/workflows/deploy-prod.yml": WORKFLOW,
     "ops/migrate": MIGRATE,
     "sql/0042_alerts.sql": "SELECT 1;\n",
     "supabase/migrations/0001_first.sql": "SELECT 1;\n",

@@ -168,4 +168,4 @@ def test_a_bad_release_a_good_one_and_back_by_hand(
     assert well, done.text
     assert (team.dump(), team.tree) == (before, team.remote.tree(team.running))
     assert production() == team.remote.git("rev-parse", "main")
-    assert team.remote.git("show", "--no-patch", "--format=%an", "main") == "Pipeline"
+    assert team.remote.git("show", "--no-patch", "--format=%an", "main") == "Deploy pipeline"

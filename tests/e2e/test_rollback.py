@@ -164,7 +164,6 @@ def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Rele
     assert everything(bad.story.clone.path) == clone
     assert bad.cli.calls == []
     assert "+ALTER TABLE scout.alerts DROP COLUMN team;" in planned.text
-    assert "-released" in planned.text
     assert "now nothing was written" in planned.summary
     assert "data would be saved before it is dropped: scout.alerts (team)" in planned.summary
     assert made["rollback"]["schema"]["step_count"] > 5
@@ -239,6 +238,21 @@ def test_each_part_can_be_left_out(bad: Release) -> None:
     again = bad.play(schema_rollback_enabled=False)
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
+
+
+def test_a_checkout_with_uncommitted_changes_is_refused_before_the_pause(bad: Release, stage: Stage) -> None:
+    bad.story.clone.write(**{"app/main.py": "half done\n"})
+    for on in (bad.stage, stage):
+        refused = bad.refused("program_failed", stage=on)
+        assert "uncommitted changes: M app/main.py" in " ".join(refused.summary.split())
+    bad.story.clone.git("stash", "--quiet")
+    not_pushed = ran(bad.play(stage=stage, application_push=False), "done")
+    assert not_pushed["rollback"]["revert"]["pushed"] is False
+    again = bad.play(stage=stage, application_push=False)
+    assert again.recap()["changed"] == 0
+    assert ran(again, "unchanged")["next"] == not_pushed["next"]
+    subprocess.run(not_pushed["next"][0], shell=True, check=True, stderr=subprocess.DEVNULL)
+    bad.is_back()
 
 
 def test_where_no_clone_is_named_the_application_stays_and_that_is_said(bad: Release) -> None:

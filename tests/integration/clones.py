@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import importlib
 import io
 import json
@@ -22,7 +23,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.git_checkout import Clone, digest
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.git_checkout import Clone
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
 from tests import CHECKOUT
 from tests.integration.modules import as_declared
@@ -49,7 +50,11 @@ print(json.dumps(run(sys.argv[1], **json.loads(sys.argv[2]))))
 
 def everything(folder: Path) -> dict[str, str]:
     """Every file below a folder."""
-    return {str(path.relative_to(folder)): digest(path) for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Story:
 
 
 def hook(path: Path, script: str) -> Path:
-    path.parent.mkdir(exist_ok=True)
+    """A shell script that can be executed."""
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     return path
@@ -89,27 +94,9 @@ def hook(path: Path, script: str) -> Path:
 @pytest.fixture
 def story(tmp_path: Path, quiet_git: None) -> Story:
     """Good: two commits. Bad: a commit, a merge with a commit, a commit. Names with spaces and umlauts."""
-    return told(tmp_path)
-
-
-@pytest.fixture
-def quiet_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Git as on a machine of its own, and temporary folders that are this test's."""
-    config = tmp_path / "gitconfig"
-    config.write_text(CONFIG)
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    monkeypatch.setattr("tempfile.tempdir", None)
-
-
-def told(folder: Path, *options: str) -> Story:
-    remote = folder / "remote of the team.git"
-    subprocess.run(["git", "init", "--quiet", "--bare", *options, str(remote)], check=True)
-    path = folder / "the clone ü"
+    remote = tmp_path / "remote of the team.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(remote)], check=True)
+    path = tmp_path / "the clone ü"
     subprocess.run(["git", "clone", "--quiet", str(remote), str(path)], check=True, stderr=subprocess.DEVNULL)
     clone = Clone(path)
     clone.commit("Begin", {"app/main.py": "one\n", "docs/ünï cödé.md": "old\n", "run.sh": "#!/bin/sh\n"})
@@ -120,6 +107,17 @@ def told(folder: Path, *options: str) -> Story:
     tip = clone.commit("Worse change", {"app/main.py": "one\nworse\n", "place/inside": "a folder\n"})
     clone.push()
     return Story(Clone(remote), clone, good, tip)
+
+
+@pytest.fixture
+def quiet_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git as on a machine of its own."""
+    config = tmp_path / "gitconfig"
+    config.write_text(CONFIG)
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
 def run(name: str, *, check: bool = False, **options: Any) -> Result:
@@ -150,11 +148,6 @@ def started(name: str, **options: Any) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def left_over(tmp_path: Path) -> list[str]:
-    """What is left in the folder for temporary files."""
-    return [path.name for path in (tmp_path / "tmp").iterdir()]
 
 
 def gone(pid: int) -> bool:

@@ -156,8 +156,8 @@ def _introduce(screen: Screen, shop: Shop, case: Case, events: int, seconds: flo
            f"A stand-in for pg_cron runs the active jobs, each as its owner; its minute has {MINUTE_SECONDS:g} seconds.")
     )  # fmt: skip
     screen.say(
-        "The application lies in a bare git repository, and in a checkout of the person on call, who has something unfinished in "
-        "it. A program takes the place of the Supabase CLI, and writes down what it would deploy. "
+        "The application lies in a bare git repository, and in a checkout of the person on call. "
+        "A program takes the place of the Supabase CLI, and writes down what it would deploy. "
         f"{case.team.variables.name} tells the playbooks where all that is."
     )
 
@@ -261,13 +261,13 @@ def _check_application(screen: Screen, case: Case) -> None:
         team.remote.tree("main") == team.remote.tree(team.good) and parents == [case.tip],
         f"the branch's tree is that of {team.good[:10]}, by one commit on top of the release: {team.tip[:10]}",
     )
-    screen.promise(team.checkout.state() == case.checkout, "the checkout is as it was, with what was unfinished in it")
+    screen.promise(team.checkout.state() == case.checkout, "the checkout is as it was")
     calls = team.cli.calls
     often = "once" if len(calls) == 1 else f"{len(calls)} times"
     screen.promise(
         len(calls) == 1
         and calls[0]["files"] == team.function_of(team.good) != team.function_of(case.tip)
-        and "--no-verify-jwt" not in calls[0]["argv"],
+        and "--no-verify-jwt=false" in calls[0]["argv"],
         f"the edge function was deployed {often}, from the tree of {team.good[:10]}; JWT verification stays on",
     )
 

@@ -26,7 +26,6 @@ from pathlib import Path
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
-MEGABYTE: t.Final = 1 << 20
 #: How long what a program left running may keep its output open, and how long one that is to end may take, in seconds.
 LINGER_SECONDS: t.Final = 0.5
 PATIENCE_SECONDS: t.Final = 2.0
@@ -46,8 +45,6 @@ class Done:
     out: bytes
     err: bytes
     seconds: float
-    #: Whether there was more output than was kept.
-    cut: bool = False
 
 
 class _Kept:
@@ -55,14 +52,12 @@ class _Kept:
 
     def __init__(self, limit: int, *, tail: bool) -> None:
         self.data = bytearray()
-        self.cut = False
         self._limit = limit
         self._tail = tail
 
     def add(self, more: bytes) -> None:
         self.data += more
         if len(self.data) > self._limit:
-            self.cut = True
             self.data = self.data[-self._limit :] if self._tail else self.data[: self._limit]
 
 
@@ -74,7 +69,7 @@ def run(
     seconds: float,
     checkpoint: Callable[[], None] | None = None,
     stdin: bytes = b"",
-    limit: int = 64 * MEGABYTE,
+    limit: int = 1 << 26,
     tail: bool = False,
 ) -> Done:
     """What the program wrote and how it ended; it and its children are gone when this is interrupted or takes too long.
@@ -104,7 +99,7 @@ def run(
             if stream is not None:
                 stream.close()
     took = round(time.monotonic() - began, 3)
-    return Done(None if late else process.returncode, bytes(out.data), bytes(err.data), took, out.cut)
+    return Done(None if late else process.returncode, bytes(out.data), bytes(err.data), took)
 
 
 def _followed(

@@ -20,8 +20,6 @@ OPERATION: t.Final = "rollback"
 CAPTURE: t.Final = "capture_release"
 AGAIN: t.Final = "run the same command again: it runs the gate, then resumes"
 ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
-#: What a revert that was not pushed says before its command.
-TO_PUSH: t.Final = ". To push it: "
 FEW: t.Final = 3
 #: Steps that have a line of their own.
 SILENT: t.Final = frozenset({"commit", "revert", "deploy", "gate"})
@@ -38,11 +36,8 @@ SCHEMA: t.Final = (
     *("attempts", "seconds", "rehearsal", "kept_disabled", "undo"),
     *("newer", "obstacles", "refused", "failed_step", "differs", "reordered", "stays", "copies"),
 )  # fmt: skip
-REVERT: t.Final = (
-    *("branch", "remote", "tip", "target", "commit", "pushed", "kept_ref"),
-    *("reverted", "totals", "conflicts"),
-)
-DEPLOY: t.Final = ("function", "project_ref", "commit", "previous_commit", "verify_jwt", "run_id", "deployments")
+REVERT: t.Final = ("branch", "remote", "tip", "target", "commit", "pushed", "reverted")
+DEPLOY: t.Final = ("functions", "project_ref", "commit", "previous_commit", "verify_jwt", "run_id")
 
 
 def of_schema(result: Mapping[str, t.Any]) -> bool:
@@ -183,14 +178,14 @@ def _few(what: list[str]) -> str:
 
 
 def _application(step: str, result: Mapping[str, t.Any], *, check: bool) -> str:
-    """What became of the branch, or of the function, in fewer words than the module's where something was done."""
+    """What happened to the branch or to the functions, shorter than the task says it if something was done."""
     if check or not result.get("changed"):
-        return str(result.get("summary", "")).partition(TO_PUSH)[0]
+        return str(result.get("summary", ""))
     commit = str(result.get("commit") or "")[:10]
     if step == "deploy":
-        return f"{result['function']} deployed from {commit}"
-    target = f", now at the tree of {result['target'][:10]}" if result.get("target") else ""
-    return f"{result['branch']} reverted by {commit}, {'pushed' if result.get('pushed') else 'not pushed'}{target}"
+        return f"{', '.join(result['functions'])} deployed from {commit}"
+    pushed = "pushed" if result.get("pushed") else "not pushed"
+    return f"{result['branch']} reverted by {commit}, {pushed}, to the tree of {result['target'][:10]}"
 
 
 def gate(result: Mapping[str, t.Any]) -> dict[str, str]:
@@ -203,14 +198,19 @@ def gate(result: Mapping[str, t.Any]) -> dict[str, str]:
 
 
 def how_to_undo(ran: Mapping[str, Result]) -> list[str]:
-    """The command that undoes the application's rollback; none where it stayed."""
+    """The command that undoes the application's rollback; none if nothing was done."""
     revert, deploy = ran.get("revert", {}), ran.get("deploy", {})
     known = (
         revert.get("tip") if revert.get("changed") else None,
         deploy.get("previous_commit") if deploy.get("changed") else None,
     )
     was = next(filter(None, known), None)
-    return [f"{ROLLBACK} -e schema_rollback_enabled=false -e application_commit={was[:12]}"] if was else []
+    if not was:
+        return []
+    # Unless the revert is pushed, no commit of the branch touches the functions.
+    functions: list[str] = deploy["functions"] if deploy.get("changed") and not revert.get("pushed") else []
+    named = f" -e edge_functions={','.join(functions)}" if functions else ""
+    return [f"{ROLLBACK} -e schema_rollback_enabled=false -e application_commit={was[:12]}{named}"]
 
 
 def what_next(ran: Mapping[str, Result]) -> list[str]:
@@ -226,7 +226,7 @@ def what_next(ran: Mapping[str, Result]) -> list[str]:
         others = [cause for cause in causes if cause["next_command"] != summary_gate.RESUME]
         *wanted, _ = summary_gate.what_next({**gate, "diagnoses": others})
         return [*(wanted or [summary_gate.ASSESS]), AGAIN]
-    push = str(ran.get("revert", {}).get("summary", "")).partition(TO_PUSH)[2]
+    push = str(ran.get("revert", {}).get("push_command") or "")
     reload = str(ran.get("proof", {}).get("reload", ""))
     return [text for text in (push, reload) if text]
 

@@ -26,7 +26,6 @@ NAMES = sorted(path.stem for path in (CHECKOUT / "library").glob("scout_*.py"))
 BARE = {
     *(
         "scout_downstream",
-        "scout_git_revert",
         "scout_metrics",
         "scout_notify",
         "scout_options",
@@ -76,8 +75,6 @@ def test_executed_it_knows_its_name(tmp_path: Path) -> None:
     options = {"metrics_file": str(tmp_path / "a.prom"), "assessment": {}, "pipeline": "a", "keep_seconds": 0}
     code, refused = executed("scout_metrics", options)
     assert (code, refused["failed"], refused["error"]["kind"]) == (1, True, "bad_input")
-    code, looked = executed("scout_git_revert", {"repository": str(tmp_path), "last": 1})
-    assert (code, looked["failed"]) == (1, True)
     found = {"operation": "assess", "incident": "adhoc", "steps": [], "first": True}
     code, told = executed("scout_summary", found)
     assert (code, told["operation"], told["changed"]) == (0, "summary", False)

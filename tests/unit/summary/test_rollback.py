@@ -22,7 +22,7 @@ STEPS = (
     *("revert", "deploy", "rollback", "drain", "refresh_gold", "gate", "resume"),
 )
 TIP, COMMIT, GOOD = "9" * 40, "a" * 40, "3f2a9c1e0b" * 4
-PUSH = "git -C /srv/deploy/scout push origin refs/scout-recovery/main:refs/heads/main"
+PUSH = "git -C /srv/deploy/scout push origin rollback-to-3f2a9c1e0b3f:main"
 CAPTURE = {
     "operation": "rollback",
     "release": "v5.2.1",
@@ -65,16 +65,13 @@ SAME = CAPTURE | {
     "objects": 0,
 }
 REVERTED = {"changed": True, "branch": "main", "remote": "origin", "tip": TIP, "target": GOOD, "commit": COMMIT, "pushed": True,
-            "kept_ref": None, "reverted": [], "totals": {"files": 3},
-            "summary": f"reverted 4 commits of main, restoring its tree to that of {GOOD[:10]}: {COMMIT[:10]}, pushed"}  # fmt: skip
-NOT_PUSHED = REVERTED | {
-    "pushed": False,
-    "summary": f"reverted 4 commits of main: {COMMIT[:10]}, not pushed. To push it: {PUSH}",
-}
-DEPLOYED = {"changed": True, "function": "ingest-transaction", "project_ref": "abc", "commit": GOOD, "previous_commit": TIP,
+            "push_command": "", "reverted": [], "warnings": [],
+            "summary": f"reverted 4 commits of main to the tree of {GOOD[:10]}, and pushed it"}  # fmt: skip
+NOT_PUSHED = REVERTED | {"pushed": False, "push_command": PUSH}
+DEPLOYED = {"changed": True, "functions": ["ingest-transaction"], "project_ref": "abc", "commit": GOOD, "previous_commit": TIP,
             "verify_jwt": True, "run_id": RUN, "effects": {},
-            "summary": f"deployed ingest-transaction from {GOOD[:10]} to project abc; previously {TIP[:10]}"}  # fmt: skip
-OLD = {"changed": False, "function": "ingest-transaction", "previous_commit": TIP, "summary": "is deployed already"}
+            "summary": f"deployed ingest-transaction from {GOOD[:10]} to project abc"}  # fmt: skip
+OLD = {"changed": False, "functions": [], "previous_commit": TIP, "summary": "is deployed already"}
 START = {
     "preflight": {"changed": False, "summary": "role loader on PostgreSQL 17", "database": DATABASE},
     "lease": {"changed": False, "summary": "lease held"},
@@ -114,7 +111,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
         "back to v5.2.1 of 2026-11-25 01:02 UTC, digest dddddddddddd; yielded to other sessions 2 times; rehearsed in 1.5 s",
         "data rows that leave the live tables: 1,500 (saved); saved before it was dropped: scout.alerts (team) 120 rows;",
         "restored: scout.dim_store (city) 60 rows;",
-        "restored empty: column scout.dim_store.note", f"app main reverted by {COMMIT[:10]}, pushed, now at the tree of {GOOD[:10]};",
+        "restored empty: column scout.dim_store.note", f"app main reverted by {COMMIT[:10]}, pushed, to the tree of {GOOD[:10]};",
         f"ingest-transaction deployed from {GOOD[:10]}",
         "did paused 3 jobs in 0.4 s; rolled back to v5.2.1: 12 objects in 15 steps; loaded 12 events",
         "gate all of 30 checks pass; a test sale went through", "now ingestion is running", f"undo {UNDO}", APPLICATION]),
@@ -122,7 +119,7 @@ ENDS: dict[str, tuple[Result, Result, str, list[str]]] = {
         "would pause 3 jobs; roll back to v5.2.1: 12 objects",
         "strongest lock ACCESS EXCLUSIVE, worst effect drops data that is saved first",
         "data rows that leave the live tables: 1,500 (saved); would be saved before it is dropped: scout.alerts (team)",
-        f"app reverted 4 commits of main, restoring its tree to that of {GOOD[:10]}: ",
+        f"app reverted 4 commits of main to the tree of {GOOD[:10]}, and pushed it",
         "would be restored: column scout.dim_store.city;", "would be restored empty", "now nothing was written",
         "next run it without --check"]),
     "planned, and would be refused": (PLANNED | {"plan": PLAN | {"refused": LOSSY.as_dict()}}, {"check": True}, "failed", [

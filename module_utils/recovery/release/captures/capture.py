@@ -12,7 +12,6 @@ import typing as t
 import uuid
 from pathlib import Path
 
-from ...application import checkout
 from ...core.errors import BadInput, NotConverged, RecoveryError
 from ...core.text import count
 from ...ledger import runs
@@ -22,9 +21,9 @@ from ...scout import contract
 from ..catalog import job_commands, manifests
 from ..catalog import reader as catalog_reader
 from ..catalog.entries import Catalog, Entry, Scope
+from . import checkout, table_data
 from . import document as captures_document
 from . import store as captures_store
-from . import table_data
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence

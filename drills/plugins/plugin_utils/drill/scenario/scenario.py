@@ -34,7 +34,7 @@ LEADS: t.Final = re.compile(
 #: is refused until it is here.
 GIVEN: t.Final = frozenset(
     """
-    adopt adopt_since allow_lossy allow_owner allow_owners allow_superuser application_include_newer application_push
+    adopt adopt_since allow_lossy allow_owner allow_owners allow_superuser application_push
     application_rollback_enabled application_skip_ci batch_timeout_seconds budget_seconds canary_rows cancel_running capture_id
     check_severity column_order compare_by consecutive currency default_grants dlq_ids drain drain_timeout_seconds drop_column
     drop_function duration edge_function_force edge_function_timeout_seconds edge_function_verify_jwt error_codes event_ids

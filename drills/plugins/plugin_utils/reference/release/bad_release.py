@@ -82,10 +82,9 @@ SELECT (SELECT NOT active FROM cron.job WHERE jobname = %(job)s),
 class _Checkout(Clone):
     """A folder in which git works as it does by default, whatever the caller has configured."""
 
-    def git(self, *words: str, stdin: str | None = None) -> str:
+    def git(self, *words: str) -> str:
         done = subprocess.run(
             ["git", "-C", str(self.path), *words],
-            input=stdin,
             capture_output=True,
             text=True,
             check=False,
@@ -101,7 +100,7 @@ def _environment() -> dict[str, str]:
 
 
 class Team:
-    """A bare repository, the checkout of the person on call with something unfinished in it, and the CLI that deploys."""
+    """A bare repository, the checkout of the person on call, and the CLI that deploys."""
 
     def __init__(self, home: Path) -> None:
         shutil.rmtree(home, ignore_errors=True)
@@ -115,7 +114,6 @@ class Team:
             FUNCTION: "// Takes a sale as the tills send it.\n",
             "app/dashboard.py": "print('sales')\n",
             "migrations/0001_scout.sql": "-- The pipeline.\n",
-            "notes.txt": "",
         }
         self.good = self.checkout.commit("Release v5.2.1", dict(files))
         self.checkout.git("push", "--quiet", "--set-upstream", "origin", "main")
@@ -144,7 +142,6 @@ class Team:
         desk.git("merge", "--quiet", "--no-ff", "-m", "Merge loyalty", "loyalty")
         desk.commit("Show the loyalty tier", {"app/dashboard.py": "print('sales', 'tiers')\n", "app/tiers.py": "\n"})
         desk.push()
-        desk.write(**{"notes.txt": "tills still send store_id?\n"})
         with connection.transaction():
             connection.execute((desk.path / MIGRATION).read_bytes())
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A program in the place of the Supabase CLI, which says afterwards how it was called and what it found."""
+"""A program in place of the Supabase CLI that records its calls."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from typing import Any
 PROJECT = "abcdefghijklmnopqrst"
 FUNCTION = "supabase/functions/ingest-transaction/index.ts"
 
-#: A CLI that writes down how it was called and what it found, and then does as it is told.
+#: Records arguments, environment, folder and files of a call, then runs the script it was given.
 CLI = f"""#!{sys.executable}
 import json, os, sys, time
 from pathlib import Path
-home = Path(__file__).parent
-files = {{str(path.relative_to(".")): path.read_bytes().decode() for path in Path(".").rglob("*") if path.is_file()}}
+home = Path(__file__).resolve().parent
+files = {{str(path): path.read_text() for path in Path(".").rglob("*") if path.is_file()}}
 call = {{"argv": sys.argv[1:], "environment": dict(os.environ), "files": files, "cwd": os.getcwd()}}
-number = len(list(home.glob("call-*")))
-(home / "part").write_text(json.dumps(call))
-(home / "part").rename(home / f"call-{{number}}")
-told = home / "told.py"
-if told.exists():
-    exec(told.read_text())
+with (home / "calls").open("a") as calls:
+    calls.write(json.dumps(call) + "\\n")
+exec((home / "script").read_text())
 print("Deployed Function")
 """
 
@@ -38,11 +35,14 @@ class Cli:
         self.path = folder / "supa base"
         self.path.write_text(CLI)
         self.path.chmod(0o755)
+        self.tell("")
 
     def tell(self, script: str) -> None:
-        (self.path.parent / "told.py").write_text(script)
+        """Let each further call run a script."""
+        (self.path.parent / "script").write_text(script)
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        paths = sorted(self.path.parent.glob("call-*"), key=lambda path: int(path.name[5:]))
-        return [json.loads(path.read_text()) for path in paths]
+        """Each call so far."""
+        path = self.path.parent / "calls"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

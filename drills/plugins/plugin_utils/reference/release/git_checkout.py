@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import subprocess
 from pathlib import Path
 
@@ -17,10 +16,8 @@ class Clone:
 
     path: Path
 
-    def git(self, *words: str, stdin: str | None = None) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(self.path), *words], input=stdin, capture_output=True, text=True, check=False
-        )
+    def git(self, *words: str) -> str:
+        done = subprocess.run(["git", "-C", str(self.path), *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"git {' '.join(words)}: {done.stderr}"
         return done.stdout.rstrip("\n")
 
@@ -54,24 +51,10 @@ class Clone:
     def tree(self, commit: str) -> str:
         return self.git("rev-parse", f"{commit}^{{tree}}")
 
-    def state(self) -> dict[str, str]:
-        """What belongs to the person who works there: checkout, index, stash, branches, HEAD, configuration."""
-        folder = Path(self.git("rev-parse", "--absolute-git-dir"))
-        names = (
-            "HEAD",
-            "index",
-            "config",
-            "ORIG_HEAD",
-            "FETCH_HEAD",
-            "logs/HEAD",
-            "logs/refs/heads/main",
-            "refs/stash",
+    def state(self) -> tuple[str, str, str]:
+        """What the person who works there sees: the branch, its commit, and uncommitted changes."""
+        return (
+            self.git("rev-parse", "--abbrev-ref", "HEAD"),
+            self.git("rev-parse", "HEAD"),
+            self.git("status", "--porcelain"),
         )
-        found = {name: digest(folder / name) for name in names if (folder / name).exists()}
-        found["heads"] = self.git("for-each-ref", "refs/heads", "refs/tags", "refs/stash")
-        files = [path for path in self.path.rglob("*") if path.is_file() and ".git" not in path.parts]
-        return found | {str(path.relative_to(self.path)): digest(path) for path in files}
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

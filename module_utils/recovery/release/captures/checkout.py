@@ -11,7 +11,7 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-from ..core.errors import BadInput
+from ...core.errors import BadInput
 
 SECONDS: t.Final = 20
 COMMIT: t.Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
