@@ -85,7 +85,7 @@ options:
   looked:
     description: What O(found) is the result of, with O(state=seen).
     type: str
-    choices: [assess, gate, evidence, downstream]
+    choices: [assess, gate, evidence]
   found:
     description: The result of that; with O(state=notified) that of M(scout.recovery.scout_notify).
     type: dict
@@ -248,7 +248,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "time_zone": {"type": "str"},
     "gate": {"type": "dict", "default": {}},
     "force": {"type": "bool", "default": False},
-    "looked": {"type": "str", "choices": ["assess", "gate", "evidence", "downstream"]},
+    "looked": {"type": "str", "choices": ["assess", "gate", "evidence"]},
     "found": {"type": "dict", "default": {}},
     "stray_words": {"type": "str"},
 }

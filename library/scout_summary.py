@@ -30,7 +30,7 @@ options:
         preflight, lease, assess, plan, unfinished, evidence, pause, terminate_sessions, complete_pause, foresee, quarantine, cleanup,
         redrive, undo, window_recovery, drain, refresh_gold, assess_again, resume, runs, dashboard, metrics, watch, gate, incident,
         notify, notified, evidence_verify, audit, report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy,
-        revert, deploy, rollback, proof, pause_again, downstream, superset, restored. Steps that
+        revert, deploy, rollback, proof, pause_again, restored. Steps that
         did not run are empty.
     type: list
     elements: dict
@@ -47,12 +47,6 @@ options:
     description:
       - Where people are to be told something, only return that, as RV(event), RV(happened) and RV(done), with no lines and no file,
         and do not fail. Elsewhere the same as without it.
-    type: bool
-    default: false
-  below:
-    description:
-      - Where the operation changed tables, views or days that others may read, only return these, as RV(affected), with no lines and
-        no file, and do not fail. Elsewhere the same as without it.
     type: bool
     default: false
   first:
@@ -98,11 +92,11 @@ EXAMPLES = r"""
 RETURN = r"""
 document:
   description: The result for a machine; docs/result.schema.json describes it.
-  returned: unless there is an RV(event) or RV(affected)
+  returned: unless there is an RV(event)
   type: dict
 lines:
   description: The lines for a person.
-  returned: unless there is an RV(event) or RV(affected)
+  returned: unless there is an RV(event)
   type: list
   elements: str
 drawn:
@@ -110,16 +104,6 @@ drawn:
   returned: never, as the callback takes it
   type: list
   elements: str
-affected:
-  description:
-    - What was changed, with operation, relations (with their schema), views (of these, the refreshed ones), days of gold and
-      run_id; null where nothing was.
-  returned: with O(news) or O(below), where people are to be told or something was changed
-  type: dict
-incident_open:
-  description: Whether a step saw an open incident.
-  returned: with RV(affected)
-  type: bool
 event:
   description:
     - recovered where the pipeline works again, update where a recovery of an open incident left it paused, else null.
@@ -147,7 +131,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "resume": {"type": "bool", "default": True},
     "left_out": {"type": "dict", "default": {}},
     "news": {"type": "bool", "default": False},
-    "below": {"type": "bool", "default": False},
     "first": {"type": "bool", "default": False},
     "contract": {"type": "dict", "default": {}},
     "result_file": {"type": "path"},

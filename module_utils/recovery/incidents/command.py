@@ -44,7 +44,6 @@ KEPT: t.Final = {
     "assess": ("verdict", "summary", "own_checks"),
     "gate": ("verdict", "summary", "ok", "exit_code", "own_checks"),
     "evidence": ("folder", "summary"),
-    "downstream": ("summary", "called", "uncalled"),
 }
 
 

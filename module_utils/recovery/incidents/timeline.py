@@ -349,7 +349,6 @@ EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "assess": _looked,
     "gate": _looked,
     "evidence": _kept,
-    "downstream": _kept,
     "restored": _restored,
     "capture": _release,
     "rollback": _release,

@@ -14,11 +14,10 @@ from ..core.errors import RecoveryError
 from ..core.text import printable, visible, visible_in
 from ..invoke import failure
 from ..ledger.open_incident import ADHOC
-from ..notifications.downstream import Affected, affected
 from ..postgres.session import INCIDENT
 from ..scout import contract
 from . import dashboard, drill, gate, junit, render
-from .incident import NOTHING, News, is_joined, news
+from .incident import News, news
 from .layout import WIDTH
 from .operation import Story
 
@@ -52,11 +51,9 @@ class FirstLinesResult(t.TypedDict):
 
 
 class NewsResult(News):
-    """What it returns of what people are to be told, and of what was changed that others read."""
+    """What it returns of what people are to be told."""
 
     changed: bool
-    affected: Affected | None
-    incident_open: bool
 
 
 def summarize(
@@ -73,8 +70,7 @@ def summarize(
     judge: Callable[[render.ResultDocument], tuple[str, int]] | None = None,
     phases: bool = True,
 ) -> SummaryResult | FirstLinesResult | NewsResult:
-    """The lines and the document of one operation on one host; with `news` or `below`, only what people are to be told of it and what
-    it changed that others read, if anything.
+    """The lines and the document of one operation on one host; with `news`, only what people are to be told of it, if anything.
 
     With `judge`, which gives the words of the verdict and the exit code, also what is drawn, below lines for the `phases` or
     without them. A result that failed where the operation did not reach what it was to, or a file cannot be written. Raises nothing for
@@ -91,11 +87,8 @@ def summarize(
         made = document(story)
         if params.get("first"):
             return {"changed": False, "lines": _lines(render.first_lines(_seen(story)))}
-        if params.get("news") or params.get("below"):
-            told = news(made, story.ran) if params.get("news") else NOTHING
-            changed = affected(story.operation, story.ran) if params.get("below") else None
-            if told["event"] or changed:
-                return {"changed": False, **told, "affected": changed, "incident_open": is_joined(story.ran)}
+        if params.get("news") and (told := news(made, story.ran))["event"]:
+            return {"changed": False, **told}
         story, made = _saved(story, made, params, run_key)
         result = _summary(story, made)
         if judge is not None:

@@ -25,13 +25,11 @@ NAMES = sorted(path.stem for path in (CHECKOUT / "library").glob("scout_*.py"))
 #: Modules without a database.
 BARE = {
     *(
-        "scout_downstream",
         "scout_git_revert",
         "scout_metrics",
         "scout_notify",
         "scout_options",
         "scout_summary",
-        "scout_superset",
     ),
 }
 
