@@ -29,7 +29,6 @@ SAMPLED = {
     "tests/integration/hosted": "roles and grants of hosted services, each on a server of its own",
     "tests/integration/incidents": "whole incidents; what they say is tested in units",
     "tests/integration/moves": "every mover, every promise, every place to be ended at",
-    "tests/integration/notifications": "each way to deliver; what is delivered is tested in units",
     "tests/integration/pipeline": "drains, pauses and proofs under load and on broken pipelines",
     "tests/integration/reference": "the reference pipeline, which changes rarely",
     "tests/integration/release": "pairs of schemas, wrecks, rehearsals",

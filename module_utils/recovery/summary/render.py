@@ -368,7 +368,7 @@ def _warnings(story: Story) -> list[str]:
         told += [str(note) for note in as_list(story.before.get("notes"))]
     if story.keeps_record:
         told = incident.in_order(told, story.record)
-    return list(dict.fromkeys([*told, *incident.unrecorded(story.steps.get(incident.TOLD) or {})]))
+    return list(dict.fromkeys(told))
 
 
 def _unbroken(story: Story) -> list[str]:
