@@ -31,14 +31,14 @@ PLAYBOOKS := playbooks roles drills extensions inventories library plugins meta 
 LIVE := $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,+)
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # Of the others, those of the real pg_cron run after the scenarios of Molecule, those of ansible-rulebook beside it.
-HERE := 'not docker and not pg_cron and not eda and not superset'
+HERE := 'not docker and not pg_cron and not eda'
 # What the tests leave out: nothing, but for `make test`.
 SAMPLE ?=
 # More words for pytest, molecule or the benchmark: make unit ARGS="-k plan -x"
 ARGS ?=
 
 .PHONY: tests quick-tests molecule-where-possible eda-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity docs lint-changed-playbooks
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test test-all check lint format unit integration e2e molecule eda superset awxkit matrix mutants bench psql reference faults new-operation lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test test-all check lint format unit integration e2e molecule eda awxkit matrix mutants bench psql reference faults new-operation lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -95,9 +95,6 @@ oldest-and-newest: setup
 
 eda: setup ## Answer alerts with the real ansible-rulebook, on Java 17 or newer, found or Debian's unpacked into .cache
 	@$(BIN)/python -m tests.rulebook $(ARGS)
-
-superset: setup ## Show a dashboard of the real Apache Superset after gold has changed, in an environment of its own below .cache
-	@$(BIN)/python -m tests.superset $(ARGS)
 
 awxkit: setup ## Ask AWX's own client, in an environment of its own below .cache, which fields of deploy/awx it hands on [ARGS=--write]
 	@$(BIN)/python -m tests.awxkit $(ARGS)

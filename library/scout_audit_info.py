@@ -13,7 +13,7 @@ short_description: Verify that audit trail, ledger and evidence agree
 version_added: 1.1.0
 description:
   - Follows the chain of schema C(scout_audit), which operators can only add to, and compares it with the runs of the ledger, with the
-    evidence in O(folder), and with heads of the chain that went out with notifications and evidence.
+    evidence in O(folder), and with heads of the chain that went out with evidence.
   - Fails where they disagree, naming the first entry, and where there is no audit trail. Writes nothing.
 options:
   folder:
@@ -22,7 +22,7 @@ options:
         and the trail knows of none there, evidence is not compared.
     type: path
   heads:
-    description: Heads of the chain that went out, as notifications have them; a number, a colon, and 64 hexadecimal digits.
+    description: Heads of the chain that went out, as evidence has them; a number, a colon, and 64 hexadecimal digits.
     type: list
     elements: str
     default: []

@@ -35,7 +35,6 @@ extends_documentation_fragment:
   - scout.recovery.shared.jobs
   - scout.recovery.shared.stuck
   - scout.recovery.shared.assessment
-  - scout.recovery.shared.notification
   - scout.recovery.attributes.info
 author:
   - Scout Recovery contributors (@scout-recovery)
@@ -149,7 +148,6 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.health import command
-from ..module_utils.recovery.health.hints import NOTIFICATION_SPEC
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 
@@ -162,7 +160,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "alert_hours": {"type": "int", "default": 1},
     "jobs": {"type": "list", "elements": "str"},
     "own_checks": {"type": "list", "elements": "dict", "default": []},
-    **NOTIFICATION_SPEC,
 }
 
 

@@ -23,9 +23,8 @@ options:
       - V(opened) starts the record, V(noted) adds what people know, V(updated) changes it and adopts runs, V(closed) ends it.
       - V(seen) records the result of an assessment, an acceptance gate or a snapshot of evidence, while an incident is open.
         It is a line of the ledger like that of any run, and no change of the pipeline, so C(changed) is false.
-      - V(notified) records who was notified of what, as M(scout.recovery.scout_notify) returned it; C(changed) is false here, too.
     type: str
-    choices: [opened, noted, updated, closed, seen, notified]
+    choices: [opened, noted, updated, closed, seen]
     default: opened
   title:
     description: What is wrong, on one line of at most 200 characters. To open an incident it is needed.
@@ -85,9 +84,9 @@ options:
   looked:
     description: What O(found) is the result of, with O(state=seen).
     type: str
-    choices: [assess, gate, evidence, downstream]
+    choices: [assess, gate, evidence]
   found:
-    description: The result of that; with O(state=notified) that of M(scout.recovery.scout_notify).
+    description: The result of that.
     type: dict
     default: {}
   stray_words:
@@ -125,93 +124,78 @@ EXAMPLES = r"""
 
 RETURN = r"""
 incident:
-  description: Its name; null where there is none, with O(state=seen) and O(state=notified).
+  description: Its name; null where there is none, with O(state=seen).
   returned: success
   type: str
 title:
   description: What is wrong.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: str
 severity:
   description: Its severity now.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: str
 state:
   description: open or closed; in check mode, as it would be.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: str
 opened_at:
   description: When it was opened.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: str
 opened_by:
   description: Who opened it.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: str
 closed_at:
   description: When it was closed, or null.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: str
 closed_by:
   description: Who closed it, or null.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: str
 root_cause:
   description: The root cause as it was last noted, or null.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: str
 next_update_at:
   description: By when an update is promised, or null.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: str
 response_due_at:
   description: By when somebody had to respond, or null.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: str
 escalation:
   description: Who is notified of an incident of its severity.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: list
   elements: str
 overdue:
   description: What should have happened by now, each with what (response or update), due_at and seconds.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: list
   elements: dict
 missing:
   description: What only a person can supply and nobody has noted, of root_cause, external_dependencies and retrospective.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: list
   elements: str
 phases:
   description:
     - The phases of the runbook's checklist, each with phase, title, minutes, done and items. An item has item, text, done, and
       at, by and through, that is when, by whom and by which run or entry it was first settled.
-  returned: unless state=seen; with state=notified where there was something to note
+  returned: unless state=seen
   type: list
   elements: dict
 audit:
-  description: Head of the audit trail, a number, a colon and a SHA-256, which goes out with a notification; null where there is none.
-  returned: unless state=seen or state=notified
-  type: str
-unnotified:
-  description:
-    - Whether people have yet to hear that it was opened, updated or closed, because no channel has been notified since, or because one
-      of them could not be. Running the same command again then sends what an interrupted one did not.
-  returned: unless state=seen or state=notified
-  type: bool
-unnotified_channels:
-  description: Names of the channels that could not be notified while others were; empty where none was notified.
-  returned: unless state=seen or state=notified
-  type: list
-  elements: str
-news:
-  description: What they have to hear besides the current state, as a change of the severity and the words of an update.
-  returned: unless state=seen or state=notified
+  description: Head of the audit trail, a number, a colon and a SHA-256; null where there is none.
+  returned: unless state=seen
   type: str
 entries:
   description: What was said of it, the earliest first, each with entry, at, actor, kind, text and details.
-  returned: unless state=seen or state=notified
+  returned: unless state=seen
   type: list
   elements: dict
 run_id:
@@ -230,7 +214,7 @@ from ..module_utils.recovery.incidents import command, results
 from ..module_utils.recovery.incidents.checklist import PERSONAL
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 
-STATES = ["opened", "noted", "updated", "closed", "seen", "notified"]
+STATES = ["opened", "noted", "updated", "closed", "seen"]
 
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
@@ -248,7 +232,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "time_zone": {"type": "str"},
     "gate": {"type": "dict", "default": {}},
     "force": {"type": "bool", "default": False},
-    "looked": {"type": "str", "choices": ["assess", "gate", "evidence", "downstream"]},
+    "looked": {"type": "str", "choices": ["assess", "gate", "evidence"]},
     "found": {"type": "dict", "default": {}},
     "stray_words": {"type": "str"},
 }
@@ -256,7 +240,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 RULES: dict[str, t.Any] = {"required_if": [["state", "seen", ["looked"]]]}
 
 
-def run(call: Call, params: Params) -> results.IncidentResult | results.SeenResult | results.NotifiedResult:
+def run(call: Call, params: Params) -> results.IncidentResult | results.SeenResult:
     """Keeps the record."""
     return command.keep(call, params)
 

@@ -38,7 +38,6 @@ options:
       - assess
       - gate
       - evidence
-      - downstream
       - restored
   run_id:
     description: Only this run, or the runs that a playbook's run consisted of; its first eight digits do.

@@ -29,8 +29,8 @@ options:
       - Results of the steps by name, in the order in which they are done, as a list of one-key dictionaries. Names are
         preflight, lease, assess, plan, unfinished, evidence, pause, terminate_sessions, complete_pause, foresee, quarantine, cleanup,
         redrive, undo, window_recovery, drain, refresh_gold, assess_again, resume, runs, dashboard, metrics, watch, gate, incident,
-        notify, notified, evidence_verify, audit, report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy,
-        revert, deploy, rollback, proof, pause_again, downstream, superset, restored. Steps that
+        notify, evidence_verify, audit, report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy,
+        revert, deploy, rollback, proof, pause_again, restored. Steps that
         did not run are empty.
     type: list
     elements: dict
@@ -43,16 +43,10 @@ options:
     description: Parts of the operation that were left out, by name, each with why.
     type: dict
     default: {}
-  news:
+  notice:
     description:
-      - Where people are to be told something, only return that, as RV(event), RV(happened) and RV(done), with no lines and no file,
-        and do not fail. Elsewhere the same as without it.
-    type: bool
-    default: false
-  below:
-    description:
-      - Where the operation changed tables, views or days that others may read, only return these, as RV(affected), with no lines and
-        no file, and do not fail. Elsewhere the same as without it.
+      - If the operation resumed ingestion or left it paused, return only RV(title) and RV(body), write no file and do not fail.
+        Otherwise the option has no effect.
     type: bool
     default: false
   first:
@@ -98,11 +92,11 @@ EXAMPLES = r"""
 RETURN = r"""
 document:
   description: The result for a machine; docs/result.schema.json describes it.
-  returned: unless there is an RV(event) or RV(affected)
+  returned: unless there is a RV(title)
   type: dict
 lines:
   description: The lines for a person.
-  returned: unless there is an RV(event) or RV(affected)
+  returned: unless there is a RV(title)
   type: list
   elements: str
 drawn:
@@ -110,28 +104,13 @@ drawn:
   returned: never, as the callback takes it
   type: list
   elements: str
-affected:
-  description:
-    - What was changed, with operation, relations (with their schema), views (of these, the refreshed ones), days of gold and
-      run_id; null where nothing was.
-  returned: with O(news) or O(below), where people are to be told or something was changed
-  type: dict
-incident_open:
-  description: Whether a step saw an open incident.
-  returned: with RV(affected)
-  type: bool
-event:
-  description:
-    - recovered where the pipeline works again, update where a recovery of an open incident left it paused, else null.
-  returned: with O(news), where people are to be told
+title:
+  description: Title of a notice, with the operation, the database and the outcome.
+  returned: with O(notice), if the operation resumed ingestion or left it paused
   type: str
-happened:
-  description: What happened, in words.
-  returned: with an RV(event)
-  type: str
-done:
-  description: What was done, in words.
-  returned: with an RV(event)
+body:
+  description: The lines for a person, as one text.
+  returned: with RV(title)
   type: str
 """
 
@@ -146,8 +125,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "steps": {"type": "list", "elements": "dict", "required": True},
     "resume": {"type": "bool", "default": True},
     "left_out": {"type": "dict", "default": {}},
-    "news": {"type": "bool", "default": False},
-    "below": {"type": "bool", "default": False},
+    "notice": {"type": "bool", "default": False},
     "first": {"type": "bool", "default": False},
     "contract": {"type": "dict", "default": {}},
     "result_file": {"type": "path"},
@@ -155,7 +133,9 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(call: WithoutSession, params: Params) -> command.SummaryResult | command.FirstLinesResult | command.NewsResult:
+def run(
+    call: WithoutSession, params: Params
+) -> command.SummaryResult | command.FirstLinesResult | command.NoticeResult:
     """The lines and the document of one operation on one host."""
     return command.summarize(params, check=call.check)
 

@@ -66,7 +66,6 @@ extends_documentation_fragment:
   - scout.recovery.ledger
   - scout.recovery.shared.jobs
   - scout.recovery.shared.stuck
-  - scout.recovery.shared.notification
   - scout.recovery.attributes
 attributes:
   check_mode:
@@ -180,7 +179,6 @@ effects:
 
 import typing as t
 
-from ..module_utils.recovery.health.hints import NOTIFICATION_SPEC
 from ..module_utils.recovery.health.watch import command
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
@@ -200,7 +198,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "chart_file": {"type": "path"},
     "chart": {"type": "bool", "default": True},
     "repause": {"type": "bool", "default": False},
-    **NOTIFICATION_SPEC,
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker
-from tests import CHECKOUT, rulebook, superset, warm
+from tests import CHECKOUT, rulebook, warm
 
 pytest_plugins = ["tests.scout.fixtures", "tests.e2e.fixtures", "tests.failover.fixtures"]
 
@@ -29,7 +29,6 @@ SAMPLED = {
     "tests/integration/hosted": "roles and grants of hosted services, each on a server of its own",
     "tests/integration/incidents": "whole incidents; what they say is tested in units",
     "tests/integration/moves": "every mover, every promise, every place to be ended at",
-    "tests/integration/notifications": "each way to deliver; what is delivered is tested in units",
     "tests/integration/pipeline": "drains, pauses and proofs under load and on broken pipelines",
     "tests/integration/reference": "the reference pipeline, which changes rarely",
     "tests/integration/release": "pairs of schemas, wrecks, rehearsals",
@@ -63,11 +62,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What needs Docker, ansible-rulebook or Superset is left out before any of its fixtures where there is none."""
+    """What needs Docker or ansible-rulebook is left out before any of its fixtures where there is none."""
     if item.get_closest_marker("docker") and not docker.answers():
         pytest.skip("no Docker server answers")
-    if item.get_closest_marker("superset") and not superset.SUPERSET.installed():
-        pytest.skip("Superset is not ready: `make superset` gets it")
     if item.get_closest_marker("eda") and not rulebook.installed():
         pytest.skip("ansible-rulebook is not ready: `make eda` gets it")
 

@@ -68,7 +68,7 @@ class ActionModule(ActionBase):
                 phases=len(variables.get("ansible_play_hosts_all") or ()) == 1,
             )
         }
-        if "event" in result:
+        if "body" in result:
             return result
         lines = result.pop("lines", [])
         if params["first"]:

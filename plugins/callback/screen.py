@@ -295,7 +295,7 @@ class CallbackModule(Default):
         """A step of a phase ended; of one beside the phases only what it changed, or that it failed."""
         task, made, host = result._task, _seen(result)._result, str(result._host.get_name())
         if str(task.action).endswith(".scout_summary"):
-            if not made.get("event") and not made.get("affected"):
+            if not made.get("body"):
                 self._board.closes(host)
                 self._ended_hosts.add(host)
             return

@@ -43,18 +43,6 @@ options:
     default: 1
 """
 
-    NOTIFICATION = r"""
-options:
-  channel:
-    description:
-      - A channel of the database on which a failing pipeline is told, for the source C(eda.builtin.pg_listener) of ansible-rulebook.
-        A notification has the name of the pipeline and the verdict, and nothing of its data.
-    type: str
-  pipeline:
-    description: The name of the pipeline in that notification; that of the database where it is left out.
-    type: str
-"""
-
     FORESEEN = r"""
 options:
   actions:

@@ -58,7 +58,7 @@ REACH_NAMES: t.Final = frozenset(
 )
 DSNS: t.Final = ("scout_dsn", "scout_cron_dsn")
 #: What stands on no screen; whoever types the command again has it elsewhere, or gives it again.
-SECRET: t.Final = re.compile(r"password|passwd|token|secret|channels", re.IGNORECASE)
+SECRET: t.Final = re.compile(r"password|passwd|token|secret|urls", re.IGNORECASE)
 #: One within an address.
 PASSWORD: t.Final = re.compile(r"://[^/@\s]*:[^/@\s]*@|password\s*=", re.IGNORECASE)
 EXTRA_VARS: t.Final = "-e"

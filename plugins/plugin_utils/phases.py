@@ -42,8 +42,6 @@ LABELS: t.Final = {
     "gate_info": "gate",
     "notify": "notify",
     "metrics": "metrics",
-    "downstream": "readers",
-    "superset": "caches",
     "capture": "capture",
     "rollback": "schema",
     "edge_function": "function",

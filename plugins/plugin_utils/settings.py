@@ -30,7 +30,6 @@ OF_A_ROLE: t.Final = frozenset(
         "application_rollback_enabled",
         "gate_checks",
         "ingestion_jobs",
-        "notify_downstream",
         "notify_recoveries",
         "schema_rollback_enabled",
     }

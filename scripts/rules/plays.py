@@ -19,7 +19,6 @@ FILES = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
 STOPS_NOTHING = {
     ("incident", "seen.yml"),
     ("incident", "look.yml"),
-    ("incident", "notified.yml"),
     ("notify", "main.yml"),
 }
 PHASE = re.compile(r"\((\d+)/(\d+)\) [A-Z]")

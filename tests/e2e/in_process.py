@@ -70,19 +70,8 @@ EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 #: What a task may say besides its action. Whatever else one says is refused, for nothing here would do it.
 KNOWN = frozenset(
     {
-        *(
-            "name",
-            "when",
-            "register",
-            "vars",
-            "tags",
-            "failed_when",
-            "changed_when",
-            "check_mode",
-            "diff",
-            "ignore_errors",
-        ),
-        *("environment", "timeout"),
+        *("name", "when", "register", "vars", "tags", "failed_when", "changed_when", "check_mode", "diff"),
+        *("ignore_errors", "delegate_to", "become", "environment", "timeout"),
     }
 )
 

@@ -32,7 +32,6 @@ TOKEN = "n0t-for-the-screen"
 JOBS = {"bronze-to-silver-etl", "product-linking", "smart-gold-refresh"}
 PAUSES = "SELECT reason FROM scout_ops.pauses JOIN scout_ops.runs USING (run_id) WHERE resumed_at IS NULL"
 LEFT_ALONE = "Left alone: an alert"
-LISTENS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
 #: Ends each playbook.
 RECAP = "PLAY RECAP"
 SECONDS = 90
@@ -68,8 +67,7 @@ def notice(pipeline: Any, status: str = "firing", severity: str = "critical", **
 class Rulebook:
     """ansible-rulebook with extensions/eda/rulebooks/scout.yml; a context manager that leaves nothing of it behind."""
 
-    def __init__(self, stage: Stage, pipelines: Mapping[str, Pipeline], name: str = "scout", **variables: Any) -> None:
-        self.name, self.pipelines = name, pipelines
+    def __init__(self, stage: Stage, pipelines: Mapping[str, Pipeline], **variables: Any) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -89,7 +87,7 @@ class Rulebook:
             "--vars",
             str(stage.home / "vars.yml"),
         ]
-        command += ["--rulebook", f"extensions/eda/rulebooks/{name}.yml"]
+        command += ["--rulebook", "extensions/eda/rulebooks/scout.yml"]
         made = environment(stage.home, rulebook.java())
         made["PATH"] = f"{rulebook.HOME / 'bin'}{os.pathsep}{made['PATH']}"
         self._screen = stage.home / "rulebook.log"
@@ -135,8 +133,6 @@ class Rulebook:
         assert self.text.count(words) == times, self.text
 
     def _listens(self) -> bool:
-        if self.name != "scout":
-            return any(made.one(LISTENS) for made in self.pipelines.values())
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -263,26 +259,3 @@ def test_only_where_told_beforehand_it_is_reset(broken: Pipeline, other: Pipelin
         assert running.post(notice("visayas")) == 200
         running.said(RECAP, 2)
     assert other.one("SELECT count(*) FROM scout.bronze_events_dlq") == 0
-
-
-def test_without_alertmanager_a_hint_of_the_database_is_answered_by_a_look(
-    broken: Pipeline, healthy: Pipeline, stage: Stage
-) -> None:
-    """An assessment sends it, or anybody who knows the channel: a false one pauses nothing that works."""
-    channel, active = "scout_9f2c1e70b4a8d6", healthy.active_jobs()
-    send = f"SET ROLE dashboard_reader; NOTIFY {channel}, "
-    named = {"scout_eda_dsn": broken.dsn, "scout_eda_channel": channel}
-    with Rulebook(stage, {"luzon": broken, "visayas": healthy}, "scout_listener", **named) as running:
-        for attack in ATTACKS:
-            broken.execute(send + "'" + json.dumps({"pipeline": attack, "verdict": "failing"}).replace("'", "''") + "'")
-        running.said("Left alone: a hint", len(ATTACKS))
-        broken.execute(send + "'" + json.dumps({"pipeline": "visayas", "verdict": "failing"}) + "'")
-        running.said(RECAP, 2)
-        seen = stage.play(
-            "assess", None, "-i", stage.inventory({"luzon": {"scout_dsn": broken.dsn}}), alert_channel=channel
-        )
-        assert seen.result["verdict_after"] == "failing"
-        running.said(RECAP, 4)
-    assert healthy.active_jobs() == active
-    assert not broken.active_jobs() & JOBS
-    assert not [*CHECKOUT.glob("**/hacked"), *Path(stage.home).glob("**/hacked")]

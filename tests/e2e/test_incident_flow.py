@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An incident of a broken pipeline, opened, mended and closed, with people who are told and a channel that is dead."""
+"""An incident of a broken pipeline, opened, mended and closed, with a channel that listens and one that is dead."""
 
 from __future__ import annotations
 
@@ -13,45 +13,30 @@ import pytest
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
-from tests.integration.listeners import Post, Web, free_port, mail_server
+from tests.integration.listeners import Web, free_port
 from tests.integration.modules import call
 
 GOLD = {"title": "gold is an hour behind", "severity": "high", "incident": "INC-2041"}
-SECRET = "R0UTINGKEY"
+SECRET = "T0SECRETxSECRETxSECRET"
 
 
 class Team:
-    """Who is told: machines by a webhook, somebody on call, people by email, and a server that is not there."""
+    """A channel that listens, and one that is dead."""
 
-    def __init__(self, web: Web, post: Post, port: int) -> None:
-        self.web, self.post = web, post
-        self.channels: list[dict[str, Any]] = [
-            {"name": "hub", "kind": "webhook", "url": web.url("/hub")},
-            {"name": "oncall", "kind": "pagerduty", "routing_key": SECRET, "url": web.url("/pager")},
-            {"name": "mail", "kind": "email", "host": "127.0.0.1", "port": port, "security": "none",
-             "from": "scout@example.org", "to": ["lead@example.org"]},
-            {"name": "old chat", "kind": "slack", "url": f"http://127.0.0.1:{free_port()}/", "attempts": 1},
-        ]  # fmt: skip
+    def __init__(self, web: Web) -> None:
+        self.web = web
+        self.tell = {"notify_urls": [web.url(f"/{SECRET}"), f"json://127.0.0.1:{free_port()}/{SECRET}"]}
 
-    def documents(self) -> list[dict[str, Any]]:
-        """What machines were told."""
-        return [got.body for got in self.web.got if got.path == "/hub"]
-
-    def actions(self) -> list[str]:
-        """What PagerDuty was asked to do."""
-        return [got.body["event_action"] for got in self.web.got if got.path == "/pager"]
-
-    def subjects(self) -> list[str]:
-        """What people found in their mail."""
-        return [str(letter.message["Subject"]) for letter in self.post.letters]
+    def titles(self) -> list[str]:
+        """The titles of the notices that arrived."""
+        return [got.body["title"] for got in self.web.got]
 
 
 @pytest.fixture
 def team() -> Iterator[Team]:
     """A team that listens."""
-    post = Post()
-    with Web() as web, mail_server(post) as port:
-        yield Team(web, post, port)
+    with Web() as web:
+        yield Team(web)
 
 
 def ran(played: Played, outcome: str) -> Played:
@@ -72,21 +57,15 @@ def unchanged(played: Played, outcome: str = "unchanged") -> None:
 def test_from_the_alarm_to_a_record_that_lacks_only_what_people_know(
     broken: Pipeline, quick: Quick, team: Team
 ) -> None:
-    tell = {"notify_channels": team.channels, "time_zone": "Asia/Manila"}
     before = broken.fingerprint()
-    planned = ran(quick.play("incident_open", broken.dsn, "--check", **GOLD, **tell), "planned")
-    assert "[local] would notify hub, oncall, mail, old chat:" in planned.lines
-    assert "[local]   HIGH: Scout pipeline incident INC-2041: gold is an hour behind" in planned.lines
-    assert (team.web.got, team.post.letters) == ([], [])
+    ran(quick.play("incident_open", broken.dsn, "--check", **GOLD, **team.tell), "planned")
+    assert team.web.got == []
     assert broken.fingerprint() == before
 
-    opened = ran(quick.play("incident_open", broken.dsn, **GOLD, **tell), "done")
-    assert "notified hub, oncall, mail of INC-2041, opened; not old chat" in opened.summary
-    assert "old chat was not notified: " in opened.summary
-    assert "stakeholders notified" not in opened.summary, "it is done"
-    assert team.documents()[0]["title"] == GOLD["title"]
-    assert team.documents()[0]["escalation"] == ["on-call engineer", "team lead"]
-    unchanged(quick.play("incident_open", broken.dsn, **GOLD, **tell))
+    opened = ran(quick.play("incident_open", broken.dsn, **GOLD, **team.tell), "done")
+    assert "notified channel 1 (JSON)" in opened.summary
+    assert "channel 2 (JSON) was not notified: " in opened.summary
+    unchanged(quick.play("incident_open", broken.dsn, **GOLD, **team.tell))
 
     reset = ran(quick.play("emergency_reset", broken.dsn), "recovered")
     assert reset.result["incident"] == "INC-2041"
@@ -98,20 +77,18 @@ def test_from_the_alarm_to_a_record_that_lacks_only_what_people_know(
     assert (aside.result["incident"], aside.result["move"]["moved"]["events"]) == ("INC-2041", 40)
     unchanged(quick.play("quarantine", broken.dsn, **chosen))
 
-    told = ran(quick.play("incident_update", broken.dsn, text="it runs again", severity="medium", **tell), "done")
-    assert "notified hub, oncall, mail of INC-2041, update" in told.summary
-    unchanged(quick.play("incident_update", broken.dsn, text="it runs again", severity="medium", **tell))
+    ran(quick.play("incident_update", broken.dsn, text="it runs again", severity="medium", **team.tell), "done")
+    unchanged(quick.play("incident_update", broken.dsn, text="it runs again", severity="medium", **team.tell))
 
     broken.link_and_wait()
-    closed = ran(quick.play("incident_close", broken.dsn, **tell), "done")
-    assert "notified hub, oncall, mail of INC-2041, closed; not old chat" in closed.summary
-    unchanged(quick.play("incident_close", broken.dsn, **tell))
+    closed = ran(quick.play("incident_close", broken.dsn, **team.tell), "done")
+    assert "channel 2 (JSON) was not notified: " in " ".join(closed.result["warnings"])
+    unchanged(quick.play("incident_close", broken.dsn, **team.tell))
 
-    assert [document["event"] for document in team.documents()] == ["opened", "update", "closed"]
-    assert team.documents()[1]["happened"] == "severity medium, was high; it runs again"
-    assert team.documents()[2]["missing"] == ["root_cause", "external_dependencies", "retrospective"]
-    assert team.actions() == ["trigger", "acknowledge", "resolve"]
-    assert [subject.partition(":")[0] for subject in team.subjects()] == ["HIGH", "MEDIUM", "MEDIUM"]
+    assert team.titles() == [
+        f"Scout incident INC-2041 {done}: {GOLD['title']}" for done in ("opened", "updated", "closed")
+    ]
+    assert "it runs again" in team.web.got[1].body["message"]
     story(broken, closed)
 
 
@@ -123,12 +100,11 @@ def story(broken: Pipeline, closed: Played) -> None:
     # What shares a sale with an event that went is loaded again, where there is any.
     done[move:] = [done[move], *(what for what in done[move + 1 :] if what != "drain")]
     assert done == [
-        *("opened", "notified"),
+        "opened",
         *("assess", "evidence", "pause", "drain", "refresh_gold", "resume"),
         *("evidence", "pause", "quarantine", "refresh_gold", "resume"),
-        *("told", "notified", "gate", "closed", "notified"),
+        *("told", "gate", "closed"),
     ]
-    assert told["timeline"][1]["effect"].startswith("HIGH: Scout pipeline incident INC-2041")
     undo = [event["what"] for event in told["timeline"] if event["undo"]]
     assert "quarantine" in undo
     for record in (told["record"], closed.result["record"]):
@@ -139,39 +115,8 @@ def story(broken: Pipeline, closed: Played) -> None:
         assert left == {
             *warned,
             *("root_cause", "external_dependencies", "retrospective", "update_monitoring", "update_runbook"),
-            *("recent_changes", "monitor_recovery"),
+            *("notify_stakeholders", "recent_changes", "monitor_recovery"),
         }
-
-
-def test_a_team_that_nobody_could_reach_hears_it_from_the_same_command(
-    healthy: Pipeline, quick: Quick, team: Team
-) -> None:
-    dead, alive = team.channels[3:], team.channels[:1]
-    opened = ran(quick.play("incident_open", healthy.dsn, notify_channels=dead, **GOLD), "done")
-    assert "old chat was not notified: " in opened.summary
-    assert "open in phase 1" in opened.summary
-    assert "stakeholders notified" in opened.summary
-    unchanged(quick.play("incident_open", healthy.dsn, notify_channels=dead, **GOLD))
-    again = ran(quick.play("incident_open", healthy.dsn, notify_channels=alive, **GOLD), "done")
-    assert again.recap()["changed"] == 1
-    assert "notified hub of INC-2041, opened" in again.summary
-    unchanged(quick.play("incident_open", healthy.dsn, notify_channels=alive, **GOLD))
-    assert [document["event"] for document in team.documents()] == ["opened"]
-
-
-def test_one_channel_that_could_not_be_reached_hears_it_alone_from_the_same_command(
-    healthy: Pipeline, quick: Quick, team: Team
-) -> None:
-    hub, dead = team.channels[0], team.channels[3]
-    opened = ran(quick.play("incident_open", healthy.dsn, notify_channels=[hub, dead], **GOLD), "done")
-    assert "old chat was not notified: " in opened.summary
-    again = ran(
-        quick.play("incident_open", healthy.dsn, notify_channels=[hub, hub | {"name": dead["name"]}], **GOLD), "done"
-    )
-    assert "notified old chat of INC-2041, opened" in again.summary
-    assert [document["event"] for document in team.documents()] == ["opened", "opened"]
-    unchanged(quick.play("incident_open", healthy.dsn, notify_channels=[hub, dead], **GOLD))
-    assert len(team.documents()) == 2
 
 
 def test_who_is_second_hears_which_incident_is_open_and_who_opened_it(
@@ -200,46 +145,25 @@ REFUSE = (
 )
 
 
-def test_recoveries_tell_where_they_are_told_to(broken: Pipeline, quick: Quick, team: Team) -> None:
-    tell = {"notify_channels": team.channels, "notify_recoveries": True}
-    ran(quick.play("incident_open", broken.dsn, **GOLD), "done")
+def test_recoveries_notify_where_they_are_told_to(broken: Pipeline, quick: Quick, team: Team) -> None:
+    tell = {**team.tell, "notify_recoveries": True}
     broken.execute(*REFUSE)
     failed = quick.play("emergency_reset", broken.dsn, **tell)
     assert (failed.rc, failed.result["outcome"], failed.result["ingestion"]) == (2, "failed", "paused"), failed.text
-    assert "old chat was not notified: " in " ".join(failed.result["warnings"])
+    assert "channel 2 (JSON) was not notified: " in " ".join(failed.result["warnings"])
     broken.execute("DROP FUNCTION refuse() CASCADE")
     reset = ran(quick.play("emergency_reset", broken.dsn, **tell), "recovered")
-    assert "notified hub, oncall, mail of INC-2041, recovered" in reset.summary
+    assert "notified channel 1 (JSON)" in reset.summary
     unchanged(quick.play("emergency_reset", broken.dsn, **tell), "nothing_to_do")
-    left, back = team.documents()
-    assert (left["event"], back["event"]) == ("update", "recovered")
-    assert left["happened"].startswith("ingestion stays paused after the emergency reset: ")
-    assert "not now" in left["happened"]
-    assert "loaded" in back["done"]
-    assert team.actions() == ["acknowledge", "resolve"]
-    told = call("scout_incident_info", broken.dsn, incident="INC-2041")
-    assert [event["what"] for event in told["timeline"]].count("notified") == 2
+    assert [title.rpartition(": ")[2] for title in team.titles()] == ["failed", "recovered"]
+    left, back = (got.body["message"] for got in team.web.got)
+    assert "not now" in left
+    assert "loaded" in back
 
 
-def test_a_channel_that_fails_is_shown_where_recoveries_are_told_too(
-    healthy: Pipeline, quick: Quick, team: Team
-) -> None:
-    tell = {"notify_channels": team.channels, "notify_recoveries": True}
-    opened = ran(quick.play("incident_open", healthy.dsn, **GOLD, **tell), "done")
-    closed = ran(quick.play("incident_close", healthy.dsn, force=True, **tell), "done")
-    for played, event in ((opened, "opened"), (closed, "closed")):
-        assert f"notified hub, oncall, mail of INC-2041, {event}; not old chat" in " ".join(played.summary.split())
-        assert "old chat was not notified: " in " ".join(played.result["warnings"])
-    assert team.actions() == ["trigger", "resolve"]
-
-
-def test_a_recovery_for_no_incident_tells_nobody_and_one_that_cannot_tell_goes_on(
+def test_a_pause_notifies_nobody_and_nor_does_a_recovery_unless_asked(
     broken: Pipeline, quick: Quick, team: Team
 ) -> None:
-    tell = {"notify_channels": team.channels, "notify_recoveries": True}
-    ran(quick.play("pause_ingestion", broken.dsn, **tell), "done")
-    ran(quick.play("resume_ingestion", broken.dsn, proof=False, **tell), "done")
-    ran(quick.play("incident_open", broken.dsn, notify_enabled=False, **GOLD, **tell), "done")
-    reset = ran(quick.play("emergency_reset", broken.dsn, notify_attempts=0, **tell), "recovered")
-    assert "timeout_seconds or attempts is not usable" in reset.text
+    ran(quick.play("pause_ingestion", broken.dsn, notify_recoveries=True, **team.tell), "done")
+    ran(quick.play("resume_ingestion", broken.dsn, proof=False, **team.tell), "done")
     assert team.web.got == []

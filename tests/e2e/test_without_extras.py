@@ -34,13 +34,12 @@ def without(tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_reset_needs_none_of_them(broken: Pipeline, tmp_path: Path, without: dict[str, str]) -> None:
-    """Someone who cannot be told by mail is no reason to leave a pipeline broken."""
-    channels = [
-        {"name": "lead", "kind": "email", "host": "127.0.0.1", "from": "a@example.org", "to": ["b@example.org"]}
-    ]
-    played = Stage(tmp_path, warm=False).play("emergency_reset", broken.dsn, env=without, notify_channels=channels)
+    """A team that cannot be notified is no reason to leave a pipeline broken."""
+    tell = {"notify_urls": ["json://127.0.0.1:9/hook"], "notify_recoveries": True}
+    played = Stage(tmp_path, warm=False).play("emergency_reset", broken.dsn, env=without, **tell)
     assert played.rc == 0, played.text
     assert played.result["outcome"] == "recovered"
+    assert "-m pip install apprise" in " ".join(played.result["warnings"])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ to, with every right that he has; and then a superuser does."""
 
 from __future__ import annotations
 
-import datetime
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.trust.audit import OF_RUN
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.notifications import notice
 from tests.integration.modules import Result, call, connect, one, rows
 from tests.security.roles import drop_roles
 
@@ -283,10 +281,6 @@ def test_a_superuser_is_found_out_by_the_head_that_went_out(operator: str, scout
     kept = call("scout_evidence", operator, folder=str(tmp_path), incident="INC-1", budget_seconds=10)
     noticed = call("scout_incident_info", operator, incident="INC-1")["record"]["audit"]
     assert noticed == verify(operator, folder=str(tmp_path))["head"]
-    record = call("scout_incident_info", operator)["record"]
-    sent = notice.make("update", record, {}, now=datetime.datetime.now(datetime.UTC))
-    assert sent.document["audit"] == noticed
-    assert sent.text.endswith(f"Audit trail: {noticed}")
     assert verify(operator, heads=[noticed])["summary"].endswith("; 1 head that went out is in it")
     assert not call("scout_evidence_verify", operator, folder=str(tmp_path)).get("failed")
     with connect(scout_db) as superuser:

@@ -46,7 +46,7 @@ def test_a_real_run_shows_no_password_and_says_where_to_put_it(tmp_path: Path) -
         ("scout_dsn", "host=h user=u", []),
         ("pguri", "postgres://u:pw1@h/d?sslmode=require&password=pw2", ["pw1", "pw2"]), ("scout_password", "pw1", ["pw1"]),
         ("scout_password", "", []), ("slack_token", "xoxb-1", ["xoxb-1"]), ("vault_password_file", "/x/y", []), ("incident", "INC-1", []),
-        ("channels", [{"kind": "slack", "webhook_secret": "pw1"}, {"url": "https://u:pw2@h/"}], ["pw1", "pw2"]), ("token", 5, []),
+        ("notify_urls", ["slack://pw1", "json://u:pw2@h/"], ["slack://pw1", "json://u:pw2@h/"]), ("token", 5, []),
     ],
 )  # fmt: skip
 def test_what_of_a_variable_is_secret(name: str, value: object, secret: list[str]) -> None:

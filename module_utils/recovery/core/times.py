@@ -19,15 +19,6 @@ DURATION: t.Final = re.compile(
 UNITS: t.Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 
 
-def aware(value: t.Any) -> datetime.datetime | None:
-    """A time that carries an offset, given as such or in ISO 8601; None for anything else."""
-    try:
-        moment = value if isinstance(value, datetime.datetime) else datetime.datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
-
-
 def to_the_minute(at: datetime.datetime) -> str:
     """`2026-11-25 01:00 UTC`, of a time in UTC."""
     return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -384,7 +384,7 @@ def _head(text: str, source: str) -> audit.Head:
     if not (match := HEAD.fullmatch(text)):
         raise BadInput(
             f"{source} {text[:80]!r} is no head of an audit trail",
-            next_step="give it as the notification has it, or the evidence's manifest: a number, a colon, and 64 hexadecimal digits",
+            next_step="give it as the evidence's manifest has it: a number, a colon, and 64 hexadecimal digits",
         )
     return audit.Head(source, int(match[1]), match[2])
 

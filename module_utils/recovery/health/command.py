@@ -15,7 +15,7 @@ from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..ledger import servers
 from ..postgres.failures import attempting
-from . import assessment, dashboard, dead_letters, facts, hints, own_checks, prometheus, thresholds, top, unusual
+from . import assessment, dashboard, dead_letters, facts, own_checks, prometheus, thresholds, top, unusual
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params, WithoutSession
@@ -109,7 +109,6 @@ def assess(call: Call, params: Params) -> AssessResult:
     own = own_checks.parse(params.get("own_checks"))
     if not 1 <= params["alert_hours"] <= 24 * 366:
         raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
-    hints.check(params)
     ledger = call.look(params["ledger"])
     read = functools.partial(
         facts.read,
@@ -128,7 +127,6 @@ def assess(call: Call, params: Params) -> AssessResult:
         report = assessment.assess(found, figures)
     # How an operation begins is not the time to look at sales.
     seen = [] if "again_seconds" in params else unusual.read(call.session)
-    unsent = hints.tell(call, call.session, params, report.verdict)
     return {
         "changed": False,
         "verdict": report.verdict,
@@ -156,7 +154,6 @@ def assess(call: Call, params: Params) -> AssessResult:
             *found.limited,
             *ledger.warnings,
             *_moved(ledger),
-            *unsent,
         ],
     }
 

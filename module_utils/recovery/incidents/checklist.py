@@ -51,7 +51,7 @@ PHASES: t.Final[tuple[_Phase, ...]] = (
             Item("health_check", "health check", ("assess", "watch", "gate")),
             Item("data_quality", "data quality checked", ("gate", "cleanup", "window_recovery")),
             Item("impact_scope", "impact assessed", ("quarantine", "cleanup", "window_recovery", "rollback")),
-            Item("notify_stakeholders", "stakeholders notified", kinds=("notified",)),
+            Item("notify_stakeholders", "stakeholders notified"),
         ),
     ),
     _Phase(
@@ -144,9 +144,7 @@ def _ticked(item: Item, entries: Sequence[Row], runs: Sequence[Row]) -> Row:
     signs: list[tuple[datetime.datetime, str, str]] = []
     for entry in entries:
         named = _item(entry)
-        # A message that reached nobody is on record, and settles nothing.
-        counts = entry["details"].get("sent") != []
-        if named == item.name or (named is None and entry["kind"] in item.kinds and counts):
+        if named == item.name or (named is None and entry["kind"] in item.kinds):
             signs.append((entry["at"], entry["actor"], entry["kind"]))
     signs += [(run["started_at"], run["actor"], run["action"]) for run in runs if _settles(item, run)]
     made: Row = {"item": item.name, "text": item.text, "done": bool(signs), "at": None, "by": None, "through": None}

@@ -31,10 +31,7 @@ if t.TYPE_CHECKING:
 
     from ..invoke import Call
     from ..ledger.ledger import Ledger
-    from .results import IncidentInfoResult, IncidentResult, NotifiedResult, SeenResult
-
-#: Which entry people are told of, by the order that writes it.
-NEWS: t.Final = {"opened": "opened", "updated": "update", "closed": "closed"}
+    from .results import IncidentInfoResult, IncidentResult, SeenResult
 
 #: Who opens at the same moment has it on record within so many seconds.
 OPENING_SECONDS: t.Final = 2.0
@@ -44,18 +41,15 @@ KEPT: t.Final = {
     "assess": ("verdict", "summary", "own_checks"),
     "gate": ("verdict", "summary", "ok", "exit_code", "own_checks"),
     "evidence": ("folder", "summary"),
-    "downstream": ("summary", "called", "uncalled"),
 }
 
 
-def keep(call: Call, params: Mapping[str, t.Any]) -> IncidentResult | SeenResult | NotifiedResult:
-    """The record of an incident kept: opened, noted, updated or closed, with what was seen or who was told; what it then has.
+def keep(call: Call, params: Mapping[str, t.Any]) -> IncidentResult | SeenResult:
+    """The record of an incident kept: opened, noted, updated or closed, with what was seen; what it then has.
 
     Raises BadInput for words that cannot be used, NotConverged where no incident is open, or another one is, and LeaseHeld.
     """
-    if params["state"] == "seen":
-        return _seen(call, params)
-    return _notified(call, params) if params["state"] == "notified" else _carried_out(call, params)
+    return _seen(call, params) if params["state"] == "seen" else _carried_out(call, params)
 
 
 def _carried_out(call: Call, params: Mapping[str, t.Any]) -> IncidentResult:
@@ -101,14 +95,10 @@ def _carried_out(call: Call, params: Mapping[str, t.Any]) -> IncidentResult:
         if record is None:
             raise LookupError("an incident that was just written was not found")
     shown = timeline.described(record)
-    news = timeline.unnotified(record.entries, NEWS.get(params["state"], ""))
     return {
         **shown,
         "operation": "incident",
         "changed": todo.changed,
-        "unnotified": news is not None,
-        "unnotified_channels": list(news.channels) if news else [],
-        "news": news.text if news else "",
         "warnings": [*todo.warnings, *notes, *ledger.warnings],
         "summary": plans.would(todo.summary) if call.check and todo.changed else todo.summary,
         "incident_open": shown["state"] == "open",
@@ -228,45 +218,6 @@ def _noted(summary: str, incident: str | None, run_id: str | None = None) -> See
         "changed": False,
         "incident": incident,
         "run_id": run_id,
-        "warnings": [],
-        "summary": summary,
-    }
-
-
-def _notified(call: Call, params: Mapping[str, t.Any]) -> NotifiedResult:
-    """Records who was notified of what, and who could not be; also of an incident that was just closed."""
-    found, session = params["found"], call.session
-    sent: list[t.Any] = found.get("sent") or []
-    unsent: list[Mapping[str, str]] = found.get("unsent") or []
-    with session.read():
-        ledger = call.look(params["ledger"])
-        name = incidents_record.meant(session, params["incident"], latest=True) if ledger.present else None
-        record = incidents_record.read(session, name) if name else None
-    if record is None or not (sent or unsent):
-        why = "nobody was notified" if record else "no incident is on record"
-        return _heard(why, name if record else None)
-    if not sent and timeline.failed_last(record.entries) == [channel.get("channel", "") for channel in unsent]:
-        return _heard(f"{name} already records that they could not be notified", name)
-    names = [str(channel) for channel in sent] or ["nobody"]
-    text = (options.clean(str(found.get("message") or "")[: options.LONGEST_TEXT], "message")) or "a message"
-    summary = f"noted for {name} that {', '.join(names)} got the message"
-    if not call.check:
-        todo = plans.Todo(str(name), record.row, (plans.Entry("notified", text, {"sent": sent, "unsent": unsent}),))
-        with session.write():
-            incidents_record.lock(session, todo.incident)
-            incidents_record.write(ledger, todo)
-        with session.read():
-            record = incidents_record.read(session, todo.incident) or record
-    heard = _heard(summary if not call.check else f"would have {summary}", name)
-    return {**heard, "phases": timeline.described(record)["phases"]}
-
-
-def _heard(summary: str, incident: str | None) -> NotifiedResult:
-    """What telling people came to."""
-    return {
-        "operation": "incident_notified",
-        "changed": False,
-        "incident": incident,
         "warnings": [],
         "summary": summary,
     }

@@ -15,9 +15,6 @@ class IncidentResult(ModuleResult, Described):
     """What scout_incident returns of an incident that it opened, noted, updated or closed."""
 
     operation: str
-    unnotified: bool
-    unnotified_channels: list[str]
-    news: str
     incident_open: bool
     warnings: list[str]
     diff: dict[str, t.Any]
@@ -29,15 +26,6 @@ class SeenResult(ModuleResult):
     operation: str
     incident: str | None
     run_id: str | None
-    warnings: list[str]
-
-
-class NotifiedResult(ModuleResult):
-    """What it returns of people who were told."""
-
-    operation: str
-    incident: str | None
-    phases: t.NotRequired[list[dict[str, t.Any]]]
     warnings: list[str]
 
 

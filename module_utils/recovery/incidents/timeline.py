@@ -17,7 +17,7 @@ from ..ledger.actions import LOOKS
 from . import checklist
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from ..postgres.session import Row
 
@@ -126,50 +126,6 @@ def overdue(record: Record) -> list[Row]:
         {"what": what, "due_at": at.isoformat(), "seconds": round((record.now - at).total_seconds())}
         for at, what in sorted(late)
     ]
-
-
-@dataclasses.dataclass(frozen=True)
-class News:
-    """What people have yet to hear, besides how things stand, and which channels; where none was notified, all of
-    them."""
-
-    text: str
-    channels: tuple[str, ...] = ()
-
-
-def unnotified(entries: Sequence[Row], kind: str) -> News | None:
-    """The news of the last entry of a kind; None once each channel that was to hear of it has."""
-    told: set[str] = set()
-    failed: dict[str, None] = {}
-    for entry in reversed(entries):
-        if entry["kind"] == "notified":
-            told.update(entry["details"].get("sent") or [])
-            failed |= dict.fromkeys(_unsent(entry))
-        if entry["kind"] == kind:
-            waiting = tuple(name for name in failed if name not in told)
-            return News(_news(entry), waiting if told else ()) if waiting or not told else None
-    return None
-
-
-def failed_last(entries: Sequence[Row]) -> list[str]:
-    """Which channels could not be notified when people were last notified."""
-    told = [entry for entry in entries if entry["kind"] == "notified"]
-    return _unsent(told[-1]) if told else []
-
-
-def _unsent(entry: Row) -> list[str]:
-    channels: list[Mapping[str, str]] = entry["details"].get("unsent") or []
-    return [channel.get("channel", "") for channel in channels]
-
-
-def _news(entry: Row) -> str:
-    if entry["kind"] == "closed":
-        return "" if entry["text"] == "closed" else entry["text"]
-    details: Mapping[str, t.Any] = entry["details"]
-    if entry["kind"] == "opened":
-        return ""
-    raised = f"severity {details['severity']}, was {details['was']}" if "severity" in details else ""
-    return "; ".join(part for part in (raised, details.get("said")) if part)
 
 
 def overdue_words(late: Mapping[str, t.Any]) -> str:
@@ -349,7 +305,6 @@ EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "assess": _looked,
     "gate": _looked,
     "evidence": _kept,
-    "downstream": _kept,
     "restored": _restored,
     "capture": _release,
     "rollback": _release,

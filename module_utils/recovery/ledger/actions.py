@@ -20,7 +20,7 @@ class Action(t.NamedTuple):
     undo: t.Literal["", "dead_letters", "journal", "schema"] = ""
     #: Whether it repairs something, and may be the fix.
     fix: bool = False
-    #: Whether somebody only looked, or what reads the pipeline heard of a change.
+    #: Whether somebody only looked.
     look: bool = False
 
 
@@ -42,7 +42,6 @@ TABLE: t.Final = (
     Action("assess", "Pipeline assessed", "judges", look=True),
     Action("gate", "Acceptance gate run", "judges", look=True),
     Action("evidence", "Evidence collected"),
-    Action("downstream", "Downstream looked up", look=True),
     Action("restored", "Restored backup compared"),
 )
 

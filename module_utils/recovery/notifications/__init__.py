@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is notified, how it looks there, and getting it there."""
+"""Sends a notice to the channels of a team."""

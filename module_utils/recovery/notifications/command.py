@@ -1,119 +1,112 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command that tells people and machines of an incident, from options to a result."""
+"""The command that sends a title and a text to each URL through apprise. A URL is a secret and appears in no text."""
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
+import logging
+import re
+import sys
+import threading
+import time
 import typing as t
 
-from ..core.errors import BadInput
 from ..core.results import ModuleResult
-from . import channels
-from . import notice as notices
 
 if t.TYPE_CHECKING:
     from ..invoke import Params, WithoutSession
-    from .channels import Channel
-    from .notice import Notice
+
+#: How long all channels together may take.
+SECONDS: t.Final = 20.0
+#: How apprise logs the HTTP status of a refused message.
+STATUS: t.Final = re.compile(r"error=(\d{3})\b")
 
 
 class NotifyResult(ModuleResult):
     """What scout_notify returns."""
 
     sent: list[str]
-    unsent: list[dict[str, str]]
-    not_subscribed: list[str]
-    deliveries: list[dict[str, t.Any]]
-    message: str
-    document: dict[str, t.Any]
+    unsent: list[str]
     warnings: list[str]
 
 
-def notify(call: WithoutSession, params: Params) -> NotifyResult:
-    """Those told who want to know: each channel with its seconds and attempts, those not told and why, and the message itself.
+class Channel:
+    """One URL of the list, named by its position and its service."""
 
-    In check mode shows the message and sends nothing. Raises BadInput for an event, a number of attempts or seconds that
-    cannot be used; what could not be told is part of the result, without the secrets of the channels.
-    """
-    # All modules are loaded at every start, and HTTP and TLS take long to load.
-    from . import delivery
+    def __init__(self, number: int, service: t.Any) -> None:
+        self.name = f"channel {number} ({service.service_name if service else 'unknown service'})"
+        self.problem = f"no response within {SECONDS:g} s" if service else "apprise does not know this URL"
+        self._service = service
 
-    notice = _notice(params)
-    usable, unsent = _chosen(params)
-    wanted = [channel for channel in usable if channel.wants(notice)] if params["enabled"] else []
-    if call.check:
-        _show(notice, [channel.name for channel in wanted], call.progress.say)
-    deliveries = [] if call.check else delivery.deliver(wanted, notice)
-    unsent += [{"channel": d.channel, "error": d.error} for d in deliveries if d.error]
-    sent = [channel.name for channel in wanted] if call.check else [d.channel for d in deliveries if not d.error]
-    hidden = {secret for raw in params["channels"] for secret in channels.secrets(raw)}
-    return {
-        "changed": bool(sent),
-        "sent": sent,
-        "unsent": unsent,
-        "not_subscribed": [channel.name for channel in usable if channel not in wanted],
-        "deliveries": [dataclasses.asdict(d) for d in deliveries],
-        "message": channels.hide(notice.whole, hidden),
-        "document": channels.hide_within(notice.document, hidden),
-        "warnings": [*notice.warnings, *(f"{u['channel']} was not notified: {u['error']}" for u in unsent)],
-        "summary": _summary(notice, sent, unsent, params, check=call.check),
-    }
+    def start(self, title: str, body: str) -> threading.Thread:
+        """Send the notice in a thread that does not outlive the process."""
+        thread = threading.Thread(target=self._send, args=(title, body), daemon=True)
+        thread.start()
+        return thread
 
-
-def _notice(params: Params) -> Notice:
-    if not params["timeout_seconds"] > 0 or params["attempts"] < 1:
-        raise BadInput(
-            "timeout_seconds or attempts is not usable", next_step="give more than 0 seconds and at least 1 attempt"
-        )
-    return notices.make(
-        params["event"],
-        params["incident"],
-        {name: params[name] for name in notices.WORDS},
-        database=params["database"],
-        time_zone=params["time_zone"],
-        folders=params["template_dirs"],
-        now=dt.datetime.now(dt.UTC),
-    )
-
-
-def _chosen(params: Params) -> tuple[list[Channel], list[dict[str, str]]]:
-    """The channels that can be used, and why others cannot; of those that are named, where any are."""
-    usable, unsent = _read(params)
-    if only := set(params["only"]):
-        usable = [channel for channel in usable if channel.name in only]
-        unsent = [each for each in unsent if each["channel"] in only]
-    return usable, unsent if params["enabled"] else []
-
-
-def _read(params: Params) -> tuple[list[Channel], list[dict[str, str]]]:
-    usable: list[Channel] = []
-    unsent: list[dict[str, str]] = []
-    for number, raw in enumerate(params["channels"], 1):
+    def _send(self, title: str, body: str) -> None:
+        statuses = _Statuses()
+        logging.getLogger("apprise").addHandler(statuses)
         try:
-            usable.append(
-                channels.read(raw, number, timeout_seconds=params["timeout_seconds"], attempts=params["attempts"])
-            )
-        except BadInput as e:
-            error = channels.hide(str(e), channels.secrets(raw))
-            unsent.append({"channel": channels.name_of(raw, number), "error": error})
-    return usable, unsent
+            accepted = self._service.notify(title=title, body=body, body_format="text")
+            self.problem = "" if accepted else statuses.last or "the service cannot be reached"
+        except Exception as e:  # noqa: BLE001  # a service can raise anything, and its text may contain the URL
+            self.problem = type(e).__name__
+        finally:
+            logging.getLogger("apprise").removeHandler(statuses)
 
 
-def _show(notice: Notice, names: list[str], say: t.Callable[[str], None]) -> None:
-    """The message as it would go out."""
-    say(f"would notify {', '.join(names) or 'nobody'}:")
-    for line in notice.whole.splitlines():
-        say(f"  {line}".rstrip())
+class _Statuses(logging.Handler):
+    """Keeps the last HTTP status that apprise logs in this thread; apprise returns only whether it succeeded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = ""
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        status = STATUS.search(record.getMessage())
+        if status and record.thread == self._thread:
+            self.last = f"HTTP {status[1]}"
 
 
-def _summary(notice: Notice, sent: list[str], unsent: list[dict[str, str]], params: Params, *, check: bool) -> str:
-    about = f"of {notice.document['incident']}, {notice.event}"
-    if not params["enabled"]:
-        return f"notified nobody {about}: notifications are disabled"
-    if not sent and not unsent:
-        return f"notified nobody {about}: no channel {'wants it' if params['channels'] else 'is set up'}"
-    told = ("would notify" if check else "notified") + f" {', '.join(sent) or 'nobody'} {about}"
-    return told + (f"; not {', '.join(u['channel'] for u in unsent)}" if unsent else "")
+def notify(call: WithoutSession, params: Params) -> NotifyResult:
+    """Send the notice to each channel, in check mode to none. A channel that fails is a warning; nothing is raised for it."""
+    if not params["urls"]:
+        return _result([], [], [], "notified nobody: notify_urls is empty")
+    try:
+        # It takes longer to load than most tasks last.
+        from apprise import Apprise, AppriseAsset
+    except ImportError:
+        warning = f"nobody was notified: apprise is not installed. Next: {sys.executable} -m pip install apprise"
+        return _result([], [f"channel {n}" for n in range(1, len(params["urls"]) + 1)], [warning], "notified nobody")
+    # Ansible's log would otherwise contain what apprise logs.
+    logging.getLogger("apprise").propagate = False
+    asset = AppriseAsset(app_id="Scout Recovery", app_desc="Scout Recovery", app_url="", async_mode=False)
+    known: t.Any = Apprise
+    services = [known.instantiate(url, asset=asset, suppress_exceptions=True) for url in params["urls"]]
+    channels = [Channel(number, service) for number, service in enumerate(services, 1)]
+    usable = [channel for channel, service in zip(channels, services, strict=True) if service]
+    if call.check:
+        names = [channel.name for channel in usable]
+        return _result(names, *_unsent([c for c in channels if c not in usable]), f"would notify {_listed(names)}")
+    deadline = time.monotonic() + SECONDS
+    for thread in [channel.start(params["title"], params["body"]) for channel in usable]:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    failed = [channel for channel in channels if channel.problem]
+    names = [channel.name for channel in channels if channel not in failed]
+    return _result(names, *_unsent(failed), f"notified {_listed(names)}")
+
+
+def _unsent(channels: list[Channel]) -> tuple[list[str], list[str]]:
+    """The names of channels that failed, and a warning for each."""
+    return [c.name for c in channels], [f"{c.name} was not notified: {c.problem}" for c in channels]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "nobody"
+
+
+def _result(sent: list[str], unsent: list[str], warnings: list[str], summary: str) -> NotifyResult:
+    return {"changed": bool(sent), "sent": sent, "unsent": unsent, "warnings": warnings, "summary": summary}

@@ -14,11 +14,10 @@ from ..core.errors import RecoveryError
 from ..core.text import printable, visible, visible_in
 from ..invoke import failure
 from ..ledger.open_incident import ADHOC
-from ..notifications.downstream import Affected, affected
 from ..postgres.session import INCIDENT
 from ..scout import contract
 from . import dashboard, drill, gate, junit, render
-from .incident import NOTHING, News, is_joined, news
+from .incident import is_news
 from .layout import WIDTH
 from .operation import Story
 
@@ -51,12 +50,12 @@ class FirstLinesResult(t.TypedDict):
     lines: list[str]
 
 
-class NewsResult(News):
-    """What it returns of what people are to be told, and of what was changed that others read."""
+class NoticeResult(t.TypedDict):
+    """What it returns of what people are notified of."""
 
     changed: bool
-    affected: Affected | None
-    incident_open: bool
+    title: str
+    body: str
 
 
 def summarize(
@@ -72,9 +71,8 @@ def summarize(
     typed: Typed = HERE,
     judge: Callable[[render.ResultDocument], tuple[str, int]] | None = None,
     phases: bool = True,
-) -> SummaryResult | FirstLinesResult | NewsResult:
-    """The lines and the document of one operation on one host; with `news` or `below`, only what people are to be told of it and what
-    it changed that others read, if anything.
+) -> SummaryResult | FirstLinesResult | NoticeResult:
+    """The lines and the document of one operation on one host; with `notice`, where people should be notified of it, only that.
 
     With `judge`, which gives the words of the verdict and the exit code, also what is drawn, below lines for the `phases` or
     without them. A result that failed where the operation did not reach what it was to, or a file cannot be written. Raises nothing for
@@ -91,11 +89,9 @@ def summarize(
         made = document(story)
         if params.get("first"):
             return {"changed": False, "lines": _lines(render.first_lines(_seen(story)))}
-        if params.get("news") or params.get("below"):
-            told = news(made, story.ran) if params.get("news") else NOTHING
-            changed = affected(story.operation, story.ran) if params.get("below") else None
-            if told["event"] or changed:
-                return {"changed": False, **told, "affected": changed, "incident_open": is_joined(story.ran)}
+        if params.get("notice") and is_news(made):
+            title = f"Scout {story.title}: {made['outcome'].replace('_', ' ')}"
+            return {"changed": False, "title": title, "body": "\n".join(_lines(render.lines(_seen(story))))}
         story, made = _saved(story, made, params, run_key)
         result = _summary(story, made)
         if judge is not None:

@@ -24,17 +24,13 @@ FOLDER: t.Final = "report_folder"
 #: What the system said, as Ansible quotes it, and what Ansible says before it.
 ERRNO = re.compile(r"\[Errno \d+\] ([^:]+)")
 PREFIX = re.compile(r"^(?:Task failed: |Module failed: )+")
-#: The step that keeps who was told; whatever becomes of it, they were.
-TOLD: t.Final = "notified"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 WHICH: t.Final = (
     *("incident", "title", "severity", "state", "opened_at", "opened_by", "closed_at", "closed_by"),
     *("root_cause", "next_update_at", "response_due_at", "escalation", "overdue", "missing", "phases"),
 )
-#: These tell by themselves, or are not about recovering.
+#: These notify people by themselves, or recover nothing.
 SILENT: t.Final = (*OPERATIONS, "pause_ingestion")
-#: Steps that are no news by themselves.
-MEANS: t.Final = ("lease", "pause", "resume", "complete_pause", "unfinished")
 
 
 def _record_of(result: Mapping[str, t.Any]) -> Result:
@@ -42,17 +38,6 @@ def _record_of(result: Mapping[str, t.Any]) -> Result:
     if result.get("operation") == "incident_info":
         return result["record"] or {}
     return dict(result) if result.get("operation") == "incident" else {}
-
-
-def after_telling(result: Result, told: Mapping[str, t.Any]) -> Result:
-    """The record with the checklist as it is now that people were notified."""
-    phases = told.get("phases")
-    return result | {"phases": phases} if result.get("operation") == "incident" and phases else result
-
-
-def unrecorded(told: Mapping[str, t.Any]) -> list[str]:
-    """A warning where it could not be recorded who was notified."""
-    return [f"the record does not show who was notified: {told['msg']}"] if told.get("error") else []
 
 
 def in_order(warnings: list[str], result: Mapping[str, t.Any]) -> list[str]:
@@ -177,48 +162,12 @@ def _to_note(record: Mapping[str, t.Any]) -> str:
     )
 
 
-class News(t.TypedDict):
-    """What people are to be told of an operation."""
-
-    event: str | None
-    happened: str
-    done: str
-
-
-def is_joined(steps: Mapping[str, Result]) -> bool:
-    """Whether an incident is open, as any step saw."""
-    return any(result.get("incident_open") for result in steps.values())
-
-
-NOTHING: t.Final[News] = {"event": None, "happened": "", "done": ""}
-
-
-def news(made: Mapping[str, t.Any], steps: Mapping[str, Result]) -> News:
-    """The event, what happened and what was done, from the document of an operation; an event of None where nothing is news."""
-    changed = {step["name"]: step["summary"] for step in made["steps"] if step["changed"] and not step["failed"]}
-    # Whoever is told needs an incident to hear of.
-    if made["check_mode"] or not is_joined(steps) or made["operation"] in SILENT:
-        return NOTHING
-    done = "; ".join(text for name, text in changed.items() if text and name not in MEANS)
-    if made["ok"] and made["ingestion"] == "running" and "resume" in changed:
-        return {"event": "recovered", "happened": "", "done": done}
-    if made["ingestion"] in ("paused", "pausing") and {"pause", "unfinished"} & set(changed):
-        operation = made["operation"].replace("_", " ")
-        why = _why(made)
-        happened = f"ingestion stays paused after the {operation}" + (f": {why}" if why else "")
-        return {"event": "update", "happened": happened, "done": done}
-    return NOTHING
-
-
-def _why(made: Mapping[str, t.Any]) -> str:
-    """Why it stays paused; nothing where somebody wanted it so."""
-    error: Mapping[str, t.Any] = made["error"] or {}
-    if error:
-        return ": ".join(str(error[part]) for part in ("attempted", "said") if error.get(part))
-    gate: Mapping[str, t.Any] = made["gate"] or {}
-    if made["outcome"] == "not_passed":
-        return f"the gate says {gate.get('verdict')}"
-    return ", ".join(made["blockers"]).replace("_", " ") if made["outcome"] == "left_paused" else ""
+def is_news(made: Mapping[str, t.Any]) -> bool:
+    """Whether people should be notified of an operation, from its document: it resumed ingestion or left it paused."""
+    if made["check_mode"] or made["operation"] in SILENT:
+        return False
+    changed = {step["name"] for step in made["steps"] if step["changed"] and not step["failed"]}
+    return bool({"pause", "unfinished", "resume"} & changed)
 
 
 def _minute(moment: str) -> str:

@@ -123,7 +123,7 @@ class Story:
     @property
     def ran(self) -> dict[str, Result]:
         """The steps that came to a result, in order; a plan that was not carried out stands for what it is the plan of."""
-        steps = {name: result for name, result in self.steps.items() if name != summary_incident.TOLD}
+        steps = dict(self.steps)
         for name in [name for name in steps if name == "plan" or name.startswith("plan_")]:
             of = self.moving if name == "plan" else name.removeprefix("plan_")
             plan = steps.pop(name) or {}
@@ -188,7 +188,7 @@ class Story:
     @property
     def record(self) -> Result:
         """How the incident stands, where a step looked at its record."""
-        return summary_incident.after_telling(self.ran.get("incident", {}), self.steps.get(summary_incident.TOLD) or {})
+        return self.ran.get("incident", {})
 
     @property
     def keeps_record(self) -> bool:

@@ -239,19 +239,16 @@ def _unusual(story: Story, room: int) -> list[str]:
 
 
 def _below(story: Story) -> str:
-    """What hangs on what was changed: who reads it, and how old its dashboards may be."""
-    told = [str(s) for name in ("downstream", "superset") if (s := story.ran.get(name, {}).get("summary"))]
+    """How old the dashboards that read refreshed views may be."""
     views = [
         contract.bare(each["name"])
         for each in as_list(story.ran.get("refresh_gold", {}).get("refreshed"))
         if not each.get("error")
     ]
-    if views and not story.check and "superset" not in story.ran:
-        more = f" and {len(views) - FEW} more" if len(views) > FEW else ""
-        told.append(
-            f"dashboards may show {', '.join(views[:FEW])}{more} as before for up to 24 h, as Superset caches them"
-        )
-    return "; ".join(told)
+    if not views or story.check:
+        return ""
+    more = f" and {len(views) - FEW} more" if len(views) > FEW else ""
+    return f"dashboards may show {', '.join(views[:FEW])}{more} as before for up to 24 h, as Superset caches them"
 
 
 def _causes(story: Story) -> list[str]:
@@ -371,7 +368,7 @@ def _warnings(story: Story) -> list[str]:
         told += [str(note) for note in as_list(story.before.get("notes"))]
     if story.keeps_record:
         told = incident.in_order(told, story.record)
-    return list(dict.fromkeys([*told, *incident.unrecorded(story.steps.get(incident.TOLD) or {})]))
+    return list(dict.fromkeys(told))
 
 
 def _unbroken(story: Story) -> list[str]:

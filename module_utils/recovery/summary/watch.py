@@ -28,8 +28,6 @@ SILENT: t.Final = {
         "looked_up",
         "unfinished",
         "watch",
-        "downstream",
-        "superset",
         PROOF,
     )
 }

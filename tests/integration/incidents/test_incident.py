@@ -347,30 +347,6 @@ def test_looks_are_kept_only_while_an_incident_is_open(scout_db: str) -> None:
     assert done == {"alert_received", "health_check", "document_symptoms", "preserve_evidence", "analyze_logs"}
 
 
-def test_who_was_told_is_on_record(scout_db: str) -> None:
-    message = {
-        "sent": ["slack"],
-        "unsent": [{"channel": "mail", "error": "refused"}],
-        "message": "HIGH: gold is stale\n\nmore",
-    }
-    assert keep(scout_db, "notified", found=message)["summary"] == "no incident is on record"
-    assert not rows(scout_db, "SELECT FROM pg_namespace WHERE nspname = 'scout_ops'")
-    opened(scout_db, incident="INC-1")
-    before = fingerprint(scout_db)
-    assert keep(scout_db, "notified", found=message, check=True)["changed"] is False
-    assert keep(scout_db, "notified", found={"sent": [], "unsent": []})["summary"] == "nobody was notified"
-    assert fingerprint(scout_db) == before
-    for found, done in ((message | {"sent": []}, False), (message, True)):
-        assert keep(scout_db, "notified", found=found)["changed"] is False
-        items = [i for phase in story(scout_db)["record"]["phases"] for i in phase["items"]]
-        assert next(i["done"] for i in items if i["item"] == "notify_stakeholders") is done
-    keep(scout_db, "closed")
-    assert keep(scout_db, "notified", found=message)["incident"] == "INC-1", "the message of its end"
-    told = story(scout_db, incident="INC-1")["timeline"]
-    assert [event["what"] for event in told] == ["opened", "notified", "notified", "closed", "notified"]
-    assert told[1]["effect"] == "HIGH: gold is stale\n\nmore"
-
-
 def test_the_story_of_real_runs_in_two_zones(scout_db: str) -> None:
     assert story(scout_db)["summary"] == "no incident is open"
     opened(scout_db, incident="INC-1")

@@ -132,7 +132,7 @@ ROLES: dict[str, list[Plant]] = {
         Plant(TASKS, "  register:", "  when: refresh_gold_gone\n  register:",
               ("refresh_gold_gone is nowhere in the role's options and vars",), "refresh_gold_gone"),
         Plant("roles/summary/vars/main.yml", None, "", (
-            "summary_below is nowhere in the role's options and vars", "summary_refused is nowhere in the role's options and vars",
+            "summary_refused is nowhere in the role's options and vars",
             "summary_told is nowhere in the role's options and vars",
         ), "summary_", "roles/summary/tasks/main.yml"),
         Plant(TASKS, "  register:", "  when: refresh_gold_more_result is changed\n  register:", ()),

@@ -128,7 +128,6 @@ def test_only_what_can_be_undone_has_an_undo() -> None:
         ([run("gate", 1, ok=False)], {"health_check", "data_quality", "analyze_logs"}),
         ([run("gate", 1, ok=True)], {"health_check", "data_quality", "analyze_logs", "acceptance_gate"}),
         ([run("evidence", 1)], {"preserve_evidence", "analyze_logs"}),
-        ([entry("notified", 1)], {"notify_stakeholders"}),
         ([entry("note", 1)], {"document_symptoms"}),
         ([run("assess", 1)], {"health_check", "document_symptoms"}),
         ([entry("note", 1, item="root_cause")], {"root_cause"}),
@@ -145,56 +144,6 @@ def test_an_item_is_settled_by_what_came_first() -> None:
     item = next(item for item in phases[0]["items"] if item["item"] == "health_check")
     assert (item["at"], item["by"], item["through"]) == (at(2).isoformat(), "eve@db", "assess")
     assert [phase["done"] for phase in phases] == [False] * 5
-
-
-TOLD = entry("notified", 3, sent=["slack"])
-RAISED = entry("update", 2, severity="critical", was="high", said="it spreads")
-
-
-@pytest.mark.parametrize(
-    ("entries", "kind", "news"),
-    [
-        ([entry("opened", 0)], "opened", ""),
-        (
-            [entry("opened", 0), entry("notified", 1, sent=[], unsent=[{"channel": "slack", "error": "HTTP 500"}])],
-            "opened",
-            "",
-        ),
-        ([entry("opened", 0), TOLD], "opened", None),
-        ([entry("opened", 0), TOLD, entry("note", 4)], "opened", None),
-        ([entry("opened", 0)], "update", None),
-        ([entry("opened", 0), RAISED], "update", "severity critical, was high; it spreads"),
-        ([entry("opened", 0), RAISED, TOLD], "update", None),
-        ([RAISED, TOLD, entry("update", 4, said="it is over")], "update", "it is over"),
-        ([TOLD, entry("update", 4, next_update_at="x")], "update", ""),
-        ([TOLD, entry("closed", 4, "closed")], "closed", ""),
-        ([TOLD, entry("closed", 4, "we watch it")], "closed", "we watch it"),
-        ([entry("note", 1)], "", None),
-    ],
-)
-def test_what_people_have_still_to_hear(entries: list[dict[str, Any]], kind: str, news: str | None) -> None:
-    found = timeline.unnotified(entries, kind)
-    assert (found and (found.text, found.channels)) == (None if news is None else (news, ()))
-
-
-MISSED = entry("notified", 1, sent=["slack"], unsent=[{"channel": "pager", "error": "HTTP 500"}])
-
-
-@pytest.mark.parametrize(
-    ("later", "waiting"),
-    [
-        ([], ("pager",)),
-        ([entry("note", 2)], ("pager",)),
-        ([entry("notified", 2, sent=["pager"])], None),
-        ([entry("notified", 2, sent=[], unsent=[{"channel": "pager", "error": "HTTP 500"}])], ("pager",)),
-        ([entry("update", 2, said="x"), entry("notified", 3, sent=["pager", "slack"])], None),
-    ],
-)
-def test_a_channel_that_could_not_be_told_is_told_alone(
-    later: list[dict[str, Any]], waiting: tuple[str, ...] | None
-) -> None:
-    found = timeline.unnotified([entry("opened", 0), MISSED, *later], "opened")
-    assert (found.channels if found else None) == waiting
 
 
 def test_a_phase_is_done_with_its_last_item() -> None:
@@ -225,7 +174,6 @@ def test_what_only_people_know_is_missing_until_it_is_noted() -> None:
         (record(run("assess", 7), run("gate", 8), now=10), [("response", 300)]),
         (record(run("pause", 1, status="failed"), now=10), []),
         (record(entry("note", 1), now=10), []),
-        (record(entry("notified", 1), now=10), [("response", 300)]),
         (record(entry("note", 1), now=10, next_update_at=at(9)), [("update", 60)]),
         (record(entry("note", 1), now=10, next_update_at=at(11)), []),
         (record(now=10, next_update_at=at(4)), [("update", 360), ("response", 300)]),
@@ -241,9 +189,7 @@ def test_what_is_overdue(made: timeline.Record, late: list[tuple[str, int]]) -> 
 def test_a_severity_that_was_raised_is_due_sooner() -> None:
     raised = record(now=4)
     assert timeline.overdue(raised) == []
-    sooner = timeline.Record(
-        raised.row, [*raised.entries, entry("notified", 2, response_minutes=3)], [], [], raised.now
-    )
+    sooner = timeline.Record(raised.row, [*raised.entries, entry("opened", 2, response_minutes=3)], [], [], raised.now)
     assert [each["what"] for each in timeline.overdue(sooner)] == ["response"]
     assert timeline.response_due(sooner) == at(3)
 

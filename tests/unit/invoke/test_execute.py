@@ -25,12 +25,10 @@ NAMES = sorted(path.stem for path in (CHECKOUT / "library").glob("scout_*.py"))
 #: Modules without a database.
 BARE = {
     *(
-        "scout_downstream",
         "scout_metrics",
         "scout_notify",
         "scout_options",
         "scout_summary",
-        "scout_superset",
     ),
 }
 

@@ -41,7 +41,6 @@ STEPS = (
     "refresh_gold",
     "assess_again",
     "resume",
-    "superset",
 )
 
 Result = dict[str, Any]

@@ -17,7 +17,7 @@ from ...core.results import ModuleResult
 from ...core.text import count, in_words
 from ...pipeline import expected
 from ...postgres.dsn import choose_dsn
-from .. import hints, thresholds
+from .. import thresholds
 from . import charts, course, loop
 
 if t.TYPE_CHECKING:
@@ -61,7 +61,6 @@ def watch(call: Call, params: Params) -> WatchResult:
     In check mode takes one sample. Raises BadInput for a duration or an interval that cannot be used, and NotConverged where
     ingestion is paused at the beginning, or pauses anew; what was seen until then is in the result.
     """
-    hints.check(params)
     wanted = course.wanted(params["duration"], params["interval_seconds"], params["consecutive"])
     with call.session.read():
         seconds = expected.look_seconds(call.session, params["budget_seconds"])
@@ -71,7 +70,6 @@ def watch(call: Call, params: Params) -> WatchResult:
         params["stuck_after_seconds"],
         params["jobs"],
         repause=params["repause"],
-        hint={name: params[name] for name in ("channel", "pipeline")},
     )
     files = _files(call, params)
     if files.chart is not None:

@@ -26,7 +26,7 @@ from ...postgres.driver import Jsonb, psycopg
 from ...postgres.failures import attempting, translate
 from ...postgres.session import open_session
 from ...scout import contract
-from .. import assessment, hints
+from .. import assessment
 from .. import facts as health_facts
 from . import charts, course
 from .course import Course, Sample, Wanted
@@ -88,8 +88,6 @@ class Judge:
     jobs: list[str] | None
     #: Whether the caller will pause ingestion where it fails.
     repause: bool = False
-    #: On which channel a failing sample is told, and of which pipeline.
-    hint: Mapping[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,8 +244,6 @@ class Watch:
             {i.name: i.status for i in report.indicators},
             time.monotonic() - began,
         )
-        for unsent in hints.tell(call, session, dict(judge.hint), report.verdict):
-            self._warn(unsent)
 
     def _add(
         self,

@@ -246,25 +246,12 @@ def _people(story: ReportInput) -> list[Row]:
 
 
 def _communications(story: ReportInput) -> list[Row]:
-    """Who was notified of what, who could not be, and what was said of how things stand."""
-    made: list[Row] = []
-    for entry in story.record.entries:
-        if entry["kind"] not in ("notified", "update"):
-            continue
-        unsent: list[Row] = entry["details"].get("unsent") or []
-        failed = [f"{each['channel']}: {each['error']}" for each in unsent]
-        sent: list[str] = entry["details"].get("sent") or []
-        made.append(
-            {
-                **story.stamp(entry["at"]),
-                "by": entry["actor"],
-                "kind": entry["kind"],
-                "text": entry["text"],
-                "to": sent,
-                "failed": failed,
-            }
-        )
-    return made
+    """What was said of how things stand."""
+    return [
+        {**story.stamp(entry["at"]), "by": entry["actor"], "text": entry["text"]}
+        for entry in story.record.entries
+        if entry["kind"] == "update"
+    ]
 
 
 def _evidence(story: ReportInput) -> list[Row]:

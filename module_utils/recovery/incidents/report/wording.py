@@ -22,7 +22,6 @@ ENTRIES: t.Final = {
     "opened": "Incident opened",
     "update": "Update",
     "adopted": "Runs adopted",
-    "notified": "People notified",
     "closed": "Incident closed",
     "sample": "Seen by the watch",
 }
@@ -72,7 +71,7 @@ def tone(event: Mapping[str, t.Any]) -> str:
         return "bad"
     if verdict in GOOD or event["kind"] == "closed" or (event["kind"], event["what"]) == ("run", "resume"):
         return "good"
-    return "word" if event["kind"] in ("note", "update", "notified", "adopted") else "plain"
+    return "word" if event["kind"] in ("note", "update", "adopted") else "plain"
 
 
 def money(amount: t.Any, currency: str = "") -> str:

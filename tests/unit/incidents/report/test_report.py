@@ -134,7 +134,7 @@ def test_an_incident_from_end_to_end() -> None:
         run("gate", 30, verdict="pass", ok=True, summary="pass"),
         entry("note", 35, "a till sends text", item="root_cause"),
         entry("note", 36, "an alert on text in amounts", item="update_monitoring"),
-        entry("notified", 37, "it is over", sent=["team"], unsent=[{"channel": "oncall", "error": "no answer"}]),
+        entry("update", 37, "it is over"),
         entry("closed", 40, "done"),
         closed_at=at(40),
         closed_by="bob@db",
@@ -178,8 +178,7 @@ def test_an_incident_from_end_to_end() -> None:
         "Decide on 3 dead letters of this incident: fix the cause and redrive, or discard": False,
     }
     assert [note["text"] for note in made["prevention"]] == ["an alert on text in amounts"]
-    assert made["communications"][0]["to"] == ["team"]
-    assert made["communications"][0]["failed"] == ["oncall: no answer"]
+    assert [told["text"] for told in made["communications"]] == ["it is over"]
     figures = {figure["label"]: (figure["value"], figure["note"]) for figure in made["figures"]}
     assert next(iter(figures)) == "Users saw wrong figures"
     assert figures == {
