@@ -28,7 +28,6 @@ LABELS: t.Final = {
     "lease": "check",
     "health_info": "assess",
     "dashboard_info": "queries",
-    "top_info": "look",
     "incident_info": "incident",
     "incident": "incident",
     "evidence": "evidence",

@@ -123,7 +123,6 @@ class Day:
         self.play("watch_recovery", duration="3s", interval_seconds=1, watch_chart=False)
         self.play("dead_letters", last="7d")
         self.play("runs", of_incident="INC-1")
-        self.play("top")
         self.play("audit_verify")
         self.play("incident_update", text="better", severity="medium", adopt=["last"])
         self.play("incident_note", text="the disk is full", root_cause="the disk", settles="root_cause")

@@ -207,7 +207,6 @@ def looks(works: Operator) -> None:
     """What only looks, and each step alone."""
     works.play("preflight")
     works.play("assess")
-    works.play("top")
     works.play("dead_letters")
     works.play("emergency_reset", incident="INC-1", stuck_after_seconds=0.5)
     for playbook in ("assess", "runs", "terminate_sessions", "restored"):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that say how the pipeline is, from options to a result: assess, the dashboard, dead letters, top, metrics."""
+"""The commands that say how the pipeline is, from options to a result: assess, the dashboard, dead letters, metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..ledger import servers
 from ..postgres.failures import attempting
-from . import assessment, dashboard, dead_letters, facts, hints, own_checks, prometheus, thresholds, top, unusual
+from . import assessment, dashboard, dead_letters, facts, hints, own_checks, prometheus, thresholds, unusual
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params, WithoutSession
@@ -73,22 +73,6 @@ class DeadLettersResult(ModuleResult):
     ages: dict[str, int]
     groups: list[dict[str, t.Any]]
     kinds: int
-
-
-class TopResult(ModuleResult):
-    """What scout_top_info returns."""
-
-    at: str | None
-    ingestion: str
-    paused_by: str | None
-    reason: str | None
-    ages: dict[str, t.Any]
-    backlog: dict[str, t.Any]
-    dead_letters: int | None
-    jobs: list[dict[str, t.Any]]
-    blocking: list[dict[str, t.Any]]
-    lease: dict[str, t.Any] | None
-    unread: dict[str, str]
 
 
 class MetricsResult(ModuleResult):
@@ -256,19 +240,6 @@ def list_dead_letters(call: Call, params: Params) -> DeadLettersResult:
         "kinds": found.kinds,
         "summary": summary,
     }
-
-
-def look(call: Call, params: Params) -> TopResult:
-    """What changes while one looks, once: ages, backlog, jobs, blocking, the lease; what could not be read is in `unread`."""
-    with attempting("could not look at the pipeline", on=call.session.where):
-        found = top.read(
-            call.session, call.look(params["ledger"]), budget_seconds=params["budget_seconds"], jobs=params["jobs"]
-        )
-    waiting = found["backlog"]["events"]
-    summary = f"ingestion is {found['ingestion']}, " + (
-        "backlog unknown" if waiting is None else f"backlog {waiting:,}"
-    )
-    return t.cast("TopResult", {"changed": False, **found, "summary": summary})
 
 
 def export_metrics(_call: WithoutSession, params: Params) -> MetricsResult:

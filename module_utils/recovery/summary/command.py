@@ -197,9 +197,9 @@ def _why(made: render.ResultDocument) -> str:
 
 
 def _page(story: Story) -> list[str]:
-    """The dashboard, the dead letters or the screen of top, where they were asked for, and an empty line."""
+    """The dashboard or the dead letters, where they were asked for, and an empty line."""
     answered = story.ran.get("dashboard", {})
     if answered.get("operation") == "dashboard":
         return [*map(story.typed.text, dashboard.page(answered)), ""]
-    listed = dashboard.dead_letters(story.ran.get("dead_letters", {})) or dashboard.top(story.ran.get("top", {}))
+    listed = dashboard.dead_letters(story.ran.get("dead_letters", {}))
     return [*listed, ""] if listed else []

@@ -29,22 +29,6 @@ REASON: t.Final = 120
 PAYLOAD: t.Final = 190
 #: The beginning of a digest is enough to tell equal values on a page.
 MASKED: t.Final = re.compile(r"(masked:[0-9a-f]{4})[0-9a-f]{16}")
-#: What a machine is told of one look.
-WHICH_OF_TOP: t.Final = (
-    *(
-        "at",
-        "ingestion",
-        "paused_by",
-        "reason",
-        "ages",
-        "backlog",
-        "dead_letters",
-        "jobs",
-        "blocking",
-        "lease",
-        "unread",
-    ),
-)
 #: How old dead letters are, in words.
 AGES: t.Final = {
     "hour": "of the last hour",
@@ -116,93 +100,6 @@ def _sample(sample: Result) -> list[str]:
     payload = cut(MASKED.sub(r"\1", payload), PAYLOAD)
     error = cut(_printable(sample["error_message"]), REASON)
     return [*_labelled("error", error), *_labelled("sample", whose), *_labelled("", payload)]
-
-
-def as_document(result: Mapping[str, t.Any]) -> Result | None:
-    """What scout_top_info saw, for a machine; None where it did not look."""
-    return {name: result[name] for name in WHICH_OF_TOP} if "blocking" in result else None
-
-
-def top(seen: Mapping[str, t.Any], database: str = "") -> list[str]:
-    """The screen of scout_top_info's result, or of what the result file has of it; nothing where there is none."""
-    if "blocking" not in seen:
-        return []
-    moment = f"{str(seen['at'])[11:19]} UTC" if seen["at"] else "at an unknown time"
-    tail = f", {moment}, ingestion is {seen['ingestion']}"
-    lines = [cut(_printable(database or seen.get("database", "")), WIDTH - len(tail)) + tail]
-    if seen["paused_by"]:
-        lines += _named("paused by", f"{seen['paused_by']}{f': {seen["reason"]}' if seen['reason'] else ''}")
-    lines += [*_named("ages", _ages(seen["ages"])), *_named("backlog", _backlog(seen["backlog"]))]
-    letters = seen["dead_letters"]
-    lines += _named("dead letters", "unknown" if letters is None else f"{letters:,} unresolved")
-    lines += _named("lease", _holder(seen["lease"]))
-    for job in seen["jobs"]:
-        lines += _named("job", _job(job))
-    lines += [line for each in seen["blocking"] for line in _blocking(each)]
-    return lines + [line for name, why in seen["unread"].items() for line in _named("unread", f"{name}: {why}")]
-
-
-def _named(name: str, text: str, indent: str = "") -> list[str]:
-    head = f"  {name:<14}{indent}"
-    room = max(WIDTH - len(head), NARROWEST)
-    lines = textwrap.wrap(_printable(text), room, break_on_hyphens=False, max_lines=TALLEST, placeholder=" …")
-    return [f"{head if not place else ' ' * len(head)}{line}" for place, line in enumerate(lines)]
-
-
-def _age(seconds: float | None) -> str:
-    return "unknown" if seconds is None else in_words(max(0.0, seconds))
-
-
-def _ages(ages: Mapping[str, t.Any]) -> str:
-    gold = [
-        f"{each['view'].rpartition('.')[2]} {each['state'] if each['seconds'] is None else _age(each['seconds'])}"
-        for each in ages["gold"]
-    ]
-    bronze, silver = (_age(ages[name]) for name in ("bronze_seconds", "silver_seconds"))
-    return ", ".join([f"bronze {bronze}", f"silver {silver}", *gold])
-
-
-def _backlog(backlog: Mapping[str, t.Any]) -> str:
-    """`1,200 events, oldest 12 min; +35/min (60 arrive, 25 are loaded)`."""
-    if backlog["events"] is None:
-        return "unknown"
-    text = count(backlog["events"], "event")
-    text += f", oldest {_age(backlog['oldest_seconds'])}" if backlog["events"] else ""
-    slope = backlog["slope_per_minute"]
-    if slope is None:
-        return text
-    flow = f"{backlog['arrived_per_minute']:,.0f} arrive, {backlog['loaded_per_minute']:,.0f} are loaded"
-    text += f"; {slope:+,.0f}/min ({flow})"
-    return (
-        f"{text}, empty in about {in_words(60 * backlog['events'] / -slope)}" if slope < 0 < backlog["events"] else text
-    )
-
-
-def _holder(lease: Mapping[str, t.Any] | None) -> str:
-    if lease is None:
-        return "free"
-    step = f"{lease['step']} for {_age(lease['step_seconds'])}" if lease["step"] else "no step yet"
-    return f"{lease['owner']} for {lease['incident']}, since {_age(lease['seconds'])}; {step}"
-
-
-def _job(job: Mapping[str, t.Any]) -> str:
-    parts = [f"{job['job']} {'on' if job['active'] else 'OFF'}"]
-    parts.append(
-        f"{job['last_status']} {_age(job['last_seconds_ago'])} ago" if job["last_status"] else "no run in the last hour"
-    )
-    if job["last_error"] is not None:
-        parts.append(f"last error {_age(job['last_error_seconds_ago'])} ago: {job['last_error'] or 'none is told'}")
-    return "; ".join(parts)
-
-
-def _blocking(each: Mapping[str, t.Any]) -> list[str]:
-    """A session that others wait for, or one that waits, below the one that it waits for."""
-    who = ", ".join(str(each[name]) for name in ("role", "application", "job", "state") if each[name])
-    why = f", waits for pid {', '.join(map(str, each['blocked_by']))}" if each["blocked_by"] else ""
-    keys = f", {', '.join(each['keys'])}" if each["keys"] else ""
-    statement = f": {each['statement']}" if each["statement"] else ""
-    text = f"pid {each['pid']} ({who}) {_age(each['seconds'])}{why}{keys}{statement}"
-    return _named("blocked" if each["blocked_by"] else "blocks", text, "  " * min(each["depth"], 6))
 
 
 def _query(query: Result, year: str) -> list[str]:

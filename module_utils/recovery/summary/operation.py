@@ -78,7 +78,6 @@ class ResultDocument(t.TypedDict):
     record: Result | None
     dashboard: list[Result]
     dead_letters: Result | None
-    top: Result | None
     drill: Result | None
     proof: Result | None
     evidence: str | None
@@ -216,7 +215,7 @@ class Story:
             return "planned"
         if self._judged:
             return self._judged
-        if self.operation in ("runs", "watch_recovery", "dead_letters", "top"):
+        if self.operation in ("runs", "watch_recovery", "dead_letters"):
             return "assessed"
         if self.operation != "emergency_reset":
             return "done" if self.changed else "unchanged"

@@ -14,7 +14,7 @@ from ..core import advice, files
 from ..core.text import count, cut, in_words
 from ..core.values import as_list, loaded
 from ..scout import contract
-from . import dashboard, drill, gate, incident, layout, moves, rollback, watch
+from . import drill, gate, incident, layout, moves, rollback, watch
 from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, ResultDocument, Story, went_wrong
 
 if t.TYPE_CHECKING:
@@ -81,7 +81,6 @@ def document(story: Story) -> ResultDocument:
         "rollback": rollback.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
         "record": incident.as_document(story.record),
         "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
-        "top": dashboard.as_document(story.ran.get("top", {})),
         "dead_letters": moves.queue_as_document(story.ran.get(moves.QUEUE, {})),
         "drill": drill.as_document(story.drill),
         "proof": watch.proof_as_document(story.ran),

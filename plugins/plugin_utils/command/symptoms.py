@@ -213,10 +213,10 @@ SYMPTOMS: t.Final = (
     ),
     Symptom(
         ("the backlog grows", "loading is slow", "it lags behind", "events pile up"),
-        (_typed("top"), _typed("emergency_reset", check=True)),
+        (ASSESS, _typed("emergency_reset", check=True)),
         "Whether the backlog shrinks by itself, and which session keeps others waiting. The second command plans what a reset "
         "would do.",
-        "runbook.md#what-is-going-on",
+        "runbook.md#what-is-wrong",
     ),
     Symptom(
         ("who paused it?", "ingestion is off and nobody knows why", "somebody forgot a pause", "it is paused"),

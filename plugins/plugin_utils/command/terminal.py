@@ -56,12 +56,7 @@ def main(typed: Sequence[str], executable: str) -> int:
             return _refuse("nothing was changed: the plan failed, as said above", code)
         if not confirmed(" ".join(asked.command.words)):
             return _refuse("nothing was changed", DECLINED)
-    if not asked.command.live:
-        run.become(line.words(asked, place))
-    # Loaded for the one command that needs it.
-    from . import live
-
-    return live.repeat(program, asked, place)
+    return run.become(line.words(asked, place))
 
 
 def _is_a_command(words: Sequence[str]) -> bool:

@@ -58,7 +58,7 @@ def test_the_page_of_the_reset_shows_the_same() -> None:
 
 #: What a screen of a playbook may take, header and all; those of LISTS show as much as there is to list.
 LINES, COLUMNS = 25, 80
-LISTS = {"dead_letters", "top", "rollback"}
+LISTS = {"dead_letters", "rollback"}
 DRILLS = {"drill", "gameday"}
 
 
