@@ -67,15 +67,10 @@ options:
   result_file:
     description: Write the document here. All hosts of a run share the file.
     type: path
-  junit_file:
-    description:
-      - Write the checks of an acceptance gate here as JUnit XML, a suite for each database. All hosts of a run share the file.
-      - Needs junitparser on the host that runs the module.
-    type: path
 attributes:
   check_mode:
     support: full
-    description: Says what would be done; O(result_file) and O(junit_file) are written, because a plan is a result.
+    description: Says what would be done; O(result_file) is written, because a plan is a result.
   diff_mode:
     support: N/A
     description: Changes nothing in the database.
@@ -151,7 +146,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "first": {"type": "bool", "default": False},
     "contract": {"type": "dict", "default": {}},
     "result_file": {"type": "path"},
-    "junit_file": {"type": "path"},
 }
 
 

@@ -17,7 +17,6 @@ IMPORTED = {
     "matplotlib": "matplotlib",
     "apprise": "apprise",
     "prometheus-client": "prometheus_client",
-    "junitparser": "junitparser",
     "argcomplete": "argcomplete",
     "ansible-runner": "ansible_runner",
 }
@@ -48,7 +47,6 @@ def test_a_reset_needs_none_of_them(broken: Pipeline, tmp_path: Path, without: d
     [
         ("watch_recovery", {"duration": "2", "interval_seconds": "1"}, "matplotlib"),
         ("assess", {"metrics_file": "{}/scout.prom"}, "prometheus-client"),
-        ("acceptance_gate", {"junit_file": "{}/gate.xml"}, "junitparser"),
     ],
 )
 def test_what_is_asked_for_says_what_to_install(

@@ -131,7 +131,7 @@ def test_another_format_is_refused_by_its_name(form: str | None, said: str, tmp_
 
 
 def refused(made: dict[str, Any], said: str, tmp_path: Path) -> None:
-    for form in (scorecard.verdict, scorecard.markdown, scorecard.html, scorecard.junit, history.entry):
+    for form in (scorecard.verdict, scorecard.markdown, scorecard.html, history.entry):
         with pytest.raises(BadInput, match=re.escape(said)):
             form(made)
     with pytest.raises(BadInput):
@@ -201,7 +201,7 @@ def test_only_what_lies_beside_the_page_is_linked(artifacts: str, linked: bool) 
 
 def test_writing_leaves_five_files_and_a_second_time_the_same(tmp_path: Path) -> None:
     paths = scorecard.write(DRILLS["trouble"], tmp_path / "a" / "b", drills.past())
-    assert [path.name for path in paths] == [f"scorecard.{kind}" for kind in ("json", "xml", "md", "prom", "html")]
+    assert [path.name for path in paths] == [f"scorecard.{kind}" for kind in ("json", "md", "prom", "html")]
     before = [path.read_bytes() for path in paths]
     assert scorecard.write(DRILLS["trouble"], tmp_path / "a" / "b", drills.past()) == paths
     assert [path.read_bytes() for path in paths] == before
