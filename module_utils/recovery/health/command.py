@@ -15,7 +15,7 @@ from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..ledger import servers
 from ..postgres.failures import attempting
-from . import assessment, dashboard, dead_letters, facts, hints, own_checks, prometheus, thresholds, unusual
+from . import assessment, dashboard, dead_letters, facts, hints, prometheus, thresholds, unusual
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params, WithoutSession
@@ -47,7 +47,6 @@ class AssessResult(ModuleResult):
     cannot_tell: list[str]
     failing: list[str]
     notes: list[str]
-    own_checks: list[str]
     ingestion: dict[str, t.Any]
     suspects: list[dict[str, t.Any]]
     pending: dict[str, t.Any]
@@ -86,11 +85,10 @@ def assess(call: Call, params: Params) -> AssessResult:
     """The verdict on the pipeline, its indicators, diagnoses, blockers and suspects, how ingestion is, what stayed unread, seconds.
     If nothing asks for a repair but a lock or too little time hid a check, everything is read again within `again_seconds`.
 
-    Raises BadInput for thresholds, hours or checks of the team's own that cannot be used; what could not be read is part of the result.
+    Raises BadInput for thresholds or hours that cannot be used; what could not be read is part of the result.
     """
     began = time.monotonic()
     figures = thresholds.chosen(params["thresholds"])
-    own = own_checks.parse(params.get("own_checks"))
     if not 1 <= params["alert_hours"] <= 24 * 366:
         raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
     hints.check(params)
@@ -102,7 +100,6 @@ def assess(call: Call, params: Params) -> AssessResult:
         stuck_after_seconds=params["stuck_after_seconds"],
         alert_hours=params["alert_hours"],
         jobs=params["jobs"],
-        own=own,
         progress=call.progress,
     )
     found = read(budget_seconds=params["budget_seconds"])
@@ -124,7 +121,6 @@ def assess(call: Call, params: Params) -> AssessResult:
         "cannot_tell": list(report.cannot_tell),
         "failing": list(report.failing),
         "notes": found.wider.unseen_jobs or [],
-        "own_checks": assessment.own_in_words(found, report.indicators),
         "ingestion": _ingestion(found),
         "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
         "pending": {

@@ -41,8 +41,8 @@ OPENING_SECONDS: t.Final = 2.0
 
 #: What is kept of a look at the pipeline.
 KEPT: t.Final = {
-    "assess": ("verdict", "summary", "own_checks"),
-    "gate": ("verdict", "summary", "ok", "exit_code", "own_checks"),
+    "assess": ("verdict", "summary"),
+    "gate": ("verdict", "summary", "ok", "exit_code"),
     "evidence": ("folder", "summary"),
     "downstream": ("summary", "called", "uncalled"),
 }

@@ -292,7 +292,7 @@ def _looked(effects: Mapping[str, t.Any], _about: Row) -> str:
     parts = [said if said.startswith(tuple(parts)) else f"{parts[0]}: {said}"] if parts and said else parts
     if effects.get("samples"):
         parts.append(count(effects["samples"], "sample"))
-    return "; ".join([*([", ".join(parts)] if parts else []), *(effects.get("own_checks") or [])])
+    return ", ".join(parts)
 
 
 def _kept(effects: Mapping[str, t.Any], _about: Row) -> str:

@@ -199,7 +199,7 @@ def test_only_what_lies_beside_the_page_is_linked(artifacts: str, linked: bool) 
     assert (f'<a href="{artifacts}">' in text) == linked
 
 
-def test_writing_leaves_five_files_and_a_second_time_the_same(tmp_path: Path) -> None:
+def test_writing_leaves_four_files_and_a_second_time_the_same(tmp_path: Path) -> None:
     paths = scorecard.write(DRILLS["trouble"], tmp_path / "a" / "b", drills.past())
     assert [path.name for path in paths] == [f"scorecard.{kind}" for kind in ("json", "md", "prom", "html")]
     before = [path.read_bytes() for path in paths]
@@ -207,7 +207,7 @@ def test_writing_leaves_five_files_and_a_second_time_the_same(tmp_path: Path) ->
     assert [path.read_bytes() for path in paths] == before
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == sorted(path.name for path in paths)
     assert json.loads(before[0]) == DRILLS["trouble"]
-    assert before[2].decode() == scorecard.markdown(DRILLS["trouble"], drills.past())
+    assert before[1].decode() == scorecard.markdown(DRILLS["trouble"], drills.past())
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

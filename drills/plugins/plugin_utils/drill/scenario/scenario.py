@@ -38,7 +38,7 @@ GIVEN: t.Final = frozenset(
     application_rollback_enabled application_skip_ci batch_timeout_seconds budget_seconds canary_rows cancel_running capture_id
     check_severity column_order compare_by consecutive currency default_grants dlq_ids drain drain_timeout_seconds drop_column
     drop_function duration edge_function_force edge_function_timeout_seconds edge_function_verify_jwt error_codes event_ids
-    event_types external_dependencies force gate gate_checks incident incident_severities ingestion_jobs interval_seconds last ledger
+    event_types external_dependencies force gate incident incident_severities ingestion_jobs interval_seconds last ledger
     max_failures max_poison max_poison_share max_replays max_replica_lag_seconds max_rows max_share mode new_partitions
     next_update_minutes of_action of_incident on_conflict on_failed_proof patience_seconds pause paused_passes payload_path
     period_hours poison proof proof_timeout_seconds protect quality_cleanup_rules rate_per_second reason recapture refresh rehearse
