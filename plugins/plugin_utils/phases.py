@@ -40,7 +40,6 @@ LABELS: t.Final = {
     "proof": "prove",
     "gate_info": "gate",
     "notify": "notify",
-    "metrics": "metrics",
     "downstream": "readers",
     "superset": "caches",
     "capture": "capture",

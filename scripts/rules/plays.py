@@ -29,7 +29,6 @@ OPERATIONS = {f"scout.recovery.{name}" for name in WITH_PHASES}
 IN_ANY_CASE = {
     "Release the lease",
     "Summary",
-    "Write metrics",
     "Check options and privileges",
 }
 

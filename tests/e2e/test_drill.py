@@ -112,7 +112,7 @@ def test_a_drill_that_passes(drills: Drills) -> None:
     assert all((drills.folder / step["artifacts"] / "artifacts" / "run" / "stdout").is_file() for step in steps)
     assert len(list(drills.history.glob("*.json"))) == 1
     assert {path.name for path in drills.folder.glob("scorecard.*")} == {
-        f"scorecard.{kind}" for kind in ("json", "md", "prom", "html")
+        f"scorecard.{kind}" for kind in ("json", "md", "html")
     }
     result = played.result
     assert (result["operation"], result["outcome"], result["ok"], result["drill"]["verdict"]) == (

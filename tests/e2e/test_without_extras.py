@@ -16,7 +16,6 @@ from tests.e2e.play import Stage
 IMPORTED = {
     "matplotlib": "matplotlib",
     "apprise": "apprise",
-    "prometheus-client": "prometheus_client",
     "argcomplete": "argcomplete",
     "ansible-runner": "ansible_runner",
 }
@@ -46,7 +45,6 @@ def test_a_reset_needs_none_of_them(broken: Pipeline, tmp_path: Path, without: d
     ("playbook", "options", "package"),
     [
         ("watch_recovery", {"duration": "2", "interval_seconds": "1"}, "matplotlib"),
-        ("assess", {"metrics_file": "{}/scout.prom"}, "prometheus-client"),
     ],
 )
 def test_what_is_asked_for_says_what_to_install(

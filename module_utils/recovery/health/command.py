@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that say how the pipeline is, from options to a result: assess, the dashboard, dead letters, metrics."""
+"""The commands that say how the pipeline is, from options to a result: assess, the dashboard, dead letters."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..ledger import servers
 from ..postgres.failures import attempting
-from . import assessment, dashboard, dead_letters, facts, hints, prometheus, thresholds, unusual
+from . import assessment, dashboard, dead_letters, facts, hints, thresholds, unusual
 
 if t.TYPE_CHECKING:
-    from ..invoke import Call, Params, WithoutSession
+    from ..invoke import Call, Params
     from ..ledger.ledger import Ledger
 
 #: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
@@ -72,13 +72,6 @@ class DeadLettersResult(ModuleResult):
     ages: dict[str, int]
     groups: list[dict[str, t.Any]]
     kinds: int
-
-
-class MetricsResult(ModuleResult):
-    """What scout_metrics returns."""
-
-    metrics_file: str
-    samples: int
 
 
 def assess(call: Call, params: Params) -> AssessResult:
@@ -236,16 +229,3 @@ def list_dead_letters(call: Call, params: Params) -> DeadLettersResult:
         "kinds": found.kinds,
         "summary": summary,
     }
-
-
-def export_metrics(_call: WithoutSession, params: Params) -> MetricsResult:
-    """An assessment written as Prometheus metrics: the file, and how many samples are in it.
-
-    Raises BadInput for `keep_seconds` that cannot be used, or a file that cannot be written.
-    """
-    name = params["metrics_file"]
-    if not params["keep_seconds"] > 0:
-        raise BadInput(f"keep_seconds {params['keep_seconds']:g} is not usable", next_step="give more than 0 seconds")
-    samples = prometheus.save(name, params["pipeline"], params["assessment"], keep_seconds=params["keep_seconds"])
-    summary = f"{count(samples, 'sample')} in {name}"
-    return {"changed": False, "metrics_file": name, "samples": samples, "summary": summary}

@@ -27,7 +27,6 @@ BARE = {
     *(
         "scout_downstream",
         "scout_git_revert",
-        "scout_metrics",
         "scout_notify",
         "scout_options",
         "scout_summary",
@@ -73,9 +72,6 @@ def executed(name: str, options: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 def test_executed_it_knows_its_name(tmp_path: Path) -> None:
-    options = {"metrics_file": str(tmp_path / "a.prom"), "assessment": {}, "pipeline": "a", "keep_seconds": 0}
-    code, refused = executed("scout_metrics", options)
-    assert (code, refused["failed"], refused["error"]["kind"]) == (1, True, "bad_input")
     code, looked = executed("scout_git_revert", {"repository": str(tmp_path), "last": 1})
     assert (code, looked["failed"]) == (1, True)
     found = {"operation": "assess", "incident": "adhoc", "steps": [], "first": True}

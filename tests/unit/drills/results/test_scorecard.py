@@ -199,9 +199,9 @@ def test_only_what_lies_beside_the_page_is_linked(artifacts: str, linked: bool) 
     assert (f'<a href="{artifacts}">' in text) == linked
 
 
-def test_writing_leaves_four_files_and_a_second_time_the_same(tmp_path: Path) -> None:
+def test_writing_leaves_three_files_and_a_second_time_the_same(tmp_path: Path) -> None:
     paths = scorecard.write(DRILLS["trouble"], tmp_path / "a" / "b", drills.past())
-    assert [path.name for path in paths] == [f"scorecard.{kind}" for kind in ("json", "md", "prom", "html")]
+    assert [path.name for path in paths] == [f"scorecard.{kind}" for kind in ("json", "md", "html")]
     before = [path.read_bytes() for path in paths]
     assert scorecard.write(DRILLS["trouble"], tmp_path / "a" / "b", drills.past()) == paths
     assert [path.read_bytes() for path in paths] == before

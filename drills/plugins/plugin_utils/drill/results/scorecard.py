@@ -15,7 +15,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redac
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count, in_words
 
 from . import document as results_document
-from . import history, metrics, rendering, svg_geometry
+from . import history, rendering, svg_geometry
 
 if t.TYPE_CHECKING:
     import datetime
@@ -89,12 +89,10 @@ def html(document: Mapping[str, t.Any], earlier: Earlier | None = None, template
 def write(
     document: Mapping[str, t.Any], folder: Path, earlier: Earlier | None = None, templates: Path | None = None
 ) -> list[Path]:
-    """Writes all four, each whole or not at all: scorecard.json, .md, .prom and, for people last, .html."""
-    drill = results_document.read(document)
+    """Writes all three, each whole or not at all: scorecard.json, .md and, for people last, .html."""
     texts = {
         "json": json.dumps(Redactor(mask=()).value(document), indent=1, ensure_ascii=False) + "\n",
         "md": markdown(document, earlier, templates),
-        "prom": metrics.text(drill),
         "html": html(document, earlier, templates),
     }
     paths = [folder / f"{NAME}.{kind}" for kind in texts]
