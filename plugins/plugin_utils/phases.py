@@ -27,7 +27,6 @@ LABELS: t.Final = {
     "begin": "check",
     "lease": "check",
     "health_info": "assess",
-    "dashboard_info": "queries",
     "incident_info": "incident",
     "incident": "incident",
     "evidence": "evidence",

@@ -98,7 +98,7 @@ def of(made: Mapping[str, t.Any]) -> Row:
         "did": "nothing" if standing == "not begun" else _did(made),
         "now": "" if made["ingestion"] == "unknown" else made["ingestion"],
         "command": str(commands[0]) if commands else "",
-        "in_full": standing in IN_FULL or made["operation"] in ASKED_FOR or bool(made["dashboard"]),
+        "in_full": standing in IN_FULL or made["operation"] in ASKED_FOR,
     }
 
 

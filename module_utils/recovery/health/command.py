@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that say how the pipeline is, from options to a result: assess, the dashboard, dead letters."""
+"""The commands that say how the pipeline is, from options to a result: assess and dead letters."""
 
 from __future__ import annotations
 
-import datetime
 import functools
 import time
 import typing as t
@@ -14,8 +13,7 @@ from ..core.errors import BadInput
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..ledger import servers
-from ..postgres.failures import attempting
-from . import assessment, dashboard, dead_letters, facts, hints, thresholds, unusual
+from . import assessment, dead_letters, facts, hints, thresholds, unusual
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params
@@ -30,9 +28,6 @@ SILENT_READS: t.Final = {
     "damaged": 'skipped check "whether the events of these sales are sound"',
     "older": 'skipped check "older violations"',
 }
-
-#: Least and most of what may be asked of the dashboard. The report of quality divides by its hours.
-BOUNDS: t.Final = {"hours": (1, 24 * 366), "rows": (1, dashboard.MOST_ROWS)}
 
 
 class AssessResult(ModuleResult):
@@ -54,14 +49,6 @@ class AssessResult(ModuleResult):
     unread: list[str]
     seconds: float
     warnings: list[str]
-
-
-class DashboardResult(ModuleResult):
-    """What scout_dashboard_info returns."""
-
-    queries: list[dict[str, t.Any]]
-    asked_at: str
-    verdict: str
 
 
 class DeadLettersResult(ModuleResult):
@@ -171,37 +158,6 @@ def _summary(report: assessment.Report, found: facts.Facts) -> str:
         if status == "fail" and report.cannot_tell:
             return f"{text}: cannot tell {'; '.join(report.cannot_tell)}"
     return text
-
-
-def answer_queries(call: Call, params: Params) -> DashboardResult:
-    """The runbook's dashboard queries with what each answered, when they were asked, and the verdict on the pipeline.
-
-    Raises BadInput for thresholds, hours or rows that cannot be used; a query that fails is part of the result.
-    """
-    figures = thresholds.chosen(params["thresholds"])
-    for name, (least, most) in BOUNDS.items():
-        if not least <= params[name] <= most:
-            raise BadInput(f"{name} {params[name]} is not usable", next_step=f"give {least} to {most} {name}")
-    with attempting("could not run the dashboard queries", on=call.session.where):
-        made = dashboard.read(
-            call.session,
-            call.look(params["ledger"]),
-            hours=params["hours"],
-            rows=params["rows"],
-            query_seconds=params["query_seconds"],
-            stuck_after_seconds=params["stuck_after_seconds"],
-            jobs=params["jobs"],
-            thresholds=figures,
-        )
-    failed = [answer.query.name for answer in made.answers if answer.error]
-    summary = f"{len(made.answers) - len(failed)} of {len(made.answers)} dashboard queries answered"
-    return {
-        "changed": False,
-        "queries": made.as_dicts(),
-        "asked_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "verdict": made.verdict,
-        "summary": summary + (f", not {', '.join(failed)}" if failed else ""),
-    }
 
 
 def list_dead_letters(call: Call, params: Params) -> DeadLettersResult:

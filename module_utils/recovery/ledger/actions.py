@@ -74,7 +74,6 @@ LEADS: t.Final = ("begin", "lease", "capture")
 #: Modules whose name is not that of their action.
 OF_MODULES: t.Final = {
     "begin": "assess",
-    "dashboard": "assess",
     "health": "assess",
 }
 

@@ -17,7 +17,7 @@ from ..ledger.open_incident import ADHOC
 from ..notifications.downstream import Affected, affected
 from ..postgres.session import INCIDENT
 from ..scout import contract
-from . import dashboard, drill, gate, render
+from . import dead_letters, drill, gate, render
 from .incident import NOTHING, News, is_joined, news
 from .layout import WIDTH
 from .operation import Story
@@ -107,7 +107,7 @@ def summarize(
 #: Parts of the document that say what can be typed.
 TYPED: t.Final = (
     *("undo", "undo_commands", "next", "commands", "advice", "diagnoses"),
-    *("error", "warnings", "gate", "watch", "dashboard"),
+    *("error", "warnings", "gate", "watch"),
 )
 
 
@@ -196,9 +196,6 @@ def _why(made: render.ResultDocument) -> str:
 
 
 def _page(story: Story) -> list[str]:
-    """The dashboard or the dead letters, where they were asked for, and an empty line."""
-    answered = story.ran.get("dashboard", {})
-    if answered.get("operation") == "dashboard":
-        return [*map(story.typed.text, dashboard.page(answered)), ""]
-    listed = dashboard.dead_letters(story.ran.get("dead_letters", {}))
+    """The dead letters, where they were asked for, and an empty line."""
+    listed = dead_letters.page(story.ran.get("dead_letters", {}))
     return [*listed, ""] if listed else []

@@ -76,7 +76,6 @@ class ResultDocument(t.TypedDict):
     release: Result | None
     rollback: Result | None
     record: Result | None
-    dashboard: list[Result]
     dead_letters: Result | None
     drill: Result | None
     proof: Result | None

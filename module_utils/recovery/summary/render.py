@@ -80,7 +80,6 @@ def document(story: Story) -> ResultDocument:
         "release": rollback.captured(story.capture),
         "rollback": rollback.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
         "record": incident.as_document(story.record),
-        "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
         "dead_letters": moves.queue_as_document(story.ran.get(moves.QUEUE, {})),
         "drill": drill.as_document(story.drill),
         "proof": watch.proof_as_document(story.ran),

@@ -19,7 +19,7 @@ from tests import CHECKOUT
 GATE = (CHECKOUT / "docs" / "acceptance-gate.md").read_text()
 ROW = re.compile(r"^\| `(\w+)`(?P<down>, down to)? \| (\d+) \| (\d+) \| ([\w ]+) \|$", re.MULTILINE)
 
-MODULES = ("scout_dashboard_info", "scout_gate_info", "scout_health_info", "scout_terminate_sessions", "scout_watch")
+MODULES = ("scout_gate_info", "scout_health_info", "scout_terminate_sessions", "scout_watch")
 ROLES = sorted(
     path.parent.parent.name
     for path in CHECKOUT.glob("roles/*/defaults/main.yml")

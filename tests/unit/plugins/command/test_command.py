@@ -42,7 +42,7 @@ HOSTILE = (
 )
 TYPED: dict[str, tuple[str, dict[str, Any]]] = {
     "assess": ("assess", {}),
-    "assess --dashboard --budget-seconds 10": ("assess", {"dashboard": True, "budget_seconds": 10.0}),
+    "assess --budget-seconds 10": ("assess", {"budget_seconds": 10.0}),
     "reset --no-resume --max-poison 5": ("emergency_reset", {"resume": False, "max_poison": 5}),
     "pause --reason 'a deployment runs'": ("pause_ingestion", {"reason": "a deployment runs"}),
     "resume --takeover": ("resume_ingestion", {"takeover": True}),
