@@ -67,7 +67,21 @@ OMIT = object()
 EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 #: What a task may say besides its action. Whatever else one says is refused, for nothing here would do it.
 KNOWN = frozenset(
-    {"name", "when", "register", "vars", "tags", "failed_when", "changed_when", "check_mode", "diff", "ignore_errors"}
+    {
+        "name",
+        "when",
+        "register",
+        "vars",
+        "tags",
+        "failed_when",
+        "changed_when",
+        "check_mode",
+        "diff",
+        "ignore_errors",
+        "until",
+        "retries",
+        "delay",
+    }  # fmt: skip
 )
 
 
@@ -345,6 +359,8 @@ class InProcess:
             return
 
     def _module(self, name: str, given: Mapping[str, Any], task: Mapping[str, Any], scope: Scope) -> None:
+        # What is asked again is played by Ansible.
+        assert int(self._template(task.get("retries", 0), scope)) == 0, task
         args = {option: self._template(value, scope) for option, value in (given or {}).items()}
         args = {option: value for option, value in args.items() if value is not OMIT}
         standing = Standing(args, name, scope)

@@ -24,7 +24,7 @@ from tests.door import Door
 from tests.e2e.deploying import script_behind
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import CHECKOUT, Stage, environment
+from tests.e2e.play import CHECKOUT, Running, Stage, environment, eventually
 from tests.e2e.test_ways import ELSEWHERE, PLUGIN
 
 SCRIPT = CHECKOUT / "scripts" / "ci" / "accept_streaming_gate.sh"
@@ -299,3 +299,53 @@ def test_the_documented_role_may_run_the_gate(healthy: Pipeline, stage: Stage, b
         with psycopg.connect(healthy.dsn, autocommit=True) as connection:
             connection.execute("DROP OWNED BY gate_keeper CASCADE")
             connection.execute("DROP ROLE gate_keeper")
+
+
+#: A look a second.
+EACH_SECOND = {"interval_seconds": 1}
+
+
+def looked(running: Running, verdict: str) -> None:
+    """Returns when a look that is not the last has found this."""
+    eventually(lambda: f"[local] {verdict}: " in running.text, 60, "a look")
+
+
+def test_a_gate_that_does_not_pass_is_waited_for(healthy: Pipeline, stage: Stage) -> None:
+    healthy.execute("CREATE TABLE public.was AS SELECT * FROM cron.job", "UPDATE cron.job SET active = false")
+    with stage.start("acceptance_gate", healthy.dsn, wait_minutes=2, **EACH_SECOND) as running:
+        looked(running, "paused")
+        healthy.execute("UPDATE cron.job AS j SET active = was.active FROM public.was WHERE j.jobid = was.jobid")
+        played = running.wait()
+    assert (played.rc, played.result["outcome"]) == (0, "passed"), played.text
+
+
+def test_a_gate_that_is_waited_for_in_vain_does_not_pass(healthy: Pipeline, stage: Stage) -> None:
+    healthy.execute("UPDATE cron.job SET active = false")
+    played = stage.play("acceptance_gate", healthy.dsn, wait_minutes=0.05, **EACH_SECOND)
+    assert (played.rc, played.result["outcome"]) == (2, "not_passed"), played.text
+    assert "Traceback" not in played.text
+
+
+def test_a_gate_that_has_to_hold_passes_only_at_the_end(healthy: Pipeline, stage: Stage) -> None:
+    began = time.monotonic()
+    played = stage.play("acceptance_gate", healthy.dsn, hold_minutes=0.05, **EACH_SECOND)
+    assert (played.rc, played.result["outcome"]) == (0, "passed"), played.text
+    assert time.monotonic() - began > 3
+
+
+def test_a_gate_that_has_to_hold_ends_at_the_first_look_that_does_not_pass(healthy: Pipeline, stage: Stage) -> None:
+    with stage.start("acceptance_gate", healthy.dsn, hold_minutes=5, **EACH_SECOND) as running:
+        looked(running, "pass")
+        library.negative_totals(healthy.dsn)
+        played = running.wait()
+    assert (played.rc, played.result["outcome"], played.result["gate"]["verdict"]) == (2, "not_passed", "fail")
+    assert "negative_totals" in played.summary
+
+
+def test_an_option_that_cannot_be_used_is_not_asked_again(healthy: Pipeline, stage: Stage) -> None:
+    played = stage.play("acceptance_gate", healthy.dsn, wait_minutes=5, consecutive=0, **EACH_SECOND)
+    assert played.rc == 2
+    assert "consecutive 0 is not usable" in played.summary
+    played = stage.play("acceptance_gate", healthy.dsn, wait_minutes="long")
+    assert played.rc == 2
+    assert "wait_minutes 'long' is not a number" in played.summary
