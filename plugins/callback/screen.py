@@ -104,7 +104,7 @@ def _said(result: Mapping[str, t.Any]) -> str:
 
 
 def _went_wrong(result: Mapping[str, t.Any]) -> bool:
-    """Whether a step that Ansible calls ok did not reach what it is for, such as a proof, a watch, a gate that does not pass, or a
+    """Whether a step that Ansible calls ok did not reach what it is for, such as a proof, a gate that does not pass, or a
     check of what would be refused."""
     return bool(result.get("error") or result.get("refused")) or result.get("ok") is False
 

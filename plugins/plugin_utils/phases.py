@@ -45,7 +45,6 @@ LABELS: t.Final = {
     "rollback": "schema",
     "git_revert": "code",
     "edge_function": "function",
-    "watch": "watch",
     "restored": "compare",
     "runs_info": "runs",
     "dead_letters_info": "dlq",
@@ -70,7 +69,7 @@ QUIET: t.Final = (
     *("Record", "See how the incident stands"),
 )
 #: Modules whose lines are what is asked for, each to be read.
-LOGGED: t.Final = frozenset({"watch", "drill", "gameday"})
+LOGGED: t.Final = frozenset({"drill", "gameday"})
 #: How a phase stands, for the eye and, with SCOUT_OUTPUT=plain, in a word.
 GLYPHS: t.Final = {"done": "✓", "failed": "✗", "now": "◐", "begun": "·"}
 WORDS: t.Final = {"done": "done   ", "failed": "failed ", "now": "now    ", "begun": "begun  "}

@@ -120,7 +120,6 @@ class Day:
         self.play("rollback", check=True, release="v1")
         made = self.play("rollback", release="v1", rehearse=False)
         self.play("undo", run_id=made["rollback"]["schema"]["undo"], rehearse=False)
-        self.play("watch_recovery", duration="3s", interval_seconds=1, watch_chart=False)
         self.play("dead_letters", last="7d")
         self.play("runs", of_incident="INC-1")
         self.play("audit_verify")

@@ -88,7 +88,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"terminate_sessions_max_sessions": "few"},
         "terminate_sessions_max_sessions 'few' is not a whole number",
     ),
-    "watch_recovery": ({"consecutive": "often"}, "consecutive 'often' is not a whole number"),
     "window_recovery": ({"mode": "most"}, "value of mode must be one of: missing, all, got: most"),
 }
 

@@ -187,7 +187,7 @@ def steps(story: Story) -> None:
     for playbook, options in (
         ("assess", {}), ("acceptance_gate", {"smoke": True}), ("evidence", {}), ("pause_ingestion", {"incident": "INC-1"}),
         ("refresh_gold", {}), ("resume_ingestion", {"incident": "INC-1"}), ("terminate_sessions", {}), ("preflight", {}),
-        ("watch_recovery", {"duration": "4s", "interval_seconds": 2, "watch_chart": False}), ("dead_letters", {}),
+        ("dead_letters", {}),
         ("audit_verify", {}), ("restored", {}),
     ):  # fmt: skip
         story.play(playbook, **options)

@@ -43,9 +43,7 @@ def test_a_reset_needs_none_of_them(broken: Pipeline, tmp_path: Path, without: d
 
 @pytest.mark.parametrize(
     ("playbook", "options", "package"),
-    [
-        ("watch_recovery", {"duration": "2", "interval_seconds": "1"}, "matplotlib"),
-    ],
+    [],
 )
 def test_what_is_asked_for_says_what_to_install(
     playbook: str, options: dict[str, str], package: str, healthy: Pipeline, tmp_path: Path, without: dict[str, str]

@@ -216,7 +216,6 @@ def looks(works: Operator) -> None:
     assert "1 warns" in gate.text, gate.text
     assert "warns  dead_letter_growth" in gate.text, gate.text
     works.play("evidence", evidence_dir=str(works.home / "kept"))
-    works.play("watch_recovery", duration="4s", interval_seconds=2, watch_chart=False)
     works.play("pause_ingestion", running=False)
     works.play("refresh_gold", running=False)
     works.play("resume_ingestion")

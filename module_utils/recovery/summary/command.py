@@ -107,7 +107,7 @@ def summarize(
 #: Parts of the document that say what can be typed.
 TYPED: t.Final = (
     *("undo", "undo_commands", "next", "commands", "advice", "diagnoses"),
-    *("error", "warnings", "gate", "watch"),
+    *("error", "warnings", "gate"),
 )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -47,18 +46,6 @@ def test_an_assessment_tells_of_a_failing_pipeline_and_of_no_other(
     assert heard(listener) == [{"pipeline": "luzon", "verdict": "failing"}]
 
 
-def test_a_watch_tells_with_each_sample(scout_db: str, listener: psycopg.Connection[Any], tmp_path: Path) -> None:
-    library.poison_event(scout_db)
-    library.gold_stale(scout_db)
-    watched = call(
-        "scout_watch", scout_db, duration="3s", interval_seconds=1.0, consecutive=2, chart=False, folder=str(tmp_path),
-        channel=CHANNEL, pipeline="visayas",
-    )  # fmt: skip
-    assert watched["verdict"] == "failing"
-    assert heard(listener) == [{"pipeline": "visayas", "verdict": "failing"}] * 2
-
-
-@pytest.mark.parametrize("name", ["scout_health_info", "scout_watch"])
-def test_a_name_that_is_too_long_is_refused(scout_db: str, name: str) -> None:
-    refused = call(name, scout_db, channel="x" * 64)
+def test_a_name_that_is_too_long_is_refused(scout_db: str) -> None:
+    refused = call("scout_health_info", scout_db, channel="x" * 64)
     assert "channel has more than 63 bytes" in refused["msg"]

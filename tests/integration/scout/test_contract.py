@@ -288,12 +288,6 @@ def test_a_release_of_it_comes_back(scout_db: str) -> None:
     assert one(scout_db, column) == 0
 
 
-def test_a_watch(scout_db: str) -> None:
-    rename(scout_db)
-    watched = ran("scout_watch", scout_db, duration="2", interval_seconds=0.5, consecutive=2, chart=False)
-    assert watched["samples"]
-
-
 def test_evidence(scout_db: str, tmp_path: Path) -> None:
     loaded(scout_db, sale(1, total_amount=-5.0))
     arrive(scout_db, [sale(2)])

@@ -48,7 +48,6 @@ def test_modules_that_judge_or_write_by_rows_need_sight_of_them() -> None:
     assert set(actions.OF_MODULES) <= MODULES
     assert {module for module, action in by.items() if action in actions.NEEDS_ROWS} == {
         *("begin", "cleanup", "drain", "gate", "health", "quarantine", "redrive", "refresh_gold", "undo"),
-        "watch",
         "window_recovery",
     }
     assert {module for module, action in by.items() if action in actions.WRITES_ROWS} == {

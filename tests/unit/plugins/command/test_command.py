@@ -67,7 +67,6 @@ TYPED: dict[str, tuple[str, dict[str, Any]]] = {
     "runs 75fac115 --of-action cleanup": ("runs", {"run_id": "75fac115", "of_action": "cleanup"}),
     "undo last": ("undo", {"run_id": "last"}),
     "gate --smoke": ("acceptance_gate", {"smoke": True}),
-    "watch --duration 5m": ("watch_recovery", {"duration": "5m"}),
     "incident open 'gold is late' --severity high": ("incident_open", {"title": "gold is late", "severity": "high"}),
     "incident note --root-cause 'a form'": ("incident_note", {"root_cause": "a form"}),
     "incident update loading --adopt 75fac115": ("incident_update", {"text": "loading", "adopt": "75fac115"}),
