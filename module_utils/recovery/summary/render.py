@@ -438,26 +438,11 @@ def _untold(story: Story) -> list[str]:
     return [more] if story.outcome == CANNOT_TELL else []
 
 
-def _advised(indexes: list[Result]) -> list[str]:
-    """The indexes that would help, in one entry."""
-    if not indexes:
-        return []
-    sizes = ", ".join(each["size"] for each in indexes)
-    owner = f"the owner of {', '.join(dict.fromkeys(each['table'] for each in indexes))}"
-    made = "; ".join(line for each in indexes for line in each["statement"].splitlines())
-    return [
-        f"{owner} can make {count(len(indexes), 'index', 'indexes')} that a large table wants, of about {sizes}, while all goes on: {made};"
-    ]
-
-
 def _after_looking(story: Story) -> list[str]:
     """What a preflight or a gate asks for."""
     if story.operation == "preflight":
         made = story.ran.get("preflight", {})
-        return [
-            *(f"{each['statement']};" for each in as_list(made.get("hindered"))),
-            *_advised(as_list(made.get("advised_indexes"))),
-        ]
+        return [f"{each['statement']};" for each in as_list(made.get("hindered"))]
     return gate.what_next(story.gate)
 
 
