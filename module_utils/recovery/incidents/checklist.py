@@ -90,7 +90,7 @@ PHASES: t.Final[tuple[_Phase, ...]] = (
             Item("reprocess", "affected data reprocessed", ("window_recovery", "redrive", "drain")),
             Item("acceptance_gate", "acceptance gate passed", ("gate",), ("ok",)),
             Item("resume_ingestion", "ingestion resumed", ("resume",)),
-            Item("monitor_recovery", "recovery confirmed by the gate", ("gate",)),
+            Item("monitor_recovery", "recovery watched"),
         ),
     ),
     _Phase(

@@ -197,7 +197,7 @@ def test_an_incident_from_end_to_end() -> None:
     )
 
 
-NOT_CONFIRMED = "not confirmed yet: no acceptance gate or watch has passed since the last step"
+NOT_CONFIRMED = "not confirmed yet: no acceptance gate has passed since the last step"
 
 
 @pytest.mark.parametrize(
