@@ -36,6 +36,12 @@ SETTINGS = {
     if name not in ("sslmode", "application_name")
 }
 Figures = dict[tuple[str, str], float]
+#: What bounds a query, as the session of the exporter has it.
+BOUNDED = ("statement_timeout", "lock_timeout", "default_transaction_read_only")
+BOUNDS = f"""
+SELECT name::text, CASE setting WHEN 'on' THEN 1 WHEN 'off' THEN 0 ELSE setting::float8 END AS value
+FROM pg_catalog.pg_settings WHERE name IN {BOUNDED}
+"""
 
 
 @pytest.fixture
@@ -84,7 +90,7 @@ def test_a_healthy_pipeline_has_every_figure(monitored: tuple[str, str]) -> None
 def test_the_role_of_the_exporter_changes_nothing_and_waits_for_nobody(monitored: tuple[str, str]) -> None:
     _, dsn = monitored
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for name in ("statement_timeout", "lock_timeout", "default_transaction_read_only"):
+        for name in BOUNDED:
             [shown] = connection.execute(f"SHOW {name}").fetchone() or [None]
             assert shown not in (None, "0", "off"), name
         connection.execute("SET default_transaction_read_only = off")
@@ -158,17 +164,26 @@ def test_the_exporter_serves_each_metric(scout_db: str, tmp_path: Path) -> None:
         pytest.skip(f"{e}; the other tests ask the same queries")
     at: dict[str, Any] = conninfo_to_dict(scout_db)
     given = urllib.parse.urlencode({"host": at["host"], "port": at["port"], "sslmode": "disable", **SETTINGS})
-    job = {**JOB, "interval": "1s", "connections": [f"postgres://{at['user']}@/{at['dbname']}?{given}"]}
+    bounds = {"name": "bounds", "help": "x", "labels": ["name"], "values": ["value"], "query": BOUNDS}
+    job = {
+        **JOB,
+        "queries": [*JOB["queries"], bounds],
+        "interval": "1s",
+        "connections": [f"postgres://{at['user']}@/{at['dbname']}?{given}"],
+    }
     (tmp_path / "exporter.yml").write_text(yaml.safe_dump({"jobs": [job]}))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [program.path, f"-config.file={tmp_path}/exporter.yml", f"-web.listen-address={address}"]
-    wanted = {f"sql_{query['name']}" for query in JOB["queries"]}
+    wanted = {f"sql_{query['name']}" for query in job["queries"]}
     with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as running:
         try:
             served = _scraped(address, lambda text: wanted <= _metrics(text))
             assert 'sql_job="local"' in served
+            assert dict(re.findall(r'^sql_bounds\{.*name="(\w+)".*\} (\S+)$', served, re.MULTILINE)) == {
+                name: {"on": "1"}.get(SETTINGS[name], SETTINGS[name]) for name in BOUNDED
+            }
             assert set(re.findall(r"^sql_exporter_last_scrape_failed\{.*\} (\S+)$", served, re.MULTILINE)) == {"0"}
             run(scout_db, "ALTER TABLE scout.bronze_events_dlq RENAME TO away")
             failed = re.compile(r'^sql_exporter_last_scrape_failed\{.*query="scout_dead_letters".*\} 1$', re.MULTILINE)
