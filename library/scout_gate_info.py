@@ -93,17 +93,6 @@ options:
     description:
       - How long one sample may take, in seconds; by default 30, and longer where PostgreSQL expects that much of a large pipeline.
     type: float
-  own_checks:
-    description:
-      - Checks of the team's own, counted with the others. Each has C(name), C(predicate), an SQL expression that is true for what is
-        wrong, and may have C(table) (silver_transactions as C(t), silver_line_items as C(l) or bronze_events as C(b), whose rows of
-        the last O(period_hours) are judged; without one the expression is judged once), C(ok) and C(fail), how many rows pass and
-        beyond how many it fails (0), C(severity) (V(fail), V(warn) or V(info)), and C(message).
-      - Evaluated in the READ ONLY transaction of everything else, within O(budget_seconds). One that cannot be evaluated, that calls
-        a volatile function, or a function of another role, is C(inconclusive).
-    type: list
-    elements: dict
-    default: []
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -174,11 +163,6 @@ checks:
   returned: success
   type: list
   elements: dict
-own_checks:
-  description: In words, those of O(own_checks) that do not pass; what they found, or why that is unknown.
-  returned: success
-  type: list
-  elements: str
 samples:
   description: Verdict and time of each sample.
   returned: success
@@ -236,7 +220,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "budget_seconds": {"type": "float"},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "jobs": {"type": "list", "elements": "str"},
-    "own_checks": {"type": "list", "elements": "dict", "default": []},
 }
 
 

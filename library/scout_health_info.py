@@ -17,18 +17,6 @@ description:
   - What lies between a success and a failure figure of the runbook is a warning.
   - A deliberately paused pipeline is C(paused); what lags because of the pause is not judged.
   - Names likely causes with their evidence and the exact next command.
-options:
-  own_checks:
-    description:
-      - Checks of the team's own, counted with the others. Each has C(name), C(predicate), an SQL expression that is true for what is
-        wrong, and may have C(table) (silver_transactions as C(t), silver_line_items as C(l) or bronze_events as C(b), whose rows of
-        the last O(alert_hours) are judged; without one the expression is judged once), C(ok) and C(fail), how many rows pass and
-        beyond how many it fails (0), C(severity) (V(fail), V(warn) or V(info)), and C(message).
-      - Evaluated in the READ ONLY transaction of everything else, within O(budget_seconds). One that cannot be evaluated, that calls
-        a volatile function, or a function of another role, is C(unknown).
-    type: list
-    elements: dict
-    default: []
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -99,11 +87,6 @@ notes:
   returned: success
   type: list
   elements: str
-own_checks:
-  description: In words, those of O(own_checks) that are not ok; what they found, or why that is unknown.
-  returned: success
-  type: list
-  elements: str
 ingestion:
   description: State, since when and by whom it is paused, for which incident, and the jobs with their activity.
   returned: success
@@ -159,7 +142,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "alert_hours": {"type": "int", "default": 1},
     "jobs": {"type": "list", "elements": "str"},
-    "own_checks": {"type": "list", "elements": "dict", "default": []},
 }
 
 

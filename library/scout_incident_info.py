@@ -65,7 +65,7 @@ timeline:
   description:
     - Everything in order, each with at in UTC, local in O(time_zone) if given, actor, kind, what, effect, run_id, undo, undone_by
       and status.
-    - The kind is run, sample (where a watch saw something else than before), or that of an entry. undo is the id to give to
+    - The kind is run, sample (of an earlier version, where the verdict changed), or that of an entry. undo is the id to give to
       M(scout.recovery.scout_undo), if it can be undone.
   returned: success
   type: list

@@ -62,13 +62,6 @@ hindered:
   returned: success
   type: list
   elements: dict
-advised_indexes:
-  description:
-    - With O(job_rights), the indexes that large tables want and do not have, each with table, statement, bytes and size as expected, and
-      why. Nothing is wrong without them, but slow. Before the first of a table stands what drops its invalid ones.
-  returned: success
-  type: list
-  elements: dict
 role:
   description: The database role.
   returned: success

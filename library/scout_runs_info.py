@@ -31,7 +31,6 @@ options:
       - redrive
       - undo
       - window_recovery
-      - watch
       - capture
       - rollback
       - deploy

@@ -28,7 +28,7 @@ options:
     description:
       - Results of the steps by name, in the order in which they are done, as a list of one-key dictionaries. Names are
         preflight, lease, assess, plan, unfinished, evidence, pause, terminate_sessions, complete_pause, foresee, quarantine, cleanup,
-        redrive, undo, window_recovery, drain, refresh_gold, assess_again, resume, runs, dashboard, metrics, watch, gate, incident,
+        redrive, undo, window_recovery, drain, refresh_gold, assess_again, resume, runs, gate, incident,
         notify, evidence_verify, audit, report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy,
         revert, deploy, rollback, proof, pause_again, restored. Steps that
         did not run are empty.
@@ -61,15 +61,10 @@ options:
   result_file:
     description: Write the document here. All hosts of a run share the file.
     type: path
-  junit_file:
-    description:
-      - Write the checks of an acceptance gate here as JUnit XML, a suite for each database. All hosts of a run share the file.
-      - Needs junitparser on the host that runs the module.
-    type: path
 attributes:
   check_mode:
     support: full
-    description: Says what would be done; O(result_file) and O(junit_file) are written, because a plan is a result.
+    description: Says what would be done; O(result_file) is written, because a plan is a result.
   diff_mode:
     support: N/A
     description: Changes nothing in the database.
@@ -129,7 +124,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "first": {"type": "bool", "default": False},
     "contract": {"type": "dict", "default": {}},
     "result_file": {"type": "path"},
-    "junit_file": {"type": "path"},
 }
 
 

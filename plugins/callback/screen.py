@@ -104,7 +104,7 @@ def _said(result: Mapping[str, t.Any]) -> str:
 
 
 def _went_wrong(result: Mapping[str, t.Any]) -> bool:
-    """Whether a step that Ansible calls ok did not reach what it is for, such as a proof, a watch, a gate that does not pass, or a
+    """Whether a step that Ansible calls ok did not reach what it is for, such as a proof, a gate that does not pass, or a
     check of what would be refused."""
     return bool(result.get("error") or result.get("refused")) or result.get("ok") is False
 
@@ -421,9 +421,17 @@ class CallbackModule(Default):
             super().v2_runner_item_on_skipped(_seen(result))
 
     def v2_runner_retry(self, result: t.Any) -> None:
-        """As it may be shown."""
-        if not self._json:
+        """What a step of ours found before it looks again, which is no failure."""
+        if self._json:
+            return
+        if not _is_ours(result._task):
             super().v2_runner_retry(_seen(result))
+            return
+        host, text = str(result._host.get_name()), _said(_seen(result)._result)
+        if self._drawn:
+            self._board.says(host, text)
+        else:
+            self._display.display(f"[{host}] {text}")
 
     def v2_on_file_diff(self, result: t.Any) -> None:
         """As it may be shown."""

@@ -27,8 +27,6 @@ LABELS: t.Final = {
     "begin": "check",
     "lease": "check",
     "health_info": "assess",
-    "dashboard_info": "queries",
-    "top_info": "look",
     "incident_info": "incident",
     "incident": "incident",
     "evidence": "evidence",
@@ -41,11 +39,9 @@ LABELS: t.Final = {
     "proof": "prove",
     "gate_info": "gate",
     "notify": "notify",
-    "metrics": "metrics",
     "capture": "capture",
     "rollback": "schema",
     "edge_function": "function",
-    "watch": "watch",
     "restored": "compare",
     "runs_info": "runs",
     "dead_letters_info": "dlq",
@@ -70,7 +66,7 @@ QUIET: t.Final = (
     *("Record", "See how the incident stands"),
 )
 #: Modules whose lines are what is asked for, each to be read.
-LOGGED: t.Final = frozenset({"watch", "drill", "gameday"})
+LOGGED: t.Final = frozenset({"drill", "gameday"})
 #: How a phase stands, for the eye and, with SCOUT_OUTPUT=plain, in a word.
 GLYPHS: t.Final = {"done": "✓", "failed": "✗", "now": "◐", "begun": "·"}
 WORDS: t.Final = {"done": "done   ", "failed": "failed ", "now": "now    ", "begun": "begun  "}

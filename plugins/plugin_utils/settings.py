@@ -28,7 +28,6 @@ READ: t.Final = re.compile(r"lookup\('scout\.recovery\.setting', '(\w+)'")
 OF_A_ROLE: t.Final = frozenset(
     {
         "application_rollback_enabled",
-        "gate_checks",
         "ingestion_jobs",
         "notify_recoveries",
         "schema_rollback_enabled",

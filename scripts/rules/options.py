@@ -49,7 +49,7 @@ def every_module_is_handed_options(tree: Tree, name: str) -> Iterator[Finding]:
         yield Finding("roles", 1, f"no role hands an option on to {name}")
 
 
-@rule(_rows, least=340)
+@rule(_rows, least=280)
 def a_row_says_only_what_its_module_does_not(tree: Tree, said: Said) -> Iterator[Finding]:
     """What is said of an option twice would differ one day."""
     row, module = said.role.rows[said.name], said.role.of_module(said.name)
@@ -60,7 +60,7 @@ def a_row_says_only_what_its_module_does_not(tree: Tree, said: Said) -> Iterator
         yield said.finding(tree, "says its own name")
 
 
-@rule(_rows, least=340)
+@rule(_rows, least=280)
 def a_row_is_whole(tree: Tree, said: Said) -> Iterator[Finding]:
     """A text for people, a type, and a default of that type."""
     row, value = said.role.rows[said.name], said.role.value(said.name)

@@ -23,12 +23,11 @@ STOPS_NOTHING = {
 }
 PHASE = re.compile(r"\((\d+)/(\d+)\) [A-Z]")
 #: Roles that are a whole operation.
-WITH_PHASES = {"emergency_reset", "move", "rollback", "watch"}
+WITH_PHASES = {"emergency_reset", "move", "rollback"}
 OPERATIONS = {f"scout.recovery.{name}" for name in WITH_PHASES}
 IN_ANY_CASE = {
     "Release the lease",
     "Summary",
-    "Write metrics",
     "Check options and privileges",
 }
 

@@ -22,7 +22,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary im
     moves,
     render,
     rollback,
-    watch,
 )
 from scripts.rules.tree import Finding, Tree, one, rule
 from tests import results
@@ -41,7 +40,6 @@ OUTCOMES_OF_FAILURES = {"failed", "left_paused", "not_passed", "still_failing", 
 PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     "gate": (("scout_gate_info",), gate.WHICH, False),
     "release": (("scout_capture",), rollback.CAPTURED, False),
-    "watch": (("scout_watch",), watch.WHICH, False),
     "record": ((), incident.WHICH, False),
     "move": (MOVES, moves.WHICH, False),
     "rollback.schema": (("scout_rollback",), rollback.SCHEMA, True),
@@ -185,7 +183,7 @@ def schema_has_the_types_that_modules_return(tree: Tree, name: str) -> Iterator[
     more = {"null"} if also_failed else set[str]()
     for key in sorted(properties.keys() & set(keys) - OF_FAILURES.get(name, set())):
         said = allowed(tree, properties[key])
-        if name in ("gate", "watch") and key == "verdict":
+        if name == "gate" and key == "verdict":
             # An enumeration says more than a text; the verdict of an assessment may be none.
             said -= {"null"}
         wanted = {JSON[plain(hint)] for hint in found[key].hints} - dropped | more

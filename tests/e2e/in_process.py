@@ -54,7 +54,7 @@ COMPARED = {
     "moves": {"quarantine", "redrive", "undo", "runs", "window_recovery", "quality_cleanup"},
     "steps": {
         *("assess", "acceptance_gate", "evidence", "pause_ingestion", "refresh_gold", "resume_ingestion"),
-        *("terminate_sessions", "preflight", "watch_recovery", "top", "dead_letters", "audit_verify", "restored"),
+        *("terminate_sessions", "preflight", "dead_letters", "audit_verify", "restored"),
     },
     "incidents": {"incident_open", "incident_note", "incident_update", "assess", "incident_close"},
     "releases": {"capture_release", "rollback", "undo"},
@@ -71,7 +71,7 @@ EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 KNOWN = frozenset(
     {
         *("name", "when", "register", "vars", "tags", "failed_when", "changed_when", "check_mode", "diff"),
-        *("ignore_errors", "delegate_to", "become", "environment", "timeout"),
+        *("ignore_errors", "delegate_to", "become", "environment", "timeout", "until", "retries", "delay"),
     }
 )
 
@@ -372,6 +372,8 @@ class InProcess:
             return
 
     def _module(self, name: str, given: Mapping[str, Any], task: Mapping[str, Any], scope: Scope) -> None:
+        # What is asked again is played by Ansible.
+        assert int(self._template(task.get("retries", 0), scope)) == 0, task
         args = {option: self._template(value, scope) for option, value in (given or {}).items()}
         args = {option: value for option, value in args.items() if value is not OMIT}
         standing = Standing(args, name, scope)

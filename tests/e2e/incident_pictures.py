@@ -28,9 +28,6 @@ from tests.e2e.play import CHECKOUT, Stage
 PICTURES = {"incident-report": False, "incident-report-dark": True}
 #: What the look of the page comes from.
 DRAWN_BY = ("roles/report/templates/report.html.j2", "module_utils/recovery/incidents/report/*.py")
-#: On a busy machine a look takes longer than it may between looks that follow each other as in the tests.
-SLOWER = {"duration": "24s", "interval_seconds": 2, "watch_budget_seconds": 40}
-STORY = tuple((name, SLOWER if name == "watch_recovery" else given) for name, given in incident_story.STORY)
 PORT = re.compile(r"localhost:\d+")
 #: How long the incident is made.
 MINUTES = 48
@@ -92,7 +89,7 @@ def main(folder: Path) -> None:
     """Plays, reports, and takes the pictures."""
     with tempfile.TemporaryDirectory() as home, Server() as server, open_browser() as browser:
         pipeline, stage = broken(server, "scout"), Stage(Path(home))
-        incident_story.play(stage, pipeline, STORY)
+        incident_story.play(stage, pipeline)
         stretch(pipeline)
         rename(pipeline)
         done = stage.play("incident_report", pipeline.dsn, report_dir=home, time_zone="Asia/Manila")

@@ -18,7 +18,7 @@ STORY: tuple[tuple[str, dict[str, Any]], ...] = (
     ("assess", {}),
     ("incident_note", {"text": "Store managers see yesterday's figures; three stores have called."}),
     ("emergency_reset", {}),
-    ("watch_recovery", {"duration": "6s", "interval_seconds": 0.25, "watch_budget_seconds": 60}),
+    ("acceptance_gate", {"warn_passes": True}),
     ("quarantine", {"window_start": "{start}", "window_end": "{end}"}),
     ("incident_update", {"text": "It runs again; the events of one till are quarantined", "next_update_minutes": 60}),
     ("incident_note", {"root_cause": CAUSE}),

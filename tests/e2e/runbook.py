@@ -46,9 +46,9 @@ WRITTEN = (".git", ".venv", ".scout", ".cache", "drills", "history", "evidence",
 
 #: Where a line that was cut ends depends on what stands before.
 CUT = re.compile(r"^(.{30}).* …(?: +\S+ \w+(?: \d+ \w+)?)?$", re.MULTILINE)
-#: The line above all phases; one that breaks a silence, or says how far a watch is.
+#: The line above all phases, and one that breaks a silence.
 TITLE = re.compile(r"^(scout \w+(?: \w+)?   .*?) +(\d\d:\d\d:\d\d) UTC$", re.MULTILINE)
-UNDER_WAY = re.compile(r"^(?: ◐ |    (?:[░█]{10} |watching until )).*\n", re.MULTILINE)
+UNDER_WAY = re.compile(r"^ ◐ .*\n", re.MULTILINE)
 WIDTH = 79
 OPENED = re.compile(r"\bINC-\d{8}-1\b")
 UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")

@@ -233,6 +233,5 @@ BREAKS: dict[str, Callable[[Story], None]] = {
     "Before a deployment": Story.flows,
     "The deployment was bad": Story.deploys,
     "The acceptance gate": Story.flows,
-    "Watch it afterwards": Story.flows,
     "Close the incident": Story.flows,
 }

@@ -39,7 +39,12 @@ SECONDS = 90
 
 def notice(pipeline: Any, status: str = "firing", severity: str = "critical", **more: Any) -> dict[str, Any]:
     """What Alertmanager sends to a webhook, in its fourth form, with a group by pipeline and severity."""
-    labels = {"alertname": "ScoutPoison", "pipeline": pipeline, "severity": severity, "incident_severity": "critical"}
+    labels = {
+        "alertname": "ScoutEtlFailing",
+        "pipeline": pipeline,
+        "severity": severity,
+        "incident_severity": "critical",
+    }
     alert = {
         "status": status,
         "labels": labels,

@@ -88,8 +88,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"terminate_sessions_max_sessions": "few"},
         "terminate_sessions_max_sessions 'few' is not a whole number",
     ),
-    "top": ({"budget_seconds": "soon"}, "budget_seconds 'soon' is not a number"),
-    "watch_recovery": ({"consecutive": "often"}, "consecutive 'often' is not a whole number"),
     "window_recovery": ({"mode": "most"}, "value of mode must be one of: missing, all, got: most"),
 }
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +112,8 @@ def test_a_drill_that_passes(drills: Drills) -> None:
     assert all((drills.folder / step["artifacts"] / "artifacts" / "run" / "stdout").is_file() for step in steps)
     assert len(list(drills.history.glob("*.json"))) == 1
     assert {path.name for path in drills.folder.glob("scorecard.*")} == {
-        f"scorecard.{kind}" for kind in ("json", "xml", "md", "prom", "html")
+        f"scorecard.{kind}" for kind in ("json", "md", "html")
     }
-    assert "<failure" not in (drills.folder / "scorecard.xml").read_text()
     result = played.result
     assert (result["operation"], result["outcome"], result["ok"], result["drill"]["verdict"]) == (
         *("drill", "passed"),
@@ -150,8 +148,6 @@ def test_a_drill_that_fails_says_why(drills: Drills) -> None:
     assert "drill FAILED, sandbox embedded" in played.text
     assert any(line.startswith("  failed      lossy ") for line in played.lines)
     assert "CHECK FAILED" in played.text
-    suites = ET.parse(drills.folder / "scorecard.xml").getroot()
-    assert len(list(suites.iter("failure"))) >= 2
 
 
 @pytest.mark.parametrize(

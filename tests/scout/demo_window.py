@@ -27,7 +27,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop i
     Watch,
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import where
-from tests import CHECKOUT
 from tests.integration.windows import PRINT, Case
 from tests.scout import player
 from tests.scout.player import JOBS, OLD_LETTER, Hands, Prints, Ran, Stage, Story, rows, stamp, table, waits
@@ -41,7 +40,6 @@ SEED = 8_000_001
 WINDOW = timedelta(hours=2)
 #: So many minutes of the scheduler are enough for everything that waits.
 PATIENCE_MINUTES = 40
-WATCH = ("duration=20s", "interval_seconds=4")
 
 #: What of the damage the gate has to see.
 SEEN = {"negative_totals", "missing_lines", "lost_events", "blocked_events", "backlog_age", "job_runs"}
@@ -269,31 +267,6 @@ def _go_on(screen: Screen, hands: Hands, connection: Connection, case: Case, sho
     screen.promise(
         gate.get("ok") and smoke.get("status") == "pass",
         f"the gate's verdict is {gate.get('verdict')}, its smoke test's {smoke.get('status')}",
-    )
-    _watch(screen, hands)
-
-
-def _watch(screen: Screen, hands: Hands) -> None:
-    screen.title("Does it last? The watch")
-    screen.say(
-        "The dead letters are unresolved until a person fixes them: until then the pipeline counts as degraded, and keeps running."
-    )
-    print()
-    drawn = [CHECKOUT / hands.state / f"chart.{kind}" for kind in ("svg", "png")]
-    for chart in drawn:
-        chart.unlink(missing_ok=True)
-    options = (*WATCH, f"chart_file={hands.state / 'chart'}")
-    seen = hands.types("watch_recovery", "incident=DEMO-6", *options, live=True).part("watch")
-    verdict, samples = seen.get("verdict", "nothing"), sum(seen.get("counts", {}).values())
-    screen.promise(
-        verdict in ("healthy", "degraded") and samples == seen.get("planned"),
-        f"the watch saw {verdict} in {samples} samples: {seen.get('why', '')}",
-    )
-    text, picture = (chart.read_bytes() if chart.is_file() else b"" for chart in drawn)
-    words = (f"{verdict.capitalize()}: {samples} of {samples} samples", "Staleness", "Backlog", "fail above")
-    screen.promise(
-        all(each.encode() in text for each in words) and picture.startswith(b"\x89PNG"),
-        f"its chart has the verdict, the curves and the thresholds: {hands.state / 'chart.svg'}, and .png",
     )
 
 

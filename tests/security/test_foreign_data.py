@@ -102,7 +102,6 @@ def test_nothing_is_asked_with_the_operators_mapping(
     steps: tuple[tuple[str, dict[str, Any]], ...] = (
         ("scout_preflight_info", {"required": False}),
         ("scout_health_info", {}),
-        ("scout_dashboard_info", {}),
         ("scout_gate_info", {"smoke": True}),
         ("scout_evidence", {"folder": str(tmp_path / "kept"), "full": ["bronze_events"]}),
         ("scout_proof", {}),

@@ -17,7 +17,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core impor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.evidence import archive
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import prometheus
 from tests.e2e.play import Stage
 
 #: Somebody else on the operator's machine. Only root can give him a file; others are taken for somebody else themselves.
@@ -29,7 +28,6 @@ WAYS: dict[str, Callable[[Path], Any]] = {
     "update": lambda path: files.update(path, lambda before: before + b"evil"),
     "create": lambda path: files.create(path, b"evil"),
     "append": lambda path: files.append(path).close(),
-    "metrics": lambda path: prometheus.save(f"{path}.prom", "local", {}, keep_seconds=1),
 }
 
 
@@ -69,22 +67,20 @@ def machine(tmp_path: Path) -> Machine:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("where", ["last", "in_between", "behind_another"])
 def test_nobody_elses_link_is_followed(way: str, where: str, machine: Machine, tmp_path: Path) -> None:
-    suffix = ".prom" if way == "metrics" else ""
     if where == "in_between":
         machine.plant("results", tmp_path)
         path = machine.shared / "results" / "precious"
     else:
-        path = machine.plant(f"result{suffix}", machine.precious)
+        path = machine.plant("result", machine.precious)
         path = path.with_name("result")
     if where == "behind_another":
-        ours = tmp_path / f"ours{suffix}"
-        ours.symlink_to(machine.shared / f"result{suffix}")
+        ours = tmp_path / "ours"
+        ours.symlink_to(machine.shared / "result")
         path = tmp_path / "ours"
     with pytest.raises(BadInput) as raised:
         WAYS[way](path)
     assert raised.value.next_step
     assert machine.precious.read_text() == PRECIOUS
-    assert not (tmp_path / "precious.prom").exists()
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -93,7 +89,7 @@ def test_a_link_that_comes_after_the_look_is_not_followed(
     way: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever owns the folder exchanges it between the look and the writing."""
-    name = "precious.prom" if way == "metrics" else "precious"
+    name = "precious"
     theirs, ours = tmp_path / "theirs", tmp_path / "home"
     (ours / "deep").mkdir(parents=True)
     for precious in (ours / name, ours / "deep" / name):
@@ -117,7 +113,7 @@ def test_a_link_that_comes_after_the_look_is_not_followed(
 
     monkeypatch.setattr(files, "real", real)
     with contextlib.suppress(BadInput):
-        WAYS[way](path.with_suffix("") if way == "metrics" else path)
+        WAYS[way](path)
     assert (ours / name).read_text() == (ours / "deep" / name).read_text() == PRECIOUS
     assert sorted(each.name for each in ours.iterdir()) == sorted(["deep", name])
     if where == "file":
@@ -125,21 +121,18 @@ def test_a_link_that_comes_after_the_look_is_not_followed(
 
 
 def test_what_a_run_writes_nobody_else_reads(scout_db: str, tmp_path: Path) -> None:
-    """Metrics excepted, which the node exporter reads."""
     before = os.umask(0o000)
     try:
         played = Stage(tmp_path).play(
             "evidence", scout_db, result_file=str(tmp_path / "new" / "r.json"), evidence_dir=str(tmp_path / "kept")
         )
         assert played.rc == 0, played.text
-        Stage(tmp_path).play("assess", scout_db, metrics_file=str(tmp_path / "m.prom"))
     finally:
         os.umask(before)
     made = [path for name in ("new", "kept") for path in [tmp_path / name, *(tmp_path / name).rglob("*")]]
     assert len(made) > 5
     assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_dir()} == {"0o700"}
     assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_file()} == {"0o600"}
-    assert (tmp_path / "m.prom").stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("whose", ["anybodys", "somebodys"])

@@ -113,7 +113,7 @@ def test_a_schema_cron_of_somebody_else_is_not_pg_crons(scout_db: str, operator:
         assert paused["error"]["kind"] == "wrong_database"
         assert "schema cron belongs to mallory" in paused["error"]["said"]
         assert "DROP SCHEMA cron" in paused["error"]["next_step"]
-        for name in ("scout_health_info", "scout_top_info", "scout_terminate_sessions", "scout_lease", "scout_drain"):
+        for name in ("scout_health_info", "scout_terminate_sessions", "scout_lease", "scout_drain"):
             call(name, operator)
         assert "cron_job" not in captured(operator)["kinds"]
 

@@ -52,7 +52,6 @@ def test_who_locks_his_own_table_keeps_nobody_waiting(
         steps: tuple[tuple[str, dict[str, Any]], ...] = (
             ("scout_preflight_info", {"actions": ["pause", "drain"]}),
             ("scout_health_info", {}),
-            ("scout_top_info", {}),
             ("scout_capture", {"release": "v2"}),
             ("scout_rollback", {"release": "v1", "check": True}),
             ("scout_evidence", {"folder": str(tmp_path / "kept")}),

@@ -17,7 +17,7 @@ from tests.e2e.play import environment
 from tests.integration.modules import call, one
 from tests.security.roles import drop_roles
 
-LOOKS = ("scout_health_info", "scout_preflight_info", "scout_dashboard_info", "scout_runs_info")
+LOOKS = ("scout_health_info", "scout_preflight_info", "scout_runs_info")
 
 
 @pytest.mark.parametrize("name", LOOKS)

@@ -187,6 +187,6 @@ def test_a_drill_on_the_operators_server_connects_as_he_does(monkeypatch: pytest
 
 
 def test_the_database_that_has_pg_cron_has_to_be_verified_too(scout_db: str) -> None:
-    refused = call("scout_top_info", scout_db, require_tls=True, cron_dsn="host=db.example.org dbname=postgres")
+    refused = call("scout_health_info", scout_db, require_tls=True, cron_dsn="host=db.example.org dbname=postgres")
     assert refused["msg"].startswith("refused to work without knowing whose server this is"), refused["msg"]
     assert refused["error"]["next_step"].endswith("to scout_cron_dsn")

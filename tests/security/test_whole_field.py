@@ -207,7 +207,6 @@ def looks(works: Operator) -> None:
     """What only looks, and each step alone."""
     works.play("preflight")
     works.play("assess")
-    works.play("top")
     works.play("dead_letters")
     works.play("emergency_reset", incident="INC-1", stuck_after_seconds=0.5)
     for playbook in ("assess", "runs", "terminate_sessions", "restored"):
@@ -217,7 +216,6 @@ def looks(works: Operator) -> None:
     assert "1 warns" in gate.text, gate.text
     assert "warns  dead_letter_growth" in gate.text, gate.text
     works.play("evidence", evidence_dir=str(works.home / "kept"))
-    works.play("watch_recovery", duration="4s", interval_seconds=2, watch_chart=False)
     works.play("pause_ingestion", running=False)
     works.play("refresh_gold", running=False)
     works.play("resume_ingestion")

@@ -9,7 +9,7 @@ import typing as t
 
 from ..core.values import as_list
 from ..invoke import NOT_SCOUT
-from ..summary import gate, watch
+from ..summary import gate, proof
 from ..summary.operation import AS_WANTED, CANNOT_TELL, STILL_FAILING
 
 if t.TYPE_CHECKING:
@@ -37,14 +37,13 @@ IN_FULL: t.Final = frozenset(STANDINGS) - {"at work", "not begun", "degraded", "
 #: Operations whose lines are what was asked for.
 ASKED_FOR: t.Final = frozenset({"runs", "incident_report"})
 #: Operations that do nothing.
-SILENT: t.Final = frozenset({"assess", "preflight", gate.OPERATION, "watch_recovery", "runs"})
+SILENT: t.Final = frozenset({"assess", "preflight", gate.OPERATION, "runs"})
 #: What one is counted as of which it was only asked what would be done.
 PLANNED: t.Final = "planned"
 #: What a database that is well is counted as, by its operation.
 WELL: t.Final = {
     "emergency_reset": "recovered or healthy",
     "assess": "healthy",
-    "watch_recovery": "healthy",
     gate.OPERATION: "passed",
 }
 #: The same of a single one, by its outcome.
@@ -65,7 +64,7 @@ BY_OUTCOME: t.Final = {
     gate.NOT_PASSED: "not passed",
 }
 #: Operations that are about how a database is, and not about what they did.
-LOOKING: t.Final = ("assess", "watch_recovery")
+LOOKING: t.Final = ("assess",)
 BY_VERDICT: t.Final = {"failing": "failing", "inconclusive": "cannot tell", "degraded": "degraded", "paused": "paused"}
 
 
@@ -98,7 +97,7 @@ def of(made: Mapping[str, t.Any]) -> Row:
         "did": "nothing" if standing == "not begun" else _did(made),
         "now": "" if made["ingestion"] == "unknown" else made["ingestion"],
         "command": str(commands[0]) if commands else "",
-        "in_full": standing in IN_FULL or made["operation"] in ASKED_FOR or bool(made["dashboard"]),
+        "in_full": standing in IN_FULL or made["operation"] in ASKED_FOR,
     }
 
 
@@ -132,7 +131,7 @@ def _did(made: Mapping[str, t.Any]) -> str:
     done = [
         str(step["summary"])
         for step in as_list(made["steps"])
-        if step["changed"] and not step["failed"] and step["summary"] and step["name"] not in watch.SILENT
+        if step["changed"] and not step["failed"] and step["summary"] and step["name"] not in proof.SILENT
     ]
     if _is_planned(made):
         return "; ".join(text.removeprefix("would ") for text in done) or "nothing"

@@ -11,7 +11,7 @@ import typing as t
 from ..core.text import in_words
 from ..core.times import to_the_second
 from ..scout import contract
-from . import diagnoses, table, thresholds
+from . import diagnoses, thresholds
 from .reads import objects
 from .table import FIGURES, TABLE, Figure, Measured
 
@@ -82,10 +82,7 @@ def assess(found: Facts, thresholds: Mapping[str, Figures], *, trouble: bool = F
     """Figures, verdict, causes and what keeps ingestion from being resumed; pure. `trouble` says that something else is
     wrong."""
     raw = [
-        *(
-            _indicator(figure, found, thresholds.get(figure.name) or figure.threshold.figures)
-            for figure in (*TABLE, *table.own(found))
-        ),
+        *(_indicator(figure, found, thresholds.get(figure.name) or figure.threshold.figures) for figure in TABLE),
         _ingestion(found),
     ]
     paused = found.ingestion == "paused"
@@ -130,19 +127,6 @@ def judged(figure: Figure, found: Facts, figures: Figures, words: Callable[[Prob
         figures["ok"],
         figures["fail"],
     )
-
-
-def own_in_words(found: Facts, judged: Iterable[Indicator]) -> list[str]:
-    """Of the team's own checks those that are neither ok nor pass: `unknown_store: fail, 3 rows; sales of a store that nobody knows`."""
-    own = {asked.check.name for asked in found.own}
-    bad = [each for each in judged if each.name in own and each.status not in ("ok", "pass")]
-    told = [(each, shown(each.value, each.unit)) for each in bad]
-    return [
-        f"{each.name}: {each.status}"
-        + (f", {value} {each.unit}" if value else "")
-        + (f"; {each.reason}" if each.reason else "")
-        for each, value in told
-    ]
 
 
 def _indicator(figure: Figure, found: Facts, figures: Figures) -> Indicator:
@@ -200,7 +184,6 @@ def is_undecided(report: Report, found: Facts) -> bool:
 def _unread(found: Facts) -> frozenset[str]:
     """The figures that a read they are made of did not answer, without which nothing is called healthy."""
     named = [f for f in TABLE if f.name not in TELLING]
-    named += [f for f in table.own(found) if f.worst == "fail"]
     return frozenset(f.name for f in named if found.problems.keys() & {*f.reads})
 
 

@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that say how the pipeline is, from options to a result: assess, the dashboard, dead letters, top, metrics."""
+"""The commands that say how the pipeline is, from options to a result: assess and dead letters."""
 
 from __future__ import annotations
 
-import datetime
 import functools
 import time
 import typing as t
@@ -14,11 +13,10 @@ from ..core.errors import BadInput
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..ledger import servers
-from ..postgres.failures import attempting
-from . import assessment, dashboard, dead_letters, facts, own_checks, prometheus, thresholds, top, unusual
+from . import assessment, dead_letters, facts, thresholds, unusual
 
 if t.TYPE_CHECKING:
-    from ..invoke import Call, Params, WithoutSession
+    from ..invoke import Call, Params
     from ..ledger.ledger import Ledger
 
 #: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
@@ -30,9 +28,6 @@ SILENT_READS: t.Final = {
     "damaged": 'skipped check "whether the events of these sales are sound"',
     "older": 'skipped check "older violations"',
 }
-
-#: Least and most of what may be asked of the dashboard. The report of quality divides by its hours.
-BOUNDS: t.Final = {"hours": (1, 24 * 366), "rows": (1, dashboard.MOST_ROWS)}
 
 
 class AssessResult(ModuleResult):
@@ -47,7 +42,6 @@ class AssessResult(ModuleResult):
     cannot_tell: list[str]
     failing: list[str]
     notes: list[str]
-    own_checks: list[str]
     ingestion: dict[str, t.Any]
     suspects: list[dict[str, t.Any]]
     pending: dict[str, t.Any]
@@ -55,14 +49,6 @@ class AssessResult(ModuleResult):
     unread: list[str]
     seconds: float
     warnings: list[str]
-
-
-class DashboardResult(ModuleResult):
-    """What scout_dashboard_info returns."""
-
-    queries: list[dict[str, t.Any]]
-    asked_at: str
-    verdict: str
 
 
 class DeadLettersResult(ModuleResult):
@@ -75,38 +61,14 @@ class DeadLettersResult(ModuleResult):
     kinds: int
 
 
-class TopResult(ModuleResult):
-    """What scout_top_info returns."""
-
-    at: str | None
-    ingestion: str
-    paused_by: str | None
-    reason: str | None
-    ages: dict[str, t.Any]
-    backlog: dict[str, t.Any]
-    dead_letters: int | None
-    jobs: list[dict[str, t.Any]]
-    blocking: list[dict[str, t.Any]]
-    lease: dict[str, t.Any] | None
-    unread: dict[str, str]
-
-
-class MetricsResult(ModuleResult):
-    """What scout_metrics returns."""
-
-    metrics_file: str
-    samples: int
-
-
 def assess(call: Call, params: Params) -> AssessResult:
     """The verdict on the pipeline, its indicators, diagnoses, blockers and suspects, how ingestion is, what stayed unread, seconds.
     If nothing asks for a repair but a lock or too little time hid a check, everything is read again within `again_seconds`.
 
-    Raises BadInput for thresholds, hours or checks of the team's own that cannot be used; what could not be read is part of the result.
+    Raises BadInput for thresholds or hours that cannot be used; what could not be read is part of the result.
     """
     began = time.monotonic()
     figures = thresholds.chosen(params["thresholds"])
-    own = own_checks.parse(params.get("own_checks"))
     if not 1 <= params["alert_hours"] <= 24 * 366:
         raise BadInput(f"alert_hours {params['alert_hours']} is not usable", next_step="give 1 to 8784 hours")
     ledger = call.look(params["ledger"])
@@ -117,7 +79,6 @@ def assess(call: Call, params: Params) -> AssessResult:
         stuck_after_seconds=params["stuck_after_seconds"],
         alert_hours=params["alert_hours"],
         jobs=params["jobs"],
-        own=own,
         progress=call.progress,
     )
     found = read(budget_seconds=params["budget_seconds"])
@@ -138,7 +99,6 @@ def assess(call: Call, params: Params) -> AssessResult:
         "cannot_tell": list(report.cannot_tell),
         "failing": list(report.failing),
         "notes": found.wider.unseen_jobs or [],
-        "own_checks": assessment.own_in_words(found, report.indicators),
         "ingestion": _ingestion(found),
         "suspects": [{"event_id": s.event_id, "reason": s.reason} for s in found.suspects],
         "pending": {
@@ -197,37 +157,6 @@ def _summary(report: assessment.Report, found: facts.Facts) -> str:
     return text
 
 
-def answer_queries(call: Call, params: Params) -> DashboardResult:
-    """The runbook's dashboard queries with what each answered, when they were asked, and the verdict on the pipeline.
-
-    Raises BadInput for thresholds, hours or rows that cannot be used; a query that fails is part of the result.
-    """
-    figures = thresholds.chosen(params["thresholds"])
-    for name, (least, most) in BOUNDS.items():
-        if not least <= params[name] <= most:
-            raise BadInput(f"{name} {params[name]} is not usable", next_step=f"give {least} to {most} {name}")
-    with attempting("could not run the dashboard queries", on=call.session.where):
-        made = dashboard.read(
-            call.session,
-            call.look(params["ledger"]),
-            hours=params["hours"],
-            rows=params["rows"],
-            query_seconds=params["query_seconds"],
-            stuck_after_seconds=params["stuck_after_seconds"],
-            jobs=params["jobs"],
-            thresholds=figures,
-        )
-    failed = [answer.query.name for answer in made.answers if answer.error]
-    summary = f"{len(made.answers) - len(failed)} of {len(made.answers)} dashboard queries answered"
-    return {
-        "changed": False,
-        "queries": made.as_dicts(),
-        "asked_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "verdict": made.verdict,
-        "summary": summary + (f", not {', '.join(failed)}" if failed else ""),
-    }
-
-
 def list_dead_letters(call: Call, params: Params) -> DeadLettersResult:
     """The unresolved entries of the dead letter queue: how many, of which ages (`hour`, `day`, `week`, `older`), and by error and
     source with one of each, redacted.
@@ -253,29 +182,3 @@ def list_dead_letters(call: Call, params: Params) -> DeadLettersResult:
         "kinds": found.kinds,
         "summary": summary,
     }
-
-
-def look(call: Call, params: Params) -> TopResult:
-    """What changes while one looks, once: ages, backlog, jobs, blocking, the lease; what could not be read is in `unread`."""
-    with attempting("could not look at the pipeline", on=call.session.where):
-        found = top.read(
-            call.session, call.look(params["ledger"]), budget_seconds=params["budget_seconds"], jobs=params["jobs"]
-        )
-    waiting = found["backlog"]["events"]
-    summary = f"ingestion is {found['ingestion']}, " + (
-        "backlog unknown" if waiting is None else f"backlog {waiting:,}"
-    )
-    return t.cast("TopResult", {"changed": False, **found, "summary": summary})
-
-
-def export_metrics(_call: WithoutSession, params: Params) -> MetricsResult:
-    """An assessment written as Prometheus metrics: the file, and how many samples are in it.
-
-    Raises BadInput for `keep_seconds` that cannot be used, or a file that cannot be written.
-    """
-    name = params["metrics_file"]
-    if not params["keep_seconds"] > 0:
-        raise BadInput(f"keep_seconds {params['keep_seconds']:g} is not usable", next_step="give more than 0 seconds")
-    samples = prometheus.save(name, params["pipeline"], params["assessment"], keep_seconds=params["keep_seconds"])
-    summary = f"{count(samples, 'sample')} in {name}"
-    return {"changed": False, "metrics_file": name, "samples": samples, "summary": summary}

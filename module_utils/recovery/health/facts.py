@@ -27,14 +27,14 @@ from ..scout import (
     row_images,
     sessions,
 )
-from . import own_checks, schema_drift
+from . import schema_drift
 from .reads import jobs as jobs_read
 from .reads import losses, objects, quality, surroundings
 from .thresholds import LINKING_DUE_MINUTES
 
 if t.TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ..core.progress import Progress
     from ..ledger.lease import AtWork
@@ -178,8 +178,6 @@ class Facts:
     dead_letters: int | None = None
     drift: schema_drift.Drift | None = None
     exclusive: list[Row] = dataclasses.field(default_factory=list["Row"])
-    #: What the team's own checks found.
-    own: tuple[own_checks.Asked, ...] = ()
     wider: Wider = dataclasses.field(default_factory=Wider)
     problems: dict[str, Problem] = dataclasses.field(default_factory=dict[str, Problem])
     ledger_unread: bool = False
@@ -230,12 +228,11 @@ def read(
     jobs: list[str] | None = None,
     required: list[str] | None = None,
     more: Callable[[Budget, Facts], None] | None = None,
-    own: Sequence[own_checks.OwnCheck] = (),
     progress: Progress | None = None,
 ) -> Facts:
     """All facts that can be had within the budget, which follows the pipeline's size from `least_seconds` on where it is None, on one
     snapshot; what blocks the pipeline comes first, what
-    grows with the number of bad sales after it, what the caller wants besides then, and the team's own checks last."""
+    grows with the number of bad sales after it, and last what the caller also wants."""
     found = Facts(stuck_after_seconds, alert_hours)
     with session.read():
         found.budget_seconds = expected.look_seconds(session, budget_seconds, least_seconds)
@@ -281,7 +278,6 @@ def read(
         found.damaged = budget.read("damaged", functools.partial(_damaged, sorted(broken)))
         if more is not None:
             more(budget, found)
-        found.own = own_checks.read(session, budget, own, alert_hours)
         if any(problem.kind == "lock" for problem in budget.problems.values()):
             found.exclusive = (
                 budget.read("exclusive", lambda s: s.rows(EXCLUSIVE, schema=contract.names().schema)) or []

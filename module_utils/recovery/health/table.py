@@ -9,7 +9,6 @@ Assessment, reset, the end of an incident and the acceptance gate judge by this 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import typing as t
 
 from ..core.text import count, in_words
@@ -21,7 +20,6 @@ from .reads import losses
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-    from . import own_checks
     from .facts import Facts
 
 #: How many of the latest runs make the mean duration, so that a change shows within minutes.
@@ -60,13 +58,11 @@ class Figure:
     past: bool = False
     #: The worst it may come to; of a gate the severities tell which block.
     worst: str = "fail"
-    #: Of one of the team's own.
-    given: thresholds.Threshold | None = None
 
     @property
     def threshold(self) -> thresholds.Threshold:
         """Its unit, and its figures unless others are given."""
-        return self.given or thresholds.TABLE[self.name]
+        return thresholds.TABLE[self.name]
 
     @property
     def unit(self) -> str:
@@ -333,29 +329,6 @@ def _server(found: Facts) -> Measured:
     return Measured(None) if near is None else Measured(float(len(near)), "; ".join(near))
 
 
-def own(found: Facts) -> tuple[Figure, ...]:
-    """The team's own checks, as figures; one that only informs comes to nothing worse than ok."""
-    worst = {"fail": "fail", "warn": "warn", "info": "ok"}
-    return tuple(
-        Figure(
-            asked.check.name,
-            OWN,
-            (asked.check.name,),
-            functools.partial(_own, asked),
-            worst=worst[asked.check.severity],
-            given=thresholds.Threshold("rows", asked.check.ok, asked.check.fail),
-        )
-        for asked in found.own
-    )
-
-
-def _own(asked: own_checks.Asked, _found: Facts) -> Measured:
-    told = [asked.check.message, for_example([*asked.samples])] if asked.found else []
-    return Measured(asked.found, "; ".join(part for part in told if part))
-
-
-#: Where the team's own checks come from.
-OWN: t.Final = "gate_checks"
 SALES: t.Final = "{transactions}"
 LINES: t.Final = "{transactions}, {line_items}"
 JOBS: t.Final = ("needed_jobs",)

@@ -48,7 +48,7 @@ PHASES: t.Final[tuple[_Phase, ...]] = (
         "0-5",
         (
             Item("alert_received", "alert received, type and severity identified", kinds=("opened",)),
-            Item("health_check", "health check", ("assess", "watch", "gate")),
+            Item("health_check", "health check", ("assess", "gate")),
             Item("data_quality", "data quality checked", ("gate", "cleanup", "window_recovery")),
             Item("impact_scope", "impact assessed", ("quarantine", "cleanup", "window_recovery", "rollback")),
             Item("notify_stakeholders", "stakeholders notified"),
@@ -75,7 +75,7 @@ PHASES: t.Final[tuple[_Phase, ...]] = (
         "root cause analysis",
         "15-45",
         (
-            Item("analyze_logs", "pipeline logs and figures analysed", ("evidence", "gate", "watch")),
+            Item("analyze_logs", "pipeline logs and figures analysed", ("evidence", "gate")),
             Item("recent_changes", "recent changes reviewed", ("capture", "rollback")),
             Item("external_dependencies", "external dependencies checked"),
             Item("identify_fix", "fix identified", FIXES),
@@ -90,7 +90,7 @@ PHASES: t.Final[tuple[_Phase, ...]] = (
             Item("reprocess", "affected data reprocessed", ("window_recovery", "redrive", "drain")),
             Item("acceptance_gate", "acceptance gate passed", ("gate",), ("ok",)),
             Item("resume_ingestion", "ingestion resumed", ("resume",)),
-            Item("monitor_recovery", "recovery watched", ("watch",)),
+            Item("monitor_recovery", "recovery watched"),
         ),
     ),
     _Phase(

@@ -12,14 +12,13 @@ import typing as t
 from ..core.errors import BadInput, LeaseHeld, NotConverged
 from ..core.text import count, in_words
 from ..health import thresholds
-from ..health.watch import course
 from ..invoke import known_secrets
 from ..ledger import bootstrap, runs
 from ..ledger.history import run_named
 from ..ledger.open_incident import ADHOC
 from ..postgres.failures import attempting
 from ..postgres.times import moment
-from . import options, plans, timeline
+from . import figures, options, plans, timeline
 from . import record as incidents_record
 from .report import build, charts, impact
 from .report import facts as report_facts
@@ -38,8 +37,8 @@ OPENING_SECONDS: t.Final = 2.0
 
 #: What is kept of a look at the pipeline.
 KEPT: t.Final = {
-    "assess": ("verdict", "summary", "own_checks"),
-    "gate": ("verdict", "summary", "ok", "exit_code", "own_checks"),
+    "assess": ("verdict", "summary"),
+    "gate": ("verdict", "summary", "ok", "exit_code"),
     "evidence": ("folder", "summary"),
 }
 
@@ -202,7 +201,7 @@ def _seen(call: Call, params: Mapping[str, t.Any]) -> SeenResult:
     if open_one != call.incident:
         return _noted("no incident is open for it", open_one)
     about = {name: found[name] for name in KEPT[action] if found.get(name) not in (None, [])}
-    about |= course.figures_of(found) if about else {}
+    about |= figures.figures_of(found) if about else {}
     if call.check or not about:
         return _noted(f"would note the {action}" if about else "nothing was observed", open_one)
     run = runs.begin(ledger, action, {})

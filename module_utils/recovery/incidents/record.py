@@ -43,7 +43,7 @@ SELECT entry, at, actor, kind, text, details FROM scout_ops.incident_entries
 WHERE incident = %(incident)s ORDER BY entry
 """
 
-#: Where a watch saw something else than at the look before.
+#: Samples that earlier versions kept, where the verdict changed.
 LOOKS = """
 SELECT run_id::text AS run_id, number, at, verdict, reason, state
 FROM (SELECT s.*, lag(s.verdict) OVER (PARTITION BY s.run_id ORDER BY s.number) AS before

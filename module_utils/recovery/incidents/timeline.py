@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An incident as one story: what ran, what was said and what a watch saw, in order, and what is overdue; pure."""
+"""An incident as one story: what ran, what was said and what was seen, in order, and what is overdue; pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Record:
     entries: list[Row]
     #: Its runs, the earliest first.
     runs: list[Row]
-    #: Samples of its watches at which the verdict changed.
+    #: Samples of earlier versions at which the verdict changed.
     looks: list[Row]
     now: datetime.datetime
     #: The head of the audit trail, `57:` and a digest; None where there is none.
@@ -150,7 +150,7 @@ def timeline(record: Record, zone: zoneinfo.ZoneInfo | None = None) -> list[Row]
     made = [
         *(_said(entry) for entry in record.entries),
         *(_ran(run) for run in record.runs),
-        # A watch looks once before its line is written.
+        # The first sample was taken before the line of its run was written.
         *(_seen(look, starts.get(look["run_id"], look["at"])) for look in record.looks),
     ]
     made.sort(key=lambda event: event["at"])
@@ -248,7 +248,7 @@ def _looked(effects: Mapping[str, t.Any], _about: Row) -> str:
     parts = [said if said.startswith(tuple(parts)) else f"{parts[0]}: {said}"] if parts and said else parts
     if effects.get("samples"):
         parts.append(count(effects["samples"], "sample"))
-    return "; ".join([*([", ".join(parts)] if parts else []), *(effects.get("own_checks") or [])])
+    return ", ".join(parts)
 
 
 def _kept(effects: Mapping[str, t.Any], _about: Row) -> str:
@@ -301,7 +301,6 @@ EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "quarantine": _moved,
     "cleanup": _moved,
     "undo": _undone,
-    "watch": _looked,
     "assess": _looked,
     "gate": _looked,
     "evidence": _kept,

@@ -35,7 +35,6 @@ TABLE: t.Final = (
     Action("redrive", "Dead letters redriven", "moves", "journal", fix=True),
     Action("undo", "Run undone", "moves", "journal", fix=True),
     Action("window_recovery", "Window recovered", "moves", "journal", fix=True),
-    Action("watch", "Recovery watched", "judges"),
     Action("capture", "Release captured"),
     Action("rollback", "Release rolled back", undo="schema", fix=True),
     Action("deploy", "Function deployed", fix=True),
@@ -73,7 +72,6 @@ LEADS: t.Final = ("begin", "lease", "capture")
 #: Modules whose name is not that of their action.
 OF_MODULES: t.Final = {
     "begin": "assess",
-    "dashboard": "assess",
     "health": "assess",
 }
 

@@ -22,7 +22,7 @@ from ..postgres import archiving, privileges
 from ..postgres.driver import psycopg, sql
 from ..postgres.privileges import Need
 from ..postgres.session import POOLED
-from ..scout import advised_indexes, contract, cron_jobs, cron_runs, row_hazards
+from ..scout import contract, cron_jobs, cron_runs, row_hazards
 from ..scout.judging import event_triggers, foreign_code, roles
 from . import refresh_gold
 from .proof import job_rights
@@ -162,7 +162,6 @@ def check(call: Call, params: Params) -> PreflightResult:
     facts = call.session.facts
     with call.session.read():
         archived = archiving.read(call.session)
-        advised = advised_indexes.lacking(call.session) if params["job_rights"] else []
         unseen = cron_jobs.explain_hidden(call.session) if params["job_rights"] else []
     backed = archiving.in_short(archived) if params["job_rights"] else ""
     of_service = f" of {found.service}, it seems" if found.service else ""
@@ -176,7 +175,6 @@ def check(call: Call, params: Params) -> PreflightResult:
         "service": found.service,
         "pooled": facts.pooled,
         "hindered": [obstacle.as_dict() for obstacle in hindered],
-        "advised_indexes": advised,
         "archived_seconds": archived["seconds"] if archived["archives"] else None,
         "warnings": [
             *found.warnings,

@@ -98,7 +98,6 @@ class PreflightResult(ModuleResult):
 
     missing: list[dict[str, t.Any]]
     hindered: list[dict[str, str]]
-    advised_indexes: list[dict[str, t.Any]]
     role: str
     superuser: bool
     server_version: int

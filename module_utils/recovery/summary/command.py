@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command that sums up an operation, from the results of its steps to lines, a document and the files that were asked for."""
+"""The command that sums up an operation, from the results of its steps to lines, a document and the file that was asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..invoke import failure
 from ..ledger.open_incident import ADHOC
 from ..postgres.session import INCIDENT
 from ..scout import contract
-from . import dashboard, drill, gate, junit, render
+from . import dead_letters, drill, gate, render
 from .incident import is_news
 from .layout import WIDTH
 from .operation import Story
@@ -26,8 +26,8 @@ if t.TYPE_CHECKING:
 
     from ..invoke import Params, Result
 
-#: The files that may be asked for, by their options.
-FILES: t.Final = {"result_file": render.save, "junit_file": junit.save}
+#: The option that names it, and the step that failed where it could not be written.
+RESULT_FILE: t.Final = "result_file"
 
 
 class SummaryResult(t.TypedDict):
@@ -103,7 +103,7 @@ def summarize(
 #: Parts of the document that say what can be typed.
 TYPED: t.Final = (
     *("undo", "undo_commands", "next", "commands", "advice", "diagnoses"),
-    *("error", "warnings", "gate", "watch", "dashboard"),
+    *("error", "warnings", "gate"),
 )
 
 
@@ -138,14 +138,13 @@ def _story(params: Params, *, check: bool, host: str, seconds: float | None) -> 
 def _saved(
     story: Story, made: render.ResultDocument, params: Params, run_key: str
 ) -> tuple[Story, render.ResultDocument]:
-    """Writes the files; one that cannot be written is a step that failed."""
-    for name, save in FILES.items():
-        if params.get(name):
-            try:
-                save(Path(params[name]), made, run_key)
-            except RecoveryError as e:
-                story = dataclasses.replace(story, steps={**story.steps, name: failure(e)})
-                made = document(story)
+    """Writes the result file; a file that cannot be written is a step that failed."""
+    if params.get(RESULT_FILE):
+        try:
+            render.save(Path(params[RESULT_FILE]), made, run_key)
+        except RecoveryError as e:
+            story = dataclasses.replace(story, steps={**story.steps, RESULT_FILE: failure(e)})
+            made = document(story)
     return story, made
 
 
@@ -168,7 +167,7 @@ def _summary(story: Story, made: render.ResultDocument) -> SummaryResult:
         # Of all hosts in one, as AWX and ansible-runner take it for the artifacts of a job.
         "ansible_stats": {"data": {"scout_results": {made["host"]: made}}, "per_host": False, "aggregate": True},
     }
-    unwritten = next((story.steps[name] for name in FILES if name in story.steps), None)
+    unwritten = story.steps.get(RESULT_FILE)
     if unwritten is not None:
         result.update(failed=True, msg=unwritten["msg"])
     elif not made["ok"] and not any(step.get("failed") for step in story.ran.values()):
@@ -193,9 +192,6 @@ def _why(made: render.ResultDocument) -> str:
 
 
 def _page(story: Story) -> list[str]:
-    """The dashboard, the dead letters or the screen of top, where they were asked for, and an empty line."""
-    answered = story.ran.get("dashboard", {})
-    if answered.get("operation") == "dashboard":
-        return [*map(story.typed.text, dashboard.page(answered)), ""]
-    listed = dashboard.dead_letters(story.ran.get("dead_letters", {})) or dashboard.top(story.ran.get("top", {}))
+    """The dead letters, where they were asked for, and an empty line."""
+    listed = dead_letters.page(story.ran.get("dead_letters", {}))
     return [*listed, ""] if listed else []

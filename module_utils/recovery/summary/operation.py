@@ -71,14 +71,11 @@ class ResultDocument(t.TypedDict):
     poison: list[Result]
     move: Result | None
     runs: list[Result]
-    watch: Result | None
     gate: Result | None
     release: Result | None
     rollback: Result | None
     record: Result | None
-    dashboard: list[Result]
     dead_letters: Result | None
-    top: Result | None
     drill: Result | None
     proof: Result | None
     evidence: str | None
@@ -168,7 +165,7 @@ class Story:
     @property
     def after(self) -> Result:
         """The last assessment."""
-        return self.ran.get("assess_again", {}) or self.before or self.watch
+        return self.ran.get("assess_again", {}) or self.before
 
     @property
     def gate(self) -> Result:
@@ -201,11 +198,6 @@ class Story:
         return self.operation == rollback.OPERATION
 
     @property
-    def watch(self) -> Result:
-        """What a watch saw."""
-        return self.ran.get("watch", {})
-
-    @property
     def outcome(self) -> str:
         """One word for a machine; see GOOD."""
         if self.failure is not None:
@@ -216,7 +208,7 @@ class Story:
             return "planned"
         if self._judged:
             return self._judged
-        if self.operation in ("runs", "watch_recovery", "dead_letters", "top"):
+        if self.operation in ("runs", "dead_letters"):
             return "assessed"
         if self.operation != "emergency_reset":
             return "done" if self.changed else "unchanged"
@@ -275,7 +267,6 @@ class Story:
             "pause",
             "unfinished",
             "assess",
-            "watch",
             "gate",
         ):
             result = self.ran.get(name)
@@ -304,5 +295,5 @@ class Story:
 
 
 def went_wrong(result: Result) -> bool:
-    """A watch comes to its end and says in `error` why the pipeline has not recovered."""
+    """Whether a step failed, or ended and reports an error, as a proof does."""
     return bool(result.get("failed") or result.get("error"))

@@ -14,7 +14,7 @@ from ..core import advice, files
 from ..core.text import count, cut, in_words
 from ..core.values import as_list, loaded
 from ..scout import contract
-from . import dashboard, drill, gate, incident, layout, moves, rollback, watch
+from . import drill, gate, incident, layout, moves, proof, rollback
 from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, ResultDocument, Story, went_wrong
 
 if t.TYPE_CHECKING:
@@ -54,8 +54,7 @@ def document(story: Story) -> ResultDocument:
         "changed": story.changed,
         "ingestion": story.state,
         "verdict_before": story.before.get("verdict"),
-        "verdict_after": story.watch.get("verdict")
-        or story.after.get("verdict_when_running" if story.state == "running" else "verdict"),
+        "verdict_after": story.after.get("verdict_when_running" if story.state == "running" else "verdict"),
         "seconds": None if story.seconds is None else round(story.seconds, 3),
         "steps": [
             {
@@ -75,16 +74,13 @@ def document(story: Story) -> ResultDocument:
         "poison": story.ran.get("drain", {}).get("poison", []) or story.move.get("poison", []),
         "move": None if story.goes_back else moves.as_document(story.move),
         "runs": as_list(story.ran.get("runs", {}).get("runs")),
-        "watch": watch.as_document(story.watch),
         "gate": gate.as_document(story.gate),
         "release": rollback.captured(story.capture),
         "rollback": rollback.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
         "record": incident.as_document(story.record),
-        "dashboard": as_list(story.ran.get("dashboard", {}).get("queries")),
-        "top": dashboard.as_document(story.ran.get("top", {})),
         "dead_letters": moves.queue_as_document(story.ran.get(moves.QUEUE, {})),
         "drill": drill.as_document(story.drill),
-        "proof": watch.proof_as_document(story.ran),
+        "proof": proof.as_document(story.ran),
         "evidence": story.ran.get("evidence", {}).get("folder"),
         "warnings": _warnings(story),
         "error": failure.get("error") if failure else None,
@@ -174,18 +170,16 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
         **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
         **rollback.capture_parts(story.capture),
         **incident.parts(story.operation, story.record),
-        "saw": watch.seen(story.watch, check=story.check),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
         "who": moves.ended(story.operation, story.ran),
         "rows": moves.rows(story.move),
         "below": _below(story),
         "clash": moves.conflicts(story.move),
-        "chart": "",
         "files": "",
         **(rollback.gate(story.gate) if story.goes_back else gate.parts(story.gate)),
-        "now": watch.unproven(story.ran, _now(story)),
-        "proof": watch.proof(story.ran, story.failure),
+        "now": proof.unproven(story.ran, _now(story)),
+        "proof": proof.words(story.ran, story.failure),
         "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
@@ -202,7 +196,6 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
     most = None if story.verbose else layout.PART_LINES + layout.MORE_LINES["causes"]
     bodies["causes"] = layout.numbered([story.typed.text(each) for each in _causes(story)], room, most)
     bodies["today"] = _unusual(story, room)
-    bodies["chart"] = [path.removeprefix(near) for path in watch.chart(story.watch)]
     bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
     return {name: body for name, body in bodies.items() if body}, len(way_back)
 
@@ -210,7 +203,7 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
 def first_lines(story: Story) -> list[str]:
     """What was wrong and what has been done, said before a run of the scheduler is waited for."""
     room = layout.WIDTH - layout.INDENT
-    parts = {"was": _was(story), "did": _did(story), "now": watch.TO_COME}
+    parts = {"was": _was(story), "did": _did(story), "now": proof.TO_COME}
     bodies = {name: layout.wrapped(story.typed.text(text), room) for name, text in parts.items() if text}
     return [cut(story.title, layout.WIDTH), *layout.fitted(bodies, 0)]
 
@@ -262,7 +255,7 @@ def _did(story: Story) -> str:
         return ""
     if story.operation == incident.REPORT:
         return incident.written(story.ran, check=story.check)
-    silent = watch.SILENT | rollback.SILENT | ({"gate"} if story.keeps_record else set[str]())
+    silent = proof.SILENT | rollback.SILENT | ({"gate"} if story.keeps_record else set[str]())
     steps = {n: r for n, r in story.ran.items() if n not in silent}
     told = [str(steps["notify"]["summary"])] if steps.get("notify", {}).get("summary") else []
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
@@ -347,9 +340,9 @@ def _now_unseen(story: Story) -> str:
 
 def _failed(story: Story) -> str:
     """Each step that failed, a pause that could not be made because of another first; a proof only where it came to that."""
-    wrong = [_failure(n, r) for n, r in story.ran.items() if went_wrong(r) and (n != watch.PROOF or r is story.failure)]
+    wrong = [_failure(n, r) for n, r in story.ran.items() if went_wrong(r) and (n != proof.PROOF or r is story.failure)]
     wrong += [] if wrong or story.began else [_failure("", NOTHING_DONE)]
-    return "; ".join(dict.fromkeys(reversed(wrong) if watch.urgent(story.ran) else wrong))
+    return "; ".join(dict.fromkeys(reversed(wrong) if proof.urgent(story.ran) else wrong))
 
 
 def _failure(name: str, failure: Result) -> str:
@@ -442,26 +435,11 @@ def _untold(story: Story) -> list[str]:
     return [more] if story.outcome == CANNOT_TELL else []
 
 
-def _advised(indexes: list[Result]) -> list[str]:
-    """The indexes that would help, in one entry."""
-    if not indexes:
-        return []
-    sizes = ", ".join(each["size"] for each in indexes)
-    owner = f"the owner of {', '.join(dict.fromkeys(each['table'] for each in indexes))}"
-    made = "; ".join(line for each in indexes for line in each["statement"].splitlines())
-    return [
-        f"{owner} can make {count(len(indexes), 'index', 'indexes')} that a large table wants, of about {sizes}, while all goes on: {made};"
-    ]
-
-
 def _after_looking(story: Story) -> list[str]:
     """What a preflight or a gate asks for."""
     if story.operation == "preflight":
         made = story.ran.get("preflight", {})
-        return [
-            *(f"{each['statement']};" for each in as_list(made.get("hindered"))),
-            *_advised(as_list(made.get("advised_indexes"))),
-        ]
+        return [f"{each['statement']};" for each in as_list(made.get("hindered"))]
     return gate.what_next(story.gate)
 
 
@@ -487,7 +465,7 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
         known = [str(c["next_command"]) for c in seen if not str(c["cause"]).startswith(OF_THE_SOURCES)]
         first = [c for c in known if not c.startswith((RESET, RESUME)) and c.rstrip("; ") not in step][:1]
         step = "; ".join([*(c.rstrip("; ") for c in first), step])
-    return [*watch.urgent(story.ran), step, *again]
+    return [*proof.urgent(story.ran), step, *again]
 
 
 def _after_moving(story: Story) -> list[str]:

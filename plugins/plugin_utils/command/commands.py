@@ -22,8 +22,6 @@ class Command(t.NamedTuple):
     required: bool = False
     #: Whether it moves rows, or changes the schema, so that at a terminal the plan is shown and confirmed first.
     moves: bool = False
-    #: Whether it is repeated until it is interrupted, which is then no failure.
-    live: bool = False
 
 
 def _command(words: str, playbook: str, text: str, takes: str = "", **more: bool) -> Command:
@@ -47,8 +45,6 @@ COMMANDS: t.Final = (
     _command("runs", "runs", "who did what, and can it be undone?", "run_id"),
     _command("undo", "undo", "undo a run: its id, the first eight digits of it, or last", "run_id!", moves=True),
     _command("gate", "acceptance_gate", "may the pipeline continue? Exit code 0 only if so"),
-    _command("watch", "watch_recovery", "watch the recovery for a while"),
-    _command("top", "top", "ages, backlog, jobs, blocking sessions and who is at work, again and again", live=True),
     _command("incident open", "incident_open", "start the record of an incident", "title!"),
     _command("incident note", "incident_note", "note what only people know", "text"),
     _command("incident update", "incident_update", "say how things stand", "text"),

@@ -19,7 +19,7 @@ PUBLIC: t.Final = re.compile(r"\{\{ lookup\('scout\.recovery\.setting', '([a-z]\
 #: The roles whose options a playbook checks before it begins.
 ROLES: t.Final = re.compile(r"preflight_roles:\s+(?:>-\s+)?(?:\{\{ )?\[([^\[\]]{1,2000})\]")
 #: Roles that are a whole operation, and check options themselves.
-WHOLE: t.Final = re.compile(r"name: scout\.recovery\.(emergency_reset|move|rollback|watch)$", re.MULTILINE)
+WHOLE: t.Final = re.compile(r"name: scout\.recovery\.(emergency_reset|move|rollback)$", re.MULTILINE)
 MOVE_ROLE: t.Final = re.compile(r"move_role: (\w+)")
 #: What a description says of the variable, which here is the option itself.
 SAID: t.Final = re.compile(r"; the public variable (?:\w+|of that name)(?:, or ((?:[^.;,]|\.(?=\d))+))?(?=[.,;]|$)")

@@ -26,17 +26,12 @@ ALIKE: t.Final = 0.6
 PASSED: t.Final = "passed "
 COMMAND: t.Final = "the command"
 YES: t.Final = "yes "
-ONCE: t.Final = "once "
-INTERVAL: t.Final = "interval "
-#: No look is cheaper for being more often.
-LEAST_SECONDS: t.Final = 1.0
 KINDS: t.Final = {"int": int, "float": float}
 WORDS: t.Final = {"int": "a whole number", "float": "a number", "dict": "an object in JSON"}
 SINGLE: t.Final = {"str": "TEXT", "path": "FILE", "int": "NUMBER", "float": "NUMBER", "dict": "JSON", "list": "A,B"}
 EPILOG: t.Final = (
     "Prints the ansible-playbook command that it runs, and does nothing that this does not do. -e, -i, --limit, --check, "
-    "--diff and -v mean what they mean there. scout help WORDS says what to type, by what people say. scout approve PLAN approves "
-    "a plan that somebody else made."
+    "--diff and -v mean what they mean there. scout approve PLAN approves a plan that somebody else made."
 )
 
 
@@ -56,9 +51,6 @@ class Asked(t.NamedTuple):
     check: bool = False
     #: Do not ask.
     yes: bool = False
-    #: Of what is repeated: only once, and else every so many seconds.
-    once: bool = False
-    interval: float = 5.0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,10 +96,6 @@ def _fill(one: argparse.ArgumentParser, command: Command) -> None:
     for option in known.values():
         _add(one, option)
     ansible = one.add_argument_group("passed on to ansible-playbook")
-    if command.live:
-        one.add_argument("--once", dest=ONCE, action="store_true", help="look once, and end")
-        about = "how often to look, in seconds [5]"
-        one.add_argument("--interval", dest=INTERVAL, type=_interval, metavar="NUMBER", help=about)
     if command.moves:
         one.add_argument("--yes", "-y", dest=YES, action="store_true", help="do not show the plan and ask first")
     ansible.add_argument(
@@ -174,17 +162,6 @@ def _reader(option: options.Option) -> t.Callable[[str], t.Any]:
     return read
 
 
-def _interval(text: str) -> float:
-    """A number of seconds; a look takes about one."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not LEAST_SECONDS <= value <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, {LEAST_SECONDS:g} or more")
-    return value
-
-
 def _text(text: str) -> str:
     """What was typed, where it is text at all."""
     try:
@@ -210,11 +187,11 @@ def read(words: Sequence[str], commands: Sequence[Command] = COMMANDS) -> Asked:
         raise Mistyped(_left_over(left, command))
     values = vars(given)
     values.pop(COMMAND)
-    yes, once, interval = values.pop(YES, False), values.pop(ONCE, False), values.pop(INTERVAL, 5.0)
+    yes = values.pop(YES, False)
     passed = {name.removeprefix(PASSED): values.pop(name) for name in list(values) if name.startswith(PASSED)}
     check = passed.pop("check", False)
     variables = {name: _value(name, value, command) for name, value in values.items() if value is not None}
-    return Asked(command, variables, tuple(_passed(passed)), check, yes, once, interval)
+    return Asked(command, variables, tuple(_passed(passed)), check, yes)
 
 
 def _command(words: Sequence[str], commands: Sequence[Command]) -> Command | None:

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from ...module_utils.recovery.core.text import visible
 from ...module_utils.recovery.summary import layout
-from . import line, options, parser, symptoms
-from .commands import COMMANDS
+from . import line, options, parser
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,21 +27,17 @@ if t.TYPE_CHECKING:
 #: The exit code where somebody saw the plan and did not want it.
 DECLINED: t.Final = 1
 MISSING: t.Final = 127
-#: In place of a command: what to type, by what people say.
-HELP: t.Final = "help"
 
 
 def main(typed: Sequence[str], executable: str) -> int:
     """The exit code; that of ansible-playbook wherever it was run. `executable` is the Python beside which it is looked for."""
-    if typed[:1] == [HELP] and not _is_a_command(typed[1:]):
-        return _helped(typed[1:])
     if typed[:1] == ["approve"]:
         # Loaded for the one command that needs it.
         from . import approving
 
         return approving.main(typed[1:], confirmed if _at_a_terminal() else None)
     try:
-        asked = parser.read([*typed[1:], "--help"] if typed[:1] == [HELP] else typed)
+        asked = parser.read(typed)
     except parser.Mistyped as e:
         return _refuse(str(e), parser.WRONG)
     place = line.Place(options.ROOT, _here(), os.environ)
@@ -56,34 +51,7 @@ def main(typed: Sequence[str], executable: str) -> int:
             return _refuse("nothing was changed: the plan failed, as said above", code)
         if not confirmed(" ".join(asked.command.words)):
             return _refuse("nothing was changed", DECLINED)
-    if not asked.command.live:
-        run.become(line.words(asked, place))
-    # Loaded for the one command that needs it.
-    from . import live
-
-    return live.repeat(program, asked, place)
-
-
-def _is_a_command(words: Sequence[str]) -> bool:
-    """Whether these words are a command, or the first of one."""
-    return bool(words) and any(each.words[: len(words)] == tuple(words) for each in COMMANDS)
-
-
-def _helped(words: Sequence[str]) -> int:
-    """Says what is typed where people say these words, or what they say at all."""
-    if not words:
-        sys.stdout.write(f"scout help and some words of what people say tell what to type:\n\n{symptoms.listed()}\n")
-        return 0
-    place = line.Place(options.ROOT, _here(), os.environ)
-    known = symptoms.found(words)
-    if not known:
-        asked = " ".join(words)
-        return _refuse(
-            f"nobody says {asked!r}; scout help lists what people say, and scout assess says what is wrong",
-            parser.WRONG,
-        )
-    sys.stdout.write("\n\n".join(symptoms.shown(each, place) for each in known) + "\n")
-    return 0
+    return run.become(line.words(asked, place))
 
 
 class _Run(t.NamedTuple):

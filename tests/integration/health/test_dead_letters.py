@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import dead_letters
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Settings, open_session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import poison_probe
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import dashboard
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.dead_letters import page
 from tests.integration.modules import Result, call, connect, executed, fingerprint, operator
 
 MODULE = "scout_dead_letters_info"
@@ -67,10 +67,10 @@ def test_by_error_age_and_source(variant_db: str) -> None:
     assert found["summary"] == "6 unresolved dead letters of 3 kinds"
     assert executed(MODULE, scout_db, check=True)["groups"][1]["sample"]["error_message"] == "not a number"
     assert fingerprint(scout_db) == before
-    page = dashboard.dead_letters(found)
-    assert page[0] == "dead letters by age: 1 of the last hour, 3 of the last day, 2 older"
-    assert "  POISON_EVENT from web" in page
-    assert max(map(len, page)) <= 79
+    shown = page(found)
+    assert shown[0] == "dead letters by age: 1 of the last hour, 3 of the last day, 2 older"
+    assert "  POISON_EVENT from web" in shown
+    assert max(map(len, shown)) <= 79
 
 
 def test_only_those_that_are_asked_for(scout_db: str) -> None:
@@ -80,7 +80,7 @@ def test_only_those_that_are_asked_for(scout_db: str) -> None:
     assert ask(scout_db, source_systems=["pos"])["entries"] == 3
     few = ask(scout_db, limit=1)
     assert (few["entries"], few["kinds"], len(few["groups"])) == (4, 2, 1)
-    assert dashboard.dead_letters(few)[-1] == "  and 1 more kind"
+    assert page(few)[-1] == "  and 1 more kind"
     for limit in (0, 101):
         assert call(MODULE, scout_db, limit=limit)["error"]["attempted"] == f"limit {limit} is not usable"
 
@@ -88,7 +88,7 @@ def test_only_those_that_are_asked_for(scout_db: str) -> None:
 def test_an_empty_queue(scout_db: str) -> None:
     found = ask(scout_db)
     assert (found["summary"], found["groups"]) == ("0 unresolved dead letters", [])
-    assert dashboard.dead_letters(found) == []
+    assert page(found) == []
 
 
 def test_a_sample_has_no_secrets_and_nothing_of_a_person(scout_db: str) -> None:
@@ -110,7 +110,7 @@ def test_texts_of_others_stay_one_line_of_a_screen(scout_db: str) -> None:
     add(scout_db, code="A\x1b[2J\nB" * 50, source="\u202egone", message="x\x1b]0;y\x07" * 500, payload={"a": "\x1b[2J"})
     found = ask(scout_db)
     assert len(found["groups"][0]["error_code"]) == dead_letters.NAME
-    for line in dashboard.dead_letters(found):
+    for line in page(found):
         assert line.isprintable()
         assert len(line) <= 79
 
@@ -120,7 +120,7 @@ def test_a_large_queue_and_a_large_payload_are_bounded(scout_db: str) -> None:
     sample = ask(scout_db)["groups"][0]["sample"]
     assert sample["payload"] is None
     assert sample["bytes"] > dead_letters.PAYLOAD
-    assert f"{sample['bytes']:,} bytes" in " ".join(dashboard.dead_letters(ask(scout_db)))
+    assert f"{sample['bytes']:,} bytes" in " ".join(page(ask(scout_db)))
     add(scout_db, times=50)
     with open_session(Settings(scout_db)) as session:
         found = dead_letters.read(session, most=20)
@@ -171,8 +171,8 @@ def test_ten_poison_errors_are_of_as_many_kinds_as_there_are_reasons(scout_db: s
         (1, "23502", null.format("transaction_id")),
     ]
     assert "Ana" not in str(found)
-    page = "\n".join(dashboard.dead_letters(found))
-    assert page.index("POISON_EVENT (22P02) from pos") < page.index("POISON_EVENT (23502) from pos")
+    shown = "\n".join(page(found))
+    assert shown.index("POISON_EVENT (22P02) from pos") < shown.index("POISON_EVENT (23502) from pos")
     with open_session(Settings(scout_db)) as session, session.read():
         for group in found["groups"]:
             message = group["error"].replace("…", "x1")

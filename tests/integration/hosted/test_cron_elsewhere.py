@@ -47,8 +47,6 @@ def test_without_it_nothing_is_paused_and_the_option_is_named(hosted: Hosted) ->
 
 def looks_at_all_of_it(dsn: str, folder: Path) -> None:
     """Whatever looks at jobs and their runs sees them there."""
-    top = call("scout_top_info", dsn, **THERE)
-    assert (len(top["jobs"]), top["unread"]) == (3, {})
     looked = call("scout_health_info", dsn, **THERE)
     assert [i["name"] for i in looked["indicators"] if i["status"] == "unknown"] == []
     assert call("scout_gate_info", dsn, **THERE)["verdict"] == "pass"

@@ -297,7 +297,7 @@ def test_a_ledger_that_somebody_else_planted_is_not_read(scout_db: str) -> None:
 
 @pytest.mark.parametrize(
     ("module", "least"),
-    [("scout_health_info", 5.0), ("scout_begin", 5.0), ("scout_top_info", 5.0), ("scout_gate_info", 30.0)],
+    [("scout_health_info", 5.0), ("scout_begin", 5.0), ("scout_gate_info", 30.0)],
 )
 def test_a_look_has_the_time_that_a_large_pipeline_takes(
     scout_db: str, monkeypatch: pytest.MonkeyPatch, module: str, least: float

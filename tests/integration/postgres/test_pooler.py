@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +13,10 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library as faults_library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import recovery
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from tests.integration.gates import ended
 from tests.integration.modules import (
-    Result,
     call,
     connect,
     ends_when_waited_for,
@@ -89,55 +87,6 @@ def test_a_window_is_recovered_and_given_back(pooler: Pooler, mode: str, monkeyp
     assert (again["changed"], scout_tables(pooler.direct)) == (False, recovered)
     undone = pooler.run("scout_undo", run_id=result["run_id"])
     assert (undone["changed"], scout_tables(pooler.direct)) == (True, damage)
-
-
-class Story(Progress):
-    """Things that happen as soon as so many samples of a watch have been shown."""
-
-    def __init__(self, events: dict[int, Callable[[], Any]]) -> None:
-        self.events = events
-        self.samples = 0
-        super().__init__(self._hear)
-
-    def _hear(self, line: str) -> None:
-        if line[0] in "█░":
-            self.samples += 1
-            self.events.pop(self.samples, lambda: None)()
-
-
-def watched(pooler: Pooler, looks: int, events: dict[int, Callable[[], Any]]) -> Result:
-    """The result of so many looks; all the events have to happen."""
-    asked = {"interval_seconds": 1.5, "duration": f"{(looks - 1) * 1.5:.1f}", "chart": False}
-    result = pooler.run("scout_watch", progress=Story(events), **asked)
-    assert events == {}
-    return result
-
-
-def verdicts(result: Result) -> str:
-    """A letter for each sample."""
-    return "".join(sample["verdict"][0] for sample in result["samples"])
-
-
-def kept(pooler: Pooler, result: Result) -> str:
-    """The same, from the ledger."""
-    found = rows(
-        pooler.direct, "SELECT verdict FROM scout_ops.samples WHERE run_id = %s ORDER BY number", result["run_id"]
-    )
-    return "".join(row[0][0] for row in found)
-
-
-def test_a_recovery_is_watched(pooler: Pooler) -> None:
-    states = pooler.states()
-    result = watched(pooler, 4, {})
-    assert (result["verdict"], verdicts(result), kept(pooler, result)) == ("healthy", "hhhh", "hhhh")
-    assert pooler.states() == states
-
-
-def test_a_pooler_that_is_restarted_costs_a_watch_some_looks(pooler: Pooler) -> None:
-    result = watched(pooler, 7, {2: pooler.stop, 4: pooler.start})
-    assert (result["verdict"], verdicts(result)) == ("healthy", "hhiihhh")
-    assert "no session: " in result["samples"][2]["reason"]
-    assert kept(pooler, result) == "hhiihhh"
 
 
 #: A trigger that draws from a sequence, by way of another function.

@@ -109,17 +109,13 @@ def test_an_executed_module_has_them_too(scout_db: str) -> None:
     assert executed("scout_health_info", scout_db, contract=NAMES)["verdict"] == "healthy"
 
 
-def test_assess_and_dashboard(scout_db: str) -> None:
+def test_assess(scout_db: str) -> None:
     arrive(scout_db, [sale(1, total_amount="abc"), sale(2)])
     rename(scout_db)
     found = ran("scout_health_info", scout_db)
     assert not [i for i in found["indicators"] if i["status"] == "unknown"], found["indicators"]
     assert "pos.inbox" in json.dumps(found["indicators"])
     assert [suspect["reason"] for suspect in found["suspects"]], found
-    shown = ran("scout_dashboard_info", scout_db)
-    assert [(answer["name"], answer["error"]) for answer in shown["queries"]] == [
-        (name, None) for name in ("how_fresh", "how_much", "how_fast", "how_good", "audit", "how_matched")
-    ]
 
 
 def test_stuck_sessions_are_found_by_what_they_hold(scout_db: str) -> None:
@@ -290,12 +286,6 @@ def test_a_release_of_it_comes_back(scout_db: str) -> None:
         "SELECT count(*) FROM pg_attribute WHERE attrelid = 'pos.receipt'::regclass AND attname = 'note' AND attnum > 0"
     )
     assert one(scout_db, column) == 0
-
-
-def test_a_watch(scout_db: str) -> None:
-    rename(scout_db)
-    watched = ran("scout_watch", scout_db, duration="2", interval_seconds=0.5, consecutive=2, chart=False)
-    assert watched["samples"]
 
 
 def test_evidence(scout_db: str, tmp_path: Path) -> None:

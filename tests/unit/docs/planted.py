@@ -104,8 +104,8 @@ PAGES: dict[str, list[Plant]] = {
               ("does not list gone",), found_in="docs/variables.md"),
     ],
     "pages.every_playbook_has_a_line_of_its_command": [
-        Plant("docs/command.md", "| `top.yml` |", "| `gone.yml` |", ("has no line for top.yml",), "## What you want to do"),
-        Plant("docs/command.md", "| `scout top` |", "| `scout runs` |", ("scout runs does not run top.yml",), "`top.yml`"),
+        Plant("docs/command.md", "| `assess.yml` |", "| `gone.yml` |", ("has no line for assess.yml",), "## What you want to do"),
+        Plant("docs/command.md", "| `scout assess` |", "| `scout runs` |", ("scout runs does not run assess.yml",), "`assess.yml`"),
         Plant("playbooks/gone.yml", "", "---\n", ("has no line for gone.yml",), "## What you want to do", "docs/command.md"),
     ],
     "pages.what_the_screen_says_is_said": [

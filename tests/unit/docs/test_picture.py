@@ -90,6 +90,6 @@ def test_a_picture_of_a_page_is_as_new_as_the_page(name: str, of: Callable[[], s
 
 def test_every_picture_is_held_by_a_test() -> None:
     drawn = {"architecture", "growth", "layers", "life-of-an-event", "order-of-a-rollback"}
-    played = {"reset", "grafana-dashboard"}
+    played = {"reset"}
     taken = {*scorecards.PICTURES, *incident_pictures.PICTURES}
     assert {path.stem for path in PICTURE.parent.iterdir()} == drawn | played | taken

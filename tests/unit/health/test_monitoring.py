@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The alert rules and the Grafana dashboard: they ask only for metrics there are, leave no figure out, and Prometheus takes them."""
+"""The alert rules and the Grafana dashboard ask only for metrics of the exporter's file, use each of them, and Prometheus takes them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ import json
 import os
 import re
 import subprocess
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import metrics as drill_metrics
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import assessment as health_assessment
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import prometheus
-from ansible_collections.scout.recovery.plugins.plugin_utils.command import symptoms
 from tests import CHECKOUT, debian, promtool
-from tests.unit.health.test_prometheus import assessment
 
 ROOT = CHECKOUT
 ALERTS = ROOT / "monitoring" / "alerts.yml"
@@ -31,12 +27,11 @@ BOARD = ROOT / "monitoring" / "grafana-dashboard.json"
 PAGE = ROOT / "docs" / "monitoring.md"
 
 PLAYBOOK = re.compile(r"playbooks/(\w+)\.yml")
-METRICS = {family.name for family in prometheus.families("a", assessment(suspects=[{}]), 0.0)}
-INDICATORS = {figure.name for figure in health_assessment.FIGURES} | {"ingestion"}
-VALUES = {
-    "indicator": INDICATORS, "status": set(health_assessment.WORSE), "verdict": set(prometheus.VERDICTS), "state": set(prometheus.STATES),
-    "level": {"ok", "fail"}, "phase": {"detected", "paused", "recovered", "resumed"},
-}  # fmt: skip
+JOBS = yaml.safe_load((ROOT / "monitoring" / "sql-exporter.yml").read_text())["jobs"]
+METRICS = {f"sql_{query['name']}" for job in JOBS for query in job["queries"]}
+#: Of the exporter itself: whether the last run of a query failed.
+FAILED = "sql_exporter_last_scrape_failed"
+NAME = re.compile(r"\b(?:sql_\w+|scout_\w+|scout:\w+)")
 
 
 def all_rules() -> list[dict[str, Any]]:
@@ -68,15 +63,32 @@ def tool() -> str:
         pytest.skip(f"{e}; structure is checked without it")
 
 
-@pytest.mark.parametrize("query", sorted(set(queries())))
-def test_every_query_asks_for_what_there_is(query: str) -> None:
-    asked = set(re.findall(r"\bscout_\w+", query))
-    assert asked
-    assert asked <= METRICS | drill_metrics.HELP.keys()
-    for label, values in VALUES.items():
-        for given in re.findall(rf'\b{label}(?:=~|!~|!=|=)"([^"]*)"', query):
-            assert set(given.split("|")) <= values, given
-    assert query.count("(") == query.count(")")
+def test_rules_and_board_ask_for_metrics_of_the_file_and_for_all_of_them() -> None:
+    recorded = {rule["record"] for rule in all_rules() if "record" in rule}
+    asked = {query: set(NAME.findall(query)) for query in queries()}
+    for query, names in asked.items():
+        assert names, query
+        assert names <= METRICS | recorded | {FAILED}, query
+        assert query.count("(") == query.count(")")
+    assert set().union(*(set(NAME.findall(rule["expr"])) for rule in all_rules())) >= METRICS
+    assert set().union(*(set(NAME.findall(query)) for query in board_queries())) >= METRICS
+
+
+def test_columns_in_rules_and_board_are_columns_of_the_query() -> None:
+    columns = {f"sql_{query['name']}": query["values"] for job in JOBS for query in job["queries"]}
+    for query in queries():
+        for name, column in re.findall(r'(\w+)\{[^}]*col="(\w+)"', query):
+            assert column in columns[name], query
+
+
+def test_the_file_has_at_most_twenty_queries_and_each_connection_is_bounded() -> None:
+    for job in JOBS:
+        assert len({query["name"] for query in job["queries"]}) == len(job["queries"]) <= 20
+        for address in job["connections"]:
+            given = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(address).query))
+            assert given["default_transaction_read_only"] == "on"
+            assert 0 < int(given["statement_timeout"]) <= 10_000
+            assert 0 < int(given["lock_timeout"]) <= int(given["statement_timeout"])
 
 
 def test_every_alert_tells_what_and_what_to_do() -> None:
@@ -87,7 +99,7 @@ def test_every_alert_tells_what_and_what_to_do() -> None:
         wanted = rule["labels"]["incident_severity"]
         assert wanted in {"critical", "high", "medium"}
         assert rule["labels"]["severity"] == ("critical" if wanted == "critical" else "warning"), rule["alert"]
-        assert set(rule["annotations"]) == {"summary", "description", "symptom", "command", "runbook_url"}
+        assert set(rule["annotations"]) == {"summary", "description", "command", "runbook_url"}
         playbook = re.match(r"ansible-playbook (playbooks/\w+\.yml)\b", rule["annotations"]["command"])
         assert playbook, rule["alert"]
         assert (ROOT / playbook[1]).is_file()
@@ -95,24 +107,15 @@ def test_every_alert_tells_what_and_what_to_do() -> None:
             assert "{{ $labels.pipeline }}" in rule["annotations"]["summary"]
 
 
-def test_each_alert_stands_on_the_page_of_symptoms() -> None:
-    """Whoever is woken looks for the words of the alert, and finds the command that it carries and the section that it names."""
-    page = (ROOT / "docs" / "symptoms.md").read_text()
-    rows = dict(re.findall(r"^\| an alert says: (.+) \| `scout (\w+)(?: --check)?` \|$", page, re.MULTILINE))
+def test_each_alert_links_to_a_section_of_the_runbook() -> None:
     home = yaml.safe_load((ROOT / "galaxy.yml").read_text())["repository"]
     anchors = {
         re.sub(r"[^\w -]", "", name).lower().replace(" ", "-")
         for name in re.findall(r"^## (.+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
     }
     for rule in rules():
-        notes = rule["annotations"]
-        [typed] = [typed for says, typed in rows.items() if notes["symptom"] in says.split("; ")]
-        assert [" ".join(symptoms.COMMAND[name].words) for name in PLAYBOOK.findall(notes["command"])] == [typed]
-        url, _, section = notes["runbook_url"].partition("#")
+        url, _, section = rule["annotations"]["runbook_url"].partition("#")
         assert (url, section in anchors) == (f"{home}/blob/main/docs/runbook.md", True), rule["alert"]
-    for words in ("no data for 2 h", "negative totals", "errors in cron.job_run_details", "the disk is full", "duplicate sales",
-                  "the dead letter queue grows", "lock waits", "someone else is working on it", "the deploy broke it"):  # fmt: skip
-        assert words in page, words
 
 
 def test_the_resource_has_the_same_groups() -> None:
@@ -121,37 +124,14 @@ def test_the_resource_has_the_same_groups() -> None:
     assert resource["spec"] == yaml.safe_load(ALERTS.read_text())
 
 
-def test_every_figure_that_fails_raises_an_alert() -> None:
-    raised = {
-        name
-        for rule in rules()
-        if 'status="fail"' in rule["expr"]
-        for names in re.findall(r'indicator=~?"([^"]*)"', rule["expr"])
-        for name in names.split("|")
-    }
-    # Ingestion that does not run is told by its state, its jobs and the verdict.
-    assert raised == INDICATORS - {"ingestion"}
-
-
 def test_every_alert_has_a_case() -> None:
     text = CASES.read_text()
-    tested = {rule["alert"] for rule in rules() if rule["alert"] in text}
-    by_status_alone = {
-        rule["alert"]
-        for rule in rules()
-        if re.fullmatch(r'scout_indicator_status\{[^}]*status="fail"\} == 1', rule["expr"])
-    }
-    assert {rule["alert"] for rule in rules()} - tested <= by_status_alone
+    assert [rule["alert"] for rule in rules() if f'alertname="{rule["alert"]}"' not in text] == []
 
 
 def test_the_page_names_every_metric_and_every_alert() -> None:
     named = set(re.findall(r"`(\w+)`", PAGE.read_text()))
-    figures = {
-        prometheus.metric_name(f.name, f.unit, infix) for f in health_assessment.FIGURES for infix in ("", "_threshold")
-    }
-    assert METRICS - figures <= named
-    assert {prometheus.metric_name(f.name, f.unit) for f in health_assessment.FIGURES} <= named
-    assert {rule["alert"] for rule in rules()} <= named
+    assert METRICS | {FAILED} | {rule["alert"] for rule in rules()} <= named
 
 
 def test_the_board_is_whole() -> None:
@@ -166,18 +146,11 @@ def test_the_board_is_whole() -> None:
         for target in panel["targets"]:
             # No data source of somebody else's Grafana.
             assert target["datasource"] == panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-            # A drill is of no pipeline.
-            assert 'pipeline=~"$pipeline"' in target["expr"] or "scout_drill_" in target["expr"]
+            assert 'pipeline=~"$pipeline"' in target["expr"]
     for one, other in itertools.combinations([panel["gridPos"] for panel in panels], 2):
         apart = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
         assert apart or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
-
-
-def test_the_board_shows_every_figure() -> None:
-    shown = {name for query in board_queries() for name in re.findall(r"\bscout_\w+", query)}
-    assert {prometheus.metric_name(figure.name, figure.unit) for figure in health_assessment.FIGURES} <= shown
-    assert {"scout_drill_passed", "scout_drill_timestamp_seconds", "scout_drill_phase_seconds"} <= shown
 
 
 def test_promtool_takes_the_rules(tool: str) -> None:

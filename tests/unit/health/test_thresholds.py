@@ -19,7 +19,7 @@ from tests import CHECKOUT
 GATE = (CHECKOUT / "docs" / "acceptance-gate.md").read_text()
 ROW = re.compile(r"^\| `(\w+)`(?P<down>, down to)? \| (\d+) \| (\d+) \| ([\w ]+) \|$", re.MULTILINE)
 
-MODULES = ("scout_dashboard_info", "scout_gate_info", "scout_health_info", "scout_terminate_sessions", "scout_watch")
+MODULES = ("scout_gate_info", "scout_health_info", "scout_terminate_sessions")
 ROLES = sorted(
     path.parent.parent.name
     for path in CHECKOUT.glob("roles/*/defaults/main.yml")
@@ -69,4 +69,4 @@ def test_roles_default_to_the_same_age(role: str) -> None:
 
 
 def test_there_are_such_roles() -> None:
-    assert {"assess", "gate", "watch"} <= set(ROLES)
+    assert {"assess", "gate"} <= set(ROLES)

@@ -87,12 +87,7 @@ def test_the_timeline_is_sorted_and_has_both_clocks() -> None:
         (run("window_recovery", 1, loaded=5, failed=0), "loaded 5"),
         (run("redrive", 1, redriven=1200), "redriven 1,200"),
         (run("undo", 1, put_back={"events": 2}) | {"undoes": "r1"}, "undid run r1; put back events 2"),
-        (run("watch", 1, verdict="healthy", samples=61), "healthy, 61 samples"),
         (run("gate", 1, verdict="fail", summary="fail: of 26 checks 1 fails"), "fail: of 26 checks 1 fails"),
-        (
-            run("gate", 1, verdict="fail", summary="fail: of 27 checks 1 fails", own_checks=["no_store: fail, 1 rows"]),
-            "fail: of 27 checks 1 fails; no_store: fail, 1 rows",
-        ),
         (run("assess", 1, verdict="degraded", summary="backlog 3"), "degraded: backlog 3"),
         (run("capture", 1, release="v5", objects=2), "release v5, 2 objects"),
         (run("deploy", 1, commit="0123456789abcdef"), "commit 0123456789ab"),

@@ -11,7 +11,6 @@ import io
 import json
 import runpy
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,6 @@ NAMES = sorted(path.stem for path in (CHECKOUT / "library").glob("scout_*.py"))
 #: Modules without a database.
 BARE = {
     *(
-        "scout_metrics",
         "scout_notify",
         "scout_options",
         "scout_summary",
@@ -69,10 +67,7 @@ def executed(name: str, options: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     return int(str(ended.value.code)), json.loads(out.getvalue())
 
 
-def test_executed_it_knows_its_name(tmp_path: Path) -> None:
-    options = {"metrics_file": str(tmp_path / "a.prom"), "assessment": {}, "pipeline": "a", "keep_seconds": 0}
-    code, refused = executed("scout_metrics", options)
-    assert (code, refused["failed"], refused["error"]["kind"]) == (1, True, "bad_input")
+def test_executed_it_knows_its_name() -> None:
     found = {"operation": "assess", "incident": "adhoc", "steps": [], "first": True}
     code, told = executed("scout_summary", found)
     assert (code, told["operation"], told["changed"]) == (0, "summary", False)

@@ -47,8 +47,7 @@ def test_modules_that_judge_or_write_by_rows_need_sight_of_them() -> None:
     by = {module: actions.of_module(module) for module in MODULES}
     assert set(actions.OF_MODULES) <= MODULES
     assert {module for module, action in by.items() if action in actions.NEEDS_ROWS} == {
-        *("begin", "cleanup", "dashboard", "drain", "gate", "health", "quarantine", "redrive", "refresh_gold", "undo"),
-        "watch",
+        *("begin", "cleanup", "drain", "gate", "health", "quarantine", "redrive", "refresh_gold", "undo"),
         "window_recovery",
     }
     assert {module for module, action in by.items() if action in actions.WRITES_ROWS} == {

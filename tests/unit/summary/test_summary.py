@@ -20,7 +20,6 @@ import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import advised_indexes
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
 from tests import CHECKOUT
@@ -255,39 +254,6 @@ def test_single_steps_say_only_what_they_know(operation: str, steps: dict[str, R
     assert max(map(len, lines)) <= 79
     assert [part for part in words if part not in on_screen(lines)] == []
     VALID.validate(render.document(told))
-
-
-def test_a_preflight_has_advice_that_can_be_pasted_and_fails_for_none_of_it() -> None:
-    advised = [
-        {"table": f"scout.{table}", "size": "69 kB", "why": "it is faster",
-         "statement": f"CREATE INDEX CONCURRENTLY ON scout.{table} (event_id)"}
-        for table in ("bronze_events", "silver_transactions")
-    ]  # fmt: skip
-    found = START["preflight"] | {"hindered": [], "advised_indexes": advised}
-    told = story({"preflight": found}, operation="preflight")
-    lines = render.lines(told)
-    assert "nothing is missing" in on_screen(lines)
-    assert [line.strip() for line in lines if "CREATE" in line] == [f"{each['statement']};" for each in advised]
-    assert told.outcome == "unchanged"
-    assert len(lines) <= 20
-    VALID.validate(render.document(told))
-
-
-@pytest.mark.parametrize("partitioned", [False, True])
-def test_no_statement_that_a_preflight_advises_is_cut(partitioned: bool) -> None:
-    statements = [
-        index.of_partitions if partitioned and index.table == "bronze" else index.statement
-        for index in advised_indexes.INDEXES
-    ]
-    advised = [{"table": "scout.bronze_events", "size": "69 kB", "why": "", "statement": each} for each in statements]
-    told = story(
-        {"preflight": START["preflight"] | {"hindered": [], "advised_indexes": advised}}, operation="preflight"
-    )
-    lines = render.lines(told)
-    assert len(lines) <= 20
-    for each in statements:
-        assert " ".join(each.split()) in on_screen(lines)
-        assert " ".join(each.split()) in " ".join(" ".join(render.drawn(told, "unchanged", 0, phases=False)).split())
 
 
 def test_it_is_told_whom_it_ended() -> None:

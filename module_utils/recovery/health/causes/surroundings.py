@@ -95,6 +95,6 @@ def server(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
         yield cause(
             "the database comes near a limit",
             "; ".join(found.wider.server),
-            "tell whoever runs the server; docs/symptoms.md has the queries that show what fills a disk",
+            "tell the administrator of the server; docs/troubleshooting.md has queries that show what fills a disk",
             blocks=False,
         )

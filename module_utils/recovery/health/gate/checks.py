@@ -9,7 +9,6 @@ import dataclasses
 import typing as t
 
 from ...core.text import count, in_words
-from .. import table
 from ..table import FEW, LINES, SALES, TABLE, Figure, Measured, alert, for_example
 from .facts import FLOW_MINUTES
 
@@ -49,15 +48,6 @@ def _as_check(name: str, code: int = OTHER, *, flow: bool | None = None, severit
 
 def _fields(figure: Figure) -> dict[str, t.Any]:
     return {field.name: getattr(figure, field.name) for field in dataclasses.fields(Figure)}
-
-
-def own(found: Facts) -> tuple[Check, ...]:
-    """The team's own checks, as figures of the gate, which caps them by its severities."""
-    made: list[Check] = []
-    for figure in table.own(found):
-        fields: dict[str, t.Any] = {**_fields(figure), "worst": "fail"}
-        made.append(Check(**fields))
-    return tuple(made)
 
 
 def _older(found: Facts) -> Measured:

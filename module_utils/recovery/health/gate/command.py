@@ -16,15 +16,12 @@ from ...core.results import ModuleResult
 from ...pipeline import expected, http_sale, kept
 from ...scout import contract
 from ...scout.sessions import STUCK_AFTER_SECONDS
-from .. import assessment, own_checks, thresholds
+from .. import assessment, thresholds
 from .. import facts as health_facts
 from . import facts, smoke_test, verdict
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ...invoke import Call, Params
-    from ..own_checks import OwnCheck
 
 MOST_SAMPLES: t.Final = 100
 #: How long a sample may take at least.
@@ -49,7 +46,6 @@ class GateResult(ModuleResult):
     exit_code: int
     codes: list[int]
     checks: list[dict[str, t.Any]]
-    own_checks: list[str]
     samples: list[dict[str, t.Any]]
     smoke: dict[str, t.Any] | None
     ingestion: dict[str, t.Any]
@@ -63,20 +59,18 @@ def gate(call: Call, params: Params) -> GateResult:
     """Whether the pipeline may go on: verdict, exit code, each check, every sample, the smoke test, ingestion, and seconds.
 
     Samples until the verdict has stood as often as `consecutive` says, with `interval_seconds` between. Raises BadInput for
-    thresholds, severities, checks of the team's own or numbers that cannot be used; a gate that is not passed is a result.
+    thresholds, severities or numbers that cannot be used; a gate that is not passed is a result.
     """
     began = time.monotonic()
-    own = own_checks.parse(params["own_checks"])
     options = verdict.options(
         params["thresholds"],
         params["severity"],
         warn_passes=params["warn_passes"],
         paused_passes=params["paused_passes"],
-        own=own,
     )
     _refuse_unusable(params)
     endpoint = http_sale.endpoint(params["smoke_url"], os.environ) if params["smoke"] and params["smoke_url"] else None
-    gated = _gated(call, params, options, own, endpoint)
+    gated = _gated(call, params, options, endpoint)
     settled = gated.settled
     report = assessment.assess(gated.found, thresholds.chosen({}), trouble=not settled.ok)
     return {
@@ -86,7 +80,6 @@ def gate(call: Call, params: Params) -> GateResult:
         "exit_code": settled.exit_code,
         "codes": settled.codes,
         "checks": [check.as_dict() for check in settled.checks],
-        "own_checks": assessment.own_in_words(gated.found, settled.checks),
         "samples": gated.samples,
         "smoke": gated.smoke,
         "ingestion": _ingestion(settled, gated.found),
@@ -114,7 +107,6 @@ def _gated(
     call: Call,
     params: Params,
     options: verdict.Options,
-    own: Sequence[OwnCheck],
     endpoint: http_sale.Endpoint | None,
 ) -> _Gated:
     """Judges the pipeline, as often as it takes; the smoke test once."""
@@ -123,7 +115,7 @@ def _gated(
     samples: list[dict[str, t.Any]] = []
     before = kept.look(call.session)
     while True:
-        found = _sample(call, params, own)
+        found = _sample(call, params)
         if params["smoke"] and tested is None:
             tested = _smoke(call, params, found, endpoint)
         found.wider.gone = kept.missing_since(call.session, before)
@@ -136,7 +128,7 @@ def _gated(
         call.progress.wait(params["interval_seconds"])
 
 
-def _sample(call: Call, params: Params, own: Sequence[OwnCheck]) -> health_facts.Facts:
+def _sample(call: Call, params: Params) -> health_facts.Facts:
     ledger = call.look(params["ledger"])
     required = params["required_jobs"] or list(contract.names().purposes)
     return health_facts.read(
@@ -149,7 +141,6 @@ def _sample(call: Call, params: Params, own: Sequence[OwnCheck]) -> health_facts
         jobs=params["jobs"],
         required=required,
         more=functools.partial(facts.read, hours=params["period_hours"]),
-        own=own,
     )
 
 

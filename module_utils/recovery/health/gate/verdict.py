@@ -22,7 +22,6 @@ if t.TYPE_CHECKING:
 
     from ...postgres.read_budget import Problem
     from ..facts import Facts
-    from ..own_checks import OwnCheck
     from ..thresholds import Figures
 
 VERDICTS: t.Final = ("pass", "warn", "fail", "inconclusive", "paused", "draining")
@@ -91,10 +90,9 @@ def options(
     *,
     warn_passes: bool,
     paused_passes: bool,
-    own: Sequence[OwnCheck] = (),
 ) -> Options:
     """The options as given, over the defaults. Raises BadInput, naming it, for one that cannot be used."""
-    defaults = {check.name: check.severity for check in (*CHECKS, *own)} | {SMOKE: "fail"}
+    defaults = {check.name: check.severity for check in CHECKS} | {SMOKE: "fail"}
     for name, severity in severities.items():
         if name not in defaults:
             raise BadInput(
@@ -115,7 +113,7 @@ def options(
 
 def judge(found: Facts, chosen: Options, smoke: CheckResult | None = None) -> Verdict:
     """The verdict on a pipeline from what was found, and from a smoke test where there was one."""
-    checks = [_judged(check, found, chosen) for check in (*CHECKS, *gate_checks.own(found))]
+    checks = [_judged(check, found, chosen) for check in CHECKS]
     checks += [_capped(smoke, chosen.severities[SMOKE])] if smoke else []
     state, why = _state(found)
     excuse = {"paused": "paused", "pausing": "draining"}.get(state)

@@ -147,7 +147,7 @@ def _event_of(run: Row, events: list[Row]) -> Row:
 
 
 def _resolved(story: ReportInput, fixes: list[Row]) -> tuple[datetime.datetime | None, str]:
-    """When the last fixing step was over, once it is confirmed: by a gate that passed, a good watch or the closing."""
+    """When the last fixing step was over, once it is confirmed: by a gate that passed or the closing."""
     closed: datetime.datetime | None = story.record.row["closed_at"]
     if not fixes:
         return (closed, "closed without a recovery step") if closed else (None, "not yet")
@@ -158,7 +158,7 @@ def _resolved(story: ReportInput, fixes: list[Row]) -> tuple[datetime.datetime |
         for run in story.record.runs
     )
     if not confirmed:
-        return None, "not confirmed yet: no acceptance gate or watch has passed since the last step"
+        return None, "not confirmed yet: no acceptance gate has passed since the last step"
     steps = list(dict.fromkeys(wording.step(run["action"]).lower() for run in fixes))
     return end, wording.joined(steps).capitalize()
 

@@ -9,12 +9,13 @@ import datetime
 import html
 import importlib
 import io
+import logging
 import math
 import re
 import typing as t
 import warnings
 
-from ...health.watch import charts
+from ...core.errors import BadInput
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +44,16 @@ LINES: t.Final = (
 )
 LIMITS: t.Final = {"ok": (WARN, "warn above"), "fail": (BAD, "fail above")}
 STYLE: t.Final = {
-    **charts.STYLE,
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+    "font.size": 9.5,
+    "svg.fonttype": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.grid": True,
     "svg.hashsalt": "scout-recovery",
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -90,7 +100,7 @@ def draw(
     fewer than two looks, or none of them has figures. `marks` are the numbered steps. Raises without matplotlib."""
     if len(points) < 2:
         return []
-    charts.require()
+    require()
     spans = [(start, end or until) for start, end, _ in pauses]
     panels = [panel for panel in PANELS if any(_known(points, figure) for figure in panel.figures)]
     if not panels:
@@ -99,6 +109,26 @@ def draw(
     words = "A figure holds from one look to the next; ticks below are looks, dotted lines the numbered steps"
     shown = {size: _svg(f"looks-{size}", title, size, points, spans, thresholds, panels, marks) for size in SIZES}
     return [{"name": "looks", "title": title, "words": words, **shown}]
+
+
+def require() -> None:
+    """Raises BadInput, saying what to install, where nothing can be drawn."""
+    # What it says of its caches is nothing for the screen.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    try:
+        for name in ("figure", "dates", "ticker", "patches"):
+            of_matplotlib(name)
+    except ImportError as e:
+        raise BadInput(
+            "cannot draw the charts: this Python has no matplotlib that works",
+            said=str(e),
+            next_step="python -m pip install matplotlib for the interpreter that runs the module",
+        ) from e
+
+
+def of_matplotlib(name: str) -> t.Any:
+    """A part of matplotlib."""
+    return importlib.import_module(f"matplotlib.{name}")
 
 
 def _known(points: Sequence[Row], name: str) -> bool:
@@ -124,7 +154,7 @@ def _svg(
     width, height = SIZES[size]
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        figure = charts.of_matplotlib("figure").Figure(figsize=(width, height * len(panels)), layout="constrained")
+        figure = of_matplotlib("figure").Figure(figsize=(width, height * len(panels)), layout="constrained")
         rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         _times(rows[-1], [*(point["at"] for point in points), *(at for at, _ in marks)], size)
         for panel, axes in zip(panels, rows, strict=True):
@@ -195,7 +225,7 @@ def _paused(
     shown = [(start, max(end, start + least)) for start, end in spans if end >= first and start <= last]
     for start, end in shown:
         axes.axvspan(start, end, facecolor=PAUSED, alpha=0.35, linewidth=0, zorder=0.5)
-    patch = charts.of_matplotlib("patches").Patch
+    patch = of_matplotlib("patches").Patch
     return [patch(facecolor=PAUSED, alpha=0.35, label="paused")] if shown else []
 
 
@@ -239,14 +269,14 @@ def _staleness(
         axes.set_ylim(0, 3 * most)
     else:
         axes.set_ylim(0, 1.15 * most)
-        axes.yaxis.set_major_formatter(charts.of_matplotlib("ticker").StrMethodFormatter("{x:g} min"))
+        axes.yaxis.set_major_formatter(of_matplotlib("ticker").StrMethodFormatter("{x:g} min"))
     _limits(axes, limits, size, " min")
     return lines
 
 
 def _ages(axes: t.Any) -> None:
     """Minutes and weeks in one picture, each by its own name."""
-    ticker = charts.of_matplotlib("ticker")
+    ticker = of_matplotlib("ticker")
     axes.set_yscale("symlog", linthresh=15, linscale=0.8)
     axes.yaxis.set_major_locator(ticker.FixedLocator(list(AGES)))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
@@ -270,7 +300,7 @@ def _backlog(
     else:
         axes.set_ylim(0, 1.15 * max(most, 10))
     _limits(axes, {limit: limits[limit] for limit in LIMITS if limits[limit] <= axes.get_ylim()[1]}, size)
-    axes.yaxis.set_major_formatter(charts.of_matplotlib("ticker").StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_formatter(of_matplotlib("ticker").StrMethodFormatter("{x:,.0f}"))
     return [line]
 
 
@@ -281,7 +311,7 @@ def _most(points: Sequence[Row], names: Sequence[str], limits: t.Iterable[float]
 
 def _logarithmic(axes: t.Any, evenly_up_to: float) -> None:
     """Tens and hundred thousands in one picture."""
-    ticker = charts.of_matplotlib("ticker")
+    ticker = of_matplotlib("ticker")
     axes.set_yscale("symlog", linthresh=evenly_up_to, linscale=0.7)
     axes.yaxis.set_major_locator(ticker.SymmetricalLogLocator(base=10, linthresh=evenly_up_to))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
@@ -309,7 +339,7 @@ def _limits(axes: t.Any, limits: Mapping[str, float], size: str, unit: str = "")
 
 def _times(axes: t.Any, moments: Sequence[datetime.datetime], size: str) -> None:
     """The one axis of time: from the first look or step to the last one."""
-    dates, first, last = charts.of_matplotlib("dates"), min(moments), max(moments)
+    dates, first, last = of_matplotlib("dates"), min(moments), max(moments)
     margin = max((last - first) / 60, datetime.timedelta(seconds=1))
     axes.set_xlim(first - margin, last + margin)
     locator = dates.AutoDateLocator(minticks=3, maxticks=9 if size == "wide" else 4, tz=datetime.UTC)

@@ -12,7 +12,7 @@ import math
 import typing as t
 
 from ...core.text import count, in_words
-from ...health.watch.course import GOOD, valued
+from ..figures import valued
 from . import wording
 
 if t.TYPE_CHECKING:
@@ -301,6 +301,6 @@ def looks(record: Record, facts: Facts, stamp: Callable[[datetime.datetime], Row
         "end": stamp(seen[-1]["at"]) if seen else None,
         "lasted": in_words((seen[-1]["at"] - seen[0]["at"]).total_seconds()) if seen else None,
         "last_verdict": next((p["verdict"] for p in reversed(seen) if p["verdict"]), None),
-        "recovered": bool(seen) and seen[-1]["verdict"] in (*GOOD, "pass"),
+        "recovered": bool(seen) and seen[-1]["verdict"] in ("healthy", "degraded", "pass"),
         "figures": rows,
     }

@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from .facts import Facts
 
 #: Runs that left everything as it was.
-LOOKS: t.Final = (*actions.LOOKS, "watch", "evidence", "capture")
+LOOKS: t.Final = (*actions.LOOKS, "evidence", "capture")
 #: Runs by which somebody began to do something about it.
 RESPONSES: t.Final = (*actions.FIXES, "pause", "resume")
 

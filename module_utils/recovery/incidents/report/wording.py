@@ -23,7 +23,7 @@ ENTRIES: t.Final = {
     "update": "Update",
     "adopted": "Runs adopted",
     "closed": "Incident closed",
-    "sample": "Seen by the watch",
+    "sample": "Seen",
 }
 #: A path that begins at the root, and the address of a server's socket.
 PATH: t.Final = re.compile(r"(?<![\w.:/~])~?/(?:[^\s/;,:()]+/)+([^\s/;,:()]+)/?")

@@ -12,7 +12,7 @@ import typing as t
 
 from ...core.text import count, in_words
 from ...health import thresholds
-from ...health.watch.course import valued
+from ..figures import valued
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence

@@ -228,7 +228,7 @@ def missing(
     if running is not None:
         usually = f"its runs usually take {in_words(usual)}" if usual else "how long its runs take is not known"
         said = f"is still running after {in_words(seconds)}, since {clock(running.started)}; {usually}"
-        step = "top.yml shows whether it goes on; then give it more time with -e proof_timeout_seconds=…, or terminate_sessions.yml"
+        step = "assess.yml shows whether it is running; then give it more time with -e proof_timeout_seconds=…, or terminate_sessions.yml"
         return _verdict(todo, UNKNOWN, said, next_step=step, started=running.started)
     if unknown is not None and not why:
         said = f"cannot be seen to start within {in_words(seconds)}: {unknown.said}"

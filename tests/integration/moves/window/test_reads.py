@@ -56,7 +56,7 @@ def test_bronze_is_read_for_the_window_once_and_once_for_its_sales(large: str) -
     assert whole(large) == {"bronze_events": 2, "silver_transactions": 1}
 
 
-def test_with_the_advised_indexes_no_table_is_read_whole(large: str) -> None:
+def test_with_the_indexes_of_the_page_no_table_is_read_whole(large: str) -> None:
     with connect(large) as connection:
         connection.execute(INDEXES.encode())
     enlarge(large)

@@ -131,7 +131,7 @@ def test_another_format_is_refused_by_its_name(form: str | None, said: str, tmp_
 
 
 def refused(made: dict[str, Any], said: str, tmp_path: Path) -> None:
-    for form in (scorecard.verdict, scorecard.markdown, scorecard.html, scorecard.junit, history.entry):
+    for form in (scorecard.verdict, scorecard.markdown, scorecard.html, history.entry):
         with pytest.raises(BadInput, match=re.escape(said)):
             form(made)
     with pytest.raises(BadInput):
@@ -199,15 +199,15 @@ def test_only_what_lies_beside_the_page_is_linked(artifacts: str, linked: bool) 
     assert (f'<a href="{artifacts}">' in text) == linked
 
 
-def test_writing_leaves_five_files_and_a_second_time_the_same(tmp_path: Path) -> None:
+def test_writing_leaves_three_files_and_a_second_time_the_same(tmp_path: Path) -> None:
     paths = scorecard.write(DRILLS["trouble"], tmp_path / "a" / "b", drills.past())
-    assert [path.name for path in paths] == [f"scorecard.{kind}" for kind in ("json", "xml", "md", "prom", "html")]
+    assert [path.name for path in paths] == [f"scorecard.{kind}" for kind in ("json", "md", "html")]
     before = [path.read_bytes() for path in paths]
     assert scorecard.write(DRILLS["trouble"], tmp_path / "a" / "b", drills.past()) == paths
     assert [path.read_bytes() for path in paths] == before
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == sorted(path.name for path in paths)
     assert json.loads(before[0]) == DRILLS["trouble"]
-    assert before[2].decode() == scorecard.markdown(DRILLS["trouble"], drills.past())
+    assert before[1].decode() == scorecard.markdown(DRILLS["trouble"], drills.past())
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import html.parser
 import re
-import xml.etree.ElementTree as ET
 from typing import Any
 
 import hypothesis
-import junitparser
 import pytest
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -19,22 +17,9 @@ from markdown_it import MarkdownIt
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import document as documents
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import history, scorecard, svg_geometry
 from tests.unit.drills.results import documents as drills
-from tests.unit.drills.results.documents import DRILLS, check, document, events, phase, scenario, step
+from tests.unit.drills.results.documents import DRILLS, check, document, phase, scenario, step
 
 #: What schemas of JUnit allow: of each element its attributes and what may stand in it.
-JUNIT = {
-    "testsuites": ({"name", "tests", "failures", "errors", "skipped", "time"}, {"testsuite"}),
-    "testsuite": (
-        {"name", "timestamp", "tests", "failures", "errors", "skipped", "time"},
-        {"properties", "testcase"},
-    ),
-    "properties": (set[str](), {"property"}),
-    "property": ({"name", "value"}, set[str]()),
-    "testcase": ({"name", "classname", "time"}, {"failure", "error", "system-out"}),
-    "failure": ({"message", "type"}, set[str]()),
-    "error": ({"message", "type"}, set[str]()),
-    "system-out": (set[str](), set[str]()),
-}
 by_drill = pytest.mark.parametrize("drill", DRILLS.values(), ids=DRILLS)
 
 
@@ -62,60 +47,6 @@ class Elements(html.parser.HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
-
-
-@by_drill
-def test_junit_reads_back_and_fails_exactly_where_the_drill_did(drill: dict[str, Any]) -> None:
-    text = scorecard.junit(drill)
-    read = junitparser.JUnitXml.fromstring(text.encode())
-    suites = list(read)
-    assert suites[0].name == "drill"
-    assert len(suites) == 1 + len(drill["scenarios"])
-    assert (read.failures + read.errors == 0) == scorecard.verdict(drill).ok
-    cases = [case for suite in suites for case in suite]
-    assert read.tests == len(cases)
-    assert sum(any(isinstance(r, junitparser.Failure) for r in case.result) for case in cases) == read.failures
-    assert sum(any(isinstance(r, junitparser.Error) for r in case.result) for case in cases) == read.errors
-    for suite, claimed in zip(suites[1:], documents.read(drill).scenarios, strict=True):
-        assert ("verdict", claimed.ok) == (next(iter(suite)).name, not next(iter(suite)).result)
-
-
-@by_drill
-def test_junit_is_made_as_its_schema_says(drill: dict[str, Any]) -> None:
-    root = ET.fromstring(scorecard.junit(drill))
-    assert root.tag == "testsuites"
-    for element in root.iter():
-        attributes, inner = JUNIT[element.tag]
-        assert set(element.attrib) <= attributes, element.tag
-        assert {child.tag for child in element} <= inner
-    for suite in root:
-        counted = {name: int(suite.attrib[name]) for name in ("tests", "failures", "errors", "skipped")}
-        assert counted["tests"] == len(suite.findall("testcase"))
-        assert counted["failures"] == len(suite.findall("testcase/failure"))
-        assert counted["errors"] == len(suite.findall("testcase/error"))
-        assert all(case.attrib["name"] and case.attrib["classname"] for case in suite.findall("testcase"))
-
-
-def test_junit_has_a_case_for_each_promise() -> None:
-    made = scenario(verdict="failed", phases=[phase("detected", 3.0, None), phase("recovered", 372.0)], events=events(lost=1),
-                    checks=[check("a"), check("b", found="3 changed", passed=False)], why=["first", "second"])  # fmt: skip
-    cases = {
-        case.name: case for case in list(junitparser.JUnitXml.fromstring(scorecard.junit(document(made)).encode()))[1]
-    }
-    assert list(cases) == ["verdict", "detected", "recovered within 5 min", "no event lost or duplicated", "a", "b"]
-    said = {name: [(type(r).__name__, r.type, r.message) for r in case.result] for name, case in cases.items()}
-    assert said == {
-        "verdict": [("Failure", "failed", "first")],
-        "detected": [],
-        "recovered within 5 min": [
-            ("Failure", "budget", "recovered after 6 min 12 s of 5 min, 1 min 12 s over budget")
-        ],
-        "no event lost or duplicated": [("Failure", "events", "1 lost")],
-        "a": [],
-        "b": [("Failure", "check", "wanted 0 changed, found 3 changed")],
-    }
-    assert cases["verdict"].result[0].text.splitlines()[:2] == ["first", "second"]
-    assert "emergency_reset: exit code 0 after 12 s: Recovered" in cases["verdict"].system_out
 
 
 def rows(text: str) -> list[list[str]]:
@@ -241,7 +172,6 @@ def test_any_text_stays_a_text(text: str) -> None:
     )  # fmt: skip
     assert Elements(scorecard.html(made)).open == []
     assert len({len(cells) for cells in rows(scorecard.markdown(made)) if len(cells) != 5}) == 1
-    assert len(list(junitparser.JUnitXml.fromstring(scorecard.junit(made).encode()))) == 2
 
 
 def test_html_shows_each_phase_against_its_budget() -> None:

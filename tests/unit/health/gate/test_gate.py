@@ -8,13 +8,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
-import threading
-from pathlib import Path
 from typing import Any
 
 import jsonschema
-import junitparser
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
@@ -29,7 +25,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.r
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, cron_jobs, cron_runs
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_schedule as schedules
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging import functions
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, junit, layout, render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import gate, layout, render
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.command import summarize
 from tests import CHECKOUT
 from tests.unit.health.test_assessment import ETL_JOB, GOLD_JOB, NOW, PAUSE, backlog, found, off, ran, view
@@ -426,95 +422,19 @@ def test_how_it_ends_for_a_person_and_a_machine(name: str, check: bool) -> None:
     assert all(phrase in text for phrase in phrases if not (check and phrase.startswith("now"))), text
 
 
-def test_the_exit_code_tells_and_says_why(tmp_path: Path) -> None:
+def test_the_exit_code_tells_and_says_why() -> None:
     for name, (result, outcome, _) in ENDS.items():
-        params = {"operation": "acceptance_gate", "incident": "INC-7", "resume": True, "result_file": None,
-                  "junit_file": str(tmp_path / f"{name}.xml"), "steps": [{"gate": result}]}  # fmt: skip
+        params = {
+            "operation": "acceptance_gate",
+            "incident": "INC-7",
+            "resume": True,
+            "result_file": None,
+            "steps": [{"gate": result}],
+        }
         made = summarize(params, check=False, run_key=name)
         assert bool(made.get("failed")) == (outcome == "not_passed"), name
         if outcome == "not_passed":
             assert made["msg"].startswith("the gate did not pass: ")
-        found = junitparser.JUnitXml.fromfile(str(tmp_path / f"{name}.xml"))
-        assert (found.failures + found.errors > 0) == (outcome != "passed"), name
-
-
-def cases(path: Path) -> dict[str, junitparser.TestCase]:
-    return {case.name: case for suite in junitparser.JUnitXml.fromfile(str(path)) for case in suite}
-
-
-def test_junit_has_a_case_for_each_check(tmp_path: Path) -> None:
-    smoke = gate_verdict.CheckResult("smoke_test", None, "seconds", "inconclusive", "", "not run")
-    swallowed = {"lost": 0, "swallowed": 2, "lost_ids": None, "swallowed_ids": ["e"]}
-    verdict = judged(seen({"lost": swallowed}, alerts=[alert("NEGATIVE_TOTAL")], bronze_minutes=6.0), smoke)
-    path = tmp_path / "deep" / "gate.xml"
-    junit.save(path, render.document(story(result_of(verdict))), "run 1")
-    found = cases(path)
-    assert set(found) == {"verdict", *checks.NAMES}
-    kinds = {name: type(case.result[0]) for name, case in found.items() if case.result}
-    assert kinds == {
-        "verdict": junitparser.Failure, "negative_totals": junitparser.Failure, "bronze_staleness": junitparser.Failure,
-        "smoke_test": junitparser.Error, "swallowed_events": junitparser.Skipped,
-    }  # fmt: skip
-    assert (found["negative_totals"].result[0].type, found["bronze_staleness"].result[0].type) == (
-        "fail, exit code 43", "warn, exit code 45",
-    )  # fmt: skip
-    assert "for example T-1" in found["negative_totals"].result[0].message
-    [suite] = junitparser.JUnitXml.fromfile(str(path))
-    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (len(found), 3, 1, 1)
-    assert {p.name: p.value for p in suite.properties()} == {
-        "run_key": "run 1", "incident": "INC-7", "verdict": "fail", "exit_code": "43",
-    }  # fmt: skip
-
-
-def test_junit_of_what_passes_by_leave_holds_no_failure(tmp_path: Path) -> None:
-    path = tmp_path / "gate.xml"
-    for facts, options in (
-        (seen(bronze_minutes=6.0), {"warn_passes": True}),
-        (seen(jobs=[off(ETL_JOB)], pause=PAUSE, backlog=backlog(9, 9000.0)), {"paused_passes": True}),
-    ):
-        junit.save(path, render.document(story(result_of(judged(facts, **options)))), "run")
-        whole = junitparser.JUnitXml.fromfile(str(path))
-        assert (whole.failures, whole.errors) == (0, 0)
-
-
-def test_junit_is_shared_by_the_hosts_of_a_run_and_replaces_an_older_one(tmp_path: Path) -> None:
-    path = tmp_path / "gate.xml"
-    path.write_text("<not xml")
-
-    def save(host: str, run: str) -> None:
-        junit.save(path, render.document(story(result_of(judged(seen()), database=f"scout on {host}"), host=host)), run)
-
-    def hosts() -> list[str]:
-        return sorted(suite.hostname for suite in junitparser.JUnitXml.fromfile(str(path)))
-
-    save("old", "run 0")
-    threads = [threading.Thread(target=save, args=[f"host{n}", "run 1"]) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert hosts() == [f"host{n}" for n in range(8)]
-    save("host3", "run 1")
-    assert hosts() == [f"host{n}" for n in range(8)]
-
-
-def test_junit_takes_whatever_a_message_holds(tmp_path: Path) -> None:
-    nasty = alert("NEGATIVE_TOTAL") | {"samples": ["\x00\x1b[31m<&>\"'\ud800 ]]> é"]}
-    path = tmp_path / "gate.xml"
-    junit.save(path, render.document(story(result_of(judged(seen(alerts=[nasty]))))), "run")
-    assert "<&>\"' \ufffd" not in cases(path)["negative_totals"].result[0].message.replace("]]> é", "")
-    assert "<&>\"'" in cases(path)["negative_totals"].result[0].message
-
-
-def test_junit_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    params = {"operation": "acceptance_gate", "incident": "INC-7", "resume": True, "result_file": None, "junit_file": str(tmp_path),
-              "steps": [{"gate": ENDS["pass"][0]}]}  # fmt: skip
-    made = summarize(params, check=False)
-    assert (made["failed"], made["document"]["ok"]) == (True, False)
-    assert made["msg"].startswith(f"could not write junit_file {tmp_path}: Is a directory")
-    monkeypatch.setitem(sys.modules, "junitparser", None)
-    made = summarize(params | {"junit_file": str(tmp_path / "x.xml")}, check=False)
-    assert "this Python has no junitparser" in made["msg"]
 
 
 def test_what_to_do_next() -> None:

@@ -21,8 +21,7 @@ from ansible_collections.scout.recovery.plugins.filter.markdown import markdown
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import markdown as core_markdown
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import thresholds
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.watch import course
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import options, timeline
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import figures, options, timeline
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import build, wording
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import charts as report_charts
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.report import impact as report_impact
@@ -197,7 +196,7 @@ def test_an_incident_from_end_to_end() -> None:
     )
 
 
-NOT_CONFIRMED = "not confirmed yet: no acceptance gate or watch has passed since the last step"
+NOT_CONFIRMED = "not confirmed yet: no acceptance gate has passed since the last step"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +206,7 @@ NOT_CONFIRMED = "not confirmed yet: no acceptance gate or watch has passed since
         ([run("gate", 1, ok=True), run("drain", 3)], {}, (None, NOT_CONFIRMED)),
         ([run("drain", 1), run("gate", 3, ok=True)], {}, ("17:02:00", "Backlog loaded")),
         ([run("drain", 1), run("gate", 3, ok=False, verdict="fail")], {}, (None, NOT_CONFIRMED)),
-        ([run("drain", 1), run("watch", 3, verdict="healthy")], {}, ("17:02:00", "Backlog loaded")),
+        ([run("drain", 1), run("gate", 3, verdict="healthy")], {}, ("17:02:00", "Backlog loaded")),
         ([run("drain", 1, status="failed"), run("gate", 3, ok=True)], {}, (None, "not yet")),
         ([run("drain", 1) | {"undone_by": "u"}, run("gate", 3, ok=True)], {}, (None, "not yet")),
         ([], {"closed_at": at(9)}, ("17:09:00", "closed without a recovery step")),
@@ -458,12 +457,12 @@ def test_what_is_kept_of_a_look() -> None:
         {"name": "backlog_age", "value": None, "status": "x"},
     ]
     kept = {"figures": {"gold_staleness": 90.0}, "statuses": {"gold_staleness": "fail"}}
-    assert course.figures_of({"indicators": [seen, *others], "ingestion": {"state": "paused"}}) == kept | {
+    assert figures.figures_of({"indicators": [seen, *others], "ingestion": {"state": "paused"}}) == kept | {
         "state": "paused"
     }
-    assert course.figures_of({"checks": [seen]}) == kept
-    assert course.figures_of({"checks": others, "indicators": []}) == {}
-    assert course.figures_of({"folder": "x"}) == {}
+    assert figures.figures_of({"checks": [seen]}) == kept
+    assert figures.figures_of({"checks": others, "indicators": []}) == {}
+    assert figures.figures_of({"folder": "x"}) == {}
 
 
 def test_amounts_are_exact() -> None:

@@ -1,12 +1,11 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The scorecard of a drill: JSON and JUnit XML for machines, Markdown and one page of HTML for people."""
+"""The scorecard of a drill: JSON for machines, Markdown and one page of HTML for people."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import statistics
 import typing as t
@@ -14,10 +13,9 @@ import typing as t
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import files
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count, in_words
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import junit as summary_junit
 
 from . import document as results_document
-from . import history, metrics, rendering, svg_geometry
+from . import history, rendering, svg_geometry
 
 if t.TYPE_CHECKING:
     import datetime
@@ -29,7 +27,6 @@ if t.TYPE_CHECKING:
     from .svg_geometry import Bar, Curve
 
 NAME: t.Final = "scorecard"
-SUITES: t.Final = "scout recovery drill"
 #: What a comment of GitHub may hold is 65,536 characters.
 LONGEST: t.Final = 60_000
 #: Earlier drills that are listed; the folder has them all.
@@ -89,29 +86,13 @@ def html(document: Mapping[str, t.Any], earlier: Earlier | None = None, template
     return rendering.rendered(f"{NAME}.html.j2", _context(results_document.read(document), earlier), templates)
 
 
-def junit(document: Mapping[str, t.Any]) -> str:
-    """A suite for each scenario, a case for each check; something in it fails exactly where the drill did not pass."""
-    drill, library = results_document.read(document), summary_junit.required("the scorecard as JUnit XML")
-    suites = library.JUnitXml(SUITES)
-    suites.add_testsuite(_suite_of_drill(library, drill))
-    for scenario in drill.scenarios:
-        suites.add_testsuite(_suite(library, scenario))
-    suites.update_statistics()
-    text = io.BytesIO()
-    suites.write(text)
-    return text.getvalue().decode()
-
-
 def write(
     document: Mapping[str, t.Any], folder: Path, earlier: Earlier | None = None, templates: Path | None = None
 ) -> list[Path]:
-    """Writes all five, each whole or not at all: scorecard.json, .xml, .md, .prom and, for people last, .html."""
-    drill = results_document.read(document)
+    """Writes all three, each whole or not at all: scorecard.json, .md and, for people last, .html."""
     texts = {
         "json": json.dumps(Redactor(mask=()).value(document), indent=1, ensure_ascii=False) + "\n",
-        "xml": junit(document),
         "md": markdown(document, earlier, templates),
-        "prom": metrics.text(drill),
         "html": html(document, earlier, templates),
     }
     paths = [folder / f"{NAME}.{kind}" for kind in texts]
@@ -272,62 +253,3 @@ def _against(drill: Drill, trends: Trends) -> Figure:
     parts = [f"{word}: {', '.join(names)}" for word, names in changed.items() if names]
     parts.append(f"the last was {count(ago, 'day')} before" if ago else "the last was within a day")
     return Figure(label, value, "; ".join(parts), "bad" if worse else "good")
-
-
-def _suite_of_drill(library: t.Any, drill: Drill) -> t.Any:
-    suite = library.TestSuite("drill")
-    suite.timestamp = drill.started_at.isoformat()
-    for name, value in (("drill", drill.drill), ("verdict", drill.verdict.word), *_facts(drill)):
-        suite.add_property(summary_junit.fit(name), summary_junit.fit(value))
-    # Its time is that of the scenarios, which build servers add up.
-    case = library.TestCase("verdict", classname="scout.drill", time=0)
-    if not drill.verdict.ok:
-        kind = library.Failure if drill.verdict.word == "failed" else library.Error
-        case.result = [kind(summary_junit.fit(drill.verdict.line), drill.verdict.word)]
-    suite.add_testcase(case)
-    return suite
-
-
-def _suite(library: t.Any, scenario: Scenario) -> t.Any:
-    suite = library.TestSuite(summary_junit.fit(scenario.name))
-    if scenario.started_at:
-        suite.timestamp = scenario.started_at.isoformat()
-    for name in ("title", "severity", "verdict"):
-        suite.add_property(name, summary_junit.fit(getattr(scenario, name)))
-
-    def case(name: str, failed: str, kind: str) -> None:
-        made = library.TestCase(
-            summary_junit.fit(name), classname=summary_junit.fit(f"scout.drill.{scenario.name}"), time=0
-        )
-        made.result = [library.Failure(summary_junit.fit(failed), kind)] if failed else []
-        suite.add_testcase(made)
-
-    suite.add_testcase(_case_of_scenario(library, scenario))
-    for phase in scenario.phases:
-        budget = f" within {in_words(phase.budget)}" if phase.budget is not None else ""
-        case(f"{phase.phase}{budget}", phase.broken, "budget")
-    if scenario.events:
-        case(
-            "no event lost or duplicated", scenario.events.words if scenario.events.lost_or_duplicated else "", "events"
-        )
-    for check in scenario.checks:
-        case(check.check, "" if check.passed else f"wanted {check.wanted}, found {check.found}", "check")
-    return suite
-
-
-def _case_of_scenario(library: t.Any, scenario: Scenario) -> t.Any:
-    case = library.TestCase(
-        "verdict", classname=summary_junit.fit(f"scout.drill.{scenario.name}"), time=scenario.seconds
-    )
-    if not scenario.ok:
-        kind = library.Failure if scenario.verdict == "failed" else library.Error
-        result = kind(summary_junit.fit(rendering.one_line(scenario.reasons[0])), scenario.verdict)
-        result.text = summary_junit.fit("\n".join(scenario.reasons))
-        case.result = [result]
-    case.system_out = summary_junit.fit("\n".join(map(_said, scenario.steps)))
-    return case
-
-
-def _said(step: Step) -> str:
-    code = "no exit code" if step.rc is None else f"exit code {step.rc}"
-    return f"{step.playbook}: {code} after {in_words(step.seconds)}{': ' if step.said else ''}{step.said}"

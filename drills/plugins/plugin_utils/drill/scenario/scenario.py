@@ -37,12 +37,12 @@ GIVEN: t.Final = frozenset(
     adopt adopt_since allow_lossy allow_owner allow_owners allow_superuser application_push
     application_rollback_enabled application_skip_ci batch_timeout_seconds budget_seconds canary_rows cancel_running capture_id
     check_severity column_order compare_by consecutive currency default_grants dlq_ids drain drain_timeout_seconds drop_column
-    drop_function duration edge_function_force edge_function_timeout_seconds edge_function_verify_jwt error_codes event_ids
-    event_types external_dependencies force gate gate_checks incident incident_severities ingestion_jobs interval_seconds last ledger
+    drop_function edge_function_force edge_function_timeout_seconds edge_function_verify_jwt error_codes event_ids
+    event_types external_dependencies force gate incident incident_severities ingestion_jobs interval_seconds last ledger
     max_failures max_poison max_poison_share max_replays max_replica_lag_seconds max_rows max_share mode new_partitions
     next_update_minutes of_action of_incident on_conflict on_failed_proof patience_seconds pause paused_passes payload_path
     period_hours poison proof proof_timeout_seconds protect quality_cleanup_rules rate_per_second reason recapture refresh rehearse
-    rehearse_rows release release_digest release_schemas repair repairs repause require_tls required_jobs resume retrospective
+    rehearse_rows release release_digest release_schemas repair repairs require_tls required_jobs resume retrospective
     root_cause rules run_id schema_rollback_enabled settles severity smoke source_event source_files source_systems stores
     stuck_after_seconds takeover target_seconds text thresholds time_zone title transactions warn_passes window_clock window_end
     window_start
