@@ -64,7 +64,7 @@ def test_a_lost_hour_is_recovered_as_the_deployment_had_loaded_it(name: str, new
     assert _silver(new_db) == before
 
 
-@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("name", [*FIVE, "no history"])
 def test_a_bad_release_is_rolled_back_and_ingestion_runs(name: str, new_db: str, quick: Quick) -> None:
     HEALTHY[name].make(new_db)
     pipeline = Pipeline(new_db)

@@ -70,7 +70,19 @@ class Figure:
         return self.threshold.unit
 
 
+#: Of a new database, to which no event has come yet.
+NEW: t.Final = Measured(None, "nothing has arrived yet", "ok")
+
+
+def _is_new(found: Facts) -> bool:
+    """Return whether bronze, silver and the dead letter queue are known to be empty."""
+    unread = found.problems.keys() & {"bronze", "silver", "dead_letters"}
+    return not unread and found.bronze_minutes is None and found.silver_minutes is None and found.dead_letters == 0
+
+
 def _bronze(found: Facts) -> Measured:
+    if _is_new(found):
+        return NEW
     return Measured(found.bronze_minutes, "no event" if found.bronze_minutes is None else "")
 
 
@@ -78,7 +90,7 @@ def _silver(found: Facts) -> Measured:
     """By the newest of silver's clocks: what the ETL loads into a sale that is there keeps its processed_at."""
     minutes, updated = found.silver_minutes, found.wider.updated_minutes
     if minutes is None:
-        return Measured(None, "no transaction")
+        return NEW if _is_new(found) else Measured(None, "no transaction")
     if updated is not None and updated < minutes:
         return Measured(updated, f"the last new one is {in_words(minutes * 60)} old, later ones only corrected others")
     return Measured(minutes)
@@ -112,7 +124,7 @@ def _late_gold(found: Facts) -> Measured:
 def _linking(found: Facts) -> Measured:
     row = found.linking
     if not row or not row["lines"]:
-        return Measured(None, "no line item in the last 24 hours")
+        return NEW if _is_new(found) else Measured(None, "no line item in the last 24 hours")
     if row["due"]:
         return Measured(float(row["due_percent"]))
     if row["percent"] >= thresholds.INDICATORS["linking_coverage"].ok:

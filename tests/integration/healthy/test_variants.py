@@ -37,7 +37,7 @@ def test_a_healthy_deployment_is_proved_and_passes_the_gate(
     with subtests.test("gate"):
         gate = call("scout_gate_info", new_db, smoke=True)
         failed = [check for check in gate["checks"] if check["status"] == "fail"]
-        assert (gate["verdict"], failed, gate["smoke"]["status"]) == (HEALTHY[name].verdict, [], "pass")
+        assert (gate["verdict"], failed, gate["smoke"]["status"]) == ("pass", [], "pass")
     assert fingerprint(new_db) == before
 
 

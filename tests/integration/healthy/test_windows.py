@@ -21,11 +21,11 @@ transaction_id IN (SELECT b.event_data ->> 'transaction_id' FROM scout.bronze_ev
 """
 
 
-#: Without loading a sale again, nothing shows that a day is computed otherwise: no earlier sale had its time in UTC.
-UNDECIDABLE = "days by Manila time"
+#: Only loading a sale again shows that its day is computed otherwise: no earlier sale had its time in UTC.
+BY_LOADING = "days by Manila time"
 
 
-@pytest.mark.parametrize("name", [name for name in HEALTHY if name != UNDECIDABLE])
+@pytest.mark.parametrize("name", [name for name in HEALTHY if name != BY_LOADING])
 def test_nothing_of_a_healthy_deployment_is_rebuilt(name: str, new_db: str) -> None:
     HEALTHY[name].make(new_db)
     sell(60, over=timedelta(minutes=50), first=70_000)(new_db)
@@ -35,6 +35,27 @@ def test_nothing_of_a_healthy_deployment_is_rebuilt(name: str, new_db: str) -> N
         assert not result.get("failed"), result
         assert (result["changed"], result["plan"]["to_rebuild"]) == (False, 0), result["plan"]
         assert fingerprint(new_db) == before
+
+
+def test_sales_of_a_new_kind_come_out_as_the_etl_loads_them(new_db: str) -> None:
+    HEALTHY[BY_LOADING].make(new_db)
+    found = _silver(new_db)
+    result = call("scout_window_recovery", new_db, last="1h")
+    assert (result.get("failed"), result["changed"], _silver(new_db)) == (None, False, found), result
+    run(f"DELETE FROM scout.silver_transactions WHERE {RECENT}")(new_db)
+    result = call("scout_window_recovery", new_db, last="1h")
+    assert (result.get("failed"), result["changed"], result["reconciliation"]["unexplained"]) == (None, True, 0), result
+    assert "date_key" in result["warnings"][0]
+    assert _silver(new_db) == found
+
+
+def test_a_sale_that_was_right_is_not_loaded_as_a_bad_release_would(new_db: str) -> None:
+    HEALTHY["as deployed"].make(new_db)
+    sell(60, over=timedelta(minutes=40), first=70_000)(new_db)
+    before = _silver(new_db)
+    edit(ETL, wrapped(TOTAL, "2 * {}"))(new_db)
+    result = call("scout_window_recovery", new_db, last="1h", mode="all")
+    assert (result["changed"], _silver(new_db)) == (False, before)
 
 
 @pytest.mark.parametrize("name", ["as deployed", "whole pesos"])

@@ -97,6 +97,9 @@ UPDATE scout_ops.images AS i SET dlq_id = d.dlq_id, added = jsonb_build_object('
 FROM {dead_letters} AS d WHERE i.item = %(item)s AND d.dlq_id = %(dlq_id)s::uuid
 """
 
+IN_SILVER = (
+    "SELECT transaction_id AS name, to_jsonb(t) AS sale FROM {transactions} AS t WHERE transaction_id = ANY(%(names)s)"
+)
 DAYS = "SELECT DISTINCT t.date_key::text AS day FROM {transactions} AS t WHERE t.transaction_id = ANY(%(sales)s)"
 
 LET_GO_ALL = """
@@ -137,10 +140,11 @@ class Made:
 
 
 class Differs(Exception):
-    """The ETL loaded these transactions differently from what their events say; by transaction, the fields."""
+    """The ETL loaded these transactions differently from what their events say: the fields, and what it made of each, by transaction."""
 
-    def __init__(self, units: dict[str, list[str]]) -> None:
+    def __init__(self, units: dict[str, list[str]], made: dict[str, dict[str, t.Any]]) -> None:
         self.units = units
+        self.made = made
         super().__init__(", ".join(units))
 
 
@@ -196,20 +200,26 @@ class Rebuild(Reload):
         removed["ledger"] = take_written(session, self.tables, "ledger", list(written.values()))
         ids = [event for unit in units for event in unit.events]
         event_queue.load_exactly(session, ids, self.pipeline)
-        judged = [unit for unit in units if not unit.alone and unit.transaction is not None]
-        if judged:
-            with event_queue.in_its_time_zone(session, self.pipeline):
-                wrong = self.model.wrong(
-                    session,
-                    [unit.transaction for unit in judged if unit.transaction is not None],
-                    [event for unit in judged for event in unit.events],
-                    self.unjudged,
-                )
-            if wrong:
-                raise Differs(wrong)
+        if wrong := self.wrong(units):
+            raise Differs(wrong, self.in_silver([*wrong]))
         self._complete(units, written)
         days |= {row["day"] for row in session.rows(contract.compose(DAYS), sales=sales)}
         return Made(removed, len(ids), frozenset(days))
+
+    def wrong(self, units: Sequence[Unit]) -> dict[str, list[str]]:
+        """Return the fields in which transactions differ from what their events say, by transaction."""
+        judged = [unit for unit in units if not unit.alone and unit.transaction is not None]
+        if not judged:
+            return {}
+        sales = [unit.transaction for unit in judged if unit.transaction is not None]
+        with event_queue.in_its_time_zone(self.session, self.pipeline):
+            ids = [event for unit in judged for event in unit.events]
+            return self.model.wrong(self.session, sales, ids, self.unjudged)
+
+    def in_silver(self, names: list[str]) -> dict[str, dict[str, t.Any]]:
+        """Return the rows of transactions by their names."""
+        rows = self.session.rows(contract.compose(IN_SILVER), names=names)
+        return {row["name"]: row["sale"] for row in rows}
 
     def _write_down(self, units: Sequence[Unit]) -> dict[int, int]:
         query = contract.compose(

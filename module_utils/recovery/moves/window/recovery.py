@@ -130,6 +130,10 @@ class Recovery:
         self.rebuilding = Rebuild(session, tables, comparer.model, run.run_id, comparer.pipeline)
         #: What the ETL makes otherwise than its events say, or refuses for the sake of an event that is not of the window.
         self.given_up: dict[str, str] = {}
+        #: Transactions that the ETL would load again just as they are.
+        self.as_before: set[str] = set()
+        #: Fields that the ETL turned out to fill its own way, each with a transaction that shows it.
+        self.own_fields: dict[str, str] = {}
         self.final: Comparison | None = None
         #: Events that were as they should be at the start.
         self.sound = 0
@@ -241,14 +245,14 @@ class Recovery:
         while stack:
             if settled and time.monotonic() > deadline:
                 return [unit for part in stack for unit in part]
-            part = [unit for unit in stack.pop() if unit.name not in self.given_up]
+            part = [unit for unit in stack.pop() if unit.name not in {*self.given_up, *self.as_before}]
             if not part:
                 continue
             try:
                 self._succeed(part, effects)
                 settled = True
             except Differs as e:
-                self._give_up_differing(e)
+                self._settle_differing(part, e)
                 stack.append(part)
             except Refused as e:
                 if len(part) == 1:
@@ -298,8 +302,9 @@ class Recovery:
             except Refused as e:
                 refused = e
             except Differs as e:
-                self._give_up_differing(e)
-                return
+                self._settle_differing([unit], e)
+                if unit.name in {*self.given_up, *self.as_before}:
+                    return
             else:
                 return
 
@@ -327,9 +332,20 @@ class Recovery:
         effects["moved"]["events"] = effects["moved"].get("events", 0) + 1
         self.progress.say(f"quarantined poison event {event_id}: {refused.told}")
 
-    def _give_up_differing(self, differs: Differs) -> None:
+    def _settle_differing(self, units: Sequence[Unit], differs: Differs) -> None:
+        """Accept what the ETL fills its own way: fields of a transaction that was missing, or in which silver differed before as well. One
+        that was right before, or that the ETL does not load, is given up; one that would come out as it is stays as it is."""
+        before, there = self.rebuilding.wrong(units), self.rebuilding.in_silver([*differs.units])
         for name, fields in differs.units.items():
-            self._give_up(name, f"the ETL loads it differently from its events: {', '.join(fields)}")
+            new = [] if name not in there else [field for field in fields if field not in before.get(name, ())]
+            if name not in differs.made or new:
+                self._give_up(name, f"the ETL loads it differently from its events: {', '.join(new or fields)}")
+                continue
+            self.own_fields.update(dict.fromkeys(fields, name))
+            made = differs.made[name]
+            if name in there and all(made.get(f) == there[name].get(f) for f in fields) and before.get(name) == fields:
+                self.as_before.add(name)
+        self.rebuilding.unjudged = self.comparer.unjudged = [*{*self.rebuilding.unjudged, *self.own_fields}]
 
     def _give_up(self, name: str, why: str) -> None:
         self.given_up[name] = why
@@ -355,7 +371,7 @@ class Recovery:
         figures = batches.figures()
         effects = {name: value for name, value in run.effects.items() if name not in ("before", "cursor")}
         result: WindowRecovered = {
-            "changed": batches.rows > 0,
+            "changed": bool(run.effects.get("loaded") or any(moved.values())),
             "run_id": run.run_id,
             "moved": moved,
             "requeued": 0,
@@ -366,6 +382,10 @@ class Recovery:
             "batches": figures,
             "resumed": run.interrupted is not None,
             "effects": effects,
+            "warnings": [
+                f"the ETL fills {field} differently from what the event of {name} says: not compared"
+                for field, name in sorted(self.own_fields.items())
+            ],
             "summary": f"{sentence('recovered', first.as_plan(), figures['seconds'])}; {account.sentence()}",
             "diff": {"before": first.counts, "after": final.counts},
         }

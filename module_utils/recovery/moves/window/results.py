@@ -34,6 +34,7 @@ class WindowRecovered(engine_job.FinishedMove):
     loaded: int
     poison: list[dict[str, t.Any]]
     reconciliation: dict[str, t.Any]
+    warnings: list[str]
 
 
 class WindowResult(engine_job.MoveOutcome, WindowFound):
@@ -41,4 +42,5 @@ class WindowResult(engine_job.MoveOutcome, WindowFound):
 
     reconciliation: dict[str, t.Any]
     batches: t.NotRequired[dict[str, t.Any]]
+    warnings: t.NotRequired[list[str]]
     plan_file: t.NotRequired[str | None]

@@ -218,12 +218,12 @@ def test_what_is_not_there_is_inconclusive(scout_db: str, statement: str, unknow
     assert all(checks(result)[name]["reason"] for name in unknown)
 
 
-def test_an_empty_pipeline_is_inconclusive(scout_db: str) -> None:
-    run(scout_db, "TRUNCATE scout.bronze_events, scout.silver_transactions, scout.silver_line_items, scout.etl_processed",
-        "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics", "REFRESH MATERIALIZED VIEW scout.gold_region_choropleth")  # fmt: skip
-    result = judge(scout_db)
-    assert ended(result) == ("inconclusive", 47)
-    assert wrong(result) == dict.fromkeys(("linking_coverage", "bronze_staleness", "silver_staleness"), "inconclusive")
+def test_a_pipeline_to_which_nothing_has_come_yet_passes(scout_db: str) -> None:
+    emptied = "TRUNCATE scout.bronze_events, scout.silver_transactions, scout.silver_line_items, scout.etl_processed"
+    run(scout_db, emptied, "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics",
+        "REFRESH MATERIALIZED VIEW scout.gold_region_choropleth")  # fmt: skip
+    result = judge(scout_db, smoke=True)
+    assert (result["verdict"], wrong(result)) == ("pass", {})
 
 
 def test_the_budget_bounds_a_sample(scout_db: str) -> None:

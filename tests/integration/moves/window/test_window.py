@@ -498,26 +498,21 @@ def test_the_reconciliation_tells_hours_and_amounts(scout_db: str) -> None:
 MEDDLE = """
 CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.transaction_id = '{name}' THEN {what} END IF;
+    IF NEW.transaction_id = '{name}' THEN RETURN NULL; END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER meddle BEFORE INSERT ON scout.silver_transactions FOR EACH ROW EXECUTE FUNCTION public.meddle()
 """
 
 
-@pytest.mark.parametrize("what", ["NEW.total_amount := 0;", "RETURN NULL;"])
-def test_what_cannot_be_explained_fails_the_run_with_its_ids(scout_db: str, what: str) -> None:
+def test_what_cannot_be_explained_fails_the_run_with_its_ids(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW, "rows_missing")
-    name = min(case.damage.missing)
-    if what == "RETURN NULL;":
-        # Without lines, for which the row that is not there would be missed.
-        event = arrive(scout_db, [sale(5, items=[])], start=WINDOW.middle)[0]
-        name = sale(5)["transaction_id"]
-        case = Case(scout_db, WINDOW, case.damage)
-    else:
-        [event] = [event for event, of in case.events.items() if of == name]
+    # Without lines, for which the row that is not there would be missed.
+    event = arrive(scout_db, [sale(5, items=[])], start=WINDOW.middle)[0]
+    name = sale(5)["transaction_id"]
+    case = Case(scout_db, WINDOW, case.damage)
     with connect(scout_db) as connection:
-        connection.execute(MEDDLE.format(name=name, what=what))  # type: ignore[call-overload]
+        connection.execute(MEDDLE.format(name=name))  # type: ignore[call-overload]
     result = call("scout_window_recovery", scout_db, **WINDOW.options)
     assert result["failed"]
     assert str(event) in result["msg"]
