@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.application import checkout
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     capture as captures_capture,
+)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
+    checkout,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     document as captures_document,
