@@ -11,6 +11,7 @@ import ipaddress
 import os
 import re
 import socket
+import time
 import typing as t
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import RecoveryError, WrongDatabase
@@ -32,6 +33,8 @@ SELECT count(*)::int AS sessions, coalesce(min(usename)::text, '?') AS role FROM
 WHERE datname = pg_catalog.current_database() AND coalesce(backend_type, 'client backend') = 'client backend'
   AND application_name IS DISTINCT FROM 'pg_cron' AND pid <> pg_catalog.pg_backend_pid()
 """
+#: The sessions of the scenario before may still be closing.
+LEAVING_SECONDS: t.Final = 3.0
 MARKED: t.Final = f"SELECT EXISTS ({builder.MARKED}) AS marked"
 
 
@@ -83,8 +86,13 @@ def _by_name(session: Session, dsn: str) -> Iterator[str]:
 
 
 def _in_use(session: Session) -> Iterator[str]:
-    with session.read():
-        others = session.row(OTHERS)
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while True:
+        with session.read():
+            others = session.row(OTHERS)
+        if not others["sessions"] or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
     if others["sessions"]:
         yield f"it has {count(others['sessions'], 'other session')}, one of them of role {others['role']}"
 
