@@ -64,11 +64,6 @@ def in_short(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def sandbox_is_new(sandbox: Sandbox) -> bool:
-    """Whether no earlier scenario has left alerts in it."""
-    return sandbox.since is None
-
-
 @dataclasses.dataclass
 class ScenarioRun:
     """One scenario in its sandbox; `document` has what is known of it at any time."""
@@ -87,8 +82,8 @@ class ScenarioRun:
         self._detected: dt.datetime | None = None
         self._recovered: dt.datetime | None = None
         self._skew = dt.timedelta()
-        #: Checks of the gate that what was done is meant to set off.
-        self._meant: tuple[str, ...] = () if sandbox_is_new(self.sandbox) else measures.MEANT_BY_DAMAGE
+        #: Checks of the gate that may fail; the scenarios before may have left alerts in a restored database.
+        self._meant: tuple[str, ...] = () if self.sandbox.since is None else measures.MEANT_BY_DAMAGE
 
     def run(self) -> None:
         """Fills the document; whatever went wrong is in its `why`."""

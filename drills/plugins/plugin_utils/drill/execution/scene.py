@@ -105,11 +105,7 @@ class Scene:
             self.facts |= {name: _as_variable(value) for name, value in facts.items()}
             self.poison |= {event for event in facts.get("poison", ()) if isinstance(event, UUID)}
         elif isinstance(found, list):
-            values = t.cast("list[t.Any]", found)
-            events = [value for value in values if isinstance(value, UUID)]
-            self.poison |= set(events)
-            name = "event_ids" if events else "transaction_ids"
-            self.facts[name] = [*self.facts.get(name, []), *map(str, values)]
+            self.poison |= {value for value in t.cast("list[t.Any]", found) if isinstance(value, UUID)}
 
     # --- playbooks
 
