@@ -38,7 +38,7 @@ SAMPLE ?=
 ARGS ?=
 
 .PHONY: tests quick-tests molecule-where-possible eda-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity docs lint-changed-playbooks
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test test-all check lint format unit integration e2e molecule eda awxkit matrix mutants bench psql reference faults new-operation lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill test test-all check lint format unit integration e2e molecule eda awxkit matrix mutants bench psql reference faults new-operation lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -60,10 +60,6 @@ demo-rollback: setup ## Watch a bad release being rolled back on a running pipel
 
 drill: setup ## Break throwaway pipelines and recover each against the clock; ARGS="-e scenario=poison_event" for one
 	@$(BIN)/ansible-playbook playbooks/drill.yml $(ARGS)
-
-gameday: setup ## Break throwaway pipelines in ways nobody wrote down; ARGS="-e seed=7 -e rounds=20", or "-e script=file.json"
-	@$(BIN)/ansible-playbook playbooks/gameday.yml $(ARGS)
-	@$(PYTHON) -m tests.faults.etl_mutants sample
 
 test: setup ## Run the tests, but of the widest only today's share, and the checks of code; about 12 minutes on two cores
 	@$(MAKE) -k -j2 $(SYNC) tests lint-code SAMPLE=--sampled
@@ -114,7 +110,7 @@ lint-code: setup
 	$(BIN)/python scripts/validate-modules
 	$(BIN)/antsibull-changelog lint
 	cd drills && $(BIN)/antsibull-changelog lint
-	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows deploy/github-actions.yml deploy/gameday.yml deploy/dependency-audit.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows deploy/github-actions.yml deploy/drill.yml deploy/dependency-audit.yml
 
 lint-playbooks: setup
 	@mkdir -p .cache && touch .cache/ansible-lint.began

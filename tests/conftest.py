@@ -21,7 +21,7 @@ os.environ["SCOUT_ALLOW_SUPERUSER"] = "1"
 SAMPLED = {
     "tests/e2e": "whole playbooks; each command is tested on a database, and `make check` has a reset and a rollback",
     "tests/failover": "two servers, one killed and the other promoted, under each operation",
-    "tests/integration/drills": "sandboxes and clones of whole databases",
+    "tests/integration/drills": "playbooks as a drill runs them, and the guard of its database",
     "tests/integration/evidence": "snapshots and archives of whole databases",
     "tests/integration/health": "each fault, assessed and gated; what is judged is the same table for all",
     "tests/integration/healthy": "each healthy deployment, proved and gated; a new one passes for the same reason",

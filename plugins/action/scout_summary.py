@@ -24,7 +24,7 @@ from ..plugin_utils import events, extra_vars, printed, standing, summaries, tas
 
 display = Display()
 
-DRILLS = ("drill", "gameday")
+DRILLS = ("drill",)
 
 #: Loaded before the controller forks.
 MODULE = module_of("scout_summary")

@@ -55,8 +55,8 @@ PROOF = (
     "ansible-playbook playbooks/assess.yml shows whether its next run works",
 )
 DRILL = (
-    "the drill's processes are stopped and its sandbox removed; no pipeline was touched",
-    "see scorecard.json in the newest folder of drill_output_dir, or run it again",
+    "the drill's processes are stopped; it touched no database of the inventory",
+    "see drill.json in the newest folder of drill_output_dir, or run it again",
 )
 COLOURS: t.Final = {"ok": C.COLOR_OK, "changed": C.COLOR_CHANGED, "error": C.COLOR_ERROR}
 #: How a pipeline stands that could not be asked.
@@ -213,7 +213,7 @@ class CallbackModule(CallbackBase):
                     return
                 for each in play.handed:
                     self._interrupts(each.block.lines or each.lines)
-            if self._unfinished.endswith(("scout_drill", "scout_gameday", "scout_proof")):
+            if self._unfinished.endswith(("scout_drill", "scout_proof")):
                 self._save(now, then)
                 what = f"{self._operation.replace('_', ' ')}, interrupted"
                 following = layout.labelled("next", layout.wrapped(then, layout.WIDTH - layout.INDENT))
@@ -324,7 +324,7 @@ class CallbackModule(CallbackBase):
         """What the task that was broken off leaves behind, and what to do next."""
         if self._unfinished.endswith("scout_proof"):
             return PROOF
-        return DRILL if self._unfinished.endswith(("scout_drill", "scout_gameday")) else OPERATION
+        return DRILL if self._unfinished.endswith("scout_drill") else OPERATION
 
     def _keep(self, result: t.Any, *, failed: bool) -> None:
         name = str(result._host.get_name())

@@ -44,11 +44,7 @@ TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.set
 #: The variable by which two hosts may work on one database.
 ALLOW = "allow_shared_database"
 #: Read by plugins, as they stand; and what AWX hands from one job of a workflow to the next.
-READ_ELSEWHERE = (
-    frozenset({"scout_drill_target", "scout_results", "target", "_raw_params", ALLOW})
-    | task_options.names()
-    | rollout.names()
-)
+READ_ELSEWHERE = frozenset({"scout_results", "target", "_raw_params", ALLOW}) | task_options.names() | rollout.names()
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
 #: What a person may call ours who has not looked it up.

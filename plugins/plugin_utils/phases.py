@@ -51,7 +51,6 @@ LABELS: t.Final = {
     "window_recovery": "rebuild",
     "undo": "undo",
     "drill": "drill",
-    "gameday": "rounds",
 }
 #: What a check looked at, where its result says something else.
 CHECKED: t.Final = {
@@ -66,7 +65,7 @@ QUIET: t.Final = (
     *("Record", "See how the incident stands"),
 )
 #: Modules whose lines are what is asked for, each to be read.
-LOGGED: t.Final = frozenset({"drill", "gameday"})
+LOGGED: t.Final = frozenset({"drill"})
 #: How a phase stands, for the eye and, with SCOUT_OUTPUT=plain, in a word.
 GLYPHS: t.Final = {"done": "✓", "failed": "✗", "now": "◐", "begun": "·"}
 WORDS: t.Final = {"done": "done   ", "failed": "failed ", "now": "now    ", "begun": "begun  "}

@@ -58,7 +58,7 @@ def _where(tree: Tree) -> list[Place]:
     return [(start + text.count("\n", 0, row.start()), row[1], row[2]) for row in WHERE.finditer(text)]
 
 
-@rule(_where, least=17)
+@rule(_where, least=16)
 def where_to_change_a_thing_is_a_place_that_exists(tree: Tree, row: Place) -> Iterator[Finding]:
     """A file of the package that the page starts at."""
     line, start, there = row

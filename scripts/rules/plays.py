@@ -47,7 +47,7 @@ class Reached(NamedTuple):
 
 def playbooks(tree: Tree) -> list[str]:
     """Every playbook where it stands: those for drills are links to their collection's."""
-    own = {"drill", "gameday"}
+    own = {"drill"}
     paths = tree.files("playbooks/*.yml")
     return [f"drills/{path}" if name_of(path) in own else path for path in paths]
 

@@ -33,7 +33,7 @@ def door() -> Iterator[Door]:
 
 @pytest.fixture
 def forked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The playbooks of a drill or a game day are forked."""
+    """The playbooks of a drill are forked."""
     shell = PlaybookRunner.shell
 
     def behind(runner: PlaybookRunner) -> dict[str, str]:
@@ -83,7 +83,7 @@ def copies(pg_server: Server) -> Iterator[Copies]:
 
 @pytest.fixture
 def in_process(copies: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The playbooks of a drill or a game day are played in this process, on copies."""
+    """The playbooks of a drill are played in this process, on copies."""
     from tests.e2e.drilling import drill_in_process
 
     drill_in_process(monkeypatch, copies)

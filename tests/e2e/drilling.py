@@ -14,54 +14,34 @@ import threading
 import time
 import traceback
 import unittest.mock
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-import psycopg
-
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution import actions, drill_run, live_load
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution import drill_run, live_load
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import (
     PlaybookCall,
     PlaybookProcess,
     PlaybookRunner,
 )
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import game
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox import operator_role
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox.base import Sandbox
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from tests.e2e.gameday import play
 from tests.e2e.in_process import InProcess
 from tests.e2e.play import Stage
 
 if TYPE_CHECKING:
     import pytest
 
-    from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.scene import Scene
     from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 
 #: The stand-in for pg_cron has its own minute, by which whatever waits for a run is waited for.
 MINUTE_SECONDS = 1.0
-FASTER = MINUTE_SECONDS / live_load.MINUTE_SECONDS
-#: Scenarios that restart their server, or give it a standby.
-ALONE = ("restart_in_the_middle", "failover_in_the_middle", "slow_standby")
 #: Enough of a past for a pipeline to be healthy; each costs time when it is built, and again when silver is made from bronze.
 EVENTS = 1100
 #: How long a playbook in this process may go on after its drill has given it up: nothing can kill a thread.
 END_SECONDS = 120.0
 
 _numbers = itertools.count(1)
-
-
-class Copy(Sandbox):
-    """A copy of a reference on a server with others."""
-
-    kind = "embedded"
-
-    def close(self) -> None:
-        """The role of its operator goes with it: roles are the server's."""
-        if self._operator:
-            with psycopg.connect(self.dsn, autocommit=True) as connection:
-                connection.execute(f"DROP OWNED BY {operator_role.ROLE}")
-                connection.execute(f"DROP ROLE {operator_role.ROLE}")
 
 
 class Copies:
@@ -72,16 +52,14 @@ class Copies:
         self.kept: dict[tuple[tuple[str, Any], ...], builder.Template] = {}
 
     @contextlib.contextmanager
-    def opened(self, pipeline: Mapping[str, Any]) -> Iterator[Sandbox]:
+    def opened(self, _progress: object, *, events: int, variant: str = "faithful") -> Iterator[Sandbox]:
         """One with such a pipeline, gone with the block."""
-        small = {**pipeline, "events": min(pipeline["events"], EVENTS)}
+        small: dict[str, Any] = {"variant": variant, "events": min(events, EVENTS)}
         key = tuple(sorted(small.items()))
         template = self.kept.setdefault(key, builder.template(self.server, **small))
         name = f"{template.name}_drill_{next(_numbers)}"
         try:
-            copy = Copy(template.clone(name))
-            yield copy
-            copy.close()
+            yield Sandbox(template.clone(name))
         finally:
             self.server.drop_database(name)
 
@@ -167,23 +145,14 @@ def acting_as(actor: str | None) -> Iterator[None]:
 
 
 def drill_in_process(patch: pytest.MonkeyPatch, copies: Copies) -> None:
-    """From now on drills are played in this process; one that needs more of its server than others may bear has one of its own."""
-    elsewhere = drill_run.open_sandbox
-
-    def open_sandbox(kind: str, **wanted: Any) -> contextlib.AbstractContextManager[Sandbox]:
-        alone = wanted["name"] in ALONE
-        return elsewhere(kind, **wanted) if alone else copies.opened(wanted["pipeline"])
+    """From now on drills are played in this process, on copies."""
 
     def start(
         _runner: PlaybookRunner, order: PlaybookCall, on_task: Callable[[str], None] = lambda _task: None
     ) -> PlaybookProcess:
         return Playing(order, on_task)
 
-    def wait(scene: Scene, seconds: float) -> None:
-        scene.progress.wait(seconds * FASTER)
-
-    for each in (drill_run, game):
-        patch.setattr(each, "open_sandbox", open_sandbox)
+    for each in (drill_run, play):
+        patch.setattr(each, "open_embedded", copies.opened)
     patch.setattr(PlaybookRunner, "start", start)
     patch.setattr(live_load, "MINUTE_SECONDS", MINUTE_SECONDS)
-    patch.setitem(actions.ACTIONS, "wait", wait)

@@ -58,8 +58,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "acceptance_gate": ({"period_hours": "day"}, "period_hours 'day' is not a whole number"),
     "assess": ({"assess_budget_seconds": "soon"}, "assess_budget_seconds 'soon' is not a number"),
     "capture_release": ({"max_rows": "many"}, "max_rows 'many' is not a whole number"),
-    "gameday": ({"gameday_output_dri": "x"}, "'gameday_output_dri' is not a variable"),
-    "drill": ({"drill_histroy_dir": "x"}, "'drill_histroy_dir' is not a variable"),
+    "drill": ({"drill_budgts": {}}, "'drill_budgts' is not a variable"),
     "audit_verify": ({"audit_heads": {"a": 1}}, """audit_heads "{'a': 1}" is not a list"""),
     "restored": ({"restored_evidence_folders": "x"}, "'restored_evidence_folders' is not a variable"),
     "dead_letters": ({"dead_letters_limit": "few"}, "dead_letters_limit 'few' is not a whole number"),
@@ -113,11 +112,10 @@ BEGINS: dict[str, tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]] = {
     "incident_open": (
         ("-e", "severity=high", "-e", '{"title": [" … "]}'), {}, ("title is only a placeholder: \"[' … ']\"",),
     ),
-    "gameday": (("-e", "gameday_output_dri=x"), {}, ("'gameday_output_dri' is not a variable of role gameday",)),
     **{name: ((), WRONG[name][0], (WRONG[name][1],)) for name in ("assess", "pause_ingestion", "acceptance_gate")},
 }  # fmt: skip
 #: What needs no inventory.
-ON_LOCALHOST = {"drill", "gameday"}
+ON_LOCALHOST = {"drill"}
 
 
 def test_every_kind_of_playbook_refuses_it_before_anything_else(

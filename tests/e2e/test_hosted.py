@@ -26,7 +26,6 @@ from tests.integration.pooler import opened
 from tests.integration.release import third_judge
 from tests.scout.hosted import Hosted
 
-DRILL_SECONDS = 900
 POISONS = list(poison_payloads.KINDS)[:10]
 EVENTS = "SELECT array_agg(event_id) FROM scout.bronze_events"
 #: What a team should not have deployed: a loader that fails, a column too many, and a job that is off.
@@ -159,24 +158,3 @@ def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
     assert of_jobs(hosted) == jobs
     done("acceptance_gate")
     assert pipeline.unaccounted(events) == []
-
-
-@pytest.mark.parametrize(
-    ("hosted", "scenarios"),
-    [("supabase", "least_privileged,bad_release"), ("rds", "poison_event"), ("neon", "poison_event")],
-    indirect=["hosted"],
-)
-def test_a_drill_of_its_schema(hosted: Hosted, scenarios: str, stage: Stage) -> None:
-    """As whoever deployed it, which reads only; in the sandbox his pipeline is broken and recovered."""
-    options: dict[str, Any] = {f"drill_{name}_dir": str(stage.home / name) for name in ("output", "history")}
-    if hosted.cron != hosted.superuser:
-        options["scout_cron_dsn"] = "dbname=postgres"
-    elif hosted.kind == "supabase":
-        operator(hosted, "-v", "rollback=on")
-    before = scout_tables(hosted.superuser), jobs_of(hosted.cron)
-    with stage.start("drill", None, scenario=scenarios, schema_from=hosted.owner, **options) as running:
-        drilled = running.wait(DRILL_SECONDS)
-    assert drilled.rc == 0, drilled.text
-    for scenario in scenarios.split(","):
-        assert f"{scenario}: PASSED" in drilled.text
-    assert (scout_tables(hosted.superuser), jobs_of(hosted.cron)) == before

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.gameday import followed
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
+from tests.e2e.gameday import followed
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage

@@ -4,7 +4,7 @@
 """Whether a proof, an assessment or the gate tells of each small change of the pipeline by which ten minutes of it come to other figures.
 
 `python -m tests.faults.etl_mutants [words]` makes all changes of mutations.py, or those whose names have these words, and prints the
-share that is told, and each that is not. With `sample` it makes one of each fifteen, as `make gameday` does; with `into=FILE` each
+share that is told, and each that is not. With `sample` it makes one of each fifteen; with `into=FILE` each
 verdict is added to a file of lines, and what that has already is not made again; `variant=deployed` changes that one.
 """
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Attack: a plan, a capture, a scenario or a value of -e is nested so deeply that whatever reads it breaks off."""
+"""Attack: a plan, a capture or a value of -e is nested so deeply that whatever reads it breaks off."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.scenario import scenario
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import values
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine import plan_file
@@ -22,7 +21,6 @@ from tests.e2e.play import Stage
 READERS: dict[str, Callable[[Path], Any]] = {
     "plan": lambda path: plan_file.read(str(path)),
     "capture": document.load,
-    "scenario": lambda path: scenario.read(path, playbooks=path.parent, faults={}, actions={}),
 }
 
 
@@ -33,8 +31,6 @@ def nested(levels: int, around: str = "[]") -> str:
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("levels", [200, 20_000, 1_000_000])
 def test_a_document_that_is_too_deep_is_refused_in_a_sentence(reader: str, levels: int, tmp_path: Path) -> None:
-    if reader == "scenario" and levels > 20_000:
-        levels = 20_000
     path = tmp_path / "deep.json"
     path.write_text('{"format": ' + nested(levels) + "}")
     with pytest.raises(BadInput) as raised:

@@ -13,7 +13,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import yaml
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -33,7 +32,6 @@ ATTACKER, OPERATOR = traps.ATTACKER, "scout_operator"
 
 #: An operation may take so many times as long as on a clean database, and so many seconds more.
 TIMES, SECONDS = 3, 15.0
-DRILL_SECONDS = 240
 
 NIGHTLY = "2026-11-01 00:00:00+00"
 MAY = """
@@ -111,15 +109,6 @@ SELECT name, a.grantee::regrole::text, a.privilege_type FROM (
 SALES = "SELECT transaction_id, total_amount::text FROM scout.silver_transactions ORDER BY 1, 2"
 #: Nothing of ours is left behind that runs with its owner's rights.
 OURS = "SELECT oid::regprocedure::text FROM pg_catalog.pg_proc WHERE proname LIKE 'scout_recovery%'"
-
-SCENARIO: dict[str, Any] = {
-    "title": "Small",
-    "severity": "high",
-    "pipeline": {"events": 150},
-    "faults": [{"poison_event": {}}],
-    "steps": [{"playbook": "emergency_reset", "expect": {"changed": True, "outcome": "recovered"}}],
-    "again": False,
-}
 
 Night = dict[str, float]
 
@@ -233,19 +222,6 @@ def night(dsn: str, stage: Stage, after_quarantine: Callable[[str], None]) -> Ni
     return took
 
 
-def drill(operator: str, stage: Stage) -> None:
-    """A drill of the pipeline's schema, which is his to look at, in a sandbox; it ends within its time."""
-    folders = {name: stage.home / name for name in ("scenarios", "output", "history")}
-    for folder in folders.values():
-        folder.mkdir()
-    (folders["scenarios"] / "small.yml").write_text(yaml.safe_dump(SCENARIO))
-    options: dict[str, Any] = {f"drill_{name}_dir": str(folder) for name, folder in folders.items()}
-    with stage.start("drill", None, scenario="small", schema_from=operator, **options) as running:
-        drilled = running.wait(DRILL_SECONDS)
-    assert drilled.rc == 0, drilled.text
-    assert not screens.wrong(drilled.text.encode()), drilled.text
-
-
 def rights(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
     """Whatever anybody is, and the attacker may, in the database and on the server."""
     of = {name: query.replace("%(who)s", f"'{ATTACKER}'") for name, query in HIS.items()}
@@ -274,7 +250,6 @@ def test_he_ends_with_no_right_no_row_and_no_second_more(
         builder.operator(attacked, rollback=True)
         before = rights(attacked)
         took = night(attacked, Stage(tmp_path), lambda run_id: forge(attacked, run_id))
-        drill(builder.operator(attacked, rollback=True), Stage(tmp_path))
         after = rights(attacked)
         assert gone(attacked, impostor.info.backend_pid), "whoever holds the pipeline up is ended, whatever his name"
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Attack, or a mishap: a fault of the drills, or a play of a scenario, reaches a pipeline that nobody made for that."""
+"""Attack, or a mishap: a fault of the drills reaches a pipeline that nobody made for that."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.drill.scenario import scenario
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.library import FAULTS
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.registry import NotMarkedError
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import places
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from tests import CHECKOUT
 from tests.e2e.pipeline import Pipeline
 
 CLI = [sys.executable, "-m", f"{places.PACKAGE}.faults.cli"]
@@ -27,13 +24,6 @@ CLI = [sys.executable, "-m", f"{places.PACKAGE}.faults.cli"]
 def faults(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     env = places.environment() | variables
     return subprocess.run([*CLI, *arguments], env=env, cwd=os.sep, capture_output=True, text=True, check=False)
-
-
-def refusal(variables: dict[str, Any]) -> str:
-    given = {"title": "x", "severity": "high", "steps": [{"playbook": "assess", "vars": variables}]}
-    with pytest.raises(BadInput) as refused:
-        scenario.parse(given, CHECKOUT / "drills" / "x.yml", playbooks=CHECKOUT / "playbooks", faults={}, actions={})
-    return str(refused.value)
 
 
 def test_the_pipeline_of_the_shell_is_never_broken(scout_db: str) -> None:
@@ -61,19 +51,3 @@ def test_only_what_was_made_for_it_is_broken(scout_db: str) -> None:
                 with pytest.raises(NotMarkedError):
                     FAULTS[name](scout_db, **options)
         assert Pipeline(scout_db).fingerprint() == before
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("scout_dsn", "scout_password", "sandbox_dsn", "target", "ansible_host", "ansible_connection", "ansible_user"),
-        *("pghost", "PGSERVICE", "scout_hosts", "evidence_dsn", "ansible_become", "scout_drill_target", "result_file"),
-    ],
-)
-def test_a_scenario_cannot_say_where_a_play_works(name: str) -> None:
-    assert f"steps[0].vars.{name}" in refusal({name: "postgresql://production/scout"})
-
-
-def test_a_scenario_holds_no_template() -> None:
-    assert "a plain value" in refusal({"incident": "{{ lookup('pipe', 'id') }}"})
-    assert "a plain value" in refusal({"reason": [{"x": "{% set x = 1 %}"}]})

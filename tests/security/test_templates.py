@@ -20,7 +20,7 @@ from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
 PLAYBOOKS = {
-    path.stem: CHECKOUT / "drills" / "playbooks" / path.name if path.stem in ("drill", "gameday") else path
+    path.stem: CHECKOUT / "drills" / "playbooks" / path.name if path.stem == "drill" else path
     for path in sorted(CHECKOUT.glob("playbooks/*.yml"))
 }
 #: What has to match a host for anything to begin; it has tests of its own.
@@ -33,7 +33,6 @@ EARLY = (
     "ansible_host",
     "ansible_connection",
     "result_file",
-    "scout_drill_target",
 )
 EVENT = "00000000-0000-4000-8000-00000000e711"
 ROW = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drills on the controller, which has the playbooks, whatever the connection."""
+"""Run drills on the controller, which has the playbooks, whatever the connection is."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from ..modules import scout_drill
 from ..plugin_utils.reference.server import places
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from ..plugin_utils.drill.execution.drill_run import Done, Request
+    from ..plugin_utils.drill.execution.drill_run import Request
 
 display = Display()
 
@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """The module's result; a drill that did not pass is one too."""
+        """Return the module's result, also for a drill that did not pass."""
         super().run(tmp, task_vars)
         environment: dict[str, str] = {}
         self._compute_environment_string(environment)
@@ -61,137 +61,84 @@ class ActionModule(ActionBase):
             ignored = mistyped(self._loader, task_vars or {})
             given = task_options.given(self._task, self.MODULE.SPEC, task_vars or {}, self._templar, ROLES)
             params = validated(self.MODULE, given)
-            hidden |= _secrets(params)
-            about, lines, play = self.prepared(params, task_vars or {})
-            if self._task.check_mode:
-                for line in lines:
-                    say(line)
-                return {**about}
-            with guarded(os.getppid(), "the drill"), stoppable(Progress(say)) as progress, progress.never_silent():
-                done = play(progress)
+            hidden |= _secrets(params["dsn"])
+            result = self._result(params, task_vars or {}, say)
         except RecoveryError as e:
             return t.cast("dict[str, t.Any]", remove_values(failure(e), hidden))
-        found = done.verdict
-        result: scout_drill.DrillResult = {
-            **about,
-            "verdict": found.word,
-            "document": done.document,
-            "folder": str(done.folder),
-            "scorecard": str(done.pages[-1]),
-            "warnings": [*done.warnings, *ignored],
-            "summary": found.line,
-        }
-        return t.cast("dict[str, t.Any]", remove_values(result, hidden))
+        return t.cast("dict[str, t.Any]", remove_values({**result, "warnings": ignored}, hidden))
 
-    def prepared(
-        self, params: dict[str, t.Any], variables: dict[str, t.Any]
-    ) -> tuple[scout_drill.DrillResult, list[str], Callable[[Progress], Done]]:
-        """What is known before it begins, what a check says, and how it is begun."""
+    def _result(
+        self, params: dict[str, t.Any], variables: dict[str, t.Any], say: t.Callable[[str], None]
+    ) -> scout_drill.DrillResult:
         # The libraries of a drill take long to load, and every start loads every action.
         from ..plugin_utils.drill.execution import drill_run
 
         request = self.request(params, variables)
         chosen, elsewhere = drill_run.choose(request)
-        about = planned(
-            f"would drill {count(len(chosen), 'scenario')} ({request.sandbox})",
-            [each.name for each in chosen],
-            elsewhere,
-        )
-        return (
-            about,
-            [f"would drill {drill_run.told(each)}" for each in chosen],
-            lambda progress: drill_run.run(request, progress),
-        )
+        planned: scout_drill.DrillResult = {
+            "changed": False,
+            "summary": f"would drill {count(len(chosen), 'scenario')}",
+            "scenarios": [each.name for each in chosen],
+            "elsewhere": elsewhere,
+            "verdict": None,
+            "document": None,
+            "folder": None,
+            "page": None,
+        }
+        if self._task.check_mode:
+            for each in chosen:
+                say(f"would drill {drill_run.describe(each)}")
+            return planned
+        with guarded(os.getppid(), "the drill"), stoppable(Progress(say)) as progress, progress.never_silent():
+            done = drill_run.run(request, progress)
+        return {
+            **planned,
+            "changed": request.dsn is not None,
+            "summary": done.summary,
+            "verdict": done.document["verdict"],
+            "document": done.document,
+            "folder": str(done.folder),
+            "page": str(done.page),
+        }
 
-    def request(self, params: dict[str, t.Any], variables: dict[str, t.Any]) -> Request:
-        """The options together with what the inventory knows."""
+    def request(self, params: dict[str, t.Any], variables: Mapping[str, t.Any]) -> Request:
+        """Return the options together with what the inventory knows."""
         from ..plugin_utils.drill.execution import drill_run
 
-        extra: Mapping[str, t.Any] = load_extra_vars(self._loader)
-        if extra.get("scout_dsn"):
+        if load_extra_vars(self._loader).get("scout_dsn"):
             raise BadInput(
                 "a drill never works in the database of scout_dsn",
-                next_step="leave scout_dsn out; sandbox_dsn names a server for scratch databases, schema_from a schema to clone",
+                next_step="leave out scout_dsn; drill_dsn names a restored database that may be broken",
             )
-        sandbox, dsn = params["sandbox"], params.get("sandbox_dsn") or None
-        if dsn and sandbox not in (None, "staging"):
-            raise BadInput(
-                f"sandbox {sandbox} has no use for sandbox_dsn", next_step="leave one out, or give -e sandbox=staging"
-            )
-        if sandbox == "staging" and not dsn:
-            raise BadInput(
-                "sandbox staging needs a server", next_step="name it with -e sandbox_dsn=…, which a vault may hold"
-            )
+        dsn = params["dsn"] or None
         return drill_run.Request(
-            names=tuple(name.strip() for name in params.get("scenarios", ()) if name.strip()),
+            names=tuple(name.strip() for name in params["scenarios"] if name.strip()),
             output=Path(params["output_dir"]).expanduser().absolute(),
-            sandbox=sandbox or ("staging" if dsn else "embedded"),
-            sandbox_dsn=dsn,
-            schema_from=params["schema_from"] or None,
-            cron_dsn=params["cron_dsn"] or None,
-            clone_jobs=params["clone_jobs"],
-            folders=tuple(
-                Path(folder).expanduser().absolute() for folder in params.get("scenarios_dirs", ()) if folder
-            ),
-            history=_folder(params.get("history_dir")),
-            templates=_folder(params.get("templates_dir")),
-            severities=params.get("severities") or _severities(variables),
+            dsn=dsn,
+            budgets=params["budgets"] or {},
             config_file=t.cast("t.Any", C).CONFIG_FILE,
             collections=tuple(C.config.get_config_value("COLLECTIONS_PATHS")),
             operator=this_controller(None).actor,
-            hosts=_hosts(variables, marked_by_hand="scout_drill_target" in extra) if dsn else (),
+            hosts=_hosts(variables) if dsn else (),
         )
 
 
-def planned(summary: str, names: list[str], elsewhere: list[str]) -> scout_drill.DrillResult:
-    """The result of what has not been run."""
-    return {
-        "changed": False,
-        "summary": summary,
-        "scenarios": names,
-        "elsewhere": elsewhere,
-        "verdict": None,
-        "document": None,
-        "folder": None,
-        "scorecard": None,
-    }
+def _secrets(dsn: str | None) -> set[str]:
+    """Return every spelling of the password."""
+    if not dsn:
+        return set()
+    return {each for each in secrets({"dsn": dsn}) if each != dsn or "=" in each or "://" in each}
 
 
-def _secrets(params: dict[str, t.Any]) -> set[str]:
-    """Every spelling of the passwords among the options."""
-    return {
-        spelling
-        for name in ("sandbox_dsn", "schema_from", "cron_dsn")
-        if params.get(name)
-        for spelling in secrets({"dsn": params[name]})
-        if spelling != params[name] or "=" in spelling or "://" in spelling
-    }
-
-
-def _folder(name: str | None) -> Path | None:
-    return Path(name).expanduser().absolute() if name else None
-
-
-def _severities(variables: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The team's, where the hosts of the pipelines have them; a drill runs on none of them."""
-    hosts = variables.get("hostvars") or {}
-    for name in (variables.get("groups") or {}).get(GROUP, []):
-        if found := hosts[name].get("scout_incident_severities"):
-            return dict(found)
-    return {}
-
-
-def _hosts(variables: Mapping[str, t.Any], *, marked_by_hand: bool) -> list[t.Any]:
-    """Every database that the inventory knows; what is typed with -e marks none of them."""
-    from ..plugin_utils.drill.sandbox.production_guard import MARK, Host
+def _hosts(variables: Mapping[str, t.Any]) -> list[t.Any]:
+    """Return every database of the inventory."""
+    from ..plugin_utils.drill.sandbox.production_guard import Host
 
     hosts = variables.get("hostvars") or {}
     groups: Mapping[str, list[str]] = variables.get("groups") or {}
     made: list[t.Any] = []
     for name in groups.get("all", []):
-        found = hosts[name]
-        dsn = str(found.get("scout_dsn") or (os.environ.get("SCOUT_DSN", "") if name in groups.get(GROUP, []) else ""))
-        if dsn:
-            marked = found.get(MARK) is True and not marked_by_hand
-            made.append(Host(name, dsn, marked, tuple(group for group in groups if name in groups[group])))
+        shell = os.environ.get("SCOUT_DSN", "") if name in groups.get(GROUP, []) else ""
+        if dsn := str(hosts[name].get("scout_dsn") or shell):
+            made.append(Host(name, dsn))
     return made

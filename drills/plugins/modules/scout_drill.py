@@ -12,118 +12,93 @@ module: scout_drill
 short_description: Break a throwaway Scout pipeline and check that the playbooks recover it in time
 version_added: 1.0.0
 description:
-  - Runs scenarios one after another. Each gets a throwaway database with a pipeline at work in it, which is broken, recovered
-    by the playbooks as they are, and judged. Was it paused, recovered and resumed within its budget? Is every event ever
-    written in exactly one place, as it was written? Did every check pass (exit codes, a second run that changes nothing, the
-    undo, the steady state before and after)?
-  - Leaves a scorecard as JSON, JUnit XML, Markdown and a page of HTML, and everything ansible-runner keeps of each playbook.
-  - A drill that did not pass does not fail the task. RV(verdict) says so, and the summary of C(drill.yml) makes it an exit
+  - Runs scenarios one after another. Each breaks a pipeline, runs the playbooks that recover it, and checks the result against the
+    clock. The pipeline must be in its steady state again within its budget, and every event must be in exactly one place, as it was
+    written. The last playbook, run again, must change nothing.
+  - By default each scenario has a PostgreSQL server of its own with the reference pipeline. With O(dsn) all of them run on one
+    database that the team restored for the drill, and the drill stops at the first scenario that does not pass.
+  - Writes C(drill.json), C(drill.md) and C(drill.svg), and keeps the artifacts of ansible-runner for each playbook.
+  - A drill that does not pass does not fail the task. RV(verdict) reports it, and the summary of C(drill.yml) turns it into the exit
     code.
-  - On Ctrl-C the playbooks are stopped, the sandbox is removed, and the scorecard says that the drill was interrupted.
-  - Runs on the controller, and never in the databases that the inventory names.
+  - Runs on the controller, and never on a database of the inventory.
 options:
   scenarios:
     description: Names of the scenarios, or V(all).
     type: list
     elements: str
     default: [all]
-  sandbox:
+  dsn:
     description:
-      - V(embedded) is a PostgreSQL of its own, V(docker) a container with the real pg_cron, V(staging) a scratch database on
-        the server of O(sandbox_dsn). By default V(staging) where that is given, else V(embedded).
+      - A restored copy of a database, whose data may be destroyed. Its owner marks it with C(CREATE SCHEMA scout_sandbox).
+      - Refused without that mark, if an inventory host uses the database, if other sessions are connected to it, or if its name or
+        the name of its server contains C(prod), C(prd) or C(live).
     type: str
-    choices: [embedded, docker, staging]
-  sandbox_dsn:
-    description: A server on which scratch databases are made and dropped; refused where it looks like production.
-    type: str
-  schema_from:
-    description: A database whose schema, roles and jobs, but no data, are cloned into the sandbox and drilled there.
-    type: str
-  cron_dsn:
-    description: The database that has the jobs of O(schema_from), where pg_cron is in another one of that server.
-    type: str
-  clone_jobs:
-    description:
-      - Whether the real pg_cron of O(sandbox=docker) runs the jobs of O(schema_from) that are active there. Otherwise they are
-        inactive in the clone. Nothing but the drill runs jobs in the other sandboxes.
-    type: bool
-    default: false
-  scenarios_dirs:
-    description: Folders with scenarios of a team's own. One with the name of one of ours replaces it.
-    type: list
-    elements: path
-    default: []
   output_dir:
-    description: Where each drill gets a folder for its scorecard and its artifacts.
+    description: The folder in which each drill creates one for its result.
     type: path
     default: drill-results
-  history_dir:
-    description: Where earlier drills are kept, one small file each; none if empty.
-    type: str
-    default: ~/.local/state/scout-recovery/drills
-  templates_dir:
-    description: A folder with templates of the scorecard that replace ours.
-    type: path
-  severities:
-    description: As of M(scout.recovery.scout_incident); the response time is the budget until ingestion is paused.
+  budgets:
+    description: Seconds until recovered, by the name of the scenario. By default those of the scenario's file.
     type: dict
     default: {}
 attributes:
   check_mode:
     support: full
-    description: Shows what would be run and runs nothing.
+    description: Reports what would be run and runs nothing.
   diff_mode:
     support: N/A
-    description: Changes nothing but throwaway databases.
+    description: Changes throwaway databases only.
   idempotent:
     support: none
     description: Every run is a drill of its own.
 requirements:
-  - ansible-runner and, for the embedded sandbox, a PostgreSQL's programs on the controller
+  - ansible-runner and matplotlib on the controller
+  - PostgreSQL's server programs on the controller, unless O(dsn) is given
 author:
   - Scout Recovery contributors (@scout-recovery)
 """
 
 EXAMPLES = r"""
-- name: Drill two scenarios on a PostgreSQL of their own
+- name: Drill two scenarios on the reference pipeline
   scout.drills.scout_drill:
     scenarios: [poison_event, gold_stale]
 
-- name: Drill everything with our own schema on a staging server
+- name: Drill everything on a restored copy, one scenario with a budget of its own
   scout.drills.scout_drill:
-    sandbox_dsn: "{{ vaulted_staging_dsn }}"
-    schema_from: "{{ scout_dsn }}"
+    dsn: service=scout-restored
+    budgets:
+      lost_window: 600
 """
 
 RETURN = r"""
 verdict:
-  description: passed only where every scenario passed; else failed or interrupted. In check mode null.
+  description: V(passed) if every scenario passed, otherwise V(failed) or V(interrupted). Null in check mode.
   returned: success
   type: str
 document:
-  description: The drill as its scorecard.json has it, docs/drills.md describes it. In check mode null.
+  description: The content of C(drill.json). Null in check mode.
   returned: success
   type: dict
 folder:
-  description: The folder with the scorecard and the artifacts. In check mode null.
+  description: The folder with the result and the artifacts. Null in check mode.
   returned: success
   type: str
-scorecard:
-  description: The page for a person. In check mode null.
+page:
+  description: The path of C(drill.md). Null in check mode.
   returned: success
   type: str
 scenarios:
-  description: The scenarios that were run, or in check mode would be.
+  description: The scenarios that ran, or in check mode would run.
   returned: success
   type: list
   elements: str
 elsewhere:
-  description: Scenarios that were left out because they do not run in this kind of sandbox.
+  description: Scenarios that were left out because they do not run on a restored database.
   returned: success
   type: list
   elements: str
 summary:
-  description: One line for a person.
+  description: The result in one line.
   returned: success
   type: str
 """
@@ -140,16 +115,9 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke imp
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "scenarios": {"type": "list", "elements": "str", "default": ["all"]},
-    "sandbox": {"type": "str", "choices": ["embedded", "docker", "staging"]},
-    "sandbox_dsn": {"type": "str", "no_log": True},
-    "schema_from": {"type": "str", "no_log": True},
-    "cron_dsn": {"type": "str", "no_log": True},
-    "clone_jobs": {"type": "bool", "default": False},
-    "scenarios_dirs": {"type": "list", "elements": "path", "default": []},
+    "dsn": {"type": "str", "no_log": True},
     "output_dir": {"type": "path", "default": "drill-results"},
-    "history_dir": {"type": "str", "default": "~/.local/state/scout-recovery/drills"},
-    "templates_dir": {"type": "path"},
-    "severities": {"type": "dict", "default": {}},
+    "budgets": {"type": "dict", "default": {}},
 }
 
 
@@ -159,7 +127,7 @@ class DrillResult(ModuleResult):
     verdict: str | None
     document: dict[str, t.Any] | None
     folder: str | None
-    scorecard: str | None
+    page: str | None
     scenarios: list[str]
     elsewhere: list[str]
     warnings: t.NotRequired[list[str]]

@@ -61,5 +61,4 @@ COMMANDS: t.Final = (
     ),
     _command("preflight", "preflight", "may I do all this here?"),
     _command("drill", "drill", "break a throwaway pipeline, and recover it", "scenario"),
-    _command("gameday", "gameday", "break throwaway pipelines in ways that nobody wrote down"),
 )

@@ -19,7 +19,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration.modules import Result, call, connect, operator
-from tests.integration.staging import until
+from tests.integration.waiting import until
 
 HEALTH, EVIDENCE = "scout_health_info", "scout_evidence"
 

@@ -19,7 +19,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.p
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import sessions
 from tests.integration.modules import Result, call, connect, job_in_flight, one
 from tests.integration.slow import FIXED_COST
-from tests.integration.staging import until
+from tests.integration.waiting import until
 
 #: What one call of the ETL takes here; that of its job, which fits in no limit of these tests.
 SLOW_SECONDS = 2.0

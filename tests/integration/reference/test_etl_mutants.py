@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The judge of small changes of the pipeline believes none by its name; `make gameday` has it judge one of each fifteen."""
+"""The judge of small changes of the pipeline believes none by its name."""
 
 from __future__ import annotations
 

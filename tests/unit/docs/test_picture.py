@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts import pictures
 from tests import CHECKOUT
-from tests.e2e import scorecards, stamped
 from tests.e2e.picture import ALT, COLUMNS, NAMESPACE, PICTURE, lines_of, svg
 
 PAGES = [CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md")]
@@ -77,18 +75,7 @@ def test_words_that_do_not_fit_are_refused() -> None:
         pictures.box(0, 0, 60, 40, "a name", "a long line of words")
 
 
-@pytest.mark.parametrize(
-    ("name", "of", "again"),
-    [
-        *((name, lambda: stamped.digest([scorecards.page()]), "tests.e2e.scorecards") for name in scorecards.PICTURES),
-    ],
-)
-def test_a_picture_of_a_page_is_as_new_as_the_page(name: str, of: Callable[[], str], again: str) -> None:
-    assert stamped.taken_of(PICTURE.parent / f"{name}.png") == of(), f"python -m {again} takes it again"
-
-
 def test_every_picture_is_held_by_a_test() -> None:
     drawn = {"architecture", "growth", "layers", "life-of-an-event", "order-of-a-rollback"}
     played = {"reset"}
-    taken = set(scorecards.PICTURES)
-    assert {path.stem for path in PICTURE.parent.iterdir()} == drawn | played | taken
+    assert {path.stem for path in PICTURE.parent.iterdir()} == drawn | played

@@ -58,7 +58,7 @@ def test_the_page_of_the_reset_shows_the_same() -> None:
 #: What a screen of a playbook may take, header and all; those of LISTS show as much as there is to list.
 LINES, COLUMNS = 25, 80
 LISTS = {"dead_letters", "rollback"}
-DRILLS = {"drill", "gameday"}
+DRILLS = {"drill"}
 
 
 def test_the_screen_of_each_playbook_fits_and_ends_with_what_can_be_pasted(subtests: pytest.Subtests) -> None:

@@ -19,21 +19,17 @@ from tests import CHECKOUT
 SCHEMA = json.loads((CHECKOUT / "docs" / "result.schema.json").read_text())
 
 
-def phase(name: str, seconds: float | None, budget: float | None) -> dict[str, Any]:
-    within = seconds is not None and (budget is None or seconds <= budget)
-    return {"phase": name, "seconds": seconds, "budget": budget, "within": within}
-
-
-def scenario(name: str, verdict: str, *phases: dict[str, Any], why: list[str] | None = None) -> dict[str, Any]:
+def scenario(name: str, verdict: str, recovered: float | None = None, why: list[str] | None = None) -> dict[str, Any]:
+    phases = {"detected": 0.2, "paused": 3.0, "recovered": recovered, "resumed": recovered}
     events = {"written": 9, "lost": 0, "duplicated": 0, "altered": 0, "unexpected": 0}
     return {
         "name": name,
         "title": name,
-        "severity": "high",
         "verdict": verdict,
         "seconds": 41.2,
-        "phases": list(phases),
-        "events": events if phases else None,
+        "budget_seconds": 300,
+        "phases": {} if verdict == "not_run" else phases,
+        "events": None if verdict == "not_run" else events,
         "why": why or [],
     }
 
@@ -42,9 +38,14 @@ def result(verdict: str, *scenarios: dict[str, Any], **more: Any) -> dict[str, A
     return {
         "changed": False,
         "verdict": verdict,
-        "document": {"drill": "2026-11-25T210000Z", "sandbox": "embedded", "seconds": 90, "scenarios": list(scenarios)},
+        "document": {
+            "drill": "2026-11-25T210000Z",
+            "database": "the embedded reference",
+            "seconds": 90,
+            "scenarios": list(scenarios),
+        },
         "folder": "/var/drills/2026-11-25T210000Z",
-        "scorecard": "/var/drills/2026-11-25T210000Z/scorecard.html",
+        "page": "/var/drills/2026-11-25T210000Z/drill.md",
         "scenarios": [each["name"] for each in scenarios],
         "elsewhere": [],
         "summary": "said so",
@@ -62,28 +63,25 @@ def validated(story_: render.Story) -> dict[str, Any]:
     return made
 
 
-PASSED = scenario(
-    "poison_event", "passed", phase("detected", 0.2, None), phase("paused", 3, 1800), phase("recovered", 41, 300)
-)
-SLOW = scenario(
-    "gold_stale", "failed", phase("paused", 90, 60), phase("recovered", 10, 300), why=["paused 90 s of 60 s", "b", "c"]
-)
-NEVER = scenario("lost_window", "failed", phase("recovered", None, 300), why=["never recovered"])
-NOT_RUN = scenario("slow_standby", "not_run", why=["no standby"])
+PASSED = scenario("poison_event", "passed", 41)
+SLOW = scenario("gold_stale", "failed", 310, why=["recovered after 310 s", "b", "c"])
+NEVER = scenario("lost_window", "failed", why=["never recovered"])
+NOT_RUN = scenario("bad_release", "not_run", why=["lacks a job"])
 
 
 def test_a_line_for_each_scenario() -> None:
     told = result("failed", PASSED, SLOW, NEVER, NOT_RUN)
     assert render.lines(story(told)) == [
-        "drill FAILED, sandbox embedded, 1 min 35 s",
+        "drill FAILED, the embedded reference, 1 min 35 s",
         "  passed      poison_event  recovered 41 s of 5 min",
-        "  failed      gold_stale    paused 1 min 30 s of 1 min",
-        "  failed      lost_window   recovered never of 5 min",
-        "  not run     slow_standby",
-        "  why    gold_stale: paused 90 s of 60 s; b; and 1 more",
+        "  failed      gold_stale    recovered 5 min 10 s of 5 min",
+        "  failed      lost_window",
+        "  not run     bad_release",
+        "  why    gold_stale: recovered after 310 s; b; and 1 more",
         "  why    lost_window: never recovered",
+        "  why    bad_release: lacks a job",
         "  said   said so",
-        "  see    /var/drills/2026-11-25T210000Z/scorecard.html",
+        "  see    /var/drills/2026-11-25T210000Z/drill.md",
     ]
     made = validated(story(told))
     assert (made["outcome"], made["ok"], made["changed"]) == ("not_passed", False, False)
@@ -91,14 +89,14 @@ def test_a_line_for_each_scenario() -> None:
 
 
 def test_one_that_passed() -> None:
-    told = result("passed", PASSED, elsewhere=["slow_standby"], warnings=["the drill was not added to x: full"])
+    told = result("passed", PASSED, elsewhere=["bad_release"], warnings=["x is ignored"])
     assert render.lines(story(told)) == [
-        "drill PASSED, sandbox embedded, 1 min 35 s",
+        "drill PASSED, the embedded reference, 1 min 35 s",
         "  passed      poison_event  recovered 41 s of 5 min",
         "  said   said so",
-        "  left   slow_standby, for another sandbox",
-        "  see    /var/drills/2026-11-25T210000Z/scorecard.html",
-        "  warn   the drill was not added to x: full",
+        "  left   bad_release, for the embedded reference only",
+        "  see    /var/drills/2026-11-25T210000Z/drill.md",
+        "  warn   x is ignored",
     ]
     made = validated(story(told))
     assert (made["outcome"], made["ok"]) == ("passed", True)
@@ -106,10 +104,7 @@ def test_one_that_passed() -> None:
 
 @pytest.mark.parametrize("names", [1, 40])
 def test_it_is_as_long_as_there_are_scenarios_and_fits_the_screen(names: int) -> None:
-    many = [
-        scenario("a_rather_long_name_of_a_scenario_" + "x" * n, "passed", phase("recovered", 1, 2))
-        for n in range(names)
-    ]
+    many = [scenario("a_rather_long_name_of_a_scenario_" + "x" * n, "passed", 1) for n in range(names)]
     lines = render.lines(story(result("passed", *many)))
     assert len(lines) == names + 3
     assert max(map(len, lines)) <= 79
@@ -120,7 +115,7 @@ def test_a_check_lists_what_would_be_run() -> None:
     assert render.lines(story(planned, check=True)) == [
         "drill planned, 2 scenarios",
         "  would  a, b",
-        "  left   c, for another sandbox",
+        "  left   c, for the embedded reference only",
         "  now    nothing was run",
         "  next   run it without --check",
     ]

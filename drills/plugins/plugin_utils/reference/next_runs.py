@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -55,26 +54,6 @@ def failing(dsn: str) -> str:
             return wrong
         sales = _sell(dsn)
         return _run(dsn) or _missing(dsn, sales)
-    except psycopg.Error as e:
-        return str(e)
-
-
-def failing_by_itself(dsn: str, schedule: str, seconds: float) -> str:
-    """The same where the real pg_cron starts the jobs, each by this schedule, and a new sale arrives within so many seconds."""
-    if wrong := _unscheduled(dsn, dict.fromkeys(NEEDED, schedule)):
-        return wrong
-    sales = _sell(dsn)
-    deadline = time.monotonic() + seconds
-    while wrong := _seen(dsn, sales):
-        if time.monotonic() > deadline:
-            return wrong
-        time.sleep(0.2)
-    return ""
-
-
-def _seen(dsn: str, sales: list[Sale]) -> str:
-    try:
-        return _missing(dsn, sales)
     except psycopg.Error as e:
         return str(e)
 

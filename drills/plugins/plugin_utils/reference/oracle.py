@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +40,7 @@ SILVER = {
 }
 
 IN_BRONZE = "SELECT b.event_id, b::text FROM scout.bronze_events AS b"
+SINCE = "WHERE %(since)s::timestamptz IS NULL OR b.ingested_at >= %(since)s"
 
 #: Entries that others made say `event` too, but mean something else. A payload may be a JSON null, which is not NULL. What is
 #: generated is not kept with an event, it follows from it.
@@ -48,6 +50,7 @@ SELECT each.event, (SELECT ROW({values})::text FROM (SELECT (each.kept).*) AS b)
         ROW({columns})::scout.bronze_events, d.error_details -> 'event') AS kept
     FROM (SELECT * FROM scout.bronze_events_dlq WHERE error_details ->> 'format' = 'scout-recovery/1'
             AND error_details ? 'event' AND resolved_at IS NULL) AS d) AS each
+WHERE %(since)s::timestamptz IS NULL OR (each.kept).ingested_at >= %(since)s
 """
 
 #: The payload among the other columns, in the order of the table; and all of them as they are once stored.
@@ -98,21 +101,27 @@ class Whereabouts:
 ZERO = Whereabouts()
 
 
-def bronze(dsn: str) -> Written:
-    """Every event in bronze with its row as text."""
+def bronze(dsn: str, since: datetime | None = None) -> Written:
+    """Every event in bronze, or those ingested since then, with its row as text."""
     with plain(dsn) as connection:
-        return dict(connection.execute(IN_BRONZE).fetchall())
+        return dict(connection.execute(f"{IN_BRONZE} {SINCE}".encode(), {"since": since}).fetchall())
 
 
-def where(dsn: str, written: Mapping[UUID, str]) -> Whereabouts:
-    """Compares bronze and the unresolved dead letters, as one snapshot shows them, with every event ever written."""
+def everything(dsn: str, since: datetime | None = None) -> list[tuple[UUID, str]]:
+    """Every event in bronze and among the unresolved dead letters, as one snapshot shows them; or those ingested since then."""
     with plain(dsn) as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         [[columns, values]] = connection.execute(COLUMNS)
         queue = IN_THE_QUEUE.format(columns=columns, values=values)
         found: list[tuple[UUID, str]] = []
-        for query in (IN_BRONZE, queue):
-            found += connection.execute(query.encode()).fetchall()
+        for query in (f"{IN_BRONZE} {SINCE}", queue):
+            found += connection.execute(query.encode(), {"since": since}).fetchall()
+    return found
+
+
+def where(dsn: str, written: Mapping[UUID, str], since: datetime | None = None) -> Whereabouts:
+    """Compares bronze and the unresolved dead letters with every event ever written, or with those ingested since then."""
+    found = everything(dsn, since)
     places = Counter(event for event, _ in found)
     return Whereabouts(
         lost=set(written) - set(places),

@@ -19,7 +19,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.p
 from tests.integration.modules import Result, call, connect, fingerprint, one, operator
 from tests.integration.scheduler import installed, ticking
 from tests.integration.slow import slow_gold
-from tests.integration.staging import until
+from tests.integration.waiting import until
 
 ETL, GOLD = "bronze-to-silver-etl", "smart-gold-refresh"
 REFRESH = "SELECT scout.refresh_gold_platinum()"

@@ -78,7 +78,6 @@ TYPED: dict[str, tuple[str, dict[str, Any]]] = {
     "restored 2026-11-30T14:00Z": ("restored", {"restored_at": "2026-11-30T14:00Z"}),
     "preflight --target luzon": ("preflight", {"target": "luzon"}),
     "drill gold_stale": ("drill", {"scenario": "gold_stale"}),
-    "gameday --seed 7": ("gameday", {"seed": 7}),
 }
 WRONG = {
     "windw --last 1h": "'windw' is no command; did you mean window?",

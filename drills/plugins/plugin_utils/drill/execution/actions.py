@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a step of a scenario does: a fault, or what is done to a sandbox rather than to its database."""
+"""Do what a step of a scenario names: a fault, or something with a release."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ...reference.faults.registry import missing
 from ...reference.release.bad_release import HISTORY, LOADER, Picture, Team
 from ...reference.release.fake_supabase_cli import PROJECT
 from ...reference.release.pg_dump import program
-from ..results.document import Check
-from ..scenario.scenario import Action
+from ..results.measures import Check
+from ..scenario import Action
 from . import probes
 from .captured_release import Captured
 
@@ -42,46 +42,6 @@ NEEDS: t.Final = (
 #: Of what the release drops, as a careful team would have it kept.
 PROTECT: t.Final = ["scout.dim_product.list_price"]
 MIGRATED: t.Final = "SELECT to_regclass('supabase_migrations.schema_migrations') IS NOT NULL"
-
-
-def wait(scene: Scene, seconds: float) -> None:
-    """Lets time pass."""
-    scene.progress.wait(seconds)
-
-
-def release_sessions(scene: Scene) -> None:
-    """Whoever held a lock or a transaction lets go."""
-    scene.release()
-
-
-def restart_server(scene: Scene, immediate: bool = False) -> None:
-    """The server restarts, in good order or as after a crash."""
-    scene.sandbox.restart_server(immediate=immediate)
-
-
-def standby(scene: Scene) -> t.Any:
-    """A standby that has all that is committed, until the end."""
-    return scene.sandbox.standby()
-
-
-def fail_over(scene: Scene) -> None:
-    """The server is gone at once, and its standby, promoted, answers at its address."""
-    scene.sandbox.fail_over()
-
-
-def slow_standby(scene: Scene, seconds: float = 15) -> t.Any:
-    """A standby that is behind, until the end."""
-    return scene.sandbox.slow_standby(seconds)
-
-
-def colleague_pauses(scene: Scene, actor: str = "colleague", incident: str = "COLLEAGUE-1") -> None:
-    """Somebody else pauses ingestion, for a reason of their own."""
-    scene.play("pause_ingestion", actor, incident=incident)
-
-
-def colleague_resumes(scene: Scene, actor: str = "colleague", incident: str = "COLLEAGUE-1") -> None:
-    """The same person resumes it."""
-    scene.play("resume_ingestion", actor, incident=incident)
 
 
 def release_captured(scene: Scene, release: str = RELEASE, application: bool = False) -> dict[str, t.Any]:
@@ -128,34 +88,18 @@ def _captured(scene: Scene) -> Captured:
     return scene.captured
 
 
-#: What is done to a sandbox rather than to its database, or by the playbooks of somebody else.
+#: What is done to a release, rather than to the database alone.
 ACTIONS: t.Final[dict[str, Callable[..., t.Any]]] = {
-    function.__name__: function
-    for function in (
-        *(
-            wait,
-            release_sessions,
-            restart_server,
-            standby,
-            fail_over,
-            slow_standby,
-            colleague_pauses,
-            colleague_resumes,
-        ),
-        *(release_captured, bad_release, release_is_back),
-    )
+    function.__name__: function for function in (release_captured, bad_release, release_is_back)
 }
-#: What switches jobs, without its being anybody's purpose.
+#: What switches jobs, which the recovery must switch back.
 TO_BE_FIXED: t.Final = (bad_release.__name__,)
-#: What may stand among the faults and breaks nothing.
-PREPARING: t.Final = ("release_captured", "colleague_pauses", "standby", "slow_standby", "doubtful_window")
+#: What may come first among the faults and breaks nothing.
+PREPARING: t.Final = (release_captured.__name__, "doubtful_window")
 #: What a scenario may name among its faults.
 BREAKING: t.Final[dict[str, Callable[..., t.Any]]] = {
     **FAULTS,
-    **{
-        name: ACTIONS[name]
-        for name in ("standby", "slow_standby", "colleague_pauses", "release_captured", "bad_release")
-    },
+    **{function.__name__: function for function in (release_captured, bad_release)},
 }
 
 
@@ -186,11 +130,7 @@ def about(action: Action) -> str:
 
 def prerequisites_missing(scene: Scene) -> list[str]:
     """What the faults of the scenario need and the database does not have, each with who needs it."""
-    asked = [
-        *scene.scenario.faults,
-        *(step for step in scene.scenario.steps if isinstance(step, Action)),
-        *(event.fault for play in scene.scenario.plays for event in play.meanwhile if event.fault),
-    ]
+    asked = [*scene.scenario.faults, *(step for step in scene.scenario.steps if isinstance(step, Action))]
     with probes.connect(scene.sandbox.dsn) as connection:
         return [f"{thing}, needed by {fault.name}" for fault in asked for thing in _lacking(connection, fault)]
 

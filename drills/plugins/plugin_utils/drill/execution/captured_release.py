@@ -12,7 +12,7 @@ import typing as t
 import psycopg
 
 from ...reference.release.bad_release import Picture, Team
-from ..results.document import Check
+from ..results.measures import Check
 
 
 @dataclasses.dataclass(frozen=True)

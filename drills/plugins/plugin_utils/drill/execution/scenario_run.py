@@ -19,7 +19,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text 
 
 from ...reference import oracle
 from ..results import measures
-from ..scenario.scenario import Action, Play
+from ..scenario import Action, Play
 from . import actions, probes
 from .scene import Scene
 
@@ -31,8 +31,8 @@ if t.TYPE_CHECKING:
 
     from ..results.measures import Check, Document
     from ..results.records import PlaybookResult
-    from ..sandbox.factory import Sandbox
-    from ..scenario.scenario import Scenario
+    from ..sandbox.base import Sandbox
+    from ..scenario import Scenario
     from .playbook_process import PlaybookProcess, PlaybookRunner
 
 #: How long the pipeline may take to be in its steady state, and to be noticed to be out of it.
@@ -56,7 +56,7 @@ TROUBLE: t.Final = (
 )
 
 #: A drill begins anew; what the playbooks say of going on is about a pipeline that stays.
-STOPPED: t.Final = "stopped on request, its sandbox is removed. Next: run the drill again"
+STOPPED: t.Final = "stopped on request. Next: run the drill again"
 
 
 def in_short(error: BaseException) -> str:
@@ -82,8 +82,8 @@ class ScenarioRun:
         self._detected: dt.datetime | None = None
         self._recovered: dt.datetime | None = None
         self._skew = dt.timedelta()
-        #: Checks of the gate that what was done is meant to set off.
-        self._meant: tuple[str, ...] = ()
+        #: Checks of the gate that may fail; the scenarios before may have left alerts in a restored database.
+        self._meant: tuple[str, ...] = () if self.sandbox.since is None else measures.MEANT_BY_DAMAGE
 
     def run(self) -> None:
         """Fills the document; whatever went wrong is in its `why`."""
@@ -91,7 +91,6 @@ class ScenarioRun:
         self.document["started_at"] = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
         try:
             lacks = actions.prerequisites_missing(self.scene)
-            self.document["lacks"] = [*lacks, *self.sandbox.lacks]
             if lacks:
                 self.document["why"] += [f"lacks {thing}" for thing in lacks]
                 return
@@ -114,7 +113,10 @@ class ScenarioRun:
         document["seconds"] = round(seconds, 2)
         document["checks"] = [dataclasses.asdict(check) for check in self._checks]
         document["why"] += [check.broken for check in self._checks if not check.passed]
-        document["why"] += measures.late(document["phases"])
+        if document["phases"] and (
+            late := measures.lateness(document["phases"]["recovered"], document["budget_seconds"])
+        ):
+            document["why"].append(late)
         if document["verdict"] == "not_run" and self._checks:
             document["verdict"] = measures.verdict(document)
 
@@ -122,7 +124,7 @@ class ScenarioRun:
 
     def _rehearse(self) -> None:
         """Everything that needs the pipeline at work."""
-        self._keep(measures.steady("before", self._settled(self.scenario.steady_state, self._patience)))
+        self._keep(measures.steady("before", self._settled(self._patience)))
         if any(not check.passed for check in self._checks):
             raise NotConverged("the pipeline is not in its steady state before anything was broken")
         self._break()
@@ -133,9 +135,9 @@ class ScenarioRun:
                 self._act(step)
             else:
                 self._say(f"step {number + 1} of {len(self.scenario.steps)}: {step.playbook}.yml")
-                self._play_all(step)
+                self._play(step)
         self._say("is everything as it was?")
-        self._keep(measures.steady("after", self._settled(self.scenario.steady_state, self._patience, ended=True)))
+        self._keep(measures.steady("after", self._settled(self._patience, ended=True)))
         if self.scenario.again:
             self._once_more(self.scenario.plays[-1])
         if self.scenario.undo:
@@ -168,7 +170,7 @@ class ScenarioRun:
 
     def _detect(self) -> None:
         """As whoever watches the pipeline's health would notice."""
-        if self.scenario.detected == "at_once" or not self.scenario.faults:
+        if not self.scenario.detected or not self.scenario.faults:
             self._detected = self._now()
             return
         deadline = time.monotonic() + DETECT_SECONDS
@@ -189,61 +191,27 @@ class ScenarioRun:
 
     # --- playbooks
 
-    def _play_all(self, play: Play) -> None:
-        """A playbook, whatever happens meanwhile, and what is run together with it."""
-        with contextlib.ExitStack() as ends:
-            started: list[tuple[Play, PlaybookProcess, Path]] = []
-            tasks: list[str] = []
+    def _play(self, play: Play) -> None:
+        """Runs a playbook, and does meanwhile what the scenario says."""
+        happened: set[int] = set()
+        tasks: list[str] = []
 
-            def start(which: Play, on_task: Callable[[str], None]) -> PlaybookProcess:
-                playing, folder = self.scene.start(which, on_task)
-                ends.callback(playing.stop)
-                started.append((which, playing, folder))
-                return playing
+        def look(playing: PlaybookProcess) -> None:
+            for event in play.meanwhile:
+                if id(event) in happened or not playing.running or not any(map(event.task.search, list(tasks))):
+                    continue
+                happened.add(id(event))
+                self._say(f"meanwhile: {event.do.replace('_', ' ')}")
+                if event.do == "kill_controller":
+                    playing.kill_controller()
+                else:
+                    self.sandbox.restart_server()
 
-            first = start(play, tasks.append)
-            waiting = list(play.together)
-            happened: set[int] = set()
-            others = {id(other): list[str]() for other in play.together}
-            deadline = time.monotonic() + PLAYBOOK_SECONDS
-            while waiting or any(playing.running for _, playing, _ in started):
-                for other in list(waiting):
-                    if other.after is None or any(map(other.after.search, tasks)) or not first.running:
-                        waiting.remove(other)
-                        start(other, others[id(other)].append)
-                for which, playing, _ in started:
-                    self._meanwhile(which, playing, tasks if which is play else others[id(which)], happened)
-                if time.monotonic() > deadline:
-                    raise NotConverged(
-                        f"{play.playbook}.yml did not end within {in_words(PLAYBOOK_SECONDS)}",
-                        next_step=f"see {self.folder}",
-                    )
-                self.progress.wait(0.02)
-            for which, playing, folder in started:
-                self._meanwhile(which, playing, tasks if which is play else others[id(which)], happened)
-                self._played(which, playing.played(), folder)
-                self._never_came(which, happened)
-
-    def _meanwhile(self, play: Play, playing: PlaybookProcess, tasks: list[str], happened: set[int]) -> None:
-        """What is to happen as soon as a task begins."""
-        for event in play.meanwhile:
-            late = not playing.running and event.do != "release_sessions"
-            if id(event) in happened or late or not any(map(event.task.search, list(tasks))):
-                continue
-            happened.add(id(event))
-            self._say(f"meanwhile: {event.do.replace('_', ' ')}")
-            if event.do == "kill_controller":
-                playing.kill_controller()
-            elif event.do == "interrupt":
-                playing.interrupt()
-            elif event.do == "release_sessions":
-                self.scene.release()
-            elif event.fault:
-                self._act(event.fault)
-            elif event.do == "fail_over":
-                self.sandbox.fail_over()
-            else:
-                self.sandbox.restart_server()
+        played = self._to_its_end(play, tasks.append, look)
+        self._keep(measures.of_play(play, played))
+        self._never_came(play, happened)
+        if self._recovered is None and played.rc == 0 and self._holds(self._look()):
+            self._recovered = dt.datetime.fromtimestamp(played.ended_at, dt.UTC) + self._skew
 
     def _never_came(self, play: Play, happened: set[int]) -> None:
         """A scenario that is not what it says proves nothing."""
@@ -252,12 +220,6 @@ class ScenarioRun:
                 said = f"no task matched {event.task.pattern!r} in time"
                 check = f"{event.do} happens while {play.playbook}.yml runs"
                 self._keep([measures.Check(check, "yes", said, passed=False)])
-
-    def _played(self, play: Play, played: PlaybookResult, folder: Path) -> None:
-        self._record(play.playbook, played, folder)
-        self._keep(measures.of_play(play, played))
-        if self._recovered is None and played.rc == 0 and self._holds(self._look(self.scenario.steady_state)):
-            self._recovered = dt.datetime.fromtimestamp(played.ended_at, dt.UTC) + self._skew
 
     def _record(self, name: str, played: PlaybookResult, folder: Path) -> None:
         self.scene.require_here(name, played, folder)
@@ -275,32 +237,39 @@ class ScenarioRun:
         code = "killed" if played.rc is None else f"exit code {played.rc}"
         self._say(f"{name}.yml: {code}, {played.changed or 0} changed, {in_words(played.seconds)}")
 
-    def _alone(self, play: Play) -> PlaybookResult:
-        """A playbook to its end, with nothing going on beside it."""
-        playing, folder = self.scene.start(play, lambda _task: None)
+    def _to_its_end(
+        self, play: Play, on_task: Callable[[str], None], look: Callable[[PlaybookProcess], None] = lambda _: None
+    ) -> PlaybookResult:
+        playing, folder = self.scene.start(play, on_task)
         try:
             deadline = time.monotonic() + PLAYBOOK_SECONDS
             while playing.running:
+                look(playing)
                 if time.monotonic() > deadline:
-                    raise NotConverged(f"{play.playbook}.yml did not end within {in_words(PLAYBOOK_SECONDS)}")
-                self.progress.wait(0.05)
+                    raise NotConverged(
+                        f"{play.playbook}.yml did not end within {in_words(PLAYBOOK_SECONDS)}",
+                        next_step=f"see {folder}",
+                    )
+                self.progress.wait(0.02)
             played = playing.played()
         finally:
             playing.stop()
         self._record(play.playbook, played, folder)
         return played
 
+    def _alone(self, play: Play) -> PlaybookResult:
+        return self._to_its_end(play, lambda _task: None)
+
     def _once_more(self, play: Play) -> None:
         self._say(f"{play.playbook}.yml once more")
         self._keep(measures.nothing_changed(play.playbook, self._alone(dataclasses.replace(play, meanwhile=()))))
 
     def _take_back(self) -> None:
-        """Undoes what can be undone, newest first; and redoes it, which is undoing the undo."""
+        """Undoes every run, newest first, and redoes it by undoing the undo."""
         done = self._undo_all([run.run_id for run in self.scene.undoable()], "undo")
         self._look_for_events(" after the undo")
-        if self.scenario.redo:
-            self._undo_all(done, "redo")
-            self._keep(measures.steady("after the redo", self._settled(self.scenario.steady_state, self._patience)))
+        self._undo_all(done, "redo")
+        self._keep(measures.steady("after the redo", self._settled(self._patience)))
 
     def _undo_all(self, run_ids: list[str], word: str) -> list[str]:
         """The runs that did it."""
@@ -318,7 +287,7 @@ class ScenarioRun:
 
     # --- what is looked at
 
-    def _look(self, parts: tuple[str, ...]) -> dict[str, tuple[bool, str]]:
+    def _look(self) -> dict[str, tuple[bool, str]]:
         """The steady state now, each part with what was found."""
         dsn, found = self.sandbox.dsn, dict[str, tuple[bool, str]]()
         health = functools.cache(probes.health)
@@ -329,9 +298,9 @@ class ScenarioRun:
             "nothing_paused": lambda: measures.unpaused(probes.ledger(dsn)),
             "jobs": lambda: measures.same_jobs(self.scene.jobs, probes.jobs(dsn)),
         }
-        for name in parts:
+        for name, look in looks.items():
             try:
-                found[name] = looks[name]()
+                found[name] = look()
             except TROUBLE as e:
                 found[name] = False, f"could not be checked: {e}"
         return found
@@ -340,18 +309,18 @@ class ScenarioRun:
     def _holds(found: Mapping[str, tuple[bool, str]]) -> bool:
         return all(kept for kept, _ in found.values())
 
-    def _settled(self, parts: tuple[str, ...], seconds: float, *, ended: bool = False) -> dict[str, tuple[bool, str]]:
+    def _settled(self, seconds: float, *, ended: bool = False) -> dict[str, tuple[bool, str]]:
         """The same as soon as it holds, or at the end of the time it has for that."""
         deadline = time.monotonic() + seconds
         while True:
             at = self._now()
-            found = self._look(parts)
+            found = self._look()
             if self._holds(found):
                 if ended and self._recovered is None:
                     self._recovered = at
                 return found
             # Nobody is at work who would end a pause or give a job back.
-            given_up = ended and not all(found[name][0] for name in ("nothing_paused", "jobs") if name in found)
+            given_up = ended and not all(found[name][0] for name in ("nothing_paused", "jobs"))
             if given_up or time.monotonic() > deadline:
                 return found
             self.progress.wait(LOOK_SECONDS)
@@ -359,7 +328,7 @@ class ScenarioRun:
     def _look_for_events(self, when: str) -> None:
         """While others write: what they have just committed is nobody's loss."""
         known = self.scene.written()
-        found = oracle.where(self.sandbox.dsn, known)
+        found = oracle.where(self.sandbox.dsn, known, self.sandbox.since)
         self._keep([measures.no_event_lost(dataclasses.replace(found, unexpected=set()), (), when)])
 
     def _judge(self) -> None:
@@ -367,24 +336,27 @@ class ScenarioRun:
         scene, dsn = self.scene, self.sandbox.dsn
         self._say("counting events")
         written = scene.written()
-        found = oracle.where(dsn, written)
+        found = oracle.where(dsn, written, self.sandbox.since)
         self.document["events"] = measures.events(written, found, scene.load.doubtful)
         self._keep([measures.no_event_lost(found, scene.load.doubtful)])
-        try:
-            difference = oracle.silver_is_what_bronze_makes(dsn, poison=scene.poison)
-            self._keep([measures.silver_follows(difference)])
-        except TROUBLE as e:
-            self._keep([measures.unchecked("silver is what the ETL makes of bronze", "no difference", e)])
+        if self.sandbox.since is None:
+            self._judge_silver()
         ledger = probes.ledger(dsn)
         self._keep([
-            measures.nothing_left(
-                ledger, probes.sessions(dsn), pauses_count="nothing_paused" in self.scenario.steady_state
-            ),
+            measures.nothing_left(ledger, probes.sessions(dsn)),
             *(measures.Check("the pipeline takes its load", "yes", trouble, passed=False) for trouble in scene.load.trouble[:3]),
         ])  # fmt: skip
         assert self._faulted
         moments = measures.Moments(self._faulted, self._detected, self._recovered)
-        self.document["phases"] = measures.phases(self.scenario, moments, ledger.pauses)
+        self.document["phases"] = measures.phases(moments, ledger.pauses)
+
+    def _judge_silver(self) -> None:
+        """Compares silver with what the ETL rebuilds from bronze, which would take too long on a large database."""
+        try:
+            difference = oracle.silver_is_what_bronze_makes(self.sandbox.dsn, poison=self.scene.poison)
+            self._keep([measures.silver_follows(difference)])
+        except TROUBLE as e:
+            self._keep([measures.unchecked("silver is what the ETL makes of bronze", "no difference", e)])
 
     @property
     def _patience(self) -> float:

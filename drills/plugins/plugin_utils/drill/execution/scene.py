@@ -20,7 +20,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
 
 from ...reference import oracle
 from ...reference.server import places
-from ..scenario.scenario import Play
+from ..scenario import Play
 from . import probes
 from .live_load import Load
 from .playbook_process import PlaybookCall
@@ -31,13 +31,13 @@ if t.TYPE_CHECKING:
     from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 
     from ..results.records import PlaybookResult, Run
-    from ..sandbox.factory import Sandbox
-    from ..scenario.scenario import Scenario
+    from ..sandbox.base import Sandbox
+    from ..scenario import Scenario
     from .captured_release import Captured
     from .playbook_process import PlaybookProcess, PlaybookRunner
 
 PLAYBOOKS: t.Final = places.RECOVERY / "playbooks"
-PLACE: t.Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
+PLACE: t.Final = re.compile(r"\{(\w+)\}")
 WINDOW: t.Final = dt.timedelta(hours=2)
 
 
@@ -59,6 +59,8 @@ class Scene:
         self.poison: set[UUID] = set()
         self.facts: dict[str, t.Any] = {}
         self._known: dict[UUID, str] = {}
+        #: The server's time when it began.
+        self.began = dt.datetime.now(dt.UTC)
         #: What was there before a bad release.
         self.captured: Captured | None = None
         #: What is to be tidied up at the end.
@@ -70,7 +72,8 @@ class Scene:
         dsn = self.sandbox.dsn
         now = probes.now(dsn)
         self.facts = {"window_start": (now - WINDOW).isoformat(), "window_end": now.isoformat()}
-        self._known = oracle.bronze(dsn)
+        self.began = now
+        self._known = dict(oracle.everything(dsn, self.sandbox.since))
         self.jobs = probes.jobs(dsn)
         self.ends.enter_context(self.load)
         return self
@@ -90,7 +93,7 @@ class Scene:
 
     def note_arrivals(self) -> None:
         """Events in bronze now count as written by somebody, as they were when first seen."""
-        arrived = oracle.bronze(self.sandbox.dsn)
+        arrived = oracle.bronze(self.sandbox.dsn, self.sandbox.since)
         self._known |= {event: text for event, text in arrived.items() if event not in self._known}
 
     def learn(self, found: t.Any) -> None:
@@ -102,11 +105,7 @@ class Scene:
             self.facts |= {name: _as_variable(value) for name, value in facts.items()}
             self.poison |= {event for event in facts.get("poison", ()) if isinstance(event, UUID)}
         elif isinstance(found, list):
-            values = t.cast("list[t.Any]", found)
-            events = [value for value in values if isinstance(value, UUID)]
-            self.poison |= set(events)
-            name = "event_ids" if events else "transaction_ids"
-            self.facts[name] = [*self.facts.get(name, []), *map(str, values)]
+            self.poison |= {value for value in t.cast("list[t.Any]", found) if isinstance(value, UUID)}
 
     # --- playbooks
 
@@ -115,9 +114,10 @@ class Scene:
         self._plays += 1
         folder = self.folder / f"{self._plays:02d}-{play.playbook}"
         folder.mkdir(parents=True)
-        dsn = self.sandbox.operator_dsn(play.operator or self.scenario.operator)
         variables = {name: self._filled(value) for name, value in play.vars.items()}
-        return self.runner.start(PlaybookCall(play.path, folder, dsn, variables, play.actor), on_task), folder
+        return self.runner.start(
+            PlaybookCall(play.path, folder, self.sandbox.dsn, variables, play.actor), on_task
+        ), folder
 
     def play(self, name: str, actor: str, **variables: t.Any) -> None:
         """A playbook that somebody else runs to its end, which has to be a good one."""
@@ -159,7 +159,7 @@ class Scene:
 
     def undoable(self) -> list[Run]:
         """The runs of this scenario that can be undone, newest first."""
-        return probes.undoable(self.sandbox.dsn)
+        return [run for run in probes.undoable(self.sandbox.dsn) if run.started_at >= self.began]
 
     def _filled(self, value: t.Any) -> t.Any:
         """Variables with the facts in their places."""
@@ -174,16 +174,11 @@ class Scene:
         return self._fact(whole) if whole else PLACE.sub(lambda found: str(self._fact(found)), value)
 
     def _fact(self, place: re.Match[str]) -> t.Any:
-        name, of = place[1], place[2]
-        if name == "run_id" and of:
-            runs = [run for run in probes.ledger(self.sandbox.dsn).runs if run.action == of]
-            if runs:
-                return runs[-1].run_id
-            raise BadInput(f"{place[0]} has no value: no {of} has run", next_step="correct the scenario")
+        name = place[1]
         if name not in self.facts:
             raise BadInput(
                 f"{place[0]} has no value in scenario {self.scenario.name}",
-                next_step=f"use one of {', '.join(f'{{{fact}}}' for fact in self.facts)} or {{run_id:quarantine}}",
+                next_step=f"use one of {', '.join(f'{{{fact}}}' for fact in self.facts)}",
             )
         return self.facts[name]
 

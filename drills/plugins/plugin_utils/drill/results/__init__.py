@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a drill came to: measures, document, history, scorecard. Pure, but for the files it writes."""
+"""The result of a drill: its measures and checks, drill.json, drill.md and drill.svg."""

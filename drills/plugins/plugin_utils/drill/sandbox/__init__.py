@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a drill may break things: an embedded server, a container, a scratch database on a staging server."""
+"""Databases that a drill may break: the embedded reference, or one that a team restored."""

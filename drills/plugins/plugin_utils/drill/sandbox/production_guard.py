@@ -1,182 +1,116 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refuses to drill on what looks like production, by a few rules that it names; only the inventory can say otherwise."""
+"""Refuse to drill on a database that may be somebody's production; no option and no inventory overrides it."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import ipaddress
+import os
 import re
 import socket
+import time
 import typing as t
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import (
-    RecoveryError,
-    WrongDatabase,
-)
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import RecoveryError, WrongDatabase
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.driver import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.dsn import defaults, endpoints, parse_dsn
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
+
+from ...reference import builder
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
 
-MARK: t.Final = "scout_drill_target"
-#: `product` and `deliver` are no production.
+#: `product` and `deliver` do not mean production.
 NAMED: t.Final = re.compile(r"prod(?!u(?!ction))|(?<![a-z])(?:prd|live)(?![a-z])", re.IGNORECASE)
-RECENT_HOURS: t.Final = 24
-#: An answer that takes longer comes from something large.
-ASK_SECONDS: t.Final = 5.0
-
-CLUSTER: t.Final = "SELECT current_setting('cluster_name') AS name"
-#: Who may not see what others do sees that they are there.
+#: The scheduler of a restored database may be at work; its sessions have this name.
 OTHERS: t.Final = """
-SELECT a.datname::text AS database, count(*)::int AS sessions, coalesce(min(r.rolname)::text, '?') AS role
-FROM pg_catalog.pg_stat_activity AS a LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid
-WHERE a.datname IS NOT NULL AND a.usesysid IS NOT NULL
-  AND coalesce(a.backend_type, 'client backend') = 'client backend' AND r.rolname IS DISTINCT FROM session_user
-GROUP BY a.datname ORDER BY a.datname LIMIT 5
+SELECT count(*)::int AS sessions, coalesce(min(usename)::text, '?') AS role FROM pg_catalog.pg_stat_activity
+WHERE datname = pg_catalog.current_database() AND coalesce(backend_type, 'client backend') = 'client backend'
+  AND application_name IS DISTINCT FROM 'pg_cron' AND pid <> pg_catalog.pg_backend_pid()
 """
-DATABASES: t.Final = "SELECT datname::text AS name FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY datname"
-#: From the catalog, because to_regclass fails on a schema one may not use.
-THERE: t.Final = """
-SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable
-FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname || '.' || c.relname = %(bronze)s
-"""
-RECENT: t.Final = """
-SELECT EXISTS (SELECT FROM scout.bronze_events WHERE ingested_at > now() - make_interval(hours => %(hours)s)) AS found
-"""
+#: The sessions of the scenario before may still be closing.
+LEAVING_SECONDS: t.Final = 3.0
+MARKED: t.Final = f"SELECT EXISTS ({builder.MARKED}) AS marked"
 
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """A host of the inventory, how its database is reached, and whether the inventory marks it as a target of drills."""
+    """A host of the inventory, and how its database is reached."""
 
     name: str
     dsn: str
-    marked: bool = False
-    groups: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Place:
-    """Where a connection string leads: every address by which that server may be known, and the names in it."""
-
-    addresses: frozenset[tuple[str, str]]
-    database: str
-    names: tuple[str, ...]
-
-
-def refuse(session: Session, dsn: str, hosts: Sequence[Host]) -> None:
-    """Raises unless it is safe to make a scratch database on the session's server. A host there that the inventory marks makes
-    it safe, unless the server also holds the database of one that is not marked, or one by the name of production."""
-    here = _here(session, dsn)
-    known = [(host, place) for host in hosts if (place := _known(host)) and place.addresses & here.addresses]
-    reasons = [
-        f"it is the database of inventory host {host.name}, which is not marked as a target of drills"
-        for host, place in known
-        if not host.marked and place.database == here.database
-    ]
-    if not reasons:
-        reasons = [
-            f"inventory host {host.name} is on this server and is not marked as a target of drills"
-            for host, _ in known
-            if not host.marked
-        ]
-    marked = {place.database for host, place in known if host.marked}
-    beside = [name for name in _databases(session) if name != here.database and name not in marked]
-    if marked:
-        reasons += _by_name(beside)
-    else:
-        reasons += _by_name((*here.names, _cluster(session), *beside))
-        reasons += _by_what_is_there(session)
+def require_drillable(session: Session, dsn: str, hosts: Sequence[Host]) -> None:
+    """Raises WrongDatabase unless the database is marked for drills, and nothing about it looks like production."""
+    reasons = [*_in_the_inventory(session, dsn, hosts), *_by_name(session, dsn), *_in_use(session)]
     if reasons:
         raise WrongDatabase(
-            "refused to drill there, since it looks like production",
+            "refused to drill there, because it may be a production database",
             on=session.where,
             said="; ".join(reasons),
-            next_step=f"if it is a server for drills, the inventory has to say so: {MARK}: true for a host whose scout_dsn"
-            " is on this server (-e does not count); else name another sandbox_dsn, or drill with -e sandbox=embedded",
+            next_step="restore a copy that nobody else uses and name it as drill_dsn, or leave out drill_dsn",
+        )
+    with session.read():
+        marked = session.row(MARKED)["marked"]
+    if not marked:
+        raise WrongDatabase(
+            "refused to drill there, because nobody has marked the database for drills",
+            on=session.where,
+            said=f"it has no schema {builder.MARK} of its owner",
+            next_step=f"if its data may be destroyed, run there as its owner: CREATE SCHEMA {builder.MARK}",
         )
 
 
-def _by_name(names: Iterable[str]) -> Iterator[str]:
-    for name in dict.fromkeys(names):
+def _in_the_inventory(session: Session, dsn: str, hosts: Sequence[Host]) -> Iterator[str]:
+    """A database of the inventory is one that somebody operates."""
+    here = _addresses(_parts(dsn)) | _addresses(_reached(session))
+    for host in hosts:
+        with contextlib.suppress(RecoveryError):
+            parts = _parts(host.dsn)
+            if (parts.get("dbname") or parts.get("user")) == session.facts.database and _addresses(parts) & here:
+                yield f"it is the database of inventory host {host.name}"
+
+
+def _by_name(session: Session, dsn: str) -> Iterator[str]:
+    parts = _parts(dsn)
+    hosts = [name for name in (parts.get("host") or "").split(",") if not name.startswith("/")]
+    for name in dict.fromkeys((*hosts, parts.get("service") or "", session.facts.database)):
         if found := NAMED.search(name):
-            yield f"the name {name!r} has {found[0]!r} in it"
+            yield f"the name {name!r} contains {found[0]!r}"
 
 
-def _cluster(session: Session) -> str:
-    with session.read():
-        return session.row(CLUSTER)["name"] or ""
+def _in_use(session: Session) -> Iterator[str]:
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while True:
+        with session.read():
+            others = session.row(OTHERS)
+        if not others["sessions"] or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    if others["sessions"]:
+        yield f"it has {count(others['sessions'], 'other session')}, one of them of role {others['role']}"
 
 
-def _databases(session: Session) -> list[str]:
-    with session.read():
-        return [row["name"] for row in session.rows(DATABASES)]
-
-
-def _by_what_is_there(session: Session) -> Iterator[str]:
-    """What goes on on the server, and in the database that was named; others may not be looked into."""
-    with session.read():
-        others = session.rows(OTHERS)
-    for each in others:
-        said = count(each["sessions"], "session")
-        yield f"other people are in database {each['database']}: {said}, among them one of {each['role']}"
-    with session.read(statement_timeout_seconds=ASK_SECONDS):
-        there = session.rows(THERE, bronze=contract.DEFAULT.bronze)
-        if not there:
-            return
-        if not there[0]["readable"]:
-            yield f"database {session.facts.database} holds a pipeline that role {session.facts.role} may not look into"
-            return
-        try:
-            with session.savepoint():
-                recent = session.row(RECENT, hours=RECENT_HOURS)["found"]
-        except errors.QueryCanceled:
-            yield f"database {session.facts.database} holds a pipeline too large to see whether it is in use"
-        else:
-            if recent:
-                yield f"events came into {contract.DEFAULT.bronze} of database {session.facts.database} within {RECENT_HOURS} hours"
-
-
-def _here(session: Session, dsn: str) -> _Place:
-    """By what was asked for, and by where that led."""
-    found = pg_dump.address(session)
-    asked = _place(_parts(dsn))
-    host = "" if found["host"].startswith("/") else found["host"]
-    led = _addresses(found)
-    return _Place(asked.addresses | led, session.facts.database, (*asked.names, host, session.facts.database))
-
-
-def _known(host: Host) -> _Place | None:
-    """Where its database is, as far as its connection string tells."""
-    try:
-        return _place(_parts(host.dsn)) if host.dsn else None
-    except RecoveryError:
-        return None
+def _reached(session: Session) -> dict[str, str]:
+    to = session.connection.pgconn
+    return {
+        name: os.fsdecode(value) for name, value in (("host", to.host), ("hostaddr", to.hostaddr), ("port", to.port))
+    }
 
 
 def _parts(dsn: str) -> dict[str, str]:
-    given = {name: str(value) for name, value in parse_dsn(dsn, "sandbox_dsn").items() if value}
+    given = {name: str(value) for name, value in parse_dsn(dsn, "drill_dsn").items() if value}
     return defaults(given.get("service")) | given
 
 
-def _place(parts: Mapping[str, str]) -> _Place:
-    hosts = (name for name in parts.get("host", "").split(",") if not name.startswith("/"))
-    database = parts.get("dbname") or parts.get("user", "")
-    return _Place(_addresses(parts), database, tuple(filter(None, (*hosts, database, parts.get("service", "")))))
-
-
 def _addresses(parts: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    """Each host by its name and by its addresses, with its port; this machine has one name only."""
+    """Each host by its name and by its addresses, with its port; every name of this machine is one."""
     found: set[tuple[str, str]] = set()
     for name, address, port in endpoints(parts):
         given = [each for each in (name, address) if each] or [""]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -45,33 +45,6 @@ LINES = tuple(f"column scout.silver_line_items.{name}" for name in ("transaction
 JOB = f"job {ETL_JOB}"
 JOB_LOG = (JOB, "table cron.job_run_details", "sequence cron.runid_seq", "right INSERT on cron.job_run_details")
 GOLD_VIEWS = ("materialized view scout.gold_daily_metrics", "materialized view scout.gold_region_choropleth")
-
-#: Faults that no part of the toolkit has a name for, each with what fixes it: only the next runs of the jobs tell.
-UNNAMED: dict[str, tuple[tuple[LiteralString, ...], tuple[LiteralString, ...]]] = {
-    "right_lost": (
-        ("REVOKE ALL ON scout.silver_transactions FROM loader",),
-        ("GRANT ALL ON scout.silver_transactions TO loader",),
-    ),
-    "trigger_refuses": (
-        (
-            """CREATE FUNCTION scout.not_today() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN RAISE EXCEPTION 'not today'; END $$""",
-            """CREATE TRIGGER not_today BEFORE INSERT ON scout.silver_line_items
-            FOR EACH ROW EXECUTE FUNCTION scout.not_today()""",
-        ),
-        ("DROP FUNCTION scout.not_today() CASCADE",),
-    ),
-    "table_renamed": (
-        ("ALTER TABLE scout.dim_product RENAME TO dim_product_old",),
-        ("ALTER TABLE scout.dim_product_old RENAME TO dim_product",),
-    ),
-}
-NEEDED_BY_UNNAMED = (
-    "role loader",
-    "table scout.silver_transactions",
-    "table scout.silver_line_items",
-    "table scout.dim_product",
-)
 
 
 @fault(*LOADS, kind=(*poison_payloads.KINDS, "duplicate_in_batch"))
@@ -429,21 +402,3 @@ def _history(dsn: str, count: int, status: str, message: str, seconds: float) ->
             },
         ).rowcount
         assert written == count, "the fault did not take: the job does not exist"
-
-
-@fault(*NEEDED_BY_UNNAMED, what=tuple(UNNAMED))
-def unnamed(dsn: str, what: str = "right_lost") -> None:
-    """Something that nobody looks for keeps a job from its work."""
-    _execute(dsn, UNNAMED[what][0])
-
-
-@fault("role loader", "table scout.silver_line_items", what=tuple(UNNAMED))
-def unnamed_fixed(dsn: str, what: str = "right_lost") -> None:
-    """Somebody read what the reset said, and fixed what `unnamed` broke."""
-    _execute(dsn, UNNAMED[what][1])
-
-
-def _execute(dsn: str, statements: tuple[LiteralString, ...]) -> None:
-    with psycopg.connect(dsn, application_name="fault", options=LOCK_TIMEOUT) as connection:
-        for statement in statements:
-            connection.execute(statement)
