@@ -65,7 +65,7 @@ options:
     description: A folder with templates of the scorecard that replace ours.
     type: path
   severities:
-    description: As of M(scout.recovery.scout_incident); the response time is the budget until ingestion is paused.
+    description: The severities by name, each with response_minutes, which is the budget until ingestion is paused, and escalation.
     type: dict
     default: {}
 attributes:

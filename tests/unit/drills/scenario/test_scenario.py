@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution import drill_run
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.scenario import scenario
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.scenario.scenario import Action, Play, Scenario
+from ansible_collections.scout.drills.plugins.plugin_utils.drill.scenario.severities import SEVERITIES
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from tests import CHECKOUT
 
@@ -265,3 +267,8 @@ def test_all_of_ours_can_be_read() -> None:
     assert elsewhere == []
     assert len(chosen) >= 14
     assert all(each.about for each in chosen)
+
+
+def test_the_inventories_have_the_runbooks_severities() -> None:
+    for path in ("inventories/example/group_vars/all.yml", "inventories/local/group_vars/scout.yml"):
+        assert yaml.safe_load((CHECKOUT / path).read_text())["scout_incident_severities"] == SEVERITIES

@@ -14,9 +14,9 @@ import yaml
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.values import refuse_deep
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents.options import severities
 from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars
 
+from .severities import severities
 from .yaml_reader import WHOLE, Action, Reader, under
 
 if t.TYPE_CHECKING:
@@ -34,17 +34,17 @@ LEADS: t.Final = re.compile(
 #: is refused until it is here.
 GIVEN: t.Final = frozenset(
     """
-    adopt adopt_since allow_lossy allow_owner allow_owners allow_superuser application_push
+    allow_lossy allow_owner allow_owners allow_superuser application_push
     application_rollback_enabled application_skip_ci batch_timeout_seconds budget_seconds canary_rows cancel_running capture_id
-    check_severity column_order compare_by consecutive currency default_grants dlq_ids drain drain_timeout_seconds drop_column
+    check_severity column_order compare_by consecutive default_grants dlq_ids drain drain_timeout_seconds drop_column
     drop_function edge_function_force edge_function_timeout_seconds edge_function_verify_jwt error_codes event_ids
-    event_types external_dependencies force gate incident incident_severities ingestion_jobs interval_seconds last ledger
+    event_types gate incident incident_severities ingestion_jobs interval_seconds last ledger
     max_failures max_poison max_poison_share max_replays max_replica_lag_seconds max_rows max_share mode new_partitions
-    next_update_minutes of_action of_incident on_conflict on_failed_proof patience_seconds pause paused_passes payload_path
+    of_action of_incident on_conflict on_failed_proof patience_seconds pause paused_passes payload_path
     period_hours poison proof proof_timeout_seconds protect quality_cleanup_rules rate_per_second reason recapture refresh rehearse
-    rehearse_rows release release_digest release_schemas repair repairs require_tls required_jobs resume retrospective
-    root_cause rules run_id schema_rollback_enabled settles severity smoke source_event source_files source_systems stores
-    stuck_after_seconds takeover target_seconds text thresholds time_zone title transactions warn_passes window_clock window_end
+    rehearse_rows release release_digest release_schemas repair repairs require_tls required_jobs resume
+    rules run_id schema_rollback_enabled smoke source_event source_files source_systems stores
+    stuck_after_seconds takeover target_seconds thresholds time_zone transactions warn_passes window_clock window_end
     window_start
     """.split()  # noqa: SIM905  # a list of them would be a page
 )
