@@ -16,13 +16,13 @@ from ..core import redaction
 from ..core.errors import NotConverged
 from ..core.text import count
 from ..ledger import history
-from ..ledger.open_incident import ADHOC
 from ..moves.cleanup import rules, violations
 from ..pipeline import expected
 from ..postgres import plain
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
+from ..postgres.session import ADHOC
 from ..scout import contract, cron_jobs, cron_runs, event_queue
 from .archive import CutShort, Most
 

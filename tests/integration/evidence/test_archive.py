@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 import gzip
 import json
 import os
@@ -161,26 +160,6 @@ def test_customers_are_masked_wherever_they_stand(scout_db: str, tmp_path: Path)
         if row["event_data"]["transaction_id"] == "x1"
     ] == ["masked:"]
     assert call("scout_evidence", scout_db, folder=str(tmp_path), mask=["a b"])["error"]["kind"] == "bad_input"
-
-
-def test_the_window_reaches_back_to_the_opening_of_the_incident(scout_db: str, tmp_path: Path) -> None:
-    def hours(**options: Any) -> float:
-        """How long the window is that the manifest names."""
-        manifest = json.loads(Path(keep(scout_db, tmp_path, **options)["folder"], "manifest.json").read_text())
-        start, end = (datetime.datetime.fromisoformat(manifest["window"][name]) for name in ("start", "end"))
-        return round((end - start).total_seconds() / 3600, 1)
-
-    assert hours() == 6
-    assert call("scout_incident", scout_db, title="gold is stale", severity="high", incident="INC-1")["changed"]
-    assert hours() == 6, "what is wrong began before somebody saw it"
-    with connect(scout_db) as superuser:
-        superuser.execute("UPDATE scout_ops.incidents SET opened_at = opened_at - interval '20 hours'")
-    assert hours() == 20
-    assert hours(incident="INC-2") == 6
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=2)
-    assert hours(window_start=start.isoformat()) == 2
-    assert call("scout_incident", scout_db, state="closed")["changed"]
-    assert hours() == hours(incident="INC-1") == 6
 
 
 def test_whole_tables_are_of_the_window_and_exact(scout_db: str, tmp_path: Path) -> None:

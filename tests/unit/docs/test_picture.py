@@ -15,7 +15,7 @@ import pytest
 
 from scripts import pictures
 from tests import CHECKOUT
-from tests.e2e import incident_pictures, scorecards, stamped
+from tests.e2e import scorecards, stamped
 from tests.e2e.picture import ALT, COLUMNS, NAMESPACE, PICTURE, lines_of, svg
 
 PAGES = [CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md")]
@@ -81,7 +81,6 @@ def test_words_that_do_not_fit_are_refused() -> None:
     ("name", "of", "again"),
     [
         *((name, lambda: stamped.digest([scorecards.page()]), "tests.e2e.scorecards") for name in scorecards.PICTURES),
-        *((name, incident_pictures.shown, "tests.e2e.incident_pictures") for name in incident_pictures.PICTURES),
     ],
 )
 def test_a_picture_of_a_page_is_as_new_as_the_page(name: str, of: Callable[[], str], again: str) -> None:
@@ -91,5 +90,5 @@ def test_a_picture_of_a_page_is_as_new_as_the_page(name: str, of: Callable[[], s
 def test_every_picture_is_held_by_a_test() -> None:
     drawn = {"architecture", "growth", "layers", "life-of-an-event", "order-of-a-rollback"}
     played = {"reset"}
-    taken = {*scorecards.PICTURES, *incident_pictures.PICTURES}
+    taken = set(scorecards.PICTURES)
     assert {path.stem for path in PICTURE.parent.iterdir()} == drawn | played | taken
