@@ -51,7 +51,9 @@ def incident_chart(report: dict[str, t.Any]) -> str:
     try:
         return chart.incident_chart(report)
     except ImportError as e:
-        display.warning(f"the report has no chart: matplotlib is missing ({e}); python -m pip install matplotlib adds it")
+        display.warning(
+            f"the report has no chart: matplotlib is missing ({e}); python -m pip install matplotlib adds it"
+        )
         return ""
 
 

@@ -58,12 +58,20 @@ def _paint(figure: t.Any, report: Mapping[str, t.Any]) -> None:
 
 
 def _line(
-    axes: t.Any, edges: Sequence[datetime.datetime], values: Sequence[float | None], colour: str, label: str, *, fill: bool = False
+    axes: t.Any,
+    edges: Sequence[datetime.datetime],
+    values: Sequence[float | None],
+    colour: str,
+    label: str,
+    *,
+    fill: bool = False,
 ) -> None:
     known = [math.nan if value is None else float(value) for value in values]
     axes.stairs(known, edges, color=colour, linewidth=1.6, baseline=None, label=label)
     if fill:
-        axes.stairs([0.0 if math.isnan(value) else value for value in known], edges, fill=True, color=colour, alpha=0.15)
+        axes.stairs(
+            [0.0 if math.isnan(value) else value for value in known], edges, fill=True, color=colour, alpha=0.15
+        )
 
 
 def _pauses(axes: t.Any, pauses: Sequence[Mapping[str, t.Any]], edges: Sequence[datetime.datetime]) -> None:

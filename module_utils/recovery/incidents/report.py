@@ -313,7 +313,10 @@ def _impact(
         "late": None if late is None else in_words(late),
         "late_sales": queue["late"] if queue else None,
         "waiting_sales": queue["waiting"] if queue else None,
-        **{name: sum(int(row[name]) for row in moved) for name in ("dead_letters", "events", "sales", "lines", "in_queue")},
+        **{
+            name: sum(int(row[name]) for row in moved)
+            for name in ("dead_letters", "events", "sales", "lines", "in_queue")
+        },
         "amount": _money(_sum(row["amount"] for row in moved)),
         "no_amount": sum(row["no_amount"] for row in moved),
         "rebuilt": rebuilt.get("sales", 0),

@@ -49,5 +49,11 @@ def explained(name: str, result: Result) -> Result:
         step = "give a writable folder with enough space: -e report_dir=…"
     else:
         attempted, said, step = "could not render the report", text, "correct the template that report_template names"
-    error = {"attempted": attempted, "on": str(result.get("path") or ""), "said": said, "sqlstate": "", "next_step": step}
+    error = {
+        "attempted": attempted,
+        "on": str(result.get("path") or ""),
+        "said": said,
+        "sqlstate": "",
+        "next_step": step,
+    }
     return result | {"error": error}

@@ -103,13 +103,15 @@ def test_the_dead_letters_are_those_of_the_incident(scout_db: str, tmp_path: Pat
     assert fingerprint(scout_db) == before
 
 
-def test_the_dead_letters_of_an_adopted_run_are_those_of_the_incident(scout_db: str, tmp_path: Path) -> None:
+def test_the_dead_letters_of_a_run_that_an_earlier_release_adopted_are_those_of_the_incident(
+    scout_db: str, tmp_path: Path
+) -> None:
     """They keep the name under which they were set aside, but are found by that of the incident."""
     [mine, other] = [event(scout_db, {"transaction_id": name}) for name in "xy"]
     gone = call("scout_quarantine", scout_db, event_ids=[mine])
     call("scout_quarantine", scout_db, event_ids=[other])
-    call("scout_incident", scout_db, state="opened", incident="INC-1", title="late", severity="high")
-    assert call("scout_incident", scout_db, state="updated", adopt=[gone["run_id"]])["changed"]
+    with connect(scout_db) as superuser:
+        superuser.execute("UPDATE scout_ops.runs SET incident = 'INC-1' WHERE run_id = %s", [gone["run_id"]])
     found = section(keep(scout_db, tmp_path, incident="INC-1"), "dead_letters")
     assert [row["error_details"]["event"]["event_id"] for row in found] == [mine]
 
