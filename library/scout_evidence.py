@@ -110,8 +110,7 @@ options:
     type: str
   window_start:
     description:
-      - Begin of the window that samples and whole tables are taken of. Unless given, six hours before its end, or when the
-        incident was opened if it is open for longer.
+      - Begin of the window that samples and whole tables are taken of. Unless given, six hours before its end.
     type: str
   window_end:
     description: End of that window; now unless given.

@@ -26,7 +26,7 @@ description:
   - Needs the ledger C(scout_ops).
 options:
   of_incident:
-    description: Only entries made for this incident, or by a run that it adopted since.
+    description: Only entries made for this incident.
     type: str
   run_id:
     description: Only entries made by this run (a quarantine, a cleanup, or a drain that quarantined poison); its first eight digits do.

@@ -190,7 +190,7 @@ def architecture() -> str:
         *box(420, 48, 546, 220, "one PostgreSQL database", like=OTHERS),
         *box(436, 80, 162, 82, "schema scout", "bronze, silver, gold,", "dead letters, the ETL:", "as it is deployed"),
         *box(612, 80, 162, 82, "pg_cron", "starts the ETL and", "the refreshes; a pause", "deactivates its jobs"),
-        *box(788, 80, 162, 82, "schema scout_ops", "the ledger: lease,", "runs, pauses, images,", "captures, incidents", like=OURS),
+        *box(788, 80, 162, 82, "schema scout_ops", "the ledger: lease,", "runs, pauses, images,", "captures", like=OURS),
         *box(436, 178, 514, 74, "role of the operator", "the grants of docs/operator_role.sql; never a superuser",
              "each statement has a time limit; each change and its row in the", "ledger are one transaction", like=OURS),
         *arrow([(316, 96), (420, 96)], "SQL over TLS", (326, 88)),

@@ -26,7 +26,7 @@ SAMPLED = {
     "tests/integration/health": "each fault, assessed and gated; what is judged is the same table for all",
     "tests/integration/healthy": "each healthy deployment, proved and gated; a new one passes for the same reason",
     "tests/integration/hosted": "roles and grants of hosted services, each on a server of its own",
-    "tests/integration/incidents": "whole incidents; what they say is tested in units",
+    "tests/integration/incidents": "whole incidents, and their reports",
     "tests/integration/moves": "every mover, every promise, every place to be ended at",
     "tests/integration/pipeline": "drains, pauses and proofs under load and on broken pipelines",
     "tests/integration/reference": "the reference pipeline, which changes rarely",

@@ -20,7 +20,7 @@ FOLDERS = {RECOVERY: CHECKOUT / "library", DRILLS: CHECKOUT / "drills" / "plugin
 MODULES = {path.stem: package for package, folder in FOLDERS.items() for path in sorted(folder.glob("scout_*.py"))}
 
 #: What `invoke` puts beside what a module returns, and what Ansible documents for every module.
-COMMON = frozenset({"changed", "diff", "warnings", "operation", "database", "incident", "incident_open", "ingestion"})
+COMMON = frozenset({"changed", "diff", "warnings", "operation", "database", "incident", "ingestion"})
 
 
 class Field(t.NamedTuple):

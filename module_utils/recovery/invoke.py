@@ -19,18 +19,18 @@ from pathlib import Path
 from .core.errors import BadInput, RecoveryError, Unexpected, WrongDatabase
 from .core.progress import Progress
 from .core.text import visible_in
-from .ledger import actions, bootstrap, ledger, open_incident, pauses
+from .ledger import actions, bootstrap, ledger, pauses
 from .ledger.controller import Controller, this_controller
+from .ledger.trust import known_sessions
 from .postgres import dsn as dsns
 from .postgres.driver import conninfo, psycopg, require
 from .postgres.dsn import choose_dsn, parse_dsn, to_set
 from .postgres.failures import translate
-from .postgres.session import POOLED, Settings, check_incident, open_session, require_right_host
+from .postgres.session import ADHOC, POOLED, Settings, check_incident, open_session, require_right_host
 from .scout import contract, row_hazards
 from .scout.judging import roles
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Callable, Generator, Mapping
 
     from .postgres.session import Row, Session
@@ -46,7 +46,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "connect_timeout_seconds": {"type": "int", "default": 10},
     "statement_timeout_seconds": {"type": "float", "default": 60.0},
     "lock_timeout_seconds": {"type": "float", "default": 5.0},
-    "incident": {"type": "str", "default": "adhoc"},
+    "incident": {"type": "str", "default": ADHOC},
     "contract": {"type": "dict", "default": {}},
     "allow_superuser": {"type": "bool", "default": False},
     "allow_owner": {"type": "bool", "default": False},
@@ -76,7 +76,7 @@ REQUIRE_SCOUT = """
 SELECT string_agg(name, ', ' ORDER BY name) AS missing,
        (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE n.nspname = 'scout_ops' AND c.relname = 'incidents') AS incidents
+        WHERE n.nspname = 'scout_ops' AND c.relname = 'runs') AS ledger
 FROM unnest(%(tables)s::text[]) AS name
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
                   WHERE n.nspname || '.' || c.relname = name)
@@ -86,8 +86,6 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namesp
 COMMANDS_OF_CRON: t.Final = re.compile(
     r"\bcron\.(?:alter_job|schedule|unschedule|job_run_details TO)\b|ON SCHEMA cron\b"
 )
-#: Results of what keeps the record of an incident.
-SAYS_WHAT_IS_OVERDUE: t.Final = ("incident", "incident_info")
 #: What works without a database, and compares with its ledger where one is named by scout_dsn, SCOUT_DSN or PGURI.
 WITHOUT_DATABASE: t.Final = ("scout_evidence_verify",)
 #: What does not look at ingestion itself, and may be all that an operation does.
@@ -103,8 +101,6 @@ class Call:
     progress: Progress
     controller: Controller
     incident: str
-    #: When that was opened, if it is the open one.
-    opened_at: datetime.datetime | None = None
     #: Whether the module never writes anything.
     only_reads: bool = False
     #: Whether the pipeline's owner may operate it himself, although he may more than an operator should.
@@ -184,12 +180,9 @@ def invoke(
         check_options(params)
         with voice.never_silent(), _session(_action(name), params) as (session, there):
             controller = controller.logged_in(session.facts.login)
-            joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
-            about = _about(name, joined)
+            about = {} if name in WITHOUT_DATABASE else {"incident": params["incident"]}
             only_reads = name.endswith("_info")
-            call = Call(
-                session, check, voice, controller, joined.incident, joined.opened_at, only_reads, _allows_owner(params)
-            )
+            call = Call(session, check, voice, controller, params["incident"], only_reads, _allows_owner(params))
             try:
                 result = run(call, params)
             except (RecoveryError, psycopg.Error) as e:
@@ -200,7 +193,7 @@ def invoke(
                 raise
             if _action(name) in SAYS_HOW_INGESTION_IS and params.get("state") != "released":
                 about["ingestion"] = call.ingestion(params)
-            return _told(_completed({**about, **result}, name, session, joined, there["hosts"]))
+            return _told(_completed({**about, **result}, name, session, there["hosts"]))
     except RecoveryError as e:
         return about | failure(e)
     except psycopg.Error as e:
@@ -285,6 +278,8 @@ def _session(action: str, params: Params) -> Generator[tuple[Session, Row]]:
             raise roles.owner_himself(session, he)
         if (done := actions.of_module(action)) in actions.NEEDS_ROWS:
             row_hazards.require_sight(session, writing=done in actions.WRITES_ROWS)
+        if there["ledger"] and params["ledger"] != "off":
+            known_sessions.attach(session)
         yield session, there | {"hosts": _other_hosts(session, action, params, source)}
 
 
@@ -354,20 +349,13 @@ def _require_enough(session: Session, missing: str, action: str, source: str) ->
         )
 
 
-def _about(name: str, joined: open_incident.Joined) -> Result:
-    """For which incident something is done; nothing of what is about a folder, and only compares it with a database."""
-    return {} if name in WITHOUT_DATABASE else {"incident": joined.incident, "incident_open": joined.is_open}
-
-
-def _completed(result: Result, name: str, session: Session, joined: open_incident.Joined, hosts: list[str]) -> Result:
-    """The result with its database and its tag, and with what is to be said of the incident, of other hosts and of a pooler."""
+def _completed(result: Result, name: str, session: Session, hosts: list[str]) -> Result:
+    """The result with its database and its tag, and with what is to be said of other hosts and of a pooler."""
     result.setdefault("operation", _action(name))
     if name in WITHOUT_DATABASE:
         return result
     result.setdefault("database", session.where)
-    # What keeps the record says itself what is overdue, and by now it may not be any more.
-    warnings = [*hosts] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*hosts, *joined.warnings]
-    warnings += [POOLED] if session.facts.pooled else []
+    warnings = [*hosts, POOLED] if session.facts.pooled else [*hosts]
     opened = [each for each in (session, session.opened_beside) if each is not None and not each.connection.closed]
     warnings += [dsns.UNVERIFIED] if any(dsns.is_unverified(each.connection.pgconn) for each in opened) else []
     if there := _of_cron(session, result):

@@ -228,7 +228,7 @@ class CallbackModule(Default):
         """Remembers what may soon have something to say."""
         self._begun[str(task._uuid)] = task
         phase = self._phase(task) if self._drawn else ""
-        if phase and _module(task) in phases.LABELS and not phases.is_beside(str(task.action), phase):
+        if phase and _module(task) in phases.LABELS:
             self._board.begins(str(host.get_name()), phases.label(str(task.action), phase), phase)
         super().v2_runner_on_start(host, task)
 
@@ -302,7 +302,7 @@ class CallbackModule(Default):
         self._learn(task, made)
         phase, changed = self._phase(task), bool(made.get("changed"))
         module = _module(task)
-        if module not in phases.LABELS or (phases.is_beside(str(task.action), phase) and not failed):
+        if module not in phases.LABELS:
             return
         text = _said(made)
         if not phase and (changed or failed):

@@ -11,7 +11,7 @@ short_description: What was set for a playbook of this collection
 version_added: 1.0.0
 description:
   - Gives the value of a variable that has two names, as C(last) and C(scout_last).
-  - What was given with C(-e) comes first, by either name. Nothing in it is taken for a template, so that a note can quote one,
+  - What was given with C(-e) comes first, by either name. Nothing in it is taken for a template, so that a text can quote one,
     and nobody who passes on the words of somebody else has them executed.
   - Then the short word, where a play, a task, an imported playbook or whoever imports a role says it. One of an inventory, as in
     group_vars, is not read - it may be anybody's.
@@ -31,10 +31,9 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Note what was typed
-  scout.recovery.scout_incident:
-    state: noted
-    text: "{{ lookup('scout.recovery.setting', 'text', default='') }}"
+- name: Undo the run that was named
+  scout.recovery.scout_undo:
+    run_id: "{{ lookup('scout.recovery.setting', 'run_id', default='') }}"
 """
 
 RETURN = r"""

@@ -27,8 +27,7 @@ LABELS: t.Final = {
     "begin": "check",
     "lease": "check",
     "health_info": "assess",
-    "incident_info": "incident",
-    "incident": "incident",
+    "report_info": "report",
     "evidence": "evidence",
     "evidence_verify": "verify",
     "audit_info": "audit",
@@ -60,10 +59,7 @@ CHECKED: t.Final = {
     "lease": "lease",
 }
 #: Phases that are news only where they changed something, or failed.
-QUIET: t.Final = (
-    *("Terminate stuck sessions", "Complete the pause", "Assess the pipeline again", "Look for what"),
-    *("Record", "See how the incident stands"),
-)
+QUIET: t.Final = (*("Terminate stuck sessions", "Complete the pause", "Assess the pipeline again", "Look for what"),)
 #: Modules whose lines are what is asked for, each to be read.
 LOGGED: t.Final = frozenset({"drill"})
 #: How a phase stands, for the eye and, with SCOUT_OUTPUT=plain, in a word.
@@ -93,11 +89,6 @@ def label(action: str, title: str) -> str:
     if name == "terminate_sessions" and title.startswith("Pause"):
         return "pause"
     return LABELS[name]
-
-
-def is_beside(action: str, title: str) -> bool:
-    """Whether a step notes for the record of an incident what its phase did."""
-    return action.endswith(".scout_incident") and not re.search("incident|note", title)
 
 
 def is_news(action: str, title: str) -> bool:

@@ -17,8 +17,6 @@ IMPORTS = ("ansible.builtin.import_role", "ansible.builtin.include_role")
 FILES = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
 #: What is recorded, and whom it is told, stops no operation; so nothing that is set for these is refused beforehand.
 STOPS_NOTHING = {
-    ("incident", "seen.yml"),
-    ("incident", "look.yml"),
     ("notify", "main.yml"),
 }
 PHASE = re.compile(r"\((\d+)/(\d+)\) [A-Z]")

@@ -15,10 +15,8 @@ from typing import Any, get_args, get_origin, is_typeddict
 import jsonschema
 import yaml
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import timeline
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import (
     gate,
-    incident,
     moves,
     render,
     rollback,
@@ -40,7 +38,6 @@ OUTCOMES_OF_FAILURES = {"failed", "left_paused", "not_passed", "still_failing", 
 PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     "gate": (("scout_gate_info",), gate.WHICH, False),
     "release": (("scout_capture",), rollback.CAPTURED, False),
-    "record": ((), incident.WHICH, False),
     "move": (MOVES, moves.WHICH, False),
     "rollback.schema": (("scout_rollback",), rollback.SCHEMA, True),
 }
@@ -165,8 +162,6 @@ def allowed(tree: Tree, entry: dict[str, Any]) -> set[str]:
 
 def _shapes(name: str) -> tuple[Any, ...]:
     made, _, _ = PARTS[name]
-    if name == "record":
-        return (timeline.Described,)
     return results.shapes(made[0]) if len(made) == 1 else tuple(results.shapes(each)[0] for each in made)
 
 

@@ -56,7 +56,6 @@ COMPARED = {
         *("assess", "acceptance_gate", "evidence", "pause_ingestion", "refresh_gold", "resume_ingestion"),
         *("terminate_sessions", "preflight", "dead_letters", "audit_verify", "restored"),
     },
-    "incidents": {"incident_open", "incident_note", "incident_update", "assess", "incident_close"},
     "releases": {"capture_release", "rollback", "undo"},
 }
 

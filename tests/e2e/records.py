@@ -86,10 +86,9 @@ class Day:
         return played.result
 
     def lived(self) -> None:
-        """From a release and an incident through faults to a drain, moves and their undo."""
+        """From a release through faults to a drain, moves and their undo."""
         self.play("preflight")
         self.play("capture_release", release="v1")
-        self.play("incident_open", title="slow", severity="high", incident="INC-1", next_update_minutes=15)
         for fault in (library.poison_event, library.negative_totals, library.gold_stale):
             fault(self.pipeline.dsn)
         self.play("assess", stuck_after_seconds=300, required_jobs=[])
@@ -123,10 +122,7 @@ class Day:
         self.play("dead_letters", last="7d")
         self.play("runs", of_incident="INC-1")
         self.play("audit_verify")
-        self.play("incident_update", text="better", severity="medium", adopt=["last"])
-        self.play("incident_note", text="the disk is full", root_cause="the disk", settles="root_cause")
-        self.play("incident_report", report_dir=str(self.stage.home / "reports"))
-        self.play("incident_close", text="over", force=True)
+        self.play("incident_report", incident="INC-1", report_dir=str(self.stage.home / "reports"))
 
 
 def main(file: Path) -> None:

@@ -36,7 +36,6 @@ DSN = "postgresql://oncall@db1/scout"
 WHERE = "scout on db1:5432"
 HERE = re.compile(r"\bscout on localhost:\d+")
 APPLICATION = "/srv/deploy/scout"
-INCIDENT = f"INC-{BEGINS:%Y%m%d}-1"
 PERSON = "ana@laptop"
 #: Of the same length, so that lines break where they do.
 PROGRAMS = {"fault/stuck_etl/etl": "nightly loader v2.1", "fault/stuck_etl/blocker": "DBeaver 24.2.3 - Script"}
@@ -50,7 +49,6 @@ CUT = re.compile(r"^(.{30}).* …(?: +\S+ \w+(?: \d+ \w+)?)?$", re.MULTILINE)
 TITLE = re.compile(r"^(scout \w+(?: \w+)?   .*?) +(\d\d:\d\d:\d\d) UTC$", re.MULTILINE)
 UNDER_WAY = re.compile(r"^ ◐ .*\n", re.MULTILINE)
 WIDTH = 79
-OPENED = re.compile(r"\bINC-\d{8}-1\b")
 UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)")
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)(?=\D)")
@@ -156,7 +154,6 @@ class Names:
     #: Names of here that stand for those of the page, as long as they are.
     others: dict[str, str] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
-    incident: str = INCIDENT
 
     def here(self, command: str) -> str:
         """A command of the page, as it has to be typed here."""
@@ -164,13 +161,12 @@ class Names:
             assert found in self.ids, f"no screen above has the id in: {command}"
         text = UUID.sub(lambda found: self.ids[found[0]], command)
         text = STAMP.sub(lambda found: self._moved(found[0]), text)
-        text = text.replace(INCIDENT, self.incident)
         return text.replace(DSN, self.dsn).replace(APPLICATION, self.application)
 
     def there(self, screen: str) -> str:
         """A screen from here, as the page shows it."""
         text = UUID.sub(lambda found: self._example(found[0]), screen)
-        text = OPENED.sub(self._incident, text).replace(self.application, APPLICATION)
+        text = text.replace(self.application, APPLICATION)
         text = HERE.sub(WHERE, text)
         text = MOMENT.sub(lambda found: self._back(f"{found[1]} {found[2]}", found[0]), text)
         text = COMPACT.sub(lambda found: self._back(found[1], found[1]) + f".{found[2]}", text)
@@ -200,11 +196,6 @@ class Names:
             apart -= apart % timedelta(minutes=1)
         there = datetime.strptime(moment, form).replace(tzinfo=UTC) - apart
         return there.strftime(form.replace(" ", "T") if "T" in as_written else form)
-
-    def _incident(self, found: re.Match[str]) -> str:
-        """Named after the day it was opened on, which may not be the one the pages began on."""
-        self.incident = found[0]
-        return INCIDENT
 
     def _example(self, found: str) -> str:
         known = {here: there for there, here in self.ids.items()}

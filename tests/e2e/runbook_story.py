@@ -233,5 +233,4 @@ BREAKS: dict[str, Callable[[Story], None]] = {
     "Before a deployment": Story.flows,
     "The deployment was bad": Story.deploys,
     "The acceptance gate": Story.flows,
-    "Close the incident": Story.flows,
 }

@@ -65,11 +65,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "emergency_reset": ({"evidence_budget_seconds": "short"}, "evidence_budget_seconds 'short' is not a number"),
     "evidence": ({"evidence_sample_rows": "few"}, "evidence_sample_rows 'few' is not a whole number"),
     "evidence_verify": ({"evidence_full_seconds": "long"}, "evidence_full_seconds 'long' is not a number"),
-    "incident_close": ({"gate_thresholds": "low"}, "gate_thresholds 'low' is not a dictionary"),
-    "incident_note": ({"incident_setles": "customers"}, "'incident_setles' is not a variable"),
-    "incident_open": ({"incident_severities": 7}, "incident_severities '7' is not a dictionary"),
     "incident_report": ({"report_folders": "x"}, "'report_folders' is not a variable"),
-    "incident_update": ({"adopt": {"a": 1}}, """adopt "{'a': 1}" is not a list"""),
     "pause_ingestion": ({"drain_timeout_seconds": "soon"}, "drain_timeout_seconds 'soon' is not a number"),
     "preflight": ({"poison": "kill"}, "value of poison must be one of: quarantine, stop, got: kill"),
     "quality_cleanup": ({"source_event": "burn"}, "value of source_event must be one of: quarantine, keep, got: burn"),
@@ -109,8 +105,8 @@ BEGINS: dict[str, tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]] = {
         (*WINDOW, "-e", "source_system=pos-17"), {},
         ("'source_system' is not a variable of this toolkit, and would be ignored", "did you mean source_systems?"),
     ),
-    "incident_open": (
-        ("-e", "severity=high", "-e", '{"title": [" … "]}'), {}, ("title is only a placeholder: \"[' … ']\"",),
+    "incident_report": (
+        ("-e", '{"time_zone": [" … "]}'), {}, ("time_zone is only a placeholder: \"[' … ']\"",),
     ),
     **{name: ((), WRONG[name][0], (WRONG[name][1],)) for name in ("assess", "pause_ingestion", "acceptance_gate")},
 }  # fmt: skip

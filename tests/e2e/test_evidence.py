@@ -92,13 +92,3 @@ def test_there_is_nothing_to_verify(stage: Stage) -> None:
     played = stage.play("evidence_verify", None, evidence_dir=str(stage.home / "none"))
     assert played.rc == 2, played.text
     assert "there is no such folder" in played.summary
-
-
-def test_evidence_of_an_open_incident_stands_in_its_record(healthy: Pipeline, quick: Quick) -> None:
-    kept = "SELECT effects ->> 'folder' FROM scout_ops.runs WHERE action = 'evidence' AND incident = 'INC-1'"
-    quick.play("incident_open", healthy.dsn, incident="INC-1", title="slow", severity="high")
-    quick.play("evidence", healthy.dsn, "--check")
-    assert healthy.rows(kept) == []
-    played = quick.play("evidence", healthy.dsn)
-    assert (played.rc, played.result["incident"]) == (0, "INC-1"), played.text
-    assert healthy.rows(kept) == [(played.result["evidence"],)]

@@ -193,15 +193,6 @@ def steps(story: Story) -> None:
         story.play(playbook, **options)
 
 
-def incidents(story: Story) -> None:
-    """From open to close."""
-    story.play("incident_open", title="slow", severity="high", incident="INC-1")
-    story.play("incident_note", text="the disk is full", root_cause="the disk")
-    story.play("incident_update", text="still slow", next_update_minutes=20)
-    story.play("assess", "--check")
-    story.play("incident_close")
-
-
 def releases(story: Story) -> None:
     """Captured, spoilt, rolled back, and that undone; an unknown one is refused."""
     story.play("capture_release", release="v1")
@@ -217,7 +208,6 @@ def releases(story: Story) -> None:
 STORIES: dict[str, tuple[tuple[Break, ...], Callable[[Story], None]]] = {
     "moves": ((library.poison_event, library.negative_totals), moves),
     "steps": ((library.gold_unpopulated,), steps),
-    "incidents": ((), incidents),
     "releases": ((), releases),
 }
 

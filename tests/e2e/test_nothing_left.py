@@ -37,9 +37,3 @@ def test_repaired_and_still_failing(broken: Pipeline, quick: Quick) -> None:
     assert broken.pending() == 0
     assert "still failing: bronze_staleness" in played.summary
     assert "edge function and its sources" in played.summary
-
-
-def test_an_incident_that_nobody_hears_of(healthy: Pipeline, quick: Quick) -> None:
-    opened = quick.play("incident_open", healthy.dsn, title="gold is stale", severity="high")
-    assert opened.rc == 0, opened.text
-    assert "notified nobody: notify_urls is empty" in opened.summary

@@ -40,15 +40,12 @@ def test_a_reset_needs_none_of_them(broken: Pipeline, tmp_path: Path, without: d
     assert "-m pip install apprise" in " ".join(played.result["warnings"])
 
 
-@pytest.mark.parametrize(
-    ("playbook", "options", "package"),
-    [],
-)
-def test_what_is_asked_for_says_what_to_install(
-    playbook: str, options: dict[str, str], package: str, healthy: Pipeline, tmp_path: Path, without: dict[str, str]
-) -> None:
-    given = {name: value.format(tmp_path) for name, value in options.items()}
-    played = Stage(tmp_path, warm=False).play(playbook, healthy.dsn, env=without, **given)
-    assert played.rc == 2, played.text
-    assert f"-m pip install {package}" in played.summary
-    assert "Traceback" not in played.text
+def test_a_report_is_written_without_its_chart(healthy: Pipeline, tmp_path: Path, without: dict[str, str]) -> None:
+    stage = Stage(tmp_path, warm=False)
+    assert stage.play("pause_ingestion", healthy.dsn, incident="INC-1").rc == 0
+    reports = tmp_path / "reports"
+    played = stage.play("incident_report", healthy.dsn, env=without, incident="INC-1", report_dir=str(reports))
+    assert played.rc == 0, played.text
+    assert "-m pip install matplotlib" in " ".join(played.text.split())
+    [report] = reports.iterdir()
+    assert "![" not in report.read_text(encoding="utf-8")

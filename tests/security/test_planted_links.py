@@ -151,7 +151,7 @@ def test_evidence_is_not_kept_where_others_may_write(whose: str, tmp_path: Path)
 @pytest.mark.parametrize("what", ["folder", "file"])
 def test_a_report_follows_nobody_elses_link(what: str, machine: Machine, scout_db: str, tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    assert stage.play("incident_open", scout_db, incident="INC-1", title="x", severity="medium").rc == 0
+    assert stage.play("pause_ingestion", scout_db, incident="INC-1").rc == 0
     ours = tmp_path / "ours"
     played = stage.play("incident_report", scout_db, report_dir=str(ours), incident="INC-1")
     assert played.rc == 0, played.text
@@ -176,7 +176,7 @@ def test_a_report_follows_nobody_elses_link(what: str, machine: Machine, scout_d
 def test_a_report_leaves_the_mode_of_a_folder_that_is_there(scout_db: str, machine: Machine, tmp_path: Path) -> None:
     """Such as /tmp, which a report of root's would have closed to everybody else."""
     stage = Stage(tmp_path)
-    assert stage.play("incident_open", scout_db, incident="INC-1", title="x", severity="medium").rc == 0
+    assert stage.play("pause_ingestion", scout_db, incident="INC-1").rc == 0
     for report_dir, mode in ((machine.shared, 0o1777), (tmp_path / "new", 0o700)):
         assert stage.play("incident_report", scout_db, report_dir=str(report_dir), incident="INC-1").rc == 0
         assert report_dir.stat().st_mode & 0o7777 == mode

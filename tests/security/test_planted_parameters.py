@@ -19,10 +19,6 @@ BROKEN_OFF = """
 INSERT INTO scout_ops.runs (run_id, action, incident, actor, controller, asked, effects, status)
 VALUES (%s, %s, 'adhoc', 'maria@laptop', 'laptop', %s, '{"moved": {"events": 1}}', 'stopped')
 """
-OPEN = """
-INSERT INTO scout_ops.incidents (incident, title, severity, opened_at, opened_by)
-VALUES (%s, 'slow', 'high', now(), 'maria@laptop')
-"""
 EVIL = "x'; touch ran; echo '\n$(touch ran)"
 
 
@@ -56,14 +52,3 @@ def test_no_variable_is_offered_that_the_action_does_not_have(scout_db: str, act
     found = advised(planted(scout_db, BROKEN_OFF, RUN, action, Jsonb(asked)))
     assert "evil" not in json.dumps(found)
     assert found["commands"] == [f"ansible-playbook playbooks/undo.yml -e run_id={RUN}"]
-
-
-@pytest.mark.parametrize("name", ["INC-1; touch ran", "$(touch ran)", "../../outside", "\x1b[2J", "x" * 65])
-def test_an_incident_of_an_impossible_name_is_not_worked_for(scout_db: str, name: str) -> None:
-    assessed = planted(scout_db, OPEN, name)
-    assert assessed["incident"] == "adhoc"
-    assert any("is open under a name that no incident has" in text for text in assessed["warnings"]), assessed[
-        "warnings"
-    ]
-    paused = call("scout_ingestion", scout_db, state="paused")
-    assert (paused.get("failed"), paused["incident"]) == (None, "adhoc")

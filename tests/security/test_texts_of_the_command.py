@@ -16,12 +16,8 @@ HOSTILE = "it's \"late\" {{ lookup('pipe', 'touch touched') }} $(touch touched)\
 
 def test_a_text_is_passed_on_and_not_evaluated(scout_db: str, tmp_path: Path) -> None:
     healthy, stage = Pipeline(scout_db), Stage(tmp_path)
-    title = HOSTILE.partition("\n")[0]
-    opened = scout(stage, healthy, "incident", "open", title, "--severity", "high", cwd=stage.home)
-    assert opened.returncode == 0, opened.stdout + opened.stderr
-    assert healthy.one("SELECT title FROM scout_ops.incidents") == title
-    noted = scout(stage, healthy, "incident", "note", HOSTILE, cwd=stage.home)
-    assert noted.returncode == 0, noted.stdout + noted.stderr
-    assert healthy.one("SELECT text FROM scout_ops.incident_entries WHERE kind = 'note'") == HOSTILE
+    paused = scout(stage, healthy, "pause", "--reason", HOSTILE, cwd=stage.home)
+    assert paused.returncode == 0, paused.stdout + paused.stderr
+    assert healthy.one("SELECT reason FROM scout_ops.pauses") == HOSTILE
     assert not (stage.home / "touched").exists()
     assert not (CHECKOUT / "touched").exists()

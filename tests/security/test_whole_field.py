@@ -189,7 +189,6 @@ def test_all_small_rights_at_once_gain_nothing(attacked: str, tmp_path: Path, su
         before = rights(attacked)
         looks(works)
         moves(works)
-        incidents(works)
         releases(works, attacked)
         assert rights(attacked) == before
         with connect(attacked) as superuser:
@@ -234,13 +233,6 @@ def moves(works: Operator) -> None:
     works.play("window_recovery", last="1h")
     works.play("quality_cleanup")
     assert letters.forged(works.superuser) == 0
-
-
-def incidents(works: Operator) -> None:
-    works.play("incident_open", title="slow", severity="high", incident="INC-3")
-    works.play("incident_note", text="the disk is full", root_cause="the disk")
-    works.play("incident_update", text="still slow", next_update_minutes=20)
-    works.play("incident_close")
 
 
 def releases(works: Operator, dsn: str) -> None:

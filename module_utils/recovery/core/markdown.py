@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .text import printable, visible
+from .text import printable
 
 #: What Markdown or its tables would take for more than a character; an underscore within a word is none of it.
 ACTIVE: t.Final = re.compile(r"[&<>\\`*\[\]|~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
@@ -25,12 +25,6 @@ def escaped(text: t.Any) -> str:
     line = CALLS.sub("\\g<0>\N{WORD JOINER}", printable(text))
     line = ACTIVE.sub(lambda found: _entity(found[0]), line)
     return LEADING.sub(lambda found: f"{found[1] or ''}{_entity(found[2] or found[3])}", line)
-
-
-def escaped_block(text: t.Any) -> str:
-    """A text of several lines as Markdown with the same lines and paragraphs."""
-    paragraphs = re.split(r"\n\s*\n", visible(text).strip())
-    return "\n\n".join("\\\n".join(map(escaped, part.split("\n"))) for part in paragraphs)
 
 
 def _entity(character: str) -> str:

@@ -13,8 +13,8 @@ import typing as t
 from collections import Counter
 
 from ..core.text import printable
-from ..ledger.open_incident import ADHOC
 from ..ledger.trust.kept_evidence import Recorded
+from ..postgres.session import ADHOC
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,13 +16,13 @@ from ..core import redaction
 from ..core.errors import NotConverged
 from ..core.text import count
 from ..ledger import history
-from ..ledger.open_incident import ADHOC
 from ..moves.cleanup import rules, violations
 from ..pipeline import expected
 from ..postgres import plain
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import attempting
 from ..postgres.read_budget import Budget
+from ..postgres.session import ADHOC
 from ..scout import contract, cron_jobs, cron_runs, event_queue
 from .archive import CutShort, Most
 
@@ -62,7 +62,7 @@ SELECT relname::text AS name, n_live_tup, n_dead_tup, n_tup_ins, n_tup_upd, n_tu
 FROM pg_catalog.pg_stat_user_tables WHERE schemaname = %(schema)s ORDER BY relname
 """
 
-#: Those that this toolkit set aside for the incident, also in runs that were adopted, and what came into the queue otherwise in its time.
+#: Those that this toolkit set aside for the incident, also in its runs, and what came into the queue otherwise in its time.
 DEAD_LETTERS = """
 SELECT d.* FROM {dead_letters} AS d
 WHERE d.error_details ->> 'incident' = %(incident)s OR d.error_details ->> 'run_id' = ANY(%(runs)s)

@@ -18,13 +18,12 @@ from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..invoke import Call, check_options, known_secrets
 from ..ledger import bootstrap, servers
-from ..ledger.open_incident import ADHOC
 from ..ledger.trust import audit as trail
 from ..ledger.trust import kept_evidence, ownership, signatures
 from ..pipeline import expected
 from ..postgres.driver import psycopg
 from ..postgres.failures import attempting, translate
-from ..postgres.session import open_session
+from ..postgres.session import ADHOC, open_session
 from ..postgres.times import window_of
 from . import archive, audit, collect, sending
 from . import verify as verification
@@ -259,11 +258,11 @@ def _wanted(call: Call, params: Params) -> collect.Wanted:
     with call.session.read():
         seconds = expected.look_seconds(call.session, params["budget_seconds"], READING_SECONDS)
     # What is wrong began before somebody saw it.
-    usual = end - datetime.timedelta(seconds=collect.HISTORY_SECONDS)
+    since = end - datetime.timedelta(seconds=collect.HISTORY_SECONDS)
     return collect.Wanted(
         incident=call.incident,
         budget_seconds=seconds,
-        start=window.start or min(usual, call.opened_at or usual),
+        start=window.start or since,
         end=end,
         sample_rows=params["sample_rows"],
         health=params["health"],

@@ -53,7 +53,6 @@ def begin(call: Call, params: Params) -> BeginResult:
         if place and place <= len(titles):
             call.progress.say(titles[place - 1])
         about: Result = {"operation": operation, "database": call.session.where, "incident": call.incident}
-        about["incident_open"] = call.opened_at is not None
         try:
             done[name] = {**about, "failed": False, **step()}
         except (RecoveryError, psycopg.Error) as e:

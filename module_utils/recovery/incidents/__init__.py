@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record of an incident: reading, planning, writing, its timeline and checklist."""
+"""What happened in an incident, read from the ledger and the pipeline for its report."""

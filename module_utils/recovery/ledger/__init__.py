@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""scout_ops: runs, pauses, the lease, which incident is open. Knows no action; others import any of it."""
+"""scout_ops: runs, pauses, the lease. Knows no action; others import any of it."""

@@ -18,8 +18,6 @@ class Action(t.NamedTuple):
     rows: t.Literal["", "judges", "writes", "moves"] = ""
     #: Where that is which undo takes back.
     undo: t.Literal["", "dead_letters", "journal", "schema"] = ""
-    #: Whether it repairs something, and may be the fix.
-    fix: bool = False
     #: Whether somebody only looked.
     look: bool = False
 
@@ -27,17 +25,17 @@ class Action(t.NamedTuple):
 TABLE: t.Final = (
     Action("pause", "Ingestion paused"),
     Action("resume", "Ingestion resumed"),
-    Action("terminate_sessions", "Stuck sessions ended", fix=True),
-    Action("drain", "Backlog loaded", "writes", "dead_letters", fix=True),
-    Action("refresh_gold", "Gold refreshed", "judges", fix=True),
-    Action("quarantine", "Events quarantined", "moves", "dead_letters", fix=True),
-    Action("cleanup", "Bad rows cleaned up", "moves", "dead_letters", fix=True),
-    Action("redrive", "Dead letters redriven", "moves", "journal", fix=True),
-    Action("undo", "Run undone", "moves", "journal", fix=True),
-    Action("window_recovery", "Window recovered", "moves", "journal", fix=True),
+    Action("terminate_sessions", "Stuck sessions ended"),
+    Action("drain", "Backlog loaded", "writes", "dead_letters"),
+    Action("refresh_gold", "Gold refreshed", "judges"),
+    Action("quarantine", "Events quarantined", "moves", "dead_letters"),
+    Action("cleanup", "Bad rows cleaned up", "moves", "dead_letters"),
+    Action("redrive", "Dead letters redriven", "moves", "journal"),
+    Action("undo", "Run undone", "moves", "journal"),
+    Action("window_recovery", "Window recovered", "moves", "journal"),
     Action("capture", "Release captured"),
-    Action("rollback", "Release rolled back", undo="schema", fix=True),
-    Action("deploy", "Function deployed", fix=True),
+    Action("rollback", "Release rolled back", undo="schema"),
+    Action("deploy", "Function deployed"),
     Action("assess", "Pipeline assessed", "judges", look=True),
     Action("gate", "Acceptance gate run", "judges", look=True),
     Action("evidence", "Evidence collected"),
@@ -56,7 +54,6 @@ ROLLBACK: t.Final = tuple(each.name for each in TABLE if each.undo == "schema")
 DEAD_LETTER_ACTIONS: t.Final = tuple(each.name for each in TABLE if each.undo == "dead_letters")
 JOURNAL_ACTIONS: t.Final = tuple(each.name for each in TABLE if each.undo == "journal")
 UNDOABLE: t.Final = tuple(each.name for each in TABLE if each.undo)
-FIXES: t.Final = tuple(each.name for each in TABLE if each.fix)
 LOOKS: t.Final = tuple(each.name for each in TABLE if each.look)
 #: Writes rows of the pipeline, which it does where a policy is an error, whatever that shows.
 WRITES_ROWS: t.Final = tuple(each.name for each in TABLE if each.rows in ("writes", "moves"))

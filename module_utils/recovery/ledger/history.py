@@ -37,8 +37,6 @@ SELECT run_id::text AS run_id FROM scout_ops.runs WHERE incident = %(incident)s 
 """
 
 KNOWS_RUN = "SELECT EXISTS (SELECT FROM scout_ops.runs WHERE run_id = %(run_id)s::uuid) AS known"
-HAS_INCIDENTS = "SELECT to_regclass('scout_ops.incidents') IS NOT NULL AS there"
-KNOWS_INCIDENT = "SELECT EXISTS (SELECT FROM scout_ops.incidents WHERE incident = %(incident)s) AS known"
 
 RUNS = """
 SELECT r.run_id::text AS run_id, r.parent_run_id::text AS parent_run_id, r.action, r.status, r.incident, r.actor,
@@ -237,7 +235,7 @@ def refresh_seconds(session: Session) -> dict[str, float]:
 
 
 def of_incident(session: Session, incident: str) -> tuple[str, ...]:
-    """The runs that were done for it, or adopted since; none where no ledger can be read. Inside the caller's transaction."""
+    """The runs that were done for it; none where no ledger can be read. Inside the caller's transaction."""
     if not readable(session):
         return ()
     return tuple(row["run_id"] for row in session.rows(OF_INCIDENT, incident=incident))
@@ -246,9 +244,3 @@ def of_incident(session: Session, incident: str) -> tuple[str, ...]:
 def knows_run(session: Session, run_id: str) -> bool:
     """Whether the ledger has a run of this id. Inside the caller's transaction."""
     return readable(session) and session.row(KNOWS_RUN, run_id=run_id)["known"]
-
-
-def knows_incident(session: Session, incident: str) -> bool:
-    """Whether an incident of this name was opened. Inside the caller's transaction."""
-    there = readable(session) and session.row(HAS_INCIDENTS)["there"]
-    return there and session.row(KNOWS_INCIDENT, incident=incident)["known"]

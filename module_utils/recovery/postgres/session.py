@@ -45,6 +45,8 @@ POOLED = (
 )
 #: What libpq says before it comes to the point; the address stands in our own words already.
 PREAMBLE = re.compile(r"^connection failed: (?:connection to server (?:at|on socket) .*? failed: )?(?:FATAL:\s+)?")
+#: What stands where nobody named an incident.
+ADHOC: t.Final = "adhoc"
 INCIDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#@+-]{0,63}")
 
 #: How times are written, whatever the database is set to: as they are read again.
@@ -129,7 +131,7 @@ class Settings:
 
     dsn: str
     password: str | None = None
-    incident: str = "adhoc"
+    incident: str = ADHOC
     action: str = "assess"
     connect_timeout_seconds: int = 10
     statement_timeout_seconds: float = 60.0

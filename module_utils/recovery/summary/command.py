@@ -13,11 +13,9 @@ from ..core.advice import HERE, Typed
 from ..core.errors import RecoveryError
 from ..core.text import printable, visible, visible_in
 from ..invoke import failure
-from ..ledger.open_incident import ADHOC
-from ..postgres.session import INCIDENT
+from ..postgres.session import ADHOC, INCIDENT
 from ..scout import contract
 from . import dead_letters, drill, gate, render
-from .incident import is_news
 from .layout import WIDTH
 from .operation import Story
 
@@ -28,6 +26,10 @@ if t.TYPE_CHECKING:
 
 #: The option that names it, and the step that failed where it could not be written.
 RESULT_FILE: t.Final = "result_file"
+
+
+#: What notifies people of nothing: a pause alone is done by whoever is at work.
+SILENT: t.Final = ("pause_ingestion",)
 
 
 class SummaryResult(t.TypedDict):
@@ -98,6 +100,14 @@ def summarize(
             seen = _seen(story)
             result["drawn"] = _lines([*_page(seen), *render.drawn(seen, *judge(made), phases=phases)])
         return result
+
+
+def is_news(made: render.ResultDocument) -> bool:
+    """Whether people should be notified of an operation, from its document: it resumed ingestion or left it paused."""
+    if made["check_mode"] or made["operation"] in SILENT:
+        return False
+    changed = {step["name"] for step in made["steps"] if step["changed"] and not step["failed"]}
+    return bool({"pause", "unfinished", "resume"} & changed)
 
 
 #: Parts of the document that say what can be typed.

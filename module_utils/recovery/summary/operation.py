@@ -12,7 +12,7 @@ from ..core.advice import HERE, Typed
 from ..core.errors import BadInput
 from . import drill as summary_drill
 from . import gate as summary_gate
-from . import incident as summary_incident
+from . import report as summary_report
 from . import rollback
 from .moves import STEPS
 
@@ -74,7 +74,6 @@ class ResultDocument(t.TypedDict):
     gate: Result | None
     release: Result | None
     rollback: Result | None
-    record: Result | None
     dead_letters: Result | None
     drill: Result | None
     proof: Result | None
@@ -127,7 +126,7 @@ class Story:
             if plan and not steps.get(of) and (self.check or plan.get("failed") or not plan.get("changed")):
                 steps[of] = plan
         return {
-            name: rollback.with_refusal(summary_incident.explained(name, r))
+            name: rollback.with_refusal(summary_report.explained(name, r))
             for name, r in steps.items()
             if r and not r.get("skipped")
         }
@@ -181,16 +180,6 @@ class Story:
     def capture(self) -> Result:
         """What a capture of a release came to."""
         return self.ran.get("capture", {})
-
-    @property
-    def record(self) -> Result:
-        """How the incident stands, where a step looked at its record."""
-        return self.ran.get("incident", {})
-
-    @property
-    def keeps_record(self) -> bool:
-        """Whether this is about the record of an incident and nothing else."""
-        return self.operation in summary_incident.OPERATIONS
 
     @property
     def goes_back(self) -> bool:

@@ -14,7 +14,7 @@ from ..core import advice, files
 from ..core.text import count, cut, in_words
 from ..core.values import as_list, loaded
 from ..scout import contract
-from . import drill, gate, incident, layout, moves, proof, rollback
+from . import drill, gate, layout, moves, proof, report, rollback
 from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, ResultDocument, Story, went_wrong
 
 if t.TYPE_CHECKING:
@@ -22,9 +22,7 @@ if t.TYPE_CHECKING:
 
 FORMAT: t.Final = "scout-recovery-result/1"
 #: A playbook that an error names, as a person types it; one that needs options and has none is no command.
-_INCOMPLETE: t.Final = (
-    r"(?!(?:incident_note|incident_open|incident_update|undo|quarantine|capture_release)\.yml(?! -e ))"
-)
+_INCOMPLETE: t.Final = r"(?!(?:incident_report|undo|quarantine|capture_release)\.yml(?! -e ))"
 PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e \S+)*? -e \S*…)")
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
@@ -77,7 +75,6 @@ def document(story: Story) -> ResultDocument:
         "gate": gate.as_document(story.gate),
         "release": rollback.captured(story.capture),
         "rollback": rollback.as_document(story.move, story.ran, story.left_out, asked=story.goes_back),
-        "record": incident.as_document(story.record),
         "dead_letters": moves.queue_as_document(story.ran.get(moves.QUEUE, {})),
         "drill": drill.as_document(story.drill),
         "proof": proof.as_document(story.ran),
@@ -169,7 +166,6 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
         "today": "",
         **rollback.parts(story.move, story.ran, story.left_out, check=story.check),
         **rollback.capture_parts(story.capture),
-        **incident.parts(story.operation, story.record),
         "chose": moves.selected(story.move),
         "would" if story.check else "did": _did(story),
         "who": moves.ended(story.operation, story.ran),
@@ -180,7 +176,6 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
         **(rollback.gate(story.gate) if story.goes_back else gate.parts(story.gate)),
         "now": proof.unproven(story.ran, _now(story)),
         "proof": proof.words(story.ran, story.failure),
-        "lacks": incident.lacking(story.operation, story.record),
         "failed": _failed(story),
         "warn": "; ".join(_warnings(story)),
         "undo": "; ".join(part for part in _undo(story) if part not in _unbroken(story)),
@@ -196,7 +191,7 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
     most = None if story.verbose else layout.PART_LINES + layout.MORE_LINES["causes"]
     bodies["causes"] = layout.numbered([story.typed.text(each) for each in _causes(story)], room, most)
     bodies["today"] = _unusual(story, room)
-    bodies["files"] = [path.removeprefix(near) for path in incident.files(story.ran)]
+    bodies["files"] = [path.removeprefix(near) for path in report.files(story.ran)]
     return {name: body for name, body in bodies.items() if body}, len(way_back)
 
 
@@ -253,9 +248,9 @@ def _causes(story: Story) -> list[str]:
 def _did(story: Story) -> str:
     if story.operation in ("assess", "preflight", gate.OPERATION):
         return ""
-    if story.operation == incident.REPORT:
-        return incident.written(story.ran, check=story.check)
-    silent = proof.SILENT | rollback.SILENT | ({"gate"} if story.keeps_record else set[str]())
+    if story.operation == report.OPERATION:
+        return report.written(story.ran, check=story.check)
+    silent = proof.SILENT | rollback.SILENT
     steps = {n: r for n, r in story.ran.items() if n not in silent}
     told = [str(steps["notify"]["summary"])] if steps.get("notify", {}).get("summary") else []
     done = [r["summary"] for r in steps.values() if r.get("changed") and not r.get("failed") and r.get("summary")]
@@ -272,12 +267,6 @@ def _did(story: Story) -> str:
 
 
 def _now(story: Story) -> str:
-    if story.keeps_record and not story.check and (record := incident.now(story.record)):
-        return f"{record}; {_pipeline(story)}" if story.failure else record
-    return _pipeline(story)
-
-
-def _pipeline(story: Story) -> str:
     text = _ingestion(story)
     if story.check:
         written = "nothing was written" + (" except the plan" if story.move.get("plan_file") else "")
@@ -359,8 +348,6 @@ def _warnings(story: Story) -> list[str]:
     told = [str(w) for r in story.ran.values() for w in as_list(r.get("warnings"))]
     if story.operation == "assess":
         told += [str(note) for note in as_list(story.before.get("notes"))]
-    if story.keeps_record:
-        told = incident.in_order(told, story.record)
     return list(dict.fromkeys(told))
 
 
@@ -402,14 +389,14 @@ def _next(story: Story) -> list[str]:
 def _following(story: Story) -> list[str]:
     if story.failure is not None:
         return _after_failing(story, story.failure)
-    if story.operation == "preflight" or (story.gate and not story.goes_back and not story.keeps_record):
+    if story.operation == "preflight" or (story.gate and not story.goes_back):
         return _after_looking(story)
     if story.check:
         return moves.after_planning(story.move) if story.changed else []
-    if story.capture or story.keeps_record:
-        return rollback.after_capture() if story.capture else incident.what_next(story.operation, story.record)
+    if story.capture:
+        return rollback.after_capture()
     causes: list[str] = [d["next_command"] for d in as_list(story.after.get("diagnoses"))]
-    causes = causes or incident.what_next(story.operation, story.record) or moves.after_listing(story.ran)
+    causes = causes or moves.after_listing(story.ran)
     if story.outcome == "left_paused":
         return [*[c for c in causes if not c.startswith((RESUME, RESET))][:1], RESET]
     if story.outcome == "left_paused_as_told" or (story.operation == "pause_ingestion" and story.state == "paused"):

@@ -48,7 +48,7 @@ COMMON: t.Final = (
     Option("target", help="host or group of the inventory to act on"),
     Option("scout_dsn", help="the database, without a password"),
     Option("scout_cron_dsn", help="the database with pg_cron, if another one"),
-    Option("incident", help="what it is done for [the open one]"),
+    Option("incident", help="what it is done for [adhoc]"),
     Option("ledger", choices=("required", "auto", "off"), help="whether the ledger is needed [auto]"),
     Option("takeover", "bool", help="take the lease, or the pause, from whoever holds it"),
     Option("allow_superuser", "bool", help="work as a superuser"),

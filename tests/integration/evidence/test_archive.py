@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 import gzip
 import json
 import os
@@ -104,13 +103,15 @@ def test_the_dead_letters_are_those_of_the_incident(scout_db: str, tmp_path: Pat
     assert fingerprint(scout_db) == before
 
 
-def test_the_dead_letters_of_an_adopted_run_are_those_of_the_incident(scout_db: str, tmp_path: Path) -> None:
+def test_the_dead_letters_of_a_run_that_an_earlier_release_adopted_are_those_of_the_incident(
+    scout_db: str, tmp_path: Path
+) -> None:
     """They keep the name under which they were set aside, but are found by that of the incident."""
     [mine, other] = [event(scout_db, {"transaction_id": name}) for name in "xy"]
     gone = call("scout_quarantine", scout_db, event_ids=[mine])
     call("scout_quarantine", scout_db, event_ids=[other])
-    call("scout_incident", scout_db, state="opened", incident="INC-1", title="late", severity="high")
-    assert call("scout_incident", scout_db, state="updated", adopt=[gone["run_id"]])["changed"]
+    with connect(scout_db) as superuser:
+        superuser.execute("UPDATE scout_ops.runs SET incident = 'INC-1' WHERE run_id = %s", [gone["run_id"]])
     found = section(keep(scout_db, tmp_path, incident="INC-1"), "dead_letters")
     assert [row["error_details"]["event"]["event_id"] for row in found] == [mine]
 
@@ -161,26 +162,6 @@ def test_customers_are_masked_wherever_they_stand(scout_db: str, tmp_path: Path)
         if row["event_data"]["transaction_id"] == "x1"
     ] == ["masked:"]
     assert call("scout_evidence", scout_db, folder=str(tmp_path), mask=["a b"])["error"]["kind"] == "bad_input"
-
-
-def test_the_window_reaches_back_to_the_opening_of_the_incident(scout_db: str, tmp_path: Path) -> None:
-    def hours(**options: Any) -> float:
-        """How long the window is that the manifest names."""
-        manifest = json.loads(Path(keep(scout_db, tmp_path, **options)["folder"], "manifest.json").read_text())
-        start, end = (datetime.datetime.fromisoformat(manifest["window"][name]) for name in ("start", "end"))
-        return round((end - start).total_seconds() / 3600, 1)
-
-    assert hours() == 6
-    assert call("scout_incident", scout_db, title="gold is stale", severity="high", incident="INC-1")["changed"]
-    assert hours() == 6, "what is wrong began before somebody saw it"
-    with connect(scout_db) as superuser:
-        superuser.execute("UPDATE scout_ops.incidents SET opened_at = opened_at - interval '20 hours'")
-    assert hours() == 20
-    assert hours(incident="INC-2") == 6
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=2)
-    assert hours(window_start=start.isoformat()) == 2
-    assert call("scout_incident", scout_db, state="closed")["changed"]
-    assert hours() == hours(incident="INC-1") == 6
 
 
 def test_whole_tables_are_of_the_window_and_exact(scout_db: str, tmp_path: Path) -> None:

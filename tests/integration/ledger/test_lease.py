@@ -307,7 +307,7 @@ def test_a_ledger_that_may_not_be_read_is_not_taken_for_an_empty_one(scout_db: s
         assert call("scout_runs_info", second)["runs"] == []
         call("scout_ingestion", first, state="paused")
         assert len(call("scout_runs_info", first)["runs"]) == 1
-        for refused in (call("scout_runs_info", second), call("scout_incident_info", second, report=True)):
+        for refused in (call("scout_runs_info", second), call("scout_report_info", second, incident="INC-1")):
             assert refused["error"]["kind"] == "foreign_ledger"
         assert call("scout_runs_info", second, ledger="off")["runs"] == []
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lines of the ledger: runs that begin, end and are gone on with, pauses, the open incident, and what a reader finds."""
+"""The lines of the ledger: runs that begin, end and are gone on with, pauses, and what a reader finds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger imp
     controller,
     history,
     lease,
-    open_incident,
     pauses,
     runs,
 )
@@ -28,9 +27,6 @@ from tests.integration.modules import connect, one, rows
 
 ASKED = {"window": "1h"}
 LINES = "SELECT run_id::text, status, effects, error FROM scout_ops.runs ORDER BY started_at"
-
-
-OVERDUE = "the update of INC-7 promised for 2026-01-02 03:04 UTC is overdue: incident_update.yml gives it"
 
 
 @pytest.fixture
@@ -222,32 +218,6 @@ def test_what_a_reader_finds(ledger: Ledger) -> None:
         assert history.of_incident(ledger.session, "INC-1") == (first.run_id, second.run_id)
         assert history.of_incident(ledger.session, "INC-2") == ()
     assert held.run_id not in (first.run_id, second.run_id)
-
-
-@pytest.mark.parametrize(
-    ("given", "readable", "closed", "joined"),
-    [
-        ("adhoc", True, False, ("INC-7", True)),
-        ("INC-7", True, False, ("INC-7", True)),
-        ("INC-8", True, False, ("INC-8", False)),
-        ("adhoc", False, False, ("adhoc", False)),
-        ("adhoc", True, True, ("adhoc", False)),
-    ],
-)
-def test_which_incident_is_worked_for(
-    ledger: Ledger, scout_db: str, given: str, readable: bool, closed: bool, joined: tuple[str, bool]
-) -> None:
-    with connect(scout_db) as connection:
-        connection.execute(
-            "INSERT INTO scout_ops.incidents (incident, title, severity, opened_at, opened_by, closed_at, next_update_at) "
-            "VALUES ('INC-7', 'slow', 'high', now(), 'ann', CASE WHEN %s THEN now() END, '2026-01-02 03:04:05Z')", [closed]
-        )  # fmt: skip
-    with open_session(Settings(scout_db, incident=given, action="drain")) as session:
-        found = open_incident.join(session, readable=readable)
-        assert (found.incident, found.is_open) == joined
-        assert found.warnings == ((OVERDUE,) if found.is_open else ())
-        assert session.row("SHOW application_name") == {"application_name": f"scout-recovery/{joined[0]}/drain"}
-    assert (found.opened_at is not None) is found.is_open
 
 
 def test_a_run_is_named_by_its_first_digits_or_as_the_last(ledger: Ledger) -> None:

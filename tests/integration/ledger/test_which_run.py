@@ -19,7 +19,6 @@ OPTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
     "undo": ("scout_undo", {"check": True}, "run_id"),
     "redrive": ("scout_redrive", {"check": True}, "run_id"),
     "runs": ("scout_runs_info", {}, "run_id"),
-    "incident": ("scout_incident", {"state": "opened", "title": "slow", "severity": "high", "check": True}, "adopt"),
 }
 
 
@@ -30,10 +29,7 @@ def test_these_are_all_of_them() -> None:
         for name in modules
     }
     named = {
-        (module, option)
-        for module, spec in specs.items()
-        for option in ("run_id", "run_ids", "runs", "adopt")
-        if option in spec
+        (module, option) for module, spec in specs.items() for option in ("run_id", "run_ids", "runs") if option in spec
     }
     assert named == {(module, option) for module, _, option in OPTIONS.values()}
 
@@ -43,12 +39,11 @@ def test_a_run_is_named_as_people_do(scout_db: str, name: str) -> None:
     module, more, option = OPTIONS[name]
     run = ran("scout_quarantine", scout_db, event_ids=loaded(scout_db))["run_id"]
     whole, *short = [
-        _known(ran(module, scout_db, **more, **{option: [text] if option == "adopt" else text}))
-        for text in (run, run[:8], run[:13].upper(), "last")
+        _known(ran(module, scout_db, **more, **{option: text})) for text in (run, run[:8], run[:13].upper(), "last")
     ]
     assert short == [whole] * 3
 
 
 def _known(result: dict[str, Any]) -> Any:
     """What a result says that depends on which run was meant."""
-    return {name: result.get(name) for name in ("runs", "summary", "undone", "moved", "adopted")}
+    return {name: result.get(name) for name in ("runs", "summary", "undone", "moved")}

@@ -314,13 +314,12 @@ def test_preflight_names_what_is_missing(scout_db: str) -> None:
     assert 'MAINTAIN ON "pos"."mart_daily"' in grants
 
 
-def test_incident_and_its_report(scout_db: str, tmp_path: Path) -> None:
+def test_the_report_of_an_incident(scout_db: str) -> None:
     arrive(scout_db, [sale(1, total_amount="abc")])
     rename(scout_db)
-    ran("scout_incident", scout_db, state="opened", incident="INC-1", title="late", severity="high")
     ran("scout_drain", scout_db, incident="INC-1", max_poison_share=1.0)
-    found = ran("scout_incident_info", scout_db, incident="INC-1")
-    assert "poison" in json.dumps(found, default=str)
+    found = ran("scout_report_info", scout_db, incident="INC-1")
+    assert (found["unknown"], found["impact"]["events"]) == ({}, 1)
 
 
 def test_runs_and_lease(scout_db: str) -> None:

@@ -68,7 +68,7 @@ def test_a_statement_is_folded_between_its_words() -> None:
         (f"{A} --check shows it", [f"{A} --check"], ["shows it"]),
         ("`terminate_sessions.yml -e stuck_after_seconds=9` ends it",
          ["ansible-playbook playbooks/terminate_sessions.yml -e stuck_after_seconds=9"], ["ends it"]),
-        ("incident_note.yml adds to it", [], ["incident_note.yml adds to it"]),
+        ("incident_report.yml tells of it", [], ["incident_report.yml tells of it"]),
         (f"{R} -e \"text='…'\"", [], [f"{R} -e \"text='…'\""]),
         ("", [], []),
     ],

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import checklist, timeline
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import actions
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.schema import VERSIONS
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import preflight
@@ -25,22 +26,18 @@ def test_privileges_speak_of_actions_of_the_ledger() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "name", ["UNDOABLE", "FIXES", "LOOKS", "NEEDS_ROWS", "WRITES_ROWS", "MOVES", "RESET", "ROLLBACK"]
-)
+@pytest.mark.parametrize("name", ["UNDOABLE", "LOOKS", "NEEDS_ROWS", "WRITES_ROWS", "MOVES", "RESET", "ROLLBACK"])
 def test_every_kind_of_action_is_made_of_runs(name: str) -> None:
     kind: tuple[str, ...] = getattr(actions, name)
     assert len(set(kind)) == len(kind) > 0
     assert set(kind) <= set(actions.RUNS)
 
 
-def test_a_timeline_tells_of_runs_there_are() -> None:
-    assert set(timeline.EFFECTS) < set(actions.RUNS)
-
-
-def test_a_checklist_is_settled_by_runs_there_are() -> None:
-    assert checklist.ITEMS
-    assert {action for item in checklist.ITEMS for action in item.actions} <= set(actions.RUNS)
+def test_a_report_ticks_by_runs_there_are() -> None:
+    template = (CHECKOUT / "roles" / "report" / "templates" / "report.md.j2").read_text(encoding="utf-8")
+    named = {name for found in re.findall(r"box\(\[(.*?)\]\)", template) for name in re.findall(r"'(\w+)'", found)}
+    assert named
+    assert named <= set(actions.RUNS)
 
 
 def test_modules_that_judge_or_write_by_rows_need_sight_of_them() -> None:

@@ -27,7 +27,6 @@ MEANT = {
     "drain_timeout": "drain_timeout_seconds",
     "source": "source_systems",
     "event": "event_ids",
-    "titel": "title",
     "aplication_push": "application_push",
     "schema_rollback_enable": "schema_rollback_enabled",
     "drop_colum": "drop_column",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import incident, render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import command, render
 
 Result = dict[str, Any]
 
@@ -22,7 +22,7 @@ FAILED: Result = {
               "next_step": ""},
 }  # fmt: skip
 SICK: Result = {
-    "changed": False, "incident_open": True, "summary": "failing", "needs_reset": ["backlog_age"], "blockers": [],
+    "changed": False, "summary": "failing", "needs_reset": ["backlog_age"], "blockers": [],
     "ingestion": {"state": "running"}, "verdict": "failing",
 }  # fmt: skip
 BLOCKED = SICK | {"blockers": ["gold_staleness"], "ingestion": {"state": "paused", "paused_by": None}}
@@ -31,7 +31,7 @@ GATE: Result = {
     "changed": False, "ok": False, "verdict": "fail", "exit_code": 43, "codes": [43], "checks": [], "samples": [],
     "smoke": None, "period_hours": 1, "summary": "2 checks fail",
 }  # fmt: skip
-CALM = {"changed": False, "summary": "nothing is wrong", "incident_open": True}
+CALM = {"changed": False, "summary": "nothing is wrong"}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ CALM = {"changed": False, "summary": "nothing is wrong", "incident_open": True}
         ({"resume": RESUMED}, "resume_ingestion", True),
         ({"assess": SICK | {"needs_reset": []}}, "emergency_reset", False),
         ({"pause": PAUSED}, "pause_ingestion", False),
-        ({"incident": CALM | {"changed": True}}, "incident_open", False),
+        ({"report": CALM, "report_markdown": {"changed": True}}, "incident_report", False),
     ],
 )
 def test_people_are_notified_of_what_resumed_ingestion_or_left_it_paused(
@@ -52,4 +52,4 @@ def test_people_are_notified_of_what_resumed_ingestion_or_left_it_paused(
 ) -> None:
     for check, news in ((False, expected), (True, False)):
         story = render.Story(operation, "db1", "adhoc", check, True, steps)
-        assert incident.is_news(render.document(story)) is news
+        assert command.is_news(render.document(story)) is news

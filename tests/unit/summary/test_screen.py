@@ -116,14 +116,14 @@ def test_the_same_command_without_secrets(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_playbook_without_the_options_that_it_needs_is_no_command() -> None:
-    step = "incident_note.yml adds to it, incident_close.yml closes it; undo.yml -e run_id=7 undoes it"
-    told = story({"assess": failed(errors.BadInput("INC-1 is open", next_step=step))}, operation="incident_open")
+    step = "incident_report.yml tells of it, assess.yml looks at it; undo.yml -e run_id=7 undoes it"
+    told = story({"assess": failed(errors.BadInput("it is paused", next_step=step))}, operation="pause_ingestion")
     assert render.document(told)["commands"] == [
-        "ansible-playbook playbooks/incident_close.yml",
+        "ansible-playbook playbooks/assess.yml",
         "ansible-playbook playbooks/undo.yml -e run_id=7",
     ]
     lines = [line.strip() for line in render.lines(told)]
-    assert "ansible-playbook playbooks/incident_close.yml" in lines
+    assert "ansible-playbook playbooks/assess.yml" in lines
     assert "ansible-playbook playbooks/undo.yml -e run_id=7" in lines
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ...postgres.driver import psycopg
+from . import ownership
+
 if t.TYPE_CHECKING:
     from ...postgres.session import Session
 
@@ -24,5 +27,14 @@ FROM scout_ops.leases AS l CROSS JOIN LATERAL (SELECT to_jsonb(l) AS lease) AS k
 
 
 def attach(session: Session) -> None:
-    """From now on this session tells ours among others by the ledger, which is there and ours."""
+    """From now on this session recognizes ours by the ledger, which is there, unless somebody else has a hand in that. A ledger that
+    cannot be read at the moment stops no recovery."""
+    try:
+        with session.read():
+            if ownership.foreign(session) is not None:
+                return
+    except psycopg.Error:
+        if session.connection.closed:
+            raise
+        return
     session.known = lambda: frozenset((row["pid"], row["backend_start"], row["role"]) for row in session.rows(RUNNING))

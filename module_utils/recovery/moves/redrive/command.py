@@ -158,11 +158,11 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
 
 
 def _refuse_unknown(session: Session, wanted: letters.DeadLetterSelection) -> None:
-    """Raises BadInput for a name that no dead letter ever had. A run or an incident may have left none."""
+    """Raises BadInput for a name that no dead letter ever had. A run may have left none."""
     unknown_names.refuse_of_letters(session, {"error_codes": wanted.error_codes, "rules": wanted.rules})
     if wanted.run_id and not history.knows_run(session, wanted.run_id):
         unknown_names.refuse_of_letters(session, {"run_id": [wanted.run_id]})
-    if wanted.of_incident and not wanted.of_runs and not history.knows_incident(session, wanted.of_incident):
+    if wanted.of_incident and not wanted.of_runs:
         unknown_names.refuse_of_letters(session, {"of_incident": [wanted.of_incident]})
     unknown_names.refuse_ids(session, [*wanted.dlq_ids, *wanted.event_ids], "dead letter or event")
 

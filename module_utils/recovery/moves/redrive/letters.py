@@ -134,7 +134,7 @@ class DeadLetterSelection:
 
     window: Window
     of_incident: str | None = None
-    #: Its runs; a letter keeps the name under which it was set aside, also where its run was adopted.
+    #: Its runs; a letter keeps the name under which it was set aside, also where release 1 moved its run to another incident.
     of_runs: tuple[str, ...] = ()
     run_id: str | None = None
     error_codes: tuple[str, ...] = ()

@@ -677,10 +677,9 @@ def test_only_what_is_selected_comes_back(scout_db: str) -> None:
     assert chosen(failed_from=last) == 4
     assert chosen(failed_to=last) == 2
     assert chosen(failed_from=last, error_codes=["QUARANTINE"]) == 0
-    assert call("scout_incident", scout_db, state="opened", incident="INC-9", title="x", severity="high")["changed"]
-    assert chosen(of_incident="INC-9") == 0
-    assert call("scout_incident", scout_db, state="updated", adopt=[cleaned["run_id"]])["changed"]
-    assert chosen(of_incident="INC-9") == 4, "its letters keep the name under which they were set aside"
+    with connect(scout_db) as superuser:
+        superuser.execute("UPDATE scout_ops.runs SET incident = 'INC-9' WHERE run_id = %s", [cleaned["run_id"]])
+    assert chosen(of_incident="INC-9") == 4, "of a run that an earlier release adopted"
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -67,10 +67,6 @@ TYPED: dict[str, tuple[str, dict[str, Any]]] = {
     "runs 75fac115 --of-action cleanup": ("runs", {"run_id": "75fac115", "of_action": "cleanup"}),
     "undo last": ("undo", {"run_id": "last"}),
     "gate --smoke": ("acceptance_gate", {"smoke": True}),
-    "incident open 'gold is late' --severity high": ("incident_open", {"title": "gold is late", "severity": "high"}),
-    "incident note --root-cause 'a form'": ("incident_note", {"root_cause": "a form"}),
-    "incident update loading --adopt 75fac115": ("incident_update", {"text": "loading", "adopt": "75fac115"}),
-    "incident close --force": ("incident_close", {"force": True}),
     "incident report INC-2041": ("incident_report", {"incident": "INC-2041"}),
     "evidence --incident INC-2041": ("evidence", {"incident": "INC-2041"}),
     "verify evidence": ("evidence_verify", {"evidence_dir": "evidence"}),
@@ -83,8 +79,8 @@ WRONG = {
     "windw --last 1h": "'windw' is no command; did you mean window?",
     "xyzzy": "'xyzzy' is no command: assess, ",
     "": "scout what? One of assess, ",
-    "incident": "scout incident what? One of close, note, open, report, update",
-    "incident opn x": "'opn' is no command of scout incident; did you mean open?",
+    "incident": "scout incident what? One of report",
+    "incident reprt x": "'reprt' is no command of scout incident; did you mean report?",
     "window --lst 1h": "'--lst' is no option of scout window; did you mean --last?",
     "window --start now": "'--start' is no option of scout window; did you mean --window-start?",
     "window --mod all": "'--mod' is no option of scout window; did you mean --mode?",
@@ -97,7 +93,7 @@ WRONG = {
     "cleanup --quality-cleanup-rules x": "'x' is not a list in JSON",
     "undo": "the following arguments are required: RUN_ID",
     "undo last 75fac115": "scout undo takes no '75fac115'; quote what belongs together",
-    "incident open gold is late": "scout incident open takes no 'is late'; quote what belongs together: '… is late'",
+    "incident report gold is late": "scout incident report takes no 'is late'; quote what belongs together: '… is late'",
     "assess --yes": "'--yes' is no option of scout assess",
     "pause --reason": "argument --reason: expected one argument",
 }
@@ -151,12 +147,12 @@ def test_what_is_mistyped_is_named(typed: str) -> None:
 
 def test_bytes_that_are_no_text_are_refused() -> None:
     with pytest.raises(parser.Mistyped, match="is not UTF-8"):
-        parser.read(["incident", "open", "gold \udcff"])
+        parser.read(["incident", "report", "gold \udcff"])
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_text_arrives_as_it_was_typed(text: str) -> None:
-    for typed in (["pause", f"--reason={text}"], ["incident", "note", "--", text]):
+    for typed in (["pause", f"--reason={text}"], ["incident", "report", "--", text]):
         words = line.words(parser.read(typed), HERE)
         assert list(variables(words).values()) == [text]
         assert len(words) == 4
