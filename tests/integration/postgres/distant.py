@@ -1,16 +1,13 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it costs to be far from the database: round trips, counted by a proxy that delays what passes it."""
+"""A proxy in front of a server: counts the round trips of a client, and delays them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import statistics
 import threading
-import time
-from collections.abc import Callable, Mapping
 from typing import Self
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -100,33 +97,3 @@ class Distant:
             queue.put_nowait((self._loop.time() + self._half, part))
         queue.put_nowait((self._loop.time() + self._half, b""))
         await delivering
-
-
-Run = Callable[[str], None]
-
-
-def table(rounds: int, runs: Mapping[str, tuple[str, Run]]) -> str:
-    """A Markdown table: what each run of a database asks of the network, and how much longer it takes than beside the server."""
-    made = [
-        "| what | sessions | round trips | here | at 40 ms | at 40 ms, in round trips |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for name, (dsn, run) in runs.items():
-        run(dsn)
-        with Distant(dsn) as far:
-            here: list[float] = []
-            away: list[float] = []
-            for _ in range(rounds):
-                here.append(_timed(run, dsn))
-                away.append(_timed(run, far.dsn))
-            sessions, trips = far.sessions / rounds, far.round_trips / rounds
-        near, distant = statistics.median(here), statistics.median(away)
-        longer = (distant - near) / ROUND_TRIP_SECONDS
-        made.append(f"| {name} | {sessions:.0f} | {trips:.0f} | {near:.2f} s | {distant:.2f} s | {longer:.0f} more |")
-    return "\n".join(made)
-
-
-def _timed(run: Run, dsn: str) -> float:
-    began = time.monotonic()
-    run(dsn)
-    return time.monotonic() - began
