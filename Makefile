@@ -38,7 +38,7 @@ SAMPLE ?=
 ARGS ?=
 
 .PHONY: tests quick-tests molecule-where-possible eda-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity docs lint-changed-playbooks
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test test-all check lint format unit integration e2e molecule eda awxkit matrix mutants bench psql reference faults new-operation lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill gameday test test-all check lint format unit integration e2e molecule eda matrix mutants bench psql reference faults new-operation lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -95,9 +95,6 @@ oldest-and-newest: setup
 
 eda: setup ## Answer alerts with the real ansible-rulebook, on Java 17 or newer, found or Debian's unpacked into .cache
 	@$(BIN)/python -m tests.rulebook $(ARGS)
-
-awxkit: setup ## Ask AWX's own client, in an environment of its own below .cache, which fields of deploy/awx it hands on [ARGS=--write]
-	@$(BIN)/python -m tests.awxkit $(ARGS)
 
 matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write the table of docs/support.md [ARGS="'Python 3.12'"]
 	@$(BIN)/python scripts/matrix $(ARGS)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What scripts write is current: pages made from the code, the job templates of AWX, and the table of what was tried."""
+"""What scripts write is current: pages made from the code and the table of what was tried."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ FOUND, PAGE = "docs/support.json", "docs/support.md"
 @functools.cache
 def _made() -> dict[str, tuple[str, str]]:
     """The script that writes a file, and what it would write now."""
-    awx = script("awx")
-    pages = {path: ("scripts/docs", text) for path, text in script("docs").pages().items()}
-    made = {**pages, awx.TEMPLATES: ("scripts/awx", awx.text())}
+    made = {path: ("scripts/docs", text) for path, text in script("docs").pages().items()}
     return {path.relative_to(ROOT).as_posix(): writes for path, writes in made.items()}
 
 

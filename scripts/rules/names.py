@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, rollout, settings
+from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, settings
 from scripts.rules.tree import Finding, Tree, one, rule
 
 ROW = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
@@ -29,8 +29,6 @@ BY_PLUGINS = {
     "ledger",
     "takeover",
     extra_vars.ALLOW,
-    *rollout.DEFAULTS,
-    rollout.SHARED,
 }
 PAGE = "docs/variables.md"
 

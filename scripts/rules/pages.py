@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from ansible_collections.scout.recovery.plugins.plugin_utils import right_database, rollout, task_options
+from ansible_collections.scout.recovery.plugins.plugin_utils import right_database, task_options
 from ansible_collections.scout.recovery.plugins.plugin_utils.command.commands import COMMANDS
 from scripts.rules.markdown import code, commands, pages, rows, section
 from scripts.rules.tree import Finding, Tree, line_of, name_of, one, rule
@@ -52,7 +52,7 @@ def public_variables(tree: Tree) -> frozenset[str]:
         "playbooks/*.yml", "drills/playbooks/*.yml", "roles/*/defaults/main.yml", "drills/roles/*/defaults/main.yml"
     )
     found = {name for path in sources for names in PUBLIC.findall(tree.text(path)) for name in names if name}
-    return frozenset(found | task_options.names() | {"target", right_database.ALLOW, *rollout.names()})
+    return frozenset(found | task_options.names() | {"target", right_database.ALLOW})
 
 
 @rule(pages)
