@@ -252,7 +252,7 @@ def test_a_password_in_a_file_is_in_no_artifact(released: Released, stage: Stage
 
 
 def test_a_worker_brings_evidence_and_results_back(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
-    """Over a mesh a job is `transmit | worker | process`; here the three are processes of one machine."""
+    """Through receptor a job is `transmit | worker | process`; here the three are processes of one machine."""
     pipeline = another_broken()
     private = Private(stage.home, pipeline.dsn)
     private.write("env/envvars", yaml.safe_dump({"SCOUT_DSN": pipeline.dsn, "SCOUT_ALLOW_SUPERUSER": "1"}))
