@@ -20,9 +20,7 @@ export DSN ?=
 export VARIANT ?= faithful
 export EVENTS ?= 20000
 export SEED ?= 1
-# What `make new-operation` begins.
-export NAME ?=
-# What `make check` runs of the tests besides those that scripts/reached names, and the files that ansible-lint reads: as long as none is new, it stays content.
+# What `make check` runs of the tests, and the files that ansible-lint reads: it runs again if one of them has changed.
 QUICK := tests/unit 'tests/e2e/test_reset.py::test_left_paused_as_told_and_given_back[faithful]' \
 	tests/e2e/test_rollback.py::test_a_rollback_from_check_to_the_second_run_and_the_release_again
 PLAYBOOKS := playbooks roles drills extensions inventories library plugins meta galaxy.yml requirements.yml ansible.cfg .ansible-lint
@@ -38,7 +36,7 @@ SAMPLE ?=
 ARGS ?=
 
 .PHONY: tests quick-tests molecule-where-possible eda-where-possible oldest-and-newest lint-code lint-playbooks lint-archives sanity docs lint-changed-playbooks
-.PHONY: help setup demo demo-moves demo-window demo-rollback drill test test-all check lint format unit integration e2e molecule eda awxkit matrix mutants bench psql reference faults new-operation lock build clean distclean
+.PHONY: help setup demo demo-moves demo-window demo-rollback drill test test-all check lint format unit integration e2e molecule eda matrix bench psql reference faults lock build clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -67,7 +65,7 @@ test: setup ## Run the tests, but of the widest only today's share, and the chec
 test-all: setup ## Run every test and check; alerts where Java can be had, Molecule where Docker answers; SETUP=docker installs and starts it (as root)
 	@$(MAKE) -k -j2 $(SYNC) tests lint molecule-where-possible eda-where-possible oldest-and-newest
 
-check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback, and the tests nearest to the change
+check: setup ## Run what is quick, before each commit: lint, unit tests, one reset, one rollback; ARGS=tests/… for more
 	@$(MAKE) -k -j3 $(SYNC) quick-tests lint-changed-playbooks lint-code
 
 tests: setup
@@ -75,8 +73,7 @@ tests: setup
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --basetemp "$$base/t" -m $(HERE) $(SAMPLE) $(ARGS)
 
 quick-tests: setup
-	$(LIVE)@reached=$$($(BIN)/python scripts/reached) && \
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m $(HERE) $(QUICK) $$reached $(ARGS)
+	$(LIVE)@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m $(HERE) $(QUICK) $(ARGS)
 
 molecule-where-possible: setup
 	@if why=$$($(PYTHON) -m $(PIPELINE).server.docker ready 2>&1); then exec $(BIN)/python extensions/molecule/run.py; \
@@ -92,9 +89,6 @@ oldest-and-newest: setup
 eda: setup ## Answer alerts with the real ansible-rulebook, on Java 17 or newer, found or Debian's unpacked into .cache
 	@$(BIN)/python -m tests.rulebook $(ARGS)
 
-awxkit: setup ## Ask AWX's own client, in an environment of its own below .cache, which fields of deploy/awx it hands on [ARGS=--write]
-	@$(BIN)/python -m tests.awxkit $(ARGS)
-
 matrix: setup ## Run a chosen part of the tests on each PostgreSQL, Ansible and Python; write the table of docs/support.md [ARGS="'Python 3.12'"]
 	@$(BIN)/python scripts/matrix $(ARGS)
 
@@ -106,7 +100,7 @@ lint-code: setup
 	$(BIN)/basedpyright
 	PYTHONPATH=$(CURDIR)/.collections $(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 	$(BIN)/yamllint --strict .
-	$(BIN)/python scripts/check-docs
+	$(BIN)/python scripts/docs --check
 	$(BIN)/python scripts/validate-modules
 	$(BIN)/antsibull-changelog lint
 	cd drills && $(BIN)/antsibull-changelog lint
@@ -147,9 +141,6 @@ e2e: setup ## Run the tests of whole playbooks
 molecule: setup ## Run the scenarios on a container with the real pg_cron
 	@$(BIN)/python extensions/molecule/run.py $(ARGS)
 
-mutants: setup ## Change safety-critical code in small ways, and list what no test notices [ARGS="ledger --minutes 5"]
-	@$(BIN)/python scripts/mutants $(ARGS)
-
 bench: setup ## Measure, side by side with the runbook's script
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -163,9 +154,6 @@ reference: setup ## Build the reference pipeline [DSN= VARIANT= EVENTS= SEED=]; 
 
 faults: setup ## Break a reference: ARGS="--dsn postgresql://… poison_event kind=bad_ts"; without ARGS: list the faults
 	@$(PYTHON) -m $(PIPELINE).faults.cli $(ARGS)
-
-new-operation: setup ## Begin an operation: NAME=vacuum makes module, role, playbook, a word of `scout` and a test
-	@$(BIN)/python scripts/new-operation "$$NAME"
 
 lock: setup ## Pin requirements/*.in, with hashes; ARGS=--upgrade takes the newest
 	@scripts/lock $(ARGS)

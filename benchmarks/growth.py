@@ -1,21 +1,19 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each operation costs on the deployed schema in several sizes, one after the other in one sitting: the CPU of the server, which
-other work on the machine changes least, and the most memory of a process."""
+"""What each operation costs on the deployed schema in several sizes: the CPU time of the server, which other work on the machine
+changes least, and the memory of the controller."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -23,9 +21,8 @@ from psycopg import sql
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from benchmarks import rivals
 from benchmarks.moves import fresh
-from benchmarks.timing import ROOT, environment
+from benchmarks.timing import ROOT, environment, inventory
 
 #: Sales. The largest is measured where it was built, and is 25 GB with its indexes.
 SIZES = (300_000, 1_000_000, 3_000_000, 10_000_000)
@@ -74,19 +71,16 @@ UPDATE scout.silver_transactions SET total_amount = total_amount + 1 WHERE id IN
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """One operation: CPU of the server in seconds, the most memory of a process of the controller and of the server in bytes, and how it
-    ended where that was not with 0."""
+class Cost(NamedTuple):
+    """The CPU of the server in seconds, the most memory of the controller in bytes, and the exit code."""
 
     cpu: float
-    memory: int
-    server_memory: int
-    ended: str = ""
+    memory: int = 0
+    code: int = 0
 
 
-def compare(server: Server, folder: Path, sizes: Sequence[int] = SIZES) -> str:
-    """A line for each operation, a column for each size; scripts/docs draws the picture from them."""
+def measure(server: Server, folder: Path, sizes: Sequence[int] = SIZES) -> str:
+    """Return a Markdown table with a line for each operation and a column for each size."""
     dsn, unit, made = server.create_database("grown"), min(BASE, *sizes), 1
     builder.build(dsn, events=unit, variant="deployed")
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -97,23 +91,14 @@ def compare(server: Server, folder: Path, sizes: Sequence[int] = SIZES) -> str:
     for size in sizes:
         grow(dsn, made, size // unit)
         made = size // unit
-        costs[size] = costs_of(folder, dsn if size == sizes[-1] else fresh(server, "grown"))
-    return table(costs)
-
-
-def table(costs: dict[int, dict[str, Cost]]) -> str:
-    """The CPU of the server by operation and size, and the memory."""
-    lines = ["| | " + " | ".join(f"{size:,}" for size in costs) + " |", "|---|" + "---:|" * len(costs)]
-    names, every = [*costs[min(costs)]], [*costs.values()]
-    lines += [_line(name, [f"{of[name].cpu:.1f} s{of[name].ended}" for of in every]) for name in names]
-    for whose, field in (("the controller", "memory"), ("the server", "server_memory")):
-        most = [max(getattr(cost, field) for cost in of.values()) for of in every]
-        lines.append(_line(f"most memory of a process of {whose}", [f"{number / 1e6:.0f} MB" for number in most]))
-    return "\n".join(lines)
-
-
-def _line(name: str, cells: Sequence[str]) -> str:
-    return f"| {name} | {' | '.join(cells)} |"
+        costs[size] = costs_of(folder, dsn if size == sizes[-1] else fresh(server, dsn, "copied"))
+    lines = [f"| | {' | '.join(f'{size:,}' for size in costs)} |", "|---|" + "---:|" * len(costs)]
+    for name in costs[min(costs)]:
+        found = [of[name] for of in costs.values()]
+        cells = [f"{cost.cpu:.1f} s{f', {cost.code}' if cost.code else ''}" for cost in found]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    most = [f"{max(cost.memory for cost in of.values()) / 1e6:.0f} MB" for of in costs.values()]
+    return "\n".join([*lines, f"| most memory of the controller | {' | '.join(most)} |"])
 
 
 def grow(dsn: str, first: int, last: int) -> None:
@@ -201,76 +186,50 @@ def costs_of(folder: Path, dsn: str) -> dict[str, Cost]:
 
 
 class Watched:
-    """Runs what is measured in a database, and looks at the processes of its server meanwhile."""
+    """Runs what is measured in a database, and reads the CPU time of its server."""
 
     def __init__(self, folder: Path, dsn: str) -> None:
         self.dsn, self.folder = dsn, folder
         self.parent = Path(self.value("SHOW data_directory"), "postmaster.pid").read_text().split()[0]
 
     def value(self, statement: str) -> Any:
-        """Executes a statement, for its first value."""
+        """Execute a statement, and return its first value."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             cursor = connection.execute(statement)  # type: ignore[call-overload]
             row = cursor.fetchone() if cursor.description else None
             return row and row[0]
 
     def playbook(self, name: str, **options: Any) -> Cost:
-        """One playbook of ours."""
-        file = self.folder / "result.json"
-        file.unlink(missing_ok=True)
-        options |= {"result_file": str(file), "evidence_dir": str(self.folder / "evidence")}
+        """Measure a playbook."""
+        options |= {"evidence_dir": str(self.folder / "evidence")}
         path = str(ROOT / "playbooks" / f"{name}.yml")
-        command = ["ansible-playbook", "-i", rivals.hosts(self.folder, [self.dsn]), path, "-e", json.dumps(options)]
+        words = ["ansible-playbook", "-i", inventory(self.folder, self.dsn), path, "-e", json.dumps(options)]
+        found: list[Any] = []
         with (self.folder / "screen").open("w") as screen:
-            process = subprocess.Popen(command, stdout=screen, stderr=screen, env=environment(), cwd=ROOT)
-            found: list[Any] = []
+            process = subprocess.Popen(words, stdout=screen, stderr=screen, env=environment(), cwd=ROOT)
             cost = self.cost(lambda: found.extend(os.wait4(process.pid, 0)))
         process.returncode = os.waitstatus_to_exitcode(found[1])
-        ended = f", {process.returncode}" if process.returncode else ""
         if process.returncode:
             print((self.folder / "screen").read_text()[-3000:], flush=True)
-        return dataclasses.replace(cost, memory=found[2].ru_maxrss * 1024, ended=ended)
+        return Cost(cost.cpu, found[2].ru_maxrss * 1024, process.returncode)
 
     def cost(self, run: Callable[[], Any]) -> Cost:
-        """What the server spends while this runs."""
-        most, over = [0], threading.Event()
-
-        def look() -> None:
-            while not over.wait(0.25):
-                most.append(max([most[0], *(_own_memory(pid) for pid in self._sessions())]))
-                del most[0]
-
-        looking, before = threading.Thread(target=look), self._cpu()
-        looking.start()
+        """Measure what the server spends while this runs."""
+        before = self._cpu()
         run()
-        over.set()
-        looking.join()
-        # What a session has spent is its parent's once it is gone.
+        # The time of a session is added to its parent's once the session has ended.
         time.sleep(0.5)
-        return Cost(self._cpu() - before, 0, most[0])
-
-    def _sessions(self) -> Iterator[str]:
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if _stat(process.name)[1] == self.parent:
-                    yield process.name
+        return Cost(self._cpu() - before)
 
     def _cpu(self) -> float:
         ticks = sum(map(int, _stat(self.parent)[11:15]))
-        for pid in self._sessions():
+        for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                ticks += sum(map(int, _stat(pid)[11:13]))
+                if (found := _stat(process.name))[1] == self.parent:
+                    ticks += sum(map(int, found[11:13]))
         return ticks / TICK
 
 
 def _stat(pid: str) -> list[str]:
-    """What the kernel says of a process, from its state on."""
+    """Return what the kernel says about a process, from its state on."""
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-
-
-def _own_memory(pid: str) -> int:
-    """What a process has in memory that it does not share with others, in bytes; 0 where it is gone."""
-    with contextlib.suppress(OSError):
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
-    return 0

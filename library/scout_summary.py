@@ -94,6 +94,14 @@ lines:
   returned: unless there is a RV(title)
   type: list
   elements: str
+verdict:
+  description: The verdict in one or a few words, such as V(RECOVERED) or V(STILL FAILING).
+  returned: unless there is a RV(title)
+  type: str
+exit_code:
+  description: The exit code of the playbook for this database alone.
+  returned: unless there is a RV(title)
+  type: int
 drawn:
   description: The same below the lines that the callback P(scout.recovery.screen#callback) has for the phases.
   returned: never, as the callback takes it

@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in gone])
         items[:] = [item for item in items if item.nodeid not in gone]
     number = Counter(item.path for item in items)
-    floors = [CHECKOUT / "tests" / name for name in ("e2e", "failover", "mesh", "security", "integration", "scout")]
+    floors = [CHECKOUT / "tests" / name for name in ("e2e", "failover", "security", "integration", "scout")]
 
     def place(path: Path) -> tuple[int, int]:
         floor = next((at for at, folder in enumerate(floors) if path.is_relative_to(folder)), len(floors))

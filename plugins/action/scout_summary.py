@@ -17,8 +17,8 @@ from ansible.utils.display import Display
 from ..plugin_utils.front import module_of, validated  # isort: skip  # first: it serves the others from bytecode
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.errors import BadInput
-from ..module_utils.recovery.fleet import row, verdict
 from ..module_utils.recovery.invoke import CONNECTION_SPEC
+from ..module_utils.recovery.summary import verdict
 from ..module_utils.recovery.summary.command import summarize
 from ..plugin_utils import events, extra_vars, printed, standing, summaries, task_options, voice
 
@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
                 verbose=display.verbosity > 0,
                 again=standing.same_command(),
                 typed=_typed(params["operation"], variables),
-                judge=_judge if drawn else None,
+                drawn=drawn,
                 phases=len(variables.get("ansible_play_hosts_all") or ()) == 1,
             )
         }
@@ -76,14 +76,13 @@ class ActionModule(ActionBase):
             if not drawn:
                 voice.say(display, "\n".join(["", *lines, ""]), self._task)
             return result
-        placed = row.of(result["document"])
-        told = verdict.of(result["document"], placed)
+        told = verdict.of(result["document"])
         block = summaries.Block(result.pop("drawn", []), told.words, told.colour)
-        if not summaries.hand(summaries.Handed(lines, placed, block), self._task, host):
+        if not summaries.hand(summaries.Handed(lines, host, params["operation"], block, told.code), self._task, host):
             voice.say(display, "\n".join(["", *(block.lines or lines)]), self._task)
         if result.get("failed"):
             # Ansible would print all of it; the lines say it better, and result_file has it.
-            result = {name: result[name] for name in ("failed", "changed", "msg")}
+            result = {name: result[name] for name in ("failed", "changed", "msg", "verdict", "exit_code")}
         return result
 
     def _looked_up(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -95,11 +94,6 @@ class ActionModule(ActionBase):
         given = {task_options.VARIABLES[option]: value for option, value in reached.items()}
         found = standing.of({**variables, "scout_password": None, **given})
         return {"changed": False, "state": found["state"]} if found["state"] != "unknown" else {}
-
-
-def _judge(made: t.Mapping[str, t.Any]) -> tuple[str, int]:
-    told = verdict.of(made, row.of(made))
-    return told.words, told.code
 
 
 def _typed(operation: str, variables: dict[str, t.Any]) -> Typed:

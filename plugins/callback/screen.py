@@ -17,8 +17,7 @@ description:
     with the same options. A step of this collection is called by its phase, such as C((6/11) Terminate stuck sessions), and what it
     ensures, and stands there before it is done, with the time since the run began, and its progress below it. What is skipped, that a
     step found nothing to change, and where a file of ours is included is shown with one C(-v) more.
-  - Where a play has more than three hosts, each phase is shown when the first of them comes to it, and a line for each host that is at
-    its end.
+  - If a play has more than three hosts, each phase is shown once, when the first of them reaches it.
   - With E(SCOUT_OUTPUT=plain) it says by a word and not by a sign how a phase stands, and nothing is changed in place.
   - With E(SCOUT_OUTPUT=json) all of it is lines of JSON, an event each.
   - Where a step of this collection refuses or fails, it shows the sentence for a person, and neither the place in the role nor
@@ -47,7 +46,7 @@ from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the im
 from ..module_utils.recovery.core.text import LONGEST, count, visible, visible_in
 from ..module_utils.recovery.core.values import as_list
 from ..module_utils.recovery.summary import layout
-from ..plugin_utils import events, extra_vars, fleets, phases, typed_secrets, voice
+from ..plugin_utils import events, extra_vars, phases, typed_secrets, voice
 from ..plugin_utils.command.commands import COMMANDS
 
 if t.TYPE_CHECKING:
@@ -55,8 +54,21 @@ if t.TYPE_CHECKING:
 
 
 WIDTH = 79
+SUMMARY = "scout.recovery.summary"
+DEBUG = "ansible.builtin.debug"
 COLLECTIONS = ("scout.recovery.", "scout.drills.")
 PHASE = re.compile(r"\(\d+/\d+\) ")
+#: With more hosts than this, a phase is shown when the first of them comes to it.
+FEW = 3
+
+
+def hosts_of(play: t.Any) -> list[str]:
+    """The names of the hosts of a play in all of its batches, as --limit leaves them."""
+    try:
+        inventory = play.get_variable_manager()._inventory
+        return [str(host.get_name()) for host in inventory.get_hosts(play.hosts, ignore_restrictions=True)]
+    except Exception:  # noqa: BLE001 a play whose hosts cannot be listed is shown as one of a single host
+        return []
 
 
 def _command(playbook: str) -> str:
@@ -89,6 +101,11 @@ def _around(task: t.Any) -> t.Iterator[str]:
 
 def _is_ours(task: t.Any) -> bool:
     return bool(task._role) and str(task._role.get_name()).startswith(COLLECTIONS)
+
+
+def _is_summary(task: t.Any) -> bool:
+    """Whether a failure is one that the summary explains: of its module, or of the task that ends the play for a host."""
+    return str(task.action).endswith(".scout_summary") or (_is_ours(task) and task._role.get_name() == SUMMARY)
 
 
 def _module(task: t.Any) -> str:
@@ -176,11 +193,11 @@ class CallbackModule(Default):
 
     def v2_playbook_on_play_start(self, play: t.Any) -> None:
         """Sees whether there are many hosts."""
-        found = fleets.Play(play, "")
-        self._many = found.is_fleet
+        hosts = hosts_of(play)
+        self._many = len(hosts) > FEW
         if self._json:
             self._play = play
-            self._emit(events.line("play", name=str(play.get_name()).strip(), hosts=found.hosts))
+            self._emit(events.line("play", name=str(play.get_name()).strip(), hosts=hosts))
             return
         self._drawn = self._draws and extra_vars.ours(
             str(play.get_variable_manager().get_vars(play=play).get("playbook_dir", ""))
@@ -190,9 +207,9 @@ class CallbackModule(Default):
             super().v2_playbook_on_play_start(play)
             return
         self._play = play
-        self._board.many, self._board.named = found.is_fleet, len(found.hosts) > 1
-        if len(found.hosts) > 1:
-            self._above["where"] = count(len(found.hosts), "database")
+        self._board.many, self._board.named = self._many, len(hosts) > 1
+        if len(hosts) > 1:
+            self._above["where"] = count(len(hosts), "database")
         self._headline()
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:
@@ -353,13 +370,18 @@ class CallbackModule(Default):
         self._last_task_name = cached
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
-        """Says nothing of a file of ours that is included: what is in it follows. Nor of a step of ours that changed nothing, or,
-        of many hosts, of one that did: its lines say so."""
+        """Shows the table of several databases as it is. Says nothing of a file of ours that is included: what is in it follows.
+        Nor of a step of ours that changed nothing, or, of many hosts, of one that did: its lines say so."""
         task = result._task
         changed = bool(result._result.get("changed"))
         if self._json:
             if not isinstance(task, TaskInclude):
                 self._ended("failed" if _went_wrong(result._result) else "changed" if changed else "ok", result)
+            return
+        if _is_ours(task) and str(task.action) == DEBUG:
+            self._board.line("")
+            for line in str(_seen(result)._result.get("msg", "")).splitlines():
+                self._board.line(line)
             return
         if self._drawn:
             if not isinstance(task, TaskInclude):
@@ -382,7 +404,7 @@ class CallbackModule(Default):
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         """What others wrote is shown as a screen may show it, here and below."""
-        self._failed_summary = str(result._task.action).endswith(".scout_summary")
+        self._failed_summary = _is_summary(result._task)
         if self._ended("ignored" if ignore_errors else "failed", result):
             return
         if self._drawn:

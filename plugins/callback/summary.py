@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shows the summaries of all hosts as the very last lines on the screen."""
+"""Shows the summary as the last lines on the screen; with several hosts, each summary when its host has it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ type: aggregate
 short_description: Show what the operations did as the last lines on the screen
 version_added: 1.0.0
 description:
-  - Shows the lines of each M(scout.recovery.scout_summary) task after everything else.
+  - Shows the lines of a M(scout.recovery.scout_summary) task after everything else.
+  - In a play with several hosts, it shows the lines of each host when that host has its summary.
   - Without it, the same lines appear where that task runs.
 requirements:
   - enable it as C(callbacks_enabled = scout.recovery.summary)
@@ -38,12 +39,10 @@ from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the im
 from ..module_utils.recovery.core import errors
 from ..module_utils.recovery.core.advice import Typed
 from ..module_utils.recovery.core.text import LONGEST, printable
+from ..module_utils.recovery.invoke import failure
 from ..module_utils.recovery.summary import layout
-from ..plugin_utils import events, fleets, given_options, phases, slices, summaries, typed_secrets, voice
-from .screen import heading
-
-if t.TYPE_CHECKING:
-    from ..module_utils.recovery.fleet.row import Row
+from ..plugin_utils import events, given_options, phases, settings, summaries, typed_secrets, voice
+from .screen import heading, hosts_of
 
 #: What is to be said of an operation, and of a drill, that was broken off.
 OPERATION = (
@@ -61,7 +60,7 @@ DRILL = (
 COLOURS: t.Final = {"ok": C.COLOR_OK, "changed": C.COLOR_CHANGED, "error": C.COLOR_ERROR}
 #: How a pipeline stands that could not be asked.
 UNKNOWN: t.Final[Mapping[str, t.Any]] = {"state": "unknown", "run_id": None}
-#: For how long the databases of a fleet are asked, one after the other.
+#: For how long the databases of an interrupted play are queried, one after the other.
 LOOK_UP_SECONDS = 15.0
 
 
@@ -77,13 +76,15 @@ class CallbackModule(CallbackBase):
         super().__init__()
         typed_secrets.hide()
         summaries.offer()
-        self._plays: dict[str, fleets.Play] = {}
+        #: The summaries that stand last on the screen.
+        self._held: list[summaries.Block] = []
+        self._events: list[events.Event] = []
         self._unfinished = ""
         self._operation = ""
         self._waiting: list[str] = []
         self._told: set[str] = set()
         self._play: t.Any = None
-        self._now = fleets.Play(None, "")
+        self._many = False
         self._step = ""
         self._draws = events.drawn(self._display.verbosity)
         # After Ctrl-C no other method is called.
@@ -94,14 +95,13 @@ class CallbackModule(CallbackBase):
         self._operation = Path(str(playbook._file_name)).stem
 
     def v2_playbook_on_play_start(self, play: t.Any) -> None:
-        """Remembers where the variables of a host are, and all hosts of all batches."""
+        """Remembers where the variables of a host are, and whether there are several hosts."""
         self._play = play
-        self._now = self._plays.setdefault(str(play._uuid), fleets.Play(play, self._operation))
+        self._many = len(hosts_of(play)) > 1
 
     def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:  # noqa: ARG002
         """Remembers a host of which a summary is still to come."""
         name = str(host.get_name())
-        self._now.began(name)
         if name not in self._waiting and name not in self._told:
             self._waiting.append(name)
 
@@ -114,72 +114,45 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         """Keeps the lines of a summary."""
-        self._keep(result, failed=False)
+        self._keep(result)
 
-    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
+    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
         """Keeps the lines of a summary of something that ended badly."""
-        self._keep(result, failed=True)
-        if not ignore_errors:
-            self._now.failed(str(result._host.get_name()), result._result.get("msg"))
+        self._keep(result)
 
     def v2_runner_on_unreachable(self, result: t.Any) -> None:
-        """Says of a bastion out of reach what no task can say there."""
-        why = printable(result._result.get("msg", ""), LONGEST)
-        lines = [f"{result._host.get_name()} could not be reached"]
-        for name, text in (("failed", why), ("next", "check the connection, then run the same command again")):
-            lines += layout.labelled(name, textwrap.wrap(text, 70, break_on_hyphens=False))
-        self._now.not_reached(str(result._host.get_name()), why, lines)
+        """Makes the summary of a host that runs no task because Ansible cannot reach it."""
+        host = str(result._host.get_name())
+        error = errors.ConnectionFailed(
+            f"could not reach {host}",
+            said=printable(result._result.get("msg", ""), LONGEST),
+            next_step="check the connection, then run the same command again",
+        )
+        lines = self._write(host, {"host": failure(error)})
+        self._hold(summaries.Handed(lines, host, self._operation, exit_code=4))
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:  # noqa: ARG002
-        """Prints what was kept: of a few hosts all of it, of many a table."""
+        """Prints what was kept."""
         ours, self._unfinished = bool(self._unfinished), ""
-        if slices.current is not None:
-            slices.current.leave()
-            ours = True
-        for play in self._plays.values():
-            if events.wanted():
-                self._emit(play, ours=ours)
-                continue
-            for each in self._blocks(play, ours=ours):
-                self._show(each)
+        for event in self._events:
+            voice.say(self._display, event)
+        for block in self._held:
+            self._show(block)
         if ours:
             _ring()
 
-    def _emit(self, play: fleets.Play, *, ours: bool) -> None:
-        """The summary of each host of a play as an event."""
-        for operation in play.operations() if ours or play.handed else ():
-            missing = play.missing(operation) if play.is_fleet else play.unreachable
-            made = [self._of_missing(play, operation, host) for host in missing]
-            for each in [*play.handed, *made]:
-                if each.row["operation"] == operation:
-                    voice.say(self._display, events.line("summary", **each.row, lines=each.lines))
-
-    def _blocks(self, play: fleets.Play, *, ours: bool) -> t.Iterator[summaries.Block]:
-        """What the screen says of a play, block by block, the worst first. `ours` where a step of this collection ran in any."""
-        if not play.is_fleet or not (ours or play.handed):
-            for operation in play.operations() if ours or play.handed else ():
-                for host in play.missing(operation):
-                    if host in play.unreachable:
-                        self._of_missing(play, operation, host)
-            unreachable = [summaries.Block(lines) for lines in play.unreachable.values()]
-            if not self._draws:
-                yield from (summaries.Block(each.lines) for each in play.handed)
-                yield from unreachable
-                return
-            yield from unreachable
-            yield from (
-                each.block if each.block.lines else summaries.Block(each.lines) for each in _worst_first(play.handed)
-            )
+    def _hold(self, handed: summaries.Handed) -> None:
+        """Shows the summary of one of several hosts, and keeps that of the only one for the end."""
+        if events.wanted():
+            _, host, operation, block, code = handed
+            fields = {"operation": operation, "host": host, "verdict": block.words, "exit_code": code}
+            self._events.append(events.line("summary", **fields, lines=handed.lines))
             return
-        for operation in play.operations():
-            missing = [self._of_missing(play, operation, host) for host in play.missing(operation)]
-            for lines in fleets.screen_of(
-                play, operation, missing, self._display.columns, verbose=self._display.verbosity > 0
-            ):
-                yield summaries.Block(lines)
-
-    def _of_missing(self, play: fleets.Play, operation: str, host: str) -> summaries.Handed:
-        return fleets.of_missing(play, operation, host, play.without(host), self._typed(host))
+        block = handed.block if handed.block.lines else summaries.Block(handed.lines)
+        if self._many:
+            self._show(block)
+        else:
+            self._held.append(block)
 
     def _show(self, block: summaries.Block) -> None:
         """Line by line; the verdict alone in colour, else how ingestion is and what failed. Below phases, the last line is the
@@ -206,13 +179,8 @@ class CallbackModule(CallbackBase):
                 phases.current.stops("interrupted")
             now, then = self._how_it_stands()
             then = self._typed("").text(then)
-            for play in self._plays.values():
-                if play is self._now and play.is_fleet:
-                    for lines in self._fleet_broken_off(now, then):
-                        self._interrupts(lines)
-                    return
-                for each in play.handed:
-                    self._interrupts(each.block.lines or each.lines)
+            for block in self._held:
+                self._interrupts(block.lines)
             if self._unfinished.endswith(("scout_drill", "scout_proof")):
                 self._save(now, then)
                 what = f"{self._operation.replace('_', ' ')}, interrupted"
@@ -220,8 +188,9 @@ class CallbackModule(CallbackBase):
                 self._interrupts([what, f"  now    {now}", *following])
                 return
             self._save(now, then)
+            until = time.monotonic() + LOOK_UP_SECONDS
             for host in self._waiting or [""]:
-                found = self._standing(host)
+                found = self._standing(host) if time.monotonic() < until else dict(UNKNOWN)
                 if self._draws:
                     self._show(self._stopped(host, found))
                 else:
@@ -230,24 +199,6 @@ class CallbackModule(CallbackBase):
     def _interrupts(self, lines: list[str]) -> None:
         """Shows them below the line that a terminal has for Ctrl-C."""
         self._show(summaries.Block(lines if self._draws else ["", *lines]))
-
-    def _fleet_broken_off(self, now: str, then: str) -> t.Iterator[list[str]]:
-        """The table of a fleet whose play was broken off, and a block for each host that was at work."""
-        until = time.monotonic() + LOOK_UP_SECONDS
-        for operation in self._now.operations():
-            missing: list[summaries.Handed] = []
-            for host in self._now.missing(operation):
-                if host not in self._waiting:
-                    missing.append(self._of_missing(self._now, operation, host))
-                    continue
-                error = errors.Stopped("interrupted", said=now, next_step=then)
-                made = fleets.of_missing(self._now, operation, host, error, self._typed(host))
-                found = self._standing(host) if time.monotonic() < until else dict(UNKNOWN)
-                row = t.cast("Row", {**made.row, "now": found["state"], "command": ""})
-                missing.append(summaries.Handed(self._broken_off(host, found), row))
-            yield from fleets.screen_of(
-                self._now, operation, missing, self._display.columns, verbose=self._display.verbosity > 0
-            )
 
     def _standing(self, host: str) -> dict[str, t.Any]:
         """How ingestion is on a host now, and which run is unfinished there."""
@@ -326,52 +277,49 @@ class CallbackModule(CallbackBase):
             return PROOF
         return DRILL if self._unfinished.endswith("scout_drill") else OPERATION
 
-    def _keep(self, result: t.Any, *, failed: bool) -> None:
+    def _keep(self, result: t.Any) -> None:
         name = str(result._host.get_name())
         if handed := summaries.take(result._task, name):
-            self._now.handed.append(handed)
-            if slices.current is not None:
-                slices.current.hear(handed.row, failed=failed)
-            if self._now.is_fleet and not events.wanted():
-                done = len({each.row["host"] for each in self._now.handed})
-                voice.say(self._display, f"[{name}] {handed.row['verdict']} ({done} of {len(self._now.hosts)})")
+            self._hold(handed)
             self._told.add(name)
             self._waiting = [each for each in self._waiting if each != name]
 
     def _save(self, now: str, then: str) -> None:
-        """Writes the result file that was asked for with -e, for each host without one; an older one would mislead."""
+        """Writes the result file for each host without a summary; an older one would mislead."""
+        stopped = {"interrupted": failure(errors.Stopped("interrupted", said=now, next_step=then))}
+        if now == PROOF[0]:
+            stopped = {"resume": {"state": "running", "changed": True}, **stopped}
+        for host in self._waiting:
+            self._write(host, stopped)
+
+    def _write(self, host: str, steps: dict[str, t.Any]) -> list[str]:
+        """Writes the result file of a host that has no summary, and returns the lines of one."""
         from ..action.scout_summary import run_key
-        from ..module_utils.recovery.core.errors import RecoveryError, Stopped
-        from ..module_utils.recovery.invoke import failure
+        from ..module_utils.recovery.core.errors import RecoveryError
         from ..module_utils.recovery.summary import render
         from ..module_utils.recovery.summary.command import document
 
+        check, here = bool(context.CLIARGS.get("check")), str(Path.cwd())
+        story = render.Story(self._operation, host, "adhoc", check, True, steps, folder=here, typed=self._typed(host))
         try:
-            path = fleets.typed_result_file()
-            stopped = {"interrupted": failure(Stopped("interrupted", said=now, next_step=then))}
-            if now == PROOF[0]:
-                stopped = {"resume": {"state": "running", "changed": True}, **stopped}
-            for host in self._waiting if path else ():
-                story = render.Story(
-                    self._operation,
-                    host,
-                    "adhoc",
-                    bool(context.CLIARGS.get("check")),
-                    True,
-                    stopped,
-                    folder=str(Path.cwd()),
-                    typed=self._typed(host),
-                )
-                render.save(Path(str(path)), document(story), run_key(os.getpid()))
+            if path := self._result_file(host):
+                render.save(Path(path), document(story), run_key(os.getpid()))
         except (RecoveryError, AnsibleError) as e:
             voice.say(self._display, f"  failed {e}")
+        return render.lines(story)
 
+    def _result_file(self, host: str) -> str:
+        """The file that documents go to: as it was typed, else as the inventory has it for the host; empty without one."""
+        from ansible.parsing.dataloader import DataLoader
 
-def _worst_first(handed: t.Sequence[summaries.Handed]) -> list[summaries.Handed]:
-    """The summaries of a few hosts; those that are equal in the order in which they came."""
-    from ..module_utils.recovery.fleet import screen
-
-    return sorted(handed, key=lambda each: screen.rank(each.row))
+        try:
+            manager = self._play.get_variable_manager()
+            found = manager.get_vars(play=self._play, host=manager._inventory.get_host(host))
+            name = settings.find("result_file", found, DataLoader()) or "scout_result_file"
+            named = self._play.get_vars().get("result_file") or found.get(name)
+        except Exception:  # noqa: BLE001 without variables there is no file to write
+            return ""
+        return named if isinstance(named, str) and "{{" not in named else ""
 
 
 def _ring() -> None:

@@ -52,7 +52,7 @@ from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils import preload  # noqa: F401  # isort: skip  # first: the imports below are then served from bytecode
 from ..module_utils.recovery.core.errors import BadInput
-from ..plugin_utils import extra_vars, printed, right_database, rollout, typed_secrets
+from ..plugin_utils import extra_vars, printed, right_database, typed_secrets, whole_run
 
 
 class LookupModule(LookupBase):
@@ -62,7 +62,7 @@ class LookupModule(LookupBase):
         """The pattern itself, the default, or an error that says what can be named."""
         try:
             for playbook in printed.own_playbooks():
-                rollout.refuse_parts(playbook)
+                whole_run.refuse_parts(playbook)
             typed = extra_vars.as_data(self._loader)
             if said := typed_secrets.warning():
                 self._display.warning(said)

@@ -17,7 +17,7 @@ from ansible.utils.vars import load_extra_vars
 
 from ..module_utils.recovery.core.errors import BadInput
 from ..module_utils.recovery.invoke import is_placeholder
-from . import rollout, settings, task_options
+from . import settings, task_options
 from .settings import PREFIX
 
 if t.TYPE_CHECKING:
@@ -44,7 +44,7 @@ TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.set
 #: The variable by which two hosts may work on one database.
 ALLOW = "allow_shared_database"
 #: Read by plugins, as they stand; and what AWX hands from one job of a workflow to the next.
-READ_ELSEWHERE = frozenset({"scout_results", "target", "_raw_params", ALLOW}) | task_options.names() | rollout.names()
+READ_ELSEWHERE = frozenset({"scout_results", "target", "_raw_params", ALLOW}) | task_options.names()
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
 #: What a person may call ours who has not looked it up.
@@ -58,6 +58,8 @@ OTHERWISE = {
     "until": "window_end",
     "note": "text",
 }
+#: Keywords of a play take these, which therefore count only with -e; in an inventory they would be ignored.
+OF_A_PLAY = ("scout_serial", "scout_max_fail_percentage")
 #: What Ansible reads itself, and what AWX adds to every job.
 OF_OTHERS = ("ansible_", "awx_", "tower_")
 SHORTEST_BEGINNING = 5
@@ -163,9 +165,14 @@ def refuse_misspelt(names: Iterable[str], host: str) -> None:
     work on a database that it does not name. One that only goes on where ours ends, scout_dsn_replica, is the inventory's."""
     ours = {name for name in known()[0] if name.startswith(PREFIX)}
     # Short words would all be alike with what they begin with.
-    short = public() | {*rollout.DEFAULTS, rollout.SHARED}
+    short = public() | {name.removeprefix(PREFIX) for name in OF_A_PLAY}
     own = sorted(ours - set(map(settings.long, short)))
     for name in sorted(names):
+        if name in OF_A_PLAY:
+            raise BadInput(
+                f"host {host} has the variable {name}, which Ansible reads before it knows any host",
+                next_step=f"remove it from the inventory, and type -e {name}=… for each run",
+            )
         plain = name.lower().replace("-", "_")
         if name in ours or not plain.startswith(PREFIX) or any(plain.startswith(f"{each}_") for each in ours):
             continue

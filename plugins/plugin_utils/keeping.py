@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A process beside the controller that keeps the lease of a play, or its slice of a rollout: between two tasks nobody has a session."""
+"""A process beside the controller that keeps the lease of a play: between two tasks nobody has a session."""
 
 from __future__ import annotations
 
@@ -35,24 +35,22 @@ def begin(params: Mapping[str, t.Any], result: Mapping[str, t.Any], pid: int) ->
         and not result.get("failed")
         and params.get("state") != "released"
     ):
-        start(params, {"lease": result["token"]}, pid, params["ttl_seconds"])
+        start(params, result["token"], pid)
 
 
-def start(
-    params: Mapping[str, t.Any], kept: Mapping[str, t.Any], pid: int, ttl_seconds: int
-) -> subprocess.Popen[bytes]:
-    """Has a `lease` or a `slice`, taken with these options, kept until the process `pid` is gone, or it is not theirs any more.
+def start(params: Mapping[str, t.Any], token: int, pid: int) -> subprocess.Popen[bytes]:
+    """Has a lease, taken with these options, kept until the process `pid` is gone, or it is not theirs any more.
     How the database is reached goes through a pipe: it stands in no argument and no file."""
     given = {
         "params": {name: params[name] for name in CONNECTION_SPEC},
-        **kept,
+        "lease": token,
         "pid": pid,
         "started": this_controller(pid).process_started,
     }
     collections: t.Any = sys.modules["ansible_collections"]
     code = CHILD.format(paths=[str(Path(each).parent) for each in collections.__path__], name=__name__)
     process = subprocess.Popen(
-        ["/bin/sh", "-c", BEGINS, "sh", str(keeper.every(ttl_seconds)), str(pid), sys.executable, code],
+        ["/bin/sh", "-c", BEGINS, "sh", str(keeper.every(params["ttl_seconds"])), str(pid), sys.executable, code],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -68,5 +66,4 @@ def main() -> None:
     """The keeper: what it is to keep comes from its standard input."""
     given = json.load(sys.stdin)
     settings, source = settings_of("lease", given["params"])
-    kept = keeper.of_slice(given["slice"]) if "slice" in given else keeper.of_lease(given["lease"])
-    keeper.watch(settings, source, kept, given["pid"], given["started"], time.sleep)
+    keeper.watch(settings, source, given["lease"], given["pid"], given["started"], time.sleep)

@@ -15,8 +15,8 @@ from pathlib import Path
 from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible import context
 
-from ..module_utils.recovery.core.advice import Jobs, Typed
-from . import command_line, right_database, worker
+from ..module_utils.recovery.core.advice import Typed
+from . import command_line, right_database
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,19 +29,14 @@ FILES: t.Final = (".yml", ".yaml", ".json")
 
 def typed(groups: Mapping[str, Sequence[str]], host: str) -> Typed:
     """For a host of an inventory with these groups, from the command line of this process."""
-    words = worker.typed(sys.argv[1:])
+    words = sys.argv[1:]
     inventories = "".join(f" -i {_quoted(each)}" for each in _inventories(words)) + command_line.reach(words)
     usual = list(groups.get(right_database.GROUP) or ())
     # Without the group and without another host, it is the one that all playbooks are for.
     alone = usual == [host] or (not usual and host == "localhost" and set(groups.get("all") or ()) <= {host})
     if alone:
-        return Typed(_by_name(), inventories, jobs=jobs())
-    return Typed(_by_name(), inventories, f" -e target={shlex.quote(host)}", host, jobs())
-
-
-def jobs() -> Jobs | None:
-    """How a playbook is started where this is a job of AWX; None elsewhere."""
-    return worker.jobs(PLAYBOOKS, own_playbooks())
+        return Typed(_by_name(), inventories)
+    return Typed(_by_name(), inventories, f" -e target={shlex.quote(host)}", host)
 
 
 def own_playbooks() -> list[str]:

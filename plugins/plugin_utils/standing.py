@@ -17,7 +17,7 @@ from ..module_utils.recovery import invoke
 from ..module_utils.recovery.ledger import actions
 from ..module_utils.recovery.pipeline import command
 from ..modules import scout_ingestion
-from . import command_line, printed, settings, worker
+from . import command_line, settings
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,19 +75,15 @@ def _plain(value: t.Any) -> str | None:
     return str(value) if isinstance(value, str) and value and "{{" not in value else None
 
 
-def same_command(*, limited: bool = True) -> str:
-    """What was typed, for a shell in the same folder, without secrets; without its --limit, where others come. In a job of
-    AWX, its template."""
-    program, *given = sys.argv
-    words = worker.typed(given)
+def same_command() -> str:
+    """What was typed, for a shell in the same folder, without secrets."""
+    program, *words = sys.argv
     here = f"{Path.cwd()}{os.sep}"
     kept: list[str] = []
     for option in command_line.options(words):
         if option.name == command_line.EXTRA_VARS:
             shown = command_line.without_secrets((option.value or "").removeprefix(here))
             kept += [command_line.EXTRA_VARS, shown] if shown else []
-        elif limited or option.name != "-l":
+        else:
             kept += [word.removeprefix(here) for word in option.words]
-    command = shlex.join([Path(program).name, *kept])
-    jobs = printed.jobs()
-    return jobs.launched(command) if jobs else command
+    return shlex.join([Path(program).name, *kept])

@@ -18,9 +18,6 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-if t.TYPE_CHECKING:
-    from ..module_utils.recovery.fleet.row import Row
-
 #: Says to the workers of one controller, and to no playbook that they start, where the callback takes summaries.
 PLACE: t.Final = "SCOUT_SUMMARIES"
 
@@ -41,11 +38,13 @@ class Block(t.NamedTuple):
 
 
 class Handed(t.NamedTuple):
-    """The lines of a summary, the row that its host has in a table of many, and what is drawn of it, empty elsewhere."""
+    """The lines of the summary of an operation on a host, what is drawn of it, empty elsewhere, and its exit code."""
 
     lines: list[str]
-    row: Row
+    host: str
+    operation: str
     block: Block = Block([])
+    exit_code: int = 0
 
 
 def hand(handed: Handed, task: t.Any, host: str) -> bool:
@@ -62,9 +61,9 @@ def take(task: t.Any, host: str) -> Handed | None:
     file = folder / _name(task, host) if folder else None
     if file is None or not file.exists():
         return None
-    lines, row, block = json.loads(file.read_text(encoding="utf-8"))
+    lines, host, operation, block, exit_code = json.loads(file.read_text(encoding="utf-8"))
     file.unlink()
-    return Handed(lines, row, Block(*block))
+    return Handed(lines, host, operation, Block(*block), exit_code)
 
 
 def _folder(controller: int) -> Path | None:

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What MkDocs is told beside mkdocs.yml: which pages stand outside of docs/, where a link that leads out of it goes, the pages of
-modules, roles and plugins, and that nothing of the finished site leads nowhere.
+"""What MkDocs is told beside mkdocs.yml: which pages stand outside of docs/, where a link that leads out of it goes, and the pages of
+modules, roles and plugins.
 
 Pages are written to be read in the repository. So a link to another page stays a link to it, and one to a file of the sources
 leads to the repository. REPOSITORY names it, as for scripts/build; without it such a link is plain text, for the address in
@@ -21,7 +21,6 @@ from typing import Any
 
 import pymdownx.slugs
 import reference
-import whole
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
@@ -93,12 +92,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         parts += [LINK.sub(led, markdown[at : fence.start()]), fence[0]]
         at = fence.end()
     return "".join([*parts, LINK.sub(led, markdown[at:])])
-
-
-def on_post_build(config: MkDocsConfig) -> None:
-    """Each flaw of what was built is a warning, with which a strict build fails."""
-    for flaw in whole.flaws(Path(config.site_dir)):
-        log.warning(flaw)
 
 
 def _address(here: str, target: str, page: Page, config: MkDocsConfig, files: Files) -> str:

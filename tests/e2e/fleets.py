@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the screen of many databases says of each."""
+"""What the table of several databases says of each."""
 
 from __future__ import annotations
+
+import re
 
 from tests.e2e.play import Played
 
@@ -11,8 +13,8 @@ from tests.e2e.play import Played
 NOWHERE = "postgresql://scout@127.0.0.1:1/scout"
 
 
-def table(played: Played) -> dict[str, str]:
-    """The lines of the table, by host, in their order."""
-    _, _, below = played.text.partition("\n  database")
-    rows = below.partition("\n\n")[0].splitlines()[1:]
-    return {row.split()[0]: row for row in rows}
+def table(played: Played) -> dict[str, tuple[str, str]]:
+    """The verdict and the exit code of each host in the last table, in the order of the inventory."""
+    _, _, below = played.text.rpartition("\ndatabase ")
+    rows = [re.split(r" {2,}", line.rstrip()) for line in below.partition("\n\n")[0].splitlines()[1:]]
+    return {row[0]: (row[1], row[2]) for row in rows if len(row) == 3}

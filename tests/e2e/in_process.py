@@ -387,12 +387,11 @@ class InProcess:
         except BadInput as e:
             begins = {} if name == OPTIONS or scope.begins is None else {"options_refused": True}
             result = {"changed": False, **failure(e), **begins}
-        for part in ("failed_when", "changed_when"):
-            if part in task:
-                assert task[part] is False, task
-                result[part.removesuffix("_when")] = False
         if "register" in task:
             self._registered[task["register"]] = result
+        for part in ("failed_when", "changed_when"):
+            if part in task:
+                result[part.removesuffix("_when")] = self._true(task[part], scope)
         failed = result["failed"] and not scope.ignores_errors
         self.recap["failed" if failed else "ok"] += 1
         self.recap["changed"] += bool(result["changed"] and not failed)
@@ -478,6 +477,7 @@ class InProcess:
                 "lookup": functools.partial(self._lookup, scope),
                 "omit": OMIT,
                 "ansible_check_mode": self.check,
+                "ansible_play_hosts_all": [HOST],
                 "inventory_hostname": HOST,
                 "role_path": str(CHECKOUT / "roles" / scope.role),
             }

@@ -13,14 +13,11 @@ import pytest
 import yaml
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from scripts.rules import plays
-from scripts.rules.tree import Tree, name_of
+from tests import plays
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage, listed
 
 SECRET = "s3cret/of:the@night%"
-TREE = Tree()
-PLAYBOOKS = {name_of(path): path for path in plays.playbooks(TREE)}
 
 #: The option, and what the error says of it.
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
@@ -118,9 +115,7 @@ def test_every_kind_of_playbook_refuses_it_before_anything_else(
     healthy: Pipeline, stage: Stage, subtests: pytest.Subtests
 ) -> None:
     """Not a row is written, and no evidence: how each begins is among these, or that of an emergency reset."""
-    assert {plays.begins_with(TREE, path) for path in PLAYBOOKS.values()} == {
-        plays.begins_with(TREE, PLAYBOOKS[name]) for name in (*BEGINS, "emergency_reset")
-    }
+    assert set(map(plays.begins_with, plays.PLAYBOOKS)) == set(map(plays.begins_with, (*BEGINS, "emergency_reset")))
     before = healthy.fingerprint()
     for playbook, (words, options, says) in BEGINS.items():
         with subtests.test(msg=playbook):
@@ -151,10 +146,10 @@ def test_several_wrong_values_are_told_together(healthy: Pipeline, stage: Stage)
 
 def test_a_wrong_value_for_any_role_of_a_playbook_is_refused(stage: Stage, subtests: pytest.Subtests) -> None:
     """By the roles that each names where it begins; the others begin in the same way."""
-    assert WRONG.keys() == PLAYBOOKS.keys()
+    assert WRONG.keys() == plays.PLAYBOOKS.keys()
     hosts: dict[str, dict[str, Any]] = {}
     for name, (options, _) in WRONG.items():
-        [roles] = plays.checked(TREE, PLAYBOOKS[name])
+        [roles] = plays.checked(name)
         hosts[name] = {"ansible_connection": "local", "move_role": name, "named": roles, **listed(options)}
     task = {"scout.recovery.scout_options": {"roles": "{{ named }}"}}
     play = {"hosts": "all", "gather_facts": False, "tasks": [task]}

@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -56,19 +55,6 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.fixture
-def fleet(pg_server: Server, scout_template: builder.Template) -> Iterator[dict[str, dict[str, Any]]]:
-    """Nine healthy databases, one whose gold is old, one without Scout, one that cannot be reached."""
-    names = [f"shop_{at:02}" for at in range(1, 12)]
-    found = {name: {"scout_dsn": scout_template.clone(name)} for name in names[:-1]}
-    library.gold_stale(found["shop_04"]["scout_dsn"])
-    found["shop_11"] = {"scout_dsn": pg_server.create_database("shop_11")}
-    found["shop_12"] = {"scout_dsn": "postgresql://oncall@127.0.0.1:1/shop_12"}
-    yield found
-    for name in names:
-        pg_server.drop_database(name)
-
-
 def same(name: str, text: str) -> None:
     """The screen is the one that is kept."""
     path = KEPT / f"{name}.txt"
@@ -79,10 +65,15 @@ def same(name: str, text: str) -> None:
     assert plain(text) == plain(path.read_text(encoding="utf-8")), f"SCOUT_WRITE_SCREENS=1 writes {path.name} again"
 
 
-def test_screens_of_many_and_of_one(fleet: dict[str, dict[str, Any]], stage: Stage) -> None:
-    many = Path(stage.inventory(fleet))
+@pytest.fixture
+def shop(pg_server: Server, scout_template: builder.Template) -> Iterator[str]:
+    """A database whose gold is old, with a name of its own."""
+    yield scout_template.clone("shop_04")
+    pg_server.drop_database("shop_04")
+
+
+def test_the_screen_of_an_assessment(shop: str, stage: Stage) -> None:
+    library.gold_stale(shop)
+    inventory = Path(stage.inventory({"shop_04": {"scout_dsn": shop}}))
     for columns, rows in SIZES:
-        same(f"many-{columns}x{rows}", shown("assess", many, stage.home, columns, rows))
-    one = Path(stage.inventory({"shop_04": fleet["shop_04"]}))
-    for columns, rows in SIZES:
-        same(f"one-{columns}x{rows}", shown("assess", one, stage.home, columns, rows))
+        same(f"one-{columns}x{rows}", shown("assess", inventory, stage.home, columns, rows))

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -16,7 +14,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.fleets import table
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
@@ -178,23 +175,6 @@ def test_each_step_alone(broken: Pipeline, quick: Quick) -> None:
     assert broken.active_jobs() == active - JOBS
     assert twice("resume_ingestion", proof=False) == ["done", "unchanged"]
     assert broken.active_jobs() == active
-
-
-def test_many_databases_each_on_its_own(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
-    """Ten databases, one out of reach and one with a broken ETL: the other eight recover all the same."""
-    pipelines = {f"db{number}": another_broken() for number in range(9)}
-    pipelines["db8"].execute("ALTER FUNCTION scout.load_silver_from_bronze(int) RENAME TO load_silver_no_more")
-    hosts: dict[str, dict[str, Any]] = {name: {"scout_dsn": pipeline.dsn} for name, pipeline in pipelines.items()}
-    hosts["nowhere"] = {"scout_dsn": "postgresql://postgres@127.0.0.1:1/scout"}
-    played = stage.play("emergency_reset", None, "-i", stage.inventory(hosts), "--forks", "3")
-    assert played.rc == 2, played.text
-    outcomes = {name: made["outcome"] for name, made in played.results.items()}
-    assert outcomes == {**dict.fromkeys(pipelines, "recovered"), "db8": "failed", "nowhere": "failed"}
-    assert "10 databases: 8 recovered or healthy, 1 failed, 1 unreachable" in played.summary
-    assert table(played).keys() == hosts.keys()
-    assert re.findall(r"^emergency reset of (\w+)", played.text, re.MULTILINE) == ["db8", "nowhere"]
-    for name, pipeline in pipelines.items():
-        assert (pipeline.active_jobs() >= JOBS) == (name != "db8")
 
 
 @pytest.mark.parametrize("moment", ["0044-03-15 BC", "10000-01-01", "infinity"])

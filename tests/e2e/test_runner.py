@@ -251,10 +251,8 @@ def test_a_password_in_a_file_is_in_no_artifact(released: Released, stage: Stage
     assert [path.name for path in showing] == ["command"]
 
 
-def test_a_worker_brings_evidence_and_results_back_and_names_what_was_typed(
-    another_broken: Callable[[], Pipeline], stage: Stage
-) -> None:
-    """Over a mesh a job is `transmit | worker | process`; here the three are processes of one machine."""
+def test_a_worker_brings_evidence_and_results_back(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
+    """Through receptor a job is `transmit | worker | process`; here the three are processes of one machine."""
     pipeline = another_broken()
     private = Private(stage.home, pipeline.dsn)
     private.write("env/envvars", yaml.safe_dump({"SCOUT_DSN": pipeline.dsn, "SCOUT_ALLOW_SUPERUSER": "1"}))
@@ -282,10 +280,5 @@ def test_a_worker_brings_evidence_and_results_back_and_names_what_was_typed(
     assert (made["outcome"], made["incident"]) == ("recovered", "INC-7")
     [evidence] = (artifacts / "evidence").glob("INC-7-*")
     assert (evidence / "manifest.json").is_file()
-    told = json.dumps([made["next"], made["undo"], made["undo_commands"], made["commands"]])
-    assert "ansible-playbook scout.recovery." in told
-    for text in (told, (artifacts / "stdout").read_text().partition("RECAP")[2]):
-        assert "worker/inventory" not in text
-        assert "extravars" not in text
     login = pipeline.one("SELECT session_user")
     assert pipeline.rows("SELECT DISTINCT actor FROM scout_ops.runs") == [(f"maria (told by controller) as {login}",)]

@@ -10,7 +10,7 @@ import shlex
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 #: A part of an option's value: what is quoted, or whatever neither ends a sentence nor stands for something to fill in.
 _VALUE: t.Final = r"""(?:"[^"…]*"|'[^'…]*'|[^\s;,.:"'…()`]|[,.:](?=\S))"""
@@ -40,8 +40,6 @@ SCRIPT: t.Final = re.compile(r"`?(psql -X(?: -[dfv] (?:'[^'…]*'|[^\s;,'…`()]
 MARKED: t.Final = re.compile(r"`(\w+\.yml)((?: [^`\n]*)?)`")
 #: A playbook of ours in a command, as the texts of this collection name it.
 OF_CHECKOUT: t.Final = re.compile(r"ansible-playbook playbooks/(\w+)\.yml")
-#: A playbook among the words of a command: its file, or its full name.
-PLAYBOOK: t.Final = re.compile(r"(?:\S*/)?(\w+)\.ya?ml|(?:scout\.\w+\.)(\w+)")
 #: What joins a command to the words before and after it.
 JOINTS: t.Final = " \n;,.:"
 
@@ -52,21 +50,6 @@ class Part(t.NamedTuple):
     text: str
     is_command: bool
     is_statement: bool = False
-
-
-class Jobs(t.NamedTuple):
-    """How a playbook is started where nobody types commands: by the name of a job template, by playbook."""
-
-    templates: Mapping[str, str]
-
-    def launched(self, command: str) -> str:
-        """A command as the template that is launched, the variables that it is given, and whether it is to be checked first."""
-        words = shlex.split(command)
-        name = next((found[1] or found[2] for word in words[1:] if (found := PLAYBOOK.fullmatch(word))), words[0])
-        given = [re.sub(r"^target=", "limit ", words[at]) for at, before in enumerate(words[:-1], 1) if before == "-e"]
-        check = " as a job of type check" if {"--check", "-C"} & set(words) else ""
-        variables = f" with {', '.join(given)}" if given else ""
-        return f'the job template "{self.templates.get(name, name)}"{check}{variables}'
 
 
 class Typed(t.NamedTuple):
@@ -81,15 +64,10 @@ class Typed(t.NamedTuple):
     target: str = ""
     #: The host, where it is one of several; empty where there is no other.
     host: str = ""
-    #: In a controller of automation, where commands are not typed at all.
-    jobs: Jobs | None = None
 
     def text(self, text: str) -> str:
         """The text with each of its commands as it is typed there: its playbook, then the inventory and the host, then the
         rest of the command. Done once to a text."""
-        if self.jobs:
-            jobs, target = self.jobs, self.target
-            return COMMAND.sub(lambda found: jobs.launched(OF_CHECKOUT.sub(rf"\g<0>{target}", found[1])), text)
 
         def typed(found: re.Match[str]) -> str:
             whole = COMMAND.match(text, found.start())

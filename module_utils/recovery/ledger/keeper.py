@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps a lease, or a slice of a rollout: renews it every few seconds, on a session of its own, for as long as its holder lives and
+"""Keeps a lease: renews it every few seconds, on a session of its own, for as long as its holder lives and
 is not frozen."""
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from ..postgres.driver import psycopg
 from ..postgres.session import Settings, open_session
 from . import lease
 from .controller import Life, life_of
-from .rollouts import record
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from ..postgres.session import Session
 
+#: By this name of its session others see that there is a keeper.
+SESSION: t.Final = "keeper"
 #: How often it looks how the holder is.
 LOOK_SECONDS: t.Final = 1.0
 #: A write of the holder has the row for as long as it lasts, and renews it; the next try comes soon.
@@ -42,33 +43,14 @@ def every(ttl_seconds: float) -> float:
     return min(lease.EVERY_SECONDS, ttl_seconds / lease.TIMES)
 
 
-class Kept(t.NamedTuple):
-    """What is renewed: by a statement that gives `ttl_seconds`, and nothing once it is not the holder's any more. By the name of its
-    session others see that it is there."""
-
-    name: str
-    statement: t.LiteralString
-    values: dict[str, t.Any]
-
-
-def of_lease(token: int) -> Kept:
-    """The lease that this token is of."""
-    return Kept("keeper", lease.KEEP, {"name": lease.LEASE, "token": token})
-
-
-def of_slice(name: str) -> Kept:
-    """A slice of a rollout."""
-    return Kept("slice", record.KEEP, {"slice": name, "seconds": record.SLICE_SECONDS})
-
-
 def keep(
-    settings: Settings, source: str, kept: Kept, how: Callable[[], Life], sleep: Callable[[float], object]
+    settings: Settings, source: str, token: int, how: Callable[[], Life], sleep: Callable[[float], object]
 ) -> None:
-    """Renews it until its holder is gone, or until it is not theirs any more: taken over, released, or expired while
+    """Renews the lease of this token until its holder is gone, or until it is not theirs any more: taken over, released, or expired while
     they were frozen or cut off. Whatever the database says, it tries again; raises nothing for that."""
     quick = dataclasses.replace(
         settings,
-        action=kept.name,
+        action=SESSION,
         statement_timeout_seconds=STATEMENT_SECONDS,
         lock_timeout_seconds=LOCK_SECONDS,
         connect_timeout_seconds=CONNECT_SECONDS,
@@ -78,19 +60,19 @@ def keep(
     while (life := how()) is not Life.GONE:
         if life is Life.RUNS:
             with contextlib.suppress(RecoveryError, psycopg.Error), open_session(quick, source) as session:
-                if _renews(session, kept, how, sleep):
+                if _renews(session, token, how, sleep):
                     return
         sleep(LOOK_SECONDS)
 
 
-def _renews(session: Session, kept: Kept, how: Callable[[], Life], sleep: Callable[[float], object]) -> bool:
+def _renews(session: Session, token: int, how: Callable[[], Life], sleep: Callable[[float], object]) -> bool:
     """Renews on this session; True where that has come to its end. Raises what the database does."""
     bounded, waited = session.facts.pooled, 0.0
     pause = 0.0
     while (life := how()) is not Life.GONE:
         if life is Life.RUNS and waited >= pause:
             try:
-                renewed = session.at_once(kept.statement, **kept.values, pooled=session.facts.pooled)
+                renewed = session.at_once(lease.KEEP, name=lease.LEASE, token=token, pooled=session.facts.pooled)
             except psycopg.errors.LockNotAvailable:
                 continue
             if not renewed:
@@ -116,7 +98,7 @@ def beside(session: Session, token: int | None) -> Generator[None]:
             keep(
                 session.settings,
                 "scout_dsn",
-                of_lease(t.cast("int", token)),
+                t.cast("int", token),
                 lambda: Life.GONE if over.is_set() else Life.RUNS,
                 over.wait,
             )
@@ -133,7 +115,7 @@ def beside(session: Session, token: int | None) -> Generator[None]:
 
 
 def watch(
-    settings: Settings, source: str, kept: Kept, pid: int, started: str | None, sleep: Callable[[float], object]
+    settings: Settings, source: str, token: int, pid: int, started: str | None, sleep: Callable[[float], object]
 ) -> None:
-    """Keeps what a process of this machine holds, until that is gone; not while it is stopped."""
-    keep(settings, source, kept, lambda: life_of(pid, started), sleep)
+    """Keeps the lease of a process of this machine until that process is gone; not while it is stopped."""
+    keep(settings, source, token, lambda: life_of(pid, started), sleep)

@@ -491,10 +491,13 @@ COMMENT ON COLUMN scout_ops.rollout_hosts.ended_at IS 'When it ended';
 COMMENT ON COLUMN scout_ops.rollout_hosts.failed IS 'Whether it ended badly; NULL until it has ended';
 COMMENT ON COLUMN scout_ops.rollout_hosts.row IS 'Its line in the table of all databases';
 """,
+    """
+DROP TABLE scout_ops.rollouts, scout_ops.rollout_slices, scout_ops.rollout_hosts;
+""",
 )
 
 #: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.
-ADDED_LAST: t.Final = ("stored", "evidence", "servers", "rollouts", "rollout_slices", "rollout_hosts")
+ADDED_LAST: t.Final = ("stored", "evidence", "servers")
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
     *("releases", "protected_data", "incidents", "incident_entries"),

@@ -15,13 +15,11 @@ from ..core.text import printable, visible, visible_in
 from ..invoke import failure
 from ..postgres.session import ADHOC, INCIDENT
 from ..scout import contract
-from . import dead_letters, drill, gate, render
+from . import dead_letters, drill, gate, render, verdict
 from .layout import WIDTH
 from .operation import Story
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..invoke import Params, Result
 
 #: The option that names it, and the step that failed where it could not be written.
@@ -37,6 +35,8 @@ class SummaryResult(t.TypedDict):
 
     changed: bool
     lines: list[str]
+    verdict: str
+    exit_code: int
     document: render.ResultDocument
     ansible_stats: dict[str, t.Any]
     #: The same below lines for the phases, where it was asked for.
@@ -71,14 +71,14 @@ def summarize(
     verbose: bool = False,
     again: str = "",
     typed: Typed = HERE,
-    judge: Callable[[render.ResultDocument], tuple[str, int]] | None = None,
+    drawn: bool = False,
     phases: bool = True,
 ) -> SummaryResult | FirstLinesResult | NoticeResult:
     """The lines and the document of one operation on one host; with `notice`, where people should be notified of it, only that.
 
-    With `judge`, which gives the words of the verdict and the exit code, also what is drawn, below lines for the `phases` or
-    without them. A result that failed where the operation did not reach what it was to, or a file cannot be written. Raises nothing for
-    options that a step has refused already: what happened is still to be said.
+    With `drawn` also what is drawn, below lines for the `phases` or without them. A result that failed where the operation did
+    not reach what it was to, or a file cannot be written. Raises nothing for options that a step has refused already: what
+    happened is still to be said.
     """
     with contract.using(_names(params)):
         story = dataclasses.replace(
@@ -96,9 +96,9 @@ def summarize(
             return {"changed": False, "title": title, "body": "\n".join(_lines(render.lines(_seen(story))))}
         story, made = _saved(story, made, params, run_key)
         result = _summary(story, made)
-        if judge is not None:
-            seen = _seen(story)
-            result["drawn"] = _lines([*_page(seen), *render.drawn(seen, *judge(made), phases=phases)])
+        if drawn:
+            seen, told = _seen(story), (result["verdict"], result["exit_code"])
+            result["drawn"] = _lines([*_page(seen), *render.drawn(seen, *told, phases=phases)])
         return result
 
 
@@ -169,10 +169,12 @@ def _lines(lines: list[str]) -> list[str]:
 
 
 def _summary(story: Story, made: render.ResultDocument) -> SummaryResult:
-    seen = _seen(story)
+    seen, told = _seen(story), verdict.of(made)
     result: SummaryResult = {
         "changed": False,
         "lines": _lines([*_page(seen), *render.lines(seen)]),
+        "verdict": told.words,
+        "exit_code": told.code,
         "document": made,
         # Of all hosts in one, as AWX and ansible-runner take it for the artifacts of a job.
         "ansible_stats": {"data": {"scout_results": {made["host"]: made}}, "per_host": False, "aggregate": True},

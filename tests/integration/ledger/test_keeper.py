@@ -80,7 +80,7 @@ def worker(dsn: str, through: str | None = None) -> Generator[Worker]:
     token = call("scout_lease", through or dsn, ttl_seconds=TTL)["token"]
     with connect(dsn) as connection:
         connection.execute(ELSEWHERE, [token])
-    its = keeping.start(params, {"lease": token}, process.pid, TTL)
+    its = keeping.start(params, token, process.pid)
     try:
         yield Worker(dsn, process, token, its)
     finally:

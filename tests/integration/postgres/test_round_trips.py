@@ -17,8 +17,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
     Settings,
     open_session,
 )
-from benchmarks.distance import Distant
 from tests.integration.modules import connect
+from tests.integration.postgres.distant import Distant
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.rules.tree import script
+from tests import CHECKOUT
+from tests.programs import script
 
 MATRIX = script("matrix")
 
@@ -43,3 +44,9 @@ def test_it_fails_where_one_failed_or_could_not_be_tried(
     tried = iter([{"name": "first", "passed": True, "tests": 1}, *({"name": "last"} | each for each in results)])
     monkeypatch.setattr(MATRIX, "tried", lambda _: next(tried))
     assert MATRIX.main(["--newest"]) == code
+
+
+@pytest.mark.parametrize("test", [*MATRIX.PLAYBOOKS, *MATRIX.MODULES])
+def test_each_test_that_is_run_exists(test: str) -> None:
+    file, _, name = test.partition("::")
+    assert f"def {name.partition('[')[0]}" in (CHECKOUT / file).read_text(encoding="utf-8")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from scripts import pictures
 from tests import CHECKOUT
 from tests.e2e.picture import ALT, COLUMNS, NAMESPACE, PICTURE, lines_of, svg
 
@@ -61,21 +60,7 @@ def test_a_drawn_picture_is_shown_alike_by_every_renderer(path: Path) -> None:
     assert any(f"images/{path.name})" in page.read_text(encoding="utf-8") for page in PAGES), "no page shows it"
 
 
-def test_the_order_of_a_rollback_is_that_of_its_tasks() -> None:
-    names = pictures.steps()
-    assert len(names) == 14
-    assert names[6:9] == ["Pause ingestion", "Roll back the application", "Roll back the schema"]
-    assert names[-1] == "Resume ingestion"
-    drawn = pictures.rollback()
-    assert [names.index(each) for each in names if each in drawn] == sorted(set(range(14)) - {0, 9})
-
-
-def test_words_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="does not fit into 60 pixels"):
-        pictures.box(0, 0, 60, 40, "a name", "a long line of words")
-
-
 def test_every_picture_is_held_by_a_test() -> None:
-    drawn = {"architecture", "growth", "layers", "life-of-an-event", "order-of-a-rollback"}
+    drawn = {"architecture", "life-of-an-event", "order-of-a-rollback"}
     played = {"reset"}
     assert {path.stem for path in PICTURE.parent.iterdir()} == drawn | played

@@ -23,11 +23,11 @@ from ansible.utils.context_objects import CLIArgs
 from ansible.utils.vars import load_extra_vars
 from ansible.vars.manager import VariableManager
 
-from ansible_collections.scout.recovery.plugins.lookup import rollout, targets
+from ansible_collections.scout.recovery.plugins.lookup import targets
 from ansible_collections.scout.recovery.plugins.plugin_utils.given_options import trusted
 from tests import CHECKOUT
 
-LOOKUPS = {"targets": targets.LookupModule, "rollout": rollout.LookupModule}
+LOOKUPS = {"targets": targets.LookupModule}
 ONE = {"scout": {"hosts": {"local": {}}}}
 
 

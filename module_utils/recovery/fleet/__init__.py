@@ -1,4 +1,0 @@
-# Copyright: (c) 2026, Scout Recovery contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""Many databases on one screen: a line for each, worst first, a count, and what is typed next. Pure."""
