@@ -16,10 +16,8 @@ import jsonschema
 import pytest
 import yaml
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.incidents import timeline
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import (
     gate,
-    incident,
     moves,
     render,
     rollback,
@@ -39,7 +37,6 @@ OUTCOMES_OF_FAILURES = {"failed", "left_paused", "not_passed", "still_failing", 
 PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     "gate": (("scout_gate_info",), gate.WHICH, False),
     "release": (("scout_capture",), rollback.CAPTURED, False),
-    "record": ((), incident.WHICH, False),
     "move": (MOVES, moves.WHICH, False),
     "rollback.schema": (("scout_rollback",), rollback.SCHEMA, True),
 }
@@ -119,7 +116,7 @@ def allowed(entry: dict[str, Any]) -> Iterator[str]:
 def test_the_schema_has_the_types_that_modules_return(name: str) -> None:
     made, keys, also_failed = PARTS[name]
     shapes = results.shapes(made[0]) if len(made) == 1 else tuple(results.shapes(each)[0] for each in made)
-    found = merged((timeline.Described,) if name == "record" else shapes)
+    found = merged(shapes)
     part = SCHEMA["$defs"]
     for each in name.split("."):
         part = (part.get("properties") or part)[each]
