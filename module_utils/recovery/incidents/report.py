@@ -117,15 +117,16 @@ def report(call: Call, params: Mapping[str, t.Any]) -> ReportResult:
         in_force = [row["run_id"] for row in found if not row["undone_by"]]
         pauses = session.rows(PAUSES, start=start, end=end)
         since = found[0]["started_at"]
-        moved = budget.read("dead letters", lambda s: s.rows(contract.compose(MOVED), runs=in_force, since=since)) or []
-        rebuilt = budget.read("what was rebuilt", lambda s: s.row(REBUILT, runs=in_force)) or dict[str, t.Any]()
+        letters = budget.read("dead letters", lambda s: s.rows(contract.compose(MOVED), runs=in_force, since=since))
+        rebuilt = budget.read("what was rebuilt", lambda s: s.row(REBUILT, runs=in_force))
         queue = budget.read("backlog and loads", lambda s: series.queue(s, start, end, LATE))
         arrivals = budget.read("arrivals", lambda s: series.moments(s, series.ARRIVALS, start, end))
         loads = budget.read("times of the loads", lambda s: series.moments(s, series.LOADS, start, end))
+    moved = letters or []
     points = series.points(start, end, queue["steps"] if queue else None, arrivals, loads)
     runs = [_run(row, number, zone) for number, row in enumerate(found, 1)]
     shown = [{**row, "amount": _money(row["amount"]), **_of(row["run_id"], runs)} for row in moved]
-    impact = _impact(start, end, queue, pauses, moved, rebuilt)
+    impact = _impact(start, end, queue, pauses, letters, rebuilt)
     return {
         "operation": "report",
         "changed": False,
@@ -296,10 +297,12 @@ def _impact(
     end: datetime.datetime,
     queue: series.Queue | None,
     pauses: Sequence[Row],
-    moved: Sequence[Row],
-    rebuilt: Mapping[str, t.Any],
+    moved: Sequence[Row] | None,
+    rebuilt: Row | None,
 ) -> Row:
     """What it cost, in minutes and in sales; None where that could not be read."""
+    letters = ("dead_letters", "events", "sales", "lines", "in_queue", "no_amount")
+    again: Row = rebuilt or {"sales": None, "amount_before": None, "amount_after": None}
     paused = sum((min(row["resumed_at"] or end, end) - max(row["paused_at"], start)).total_seconds() for row in pauses)
     late = queue["late_seconds"] if queue else None
     return {
@@ -313,15 +316,11 @@ def _impact(
         "late": None if late is None else in_words(late),
         "late_sales": queue["late"] if queue else None,
         "waiting_sales": queue["waiting"] if queue else None,
-        **{
-            name: sum(int(row[name]) for row in moved)
-            for name in ("dead_letters", "events", "sales", "lines", "in_queue")
-        },
-        "amount": _money(_sum(row["amount"] for row in moved)),
-        "no_amount": sum(row["no_amount"] for row in moved),
-        "rebuilt": rebuilt.get("sales", 0),
-        "amount_before": _money(rebuilt.get("amount_before")),
-        "amount_after": _money(rebuilt.get("amount_after")),
+        **{name: None if moved is None else sum(int(row[name]) for row in moved) for name in letters},
+        "amount": _money(_sum(row["amount"] for row in moved or ())),
+        "rebuilt": again["sales"],
+        "amount_before": _money(again["amount_before"]),
+        "amount_after": _money(again["amount_after"]),
     }
 
 
@@ -334,7 +333,7 @@ def _wrong(
         made.append(f"For {impact['late']}, sales waited longer than {FRESH_MINUTES} min to be loaded")
     fullest = max(points, key=lambda point: point["pending"] or 0)
     if fullest["pending"]:
-        made.append(f"Up to {count(fullest['pending'], 'event')} pending, at {_stamp(fullest['at'], zone)}")
+        made.append(f"Up to {count(fullest['pending'], 'sale')} pending, at {_stamp(fullest['at'], zone)}")
     for name, what in (("since_load", "loaded"), ("since_arrival", "received")):
         longest = max((point[name] or 0.0 for point in points), default=0.0)
         if longest > 60 * STALE_MINUTES:

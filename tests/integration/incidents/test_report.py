@@ -233,6 +233,9 @@ def test_the_documented_role_reports_and_what_it_may_not_read_is_named(scout_db:
             connection.execute("CREATE TABLE scout.bronze_events_dlq (error_details int)")
         made = call(INFO, dsn, incident="INC-7")
     assert list(made["unknown"]) == ["dead letters"]
+    assert (made["impact"]["sales"], made["impact"]["in_queue"], made["moved"]) == (None, None, []), (
+        "unknown, and not none"
+    )
 
 
 def test_tables_of_an_earlier_release_are_no_hindrance(scout_db: str) -> None:
