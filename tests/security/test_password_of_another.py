@@ -19,7 +19,6 @@ import yaml
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import dsn as dsns
-from tests import CHECKOUT
 from tests.e2e.play import Stage
 from tests.integration.modules import call
 from tests.security.test_unverified_server import SSL_REQUEST, outside
@@ -189,12 +188,3 @@ def test_what_a_connection_is_given_besides(dsn: str, environment: dict[str, str
     if psycopg.pq.version() < dsns.REQUIRE_AUTH_SINCE:
         besides.pop("require_auth", None)
     assert dsns.guarded(dsns.parse_dsn(dsn, "scout_dsn"), "scout_dsn", environment) == besides
-
-
-def test_no_launch_of_awx_is_asked_for_variables() -> None:
-    """But for those of its survey, of which none is the connection."""
-    made = yaml.safe_load((CHECKOUT / "deploy" / "awx" / "job_templates.yml").read_text(encoding="utf-8"))
-    for template in made["controller_templates"]:
-        assert template["ask_variables_on_launch"] is False, template["name"]
-        asked = {question["variable"] for question in template["survey_spec"].get("spec", [])}
-        assert not asked & {"scout_dsn", "scout_password", "target", "scout_contract"}, template["name"]
