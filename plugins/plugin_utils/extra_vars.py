@@ -43,8 +43,10 @@ KEY = re.compile(r"^( *)(\w+):", re.MULTILINE)
 TAKES = re.compile(r"^([a-z]\w*):.*\{\{ *(?:\w+ \||lookup\('scout\.recovery\.setting')", re.MULTILINE)
 #: The variable by which two hosts may work on one database.
 ALLOW = "allow_shared_database"
+#: Keywords of a play take these, which therefore count only with -e; in an inventory they would be ignored.
+OF_A_PLAY = ("scout_serial", "scout_max_fail_percentage")
 #: Read by plugins, as they stand; and what AWX hands from one job of a workflow to the next.
-READ_ELSEWHERE = frozenset({"scout_results", "target", "_raw_params", ALLOW}) | task_options.names()
+READ_ELSEWHERE = frozenset({"scout_results", "target", "_raw_params", ALLOW, *OF_A_PLAY}) | task_options.names()
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
 #: What a person may call ours who has not looked it up.
@@ -58,8 +60,6 @@ OTHERWISE = {
     "until": "window_end",
     "note": "text",
 }
-#: Keywords of a play take these, which therefore count only with -e; in an inventory they would be ignored.
-OF_A_PLAY = ("scout_serial", "scout_max_fail_percentage")
 #: What Ansible reads itself, and what AWX adds to every job.
 OF_OTHERS = ("ansible_", "awx_", "tower_")
 SHORTEST_BEGINNING = 5

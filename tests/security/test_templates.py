@@ -33,6 +33,8 @@ EARLY = (
     "ansible_host",
     "ansible_connection",
     "result_file",
+    "scout_serial",
+    "scout_max_fail_percentage",
 )
 EVENT = "00000000-0000-4000-8000-00000000e711"
 ROW = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
@@ -58,10 +60,10 @@ def made(tmp_path: Path) -> Path:
     return folder
 
 
-#: Ansible's own keywords, which read one variable each.
+#: Ansible's own keywords; the lookup takes what was typed as data.
 BATCHES = {
-    "serial": "{{ scout_serial | default('100%') }}",
-    "max_fail_percentage": "{{ scout_max_fail_percentage | default(100) }}",
+    "serial": "{{ lookup('scout.recovery.setting', 'scout_serial', default='100%') }}",
+    "max_fail_percentage": "{{ lookup('scout.recovery.setting', 'scout_max_fail_percentage', default=100) }}",
 }
 
 
