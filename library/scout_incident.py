@@ -189,10 +189,6 @@ phases:
   returned: unless state=seen
   type: list
   elements: dict
-audit:
-  description: Head of the audit trail, a number, a colon and a SHA-256; null where there is none.
-  returned: unless state=seen
-  type: str
 entries:
   description: What was said of it, the earliest first, each with entry, at, actor, kind, text and details.
   returned: unless state=seen

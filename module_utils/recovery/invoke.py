@@ -88,8 +88,6 @@ COMMANDS_OF_CRON: t.Final = re.compile(
 )
 #: Results of what keeps the record of an incident.
 SAYS_WHAT_IS_OVERDUE: t.Final = ("incident", "incident_info")
-#: What works without a database, and compares with its ledger where one is named by scout_dsn, SCOUT_DSN or PGURI.
-WITHOUT_DATABASE: t.Final = ("scout_evidence_verify",)
 #: What does not look at ingestion itself, and may be all that an operation does.
 SAYS_HOW_INGESTION_IS: t.Final = ("lease", "refresh_gold", "terminate_sessions")
 
@@ -178,14 +176,14 @@ def invoke(
     except BadInput as e:
         return failure(e)
     try:
-        if not _needs_database(name, params):
+        if "dsn" not in params:
             with voice.never_silent():
                 return _told({"operation": _action(name), **run(WithoutSession(check, voice, controller), params)})
         check_options(params)
         with voice.never_silent(), _session(_action(name), params) as (session, there):
             controller = controller.logged_in(session.facts.login)
             joined = open_incident.join(session, readable=there["incidents"] and params["ledger"] != "off")
-            about = _about(name, joined)
+            about = {"incident": joined.incident, "incident_open": joined.is_open}
             only_reads = name.endswith("_info")
             call = Call(
                 session, check, voice, controller, joined.incident, joined.opened_at, only_reads, _allows_owner(params)
@@ -237,15 +235,6 @@ def _told(result: Result) -> Result:
     if result.get("warnings"):
         result["warnings"] = visible_in(result["warnings"])
     return result
-
-
-def _needs_database(name: str, params: Params) -> bool:
-    """Whether a module has the options of a connection; one that can do without a database is given one where it is named, and the
-    ledger is not off."""
-    if name in WITHOUT_DATABASE:
-        named = choose_dsn(params.get("dsn"), os.environ)[0] or params.get("ledger") == "required"
-        return bool(named) and params.get("ledger") != "off"
-    return "dsn" in params
 
 
 def settings_of(action: str, params: Params) -> tuple[Settings, str]:
@@ -354,16 +343,9 @@ def _require_enough(session: Session, missing: str, action: str, source: str) ->
         )
 
 
-def _about(name: str, joined: open_incident.Joined) -> Result:
-    """For which incident something is done; nothing of what is about a folder, and only compares it with a database."""
-    return {} if name in WITHOUT_DATABASE else {"incident": joined.incident, "incident_open": joined.is_open}
-
-
 def _completed(result: Result, name: str, session: Session, joined: open_incident.Joined, hosts: list[str]) -> Result:
     """The result with its database and its tag, and with what is to be said of the incident, of other hosts and of a pooler."""
     result.setdefault("operation", _action(name))
-    if name in WITHOUT_DATABASE:
-        return result
     result.setdefault("database", session.where)
     # What keeps the record says itself what is overdue, and by now it may not be any more.
     warnings = [*hosts] if result["operation"] in SAYS_WHAT_IS_OVERDUE else [*hosts, *joined.warnings]

@@ -122,7 +122,6 @@ class Day:
         self.play("undo", run_id=made["rollback"]["schema"]["undo"], rehearse=False)
         self.play("dead_letters", last="7d")
         self.play("runs", of_incident="INC-1")
-        self.play("audit_verify")
         self.play("incident_update", text="better", severity="medium", adopt=["last"])
         self.play("incident_note", text="the disk is full", root_cause="the disk", settles="root_cause")
         self.play("incident_report", report_dir=str(self.stage.home / "reports"))

@@ -281,7 +281,7 @@ def test_a_worker_brings_evidence_and_results_back_and_names_what_was_typed(
     [made] = json.loads((artifacts / "result.json").read_text())["results"]
     assert (made["outcome"], made["incident"]) == ("recovered", "INC-7")
     [evidence] = (artifacts / "evidence").glob("INC-7-*")
-    assert (evidence / "manifest.json").is_file()
+    assert (evidence / "SHA256SUMS").is_file()
     told = json.dumps([made["next"], made["undo"], made["undo_commands"], made["commands"]])
     assert "ansible-playbook scout.recovery." in told
     for text in (told, (artifacts / "stdout").read_text().partition("RECAP")[2]):

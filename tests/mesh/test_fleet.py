@@ -72,7 +72,7 @@ def test_twelve_databases_over_two_nodes_of_which_one_dies(mesh: Mesh, another_s
         assert pipeline.unaccounted(events) == [], name
         assert (pipeline.active_jobs(), pipeline.lease_owner()) == (jobs, None), name
     assert record.one("SELECT count(*) FROM scout_ops.rollout_hosts WHERE NOT failed") == 12
-    assert list((last.artifacts / "evidence").glob("INC-7-*/manifest.json"))
+    assert list((last.artifacts / "evidence").glob("INC-7-*/SHA256SUMS"))
     row_is(
         "one of two nodes, of a rollout over 12 databases",
         "6 of 6 on the other node | the same job there finishes the rest; one table of 12",

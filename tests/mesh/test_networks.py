@@ -119,7 +119,7 @@ def test_a_link_that_is_down_for_a_while_changes_nothing(apart: Mesh, served: tu
     done = came(apart, unit)
     assert (done.code, done.made["production"]["outcome"]) == (0, "recovered"), done.screen
     assert (pipeline.unaccounted(events), pipeline.active_jobs(), pipeline.lease_owner()) == ([], jobs, None)
-    assert list((done.artifacts / "evidence").glob("INC-7-*/manifest.json"))
+    assert list((done.artifacts / "evidence").glob("INC-7-*/SHA256SUMS"))
     row_is(f"the link, for {LINK_SECONDS} s while paused", "goes on | recovered, running")
 
 

@@ -16,7 +16,6 @@ from ..ledger import history, lease
 from ..ledger.controller import holder_is_dead
 from ..ledger.open_incident import ADHOC
 from ..ledger.pauses import open_pause
-from ..ledger.trust import audit
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
 from .plans import Look
@@ -77,7 +76,7 @@ WHERE incident = %(incident)s
 
 INSERT_ENTRY = """
 INSERT INTO scout_ops.incident_entries (incident, actor, kind, text, details)
-VALUES (%(incident)s, %(actor)s, %(kind)s, %(text)s, %(details)s) RETURNING entry
+VALUES (%(incident)s, %(actor)s, %(kind)s, %(text)s, %(details)s)
 """
 
 #: A playbook's run is named by its own id or by that of the lease its runs have in common.
@@ -111,7 +110,6 @@ def read(session: Session, incident: str) -> Record | None:
         done[::-1],
         session.rows(LOOKS, incident=incident),
         session.row("SELECT clock_timestamp() AS now")["now"],
-        audit.head(session),
     )
 
 
@@ -169,13 +167,8 @@ def apply(ledger: Ledger, todo: Todo) -> None:
     if todo.adopts:
         for statement in (ADOPT_RUNS, ADOPT_PAUSES):
             session.execute(statement, incident=todo.incident, ids=list(todo.adopts))
-    written = [
-        session.row(INSERT_ENTRY, **values, kind=entry.kind, text=entry.text, details=Jsonb(dict(entry.details)))[
-            "entry"
-        ]
-        for entry in todo.entries
-    ]
-    audit.append_incident(session, written)
+    for entry in todo.entries:
+        session.execute(INSERT_ENTRY, **values, kind=entry.kind, text=entry.text, details=Jsonb(dict(entry.details)))
 
 
 def _only(line: Row, *names: str) -> Row:

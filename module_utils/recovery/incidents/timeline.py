@@ -41,8 +41,6 @@ class Record:
     #: Samples of earlier versions at which the verdict changed.
     looks: list[Row]
     now: datetime.datetime
-    #: The head of the audit trail, `57:` and a digest; None where there is none.
-    audit: str | None = None
 
 
 class Described(t.TypedDict):
@@ -64,7 +62,6 @@ class Described(t.TypedDict):
     missing: list[str]
     phases: list[dict[str, t.Any]]
     entries: list[dict[str, t.Any]]
-    audit: str | None
 
 
 def described(record: Record) -> Described:
@@ -92,7 +89,6 @@ def described(record: Record) -> Described:
             {name: value.isoformat() if name == "at" else value for name, value in entry.items()}
             for entry in record.entries
         ],
-        "audit": record.audit,
     }
 
 
@@ -284,14 +280,6 @@ def _in_numbers(value: t.Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _restored(effects: Mapping[str, t.Any], _about: Row) -> str:
-    """What of the past was closed."""
-    runs: list[t.Any] = effects.get("runs") or []
-    parts = [f"{len(runs)} runs of the past closed"] if runs else []
-    parts += [f"{what} of the past ended" for what in ("lease", "pause") if effects.get(what)]
-    return ", ".join(parts)
-
-
 EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "pause": _paused,
     "resume": _resumed,
@@ -304,7 +292,6 @@ EFFECTS: t.Final[dict[str, Callable[[Mapping[str, t.Any], Row], str]]] = {
     "assess": _looked,
     "gate": _looked,
     "evidence": _kept,
-    "restored": _restored,
     "capture": _release,
     "rollback": _release,
     "deploy": _deployed,

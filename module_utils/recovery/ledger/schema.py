@@ -491,10 +491,18 @@ COMMENT ON COLUMN scout_ops.rollout_hosts.ended_at IS 'When it ended';
 COMMENT ON COLUMN scout_ops.rollout_hosts.failed IS 'Whether it ended badly; NULL until it has ended';
 COMMENT ON COLUMN scout_ops.rollout_hosts.row IS 'Its line in the table of all databases';
 """,
+    """
+DROP TABLE scout_ops.evidence, scout_ops.servers;
+ALTER TABLE scout_ops.stored DROP COLUMN signature;
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
+    'window_recovery, capture, rollback, deploy; while an incident is open also what was only checked: assess, gate, evidence; '
+    'in runs of before 2.0 also watch, restored, downstream';
+""",
 )
 
 #: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.
-ADDED_LAST: t.Final = ("stored", "evidence", "servers", "rollouts", "rollout_slices", "rollout_hosts")
+ADDED_LAST: t.Final = ("stored", "rollouts", "rollout_slices", "rollout_hosts")
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
     *("releases", "protected_data", "incidents", "incident_entries"),

@@ -62,7 +62,7 @@ CHANGES = {
     "a playbook, by its name in quotes": (["playbooks/take_off.yml"], ["e2e/test_away"]),
     "a template, by the role that names it": (["roles/report/templates/page.html.j2"], ["e2e/test_page", "e2e/test_shown"]),
     "a part of a package, by the folder above that mirrors it": (
-        ["module_utils/recovery/ledger/trust/audit.py"], ["integration/ledger/test_all"],
+        ["module_utils/recovery/ledger/trust/ownership.py"], ["integration/ledger/test_all"],
     ),
     "a script for psql, by who runs it, and then by its name": (
         ["docs/owners_for_all.sql"], ["e2e/test_owners", "e2e/test_asked"],

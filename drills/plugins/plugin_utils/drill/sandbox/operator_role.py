@@ -52,8 +52,7 @@ def make(session: Session, role: str, owner: str) -> None:
     with session.read():
         owned = roles.mighty(session, [owner])
     scripts = [(OWNER_SCRIPT, ["-v", "members=on"])] if owned else []
-    # A drill leaves no role behind, and what it is measured by is not who did what.
-    scripts += [(SCRIPT, ["-v", f"role={role}", "-v", "audit=off", *([] if owned else ["-v", f"owner={owner}"])])]
+    scripts += [(SCRIPT, ["-v", f"role={role}", *([] if owned else ["-v", f"owner={owner}"])])]
     for script, options in scripts:
         _run(session, [program, "-X", "-q", *options, "-f", "-"], script, attempted)
 
