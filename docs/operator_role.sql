@@ -5,7 +5,6 @@
 --   psql -X -d scout -f docs/operator_role.sql                  role scout_operator
 --   psql -X -d scout -v role=alice -v owner=etl -f …            another role; another owner of the pipeline and its jobs
 --   psql -X -d scout -v rollback=on -f …                        also to roll back to a captured release: with the owners' rights
---   psql -X -d scout -v audit=off -f …                          without the audit trail scout_audit, and without its role
 --
 -- It gets no password: give it one (ALTER ROLE … PASSWORD), or let persons be members of it (GRANT scout_operator TO alice).
 -- Where the pipeline or its jobs belong to a superuser, or to who may make roles, it refuses: docs/pipeline_owner.sql gives them an
@@ -74,28 +73,6 @@ SELECT set_config('scout.refusal', coalesce((
 \endif
 \if :unfit
   DO 'BEGIN RAISE EXCEPTION ''the role to be made is a superuser, or owns the pipeline: name another one with -v role=…''; END';
-\endif
-
--- The audit trail has to be of a role as which nobody logs in, and which nobody is a member of.
-\if :{?audit}
-\else
-  \set audit on
-\endif
-SELECT :'audit'::boolean AND set_config('scout.audit', coalesce((
-    SELECT format('refused: role scout_audit %s', CASE
-               WHEN r.rolcanlogin THEN 'may log in'
-               WHEN r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls THEN 'may do more than keep an audit trail'
-               ELSE format('has a member, %s', m.member::regrole) END)
-    FROM pg_roles AS r LEFT JOIN pg_auth_members AS m ON m.roleid = r.oid
-      AND (coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) OR coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true))
-    WHERE r.rolname = 'scout_audit'
-      AND (r.rolcanlogin OR r.rolsuper OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls OR m.member IS NOT NULL) LIMIT 1), (
-    SELECT format('refused: schema scout_audit belongs to %s', pg_get_userbyid(nspowner))
-    FROM pg_namespace WHERE nspname = 'scout_audit' AND pg_get_userbyid(nspowner) <> 'scout_audit'), ''), false) <> '' AS unfit_for_audit,
-    NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'scout_audit') AS audit_is_new \gset
-\if :unfit_for_audit
-  DO 'BEGIN RAISE EXCEPTION USING MESSAGE = current_setting(''scout.audit''),
-      HINT = ''look at who made it, and drop or rename it; -v audit=off makes the operator without an audit trail''; END';
 \endif
 
 BEGIN;
@@ -253,56 +230,6 @@ WHERE relkind IN ('r', 'p') AND relnamespace = to_regnamespace('scout_ops') AND 
 \gexec
 \if :joins
   REVOKE :"role" FROM :"me";
-\endif
-
--- The audit trail: who did what, where the operator, who owns the ledger, cannot change it. Schema, tables and function belong to a
--- role as which nobody logs in; its function alone appends, and it is all that the operator may call. docs/security.md says why.
-\if :audit
-  \if :audit_is_new
-    CREATE ROLE scout_audit NOLOGIN;
-  \endif
-  \if :is_plain
-    \if :chooses_inheritance
-      GRANT scout_audit TO :"me" WITH INHERIT FALSE, SET TRUE;
-    \else
-      GRANT scout_audit TO :"me";
-    \endif
-  \endif
-  CREATE SCHEMA IF NOT EXISTS scout_audit AUTHORIZATION scout_audit;
-  SET LOCAL ROLE scout_audit;
-  CREATE TABLE IF NOT EXISTS scout_audit.entries (number bigint PRIMARY KEY, entry json NOT NULL, hash bytea NOT NULL);
-  CREATE TABLE IF NOT EXISTS scout_audit.head (one boolean PRIMARY KEY DEFAULT true CHECK (one), number bigint NOT NULL, hash bytea NOT NULL);
-  INSERT INTO scout_audit.head (number, hash) VALUES (0, '') ON CONFLICT DO NOTHING;
-  CREATE OR REPLACE FUNCTION scout_audit.append(
-      kind text, run_id uuid, action text, incident text, actor text, outcome text, digest text)
-  RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $append$
-DECLARE
-    last record;
-    made json;
-BEGIN
-    -- A chain has one end: who comes second waits here until the first has committed, or is rolled back without a trace.
-    SELECT h.number, h.hash INTO STRICT last FROM scout_audit.head AS h FOR UPDATE;
-    made := json_build_object(
-        'number', last.number + 1, 'at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'login', session_user, 'client', host(inet_client_addr()), 'kind', left(kind, 1000), 'run_id', run_id,
-        'action', left(action, 1000), 'incident', left(incident, 1000), 'actor', left(actor, 1000),
-        'outcome', left(outcome, 5000), 'digest', left(digest, 1000));
-    UPDATE scout_audit.head SET number = last.number + 1, hash = sha256(last.hash || convert_to(made::text, 'UTF8'));
-    INSERT INTO scout_audit.entries (number, entry, hash) SELECT h.number, made, h.hash FROM scout_audit.head AS h;
-    RETURN last.number + 1;
-END
-$append$;
-  COMMENT ON SCHEMA scout_audit IS 'Audit trail of Scout Recovery: append-only, checked by playbooks/audit_verify.yml';
-  COMMENT ON COLUMN scout_audit.entries.hash IS 'SHA-256 of the hash before it, none at first, and the text of the entry';
-  REVOKE ALL ON ALL TABLES IN SCHEMA scout_audit FROM PUBLIC;
-  REVOKE ALL ON ALL FUNCTIONS IN SCHEMA scout_audit FROM PUBLIC;
-  GRANT USAGE ON SCHEMA scout_audit TO :"role";
-  GRANT SELECT ON scout_audit.entries, scout_audit.head TO :"role";
-  GRANT EXECUTE ON FUNCTION scout_audit.append(text, uuid, text, text, text, text, text) TO :"role";
-  RESET ROLE;
-  \if :is_plain
-    REVOKE scout_audit FROM :"me";
-  \endif
 \endif
 
 COMMIT;

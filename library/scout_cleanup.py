@@ -71,7 +71,6 @@ extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
   - scout.recovery.shared.zone
-  - scout.recovery.shared.two_person
   - scout.recovery.moving
   - scout.recovery.attributes
 author:
@@ -140,13 +139,9 @@ range:
   returned: success
   type: dict
 plan:
-  description: In check mode, what O(plan_file) holds.
+  description: In check mode, counts by table, range, days of gold, estimated seconds and locks.
   returned: check mode, unless O(look=true) or there is nothing to do
   type: dict
-plan_file:
-  description: Where the plan was written, or null.
-  returned: check mode, unless O(look=true) or there is nothing to do
-  type: str
 batches:
   description: Path, rows, batches, retries, seconds in all and of the longest batch.
   returned: when something was moved
@@ -169,7 +164,6 @@ import typing as t
 
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
 from ..module_utils.recovery.moves.cleanup import command
-from ..module_utils.recovery.moves.engine.approval import TWO_PERSON_SPEC
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -177,7 +171,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **LEDGER_SPEC,
     **MOVING_SPEC,
     **command.CLEANUP_SPEC,
-    **TWO_PERSON_SPEC,
 }
 
 

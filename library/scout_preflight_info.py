@@ -79,10 +79,6 @@ server_version:
   description: C(server_version_num) of PostgreSQL.
   returned: success
   type: int
-archived_seconds:
-  description: How long ago the server archived WAL last, in seconds; null where it archives none, or has not yet.
-  returned: success
-  type: float
 pooled:
   description: Whether a connection pooler is between the client and the server.
   returned: success

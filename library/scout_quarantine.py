@@ -70,7 +70,6 @@ extends_documentation_fragment:
   - scout.recovery.ledger
   - scout.recovery.shared.window
   - scout.recovery.shared.zone
-  - scout.recovery.shared.two_person
   - scout.recovery.moving
   - scout.recovery.attributes
 author:
@@ -122,13 +121,9 @@ not_found:
   returned: success
   type: dict
 plan:
-  description: In check mode, what O(plan_file) holds.
+  description: In check mode, counts by table, range, days of gold, estimated seconds and locks.
   returned: check mode, unless O(look=true) or there is nothing to do
   type: dict
-plan_file:
-  description: Where the plan was written, or null.
-  returned: check mode, unless O(look=true) or there is nothing to do
-  type: str
 batches:
   description: Path, rows, batches, retries, seconds in all and of the longest batch.
   returned: when something was moved
@@ -150,7 +145,6 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
-from ..module_utils.recovery.moves.engine.approval import TWO_PERSON_SPEC
 from ..module_utils.recovery.moves.engine.job import MOVING_SPEC
 from ..module_utils.recovery.moves.quarantine import command
 
@@ -159,7 +153,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **LEDGER_SPEC,
     **MOVING_SPEC,
     **command.SELECTION_SPEC,
-    **TWO_PERSON_SPEC,
     "compare_by": {
         "type": "str",
         "choices": ["digest", "count"],

@@ -74,13 +74,8 @@ options:
     description: Refuse to save more rows of data than this.
     type: int
     default: 100000
-  plan_file:
-    description:
-      - In check mode, where to write the plan. Otherwise the plan to apply; refused, naming what differs, when the database has
-        drifted since.
-    type: path
   look:
-    description: In check mode, refuse what would be refused, and rehearse, rather than write a plan.
+    description: In check mode, refuse what would be refused, and rehearse.
     type: bool
     default: false
   require_pause:
@@ -91,7 +86,6 @@ extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
   - scout.recovery.shared.jobs
-  - scout.recovery.shared.two_person
   - scout.recovery.going
   - scout.recovery.attributes
 author:
@@ -278,14 +272,6 @@ gold_days:
   returned: success
   type: list
   elements: str
-plan:
-  description: What tells this plan from every other.
-  returned: success
-  type: dict
-plan_file:
-  description: Where the plan was written, or null.
-  returned: success
-  type: str
 effects:
   description: What the run kept, as the ledger has it.
   returned: success
@@ -299,7 +285,6 @@ summary:
 import typing as t
 
 from ..module_utils.recovery.invoke import CONNECTION_SPEC, LEDGER_SPEC, Call, Params, execute
-from ..module_utils.recovery.moves.engine.approval import TWO_PERSON_SPEC
 from ..module_utils.recovery.release.restore import command, request, result
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -311,8 +296,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "release_file": {"type": "path"},
     "default_grants": {"type": "str", "choices": ["keep", request.RESTORE], "default": "keep"},
     "max_rows": {"type": "int", "default": 100_000},
-    "plan_file": {"type": "path"},
-    **TWO_PERSON_SPEC,
     "look": {"type": "bool", "default": False},
     "require_pause": {"type": "bool", "default": False},
     "jobs": {"type": "list", "elements": "str"},

@@ -37,7 +37,6 @@ options:
       - assess
       - gate
       - evidence
-      - restored
   run_id:
     description: Only this run, or the runs that a playbook's run consisted of; its first eight digits do.
     type: str

@@ -29,9 +29,8 @@ options:
       - Results of the steps by name, in the order in which they are done, as a list of one-key dictionaries. Names are
         preflight, lease, assess, plan, unfinished, evidence, pause, terminate_sessions, complete_pause, foresee, quarantine, cleanup,
         redrive, undo, window_recovery, drain, refresh_gold, assess_again, resume, runs, gate, incident,
-        notify, evidence_verify, audit, report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy,
-        revert, deploy, rollback, proof, pause_again, restored. Steps that
-        did not run are empty.
+        notify, report_folder, report_html, report_markdown, drill, commit, plan_revert, plan_deploy,
+        revert, deploy, rollback, proof, pause_again. Steps that did not run are empty.
     type: list
     elements: dict
     required: true

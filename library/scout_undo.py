@@ -105,13 +105,9 @@ gold_days:
   type: list
   elements: str
 plan:
-  description: In check mode, what O(plan_file) holds.
+  description: In check mode, counts by table, range, days of gold, estimated seconds and locks.
   returned: check mode, unless O(look=true) or there is nothing to do
   type: dict
-plan_file:
-  description: Where the plan was written, or null.
-  returned: check mode, unless O(look=true) or there is nothing to do
-  type: str
 batches:
   description: Rows, batches, retries, seconds in all and of the longest batch.
   returned: when something was undone

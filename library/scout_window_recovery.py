@@ -117,7 +117,7 @@ plan:
     - What was found at the start, in events by class (events, loaded, pending, missing, wrong, poison_suspects,
       not_transactional), transactions that are extra, units to_rebuild, pending events elsewhere that share a transaction and
       came earlier (elsewhere), days of gold, seconds expected, fields that were not judged, and samples.
-    - In check mode also what O(plan_file) holds.
+    - In check mode also counts by table, range, days of gold, estimated seconds and locks.
   returned: success
   type: dict
 moved:
@@ -142,10 +142,6 @@ gold_days:
   returned: success
   type: list
   elements: str
-plan_file:
-  description: Where the plan was written, or null.
-  returned: check mode, unless O(look=true) or there is nothing to rebuild
-  type: str
 reconciliation:
   description:
     - The account in events (expected, arrived meanwhile, loaded, quarantined, not_transactional, unexplained, vanished), extra

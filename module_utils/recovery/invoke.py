@@ -86,8 +86,6 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namesp
 COMMANDS_OF_CRON: t.Final = re.compile(
     r"\bcron\.(?:alter_job|schedule|unschedule|job_run_details TO)\b|ON SCHEMA cron\b"
 )
-#: What works without a database, and compares with its ledger where one is named by scout_dsn, SCOUT_DSN or PGURI.
-WITHOUT_DATABASE: t.Final = ("scout_evidence_verify",)
 #: What does not look at ingestion itself, and may be all that an operation does.
 SAYS_HOW_INGESTION_IS: t.Final = ("lease", "refresh_gold", "terminate_sessions")
 
@@ -174,13 +172,13 @@ def invoke(
     except BadInput as e:
         return failure(e)
     try:
-        if not _needs_database(name, params):
+        if "dsn" not in params:
             with voice.never_silent():
                 return _told({"operation": _action(name), **run(WithoutSession(check, voice, controller), params)})
         check_options(params)
         with voice.never_silent(), _session(_action(name), params) as (session, there):
             controller = controller.logged_in(session.facts.login)
-            about = {} if name in WITHOUT_DATABASE else {"incident": params["incident"]}
+            about = {"incident": params["incident"]}
             only_reads = name.endswith("_info")
             call = Call(session, check, voice, controller, params["incident"], only_reads, _allows_owner(params))
             try:
@@ -230,15 +228,6 @@ def _told(result: Result) -> Result:
     if result.get("warnings"):
         result["warnings"] = visible_in(result["warnings"])
     return result
-
-
-def _needs_database(name: str, params: Params) -> bool:
-    """Whether a module has the options of a connection; one that can do without a database is given one where it is named, and the
-    ledger is not off."""
-    if name in WITHOUT_DATABASE:
-        named = choose_dsn(params.get("dsn"), os.environ)[0] or params.get("ledger") == "required"
-        return bool(named) and params.get("ledger") != "off"
-    return "dsn" in params
 
 
 def settings_of(action: str, params: Params) -> tuple[Settings, str]:
@@ -352,8 +341,6 @@ def _require_enough(session: Session, missing: str, action: str, source: str) ->
 def _completed(result: Result, name: str, session: Session, hosts: list[str]) -> Result:
     """The result with its database and its tag, and with what is to be said of other hosts and of a pooler."""
     result.setdefault("operation", _action(name))
-    if name in WITHOUT_DATABASE:
-        return result
     result.setdefault("database", session.where)
     warnings = [*hosts, POOLED] if session.facts.pooled else [*hosts]
     opened = [each for each in (session, session.opened_beside) if each is not None and not each.connection.closed]

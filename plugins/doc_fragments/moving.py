@@ -15,16 +15,8 @@ options:
     description: Refuse before the first write rather than move more events (or items of a run) than this.
     type: int
     default: 100000
-  plan_file:
-    description:
-      - In check mode, where to write the plan, which is what would be moved, with counts and digests by table.
-      - Otherwise the plan to apply. The task refuses, naming the differences, when the database has drifted since; what arrived
-        after the plan is not touched. Options given besides must agree with it and can be left out.
-    type: path
   look:
-    description:
-      - In check mode, only look whether there is anything to do, and compare the database with the plan in O(plan_file), if one
-        is given, rather than write one there.
+    description: In check mode, only look whether there is anything to do.
     type: bool
     default: false
   stop_file:

@@ -104,13 +104,3 @@ options:
     description: The zone of times without an offset, such as Asia/Manila. Without it they are refused.
     type: str
 """
-
-    TWO_PERSON = r"""
-options:
-  two_person:
-    description:
-      - Refuse to change anything but by a O(plan_file) that somebody else approved, with C(scout approve) and a key of their own.
-      - The controller needs the keys of both, in the file that E(SCOUT_SIGNING_KEY_FILE) names.
-    type: bool
-    default: false
-"""

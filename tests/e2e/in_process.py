@@ -54,7 +54,7 @@ COMPARED = {
     "moves": {"quarantine", "redrive", "undo", "runs", "window_recovery", "quality_cleanup"},
     "steps": {
         *("assess", "acceptance_gate", "evidence", "pause_ingestion", "refresh_gold", "resume_ingestion"),
-        *("terminate_sessions", "preflight", "dead_letters", "audit_verify", "restored"),
+        *("terminate_sessions", "preflight", "dead_letters"),
     },
     "releases": {"capture_release", "rollback", "undo"},
 }

@@ -121,7 +121,6 @@ class Day:
         self.play("undo", run_id=made["rollback"]["schema"]["undo"], rehearse=False)
         self.play("dead_letters", last="7d")
         self.play("runs", of_incident="INC-1")
-        self.play("audit_verify")
         self.play("incident_report", incident="INC-1", report_dir=str(self.stage.home / "reports"))
 
 

@@ -188,7 +188,6 @@ def steps(story: Story) -> None:
         ("assess", {}), ("acceptance_gate", {"smoke": True}), ("evidence", {}), ("pause_ingestion", {"incident": "INC-1"}),
         ("refresh_gold", {}), ("resume_ingestion", {"incident": "INC-1"}), ("terminate_sessions", {}), ("preflight", {}),
         ("dead_letters", {}),
-        ("audit_verify", {}), ("restored", {}),
     ):  # fmt: skip
         story.play(playbook, **options)
 

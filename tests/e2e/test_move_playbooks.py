@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -170,26 +169,6 @@ def test_after_a_failure_it_stays_paused_and_the_same_command_finishes(
     assert finished["ingestion"] == "running"
     assert healthy.active_jobs() >= JOBS
     assert healthy.unaccounted(events) == []
-
-
-def test_a_plan_is_what_is_applied(healthy: Pipeline, quick: Quick, subtests: pytest.Subtests) -> None:
-    """The file holds the selection; a run with it needs no other option, and twice it changes nothing."""
-    plan, options = quick.home / "plan.json", some_loaded(healthy)
-    with subtests.test(msg="one that has drifted is refused before anything is paused"):
-        ran(quick.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
-        assert json.loads(plan.read_text())["counts"]["events"] == 40
-        healthy.execute(f"DELETE FROM scout.bronze_events WHERE event_id = '{options['event_ids'][0]}'")
-        played = quick.play("quarantine", healthy.dsn, plan_file=str(plan))
-        assert played.rc == 2, played.text
-        assert "drifted" in played.result["error"]["attempted"]
-        assert healthy.active_jobs() >= JOBS
-        assert not quick.evidence.exists()
-    ran(quick.play("quarantine", healthy.dsn, "--check", plan_file=str(plan), **options), "planned")
-    assert json.loads(plan.read_text())["counts"]["events"] == 39
-    assert ran(quick.play("quarantine", healthy.dsn, plan_file=str(plan)), "done")["move"]["moved"]["events"] == 39
-    again = quick.play("quarantine", healthy.dsn, plan_file=str(plan))
-    ran(again, "unchanged")
-    assert again.recap()["changed"] == 0
 
 
 def test_an_undo_brings_all_of_it_back_and_runs_says_so(

@@ -44,7 +44,6 @@ ANYBODYS: dict[str, Any] = {
     "require_tls": True,
     "allow_superuser": "who",
     "allow_owner": "who",
-    "plan_file": "/nowhere/plan",
     "rate_per_second": "fast",
 }
 #: The warning without its spaces: ansible-core 2.18 wraps it, within words too. What the inventory has, and what to call it.
@@ -113,7 +112,7 @@ def test_a_short_word_of_an_inventory_has_no_effect(
     for name in {warned, "ledger"}:
         assert f"{name}({inventory}:" in those
         assert f"scout_{name}," in ours
-    for name in {"rules", "rate_per_second", "plan_file"} - ({"plan_file"} if playbook in MOVES else set()):
+    for name in {"rules", "rate_per_second"}:
         assert name not in those + ours
 
 

@@ -279,6 +279,6 @@ def test_a_worker_brings_evidence_and_results_back(another_broken: Callable[[], 
     [made] = json.loads((artifacts / "result.json").read_text())["results"]
     assert (made["outcome"], made["incident"]) == ("recovered", "INC-7")
     [evidence] = (artifacts / "evidence").glob("INC-7-*")
-    assert (evidence / "manifest.json").is_file()
+    assert (evidence / "SHA256SUMS").is_file()
     login = pipeline.one("SELECT session_user")
     assert pipeline.rows("SELECT DISTINCT actor FROM scout_ops.runs") == [(f"maria (told by controller) as {login}",)]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.failover.fixtures import Paired
 from tests.failover.pair import DATABASE, Copied, Pair
-from tests.integration.modules import call, connect, fingerprint, hand_over_ledger, off, operator
+from tests.integration.modules import call, fingerprint, off
 
 ACTS = {"scout_begin": {}, "scout_lease": {}, "scout_ingestion": {"state": "paused"}, "scout_drain": {}}
 
@@ -165,33 +165,3 @@ def test_a_healthy_pair_costs_no_word_and_a_dead_host_one(paired: Paired) -> Non
     pair.fail_over()
     found = call("scout_health_info", pair.dsn())
     assert any("did not answer, so nobody knows whether it takes writes too" in line for line in found["warnings"])
-
-
-def test_a_server_that_was_promoted_or_restored_is_told_until_somebody_works_there(paired: Paired) -> None:
-    pair = paired()
-    assert not call("scout_lease", pair.dsn()).get("warnings")
-    assert not call("scout_lease", pair.dsn()).get("warnings")
-    pair.fail_over()
-    dsn = only(pair, first=False)
-    before = fingerprint(dsn)
-    told = [
-        call("scout_health_info", dsn)["warnings"],
-        call("scout_lease", dsn, check=True, takeover=True)["warnings"],
-    ]
-    assert fingerprint(dsn) == before
-    told.append(call("scout_lease", dsn, takeover=True)["warnings"])
-    for warnings in told:
-        assert any("the server went from timeline 1 to 2" in line and "restored.yml" in line for line in warnings)
-    assert not any("timeline" in line for line in call("scout_health_info", dsn)["warnings"])
-    with connect(dsn) as session:
-        session.execute("UPDATE scout_ops.servers SET last_position = 'FF/0' WHERE timeline = 2")
-    assert any("went back in time" in line for line in call("scout_health_info", dsn)["warnings"])
-    with connect(dsn) as session:
-        session.execute("UPDATE scout_ops.servers SET system_identifier = '1' WHERE timeline = 2")
-    assert any("it came to another server" in line for line in call("scout_health_info", dsn)["warnings"])
-    with connect(dsn) as session:
-        session.execute("REVOKE EXECUTE ON FUNCTION pg_walfile_name, pg_control_system FROM PUBLIC")
-    with operator(dsn) as narrow:
-        hand_over_ledger(dsn, narrow)
-        held = call("scout_lease", narrow, takeover=True)
-        assert not held.get("failed"), held["msg"]

@@ -201,7 +201,7 @@ def _reset(screen: Screen, hands: Hands) -> None:
     print()
     result = hands.types_out("emergency_reset", STUCK, "incident=DEMO-1", into="reset.json", whole=True)
     screen.promise(result.get("outcome") == "recovered", f"the outcome is: recovered ({STATE / 'reset.json'})")
-    evidence = CHECKOUT / (result.get("evidence") or "none") / "manifest.json"
+    evidence = CHECKOUT / (result.get("evidence") or "none") / "SHA256SUMS"
     screen.promise(evidence.is_file(), f"what it looked like before the first write is kept in {STATE / 'evidence'}")
 
 

@@ -27,14 +27,12 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.shop i
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.storm import WRITE
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import where
-from tests import CHECKOUT
 from tests.scout import player
 from tests.scout.player import JOBS, OLD_LETTER, Hands, Prints, Stage, Story, rows, session, stamp, table, waits
 from tests.scout.screen import Screen
 
 DATABASE = "scout_moves"
 STATE = Path(".scout") / "demo-moves"
-PLAN = STATE / "plan.json"
 EVENTS = 200_000
 RATE = 200.0
 LATE_SALES = 3
@@ -90,7 +88,6 @@ FROM sales AS s FULL JOIN scout.silver_transactions AS t USING (transaction_id)
 def show(stage: Stage) -> None:
     """Rows move out of a pipeline at work, and all of it is undone."""
     screen, dsn, connection = stage.screen, stage.dsn, stage.connection
-    (CHECKOUT / PLAN).unlink(missing_ok=True)
     screen.title("A pipeline at work")
     with session(dsn, autocommit=False) as slow:
         late, last = _prepare(connection, slow, dsn, stage.events)
@@ -155,14 +152,13 @@ def _introduce(screen: Screen, shop: Shop, before: Prints, seconds: float) -> No
 
 
 def _move(screen: Screen, hands: Hands, shop: Shop, end: datetime, slow: Connection, late: dict[UUID, str]) -> None:
-    screen.title("Quarantine of the last hour: first the plan, then exactly that")
+    screen.title("Quarantine of the last hour: first a look, then the move, with what was committed in between")
     window = (f"window_start={stamp(end - timedelta(hours=1))}", f"window_end={stamp(end)}")
-    plan = f"plan_file={PLAN}"
-    hands.types("quarantine", "--check", "incident=DEMO-2", *window, plan)
-    hands.types("quarantine", "incident=DEMO-2", plan)
+    hands.types("quarantine", "--check", "incident=DEMO-2", *window)
     slow.commit()
     shop.written.update(late)
-    hands.types_again("quarantine", "incident=DEMO-2", plan)
+    hands.types("quarantine", "incident=DEMO-2", *window)
+    hands.types_again("quarantine", "incident=DEMO-2", *window)
     screen.title("What cannot be right leaves silver")
     hands.types("quality_cleanup", "incident=DEMO-3")
     hands.types_again("quality_cleanup", "incident=DEMO-3")

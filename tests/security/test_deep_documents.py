@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Attack: a plan, a capture or a value of -e is nested so deeply that whatever reads it breaks off."""
+"""Attack: a capture or a value of -e is nested so deeply that whatever reads it breaks off."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import values
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine import plan_file
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import document
-from tests.e2e.play import Stage
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "plan": lambda path: plan_file.read(str(path)),
     "capture": document.load,
 }
 
@@ -48,11 +45,3 @@ def test_what_is_within_itself_or_there_many_times_is_refused_or_read_at_once() 
         laughs = [laughs] * 9
     values.refuse_deep(laughs)
     assert values.loaded(nested(values.DEEPEST)) == json.loads(nested(values.DEEPEST))
-
-
-def test_a_playbook_says_it(scout_db: str, tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text(nested(100_000))
-    played = Stage(tmp_path).play("quarantine", scout_db, plan_file=str(tmp_path / "plan.json"))
-    assert played.rc == 2, played.text
-    assert "levels deep" in played.summary
-    assert "Traceback" not in played.text

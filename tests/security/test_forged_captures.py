@@ -5,15 +5,10 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-from pathlib import Path
 from typing import Any
 
-import pytest
 from psycopg.types.json import Jsonb
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.trust import signatures
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     document as captures_document,
 )
@@ -106,39 +101,3 @@ def test_a_pinned_digest_refuses_another_capture(scout_db: str) -> None:
     assert f"not {pinned}" in refused["error"]["said"]
     assert not installed(scout_db)
     assert "is not a digest" in rolled_back(scout_db, release_digest=pinned[:12])["msg"]
-
-
-def test_a_controller_with_a_key_refuses_what_is_not_signed(
-    scout_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key = tmp_path / "key"
-    key.write_text(secrets.token_hex(32))
-    key.chmod(0o600)
-    file, plan = tmp_path / "v1.json", tmp_path / "plan.json"
-    monkeypatch.setenv(signatures.KEY_FILE, str(key))
-    captured(scout_db, release_file=str(file))
-    assert not rolled_back(scout_db, check=True).get("failed")
-    with connect(scout_db) as session:
-        session.execute("COMMENT ON TABLE scout.dim_store IS 'newer'")
-    assert not rolled_back(scout_db, check=True, plan_file=str(plan)).get("failed")
-    whole = json.loads(plan.read_text())
-    plan.write_text(json.dumps({**whole, "estimated_seconds": 1.0}))
-    assert "its signature is wrong" in rolled_back(scout_db, plan_file=str(plan))["msg"]
-    plan.write_text(json.dumps({name: value for name, value in whole.items() if name != "signature"}))
-    assert "it is not signed" in rolled_back(scout_db, plan_file=str(plan))["msg"]
-    plan.write_text(json.dumps(whole))
-    assert not rolled_back(scout_db, plan_file=str(plan)).get("failed")
-
-    monkeypatch.delenv(signatures.KEY_FILE)
-    reseal(scout_db)
-    monkeypatch.setenv(signatures.KEY_FILE, str(key))
-    refused = rolled_back(scout_db, allow_owners=["postgres"])
-    assert "it is not signed" in refused["msg"]
-    assert not installed(scout_db)
-    assert not rolled_back(scout_db, release_file=str(file)).get("failed"), "the file has the signature"
-
-    key.chmod(0o644)
-    assert "can be read or written by others" in rolled_back(scout_db, check=True)["msg"]
-    key.chmod(0o600)
-    key.write_text("short")
-    assert "has 5 bytes" in rolled_back(scout_db, check=True)["msg"]

@@ -5,16 +5,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg.types.json import Jsonb
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.trust import signatures, stored_letters
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract
 from tests.integration.modules import Result, call, connect, one, rows
 
 FORGED = "999999.00"
@@ -159,67 +155,3 @@ def test_redrive_takes_no_letter_of_a_run_that_nobody_knows_unless_it_is_named(i
 
     assert "name it in dlq_ids" in done["not_rebuildable"][0]["why"]
     assert forged(intruder) == 0
-
-
-@pytest.fixture
-def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The controller has a key."""
-    made = tmp_path / "key"
-    made.write_text(secrets.token_hex(32))
-    made.chmod(0o600)
-    monkeypatch.setenv(signatures.KEY_FILE, str(made))
-    return made
-
-
-def note_forged(dsn: str, run_id: str) -> None:
-    """Who may write the ledger has it say that the run stored the forged dead letter as it is."""
-    noted = contract.compose(
-        "INSERT INTO scout_ops.stored (dlq_id, run_id, digest) SELECT dlq_id, %s, {} FROM {dead_letters} AS d"
-        " WHERE source_system = 'forged'",
-        stored_letters.of_letter("d"),
-    )
-    with connect(dsn) as session:
-        session.execute(noted, [run_id])
-
-
-def test_a_controller_with_a_key_puts_back_only_what_was_signed(intruder: str, key: Path) -> None:
-    run = quarantined(intruder)
-    assert one(intruder, "SELECT count(*) FROM scout_ops.stored WHERE signature IS NOT NULL") == 2
-    done = call("scout_undo", intruder, run_id=run["run_id"])
-    assert (done.get("failed"), done["put_back"]["events"]) == (None, 2), done["msg"]
-
-    run = quarantined(intruder)
-    forge(intruder, run["run_id"])
-    note_forged(intruder, run["run_id"])
-    for result in (
-        call("scout_undo", intruder, run_id=run["run_id"], check=True),
-        call("scout_undo", intruder, run_id=run["run_id"], on_conflict="restore"),
-        call("scout_redrive", intruder, run_id=run["run_id"]),
-    ):
-        assert "it is not signed" in result["msg"], result
-    assert forged(intruder) == 0
-
-    key.write_text(secrets.token_hex(32))
-    assert "it is signed by key" in call("scout_undo", intruder, run_id=run["run_id"])["msg"]
-    with connect(intruder) as session:
-        session.execute("DELETE FROM scout_ops.stored WHERE signature IS NULL")
-    refused = call("scout_redrive", intruder, run_id=run["run_id"])
-    assert "it is signed by key" in refused["msg"]
-
-
-@pytest.mark.parametrize("rows_a_batch", [1, 2])
-def test_poison_that_a_drain_quarantines_is_signed_too(scout_db: str, key: Path, rows_a_batch: int) -> None:
-    assert key.exists()
-    with connect(scout_db) as session:
-        for number in range(rows_a_batch):
-            session.execute(POISON, [Jsonb({"transaction_id": f"P{number}", "total_amount": "abc", "store_id": "S1"})])
-    drained = call("scout_drain", scout_db)
-    assert not drained.get("failed"), drained["msg"]
-    stored = "SELECT count(*), count(signature) FROM scout_ops.stored"
-    assert rows(scout_db, stored) == [(rows_a_batch, rows_a_batch)]
-    assert not call("scout_undo", scout_db, run_id=drained["run_id"]).get("failed")
-
-
-POISON = """
-INSERT INTO scout.bronze_events (event_type, event_data, ingested_at) VALUES ('transaction.v1', %s, now() - interval '1 hour')
-"""

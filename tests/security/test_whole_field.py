@@ -199,7 +199,6 @@ def test_all_small_rights_at_once_gain_nothing(attacked: str, tmp_path: Path, su
     assert everything.rows(attacked, everything.LEDGER) == []
     assert everything.rows(attacked, everything.OURS) == []
     assert off(attacked) == set()
-    works.play("audit_verify", evidence_dir=str(tmp_path / "kept"))
 
 
 def looks(works: Operator) -> None:
@@ -208,7 +207,7 @@ def looks(works: Operator) -> None:
     works.play("assess")
     works.play("dead_letters")
     works.play("emergency_reset", incident="INC-1", stuck_after_seconds=0.5)
-    for playbook in ("assess", "runs", "terminate_sessions", "restored"):
+    for playbook in ("assess", "runs", "terminate_sessions"):
         works.play(playbook)
     # His letters are what it warns of.
     gate = works.play("acceptance_gate", rc=2, smoke=True)
@@ -218,7 +217,6 @@ def looks(works: Operator) -> None:
     works.play("pause_ingestion", running=False)
     works.play("refresh_gold", running=False)
     works.play("resume_ingestion")
-    works.play("audit_verify")
 
 
 def loaded(works: Operator) -> list[str]:

@@ -7,10 +7,8 @@ for it."""
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import fcntl
-import multiprocessing
 import os
 import re
 import selectors
@@ -20,7 +18,6 @@ import subprocess
 import tempfile
 import time
 import typing as t
-import warnings
 from pathlib import Path
 
 if t.TYPE_CHECKING:
@@ -33,7 +30,6 @@ STEP_SECONDS: t.Final = 0.25
 #: A folder that was made and never came into use is somebody's who was killed right then.
 UNUSED_SECONDS: t.Final = 3600.0
 LOCK: t.Final = "lock"
-PR_SET_PDEATHSIG: t.Final = 1
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -148,63 +144,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def apart(
-    work: Callable[[Callable[[t.Any], None]], None],
-    *,
-    seconds: float,
-    heard: Callable[[t.Any], None],
-    checkpoint: Callable[[], None],
-) -> bool:
-    """Does some work in a copy of this process that can be killed, whatever it is busy with; whether it ended in time.
-
-    What it tells is heard here, in order. What it raises is raised here. The copy never outlives this process.
-    """
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    parent = os.getpid()
-    with warnings.catch_warnings():
-        # No other thread of this process has a lock that the copy needs.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if not pid:
-        _work(work, theirs, parent)
-    theirs.close()
-    deadline = time.monotonic() + seconds
-    try:
-        with contextlib.suppress(EOFError):
-            while time.monotonic() < deadline:
-                checkpoint()
-                if ours.poll(min(STEP_SECONDS, max(deadline - time.monotonic(), 0.0))):
-                    told, raised = ours.recv()
-                    if raised is not None:
-                        raise raised
-                    heard(told)
-            return False
-    finally:
-        ours.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    return True
-
-
-def _work(work: Callable[[Callable[[t.Any], None]], None], pipe: t.Any, parent: int) -> t.NoReturn:
-    """What the copy does; it never returns, so that nothing of the original happens twice."""
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-            signal.signal(number, signal.SIG_DFL)
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == parent:
-            work(lambda told: pipe.send((told, None)))
-    except BaseException as e:  # noqa: BLE001 it is raised in the original
-        try:
-            pipe.send((None, e))
-        except Exception:  # noqa: BLE001 not everything can be sent
-            pipe.send((None, RuntimeError(repr(e)[:1000])))
-    finally:
-        os._exit(0)
 
 
 def text(data: bytes) -> str:

@@ -12,12 +12,10 @@ import typing as t
 from ..core.errors import BadInput
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
-from ..ledger import servers
 from . import assessment, dead_letters, facts, thresholds, unusual
 
 if t.TYPE_CHECKING:
     from ..invoke import Call, Params
-    from ..ledger.ledger import Ledger
 
 #: What is merely not found in time says nothing wrong of the pipeline, but it has to be said.
 SILENT_READS: t.Final = {
@@ -113,18 +111,8 @@ def assess(call: Call, params: Params) -> AssessResult:
             *(f"{text}: {found.problems[name].said}" for name, text in SILENT_READS.items() if name in found.problems),
             *found.limited,
             *ledger.warnings,
-            *_moved(ledger),
         ],
     }
-
-
-def _moved(ledger: Ledger) -> list[str]:
-    """That the server was restored, or promoted, since the ledger was last written."""
-    if not ledger.present:
-        return []
-    with ledger.session.read():
-        moved = servers.moved(ledger.session)
-    return [moved.said] if moved else []
 
 
 def _ingestion(found: facts.Facts) -> dict[str, t.Any]:

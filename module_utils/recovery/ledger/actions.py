@@ -39,7 +39,6 @@ TABLE: t.Final = (
     Action("assess", "Pipeline assessed", "judges", look=True),
     Action("gate", "Acceptance gate run", "judges", look=True),
     Action("evidence", "Evidence collected"),
-    Action("restored", "Restored backup compared"),
 )
 
 #: Whatever a run of the ledger may be; the lease's own lines are no runs of anything.

@@ -16,7 +16,6 @@ from ..core.results import ModuleResult
 from ..core.text import in_words
 from ..core.times import to_the_second
 from ..postgres.failures import attempting
-from . import servers
 from .controller import holder_is_dead, same_login
 from .trust import ownership
 
@@ -249,9 +248,6 @@ def _take(ledger: Ledger, run_id: str, here: Controller, seconds: int, *, takeov
                 said="someone else took it at the same moment, or whoever holds it wrote",
                 next_step="assess.yml shows who is working",
             )
-        if (moved := servers.moved(session)) is not None:
-            notes.append(moved.said)
-        servers.note(session)
     return Lease(token[0]["token"], run_id, tuple(notes))
 
 
@@ -400,14 +396,9 @@ def foresee(ledger: Ledger, *, takeover: bool) -> LeaseResult:
     """The result of `hold` in check mode: nothing is taken; raises LeaseHeld where it would."""
     with ledger.session.read():
         seen = read(ledger)
-        moved = servers.moved(ledger.session) if ledger.present else None
     if seen and seen["held"] and not takeover and not holder_is_dead(seen, ledger.controller):
         raise held_by(seen, ledger.session.where)
-    return (
-        {**_held(ledger, "the lease is free"), "warnings": [moved.said]}
-        if moved
-        else _held(ledger, "the lease is free")
-    )
+    return _held(ledger, "the lease is free")
 
 
 def _held(ledger: Ledger, summary: str) -> LeaseResult:

@@ -15,9 +15,9 @@ from ..core import redaction
 from ..core.errors import RecoveryError
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
-from . import keeper, servers
+from . import keeper
 from . import lease as ledger_lease
-from .trust import audit, ownership
+from .trust import ownership
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,11 +27,6 @@ if t.TYPE_CHECKING:
 
 #: Names of what PostgreSQL, a session or a person said, in effects and errors.
 WORDS_OF_OTHERS: t.Final = ("attempted", "detail", "error", "message", "query", "reason", "said")
-
-IN_FORCE = """
-SELECT run_id::text AS run_id FROM scout_ops.runs
-WHERE action = %(action)s AND asked = %(asked)s AND status = 'succeeded' AND undone_by IS NULL ORDER BY started_at DESC LIMIT 1
-"""
 
 START_RUN = """
 INSERT INTO scout_ops.runs (run_id, parent_run_id, action, incident, actor, controller, parameters, asked, undoes,
@@ -54,7 +49,6 @@ END_KILLED = """
 UPDATE scout_ops.runs
 SET status = 'interrupted', finished_at = clock_timestamp(), error = %(error)s
 WHERE status = 'running' AND action IN ('drain', %(action)s) AND run_id <> %(run_id)s
-RETURNING run_id::text AS run_id
 """
 KILLED: t.Final = {"kind": "interrupted", "said": "its process ended without a word"}
 
@@ -110,12 +104,9 @@ def operation(
     takeover: bool = False,
     asked: dict[str, t.Any] | None = None,
     undoes: str | None = None,
-    approved_by: str | None = None,
 ) -> Generator[Run]:
     """A run under the lease: joins the one whose token is given, else takes it for as long as the action lasts. Raises
     LeaseHeld where someone else holds it.
-
-    Whoever approved what is done stands beside whoever does it, in the ledger and in the audit trail.
 
     Where `asked` is given and such a run was interrupted, this continues that run, with the parameters and effects it
     had.
@@ -136,11 +127,8 @@ def operation(
             if ledger.present:
                 with attempting("could not write to the ledger", on=session.where), session.write():
                     ownership.require(session)
-                    _start(
-                        run, action, parameters, asked, undoes, joined=lease_token is not None, approved_by=approved_by
-                    )
-                    killed = session.rows(END_KILLED, action=action, run_id=run.run_id, error=Jsonb(KILLED))
-                    audit.append(session, [*(row["run_id"] for row in killed), run.run_id])
+                    _start(run, action, parameters, asked, undoes, joined=lease_token is not None)
+                    session.execute(END_KILLED, action=action, run_id=run.run_id, error=Jsonb(KILLED))
             try:
                 yield run
             except BaseException as e:
@@ -167,7 +155,6 @@ def begin(ledger: Ledger, action: str, parameters: dict[str, t.Any]) -> Run:
     if ledger.present:
         with attempting("could not write to the ledger", on=ledger.session.where), ledger.session.write():
             _start(run, action, parameters, None, None, joined=False)
-            audit.append(ledger.session, [run.run_id])
     return run
 
 
@@ -184,14 +171,13 @@ def _start(
     undoes: str | None,
     *,
     joined: bool,
-    approved_by: str | None = None,
 ) -> None:
     """Opens the run's line, or that of the interrupted run it continues."""
     ledger = run.ledger
     lease = ledger_lease.read(ledger)
     values = {
         "parent": lease["run_id"] if lease and joined else None,
-        "actor": f"{ledger.controller.actor}{f', approved by {approved_by}' if approved_by else ''}",
+        "actor": ledger.controller.actor,
         "controller": ledger.controller.name,
         # Through a pooler the server's process serves others next.
         "pooled": ledger.session.facts.pooled,
@@ -219,12 +205,6 @@ def interrupted(ledger: Ledger, action: str, asked: dict[str, t.Any]) -> Row | N
     return found[0] if found else None
 
 
-def in_force(ledger: Ledger, action: str, asked: dict[str, t.Any]) -> str | None:
-    """The run with these parameters that finished and has not been undone."""
-    found = ledger.session.rows(IN_FORCE, action=action, asked=Jsonb(asked)) if ledger.present else []
-    return found[0]["run_id"] if found else None
-
-
 def _finish(run: Run, error: BaseException | None) -> None:
     """Closes the run's line; a failure to do so never hides the failure it would record."""
     session = run.ledger.session
@@ -248,8 +228,6 @@ def _finish(run: Run, error: BaseException | None) -> None:
                 effects=Jsonb(_kept(run.effects)),
                 error=None if said is None else Jsonb(_kept(said)),
             )
-            servers.note(session)
-            audit.append(session, [run.run_id])
     except (psycopg.Error, RecoveryError):
         if error is None:
             raise

@@ -492,12 +492,13 @@ COMMENT ON COLUMN scout_ops.rollout_hosts.failed IS 'Whether it ended badly; NUL
 COMMENT ON COLUMN scout_ops.rollout_hosts.row IS 'Its line in the table of all databases';
 """,
     """
-DROP TABLE scout_ops.rollouts, scout_ops.rollout_slices, scout_ops.rollout_hosts;
+DROP TABLE scout_ops.rollouts, scout_ops.rollout_slices, scout_ops.rollout_hosts, scout_ops.evidence, scout_ops.servers;
+ALTER TABLE scout_ops.stored DROP COLUMN signature;
 """,
 )
 
 #: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.
-ADDED_LAST: t.Final = ("stored", "evidence", "servers")
+ADDED_LAST: t.Final = ("stored",)
 TABLES: t.Final = (
     *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
     *("releases", "protected_data", "incidents", "incident_entries"),

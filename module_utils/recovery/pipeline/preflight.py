@@ -17,8 +17,7 @@ from ..core.errors import BadInput, MissingPrivilege, RecoveryError
 from ..core.text import count
 from ..ledger import bootstrap
 from ..ledger.actions import LOOKS, MOVES, RESET, ROLLBACK, WRITES_ROWS
-from ..ledger.trust import audit
-from ..postgres import archiving, privileges
+from ..postgres import privileges
 from ..postgres.driver import psycopg, sql
 from ..postgres.privileges import Need
 from ..postgres.session import POOLED
@@ -161,9 +160,7 @@ def check(call: Call, params: Params) -> PreflightResult:
     reserved = _reserved(call.session) if params["job_rights"] else []
     facts = call.session.facts
     with call.session.read():
-        archived = archiving.read(call.session)
         unseen = cron_jobs.explain_hidden(call.session) if params["job_rights"] else []
-    backed = archiving.in_short(archived) if params["job_rights"] else ""
     of_service = f" of {found.service}, it seems" if found.service else ""
     lacking = f"; {count(len(found.missing), 'privilege')} missing" if found.missing else ""
     return {
@@ -175,31 +172,13 @@ def check(call: Call, params: Params) -> PreflightResult:
         "service": found.service,
         "pooled": facts.pooled,
         "hindered": [obstacle.as_dict() for obstacle in hindered],
-        "archived_seconds": archived["seconds"] if archived["archives"] else None,
         "warnings": [
             *found.warnings,
-            *(archiving.wrong(archived) if params["job_rights"] else []),
             *reserved,
             *unseen,
-            *_without_trail(call.session, params),
         ],
-        "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{of_service}{lacking}"
-        + (f"; {backed}" if backed else ""),
+        "summary": f"role {facts.role} on PostgreSQL {facts.server_version // 10000}{of_service}{lacking}",
     }
-
-
-def _without_trail(session: Session, params: Params) -> list[str]:
-    """Says that operators could rewrite who did what: not where an operation begins, but where somebody asks what is lacking."""
-    if not params["job_rights"] or params["ledger"] == "off":
-        return []
-    with session.read():
-        lacking = audit.lacking(session)
-    made = "docs/operator_role.sql makes an audit trail that they can only add to"
-    return (
-        [f"who did what is known from the ledger alone, which operators can rewrite ({lacking}): {made}"]
-        if lacking
-        else []
-    )
 
 
 def _refusal(call: Call, missing: Sequence[Missing]) -> MissingPrivilege:

@@ -102,6 +102,5 @@ class PreflightResult(ModuleResult):
     superuser: bool
     server_version: int
     service: str | None
-    archived_seconds: float | None
     pooled: bool
     warnings: list[str]

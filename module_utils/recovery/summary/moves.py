@@ -58,7 +58,6 @@ WHICH: t.Final = (
     *("undone", "put_back", "taken", "conflicts", "conflicting"),
     *REDRIVEN,
     *("mode", "loaded", "poison", "plan", "reconciliation"),
-    "plan_file",
 )
 TABLE_WIDTH: t.Final = 79
 FEW: t.Final = 3
@@ -154,12 +153,6 @@ def how_to_undo(name: str, result: Mapping[str, t.Any], ran: Mapping[str, Result
 def dead_letters() -> str:
     """Where to look for what was quarantined."""
     return contract.words("look at {dead_letters} WHERE resolved_at IS NULL")
-
-
-def after_planning(result: Mapping[str, t.Any]) -> list[str]:
-    """What to do after a check: carry it out."""
-    plan = result.get("plan_file")
-    return ["run it without --check" + (f", with -e plan_file={plan}" if plan else "")]
 
 
 def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str]:

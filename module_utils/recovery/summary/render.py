@@ -27,8 +27,8 @@ PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e 
 RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
 ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
 RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
-#: After a plan: what is typed is the same without --check, with the plan where one was written.
-PLANNED: t.Final = re.compile(r"run it without --check(?:, with (-e plan_file=\S+))?")
+#: After a check that found something to do.
+CARRY_OUT: t.Final = "run it without --check"
 FEW: t.Final = 3
 #: After a step that ended without words of ours.
 #: How a cause begins that keeps no job from working.
@@ -150,9 +150,8 @@ def _typed(story: Story) -> dict[str, list[str]]:
         undo += layout.typed(told("; ".join(other)), room)
     then = told("; then ".join(_next(story)).replace(";; then ", "; then "))
     following = layout.typed(then, room)
-    if (planned := PLANNED.fullmatch(then)) and advice.COMMAND.fullmatch(story.again):
-        again = " ".join(filter(None, [story.again.replace(" --check", ""), planned[1]]))
-        following = layout.folded(again, room)
+    if then == CARRY_OUT and advice.COMMAND.fullmatch(story.again):
+        following = layout.folded(story.again.replace(" --check", ""), room)
     if "same command again" in then and not advice.commands([then]) and advice.COMMAND.fullmatch(story.again):
         following += layout.folded(story.again, room)
     return {"undo": undo, "next": following}
@@ -269,8 +268,7 @@ def _did(story: Story) -> str:
 def _now(story: Story) -> str:
     text = _ingestion(story)
     if story.check:
-        written = "nothing was written" + (" except the plan" if story.move.get("plan_file") else "")
-        return written if story.state == "unknown" else f"{written}; {text}"
+        return "nothing was written" if story.state == "unknown" else f"nothing was written; {text}"
     if story.operation == "preflight" and story.failure is None:
         made = story.ran.get("preflight", {})
         hindered = [f"job {each['job']} cannot work: {each['problem']}" for each in as_list(made.get("hindered"))]
@@ -392,7 +390,7 @@ def _following(story: Story) -> list[str]:
     if story.operation == "preflight" or (story.gate and not story.goes_back):
         return _after_looking(story)
     if story.check:
-        return moves.after_planning(story.move) if story.changed else []
+        return [CARRY_OUT] if story.changed else []
     if story.capture:
         return rollback.after_capture()
     causes: list[str] = [d["next_command"] for d in as_list(story.after.get("diagnoses"))]

@@ -64,7 +64,7 @@ def with_refusal(result: Result) -> Result:
 def as_document(
     result: Mapping[str, t.Any], ran: Mapping[str, Result], left_out: Mapping[str, str], *, asked: bool
 ) -> Result | None:
-    """What was rolled back, for a machine; None where nothing was to. Statements are left to the plan's file."""
+    """What was rolled back, for a machine; None where nothing was to. Statements are left to --diff."""
     if not asked and not of_schema(result):
         return None
     steps: list[Result] = result.get("steps") or []

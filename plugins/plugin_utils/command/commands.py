@@ -47,14 +47,6 @@ COMMANDS: t.Final = (
     _command("gate", "acceptance_gate", "may the pipeline continue? Exit code 0 only if so"),
     _command("incident report", "incident_report", "write its report, as Markdown with a chart", "incident"),
     _command("evidence", "evidence", "keep a snapshot of the pipeline"),
-    _command("verify", "evidence_verify", "is the evidence as it was written?", "evidence_dir"),
-    _command("audit", "audit_verify", "do audit trail, ledger and evidence agree on who did what?", "evidence_dir"),
-    _command(
-        "restored",
-        "restored",
-        "a backup was restored: what it lacks, and what of its ledger is of the past",
-        "restored_at",
-    ),
     _command("preflight", "preflight", "may I do all this here?"),
     _command("drill", "drill", "break a throwaway pipeline, and recover it", "scenario"),
 )

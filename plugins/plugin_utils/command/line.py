@@ -24,8 +24,6 @@ PROGRAM: t.Final = "ansible-playbook"
 PASSWORD: t.Final = re.compile(r"(://[^/@\s:]*:)[^/@\s]*(?=@)|(password\s*=\s*)(?:'[^']*'|\S+)", re.IGNORECASE)
 #: One of several variables of a word.
 ASSIGNED: t.Final = re.compile(r"(?<!\S)(\w+)=((?:'[^']*'|\"[^\"]*\"|\S)*)")
-#: Files that a plan must not replace: what was planned before, and the result of the run itself.
-KEPT: t.Final = ("plan_file", "result_file")
 #: In place of a run's id.
 LAST: t.Final = "last"
 #: Said where a configuration is not used.
@@ -92,10 +90,10 @@ def words(asked: Asked, place: Place) -> list[str]:
 
 
 def plan(asked: Asked, place: Place, result_file: str = "") -> list[str]:
-    """What shows beforehand what would be done: the same with --check, and without the files that the run itself reads or writes.
+    """What shows beforehand what would be done: the same with --check, and without replacing the result file of the run itself.
     `result_file` is where its result goes, if anywhere."""
-    given = result_file or not asked.variables.keys().isdisjoint(KEPT) or "-e" in asked.passed
-    files = ["-e", json.dumps({**dict.fromkeys(KEPT, ""), "result_file": result_file})] if given else []
+    given = result_file or "result_file" in asked.variables or "-e" in asked.passed
+    files = ["-e", json.dumps({"result_file": result_file})] if given else []
     return [*words(asked, place), *files, "--check"]
 
 

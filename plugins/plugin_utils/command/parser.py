@@ -31,7 +31,7 @@ WORDS: t.Final = {"int": "a whole number", "float": "a number", "dict": "an obje
 SINGLE: t.Final = {"str": "TEXT", "path": "FILE", "int": "NUMBER", "float": "NUMBER", "dict": "JSON", "list": "A,B"}
 EPILOG: t.Final = (
     "Prints the ansible-playbook command that it runs, and does nothing that this does not do. -e, -i, --limit, --check, "
-    "--diff and -v mean what they mean there. scout approve PLAN approves a plan that somebody else made."
+    "--diff and -v mean what they mean there."
 )
 
 

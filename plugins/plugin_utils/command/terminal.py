@@ -31,11 +31,6 @@ MISSING: t.Final = 127
 
 def main(typed: Sequence[str], executable: str) -> int:
     """The exit code; that of ansible-playbook wherever it was run. `executable` is the Python beside which it is looked for."""
-    if typed[:1] == ["approve"]:
-        # Loaded for the one command that needs it.
-        from . import approving
-
-        return approving.main(typed[1:], confirmed if _at_a_terminal() else None)
     try:
         asked = parser.read(typed)
     except parser.Mistyped as e:

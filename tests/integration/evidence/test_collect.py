@@ -1,15 +1,16 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A snapshot is whole, private, verifiable, quick, and holds no secret."""
+"""A snapshot is complete, private and quick, and has neither a secret nor a payload."""
 
 from __future__ import annotations
 
-import gzip
+import datetime
+import errno
 import hashlib
 import json
 import os
-import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -17,67 +18,42 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.json import Jsonb
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.integration.modules import Result, call, connect, executed, fingerprint, one, start_ad_hoc
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import files
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.evidence import collect
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.evidence import folder as evidence_folder
+from tests.integration.evidence.snapshots import EVIDENCE, all_text, arrive, keep, names, section
+from tests.integration.modules import call, connect, executed, fingerprint
 
-EVIDENCE = "scout_evidence"
 SAMPLES = {"dead_letters", "bad_transactions", "bad_lines", "pending_events"}
-SECTIONS = {"sessions", "locks", "settings", "runs", "tables", "jobs", "job_runs"} | SAMPLES
-
-
-def keep(dsn: str, folder: Path, **options: Any) -> Result:
-    result = call(EVIDENCE, dsn, **{"folder": str(folder), "budget_seconds": 60, **options})
-    assert not result.get("failed"), result
-    return result
-
-
-def section(result: Result, name: str) -> list[dict[str, Any]]:
-    return [
-        json.loads(line)
-        for line in gzip.decompress(Path(result["folder"], f"{name}.jsonl.gz").read_bytes()).splitlines()
-    ]
-
-
-def names(result: Result) -> set[str]:
-    return {entry["file"].removesuffix(".jsonl.gz") for entry in result["files"]}
-
-
-def pipeline(dsn: str) -> dict[str, Any]:
-    """All tables but those of the ledger, which knows of each snapshot."""
-    return {name: value for name, value in fingerprint(dsn).items() if not name.startswith("scout_ops.")}
-
-
-def everything(folder: Path) -> str:
-    files = [gzip.decompress(path.read_bytes()).decode() for path in folder.rglob("*.jsonl.gz")]
-    return "\n".join([*files, *(path.read_text() for path in folder.rglob("*.json"))])
+SECTIONS = {"sessions", "locks", "settings", "runs", "tables", "jobs", "job_runs", "about"} | SAMPLES
+HUSH = "hush-4711"
 
 
 def test_it_is_whole_private_and_verifiable(scout_db: str, tmp_path: Path) -> None:
-    before = pipeline(scout_db)
+    before = fingerprint(scout_db)
     with library.lock_holder(scout_db) as held:
         health = call("scout_health_info", scout_db)
         result = keep(scout_db, tmp_path / "a" / "b", incident="INC-2041", health=health)
-    assert pipeline(scout_db) == before
+    assert fingerprint(scout_db) == before
     folder = Path(result["folder"])
     assert folder.name.startswith("INC-2041-")
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["format"] == "scout-recovery-evidence/2"
-    assert hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest() == result["manifest_sha256"]
-    assert folder.name.endswith(f"-{result['manifest_sha256'][:16]}")
-    assert manifest["incident"] == "INC-2041"
-    assert manifest["problems"] == {}
-    assert names(manifest) == SECTIONS | {"health"}
-    assert {path.name for path in folder.iterdir()} == {entry["file"] for entry in manifest["files"]} | {
-        "manifest.json"
-    }
-    for entry in manifest["files"]:
+    assert names(result) == SECTIONS | {"health"}
+    assert {path.name for path in folder.iterdir()} == {entry["file"] for entry in result["files"]} | {"SHA256SUMS"}
+    for entry in result["files"]:
         data = (folder / entry["file"]).read_bytes()
-        assert hashlib.sha256(data).hexdigest() == entry["sha256"]
-        assert (len(data), len(gzip.decompress(data).splitlines())) == (entry["bytes"], entry["rows"])
+        assert (hashlib.sha256(data).hexdigest(), len(data)) == (entry["sha256"], entry["bytes"])
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert checked.stdout.count(": OK") == len(result["files"])
+    about = section(result, "about")
+    assert (about["incident"], about["problems"]) == ("INC-2041", {})
     assert held.pids["holder"] in {row["pid"] for row in section(result, "sessions")}
     assert 94752052 in {row["objid"] for row in section(result, "locks")}
     assert "bronze-to-silver-etl" in {row["jobname"] for row in section(result, "jobs")}
@@ -92,9 +68,6 @@ def test_both_ways_give_the_same_and_each_run_a_folder_of_its_own(scout_db: str,
     second = executed(EVIDENCE, scout_db, folder=str(tmp_path))
     assert first["folder"] != second["folder"]
     assert names(first) == names(second)
-    assert (first["number"], second["number"]) == (1, 2)
-    manifest = json.loads(Path(second["folder"], "manifest.json").read_text())
-    assert manifest["previous"] == {"folder": Path(first["folder"]).name, "manifest_sha256": first["manifest_sha256"]}
 
 
 def test_check_mode_writes_nothing(scout_db: str, tmp_path: Path) -> None:
@@ -111,8 +84,7 @@ def test_one_section_that_hangs_costs_itself_alone(scout_db: str, tmp_path: Path
         result = keep(scout_db, tmp_path, budget_seconds=5)
         assert time.monotonic() - began < 30
     assert names(result) == SECTIONS - {"jobs", "job_runs"}
-    manifest = json.loads(Path(result["folder"], "manifest.json").read_text())
-    assert manifest["problems"] == {
+    assert section(result, "about")["problems"] == {
         "jobs": "another session has locked it",
         "job_runs": "another session has locked it",
     }
@@ -122,45 +94,45 @@ def test_one_section_that_hangs_costs_itself_alone(scout_db: str, tmp_path: Path
     ]
 
 
-WAITING = """
-SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'scout-recovery/INC-1/%'
-"""
+def test_it_is_complete_or_absent(scout_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills up at any file leaves nothing, and what a killed run left is gone with the next."""
+    left = tmp_path / ".unfinished-INC-1-scout-20261125T010000.000000Z"
+    left.mkdir()
+    (left / "sessions.json").write_text("[")
+    write = evidence_folder._write  # pyright: ignore[reportPrivateUsage]
+    room = 0
+
+    def write_while_there_is_room(path: Path, data: bytes) -> None:
+        nonlocal room
+        if room == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room -= 1
+        write(path, data)
+
+    monkeypatch.setattr(evidence_folder, "_write", write_while_there_is_room)
+    # The checksums are a file, too.
+    for number in range(len(SECTIONS) + 1):
+        room = number
+        result = call(EVIDENCE, scout_db, folder=str(tmp_path), budget_seconds=60)
+        assert "No space left on device" in result["msg"]
+        assert list(tmp_path.iterdir()) == []
+    room = len(SECTIONS) + 1
+    assert names(keep(scout_db, tmp_path)) == SECTIONS
 
 
-def test_what_a_killed_run_left_is_gone_with_the_next_of_its_incident(scout_db: str, tmp_path: Path) -> None:
-    """And what one that is still at work has written stays."""
-
-    def parts() -> list[str]:
-        return sorted(path.name for path in tmp_path.glob("*.part"))
-
-    def until(wanted: bool) -> None:
-        deadline = time.monotonic() + 40
-        while (bool(parts()), one(scout_db, WAITING) > 1) != (True, wanted):
-            assert time.monotonic() < deadline, f"{parts()}, {one(scout_db, WAITING)} sessions"
-            time.sleep(0.05)
-
-    options: dict[str, Any] = {"dsn": scout_db, "folder": str(tmp_path), "incident": "INC-1"}
-    with psycopg.connect(scout_db) as other:
-        other.execute("LOCK TABLE scout.alerts IN ACCESS EXCLUSIVE MODE")
-        with start_ad_hoc(EVIDENCE, full=["alerts"], full_seconds=300, **options) as killed:
-            until(True)
-            [left] = parts()
-            keep(scout_db, tmp_path, incident="INC-1")
-            assert parts() == [left]
-            # The one that writes; where only its controller dies it tidies up itself.
-            os.kill(int(left.split("-")[1]), signal.SIGKILL)
-            killed.communicate()
-        until(False)
-        assert parts() == [left]
-        kept = keep(scout_db, tmp_path, incident="INC-1")
-    assert parts() == []
-    assert kept["number"] == 2
+def test_two_snapshots_are_not_written_into_one_another(scout_db: str, tmp_path: Path) -> None:
+    """Whoever writes holds the folder, so what is unfinished there is never somebody else's who is at work."""
+    with files.locked(tmp_path), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(files, "LOCK_SECONDS", 0.2)
+        refused = call(EVIDENCE, scout_db, folder=str(tmp_path), budget_seconds=60)
+    assert refused["msg"].startswith(f"could not write evidence to {tmp_path}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_budget_too_small_names_what_is_missing(scout_db: str, tmp_path: Path) -> None:
     result = keep(scout_db, tmp_path, budget_seconds=0.000001)
-    assert result["files"] == []
-    assert len(result["warnings"]) == len(SECTIONS)
+    assert names(result) == {"about"}
+    assert len(result["warnings"]) == len(SECTIONS) - 1
     for bad in (0, -1, "nan"):
         assert call(EVIDENCE, scout_db, folder=str(tmp_path), budget_seconds=bad)["error"]["kind"] == "bad_input"
 
@@ -196,12 +168,133 @@ def test_no_password_and_no_secret_setting_is_in_it(scout_db: str, pg_server: Se
         finally:
             superuser.execute("ALTER SYSTEM RESET ALL")
             superuser.execute("SELECT pg_reload_conf()")
-    text = everything(tmp_path) + json.dumps(result)
+    text = all_text(tmp_path) + json.dumps(result)
     assert password not in text
     assert dsn not in text
     assert "hush" not in text
-    assert "CREATE ROLE x PASSWORD ***" in text
-    assert "postgresql://***" in text
+
+
+def test_no_payload_and_no_value_of_one_is_in_it(scout_db: str, tmp_path: Path) -> None:
+    """Neither of rows, nor in what sessions ran and jobs reported."""
+    payload = {"transaction_id": HUSH, "customer_id": HUSH, "note": HUSH, "total_amount": "abc"}
+    quarantined = arrive(scout_db, Jsonb(payload | {"transaction_id": f"{HUSH}-2"}))
+    assert call("scout_quarantine", scout_db, incident="INC-1", event_ids=[quarantined])["changed"]
+    waiting = arrive(scout_db, Jsonb(payload))
+    with connect(scout_db) as superuser, connect(scout_db) as talker:
+        superuser.execute(
+            "UPDATE scout.silver_transactions SET customer_id = %s, total_amount = -5, processed_at = now() - interval '1 minute' "
+            "WHERE transaction_id = (SELECT min(transaction_id) FROM scout.silver_transactions)",
+            [HUSH],
+        )
+        superuser.execute(
+            "INSERT INTO cron.job_run_details (jobid, database, username, command, status, return_message, start_time) "
+            "SELECT jobid, database, username, command, 'failed', m, now() FROM (SELECT * FROM cron.job LIMIT 1) AS j, "
+            "unnest(ARRAY['ERROR: Key (customer_id)=(' || %(hush)s || ') exists', "
+            "'ERROR: invalid input syntax for type numeric: \"' || %(hush)s || '\"']) AS m",
+            {"hush": HUSH},
+        )
+        talker.execute(
+            f"SELECT 1 /* {HUSH} */ WHERE 'x' = '{HUSH}' AND $${HUSH}$$ <> '' AND 4711471147 <> 1"  # type: ignore[call-overload]
+        )
+        result = keep(scout_db, tmp_path, incident="INC-1")
+    text = all_text(tmp_path) + json.dumps(result)
+    assert HUSH not in text
+    assert "4711471147" not in text
+    assert waiting in {row["event_id"] for row in section(result, "pending_events")}
+    [letter] = section(result, "dead_letters")
+    assert letter["event_id"] == quarantined
+    [bad] = section(result, "bad_transactions")
+    assert (bad["total_amount"], bad["violates"]) == (-5.0, ["negative_total"])
+    assert "SELECT ?  WHERE '…' = '…' AND '…' <> '…' AND ? <> ?" in {
+        row["query"] for row in section(result, "sessions")
+    }
+    assert "ERROR: Key …=… exists" in {row["return_message"] for row in section(result, "job_runs")}
+
+
+def test_affected_rows_are_sampled(scout_db: str, tmp_path: Path) -> None:
+    library.poison_event(scout_db, "bad_ts")
+    with connect(scout_db) as superuser:
+        superuser.execute(
+            "UPDATE scout.silver_transactions SET total_amount = -5, processed_at = now() - interval '1 minute' WHERE transaction_id IN "
+            "(SELECT transaction_id FROM scout.silver_transactions ORDER BY transaction_id LIMIT 7)"
+        )
+        superuser.execute(
+            "UPDATE scout.silver_line_items SET quantity = -1, updated_at = now() - interval '1 minute' WHERE line_id IN "
+            "(SELECT line_id FROM scout.silver_line_items ORDER BY line_id LIMIT 3)"
+        )
+    result = keep(scout_db, tmp_path, sample_rows=5)
+    found = section(result, "bad_transactions")
+    assert len(found) == 5
+    assert {(row["total_amount"], tuple(row["violates"])) for row in found} == {(-5.0, ("negative_total",))}
+    assert [row["quantity"] for row in section(result, "bad_lines")] == [-1, -1, -1]
+
+
+def test_the_dead_letters_are_those_of_the_incident(scout_db: str, tmp_path: Path) -> None:
+    made = {"INC-1": [arrive(scout_db, Jsonb({"transaction_id": f"x{n}"})) for n in range(3)]}
+    made["INC-2"] = [arrive(scout_db, Jsonb({"transaction_id": "y"}))]
+    for incident, ids in made.items():
+        assert call("scout_quarantine", scout_db, incident=incident, event_ids=ids)["changed"]
+    with connect(scout_db) as superuser:
+        for when in ("now()", "now() - interval '2 days'"):
+            superuser.execute(
+                "INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, failed_at) "
+                f"VALUES ('{{}}', 'BY_HAND', 'x', {when})"
+            )
+    before = fingerprint(scout_db)
+    found = section(keep(scout_db, tmp_path, incident="INC-1"), "dead_letters")
+    assert {row["event_id"] for row in found if row["event_id"]} == set(made["INC-1"])
+    assert [row["error_code"] for row in found if not row["event_id"]] == ["BY_HAND"], "what came in its time"
+    assert fingerprint(scout_db) == before
+
+
+def test_the_dead_letters_of_an_adopted_run_are_those_of_the_incident(scout_db: str, tmp_path: Path) -> None:
+    """They keep the name under which they were quarantined, but are found by that of the incident."""
+    [mine, other] = [arrive(scout_db, Jsonb({"transaction_id": name})) for name in "xy"]
+    gone = call("scout_quarantine", scout_db, event_ids=[mine])
+    call("scout_quarantine", scout_db, event_ids=[other])
+    call("scout_incident", scout_db, state="opened", incident="INC-1", title="late", severity="high")
+    assert call("scout_incident", scout_db, state="updated", adopt=[gone["run_id"]])["changed"]
+    found = section(keep(scout_db, tmp_path, incident="INC-1"), "dead_letters")
+    assert [row["event_id"] for row in found] == [mine]
+
+
+def test_the_window_reaches_back_to_the_opening_of_the_incident(scout_db: str, tmp_path: Path) -> None:
+    def hours(**options: Any) -> float:
+        """How long the window is."""
+        window = section(keep(scout_db, tmp_path, **options), "about")["window"]
+        start, end = (datetime.datetime.fromisoformat(window[name]) for name in ("start", "end"))
+        return round((end - start).total_seconds() / 3600, 1)
+
+    assert hours() == 6
+    assert call("scout_incident", scout_db, title="gold is stale", severity="high", incident="INC-1")["changed"]
+    assert hours() == 6, "what is wrong began before somebody saw it"
+    with connect(scout_db) as superuser:
+        superuser.execute("UPDATE scout_ops.incidents SET opened_at = opened_at - interval '20 hours'")
+    assert hours() == 20
+    assert hours(incident="INC-2") == 6
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=2)
+    assert hours(window_start=start.isoformat()) == 2
+    assert call("scout_incident", scout_db, state="closed")["changed"]
+    assert hours() == hours(incident="INC-1") == 6
+
+
+@pytest.mark.parametrize("options", [{"sample_rows": -1}, {"sample_rows": 10_001}, {"window_start": "yesterday"}])
+def test_what_cannot_be_used_is_refused(scout_db: str, tmp_path: Path, options: dict[str, Any]) -> None:
+    assert call(EVIDENCE, scout_db, folder=str(tmp_path), **options)["error"]["kind"] == "bad_input"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "kept"),
+    [
+        ("SELECT 'a', 'it''s', E'\\'x', $$b$$, $q$c$q$, 12.5, \"Name\"", "SELECT '…', '…', '…', '…', '…', ?, \"Name\""),
+        ("SELECT 1 -- x\n, t1.c2", "SELECT ? \n, t1.c2"),
+        ("INSERT INTO t VALUES ('cut here and not clo", "INSERT INTO t VALUES ('…'"),
+        ("", ""),
+    ],
+)
+def test_a_statement_is_kept_without_its_values(statement: str, kept: str) -> None:
+    assert collect.statement_without_values(statement) == kept
 
 
 @pytest.mark.parametrize("incident", ["../../etc", "a/b", "a b", "", "x" * 65, "a\nb", "$(id)", ".hidden"])

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.library import poison_event
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
-from tests.integration.evidence.test_collect import keep, section
+from tests.integration.evidence.snapshots import keep, section
 from tests.integration.health.test_plans import enlarge
 from tests.integration.modules import Result, call, connect, one
 

@@ -125,26 +125,6 @@ def _damage(dsn: str) -> dict[str, Any]:
     return {"mode": "all", "max_poison_share": 1.0, "incident": "INC-9", **case.window.options}
 
 
-# --- drift: of which table how many, and what makes it so
-
-FEWER, MORE, OTHER = "a row fewer", "a row more", "other contents"
-DRIFT = {
-    FEWER: "{0}: planned {1:,}, now {2:,} (1 row fewer)",
-    MORE: "{0}: planned {1:,}, now {3:,} (1 row more)",
-    OTHER: "{0}: {1:,} as planned, but with other contents",
-}
-_EVENT_OTHERWISE = "UPDATE scout.bronze_events SET source_system = 'x' WHERE event_id = '{event}'"
-_CLOSURE = (
-    ("lines", OTHER, "UPDATE scout.silver_line_items SET product_name = 'x' WHERE transaction_id = '{sale}'"),
-    ("ledger", FEWER, "DELETE FROM scout.etl_processed WHERE event_id = '{event}'"),
-)
-_A_LETTER = "DELETE FROM scout.bronze_events_dlq WHERE original_payload ->> 'transaction_id' = '{sale}'"
-_A_LINE = """
-DELETE FROM scout.silver_line_items WHERE line_id = (
-    SELECT min(line_id::text)::uuid FROM scout.silver_line_items WHERE transaction_id = '{sale}')
-"""
-_A_SALE = "UPDATE scout.silver_transactions SET {} WHERE transaction_id = '{{sale}}'"
-
 # --- who holds what it needs
 
 _TABLES = {
@@ -182,10 +162,7 @@ class Mover:
     #: The query of a sale with its event that have not been moved yet; takes how many come after it.
     sales: str
     places: dict[str, str]
-    drift: tuple[tuple[str, str, str], ...]
     holds: dict[str, str]
-    #: An option that contradicts a plan.
-    other: dict[str, Any]
     #: What a check says as the run does.
     told: tuple[str, ...]
     #: The module whose run it is about.
@@ -219,23 +196,16 @@ _BACK = {"putting a sale back": SALE_MADE["making a sale"], "putting lines back"
 MOVERS = {
     "quarantine": Mover(
         "scout_quarantine", _everything, "event", _OF_BRONZE.format("b.ctid"), AWAY,
-        # What was written since is not of the plan's snapshot.
-        drift=(*_CLOSURE, ("events", FEWER, _EVENT_OTHERWISE)),
-        holds={**_EVENT, **_SILVER, **_TABLES, **_QUEUE}, other={"source_systems": ["edge"]}, told=("moved", "requeued", "gold_days"),
+        holds={**_EVENT, **_SILVER, **_TABLES, **_QUEUE}, told=("moved", "requeued", "gold_days"),
     ),
     "cleanup": Mover(
         "scout_cleanup", _negative_totals, "transaction", _OF_BRONZE.format("hashtextextended(t.transaction_id, 0)"), AWAY,
-        drift=(
-            *_CLOSURE, ("events", OTHER, _EVENT_OTHERWISE), ("lines", FEWER, _A_LINE),
-            ("transactions", FEWER, _A_SALE.format("total_amount = 1")),
-        ),
-        holds={**_EVENT, **_SILVER, **_TABLES, **_QUEUE}, other={"only": ["empty_basket"]}, told=("moved", "requeued", "gold_days"),
+        holds={**_EVENT, **_SILVER, **_TABLES, **_QUEUE}, told=("moved", "requeued", "gold_days"),
     ),
     "redrive": Mover(
         "scout_redrive", _everything, "dead letter", _OF_LETTERS.format("DESC"),
         {**EVENT_BACK, **SALE_MADE, **MARK_MADE, "resolving": _at("BEFORE UPDATE", "bronze_events_dlq", LETTER, "sale"), **EVENT_COMMITTED},
-        drift=(("entries", FEWER, _A_LETTER),),
-        holds={**_LETTER, **_TABLES, **_QUEUE}, other={"repair": {"total_amount": 3}}, told=("redriven", "already_there", "gold_days"),
+        holds={**_LETTER, **_TABLES, **_QUEUE}, told=("redriven", "already_there", "gold_days"),
         of="scout_quarantine", more={"canary_rows": 20, "rate_per_second": 100_000}, anew=True,
     ),
     "undo": Mover(
@@ -244,22 +214,16 @@ MOVERS = {
             **EVENT_BACK, **_BACK, "putting a mark back": MARK_MADE["marking"],
             "clearing the queue": _at("BEFORE DELETE", "bronze_events_dlq", LETTER, "sale"), **EVENT_COMMITTED,
         },
-        drift=(("items", FEWER, _A_LETTER),),
-        holds={**_LETTER, **_TABLES, **_QUEUE}, other={"on_conflict": "restore"}, told=("put_back", "taken"), of="scout_quarantine",
+        holds={**_LETTER, **_TABLES, **_QUEUE}, told=("put_back", "taken"), of="scout_quarantine",
     ),
     "undo of a rebuilt window": Mover(
         "scout_undo", _damage, "item", _OF_JOURNAL, {**SALE_AWAY, **_BACK, **SALE_COMMITTED},
-        drift=(("transactions", OTHER, _A_SALE.format("city = 'x'")),),
-        holds={**_SILVER, **_TABLES}, other={"on_conflict": "restore"}, told=("put_back", "taken"), of="scout_window_recovery", sound=False,
+        holds={**_SILVER, **_TABLES}, told=("put_back", "taken"), of="scout_window_recovery", sound=False,
     ),
     "window recovery": Mover(
         "scout_window_recovery", _damage, "event", _OF_BRONZE.format("b.ingested_at"),
         {**SALE_AWAY, **MARK_AWAY, **SALE_MADE, **MARK_MADE, **SALE_COMMITTED, **POISON},
-        drift=(
-            ("lines", FEWER, _A_LINE),
-            ("missing", MORE, "DELETE FROM scout.silver_transactions WHERE transaction_id = '{sale}'"),
-        ),
-        holds={**_EVENT, **_SILVER, "the ETL's ledger": _TABLES["the ETL's ledger"]}, other={"clock": "event_ts"}, told=("gold_days",),
+        holds={**_EVENT, **_SILVER, "the ETL's ledger": _TABLES["the ETL's ledger"]}, told=("gold_days",),
         anew=True, sound=False,
     ),
 }  # fmt: skip

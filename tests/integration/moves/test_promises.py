@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -24,8 +22,8 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
 )
 from tests.integration.modules import Result, call, fingerprint, once_waited_for
 from tests.integration.moves.conftest import Stage
-from tests.integration.moves.movers import DRIFT, MOVERS, Mover
-from tests.integration.outcomes import ran, refused, scout_tables
+from tests.integration.moves.movers import MOVERS, Mover
+from tests.integration.outcomes import ran, scout_tables
 
 EVENTS = 60
 #: One of the first that are moved.
@@ -66,7 +64,7 @@ def test_a_check_writes_nothing_and_the_run_does_what_it_said(stage: Stage, subt
         made = ran(mover.module, dsn, **options, max_rows=number)
         assert made["changed"]
         assert told(made, mover) == told(planned, mover)
-        assert set(planned) <= set(made) | {"plan", "plan_file", "suspects", "diff", "database"}
+        assert set(planned) <= set(made) | {"plan", "suspects", "diff", "database"}
         after = scout_tables(dsn)
         assert after != before
     with subtests.test(msg="nothing is lost, doubled or altered"):
@@ -86,44 +84,6 @@ def test_a_check_writes_nothing_and_the_run_does_what_it_said(stage: Stage, subt
         ran("scout_undo", dsn, run_id=redone["run_id"])
         assert scout_tables(dsn) == before
         assert where(dsn, stage.written) == ZERO
-
-
-def test_a_plan_is_kept_to(stage: Stage, subtests: pytest.Subtests, tmp_path: Path) -> None:
-    dsn, mover, file = stage.copy(), stage.mover, tmp_path / "plan.json"
-    with_plan = {
-        "plan_file": str(file),
-        **({"run_id": stage.options["run_id"]} if mover.module == "scout_undo" else {}),
-    }
-    for table, how, statement in mover.drift:
-        drifted = stage.copy()
-        with subtests.test(msg=f"drift of {table}: {how}"):
-            ran(mover.module, drifted, check=True, **stage.options, plan_file=str(file))
-            planned = json.loads(file.read_text())["counts"][table]
-            sale, event = mover.sale(drifted, FIRST)
-            with psycopg.connect(drifted) as somebody:
-                assert somebody.execute(statement.format(sale=sale, event=event)).rowcount > 0  # type: ignore[call-overload]
-            result = refused(mover.module, drifted, **with_plan)
-            assert "the database has drifted" in result["msg"]
-            assert DRIFT[how].format(table, planned, planned - 1, planned + 1) in result["msg"]
-    with subtests.test(msg="a check with a file writes it, and nothing else"):
-        before = fingerprint(dsn)
-        planned = ran(mover.module, dsn, check=True, **stage.options, plan_file=str(file))
-        assert str(file) in planned["summary"]
-        assert fingerprint(dsn) == before
-    with subtests.test(msg="other options are refused"):
-        assert "the options do not agree" in refused(mover.module, dsn, **{**with_plan, **mover.other})["msg"]
-    with subtests.test(msg="a look compares it"):
-        looked = ran(mover.module, dsn, check=True, look=True, **with_plan)
-        assert looked["changed"]
-        assert fingerprint(dsn) == before
-    with subtests.test(msg="what it says is done"):
-        made = ran(mover.module, dsn, **with_plan)
-        assert told(made, mover) == told(planned, mover)
-        after = scout_tables(dsn)
-    with subtests.test(msg="it is applied once"):
-        again = ran(mover.module, dsn, **with_plan)
-        assert (again["changed"], again["summary"]) == (False, f"this plan has been applied by run {made['run_id']}")
-        assert scout_tables(dsn) == after
 
 
 # --- others in the way

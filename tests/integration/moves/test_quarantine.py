@@ -277,7 +277,6 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
     ({"stores": ["S-1"], "max_rows": -1}, "max_rows -1 is not usable"),
     ({"stores": ["S-1"], "ledger": "off"}, "refused to move data with ledger=off"),
     ({"window_start": "2000-01-01T00:00Z", "max_rows": 5}, "refused to move 120 events: max_rows is 5"),
-    ({"plan_file": "/proc/nowhere/plan.json", "stores": ["S001"]}, "plan_file /proc/nowhere/plan.json"),
 ]
 
 

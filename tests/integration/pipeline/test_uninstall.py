@@ -18,8 +18,8 @@ from tests.security.roles import drop_roles
 
 PAGE = CHECKOUT / "docs" / "uninstall.md"
 LEFT = """
-SELECT nspname::text FROM pg_namespace WHERE nspname IN ('scout_ops', 'scout_audit')
-UNION ALL SELECT rolname FROM pg_roles WHERE rolname IN ('scout_operator', 'scout_audit')
+SELECT nspname::text FROM pg_namespace WHERE nspname = 'scout_ops'
+UNION ALL SELECT rolname FROM pg_roles WHERE rolname = 'scout_operator'
 """
 PIPELINE = """
 SELECT (SELECT count(*) FROM scout.silver_transactions), (SELECT count(*) FROM scout.bronze_events_dlq),
@@ -37,10 +37,10 @@ def test_nothing_is_left_but_the_pipeline(scout_db: str) -> None:
         assert call("scout_ingestion", operator, state="running")["changed"]
         with connect(scout_db) as superuser:
             before = superuser.execute(PIPELINE).fetchone()
-            assert len(superuser.execute(LEFT).fetchall()) == 4
+            assert len(superuser.execute(LEFT).fetchall()) == 2
             subprocess.run(script, input=textwrap.dedent(statements), text=True, check=True)
             assert superuser.execute(LEFT).fetchall() == []
             assert superuser.execute(PIPELINE).fetchone() == before
             superuser.execute("SELECT scout.load_silver_from_bronze(10)")
     finally:
-        drop_roles(scout_db, "scout_operator", "scout_audit")
+        drop_roles(scout_db, "scout_operator")

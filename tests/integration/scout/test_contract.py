@@ -293,14 +293,12 @@ def test_evidence(scout_db: str, tmp_path: Path) -> None:
     arrive(scout_db, [sale(2)])
     rename(scout_db)
     window = {"window_start": (START - timedelta(hours=1)).isoformat()}
-    kept = ran("scout_evidence", scout_db, folder=str(tmp_path), full=["inbox", "inbox_rejected"], **window)
+    kept = ran("scout_evidence", scout_db, folder=str(tmp_path), **window)
     assert not kept["warnings"]
     found = {entry["file"]: entry["rows"] for entry in kept["files"]}
-    assert found["full_inbox.jsonl.gz"] > 0
-    assert found["pending_events.jsonl.gz"] == 1
-    assert found["tables.jsonl.gz"] > 5
-    refused = call("scout_evidence", scout_db, contract=NAMES, folder=str(tmp_path), full=["bronze_events"])
-    assert "choose among inbox, inbox_rejected, check, receipt, receipt_line, order" in refused["msg"]
+    assert found["pending_events.json"] == 1
+    assert found["bad_transactions.json"] == 1
+    assert found["tables.json"] > 5
 
 
 def test_preflight_names_what_is_missing(scout_db: str) -> None:

@@ -66,17 +66,17 @@ def test_what_cannot_be_made_leaves_what_was_there(tmp_path: Path) -> None:
 def test_where_nothing_can_be_written_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "below").write_bytes(b"")
     path = tmp_path / name
-    said = f"could not write plan_file {path}: .*Next: give a path that can be written"
+    said = f"could not write release_file {path}: .*Next: give a path that can be written"
     with pytest.raises(BadInput, match=said):
-        files.write(path, b"", "plan_file")
+        files.write(path, b"", "release_file")
     with pytest.raises(BadInput, match=said):
-        files.update(path, bytes, "plan_file")
+        files.update(path, bytes, "release_file")
     assert names(tmp_path) == ["below"]
 
 
 def test_a_name_that_no_file_has_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"could not write plan_file a\\x00b: .*embedded null"):
-        files.write(Path("a\0b"), b"", "plan_file")
+    with pytest.raises(BadInput, match=r"could not write release_file a\\x00b: .*embedded null"):
+        files.write(Path("a\0b"), b"", "release_file")
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BadInput, match=r"could not write .*/file/x: "):
         files.create(tmp_path / "file" / "x", b"")

@@ -54,10 +54,10 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
         "chose ingested_at from 2026-11-25 01:00:00 to 2026-11-25 02:00:00 UTC", "did paused 3 jobs in 0.4 s; moved 1,234 events",
         ROWS, "now ingestion is running", WAY_BACK,
         "next once the cause is fixed, ansible-playbook playbooks/redrive.yml -e of_incident=INC-7"]),
-    "planned": ("quarantine", START | {"plan": PLAN | {"plan_file": "plan.json"}, "pause": did("would pause 3 jobs", state="running")},
+    "planned": ("quarantine", START | {"plan": PLAN, "pause": did("would pause 3 jobs", state="running")},
                 {"check": True}, "planned", [
-        "would pause 3 jobs; move 1,234 events", ROWS, "now nothing was written except the plan",
-        "next run it without --check, with -e plan_file=plan.json"]),
+        "would pause 3 jobs; move 1,234 events", ROWS, "now nothing was written",
+        "next run it without --check"]),
     "nothing matches": ("quarantine", START | {"plan": NOTHING, "unfinished": RUNNING}, {}, "unchanged", [
         "did 0 events match", "now ingestion is running"]),
     "nothing would match": ("cleanup", START | {"plan": NOTHING}, {"check": True}, "planned", ["would 0 events match"]),

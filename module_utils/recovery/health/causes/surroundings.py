@@ -62,8 +62,6 @@ def interrupted(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]
 def again(run: Row) -> str:
     """The command that goes on with a run."""
     asked: dict[str, t.Any] = run["asked"]
-    if "plan" in asked:
-        return f"the same command with the same plan_file goes on with it; {UNDO} -e run_id={run['run_id']} undoes it"
     if not set(asked) <= set(OPTIONS[run["action"]]):
         return (
             f"no command of this version goes on with it: it has options that {run['action'].replace('_', ' ')} does not have; "

@@ -9,15 +9,9 @@ import typing as t
 
 from ...postgres.driver import sql
 from ...scout import contract
-from . import signatures
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ...postgres.session import Session
-
-#: What is signed, in the words of signatures.
-KIND: t.Final = "dead letter"
 
 #: What a redrive that fails writes into a dead letter; all else stays as it was stored.
 LATER: t.Final = "attempts,sqlstate,detail,constraint,column,redriven_by,repairs"
@@ -31,21 +25,6 @@ CONTENT: t.Final = (
 NOTE = """
 INSERT INTO scout_ops.stored (dlq_id, run_id, digest)
 SELECT d.dlq_id, %(run_id)s::uuid, {content} FROM {dead_letters} AS d WHERE d.dlq_id = %(dlq_id)s::uuid
-"""
-
-#: What this very transaction noted, and nobody else: a controller signs nothing that it did not store itself.
-JUST_NOTED = """
-SELECT dlq_id::text AS dlq_id, encode(digest, 'hex') AS content FROM scout_ops.stored
-WHERE run_id = %(run_id)s::uuid AND signature IS NULL AND xmin::text = pg_current_xact_id()::xid::text
-"""
-SIGN = """
-UPDATE scout_ops.stored AS s SET signature = decode(w.signature, 'hex')
-FROM unnest(%(ids)s::uuid[], %(signatures)s::text[]) AS w (dlq_id, signature) WHERE s.dlq_id = w.dlq_id
-"""
-#: The digest is that of the dead letter as it is, which cannot change any more where it is locked.
-SIGNED = """
-SELECT d.dlq_id::text AS dlq_id, s.run_id::text AS run_id, encode({content}, 'hex') AS content, encode(s.signature, 'hex') AS signature
-FROM {dead_letters} AS d JOIN scout_ops.stored AS s ON s.dlq_id = d.dlq_id WHERE d.dlq_id = ANY(%(ids)s::uuid[]) {lock}
 """
 
 HAS_TABLE = """
@@ -76,32 +55,6 @@ NOTED: t.Final = sql.SQL(
 def note(session: Session, run_id: str, dlq_id: str) -> None:
     """Notes a dead letter as this run has just stored it; in the transaction that did."""
     session.execute(contract.compose(NOTE, content=of_letter("d")), run_id=run_id, dlq_id=dlq_id)
-    sign(session, run_id)
-
-
-def _signable(run_id: str, dlq_id: str, content: str) -> bytes:
-    return f"{run_id} {dlq_id} {content}".encode()
-
-
-def sign(session: Session, run_id: str) -> None:
-    """Signs what this transaction noted for the run, where this controller has a key; at its top level, or nothing is found."""
-    if not signatures.has_key():
-        return
-    noted = session.rows(JUST_NOTED, run_id=run_id)
-    made = [signatures.sign(KIND, _signable(run_id, row["dlq_id"], row["content"])) for row in noted]
-    session.execute(SIGN, ids=[row["dlq_id"] for row in noted], signatures=made)
-
-
-def refuse_unsigned(session: Session, dlq_ids: Sequence[str], *, lock: bool) -> None:
-    """Raises BadInput for the first of these dead letters that a run noted and no controller with our key signed, where this one
-    has a key; inside the caller's transaction. With `lock` they stay as they are until it ends."""
-    if not signatures.has_key():
-        return
-    query = contract.compose(SIGNED, content=of_letter("d"), lock=sql.SQL("FOR UPDATE OF d" if lock else ""))
-    for row in session.rows(query, ids=list(dlq_ids)):
-        content = _signable(row["run_id"], row["dlq_id"], row["content"])
-        name = f"dead letter {row['dlq_id']} of run {row['run_id']}"
-        signatures.refuse_unsigned(KIND, content, row["signature"], name)
 
 
 def readable(session: Session) -> bool:

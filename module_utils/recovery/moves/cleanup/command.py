@@ -59,28 +59,25 @@ class _Look:
 
 
 def cleanup(call: Call, params: Params) -> CleanupResult:
-    """What violates the rules moved with its images: the report, rows moved by table and by rule, gold days, the run and its plan.
+    """What violates the rules moved with its images: the report, rows moved by table and by rule, gold days and the run.
 
     Raises SystemicFailure where a rule is violated by more than `max_share`, BadInput for rules that cannot be used or more than
-    `max_rows`, NotConverged where a sale would move that silver alone has wrong, a plan no longer fits or `require_pause` finds
-    ingestion running, and LeaseHeld.
+    `max_rows`, NotConverged where a sale would move that silver alone has wrong or `require_pause` finds ingestion running,
+    and LeaseHeld.
     """
     options = engine_job.options(params)
     job = engine_job.MoveJob(call, params, "cleanup", CLEANUP_SPEC)
     seen = _look(call, job)
     result = _found(seen)
-    if job.applied:
-        return {**result, **job.nothing(""), "rules": findings.by_rule(seen.report, {})}
     _refuse_systemic(call, seen, result)
-    whole = _whole(call, seen) if call.check or job.plan else None
+    whole = _whole(call, seen) if call.check else None
     rows, noun = mover.size(seen.report, whole)
-    if call.check and whole:
+    if whole:
         _refuse_damaged(call, seen, result)
         job.refuse_too_many(rows, noun)
         for line in seen.report.lines() if seen.report.violated else ():
             call.progress.say(line)
         return _planned(result, job, seen, whole)
-    job.refuse_drift(whole)
     _refuse_damaged(call, seen, result)
     if not (rows or job.interrupted):
         rules = findings.by_rule(seen.report, {})
@@ -107,7 +104,7 @@ def _look(call: Call, job: engine_job.MoveJob) -> _Look:
 
 
 def _wanted(call: Call, job: engine_job.MoveJob) -> mover.CleanupSelection:
-    """What was frozen in a plan or at the start of an interrupted run, or what is asked for, frozen now."""
+    """What was frozen at the start of an interrupted run, or what is asked for, frozen now."""
     if job.frozen:
         return mover.CleanupSelection.from_dict(job.frozen)
     asked = mover.ask(call.session, job.asked)
@@ -140,7 +137,7 @@ def _refuse_damaged(call: Call, seen: _Look, result: _Found) -> None:
 def _whole(call: Call, seen: _Look) -> Whole:
     """All that would move, by table."""
     with engine_job.reading(call.session, "could not read what would move"):
-        return mover.whole(call.session, seen.tables, seen.wanted)
+        return mover.whole(call.session, seen.wanted)
 
 
 def _found(seen: _Look) -> _Found:
@@ -157,11 +154,9 @@ def _found(seen: _Look) -> _Found:
 
 def _planned(result: _Found, job: engine_job.MoveJob, seen: _Look, whole: Whole) -> CleanupResult:
     """The result of a check."""
-    planned = job.planned(seen.wanted.as_dict(), whole, verb="would move")
+    planned = job.planned(whole, verb="would move")
     rules = findings.by_rule(seen.report)
     told = findings.told("would move", planned, rules)
     if planned["changed"]:
         told += f", in about {in_words(planned.get('plan', {})['estimated_seconds'])}"
-    if file := planned.get("plan_file"):
-        told += f"; the plan is in {file}"
     return {**result, **planned, "range": {**whole.range}, "rules": rules, "summary": told}

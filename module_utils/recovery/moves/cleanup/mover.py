@@ -13,7 +13,6 @@ from ...postgres.failures import attempting
 from ...postgres.times import Window, window_of
 from ...scout import contract
 from ...scout.loadable import sale
-from ...scout.row_images import digest
 from ..engine.batches import Batches, Done
 from ..engine.cursors import Blocks, Keyset
 from ..engine.event_closure import Batch, Closure, Label
@@ -37,7 +36,7 @@ if t.TYPE_CHECKING:
 
 SOURCE_EVENT: t.Final = ("quarantine", "keep")
 
-#: Everything that would go, by table, with digests of the images. A predicate stands where it sees no name but ours that
+#: Everything that would go, by table. A predicate stands where it sees no name but ours that
 #: nobody uses by accident.
 WHOLE = """
 WITH scout_recovery_sales AS MATERIALIZED (
@@ -50,37 +49,33 @@ WITH scout_recovery_sales AS MATERIALIZED (
     SELECT b.event_id FROM scout_recovery_sales AS s JOIN {bronze} AS b ON b.event_id = s.source_event_id
     WHERE {sale} = s.transaction_id AND %(with_source)s
 ), picked AS MATERIALIZED (
-    SELECT b.event_id, {sale} AS transaction_id, b.event_ts AS at, {event} AS image, b.event_data AS payload
+    SELECT b.event_id, {sale} AS transaction_id, b.event_ts AS at
     FROM ids JOIN {bronze} AS b USING (event_id)
 ), ledger AS (
-    SELECT {ledger} AS image, p.event_id FROM picked JOIN {etl_ledger} AS p USING (event_id)
+    SELECT p.event_id FROM picked JOIN {etl_ledger} AS p USING (event_id)
 ), meant AS (
     SELECT transaction_id FROM scout_recovery_sales
     UNION
     SELECT t.transaction_id FROM picked JOIN {transactions} AS t USING (transaction_id)
     WHERE t.source_event_id = picked.event_id OR EXISTS (SELECT FROM ledger WHERE ledger.event_id = picked.event_id)
 ), touched AS MATERIALIZED (
-    SELECT t.transaction_id, t.ts, t.date_key, {transaction} AS image
+    SELECT t.transaction_id, t.ts, t.date_key
     FROM meant JOIN {transactions} AS t USING (transaction_id)
 ), requeued AS (
-    SELECT {ledger} AS image
+    SELECT b.event_id
     FROM {bronze} AS b JOIN {etl_ledger} AS p USING (event_id)
     WHERE {sale} IN (SELECT transaction_id FROM touched
                      WHERE %(with_source)s OR transaction_id NOT IN (SELECT transaction_id FROM scout_recovery_sales))
       AND b.event_id NOT IN (SELECT event_id FROM picked)
 ), lines AS (
-    SELECT {line} AS image FROM touched JOIN {line_items} AS l USING (transaction_id)
+    SELECT l.transaction_id FROM touched JOIN {line_items} AS l USING (transaction_id)
 )
-SELECT (SELECT count(*) FROM picked) AS events, (SELECT {digest} FROM picked) AS events_digest,
-       (SELECT {payload_digest} FROM picked) AS payloads_digest,
-       (SELECT count(*) FROM ledger) AS ledger, (SELECT {digest} FROM ledger) AS ledger_digest,
-       (SELECT count(*) FROM touched) AS transactions, (SELECT {digest} FROM touched) AS transactions_digest,
-       (SELECT count(*) FROM lines) AS lines, (SELECT {digest} FROM lines) AS lines_digest,
-       (SELECT count(*) FROM requeued) AS requeued, (SELECT {digest} FROM requeued) AS requeued_digest,
+SELECT (SELECT count(*) FROM picked) AS events, (SELECT count(*) FROM ledger) AS ledger,
+       (SELECT count(*) FROM touched) AS transactions, (SELECT count(*) FROM lines) AS lines,
+       (SELECT count(*) FROM requeued) AS requeued,
        (SELECT coalesce(array_agg(DISTINCT date_key::text ORDER BY date_key::text), '{{}}') FROM touched) AS gold_days,
        to_jsonb(coalesce((SELECT min(ts) FROM touched), (SELECT min(at) FROM picked))) #>> '{{}}' AS first,
-       to_jsonb(coalesce((SELECT max(ts) FROM touched), (SELECT max(at) FROM picked))) #>> '{{}}' AS last,
-       pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
+       to_jsonb(coalesce((SELECT max(ts) FROM touched), (SELECT max(at) FROM picked))) #>> '{{}}' AS last
 """
 
 #: The sales a run is about: those that violate a rule, and those that violating events name.
@@ -195,19 +190,13 @@ def frozen(session: Session, selection: CleanupSelection) -> CleanupSelection:
     return dataclasses.replace(selection, snapshot=snapshot)
 
 
-def whole(session: Session, tables: Tables, selection: CleanupSelection) -> Whole:
+def whole(session: Session, selection: CleanupSelection) -> Whole:
     """Everything a cleanup would take along; inside the caller's transaction."""
     query = contract.compose(
         WHOLE,
         sales=selection.condition("t"),
         events=selection.condition("b"),
         sale=sale("b"),
-        event=tables.bronze.image("b", without=("event_data",)),
-        ledger=tables.ledger.image("p"),
-        transaction=tables.transactions.image("t"),
-        line=tables.lines.image("l"),
-        digest=digest(sql.Identifier("image")),
-        payload_digest=digest(sql.Identifier("payload")),
     )
     return Whole.of(session.row(query, **selection.values))
 

@@ -16,7 +16,6 @@ import functools
 import typing as t
 
 from ...core.errors import NotConverged
-from ...ledger.trust import stored_letters
 from ...ledger.trust.stored_letters import NOTED, RETURNED
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract, row_images
@@ -252,7 +251,6 @@ class Closure:
             limit()
             there = contract.compose("SELECT count(*) AS events FROM {bronze} AS b WHERE {}", where)
             self._prove_in_the_end(removed, session.row(there, **values))
-        stored_letters.sign(session, self.run_id)
         return Done(stored["events"], {"moved": {"events": stored["events"]}})
 
     def move(self, batch: Batch, limit: Callable[[], None]) -> Done:
@@ -293,7 +291,6 @@ class Closure:
         if self.triggers:
             limit()
             self._prove_in_the_end(removed, session.row(contract.compose(STILL_THERE), **values))
-        stored_letters.sign(session, self.run_id)
         moved = {name: stored[name] for name in PARTS}
         # Marks of events that stay count as requeued.
         moved["ledger"] -= len(kept["events"])

@@ -20,11 +20,9 @@ from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...scout import contract, row_hazards
 from ...scout.judging import foreign_code
-from . import approval, plan_file
 from .batches import LOCK_PATIENCE, Options
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Generator, Mapping
 
     from ...invoke import Call
@@ -35,7 +33,6 @@ if t.TYPE_CHECKING:
 #: Options every module that moves data has; documented in plugins/doc_fragments/moving.py.
 MOVING_SPEC: dict[str, dict[str, t.Any]] = {
     "max_rows": {"type": "int", "default": 100_000},
-    "plan_file": {"type": "path"},
     "look": {"type": "bool", "default": False},
     "stop_file": {"type": "path"},
     "target_seconds": {"type": "float", "default": 0.5},
@@ -105,20 +102,14 @@ def reading(session: Session, attempted: str) -> Generator[None]:
 
 
 class Whole(t.Protocol):
-    """What a move would take along, counted and digested by table on one snapshot."""
+    """What a move would take along, counted by table on one snapshot."""
 
     @property
     def counts(self) -> dict[str, int]: ...
     @property
-    def digests(self) -> dict[str, str]: ...
-    @property
     def gold_days(self) -> list[str]: ...
     @property
     def range(self) -> dict[str, str | None]: ...
-    @property
-    def snapshot(self) -> str: ...
-    @property
-    def now(self) -> datetime.datetime: ...
     @property
     def estimated_seconds(self) -> float: ...
 
@@ -139,7 +130,6 @@ class MoveResult(MoveOutcome):
     """The same with its plan, in check mode, or with its batches, where it had something to do."""
 
     plan: t.NotRequired[dict[str, t.Any]]
-    plan_file: t.NotRequired[str | None]
     batches: t.NotRequired[dict[str, t.Any]]
 
 
@@ -154,7 +144,7 @@ LATER: t.Final = frozenset({"source_files"})
 
 
 class MoveJob:
-    """What a move was asked for: by options, by a plan, or by the same options before it was interrupted."""
+    """What a move was asked for: by options, or by the same options before it was interrupted."""
 
     def __init__(
         self, call: Call, params: Mapping[str, t.Any], action: str, spec: Mapping[str, Mapping[str, t.Any]]
@@ -167,24 +157,12 @@ class MoveJob:
                 "refused to move data with ledger=off",
                 next_step="leave ledger at auto: moves must be recorded so that they can be undone",
             )
-        given = {name: params[name] for name in spec if name not in LATER or params[name]}
-        self.asked: dict[str, t.Any] = given
-        self.plan: plan_file.Plan | None = None
-        #: Who made and who approved the plan, where two people are wanted.
-        self.people: dict[str, str] = {}
-        if params["look"] or not call.check:
-            self.plan, self.people = approval.planned(params, action=action, database=call.session.where)
-        if self.plan:
-            said = {k: v for k, v in given.items() if v != spec[k].get("default")}
-            plan_file.refuse_other_words(self.plan, said, params["plan_file"])
-            self.asked = {**self.plan.asked, "plan": self.plan.key}
+        self.asked: dict[str, t.Any] = {name: params[name] for name in spec if name not in LATER or params[name]}
         self.interrupted: dict[str, t.Any] | None = None
-        self.applied: str | None = None
         ledger = call.look()
         if ledger.present:
             with call.session.read():
                 self.interrupted = runs.interrupted(ledger, action, self.asked)
-                self.applied = runs.in_force(ledger, action, self.asked) if self.plan else None
         if self.interrupted and not call.check:
             call.progress.say(
                 f"continuing interrupted run {self.interrupted['run_id']} of {to_the_second(self.interrupted['started_at'])}, "
@@ -203,19 +181,18 @@ class MoveJob:
         with runs.operation(
             ledger,
             self.action,
-            parameters | self.people,
+            parameters,
             lease_token=token,
             takeover=takeover,
             asked=self.asked,
             undoes=undoes,
-            approved_by=self.people.get("approved_by"),
         ) as run:
             yield run
 
     @property
     def wants_all(self) -> bool:
-        """Whether everything that would move is to be counted and digested: to write a plan, or to compare with one."""
-        return self.plan is not None or (self.call.check and not self.params["look"])
+        """Whether to count everything that would move, for a check."""
+        return self.call.check and not self.params["look"]
 
     def looked(self, rows: int, verb: str) -> MoveResult:
         """The result of a look that only has to know whether there is anything to do."""
@@ -230,10 +207,8 @@ class MoveJob:
 
     @property
     def frozen(self) -> dict[str, t.Any] | None:
-        """What was selected by the plan, or when the run that was interrupted began; None where the options say it."""
-        if self.interrupted:
-            return self.interrupted["parameters"]["selection"]
-        return self.plan.selection if self.plan else None
+        """What was selected when the run that was interrupted began; None where the options say it."""
+        return self.interrupted["parameters"]["selection"] if self.interrupted else None
 
     @property
     def document(self) -> dict[str, t.Any]:
@@ -244,54 +219,34 @@ class MoveJob:
         """Raises BadInput before the first write where more rows would be moved than allowed."""
         refuse_too_many(rows, self.params, where=self.call.session.where, noun=noun)
 
-    def refuse_drift(self, whole: Whole | None) -> None:
-        """Raises NotConverged unless the database holds exactly what was planned; a run that was interrupted has changed it."""
-        if self.plan and whole and not self.interrupted:
-            name = self.params["plan_file"]
-            plan_file.refuse_drift(self.plan, whole.counts, whole.digests, where=self.call.session.where, name=name)
-
-    def planned(self, selection: dict[str, t.Any], whole: Whole, *, verb: str) -> MoveResult:
-        """The result of a check; the plan is written where a file was named, and with look=true the plan is compared
-        instead."""
-        if self.applied:
-            return self.nothing("")
-        self.refuse_drift(whole)
+    def planned(self, whole: Whole, *, verb: str) -> MoveResult:
+        """The result of a check."""
         some = any(whole.counts.values())
         if some:
             self.require_leave()
-        plan = plan_file.Plan(
-            action=self.action,
-            database=self.call.session.where,
-            made_at=whole.now.isoformat(timespec="seconds"),
-            asked=self.asked,
-            selection={**selection, "snapshot": whole.snapshot},
-            counts=whole.counts,
-            digests=whole.digests,
-            range=whole.range,
-            gold_days=whole.gold_days,
-            estimated_seconds=whole.estimated_seconds if some else 0.0,
-            locks=contract.words(LOCKS),
-        )
-        name = None if self.plan else self.params["plan_file"]
-        if name:
-            plan.save(name, self.call.controller.actor)
+        seconds = whole.estimated_seconds if some else 0.0
         moved, requeued = {k: whole.counts.get(k, 0) for k in NOUNS}, whole.counts.get("requeued", 0)
         effects: dict[str, t.Any] = {"moved": moved, "requeued": requeued}
         summary = sentence(verb, effects) if some else "0 events match"
         if some:
-            summary += f", in about {in_words(plan.estimated_seconds)}"
+            summary += f", in about {in_words(seconds)}"
         return {
             # An interrupted run with nothing left still has to come to its end.
             "changed": some or self.interrupted is not None,
             "run_id": None,
-            "plan": {name: getattr(plan, name) for name in plan_file.SHOWN},
-            "plan_file": name,
+            "plan": {
+                "counts": whole.counts,
+                "range": whole.range,
+                "gold_days": whole.gold_days,
+                "estimated_seconds": seconds,
+                "locks": contract.words(LOCKS),
+            },
             "gold_days": whole.gold_days,
             "resumed": False,
             "moved": moved,
             "requeued": requeued,
             "effects": effects,
-            "summary": summary + (f"; the plan is in {name}" if name else ""),
+            "summary": summary,
             "diff": {"before": {"selected": whole.counts}, "after": {"selected": dict.fromkeys(whole.counts, 0)}},
         }
 
@@ -304,8 +259,6 @@ class MoveJob:
 
     def nothing(self, why: str) -> MoveResult:
         """The result of a run that finds its work done."""
-        if self.applied:
-            why = f"this plan has been applied by run {self.applied}"
         moved = dict.fromkeys(NOUNS, 0)
         return {
             "changed": False,

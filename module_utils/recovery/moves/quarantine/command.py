@@ -51,7 +51,7 @@ class QuarantineResult(engine_job.MoveResult, _Found):
 
 @dataclasses.dataclass(frozen=True)
 class _Look:
-    """What is meant, and how much of it is in bronze; all of it by table where a plan needs that."""
+    """What is meant, and how much of it is in bronze; all of it by table for a check."""
 
     tables: Tables
     wanted: selection.Selection
@@ -61,9 +61,9 @@ class _Look:
 
 
 def quarantine(call: Call, params: Params) -> QuarantineResult:
-    """The selected events moved with their closure: rows moved by table, those requeued, gold days, batches, the run and its plan.
+    """The selected events moved with their closure: rows moved by table, those requeued, gold days, batches and the run.
 
-    Raises BadInput for options that cannot be used or more than `max_rows`, NotConverged where a plan no longer fits or
+    Raises BadInput for options that cannot be used or more than `max_rows`, NotConverged where
     `require_pause` finds ingestion running, and LeaseHeld; what a stopped run has committed stays, and it is gone on with.
     """
     options = engine_job.options(params)
@@ -73,12 +73,10 @@ def quarantine(call: Call, params: Params) -> QuarantineResult:
     result = _found(seen)
     if call.check:
         job.refuse_too_many(events)
-        selected = seen.wanted.as_dict()
-        told = job.planned(selected, whole, verb="would move") if whole else job.looked(events, "would move")
+        told = job.planned(whole, verb="would move") if whole else job.looked(events, "would move")
         return {**result, **told}
-    if job.applied or not (events or job.interrupted):
+    if not (events or job.interrupted):
         return {**result, **job.nothing("0 events match")}
-    job.refuse_drift(whole)
     job.refuse_too_many(events)
     with job.operation({"selection": seen.wanted.as_dict()}) as run:
         digests = params["compare_by"] == "digest"
@@ -96,7 +94,7 @@ def quarantine(call: Call, params: Params) -> QuarantineResult:
 
 
 def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
-    """Reads what is meant: by a plan, by an interrupted run, or by the options."""
+    """Reads what is meant: by an interrupted run, or by the options."""
     session = call.session
     with engine_job.reading(session, "could not read the selection"):
         tables = row_images.read(session)
@@ -106,7 +104,7 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
             wanted = selection.ask(session, params)
             unknown_names.refuse_of_events(session, wanted.as_dict())
             unknown_names.refuse_ids(session, wanted.event_ids, "event")
-        whole = mover.whole(session, tables, wanted) if job.wants_all else None
+        whole = mover.whole(session, wanted) if job.wants_all else None
         extent = whole.extent if whole else mover.extent(session, wanted)
         return _Look(tables, wanted, whole, extent, selection.not_found(session, wanted.event_ids))
 

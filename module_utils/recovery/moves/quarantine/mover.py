@@ -11,14 +11,12 @@ import typing as t
 from ...postgres.driver import sql
 from ...scout import contract, row_images
 from ...scout.loadable import sale
-from ...scout.row_images import digest
 from ..engine.batches import Batches, Done
 from ..engine.cursors import Blocks, Keys, Keyset, indexed
 from ..engine.event_closure import Batch, Closure
 from ..engine.job import SCAN_SECONDS, closed
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Callable
 
     from ...core.progress import Progress
@@ -39,33 +37,27 @@ SELECT count(*) AS events, to_jsonb(min({clock})) #>> '{{}}' AS first, to_jsonb(
 FROM {bronze} AS b WHERE {condition}
 """
 
-#: Everything that would go, by table, with digests of the images.
+#: Everything that would go, by table.
 WHOLE = """
 WITH picked AS MATERIALIZED (
-    SELECT b.event_id, {sale} AS transaction_id, {clock} AS at, {event} AS image, b.event_data AS payload
-    FROM {bronze} AS b WHERE {condition}
+    SELECT b.event_id, {sale} AS transaction_id, {clock} AS at FROM {bronze} AS b WHERE {condition}
 ), ledger AS (
-    SELECT {ledger} AS image, p.event_id FROM picked JOIN {etl_ledger} AS p USING (event_id)
+    SELECT p.event_id FROM picked JOIN {etl_ledger} AS p USING (event_id)
 ), touched AS MATERIALIZED (
-    SELECT DISTINCT t.transaction_id, t.date_key, {transaction} AS image
+    SELECT DISTINCT t.transaction_id, t.date_key
     FROM picked JOIN {transactions} AS t USING (transaction_id)
     WHERE t.source_event_id = picked.event_id OR EXISTS (SELECT FROM ledger WHERE ledger.event_id = picked.event_id)
 ), requeued AS (
-    SELECT {ledger} AS image
-    FROM {bronze} AS b JOIN {etl_ledger} AS p USING (event_id)
+    SELECT b.event_id FROM {bronze} AS b JOIN {etl_ledger} AS p USING (event_id)
     WHERE {sale} IN (SELECT transaction_id FROM touched) AND b.event_id NOT IN (SELECT event_id FROM picked)
 ), lines AS (
-    SELECT {line} AS image FROM touched JOIN {line_items} AS l USING (transaction_id)
+    SELECT l.transaction_id FROM touched JOIN {line_items} AS l USING (transaction_id)
 )
-SELECT (SELECT count(*) FROM picked) AS events, (SELECT {digest} FROM picked) AS events_digest,
-       (SELECT {payload_digest} FROM picked) AS payloads_digest,
-       (SELECT count(*) FROM ledger) AS ledger, (SELECT {digest} FROM ledger) AS ledger_digest,
-       (SELECT count(*) FROM touched) AS transactions, (SELECT {digest} FROM touched) AS transactions_digest,
-       (SELECT count(*) FROM lines) AS lines, (SELECT {digest} FROM lines) AS lines_digest,
-       (SELECT count(*) FROM requeued) AS requeued, (SELECT {digest} FROM requeued) AS requeued_digest,
+SELECT (SELECT count(*) FROM picked) AS events, (SELECT count(*) FROM ledger) AS ledger,
+       (SELECT count(*) FROM touched) AS transactions, (SELECT count(*) FROM lines) AS lines,
+       (SELECT count(*) FROM requeued) AS requeued,
        (SELECT coalesce(array_agg(DISTINCT date_key::text ORDER BY date_key::text), '{{}}') FROM touched) AS gold_days,
-       (SELECT to_jsonb(min(at)) #>> '{{}}' FROM picked) AS first, (SELECT to_jsonb(max(at)) #>> '{{}}' FROM picked) AS last,
-       pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
+       (SELECT to_jsonb(min(at)) #>> '{{}}' FROM picked) AS first, (SELECT to_jsonb(max(at)) #>> '{{}}' FROM picked) AS last
 """
 
 #: The events of a span, and those of the same transactions that are selected as well, so that they go together.
@@ -100,24 +92,17 @@ class _Related(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Whole:
-    """Everything a selection would take along, counted and digested by table on one snapshot."""
+    """Everything a selection would take along, counted by table on one snapshot."""
 
     extent: Extent
     counts: dict[str, int]
-    digests: dict[str, str]
     gold_days: list[str]
-    snapshot: str
-    now: datetime.datetime
 
     @classmethod
     def of(cls, row: Row) -> Whole:
-        """What a query of counts and digests by table found."""
-        names = ("events", "ledger", "transactions", "lines", "requeued")
-        digests = {name: str(row[f"{name}_digest"]) for name in names}
-        digests["events"] += f"/{row['payloads_digest']}"
-        counts = {name: row[name] for name in names}
-        extent = Extent(row["events"], row["first"], row["last"])
-        return cls(extent, counts, digests, row["gold_days"], row["snapshot"], row["now"])
+        """What a query of counts by table found."""
+        counts = {name: row[name] for name in ("events", "ledger", "transactions", "lines", "requeued")}
+        return cls(Extent(row["events"], row["first"], row["last"]), counts, row["gold_days"])
 
     @property
     def range(self) -> dict[str, str | None]:
@@ -138,7 +123,7 @@ def extent(session: Session, selection: Selection) -> Extent:
     return Extent(**session.row(query, **selection.values))
 
 
-def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
+def whole(session: Session, selection: Selection) -> Whole:
     """Everything a selection would take along; inside the caller's transaction."""
     row_images.refuse_selected_elsewhere(session, REFUSED, selection.condition(), selection.values)
     query = contract.compose(
@@ -146,12 +131,6 @@ def whole(session: Session, tables: Tables, selection: Selection) -> Whole:
         sale=sale("b"),
         clock=sql.Identifier("b", selection.window.clock),
         condition=selection.condition(),
-        event=tables.bronze.image("b", without=("event_data",)),
-        ledger=tables.ledger.image("p"),
-        transaction=tables.transactions.image("t"),
-        line=tables.lines.image("l"),
-        digest=digest(sql.Identifier("image")),
-        payload_digest=digest(sql.Identifier("payload")),
     )
     return Whole.of(session.row(query, **selection.values))
 

@@ -114,13 +114,11 @@ def redrive(call: Call, params: Params) -> RedriveResult:
     seen = _look(call, params, job, how)
     extent, foreseen = seen.extent, seen.foreseen
     result = _found(seen, how)
-    if not call.check and (job.applied or not (extent.entries or job.interrupted)):
+    if not call.check and not (extent.entries or job.interrupted):
         return {**result, **job.nothing(_nothing(extent))}
-    if not call.check:
-        job.refuse_drift(foreseen)
     job.refuse_too_many(extent.entries, "dead letter")
     if call.check and foreseen:
-        return _planned(result, job, seen.wanted, foreseen)
+        return _planned(result, job, foreseen)
     return _redriven(call, job, seen, how, options, result)
 
 
@@ -134,7 +132,7 @@ def _how(params: Params) -> _How:
 
 
 def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Look:
-    """Reads what is meant: by a plan, by an interrupted run, or by the options."""
+    """Reads what is meant: by an interrupted run, or by the options."""
     session = call.session
     with engine_job.reading(session, "could not read the dead letters"):
         tables = row_images.read(session)
@@ -150,9 +148,9 @@ def _look(call: Call, params: Params, job: engine_job.MoveJob, how: _How) -> _Lo
         items = contract.compose(ITEMS, condition=wanted.to_try())
         unplaced = missing_partitions.look(session, items, values, "refused to redrive dead letters")
         foreseen = None
-        if call.check or job.plan:
+        if call.check:
             rate = how.pace.rate_per_second
-            foreseen = preview.foresee(session, tables, wanted, values, how.repairs, extent, call.progress, rate=rate)
+            foreseen = preview.foresee(session, wanted, values, how.repairs, extent, call.progress, rate=rate)
         pipeline = acting.actor(session, cron_jobs.etl_owner(session))
     return _Look(tables, wanted, extent, foreseen, left_alone, not_found, unplaced, pipeline)
 
@@ -214,15 +212,11 @@ def _redriven(
     }  # fmt: skip
 
 
-def _planned(
-    result: _Found, job: engine_job.MoveJob, wanted: letters.DeadLetterSelection, foreseen: preview.Preview
-) -> RedriveResult:
+def _planned(result: _Found, job: engine_job.MoveJob, foreseen: preview.Preview) -> RedriveResult:
     """The result of a check."""
-    made = job.planned(wanted.as_dict(), foreseen, verb="would redrive")
+    made = job.planned(foreseen, verb="would redrive")
     planned: RedriveResult = {**result, **made, "suspects": foreseen.suspects}
     extent = foreseen.extent
-    if job.applied:
-        return planned
     redriven = extent.entries - foreseen.already_there - len(foreseen.conflicts)
     planned["warnings"] = [*planned["warnings"], *_in_conflict(foreseen.conflicts)]
     planned.update(redriven=redriven, already_there=foreseen.already_there)
@@ -234,8 +228,7 @@ def _planned(
     if foreseen.suspects:
         text += f"; {count(len(foreseen.suspects), 'event')} would fail again"
     text += f", in about {in_words(foreseen.estimated_seconds)}{_left(extent)}{_beside(foreseen.conflicts)}"
-    file = planned.get("plan_file")
-    return {**planned, "summary": text + (f"; the plan is in {file}" if file else "")}
+    return {**planned, "summary": text}
 
 
 def _summary(effects: dict[str, t.Any], extent: preview.Extent, seconds: float) -> str:

@@ -10,19 +10,16 @@ import typing as t
 
 from ...postgres.driver import sql
 from ...scout import contract
-from ...scout.row_images import digest
 from . import duplicates
 from . import letters as redrive_letters
 from .letters import EVENT_ID
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Mapping
 
     from ...core.progress import Progress
     from ...postgres.session import Session
     from ...scout.poison_probe import Suspect
-    from ...scout.row_images import Tables
     from .letters import DeadLetterSelection, Letter
     from .merge_patch import Repairs
 
@@ -61,11 +58,6 @@ FROM {dead_letters} AS d
 WHERE {condition} AND coalesce(d.retry_count, 0) >= %(max_replays)s AND ({why}) IS NULL ORDER BY d.failed_at, d.dlq_id LIMIT %(named)s
 """
 
-DIGEST = """
-SELECT {digest}::text AS digest, pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now
-FROM (SELECT {image} AS image FROM {dead_letters} AS d WHERE {condition}) AS i
-"""
-
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
@@ -89,9 +81,6 @@ class Preview:
     """The same entry by entry, on one snapshot."""
 
     extent: Extent
-    snapshot: str
-    now: datetime.datetime
-    digest: str
     rate: float
     already_there: int = 0
     conflicts: list[dict[str, str]] = dataclasses.field(default_factory=list[dict[str, str]])
@@ -104,11 +93,6 @@ class Preview:
     def counts(self) -> dict[str, int]:
         """Entries that would be tried or found to be there already."""
         return {"entries": self.extent.entries, "already_there": self.already_there}
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """Of the entries as they are now."""
-        return {"entries": self.digest, "already_there": ""}
 
     @property
     def gold_days(self) -> list[str]:
@@ -166,7 +150,6 @@ def left_alone(
 
 def foresee(
     session: Session,
-    tables: Tables,
     selection: DeadLetterSelection,
     values: dict[str, t.Any],
     repairs: Repairs,
@@ -177,11 +160,7 @@ def foresee(
 ) -> Preview:
     """The preview entry by entry; inside the caller's transaction."""
     condition = selection.to_try()
-    query = contract.compose(
-        DIGEST, digest=digest(sql.Identifier("image")), image=tables.dead_letters.image("d"), condition=condition
-    )
-    row = session.row(query, **values)
-    made = Preview(found, row["snapshot"], row["now"], row["digest"], rate)
+    made = Preview(found, rate)
     path = redrive_letters.Path(session, selection, values)
     same = duplicates.find(session, condition, values)
     cursor: t.Any = None

@@ -18,7 +18,6 @@ import typing as t
 from ...core.errors import BadInput, SystemicFailure
 from ...core.redaction import clean
 from ...core.text import count
-from ...ledger.trust import stored_letters
 from ...pipeline import expected
 from ...postgres.driver import sql
 from ...scout import contract
@@ -268,7 +267,6 @@ class Redrive:
         query = contract.compose(PICK, condition=self.condition, span=span.where)
         ids = session.row(query, **self.values, **span.values, run_id=self.run.run_id)["ids"]
         where = sql.SQL("d.dlq_id = ANY(%(ids)s::uuid[])")
-        stored_letters.refuse_unsigned(session, ids, lock=True)
         letters = redrive_letters.read(session, where, {"ids": ids}, self.repairs, lock=True)
         tally = Tally(at=session.row("SELECT transaction_timestamp()::text AS at")["at"])
         found = duplicates.sort(session, letters, self.same)

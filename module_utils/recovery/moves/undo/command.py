@@ -48,11 +48,11 @@ class UndoResult(engine_job.MoveResult, Undone):
 def undo[R: Mapping[str, t.Any]](
     call: Call, params: Params, *, of_schema: Callable[[Call, Params, Row, Undone], R]
 ) -> UndoResult | R:
-    """A run undone: its rows as they were, by table, those taken out again, conflicts, gold days, the run and its plan.
+    """A run undone: its rows as they were, by table, those taken out again, conflicts, gold days and the run.
 
     A run that changed the schema is undone by `of_schema`, from the same options and its row of the ledger. Raises BadInput
-    for a run that is not known, moved no data or is more than `max_rows`; NotConverged for rows changed since or a plan that
-    no longer fits; LeaseHeld. What a stopped undo has committed stays, and it is gone on with.
+    for a run that is not known, moved no data or is more than `max_rows`; NotConverged for rows changed since;
+    LeaseHeld. What a stopped undo has committed stays, and it is gone on with.
     """
     options = engine_job.options(params)
     undone = _find(call, params["run_id"])
@@ -75,7 +75,6 @@ def undo[R: Mapping[str, t.Any]](
         work.refuse(preview.conflicts, preview.conflicting)
     if call.check:
         return _with(preview.elsewhere, {**result, **_planned(job, undone, preview)})
-    job.refuse_drift(preview)
     work.refuse(preview.conflicts, preview.conflicting)
     with job.operation({"run_id": undone["run_id"]}, undoes=undone["run_id"]) as run:
         batches = work.go(run, options, preview.items)
@@ -125,9 +124,7 @@ def _planned(job: engine_job.MoveJob, undone: Row, preview: undo_run.Preview) ->
     text = f"would undo {named(undone)}: {_rows(preview.put_back)} would be restored"
     if preview.conflicting:
         text += f"; {count(preview.conflicting, 'row')} in conflict"
-    planned = job.planned({"run_id": undone["run_id"]}, preview, verb="would undo")
-    if file := planned.get("plan_file"):
-        text += f"; the plan is in {file}"
+    planned = job.planned(preview, verb="would undo")
     return {**planned, "summary": text}
 
 

@@ -25,7 +25,6 @@ from .planner import TABLES, Conflict, plan
 from .sources import Source
 
 if t.TYPE_CHECKING:
-    import datetime
     from collections.abc import Callable, Sequence
 
     from ...core.progress import Progress
@@ -71,14 +70,11 @@ SELECT t.transaction_id FROM {transactions} AS t WHERE t.transaction_id IN (
 
 @dataclasses.dataclass
 class Preview:
-    """Preview of undoing a run, counted and digested by table on one snapshot."""
+    """Preview of undoing a run, counted by table on one snapshot."""
 
-    snapshot: str
-    now: datetime.datetime
     items: int = 0
     put_back: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(TABLES, 0))
     taken: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(TABLES, 0))
-    sums: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(TABLES, 0))
     conflicts: list[Conflict] = dataclasses.field(default_factory=list[Conflict])
     conflicting: int = 0
     gold_days: list[str] = dataclasses.field(default_factory=list[str])
@@ -91,11 +87,6 @@ class Preview:
         """Rows by table, those restored and those removed."""
         goes = {f"{name}_taken": number for name, number in self.taken.items()}
         return {"items": self.items, **self.put_back, **goes}
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """Of all rows it is about, as they are now."""
-        return {"items": "", **{name: str(self.sums[name]) for name in TABLES}}
 
     @property
     def estimated_seconds(self) -> float:
@@ -152,8 +143,7 @@ class Undo:
         """The preview, on one snapshot; inside the caller's read-only transaction."""
         session, path = self.session, self.source.path()
         journal = Journal(session, self.tables, self.undone["run_id"], self.source)
-        row = session.row("SELECT pg_current_snapshot()::text AS snapshot, clock_timestamp() AS now")
-        preview = Preview(row["snapshot"], row["now"])
+        preview = Preview()
         preview.conflicts, preview.conflicting = self.source.not_stored(session, NAMED)
         items = contract.compose("{items}", items=journal.items_where(self.source.condition))
         refused = f"refused to undo run {self.undone['run_id']}"
@@ -164,7 +154,6 @@ class Undo:
             self.progress.checkpoint()
             cursor = span.after
             keys = self._keys(span)
-            self.source.refuse_unsigned(session, keys, lock=False)
             retired |= self._count(journal, keys, preview)
             self.progress.say_throttled(f"looked at {count(preview.items, 'item')} of run {self.undone['run_id']}")
         if retired:
@@ -184,7 +173,6 @@ class Undo:
         """Counts items into the preview; returns which other events retention has taken."""
         items = journal.read(keys)
         current = journal.current(items)
-        by_key = {item.key: item for item in items}
         preview.items += len(items)
         for swap in plan(items, current, "restore" if self.on_conflict == "refuse" else self.on_conflict):
             preview.conflicting += len(swap.conflicts)
@@ -192,10 +180,6 @@ class Undo:
             for name in TABLES:
                 preview.put_back[name] += len(swap.put[name])
                 preview.taken[name] += len(swap.take[name])
-                kept = by_key[swap.key].removed.get(name, {})
-                now = current.rows.get(name, {})
-                preview.sums[name] += sum(int(kept[key]) for key in swap.put[name])
-                preview.sums[name] += sum(int(now[key]) for key in swap.take[name])
         return current.retired
 
     def refuse(self, conflicts: Sequence[Conflict], number: int) -> None:
@@ -243,7 +227,6 @@ class Undo:
         def work(span: Span, limit: Callable[[], None]) -> Done:
             limit()
             keys = self._keys_with_related(span, again)
-            self.source.refuse_unsigned(session, keys, lock=True)
             limit()
             found = journal.read(keys)
             limit()

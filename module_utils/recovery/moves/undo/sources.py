@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...ledger.trust import stored_letters
 from ...ledger.trust.stored_letters import AS_STORED, RUN_NOTED
 from ...postgres.driver import Jsonb, sql
 from ...scout import contract
@@ -157,11 +156,6 @@ class Source:
         query = contract.compose(NOT_STORED, naming_run=NAMING_RUN, noted=RUN_NOTED, believed=BELIEVED)
         found = session.rows(query, **self.values, most=most)
         return [Conflict("dead_letters", row["key"], _why(row)) for row in found], found[0]["number"] if found else 0
-
-    def refuse_unsigned(self, session: Session, keys: Sequence[str], *, lock: bool) -> None:
-        """Raises BadInput for a dead letter that is not signed, where this controller has a key. The journal is not signed."""
-        if self.dead_letters:
-            stored_letters.refuse_unsigned(session, keys, lock=lock)
 
     def moved_again(self, session: Session) -> list[str]:
         """The transactions that the run moved more than once, where that is not to be seen from the items themselves."""

@@ -51,10 +51,10 @@ class _Look:
 
 
 def recover(call: Call, params: Params) -> WindowResult:
-    """Silver of a window as its events say: what was missing or wrong, rebuilt, loaded or poison, the account, the run and its plan.
+    """Silver of a window as its events say: what was missing or wrong, rebuilt, loaded or poison, the account and the run.
 
     Raises BadInput for a window or limits that cannot be used or more than `max_rows`, SystemicFailure where more is poison than
-    those allow, NotConverged where a plan no longer fits, the account is not even or `require_pause` finds ingestion running,
+    those allow, NotConverged where the account is not even or `require_pause` finds ingestion running,
     and LeaseHeld; what a stopped run has committed stays, and it is gone on with.
     """
     options = engine_job.options(params)
@@ -69,13 +69,12 @@ def recover(call: Call, params: Params) -> WindowResult:
         "loaded": 0,
         "poison": [],
     }
-    if (job.applied or seen.rebuilt_by or seen.first.clean) and not job.interrupted:
+    if (seen.rebuilt_by or seen.first.clean) and not job.interrupted:
         return {**result, **job.nothing(_why_nothing(seen)), "reconciliation": seen.account.as_dict()}
     job.refuse_too_many(seen.first.todo_events)
     if call.check:
-        planned = window_options.planned(job, seen.first, seen.wanted)
+        planned = window_options.planned(job, seen.first)
         return {**result, **planned, "reconciliation": seen.account.as_dict()}
-    job.refuse_drift(seen.first)
     with job.operation({"selection": seen.wanted.as_dict(), "mode": job.asked["mode"]}) as run:
         tolerance = Tolerance(params["poison"], params["max_poison"], params["max_poison_share"])
         recovery = Recovery(call.session, run, seen.tables, seen.comparer, tolerance, call.progress, job.document)
@@ -102,7 +101,7 @@ def _refuse_unusable(params: Params) -> None:
 
 
 def _look(call: Call, params: Params, job: engine_job.MoveJob) -> _Look:
-    """Compares silver with the events of the window: of a plan, of an interrupted run, or of the options."""
+    """Compares silver with the events of the window: of an interrupted run, or of the options."""
     session = call.session
     with engine_job.reading(session, "could not read the window"):
         tables = row_images.read(session)

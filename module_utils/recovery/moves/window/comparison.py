@@ -163,8 +163,6 @@ SELECT (SELECT coalesce(jsonb_object_agg(class, events), '{{}}') FROM counts) AS
        (SELECT count(*) FROM todo WHERE there) AS transactions,
        (SELECT count(*) FROM {line_items} AS l WHERE l.transaction_id IN (SELECT unit FROM todo WHERE there)) AS lines,
        (SELECT coalesce(sum(marks), 0)::bigint FROM todo) AS ledger,
-       (SELECT coalesce(sum(hashtextextended(concat_ws('/', unit, events::text, differing::text, there::text), 0)), 0)::text
-        FROM todo) AS digest,
        (SELECT coalesce(array_agg(DISTINCT day ORDER BY day), '{{}}')
         FROM todo CROSS JOIN LATERAL unnest(ARRAY[day_there, day_made]) AS day WHERE day IS NOT NULL) AS gold_days,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('event_id', event_id, 'transaction_id', sale, 'class', class,
@@ -258,11 +256,6 @@ class Comparison:
         return {name: self.row[name] for name in ("transactions", "lines", "ledger")}
 
     @property
-    def digests(self) -> dict[str, str]:
-        """Of what would be rebuilt."""
-        return {"units": self.row["digest"]}
-
-    @property
     def gold_days(self) -> list[str]:
         """Days of silver that would change."""
         return self.row["gold_days"]
@@ -276,11 +269,6 @@ class Comparison:
     def snapshot(self) -> str:
         """What it could see."""
         return self.row["snapshot"]
-
-    @property
-    def now(self) -> datetime.datetime:
-        """When it was made."""
-        return self.row["now"]
 
     @property
     def state(self) -> str:

@@ -81,21 +81,19 @@ def healthy(comparison: Comparison) -> str:
     )
 
 
-def planned(job: MoveJob, comparison: Comparison, selection: Selection) -> WindowPlanned:
+def planned(job: MoveJob, comparison: Comparison) -> WindowPlanned:
     """The result of a check that finds something to do."""
     plan = comparison.as_plan()
     said = sentence("would recover", plan)
-    if job.params["look"] and not job.plan:
+    if job.params["look"]:
         looked = job.looked(comparison.todo_events, "would recover")
         return {**looked, "plan": plan, "summary": said, "gold_days": comparison.gold_days}
-    made = job.planned(selection.as_dict(), comparison, verb="would recover")
+    made = job.planned(comparison, verb="would recover")
     summary = f"{said}, in about {in_words(comparison.estimated_seconds)}"
-    name = made.get("plan_file")
     return {
         **made,
-        "plan_file": name,
         "plan": {**made.get("plan", {}), **plan},
-        "summary": summary + (f"; the plan is in {name}" if name else ""),
+        "summary": summary,
         "diff": {"before": comparison.counts, "after": dict.fromkeys(comparison.counts, 0)},
     }
 

@@ -25,7 +25,6 @@ class WindowPlanned(engine_job.MoveOutcome):
     """What differs in check mode."""
 
     plan: dict[str, t.Any]
-    plan_file: t.NotRequired[str | None]
 
 
 class WindowRecovered(engine_job.FinishedMove):
@@ -43,4 +42,3 @@ class WindowResult(engine_job.MoveOutcome, WindowFound):
     reconciliation: dict[str, t.Any]
     batches: t.NotRequired[dict[str, t.Any]]
     warnings: t.NotRequired[list[str]]
-    plan_file: t.NotRequired[str | None]

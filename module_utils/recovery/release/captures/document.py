@@ -16,7 +16,6 @@ from ...core import files
 from ...core.errors import BadInput
 from ...core.text import count
 from ...core.values import loaded
-from ...ledger.trust import signatures
 from ..catalog import job_commands
 from ..catalog.entries import Entry, differing_facts
 
@@ -32,7 +31,7 @@ FORMAT_WITH_ORDER: t.Final = "scout-release/1"
 COLUMN_ORDER: t.Final = "column_order"
 #: What of an entry is its definition. What it needs and where it is follow from the rest, or are of one database alone.
 DEFINITION: t.Final = ("kind", "name", "facts", "owner", "grants", "comment", "labels")
-#: What is made of all the rest.
+#: What is made of all the rest. Captures of 1.x can have a signature, too.
 SEALS: t.Final = ("checksum", "signature")
 CANONICAL: t.Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 FEW: t.Final = 5
@@ -186,13 +185,9 @@ def document(entries: Iterable[Entry], about: Mapping[str, t.Any]) -> Document:
 
 
 def sealed(made: Document) -> Document:
-    """The document with a checksum of all that is in it, what does not count for the digest too, and with a signature where this
-    controller has a key."""
+    """The document with a checksum of all that is in it, also of what does not count for the digest."""
     rest = {name: value for name, value in made.items() if name not in SEALS}
-    seal = canonical(rest)
-    signed = signatures.sign("capture", seal)
-    signature = {"signature": signed} if signed else {}
-    return {**rest, "checksum": hashlib.sha256(seal).hexdigest(), **signature}
+    return {**rest, "checksum": hashlib.sha256(canonical(rest)).hexdigest()}
 
 
 def at(made: Document, found: Mapping[str, Entry | None]) -> Document:
@@ -251,8 +246,6 @@ def verify(made: Document, name: str) -> None:
         raise _not_a_capture(
             name, f"digests differ: {', '.join(map(readable, wrong[:FEW])) or 'that of the whole'}; it was altered"
         )
-    rest = {part: value for part, value in made.items() if part not in SEALS}
-    signatures.refuse_unsigned("capture", canonical(rest), made.get("signature"), name)
 
 
 def _not_a_capture(name: str, said: str) -> BadInput:

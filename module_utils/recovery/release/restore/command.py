@@ -13,10 +13,8 @@ from ...core.errors import BadInput, DatabaseError, MissingPrivilege, NotConverg
 from ...core.text import in_words
 from ...ledger import runs
 from ...ledger.pauses import open_pause
-from ...moves.engine import approval, plan_file
 from ...moves.engine import job as engine_job
 from ...pipeline import pause_resume
-from ..captures import document as captures_document
 from ..captures import store as captures_store
 from ..captures import table_data
 from ..catalog import reader as catalog_reader
@@ -26,7 +24,7 @@ from ..planner.target import Target
 from . import owners, paused_jobs, rehearsal, run_hooks, saved_data, transaction
 from . import request as restore_request
 from .down_scripts import run_scripts
-from .result import Look, described, newer, nothing, plan_in_result, sentence, undone_as
+from .result import Look, described, newer, nothing, sentence, undone_as
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -60,8 +58,8 @@ VANISHED: t.Final = ("XX000", "42704", "42P01", "42883")
 def roll_back(call: Call, params: dict[str, t.Any]) -> RollbackResult:
     """The schemas as a release was captured: steps, locks, data saved and filled, rehearsal, the run that undoes it, and seconds.
 
-    Raises BadInput for options that cannot be used or more data than `max_rows`, NotConverged where it cannot be rolled back to,
-    would lose data without `allow_lossy`, or a plan no longer fits, and LeaseHeld; nothing is changed where it raises.
+    Raises BadInput for options that cannot be used or more data than `max_rows`, NotConverged where it cannot be rolled back to
+    or would lose data without `allow_lossy`, and LeaseHeld; nothing is changed where it raises.
     """
     order, warnings = restore_request.read(call, params)
     result = go_back(call, params, order)
@@ -99,23 +97,19 @@ def go_back(call: Call, params: dict[str, t.Any], order: restore_request.Order) 
     if not (seen.way.plan.all_steps or seen.way.plan.impossible):
         return {**result, **nothing(order)}
     planning = call.check and not params["look"]
-    people: dict[str, str] = {}
     if planning:
         if refusal := _would_refuse(call, params, seen, order):
             result["warnings"].append(f"{refusal.attempted}: {refusal.said}. {refusal.next_step}")
             result["refused"] = refusal.as_dict()
-        if params["plan_file"]:
-            seen.plan.save(params["plan_file"], call.controller.actor)
     else:
-        people = _refuse_drift(call, params, order, seen)
         _refuse(call, params, seen, order)
         result["rehearsal"] = _rehearsed(call, params, order, seen, result["warnings"])
         if result["rehearsal"] and result["rehearsal"]["undo"]:
             result["warnings"].append(f"an undo of this would fail as things stand. {result['rehearsal']['undo']}")
     if call.check:
         text = sentence(seen.way, f"would roll back to {order.goal}: would change")
-        return {**result, "changed": True, "plan_file": params["plan_file"] if planning else None, "summary": text}
-    gone = _gone(call, params, order, seen, people)
+        return {**result, "changed": True, "summary": text}
+    gone = _gone(call, params, order, seen)
     return {**result, **gone, "warnings": [*result["warnings"], *gone["warnings"]]}
 
 
@@ -154,7 +148,6 @@ def _looked(call: Call, params: Mapping[str, t.Any], order: restore_request.Orde
         found = reading.NOTHING if order.scripts or way.unread else reading.read(session, _situation(way))
     return Look(
         way,
-        _plan(call, order, way, here),
         newer(way, other),
         other["release"] if other else "",
         saved_data.leaving(way.saves, rows),
@@ -183,55 +176,6 @@ def _other(ledger: Ledger, order: restore_request.Order) -> Document | None:
         return captures_store.by_id(ledger, order.undone["effects"]["capture_id"])
     found = captures_store.latest(ledger, order.document["release"], order.document["scope"]["schemas"])
     return found if found and found["captured_at"] > order.document["captured_at"] else None
-
-
-def _plan(
-    call: Call, order: restore_request.Order, way: transaction.Way, here: captures_store.Origin
-) -> plan_file.Plan:
-    """What a plan file holds: which steps, from exactly what there is."""
-    steps = [list(map(str, step.statements)) for step in way.plan.all_steps]
-    return plan_file.Plan(
-        action=order.action,
-        database=call.session.where,
-        made_at=here.captured_at,
-        asked=dict(order.asked),
-        selection={
-            "capture_id": order.document["capture_id"],
-            "there": way.digests,
-        },
-        counts={"objects": way.objects, "steps": len(steps)},
-        digests={
-            "objects": way.digest,
-            "steps": captures_document.digest({str(n): str(each) for n, each in enumerate(steps)}),
-        },
-        range={"first": None, "last": None},
-        gold_days=[],
-        estimated_seconds=0.0,
-        locks=plan_in_result(way)["lock"],
-    )
-
-
-def _refuse_drift(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> dict[str, str]:
-    """Who planned and approved it, where two people are wanted; raises unless there is exactly what was planned from, naming what
-    differs."""
-    name = params["plan_file"]
-    made, people = approval.planned(params, action=order.action, database=call.session.where)
-    if not made:
-        return people
-    plan_file.refuse_other_words(made, order.asked, name)
-    there: dict[str, str] = made.selection["there"]
-    now: dict[str, str] = seen.plan.selection["there"]
-    differing = sorted(key for key in {*there, *now} if there.get(key) != now.get(key))
-    if differing or made.digests["steps"] != seen.plan.digests["steps"]:
-        raise NotConverged(
-            f"refused to apply plan_file {name}: the database has drifted since {made.made_at}",
-            on=call.session.where,
-            said=f"changed since: {saved_data.readable(differing, 5)}"
-            if differing
-            else "the capture is a different one",
-            next_step=f"look at it and make a new plan: --check --diff -e plan_file={name}",
-        )
-    return people
 
 
 def _refuse(call: Call, params: Mapping[str, t.Any], seen: Look, order: restore_request.Order) -> None:
@@ -292,9 +236,7 @@ def _walk(session: Session, order: restore_request.Order, way: transaction.Way) 
         transaction.walk(session, way.plan)
 
 
-def _gone(
-    call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look, people: Mapping[str, str]
-) -> Gone:
+def _gone(call: Call, params: Mapping[str, t.Any], order: restore_request.Order, seen: Look) -> Gone:
     """Carries out the plan under the lease, and says how it went."""
     ledger = call.ensure("required")
     if params["require_pause"]:
@@ -302,8 +244,7 @@ def _gone(
     with runs.operation(
         ledger,
         order.action,
-        {**order.asked, "capture_id": order.document["capture_id"], **people},
-        approved_by=people.get("approved_by"),
+        {**order.asked, "capture_id": order.document["capture_id"]},
         lease_token=params["lease_token"],
         takeover=params["takeover"],
         undoes=order.undone["run_id"] if order.undone else None,

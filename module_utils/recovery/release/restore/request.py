@@ -51,7 +51,7 @@ class Order:
     only: str | None = None
     scripts: tuple[Script, ...] = ()
     allow_lossy: bool = False
-    #: The options as they were given, for a plan file.
+    #: The options as they were given, for the ledger.
     asked: Mapping[str, t.Any] = dataclasses.field(default_factory=dict[str, t.Any])
     #: The run that is taken back by this.
     undone: Row | None = None

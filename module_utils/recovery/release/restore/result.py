@@ -21,7 +21,6 @@ from . import request as restore_request
 from . import saved_data, transaction
 
 if t.TYPE_CHECKING:
-    from ...moves.engine import plan_file
     from ...postgres.session import Row
     from ..captures.document import Document
 
@@ -86,7 +85,6 @@ class Look:
     """The current state: the rollback plan, the pause in force, and where and when this is."""
 
     way: transaction.Way
-    plan: plan_file.Plan
     #: What goes although no capture knows it, and the release of the capture besides the one that is gone back to.
     newer: tuple[str, ...]
     other: str
@@ -133,8 +131,6 @@ class RollbackResult(ModuleResult):
     rehearsal: dict[str, t.Any] | None
     only: str | None
     down_scripts: list[str]
-    plan: dict[str, t.Any]
-    plan_file: str | None
     effects: dict[str, t.Any]
     gold_days: list[str]
     warnings: list[str]
@@ -189,8 +185,6 @@ def described(order: restore_request.Order, seen: Look) -> RollbackResult:
         "attempts": 0,
         "seconds": 0.0,
         "rehearsal": None,
-        "plan": {name: getattr(seen.plan, name) for name in ("counts", "digests", "locks", "made_at", "key")},
-        "plan_file": None,
         "newer": list(seen.newer),
         "obstacles": [each.as_dict() for each in seen.found.obstacles],
         "refused": None,

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import time
 import typing as t
 
 from ...core.errors import NotConverged
 from ...core.text import in_words
 from ...pipeline import blockers
-from ...postgres import archiving, lock_holders
+from ...postgres import lock_holders
 from ...postgres.driver import errors, psycopg
 from ...postgres.failures import translate
 from ...postgres.session import EXACTLY
@@ -101,16 +100,6 @@ class Way:
     empty: tuple[str, ...] = ()
     copies: tuple[saved_data.Copied, ...] = ()
 
-    @functools.cached_property
-    def digests(self) -> dict[str, str]:
-        """Those of what there is, by key."""
-        return captures_document.digests(self.live.entries.values())
-
-    @property
-    def digest(self) -> str:
-        """Tells whether what there is has changed since this was planned."""
-        return captures_document.digest(self.digests)
-
     @property
     def objects(self) -> int:
         """How many objects are touched."""
@@ -184,8 +173,7 @@ def _read(session: Session, way: Way) -> Way:
         says = f"{saved_data.readable(lacking)} must have a value in every row, and for some rows none is saved: add and fill it"
         made = dataclasses.replace(made, impossible=(*made.impossible, says))
     if lost or empty:
-        mark = f"before_rollback_to_{way.target.document.get('release') or 'capture'}"
-        warnings = (*warnings, f"what is lost here is in no undo: {archiving.offer(session, mark)}")
+        warnings = (*warnings, "what is lost here is in no undo: take a backup first")
     copies = tuple(saved_data.copied(session, made))
     return dataclasses.replace(
         way, plan=made, warnings=warnings, saves=goes.tables, lost=lost, empty=empty, copies=copies

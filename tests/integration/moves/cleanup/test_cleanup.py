@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -500,28 +498,7 @@ def test_a_wrong_sale_and_a_wrong_event_of_it_move_together(scout_db: str, sourc
     undone_exactly(scout_db, result, before, written)
 
 
-# --- plans, interruptions, others at work
-
-
-def test_a_plan_moves_what_it_says_and_nothing_that_came_later(scout_db: str, tmp_path: Path) -> None:
-    names = library.negative_totals(scout_db)
-    file = str(tmp_path / "plan.json")
-    before = scout_tables(scout_db)
-    planned = call(CLEANUP, scout_db, check=True, plan_file=file, only=["negative_total"], max_share=0.5)
-    assert planned["changed"]
-    assert scout_tables(scout_db) == before
-    kept = json.loads(Path(file).read_text())
-    assert (kept["counts"]["transactions"], kept["counts"]["events"]) == (3, 3)
-    late = library.negative_totals(scout_db, count=1)
-    assert "the options do not agree" in refused(CLEANUP, scout_db, plan_file=file, only=["empty_basket"])["msg"]
-    looked = call(CLEANUP, scout_db, check=True, look=True, plan_file=file)
-    assert (looked["changed"], looked["moved"]) == (True, planned["moved"])
-    result = ran(CLEANUP, scout_db, plan_file=file)
-    assert (result["moved"], result["report"]["max_share"]) == (planned["moved"], 0.5)
-    assert there(scout_db, *names, *late) == late
-    again = ran(CLEANUP, scout_db, plan_file=file)
-    assert (again["changed"], again["summary"]) == (False, f"this plan has been applied by run {result['run_id']}")
-    assert there(scout_db, *late) == late
+# --- interruptions, others at work
 
 
 BREAKS = (

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-import json
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -753,22 +751,6 @@ def test_a_check_writes_nothing_and_returns_the_same_keys(scout_db: str) -> None
     assert set(done) - {"batches"} <= set(asked) | {"database"}
     assert done["gold_days"] == asked["gold_days"]
     assert run["changed"]
-
-
-def test_a_plan_is_kept_to(scout_db: str, tmp_path: Path) -> None:
-    file = str(tmp_path / "plan.json")
-    poisoned(scout_db, 2)
-    options = {"error_codes": ["POISON_EVENT"], "repair": {"total_amount": 2}}
-    asked = call("scout_redrive", scout_db, check=True, plan_file=file, **options)
-    assert json.loads(Path(file).read_text())["counts"] == {"entries": 2, "already_there": 0}
-    assert file in asked["summary"]
-    [late] = poisoned(scout_db, 1, first=900)
-    other = refused("scout_redrive", scout_db, plan_file=file, repair={"total_amount": 3})
-    assert "do not agree with plan_file" in other["msg"]
-    result = ran("scout_redrive", scout_db, plan_file=file)
-    assert (result["redriven"], late in bronze(scout_db)) == (2, False)
-    again = ran("scout_redrive", scout_db, plan_file=file)
-    assert (again["changed"], "has been applied" in again["summary"]) == (False, True)
 
 
 def test_an_event_that_comes_in_meanwhile_is_not_doubled(scout_db: str) -> None:

@@ -207,7 +207,7 @@ def test_the_plan_says_what_there_is_and_writes_nothing(scout_db: str) -> None:
     }
     assert days <= set(plan["gold_days"])
     result = recover(case)
-    assert set(planned) <= set(result) | {"diff", "plan_file"}
+    assert set(planned) <= set(result) | {"diff"}
     assert days <= set(result["gold_days"])
 
 
@@ -349,7 +349,6 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
     ({"last": "2d", "ledger": "off"}, "ledger"),
     ({"last": "2d", "max_rows": -1}, "max_rows -1 is not usable"),
     ({"last": "9d", "max_rows": 5}, "max_rows is 5"),
-    ({"last": "2d", "plan_file": "/proc/nowhere/plan.json"}, "plan_file /proc/nowhere/plan.json"),
     ({"last": "2d", "max_poison": -1}, "max_poison"),
     ({"last": "2d", "target_seconds": 0}, "target_seconds"),
 ]  # fmt: skip

@@ -373,22 +373,6 @@ def test_down_scripts_go_in_place_of_the_plan(release: str, tmp_path: Path) -> N
     assert (schema(release), data(release)) == (bad, rows_bad)
 
 
-def test_a_plan_is_applied_as_it_was_read_or_not_at_all(release: str, tmp_path: Path) -> None:
-    plan = str(tmp_path / "plan.json")
-    released(release)
-    planned = done(restored(release, check=True, plan_file=plan))
-    assert planned["plan_file"] == plan
-    released(release, "COMMENT ON TABLE scout.alerts IS 'drifted'")
-    result = restored(release, plan_file=plan)
-    assert "changed since: table scout.alerts" in result["msg"]
-    other = restored(release, plan_file=plan, allow_lossy=True)
-    assert "do not agree with plan_file" in other["msg"]
-    released(release, "COMMENT ON TABLE scout.alerts IS NULL")
-    gone = done(restored(release, plan_file=plan))
-    assert gone["plan"]["key"]
-    assert not done(restored(release, plan_file=plan))["changed"]
-
-
 @pytest.mark.parametrize(
     ("statement", "said"),
     [

@@ -32,7 +32,7 @@ from tests.scout.migrations import MIGRATIONS
 TEMPLATE = "undone_template"
 _numbers = itertools.count(1)
 PARAMETERS: dict[str, Any] = {
-    "max_rows": 1000, "plan_file": None, "look": False, "rehearse": False, "rehearse_rows": 0, "pg_dump": None,
+    "max_rows": 1000, "look": False, "rehearse": False, "rehearse_rows": 0, "pg_dump": None,
     "require_pause": False, "jobs": None, "lease_token": None, "takeover": False,
     "lock_timeout_seconds": 2.0, "statement_timeout_seconds": 60.0,
     "patience_seconds": 20.0, "column_order": "exact", "new_partitions": "drop", "allow_owners": ["postgres", "release_writer"],

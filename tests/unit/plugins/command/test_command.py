@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from ansible_collections.scout.recovery.plugins.plugin_utils.command import (
-    approving,
     line,
     options,
     parser,
@@ -69,9 +68,6 @@ TYPED: dict[str, tuple[str, dict[str, Any]]] = {
     "gate --smoke": ("acceptance_gate", {"smoke": True}),
     "incident report INC-2041": ("incident_report", {"incident": "INC-2041"}),
     "evidence --incident INC-2041": ("evidence", {"incident": "INC-2041"}),
-    "verify evidence": ("evidence_verify", {"evidence_dir": "evidence"}),
-    "audit --audit-heads 57:0b5e": ("audit_verify", {"audit_heads": "57:0b5e"}),
-    "restored 2026-11-30T14:00Z": ("restored", {"restored_at": "2026-11-30T14:00Z"}),
     "preflight --target luzon": ("preflight", {"target": "luzon"}),
     "drill gold_stale": ("drill", {"scenario": "gold_stale"}),
 }
@@ -192,8 +188,8 @@ def test_options_of_ansible_pass_through() -> None:
 def test_the_plan_leaves_files_of_the_run_alone() -> None:
     plain = parser.read(["undo", "last"])
     assert line.plan(plain, HERE) == [*line.words(plain, HERE), "--check"]
-    asked = parser.read(["undo", "last", "--plan-file", "p.json"])
-    assert line.plan(asked, HERE) == [*line.words(asked, HERE), "-e", '{"plan_file": "", "result_file": ""}', "--check"]
+    asked = parser.read(["undo", "last", "--result-file", "r.json"])
+    assert line.plan(asked, HERE) == [*line.words(asked, HERE), "-e", '{"result_file": ""}', "--check"]
 
 
 def test_the_last_run_is_the_one_of_the_plan() -> None:
@@ -202,7 +198,7 @@ def test_the_last_run_is_the_one_of_the_plan() -> None:
     assert line.is_last(asked)
     assert line.plan(asked, HERE, "/tmp/r.json")[-3:] == [
         "-e",
-        '{"plan_file": "", "result_file": "/tmp/r.json"}',
+        '{"result_file": "/tmp/r.json"}',
         "--check",
     ]
     one, two = ({"move": {"undone": {"run_id": run_id}}} for run_id in ("75fac115", "a181a5c0"))
@@ -225,9 +221,7 @@ def test_commands_on_a_page_can_be_typed(page: Path) -> None:
         *re.findall(r"^(?:\$ )?(scout (?!on )[a-z].*)$", text, re.MULTILINE),
     }:
         words = shlex.split(typed.partition("  #")[0])[1:]
-        if words[0] == approving.WORD:
-            approving.reader().parse_args(words[1:])
-        elif "--help" not in words and not words[-1].endswith("|"):
+        if "--help" not in words and not words[-1].endswith("|"):
             parser.read(words)
 
 
