@@ -47,7 +47,8 @@ ALLOW = "allow_shared_database"
 OF_A_PLAY = ("scout_serial", "scout_max_fail_percentage")
 #: Read by plugins, as they stand; and what AWX hands from one job of a workflow to the next.
 READ_ELSEWHERE = (
-    frozenset({"scout_drill_target", "scout_results", "target", "_raw_params", ALLOW, *OF_A_PLAY}) | task_options.names()
+    frozenset({"scout_drill_target", "scout_results", "target", "_raw_params", ALLOW, *OF_A_PLAY})
+    | task_options.names()
 )
 #: What other tools call a check.
 MEANS_CHECK = frozenset({"check", "check_mode", "dry_run", "dryrun"})
