@@ -180,9 +180,8 @@ def test_a_release_that_doubles_new_sales_is_rolled_back_and_ingestion_runs(team
 @pytest.mark.parametrize("named", [True, False])
 def test_a_release_that_fills_a_column_stays_only_if_it_names_the_column(team: Team, named: bool) -> None:
     checkout = team.release("v5.3.0", REGIONS)
-    variables = checkout.path / "ops" / "scout.yml"
     if named:
-        variables.write_text(variables.read_text() + "expected_changes: [silver_transactions.region]\n")
+        set_variable(checkout, "expected_changes: [silver_transactions.region]")
     deployed = team.deploy(checkout, "v5.3.0")
     assert (deployed.rc, deployed.result["ingestion"]) == (0 if named else 61, "running"), deployed.text
 

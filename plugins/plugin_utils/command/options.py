@@ -15,7 +15,7 @@ import yaml
 #: The collection that this is a part of.
 ROOT: t.Final = Path(__file__).resolve().parents[3]
 #: What a default takes from whoever calls.
-PUBLIC: t.Final = re.compile(r"\{\{ lookup\('scout\.recovery\.setting', '([a-z]\w+)'")
+PUBLIC: t.Final = re.compile(r"\{\{ lookup\('scout\.recovery\.setting', '((?!scout_)[a-z]\w+)'")
 #: The roles whose options a playbook checks before it begins.
 ROLES: t.Final = re.compile(r"preflight_roles:\s+(?:>-\s+)?(?:\{\{ )?\[([^\[\]]{1,2000})\]")
 #: Roles that are a whole operation, and check options themselves.
