@@ -103,7 +103,7 @@ def test_nothing_is_asked_with_the_operators_mapping(
         ("scout_preflight_info", {"required": False}),
         ("scout_health_info", {}),
         ("scout_gate_info", {"smoke": True}),
-        ("scout_evidence", {"folder": str(tmp_path / "kept"), "full": ["bronze_events"]}),
+        ("scout_evidence", {"folder": str(tmp_path / "kept")}),
         ("scout_proof", {}),
         ("scout_capture", {"release": "v2", "migrations_table": ["supabase_migrations.schema_migrations"]}),
         ("scout_capture", {"release": "v3", "migrations_table": [], "protect": ["scout.devices"]}),

@@ -155,7 +155,7 @@ def test_nothing_of_it_runs_with_our_rights(striking: str, tmp_path: Path, subte
         ("scout_health_info", {}),
         ("scout_proof", {}),
         ("scout_refresh_gold", {"force": True}),
-        ("scout_evidence", {"folder": str(tmp_path / "kept"), "full": ["alerts"]}),
+        ("scout_evidence", {"folder": str(tmp_path / "kept")}),
     )
     for module, given in steps:
         with subtests.test(module), connect(striking, application_name="canary") as canary:

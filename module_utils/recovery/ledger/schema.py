@@ -493,14 +493,19 @@ COMMENT ON COLUMN scout_ops.rollout_hosts.row IS 'Its line in the table of all d
 """,
     """
 DROP TABLE scout_ops.rollouts, scout_ops.rollout_slices, scout_ops.rollout_hosts, scout_ops.evidence, scout_ops.servers;
+DROP TABLE scout_ops.samples, scout_ops.incident_entries, scout_ops.incidents;
 ALTER TABLE scout_ops.stored DROP COLUMN signature;
+COMMENT ON COLUMN scout_ops.runs.action IS
+    'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
+    'window_recovery, capture, rollback, deploy; of earlier releases also watch and restored';
+COMMENT ON COLUMN scout_ops.runs.incident IS 'The incident it was done for, or adhoc';
 """,
 )
 
 #: What a ledger that nobody has written to since does not have; whoever only reads asks whether it is there.
 ADDED_LAST: t.Final = ("stored",)
 TABLES: t.Final = (
-    *("versions", "runs", "leases", "pauses", "related_events", "images", "todo", "samples"),
-    *("releases", "protected_data", "incidents", "incident_entries"),
+    *("versions", "runs", "leases", "pauses", "related_events", "images", "todo"),
+    *("releases", "protected_data"),
     *ADDED_LAST,
 )

@@ -236,17 +236,3 @@ def test_the_documented_role_reports_and_what_it_may_not_read_is_named(scout_db:
     assert (made["impact"]["sales"], made["impact"]["in_queue"], made["moved"]) == (None, None, []), (
         "unknown, and not none"
     )
-
-
-def test_tables_of_an_earlier_release_are_no_hindrance(scout_db: str) -> None:
-    """An incident that it left open labels nothing any more."""
-    done("scout_ingestion", scout_db, state="paused", incident="INC-8")
-    with connect(scout_db) as connection:
-        connection.execute(
-            "INSERT INTO scout_ops.incidents (incident, title, severity, opened_at, opened_by) VALUES ('INC-9', 'x', 'high', now(), 'ann')"
-        )
-    resumed = call("scout_ingestion", scout_db, state="running", takeover=True)
-    assert not resumed.get("failed"), resumed["msg"]
-    assert rows(scout_db, "SELECT action, incident FROM scout_ops.runs WHERE action <> 'lease' ORDER BY started_at") == [
-        ("pause", "INC-8"), ("resume", "adhoc"),
-    ]  # fmt: skip

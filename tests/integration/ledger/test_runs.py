@@ -168,19 +168,6 @@ def test_a_run_under_the_lease_of_its_playbook_belongs_to_that(ledger: Ledger, s
     assert one(scout_db, "SELECT count(*) FROM scout_ops.runs WHERE parent_run_id IS NULL") == 1
 
 
-def test_which_run_of_a_plan_is_in_force(ledger: Ledger, scout_db: str) -> None:
-    broken_off(ledger)
-    assert runs.in_force(ledger, "quarantine", ASKED) is None
-    done(ledger)
-    second = done(ledger)
-    assert runs.in_force(ledger, "quarantine", ASKED) == second.run_id
-    assert runs.in_force(ledger, "cleanup", ASKED) is None
-    assert runs.in_force(ledger, "quarantine", {"window": "2h"}) is None
-    with connect(scout_db) as connection:
-        connection.execute("UPDATE scout_ops.runs SET undone_by = gen_random_uuid()")
-    assert runs.in_force(ledger, "quarantine", ASKED) is None
-
-
 def test_a_pause_remembers_each_job_once_and_that_it_called_the_switch(ledger: Ledger, scout_db: str) -> None:
     assert pauses.open_pause(ledger) is None
     with operation(ledger, "pause", {"operation": "undo"}) as run, ledger.session.write():

@@ -62,6 +62,8 @@ class Selection:
     transactions: tuple[str, ...] = ()
     event_ids: tuple[str, ...] = ()
     payload_path: str | None = None
+    #: Rows that were committed after this snapshot are not meant.
+    snapshot: str | None = None
     #: Of a deployment whose bronze has a column source_file.
     source_files: tuple[str, ...] = ()
 
@@ -76,6 +78,8 @@ class Selection:
             function = "match" if predicate else "exists"
             name = sql.Identifier("pg_catalog", f"jsonb_path_{function}")
             made.append(sql.SQL("{}({}.event_data, %(payload_path)s::jsonpath, '{{}}', true)").format(name, b))
+        if self.snapshot is not None:
+            made.append(seen_by_snapshot(alias))
         return sql.SQL(" AND ").join(made) if made else sql.SQL("true").format()
 
     @property
@@ -90,16 +94,22 @@ class Selection:
             "end": self.window.end,
             **self._lists,
             "payload_path": self.payload_path,
+            **snapshot_values(self.snapshot),
         }
 
     def as_dict(self) -> dict[str, t.Any]:
         """For the ledger; `from_dict` reads it."""
-        return {"window": self.window.as_dict(), **self._lists, "payload_path": self.payload_path}
+        return {
+            "window": self.window.as_dict(),
+            **self._lists,
+            "payload_path": self.payload_path,
+            "snapshot": self.snapshot,
+        }
 
     @property
     def narrowed(self) -> dict[str, t.Any]:
         """For results: what was asked for besides a time, the first twenty of many."""
-        asked = {name: value for name, value in self.as_dict().items() if name != "window" and value}
+        asked = {name: value for name, value in self.as_dict().items() if name not in ("window", "snapshot") and value}
         return {name: value[:20] if isinstance(value, list) else value for name, value in asked.items()}
 
     @classmethod
@@ -107,7 +117,7 @@ class Selection:
         """The selection that was kept."""
         lists = {name: tuple(kept.get(name) or ()) for name in LISTS}
         window = Window.from_dict(kept["window"])
-        return cls(window, payload_path=kept["payload_path"], **lists)
+        return cls(window, payload_path=kept["payload_path"], snapshot=kept.get("snapshot"), **lists)
 
 
 def seen_by_snapshot(alias: str) -> sql.Composed:
