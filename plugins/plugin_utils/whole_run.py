@@ -12,9 +12,7 @@ from ansible import context
 from ..module_utils.recovery.core.errors import BadInput
 
 #: Playbooks that take no lease and change nothing in a pipeline; a part of these can be run.
-LOOKING: t.Final = frozenset(
-    {"acceptance_gate", "assess", "audit_verify", "evidence", "evidence_verify", "incident_report", "preflight", "runs"}
-)
+LOOKING: t.Final = frozenset({"acceptance_gate", "assess", "evidence", "incident_report", "preflight", "runs"})
 
 
 def refuse_parts(playbook: str) -> None:

@@ -497,7 +497,7 @@ DROP TABLE scout_ops.samples, scout_ops.incident_entries, scout_ops.incidents;
 ALTER TABLE scout_ops.stored DROP COLUMN signature;
 COMMENT ON COLUMN scout_ops.runs.action IS
     'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
-    'window_recovery, capture, rollback, deploy; of earlier releases also watch and restored';
+    'window_recovery, capture, rollback, deploy; of earlier releases also assess, gate, evidence, watch, restored';
 COMMENT ON COLUMN scout_ops.runs.incident IS 'The incident it was done for, or adhoc';
 """,
 )
