@@ -24,7 +24,7 @@ CUSTOMER = "ana.reyes@example.com"
 EVERYTHING = """
 SELECT coalesce(string_agg(t::text, ' '), '') FROM (
     SELECT to_jsonb(r) FROM scout_ops.runs AS r UNION ALL SELECT to_jsonb(p) FROM scout_ops.pauses AS p
-    UNION ALL SELECT to_jsonb(l) FROM scout_ops.leases AS l UNION ALL SELECT to_jsonb(e) FROM scout_ops.incident_entries AS e
+    UNION ALL SELECT to_jsonb(l) FROM scout_ops.leases AS l
 ) AS t
 """
 
