@@ -32,7 +32,7 @@ CHANGING = re.compile(rf"{IDS.pattern}|\bbefore-\w+|[^\s'\"(),;=]*\d[^\s'\"(),;=
 
 #: What depends on how long the machine took: what there was time to read, and how old things were by then.
 BUSY = frozenset(
-    {"absent", "charts", "checks", "diagnoses", "files", "lines", "payload", "reason", "table", "warnings"}
+    {"absent", "charts", "checks", "diagnoses", "files", "lines", "look", "reason", "table", "warnings"}
 )
 
 POISON = """

@@ -73,9 +73,9 @@ SECRETS: t.Final = tuple(
 
 
 def clean(text: str, known: Collection[str] = ()) -> str:
-    """Return a text without connection strings, passwords and tokens, nor any of the secrets that are known."""
+    """Return a text without connection strings, passwords and tokens, nor any known secret of at least three characters."""
     for secret in sorted(known, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+        text = text.replace(secret, HIDDEN) if len(secret) > 2 else text
     for pattern, by in SECRETS:
         text = pattern.sub(by, text)
     return text
