@@ -13,8 +13,7 @@ short_description: List the dead letter queue of a Scout pipeline by error and s
 version_added: 1.0.0
 description:
   - Reads the unresolved entries of C(bronze_events_dlq), at most 100,000 of them, in READ ONLY transactions. Writes nothing.
-  - Each error and source comes with one entry, the newest, in which secrets are left out and what identifies a customer is masked
-    as in evidence.
+  - Returns the newest entry of each error and source with ids, times, size and amount, but without its payload.
 options:
   error_codes:
     description: Only entries with these error codes; all if empty.
@@ -63,8 +62,10 @@ kinds:
 groups:
   description:
     - Each kind of error and source with error_code, sqlstate, error (the message without values), source_system, entries, retried (how
-      many were), oldest_seconds, newest_seconds and sample, which has dlq_id, event_id, run_id, incident, error_message, bytes and
-      payload (none where it is large).
+      many were), oldest_seconds, newest_seconds and sample.
+    - The sample is the newest entry, with dlq_id, event_id, run_id, incident, failed_at, error_message (without values), bytes (the size
+      of the payload), amount (the total if it is a number, and the payload is not larger than 16 kB), and look (the statement that
+      shows the entry with its payload).
   returned: success
   type: list
   elements: dict

@@ -31,9 +31,7 @@ IDS = re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|/[\w./-]*/(?:records_\w+|recove
 CHANGING = re.compile(rf"{IDS.pattern}|\bbefore-\w+|[^\s'\"(),;=]*\d[^\s'\"(),;=]*(?: (?:ms|s|min|h|d|kB|MB)\b)?|\s+")
 
 #: What depends on how long the machine took: what there was time to read, and how old things were by then.
-BUSY = frozenset(
-    {"absent", "charts", "checks", "diagnoses", "files", "lines", "payload", "reason", "table", "warnings"}
-)
+BUSY = frozenset({"absent", "charts", "checks", "diagnoses", "files", "lines", "look", "reason", "table", "warnings"})
 
 POISON = """
 SELECT event_id FROM scout.bronze_events AS b WHERE event_type = 'transaction.v1'

@@ -60,7 +60,7 @@ RESET_SCREEN = re.compile(r"^```\nscout reset .*?^```$", re.DOTALL | re.MULTILIN
 #: What another night would show otherwise, and what stands for it when two screens are compared.
 PASSING = (
     # Of a dead letter any one may stand for those of its kind.
-    (re.compile(r'\{"ts": .*?…'), "{…}"),
+    (re.compile(r"\b\d[\d,]* bytes(?:, amount [-\d.]+)?"), "SIZE"),
     (re.compile(r"[+-]?\d+/min \(\d+ arrive, \d+ are loaded\)"), "SLOPE"),
     (re.compile(r"\b(evidence|drill-results)/\S+"), r"\1/…"),
     (re.compile(r"; loaded \d+ a min(?: to \d+ a min)?"), ""),

@@ -108,7 +108,7 @@ SEEN = {
     "an ETL job that fails": Fault(
         (library.etl_job_failing,),
         by_check("job_runs", warned=("etl_duration",), first="the ETL job fails",
-                 evidence='ERROR: invalid input syntax for type numeric: "abc"'),
+                 evidence='ERROR: invalid input syntax for type numeric: "…"'),
     ),
     "an ETL job that is slow": Fault(
         (library.etl_job_slow,), by_check("etl_duration", first="ETL runs take long", evidence="6 min 40 s"),

@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import redaction
-
 #: The library's own reading of a pattern.
 op: Any = importlib.import_module("re._constants")
 parser: Any = importlib.import_module("re._parser")
@@ -71,10 +69,6 @@ def patterns() -> list[Found]:
         for name, pattern, anchored in (*each, *_inline(nodes[module.__name__])):
             before = found.setdefault((pattern.pattern, pattern.flags), Found(f"{where}.{name}", pattern, anchored))
             found[pattern.pattern, pattern.flags] = before._replace(anchored=before.anchored and anchored)
-    # Those that depend on what somebody wants masked.
-    for name, value in vars(redaction.Redactor(known=["s3cret", "s3"])).items():
-        for pattern in _held(value):
-            found.setdefault((pattern.pattern, pattern.flags), Found(f"Redactor.{name}", pattern, anchored=False))
     return list(found.values())
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import time
 from collections.abc import Callable, Generator
@@ -14,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import redaction
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.without_values import message, statement
 from tests.security import hostile_strings
 
 #: Characters: of every text of a pattern, of those that took longest, and of those for which it may matter.
@@ -31,7 +33,7 @@ TRIES: Final = 5
 #: Seconds that no pattern may take for a small text, and for any; a quadratic one takes minutes for the large one.
 CAP_SMALL: Final = 2.0
 CAP: Final = 10.0
-#: Characters for all patterns of a redactor together.
+#: Characters for all patterns of a message together.
 LONG: Final = 100_000
 #: So many of the texts of a pattern, those that took longest, are tried in more length.
 WORST: Final = 2
@@ -106,9 +108,24 @@ def test_every_pattern_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a://", "a://a@", "Key (", "authorization :\n", "password=", "'", "$$", "{", '\\"', "email", "x" * 9]
+    "unit",
+    [
+        "a://",
+        "a://a@",
+        "Key (",
+        ")=(",
+        ") already exists",
+        "contains (",
+        "authorization :\n",
+        "password=",
+        "'",
+        'x "',
+        "$$",
+        "/*",
+        "x" * 9,
+    ],
 )
-def test_all_patterns_of_a_redactor_together_are_linear(unit: str) -> None:
-    """On a text that each of them is tried on."""
-    text = ("customer_id = 'x' password row contains (copy: " + unit * (LONG // len(unit)))[:LONG]
-    assert seconds(lambda: redaction.Redactor().text(text), 20.0) < 5.0
+def test_a_message_and_a_statement_lose_their_values_in_linear_time(unit: str) -> None:
+    text = ("column x password (a)=( contains (JSON data, line 1: " + unit * (LONG // len(unit)))[:LONG]
+    for without_values in (message, statement):
+        assert seconds(functools.partial(without_values, text), 20.0) < 5.0

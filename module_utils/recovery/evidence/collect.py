@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 import time
 import typing as t
 
 from ..ledger import history
 from ..moves.cleanup import rules, violations
 from ..pipeline import expected
-from ..postgres import lexer
+from ..postgres import without_values
 from ..postgres.driver import sql
 from ..postgres.read_budget import Budget
 from ..postgres.session import ADHOC
@@ -95,9 +94,6 @@ ORDER BY l.updated_at DESC LIMIT %(rows)s
 
 HISTORY_SECONDS: t.Final = 6 * 3600.0
 MOST_RUNS: t.Final = 200
-#: What PostgreSQL quotes in a message may be a value of a row, as may what it lists in parentheses.
-QUOTED = re.compile(r"\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z)|\([^()]*(?:\)|\Z)")
-NUMBER = re.compile(r"\b\d+(?:\.\d+)?\b")
 
 SECTIONS: t.Final[dict[str, t.LiteralString]] = {"locks": LOCKS, "settings": SETTINGS}
 
@@ -204,7 +200,7 @@ def _read(session: Session, query: Query, **values: t.Any) -> list[t.Any]:
 
 
 def _read_sessions(session: Session) -> list[t.Any]:
-    return [row | {"query": statement_without_values(row["query"] or "")} for row in _read(session, SESSIONS)]
+    return [row | {"query": without_values.statement(row["query"] or "")} for row in _read(session, SESSIONS)]
 
 
 def _read_runs(session: Session) -> list[t.Any]:
@@ -228,7 +224,7 @@ def _runs_of(session: Session, incident: str) -> list[str]:
 
 def _run(run: cron_runs.Run) -> dict[str, t.Any]:
     """As cron.job_run_details has it, but for values in its message."""
-    message = message_without_values(run.message or "")
+    message = without_values.message(run.message or "")
     return {
         "jobid": run.jobid,
         "status": run.status,
@@ -237,17 +233,3 @@ def _run(run: cron_runs.Run) -> dict[str, t.Any]:
         "end_time": run.ended,
         "seconds": run.seconds,
     }
-
-
-def statement_without_values(statement: str) -> str:
-    """Returns a statement without its strings, numbers and comments."""
-    return "".join(
-        NUMBER.sub("?", piece.text) if piece.kind == "code" else piece.text if piece.kind == "name" else "'…'"
-        for piece in lexer.pieces(statement)
-        if piece.kind != "comment"
-    )
-
-
-def message_without_values(message: str) -> str:
-    """Returns a message of PostgreSQL without what it quotes."""
-    return QUOTED.sub("…", message)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..core import place
 from ..core.errors import BadInput, ConnectionFailed, ConnectionLost, DatabaseError, NotConverged
-from ..core.redaction import Redactor
+from ..core.redaction import cleaned
 from ..core.results import ModuleResult
 from ..core.text import count, in_words
 from ..invoke import known_secrets
@@ -90,8 +90,7 @@ def _keep(call: Call, params: Params, wanted: collect.Wanted, base: Path) -> Evi
     if call.check:
         return result
     now = datetime.datetime.now(datetime.UTC)
-    redactor = Redactor(known=known_secrets(call, params))
-    documents = {name: redactor.value(rows) for name, rows in found.sections.items()}
+    documents = cleaned(found.sections, known_secrets(call, params))
     documents["about"] = _about(call, wanted, found, now)
     name = f"{call.incident}-{call.session.facts.database}-{now.strftime(STAMP)}"
     made, files = folder.write(base, re.sub(r"[^A-Za-z0-9._-]", "_", name), documents)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ..core.errors import WrongDatabase
-from ..core.redaction import Redactor
 from ..postgres.driver import errors, sql
 from ..postgres.failures import attempting
+from ..postgres.without_values import message
 from ..scout import contract, poison_probe
 
 if t.TYPE_CHECKING:
@@ -21,13 +21,10 @@ if t.TYPE_CHECKING:
 #: So many entries are read at most, and so many of their groups shown at most.
 MOST: t.Final = 100_000
 MOST_GROUPS: t.Final = 100
-#: Characters of a name and of a message, and bytes of a payload, that somebody else selected; a larger payload is not read.
+#: Characters of a name and of a message that are read, and the largest payload whose amount is read.
 NAME: t.Final = 120
 MESSAGE: t.Final = 1000
 PAYLOAD: t.Final = 16_384
-#: Characters of a value in a sample.
-VALUE: t.Final = 200
-SHOWN: t.Final = 2000
 
 #: Without an order, so that no index is needed and a large queue costs no more than so many of its rows.
 UNRESOLVED: t.Final = """
@@ -64,15 +61,21 @@ FROM unresolved
 """
 )
 
-#: What a sample says of itself; where its payload is large, only how large.
+#: Of the payload only its size, and its amount if that is a number.
 SAMPLES = """
 SELECT d.dlq_id::text AS dlq_id, left(d.error_message, %(message)s) AS error_message,
        left(d.error_details #>> '{{event,event_id}}', %(name)s) AS event_id,
        left(d.error_details ->> 'run_id', %(name)s) AS run_id, left(d.error_details ->> 'incident', %(name)s) AS incident,
-       pg_column_size(d.original_payload) AS bytes,
-       CASE WHEN pg_column_size(d.original_payload) <= %(payload)s THEN d.original_payload::text END AS payload
+       to_jsonb(d.failed_at) #>> '{{}}' AS failed_at, pg_column_size(d.original_payload) AS bytes,
+       CASE WHEN pg_column_size(d.original_payload) > %(payload)s THEN NULL
+            WHEN jsonb_typeof(d.original_payload -> 'total_amount') = 'number' THEN left(d.original_payload ->> 'total_amount', 30)
+       END AS amount
 FROM {dead_letters} AS d WHERE d.dlq_id = ANY(%(ids)s::uuid[])
 """
+
+
+#: What shows an entry with its payload, inside the database alone.
+LOOK: t.Final = "SELECT * FROM {{dead_letters}} WHERE dlq_id = '{}';"
 
 
 class Queue(t.NamedTuple):
@@ -119,29 +122,19 @@ def read(
             said="there is no such table",
             next_step="name it in scout_contract if it is called otherwise: docs/variables.md shows how; else preflight.yml",
         ) from e
-    redactor = Redactor()
-    told = {row["dlq_id"]: _sample(row, redactor) for row in samples}
+    found = {row["dlq_id"]: row for row in samples}
     buckets = {"hour": ages["hour"], "day": ages["day"] - ages["hour"], "week": ages["week"] - ages["day"]}
     buckets["older"] = ages["entries"] - ages["week"]
-    made = [_group(group, told.get(group["dlq_id"]), redactor) for group in groups]
+    made = [_group(group, found.get(group["dlq_id"])) for group in groups]
     return Queue(ages["entries"], ages["entries"] >= most, buckets, made, groups[0]["groups"] if groups else 0)
 
 
-def _group(row: Row, sample: dict[str, t.Any] | None, redactor: Redactor) -> dict[str, t.Any]:
+def _group(row: Row, sample: Row | None) -> dict[str, t.Any]:
+    """Return a kind of error with its newest entry."""
     kept = {name: row[name] for name in ("error_code", "sqlstate", "source_system", "entries", "retried")}
-    kept["error"] = redactor.text(row["error"] or "")
     ages = {name: None if row[name] is None else round(row[name], 1) for name in ("oldest_seconds", "newest_seconds")}
-    return {**kept, **ages, "sample": sample}
-
-
-def _sample(row: Row, redactor: Redactor) -> dict[str, t.Any]:
-    """A sample without secrets, and with what is a person's masked as in evidence."""
-    payload = row["payload"]
-    if payload is not None:
-        payload = redactor.line(payload.encode(), VALUE, payload=True).decode(errors="replace")[:SHOWN]
-    names = ("dlq_id", "event_id", "run_id", "incident", "bytes")
-    return {
-        **{name: row[name] for name in names},
-        "error_message": redactor.text(row["error_message"] or ""),
-        "payload": payload,
-    }
+    said = row["error"] if sample is None else sample["error_message"]
+    if sample is not None:
+        look = contract.words(LOOK.format(sample["dlq_id"]))
+        sample = {**sample, "error_message": message(said or ""), "look": look}
+    return {**kept, "error": poison_probe.kind_of(said or ""), **ages, "sample": sample}

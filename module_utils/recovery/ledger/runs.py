@@ -25,9 +25,6 @@ if t.TYPE_CHECKING:
     from ..postgres.session import Row
     from .ledger import Ledger
 
-#: Names of what PostgreSQL, a session or a person said, in effects and errors.
-WORDS_OF_OTHERS: t.Final = ("attempted", "detail", "error", "message", "query", "reason", "said")
-
 START_RUN = """
 INSERT INTO scout_ops.runs (run_id, parent_run_id, action, incident, actor, controller, parameters, asked, undoes,
                             backend_pid, backend_start, backend_role)
@@ -86,7 +83,7 @@ class Run:
         """Adds effects; call it inside the transaction that has them."""
         self.effects.update(effects)
         if self.ledger.present:
-            self.ledger.session.execute(RECORD_EFFECTS, run_id=self.run_id, effects=Jsonb(_kept(self.effects)))
+            self.ledger.session.execute(RECORD_EFFECTS, run_id=self.run_id, effects=Jsonb(self.effects))
 
     def close(self) -> None:
         """From now on a run with the same parameters is a new one instead of continuing this one; inside the
@@ -141,11 +138,6 @@ def operation(
         if own is not None and not session.connection.closed:
             with contextlib.suppress(psycopg.Error, RecoveryError):
                 ledger_lease.release(ledger, own.token)
-
-
-def _kept(document: dict[str, t.Any]) -> dict[str, t.Any]:
-    """A document as the ledger keeps it: what others said in it without secrets and without what is a person's."""
-    return redaction.cleaned(document, WORDS_OF_OTHERS)
 
 
 def begin(ledger: Ledger, action: str, parameters: dict[str, t.Any]) -> Run:
@@ -225,8 +217,8 @@ def _finish(run: Run, error: BaseException | None) -> None:
                 FINISH_RUN,
                 run_id=run.run_id,
                 status=status,
-                effects=Jsonb(_kept(run.effects)),
-                error=None if said is None else Jsonb(_kept(said)),
+                effects=Jsonb(run.effects),
+                error=None if said is None else Jsonb(redaction.cleaned(said)),
             )
     except (psycopg.Error, RecoveryError):
         if error is None:

@@ -13,6 +13,7 @@ from ..core.text import printable
 from ..ledger import bootstrap, history
 from ..postgres import acting
 from ..postgres.driver import Jsonb, errors, psycopg, sql
+from ..postgres.failures import words_of
 from ..postgres.identifiers import identifier
 from ..scout import contract
 
@@ -182,7 +183,7 @@ def _tried(session: Session, role: str, event: dict[str, t.Any]) -> Refusal | No
         if "set role" in said or (by_policy and session.row(ASKS, bronze=bronze)["asks"]):
             return None
         look = f"look at the policies of {bronze}" if by_policy else f"look at what refuses it in {bronze}"
-        return Refusal(f"{bronze} refuses what {role} would insert: {said}", look)
+        return Refusal(f"{bronze} refuses what {role} would insert: {words_of(e)}", look)
     except psycopg.Error:
         if session.connection.closed:
             raise

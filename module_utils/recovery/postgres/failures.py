@@ -9,9 +9,9 @@ import contextlib
 import typing as t
 
 from ..core.errors import ConnectionLost, DatabaseError, MissingPrivilege, RecoveryError
-from ..core.redaction import clean
 from ..core.text import first_line
 from .driver import errors, psycopg, sql
+from .without_values import message
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -47,18 +47,17 @@ ADVICE: t.Final = {
 
 
 def words_of(error: psycopg.Error) -> str:
-    """What PostgreSQL said of an error, as it may be shown: names of columns and constraints, and nobody's values."""
-    return clean(error.diag.message_primary or first_line(str(error)) or type(error).__name__)
+    """Return the message of an error with the names of objects, but without values of rows."""
+    return message(error.diag.message_primary or first_line(str(error)) or type(error).__name__)
 
 
 def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: str = "") -> RecoveryError:
     """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost, the next
     step is ours and not the caller's."""
-    said = error.diag.message_primary or first_line(str(error)) or type(error).__name__
-    if error.diag.message_detail:
-        said += f" ({error.diag.message_detail})"
-    # "Failing row contains (…)" is a customer's.
-    said = clean(said)
+    said = words_of(error)
+    # Its detail is the whole row, in words of any language.
+    if error.diag.message_detail and not isinstance(error, (errors.NotNullViolation, errors.CheckViolation)):
+        said += f" ({message(error.diag.message_detail)})"
     kind: type[RecoveryError] = DatabaseError
     if isinstance(error, errors.InsufficientPrivilege):
         kind = MissingPrivilege

@@ -14,7 +14,7 @@ import typing as t
 import zoneinfo
 
 from ..core.errors import MissingPrivilege, NotConverged, RecoveryError
-from ..core.redaction import clean
+from ..postgres import without_values
 from ..postgres.driver import errors, psycopg
 from ..postgres.failures import words_of
 from ..postgres.privileges import Need
@@ -144,8 +144,8 @@ class Run:
 
     @property
     def said(self) -> str:
-        """What it left behind, on one line."""
-        return " ".join(clean(self.message or "no message").split())
+        """Its message without values of rows, on one line."""
+        return " ".join(without_values.message(self.message or "no message").split())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import dataclasses
 import re
 import typing as t
 
-from ..core.redaction import clean
+from ..postgres import without_values
 from ..postgres.driver import errors, psycopg, sql
 from ..postgres.failures import words_of
 from . import contract, event_queue, loadable
@@ -39,13 +39,11 @@ WHERE b.event_id = ANY(%(ids)s::uuid[])
 #: `Key (store_id)=(S-404) is not present in table "dim_store".` in whatever language.
 KEY = re.compile(r"\([^()]+\)=\((?P<value>[^()]+)\)")
 
-#: What of a message is somebody's value: what is quoted behind a colon or `value`, and each word with a digit. Names of columns,
-#: constraints and types stay.
-QUOTED: t.Final = re.compile(r'(: |\bvalue |\bToken )"[^\n]*"')
+#: Messages of one kind differ in values and in words with a digit.
 WORD: t.Final = re.compile(r"[\w.:+-]+")
-#: A message without them, in SQL; {} is the message.
+#: What messages of one kind have in common, in SQL; {} is the message.
 KIND: t.Final[t.LiteralString] = (
-    "regexp_replace(regexp_replace({}, '(: |\\yvalue |\\yToken )\"[^\\n]*\"', '\\1\"…\"', 'g'), '[\\w.:+-]*[0-9][\\w.:+-]*', '…', 'g')"
+    f"regexp_replace(regexp_replace({{}}, '{without_values.QUOTED_IN_SQL}', '\\1', 'g'), '[\\w.:+-]*[0-9][\\w.:+-]*', '…', 'g')"
 )
 #: Classes of errors that speak of one event's data: cardinality, data, integrity, WITH CHECK OPTION, program limits
 #: (an index entry too long), RAISE in a trigger. Every other error is of the system and stops the drain.
@@ -73,13 +71,13 @@ class Refused(Exception):
 
     @property
     def told(self) -> str:
-        """The same as a screen may show it."""
-        return clean(self.said)
+        """The same without values of rows, for screens, results and the ledger."""
+        return without_values.message(self.said)
 
 
 def kind_of(said: str) -> str:
-    """A message of PostgreSQL without somebody's values, which all of its kind have alike."""
-    return WORD.sub(_without_digits, QUOTED.sub(r'\1"…"', said))
+    """Return what messages of one kind have in common: the message without values and words with a digit."""
+    return WORD.sub(_without_digits, without_values.message(said))
 
 
 def _without_digits(word: re.Match[str]) -> str:
@@ -148,4 +146,4 @@ def named(session: Session, ids: Collection[str], said: str) -> list[Suspect]:
     key = KEY.search(said)
     rows = session.rows(contract.compose(NAMED), ids=list(ids), said=said, key=key["value"] if key else None)
     spoken_of = {row["event_id"] for row in rows}
-    return [Suspect(event_id, clean(said)) for event_id in ids if event_id in spoken_of]
+    return [Suspect(event_id, without_values.message(said)) for event_id in ids if event_id in spoken_of]

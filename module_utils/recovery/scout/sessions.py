@@ -9,8 +9,8 @@ import dataclasses
 import typing as t
 
 from ..core.errors import MissingPrivilege
-from ..core.redaction import clean
 from ..core.text import in_words
+from ..postgres import without_values
 from . import contract, cron_jobs, cron_runs
 from .judging import roles
 
@@ -260,7 +260,7 @@ def classify(
         state=row["state"],
         wait=f"{row['wait_event_type']}: {row['wait_event']}" if row["wait_event_type"] else None,
         seconds=max(0.0, row["seconds"] or 0.0),
-        query=clean(" ".join((row["query"] or "").split())),
+        query=" ".join(without_values.statement(row["query"] or "").split()),
         superuser=row["superuser"],
         hidden=bool(row["hidden"]),
         blocked_by=tuple(row["blocked_by"]),

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import typing as t
 
@@ -20,10 +19,6 @@ WIDTH: t.Final = 79
 INDENT: t.Final = "    "
 #: Characters of an error that are shown.
 REASON: t.Final = 120
-#: And of the payload of a dead letter.
-PAYLOAD: t.Final = 190
-#: The beginning of a digest is enough to tell equal values on a page.
-MASKED: t.Final = re.compile(r"(masked:[0-9a-f]{4})[0-9a-f]{16}")
 #: How old dead letters are, in words.
 AGES: t.Final = {
     "hour": "of the last hour",
@@ -64,15 +59,19 @@ def _entries(group: Result) -> list[str]:
 
 
 def _sample(sample: Result) -> list[str]:
-    """One entry: what was wrong with it, what it is, and the beginning of its payload."""
+    """One entry: what was wrong with it, and what it is."""
     if not sample:
         return []
     kept = [name for name in ("event_id", "run_id", "incident") if sample[name]] or ["dlq_id"]
     whose = printable("; ".join(f"{name.removesuffix('_id')} {sample[name]}" for name in kept))
-    payload = printable(sample["payload"] or f"{sample['bytes']:,} bytes")
-    payload = cut(MASKED.sub(r"\1", payload), PAYLOAD)
+    size = f"{sample['bytes']:,} bytes" + (f", amount {printable(sample['amount'])}" if sample["amount"] else "")
     error = cut(printable(sample["error_message"]), REASON)
-    return [*_labelled("error", error), *_labelled("sample", whose), *_labelled("", payload)]
+    return [
+        *_labelled("error", error),
+        *_labelled("sample", whose),
+        *_labelled("", size),
+        *_labelled("payload", printable(sample["look"])),
+    ]
 
 
 def _labelled(label: str, text: str) -> list[str]:

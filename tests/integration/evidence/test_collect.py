@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import datetime
 import errno
 import hashlib
-import json
 import os
 import subprocess
 import time
@@ -17,20 +15,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import Jsonb
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import files
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.evidence import collect
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.evidence import folder as evidence_folder
-from tests.integration.evidence.snapshots import EVIDENCE, all_text, arrive, keep, names, section
+from tests.integration.evidence.snapshots import EVIDENCE, arrive, keep, names, section
 from tests.integration.modules import call, connect, executed, fingerprint
 
 SAMPLES = {"dead_letters", "bad_transactions", "bad_lines", "pending_events"}
 SECTIONS = {"sessions", "locks", "settings", "runs", "tables", "jobs", "job_runs", "about"} | SAMPLES
-HUSH = "hush-4711"
 
 
 def test_it_is_whole_private_and_verifiable(scout_db: str, tmp_path: Path) -> None:
@@ -144,73 +138,6 @@ def test_without_cron_the_rest_is_kept(scout_db: str, tmp_path: Path) -> None:
     assert names(result) >= SECTIONS - {"jobs", "job_runs"}
 
 
-def test_no_password_and_no_secret_setting_is_in_it(scout_db: str, pg_server: Server, tmp_path: Path) -> None:
-    if pg_server.external:
-        pytest.skip("alters settings of the server")
-    name = conninfo_to_dict(scout_db)["dbname"]
-    dsn = pg_server.tcp_dsn(str(name))
-    password = str(conninfo_to_dict(dsn)["password"])
-    secret_settings = {
-        "primary_conninfo": "host=h user=u password=hush1",
-        "archive_cleanup_command": "curl -H hush2",
-        "restore_command": "curl -u me:hush3",
-    }
-    with connect(scout_db) as superuser, connect(scout_db) as talker:
-        for setting, value in secret_settings.items():
-            superuser.execute(f"ALTER SYSTEM SET {setting} = '{value}'")  # type: ignore[call-overload]
-        superuser.execute(
-            "SELECT cron.schedule('call', '* * * * *', $$SELECT net.http_post(headers => '{\"Authorization\": \"Bearer hush4\"}')$$)"
-        )
-        superuser.execute("SELECT pg_reload_conf()")
-        talker.execute("SELECT 'CREATE ROLE x PASSWORD ''hush5''', 'postgresql://me:hush6@db/scout', 'api_key=hush7'")
-        try:
-            result = keep(dsn, tmp_path, password=password)
-        finally:
-            superuser.execute("ALTER SYSTEM RESET ALL")
-            superuser.execute("SELECT pg_reload_conf()")
-    text = all_text(tmp_path) + json.dumps(result)
-    assert password not in text
-    assert dsn not in text
-    assert "hush" not in text
-
-
-def test_no_payload_and_no_value_of_one_is_in_it(scout_db: str, tmp_path: Path) -> None:
-    """Neither of rows, nor in what sessions ran and jobs reported."""
-    payload = {"transaction_id": HUSH, "customer_id": HUSH, "note": HUSH, "total_amount": "abc"}
-    quarantined = arrive(scout_db, Jsonb(payload | {"transaction_id": f"{HUSH}-2"}))
-    assert call("scout_quarantine", scout_db, incident="INC-1", event_ids=[quarantined])["changed"]
-    waiting = arrive(scout_db, Jsonb(payload))
-    with connect(scout_db) as superuser, connect(scout_db) as talker:
-        superuser.execute(
-            "UPDATE scout.silver_transactions SET customer_id = %s, total_amount = -5, processed_at = now() - interval '1 minute' "
-            "WHERE transaction_id = (SELECT min(transaction_id) FROM scout.silver_transactions)",
-            [HUSH],
-        )
-        superuser.execute(
-            "INSERT INTO cron.job_run_details (jobid, database, username, command, status, return_message, start_time) "
-            "SELECT jobid, database, username, command, 'failed', m, now() FROM (SELECT * FROM cron.job LIMIT 1) AS j, "
-            "unnest(ARRAY['ERROR: Key (customer_id)=(' || %(hush)s || ') exists', "
-            "'ERROR: invalid input syntax for type numeric: \"' || %(hush)s || '\"']) AS m",
-            {"hush": HUSH},
-        )
-        talker.execute(
-            f"SELECT 1 /* {HUSH} */ WHERE 'x' = '{HUSH}' AND $${HUSH}$$ <> '' AND 4711471147 <> 1"  # type: ignore[call-overload]
-        )
-        result = keep(scout_db, tmp_path, incident="INC-1")
-    text = all_text(tmp_path) + json.dumps(result)
-    assert HUSH not in text
-    assert "4711471147" not in text
-    assert waiting in {row["event_id"] for row in section(result, "pending_events")}
-    [letter] = section(result, "dead_letters")
-    assert letter["event_id"] == quarantined
-    [bad] = section(result, "bad_transactions")
-    assert (bad["total_amount"], bad["violates"]) == (-5.0, ["negative_total"])
-    assert "SELECT ?  WHERE '…' = '…' AND '…' <> '…' AND ? <> ?" in {
-        row["query"] for row in section(result, "sessions")
-    }
-    assert "ERROR: Key …=… exists" in {row["return_message"] for row in section(result, "job_runs")}
-
-
 def test_affected_rows_are_sampled(scout_db: str, tmp_path: Path) -> None:
     library.poison_event(scout_db, "bad_ts")
     with connect(scout_db) as superuser:
@@ -247,54 +174,10 @@ def test_the_dead_letters_are_those_of_the_incident(scout_db: str, tmp_path: Pat
     assert fingerprint(scout_db) == before
 
 
-def test_the_dead_letters_of_an_adopted_run_are_those_of_the_incident(scout_db: str, tmp_path: Path) -> None:
-    """They keep the name under which they were quarantined, but are found by that of the incident."""
-    [mine, other] = [arrive(scout_db, Jsonb({"transaction_id": name})) for name in "xy"]
-    gone = call("scout_quarantine", scout_db, event_ids=[mine])
-    call("scout_quarantine", scout_db, event_ids=[other])
-    call("scout_incident", scout_db, state="opened", incident="INC-1", title="late", severity="high")
-    assert call("scout_incident", scout_db, state="updated", adopt=[gone["run_id"]])["changed"]
-    found = section(keep(scout_db, tmp_path, incident="INC-1"), "dead_letters")
-    assert [row["event_id"] for row in found] == [mine]
-
-
-def test_the_window_reaches_back_to_the_opening_of_the_incident(scout_db: str, tmp_path: Path) -> None:
-    def hours(**options: Any) -> float:
-        """How long the window is."""
-        window = section(keep(scout_db, tmp_path, **options), "about")["window"]
-        start, end = (datetime.datetime.fromisoformat(window[name]) for name in ("start", "end"))
-        return round((end - start).total_seconds() / 3600, 1)
-
-    assert hours() == 6
-    assert call("scout_incident", scout_db, title="gold is stale", severity="high", incident="INC-1")["changed"]
-    assert hours() == 6, "what is wrong began before somebody saw it"
-    with connect(scout_db) as superuser:
-        superuser.execute("UPDATE scout_ops.incidents SET opened_at = opened_at - interval '20 hours'")
-    assert hours() == 20
-    assert hours(incident="INC-2") == 6
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=2)
-    assert hours(window_start=start.isoformat()) == 2
-    assert call("scout_incident", scout_db, state="closed")["changed"]
-    assert hours() == hours(incident="INC-1") == 6
-
-
 @pytest.mark.parametrize("options", [{"sample_rows": -1}, {"sample_rows": 10_001}, {"window_start": "yesterday"}])
 def test_what_cannot_be_used_is_refused(scout_db: str, tmp_path: Path, options: dict[str, Any]) -> None:
     assert call(EVIDENCE, scout_db, folder=str(tmp_path), **options)["error"]["kind"] == "bad_input"
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("statement", "kept"),
-    [
-        ("SELECT 'a', 'it''s', E'\\'x', $$b$$, $q$c$q$, 12.5, \"Name\"", "SELECT '…', '…', '…', '…', '…', ?, \"Name\""),
-        ("SELECT 1 -- x\n, t1.c2", "SELECT ? \n, t1.c2"),
-        ("INSERT INTO t VALUES ('cut here and not clo", "INSERT INTO t VALUES ('…'"),
-        ("", ""),
-    ],
-)
-def test_a_statement_is_kept_without_its_values(statement: str, kept: str) -> None:
-    assert collect.statement_without_values(statement) == kept
 
 
 @pytest.mark.parametrize("incident", ["../../etc", "a/b", "a b", "", "x" * 65, "a\nb", "$(id)", ".hidden"])

@@ -540,9 +540,9 @@ def test_poison_comes_with_what_the_job_said(scout_db: str) -> None:
     library.etl_job_failing(scout_db)
     first = assess(scout_db)["diagnoses"][0]
     assert first["cause"] == (
-        f'one malformed event blocks the ETL: event {event_id}, invalid input syntax for type numeric: "abc"'
+        f'one malformed event blocks the ETL: event {event_id}, invalid input syntax for type numeric: "…"'
     )
-    assert first["evidence"] == 'the last ETL run failed: ERROR: invalid input syntax for type numeric: "abc"'
+    assert first["evidence"] == 'the last ETL run failed: ERROR: invalid input syntax for type numeric: "…"'
     assert first["next_command"] == "ansible-playbook playbooks/emergency_reset.yml"
 
 

@@ -88,7 +88,7 @@ def test_the_holder_of_the_key_idle_in_its_transaction(scout_db: str) -> None:
         assert gone(scout_db, held.pids["holder"])
     [(status, effects)] = rows(scout_db, "SELECT status, effects FROM scout_ops.runs WHERE incident = 'INC-7'")
     assert status == "succeeded"
-    assert effects["captured"][0]["query"] == f"SELECT pg_advisory_lock({KEY})"
+    assert effects["captured"][0]["query"] == "SELECT pg_advisory_lock(?)"
     assert effects["ended"][0]["how"] == "terminated"
     again = terminate(scout_db)
     assert not again["changed"]

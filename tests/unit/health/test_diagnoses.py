@@ -71,7 +71,7 @@ def test_poison_with_and_without_a_failed_run() -> None:
     assert quiet.evidence == "every batch that holds it fails"
     [loud] = causes(suspects=[SUSPECT, SUSPECT], backlog=backlog(1, 9.0), runs=FAILED)
     assert loud.cause.startswith("malformed events block the ETL: event 5cf7")
-    assert loud.evidence == 'the last ETL run failed: ERROR: invalid input syntax "abc"'
+    assert loud.evidence == 'the last ETL run failed: ERROR: invalid input syntax "…"'
 
 
 CHANGES = captures_document.Changes((), (), (), {"function:scout.f()": ("source",)})

@@ -11,6 +11,7 @@ import typing as t
 from ...core.errors import BadInput, DatabaseError, RecoveryError, SystemicFailure
 from ...postgres.driver import psycopg, sql
 from ...postgres.failures import translate
+from ...postgres.without_values import message
 from ...scout import contract
 from ...scout.judging import predicates
 from . import rules
@@ -311,7 +312,7 @@ def _blame(session: Session, rule: Rule, error: psycopg.Error, attempt: str) -> 
     translated = translate(error, f"could not {attempt} rule {rule.name}", on=session.where)
     if type(translated) is DatabaseError and (error.sqlstate or "")[:2] in OF_THE_PREDICATE:
         hint = error.diag.message_hint
-        return _wrong(rule, translated.said + (f" ({hint})" if hint else ""), sqlstate=error.sqlstate)
+        return _wrong(rule, translated.said + (f" ({message(hint)})" if hint else ""), sqlstate=error.sqlstate)
     return translated
 
 

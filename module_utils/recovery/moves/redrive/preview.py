@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ...postgres import without_values
 from ...postgres.driver import sql
 from ...scout import contract
 from . import duplicates
@@ -142,9 +143,10 @@ def left_alone(
         query = contract.compose(statement, why=selection.why, condition=selection.condition(), event_id=EVENT_ID)
         return session.rows(query, **values, named=NAMED) if number else []
 
+    parked = first(PARKED, found.parked)
     return {
         "not_rebuildable": first(NOT_REBUILDABLE, found.not_rebuildable),
-        "parked_entries": first(PARKED, found.parked),
+        "parked_entries": [{**row, "error": without_values.message(row["error"] or "")} for row in parked],
     }
 
 

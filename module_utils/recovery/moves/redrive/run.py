@@ -16,9 +16,9 @@ import time
 import typing as t
 
 from ...core.errors import BadInput, SystemicFailure
-from ...core.redaction import clean
 from ...core.text import count
 from ...pipeline import expected
+from ...postgres import without_values
 from ...postgres.driver import sql
 from ...scout import contract
 from ...scout.poison_probe import Refused
@@ -212,7 +212,7 @@ class Redrive:
         """Takes the last batch into account."""
         tally, self.last = self.last, Tally()
         named = tally.failures[: NAMED - len(self.failures)]
-        self.failures += [{**failure, "error": clean(failure["error"])} for failure in named]
+        self.failures += [{**failure, "error": without_values.message(failure["error"])} for failure in named]
         self.conflicts += tally.conflicts
         self.batch.ours.append(tally.at)
         self.tried += tally.tried

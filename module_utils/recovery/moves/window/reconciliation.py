@@ -12,8 +12,8 @@ import typing as t
 
 from ...core import advice
 from ...core.errors import NotConverged
-from ...core.redaction import clean
 from ...core.text import count
+from ...postgres import without_values
 from ...scout import contract
 from ...scout.dead_letters import FORMAT
 from ..engine.selection import seen_by_snapshot, snapshot_values
@@ -109,7 +109,7 @@ class Reconciliation:
             since = session.row(STARTED, run_id=run.run_id)["started_at"]
             # The events this run has set aside.
             found = session.rows(contract.compose(QUARANTINED), run_id=run.run_id, since=since)
-            poison = [{**row, "error": clean(row["error"] or "")} for row in found]
+            poison = [{**row, "error": without_values.message(row["error"] or "")} for row in found]
             others = _quarantined_by_others(session, run, comparer.selection, since)
             inside, still_there = _inside(session, comparer.selection, before["snapshot"])
         quarantined = len(poison) + others

@@ -13,6 +13,7 @@ import typing as t
 
 from ...core.redaction import clean
 from ...core.text import count, cut, in_words, printable
+from ...postgres.without_values import message
 from ...scout import at_commit, contract, lost_sales
 from ...scout.cron_jobs import comes_to, silence
 from ...scout.cron_schedule import LATE_TIMES, longest_gap, next_run, overdue
@@ -187,7 +188,7 @@ def of_run(todo: Todo, run: Run) -> Verdict:
     at = f"at {clock(run.started)}" if run.started else "and did not even start"
     if run.status == "succeeded":
         return _verdict(todo, PROVED, f"ran {at} as {todo.job.owner}", started=run.started)
-    said = printable(clean((run.message or "").partition("\nCONTEXT:")[0])) or "no message"
+    said = printable(message((run.message or "").partition("\nCONTEXT:")[0])) or "no message"
     return _verdict(todo, FAILED, f"failed {at} as {todo.job.owner}: {said}", started=run.started)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ...core import redaction
 from ...core.text import count, cut
 from ...postgres.driver import sql
 from ...scout.row_images import literal, named
@@ -49,7 +48,7 @@ def obstacle(row: Row, kind: str, key: str, table: str, what: str, next_step: st
     """What was found as an obstacle; None where no row is wrong."""
     if not row["rows"]:
         return None
-    sample = cut(redaction.clean(row["sample"]), WIDE) if row["sample"] else None
+    sample = cut(row["sample"], WIDE) if row["sample"] else None
     example = f", for example {sample}" if sample else ""
     return Obstacle(kind, key, f"{table}: {what}{example}", next_step, row["rows"], sample)
 
@@ -71,10 +70,5 @@ def key_of(found: Situation, table: str) -> list[str]:
 
 def sample_of(columns: list[str]) -> sql.Composable:
     """`id 17, line 2`; nothing where rows have no key."""
-    return told([(each, named("r", each)) for each in columns])
-
-
-def told(values: list[tuple[str, sql.Composable]]) -> sql.Composable:
-    """Values with their names; nothing where there are none."""
-    pairs = [sql.SQL("{} || left({}::text, 60)").format(literal(f"{name} "), value) for name, value in values]
+    pairs = [sql.SQL("{} || left({}::text, 60)").format(literal(f"{each} "), named("r", each)) for each in columns]
     return sql.SQL(" || ', ' || ").join(pairs) if pairs else sql.SQL("NULL::text")

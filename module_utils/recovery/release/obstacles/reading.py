@@ -10,6 +10,7 @@ import typing as t
 
 from ...core.text import count, in_words
 from ...postgres.driver import errors, psycopg, sql
+from ...postgres.failures import words_of
 from ...postgres.privileges import Need
 from . import others, privileges, rows, violations
 from .situation import Obstacle
@@ -88,7 +89,7 @@ def _look(session: Session, found: Situation, look: Read, seconds: float) -> Obs
         said = f"role {session.facts.role} may not read {look.table}"
         return Obstacle("privilege", look.key, said, f"`{Need('TABLE', look.table, 'SELECT').grant(session)}`")
     except (psycopg.DataError, psycopg.ProgrammingError) as e:
-        return f": {e.diag.message_primary}"
+        return f": {words_of(e)}"
 
 
 def in_words_of(obstacles: tuple[Obstacle, ...]) -> tuple[str, str]:

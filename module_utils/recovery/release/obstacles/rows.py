@@ -23,10 +23,11 @@ if t.TYPE_CHECKING:
     from ..catalog.entries import Entry
     from .situation import Obstacle, Situation
 
-#: Groups of rows that are the same.
-TWICE: t.Final = (
-    "(SELECT {sample} AS sample FROM {table} AS r WHERE {some} GROUP BY {columns} HAVING count(*) > 1) AS g"
-)
+#: Groups of rows that are the same, by two of their keys.
+TWICE: t.Final = """(
+    SELECT concat_ws(' and ', min({sample}), nullif(max({sample}), min({sample}))) AS sample
+    FROM {table} AS r WHERE {some} GROUP BY {columns} HAVING count(*) > 1
+) AS g"""
 HIDDEN: t.Final = "SELECT coalesce(pg_catalog.row_security_active(pg_catalog.to_regclass(%(name)s)), false) AS hidden"
 
 
@@ -185,8 +186,9 @@ def _twice(
     session: Session, *, found: Situation, entry: Entry, table: str, columns: list[str], unique: definitions.Unique
 ) -> Obstacle | None:
     listed = [named("r", each) for each in columns]
+    key = key_of(found, table) or (columns if entry.facts.get("type") == "primary key" else [])
     source = sql.SQL(TWICE).format(
-        sample=sample_of(columns),
+        sample=sample_of(key),
         table=named(*found.place(table)),
         some=sql.SQL(" AND ").join(
             [sql.SQL("{} IS NOT NULL").format(each) for each in listed] if not unique.nulls_count else [sql.SQL("true")]

@@ -18,7 +18,7 @@ from ..ddl.statement import printed
 from ..planner import attributes
 from . import definitions, expressions
 from .definitions import parts
-from .looks import Read, counted, key_of, number, obstacle, sample_of, told
+from .looks import Read, counted, key_of, number, obstacle, sample_of
 from .situation import Obstacle
 
 if t.TYPE_CHECKING:
@@ -35,9 +35,11 @@ ROWS: t.Final = """(
     SELECT {sample} AS scout_recovery_sample, r.tableoid AS scout_recovery_table, r.ctid AS scout_recovery_place{columns} FROM {table} AS r
 ) AS {own}"""
 SAMPLE: t.Final = sql.SQL("scout_recovery_sample")
-#: Groups of rows that are the same.
+#: Groups of rows that are the same, by two of their keys: what is the same may be anybody's.
 TWICE: t.Final = """(
-    SELECT {told} AS sample FROM (SELECT {values} FROM {rows} WHERE {some}) AS e WHERE {known} GROUP BY {groups} HAVING count(*) > 1
+    SELECT concat_ws(' and ', min(sample), nullif(max(sample), min(sample))) AS sample
+    FROM (SELECT {sample} AS sample, {values} FROM {rows} WHERE {some}) AS e
+    WHERE {known} GROUP BY {groups} HAVING count(*) > 1
 ) AS g"""
 #: Pairs of rows of which neither may be there with the other.
 PAIRS: t.Final = """
@@ -150,7 +152,7 @@ def _twice(session: Session, *, found: Situation, entry: Entry, unique: expressi
     columns = [expressions.column(each) for each in unique.elements]
     known = [sql.SQL("{} IS NOT NULL").format(named("e", name)) for name in names]
     source = sql.SQL(TWICE).format(
-        told=told([(column, named("e", name)) for column, name in zip(columns, names, strict=True)]),
+        sample=SAMPLE,
         values=sql.SQL(", ").join(values),
         rows=_rows(found, table),
         some=_said(unique.some or "true"),

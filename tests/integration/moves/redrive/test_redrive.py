@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -29,6 +28,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.redr
     patched,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.without_values import message
 from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, once_waited_for, one, rows
 from tests.integration.oracle import START, arrive, payloads_of, silver
 from tests.integration.outcomes import ran, refused, scout_tables
@@ -293,16 +293,14 @@ def test_poison_stays_a_dead_letter_with_the_new_error(scout_db: str, subtests: 
     assert {p["event_id"] for p in drained["poison"]} == {*map(str, ids.values())}
     with connect(scout_db) as connection:
         connection.execute("UPDATE scout.bronze_events_dlq SET error_message = 'the old one'")
-    others = {k: v for k, v in scout_tables(scout_db).items() if k != "scout.bronze_events_dlq"}
+    pipeline = {k: v for k, v in scout_tables(scout_db).items() if k != "scout.bronze_events_dlq"}
     before = scout_tables(scout_db)
     options = {"run_id": drained["run_id"], "max_failures": len(ids)}
     result = ran("scout_redrive", scout_db, **options)
     assert (result["redriven"], result["effects"]["failed"]) == (0, len(ids))
-    assert {k: v for k, v in scout_tables(scout_db).items() if k != "scout.bronze_events_dlq"} == others
-    # A result does not repeat a value that may be somebody's; the dead letter does.
-    said = {failure["event_id"]: failure["error"] for failure in result["failures"]}
-    errors = {event: re.sub(r"masked:[0-9a-f]{20}", "half past nine", error) for event, error in said.items()}
-    assert errors != said
+    assert {k: v for k, v in scout_tables(scout_db).items() if k != "scout.bronze_events_dlq"} == pipeline
+    # A result does not repeat values; the dead letter does.
+    errors = {failure["event_id"]: failure["error"] for failure in result["failures"]}
     columns = (
         "error_details #>> '{event,event_id}', error_message, retry_count, resolved_at, error_details -> 'sqlstate', "
         "error_details #>> '{attempts,0,error}', last_retry_at IS NOT NULL"
@@ -312,7 +310,9 @@ def test_poison_stays_a_dead_letter_with_the_new_error(scout_db: str, subtests: 
     for kind, event in ids.items():
         with subtests.test(msg=kind):
             sqlstate = poison_payloads.KINDS[kind].sqlstate
-            assert kept[str(event)] == [errors[str(event)], 1, None, sqlstate, "the old one", True]
+            error, *others = kept[str(event)]
+            assert message(error) == errors[str(event)]
+            assert others == [1, None, sqlstate, "the old one", True]
     undone_and_back(scout_db, result, before)
     for _ in range(2):
         ran("scout_redrive", scout_db, **options)

@@ -120,7 +120,7 @@ def test_a_failed_run_is_a_failure_with_its_message(cron: str) -> None:
     with ticking(cron):
         result = prove(cron)
     assert of(result)["status"] == "failed"
-    assert 'as loader: ERROR: invalid input syntax for type numeric: "abc"' in of(result)["said"]
+    assert 'as loader: ERROR: invalid input syntax for type numeric: "…"' in of(result)["said"]
 
 
 def test_a_run_that_succeeds_without_an_effect_is_a_failure(cron: str) -> None:

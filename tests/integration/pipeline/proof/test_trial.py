@@ -152,7 +152,7 @@ def test_pending_events_are_loaded_before_the_proof(scout_db: str) -> None:
     result = prove(scout_db)
     text = said(result)
     assert f"event {event}" in text
-    assert 'invalid input syntax for type numeric: "abc"' in text
+    assert 'invalid input syntax for type numeric: "…"' in text
     assert result["error"]["sqlstate"] == "22P02"
     # Nothing that gold could show comes into silver.
     [gold] = [each for each in result["jobs"] if each["jobname"] == GOLD]

@@ -56,7 +56,7 @@ WRECKS: dict[str, tuple[str, str, str, str, str]] = {
         "ALTER TABLE scout.branch DROP CONSTRAINT branch_code; INSERT INTO scout.branch VALUES (3, 'b', 'C'), (4, NULL, ''), (5, NULL, '')",
         "duplicates", "constraint:branch_code on scout.branch",
         ("scout.branch: has 1 value of code more than once, which constraint branch_code on scout.branch forbids, "
-        "for example code b"),
+        "for example id 2 and id 3"),
         "DELETE FROM scout.branch WHERE id = 3",
     ),
     "duplicates under an index": (

@@ -16,7 +16,7 @@ import warnings
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import files
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import Redactor
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import cleaned
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count, in_words
 
 if t.TYPE_CHECKING:
@@ -65,14 +65,14 @@ def conclude(document: Document) -> str:
 
 def save(document: Document, folder: Path) -> None:
     """Write drill.json as far as the drill has come."""
-    text = json.dumps(Redactor(mask=()).value(document), indent=1, ensure_ascii=False)
+    text = json.dumps(cleaned(document), indent=1, ensure_ascii=False)
     files.write(folder / f"{NAME}.json", f"{text}\n".encode())
 
 
 def write(document: Document, folder: Path) -> Path:
     """Write all three files, and return the path of the one for people."""
     save(document, folder)
-    shown: Document = Redactor(mask=()).value(document)
+    shown: Document = cleaned(document)
     files.write(folder / f"{NAME}.svg", paint(shown))
     page = folder / f"{NAME}.md"
     files.write(page, markdown(shown).encode("utf-8", errors="replace"))
