@@ -179,7 +179,7 @@ ALTER TABLE w.p DROP CONSTRAINT low; INSERT INTO w.c VALUES (2, 50);
 CREATE TABLE w.t (id int PRIMARY KEY, a text, gone boolean); INSERT INTO w.t VALUES (1, 'x', false); CREATE UNIQUE INDEX t_a ON w.t (a) WHERE NOT gone;
 -- release:
 DROP INDEX w.t_a; INSERT INTO w.t VALUES (2, 'x', false), (3, 'y', true), (4, 'y', true);
--- refused: w\.t: has 1 value of a more than once, which index w\.t_a forbids, for example a x
+-- refused: w\.t: has 1 value of a more than once, which index w\.t_a forbids, for example id 1 and id 2
 
 -- wreck: a unique index of some rows is dropped and duplicates come to others
 CREATE TABLE w.t (id int PRIMARY KEY, a text, gone boolean); INSERT INTO w.t VALUES (1, 'x', false); CREATE UNIQUE INDEX t_a ON w.t (lower(a), mod(id, 2)) WHERE NOT gone;
