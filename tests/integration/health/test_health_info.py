@@ -112,22 +112,6 @@ def test_every_value_is_what_plain_sql_says(scout_db: str) -> None:
     assert found["critical_alerts"]["value"] == 0
 
 
-def test_staleness_between_the_figures_is_a_warning(scout_db: str) -> None:
-    verdicts = {"ok": "healthy", "warn": "degraded", "fail": "failing"}
-    for more, status in ((3, "ok"), (4, "warn"), (9, "fail")):
-        run(
-            scout_db,
-            f"UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '{more} minutes'",
-            f"UPDATE scout.silver_transactions SET processed_at = processed_at - interval '{more} minutes', "
-            f"updated_at = updated_at - interval '{more} minutes'",
-        )
-        result = assess(scout_db)
-        assert (statuses(result)["bronze_staleness"], statuses(result)["silver_staleness"]) == (status, status)
-        # Silence is for the sources to explain: it neither needs a reset nor blocks a resume.
-        assert (result["needs_reset"], result["blockers"]) == ([], [])
-        assert result["verdict"] == verdicts[status]
-
-
 def test_what_a_reset_cannot_fix_needs_none_and_blocks_nothing(scout_db: str) -> None:
     run(
         scout_db,
@@ -139,13 +123,6 @@ def test_what_a_reset_cannot_fix_needs_none_and_blocks_nothing(scout_db: str) ->
     result = assess(scout_db)
     assert having(result, "fail") == {"bronze_staleness", "silver_staleness", "linking_coverage", "etl_duration"}
     assert (result["needs_reset"], result["blockers"]) == ([], [])
-
-
-def test_a_small_young_backlog_and_gold_a_few_minutes_behind_are_normal(scout_db: str) -> None:
-    library.backlog(scout_db, count=20, age_seconds=200)
-    library.gold_stale(scout_db, minutes=6)
-    result = assess(scout_db)
-    assert (result["verdict"], result["needs_reset"], result["blockers"]) == ("healthy", [], [])
 
 
 def test_options_are_used_and_bad_ones_named(scout_db: str) -> None:
@@ -223,27 +200,6 @@ def test_what_is_broken_makes_itself_unknown_and_nothing_else(scout_db: str, nam
     # Gold that silver was taken away from is out of date, and that is no error of the assessment.
     assert having(result, "fail") | having(result, "warn") <= {"stale_gold_views", "gold_staleness"}
     assert all(indicators(result)[indicator]["reason"] for indicator in unknown)
-
-
-def test_everything_broken_at_once_is_inconclusive_and_names_every_reason(scout_db: str) -> None:
-    break_views(scout_db, "views divide by zero")
-    for name in ("line updated_at renamed", "silver processed_at renamed", "dlq resolved_at renamed", "ledger column renamed",
-                 "ingested_at renamed", "gold dropped", "no cron"):  # fmt: skip
-        run(scout_db, *BREAKS[name][0])
-    result = assess(scout_db)
-    # That objects are missing is a failure, whatever else stays unknown.
-    assert result["verdict"] == "failing"
-    assert {told.partition(":")[0] for told in result["cannot_tell"]} >= having(result, "unknown") - {"dlq_unresolved"}
-    assert having(result, "ok") == {"stuck_locks", "stuck_sessions"}
-    assert all(i["reason"] for i in result["indicators"] if i["status"] == "unknown")
-
-
-def test_unpopulated_gold_is_a_failure_of_gold_alone(scout_db: str) -> None:
-    library.gold_unpopulated(scout_db)
-    result = assess(scout_db)
-    assert having(result, "fail") == {"gold_staleness", "stale_gold_views"}
-    assert result["needs_reset"] == ["gold_staleness", "stale_gold_views"]
-    assert result["blockers"] == ["stale_gold_views"]
 
 
 def test_a_table_locked_by_a_migration_is_unknown_soon_and_its_holder_is_named(scout_db: str) -> None:
@@ -371,70 +327,6 @@ def test_critical_alerts_count_each_kind_of_the_last_hours_and_show_few(scout_db
     assert max(diagnosis["evidence"].count(",") for diagnosis in result["diagnoses"]) <= 4
 
 
-def test_quirk_1_and_2_the_status_function_is_not_believed(scout_db: str) -> None:
-    assert one(scout_db, "SELECT message FROM scout.control_ingestion('pause')")
-    result = assess(scout_db)
-    assert result["ingestion"]["state"] == "running"
-    run(scout_db, "UPDATE cron.job SET active = false")
-    assert one(scout_db, "SELECT ingestion_active FROM scout.control_ingestion('resume')") is True
-    assert assess(scout_db)["ingestion"]["state"] == "paused"
-
-
-def test_quirk_7_a_total_of_zero_is_an_alert_and_no_error(scout_db: str) -> None:
-    payload = generator.transaction(3, 1)
-    del payload["total_amount"]
-    with connect(scout_db) as connection:
-        generator.insert(connection, payload)
-        connection.execute("SELECT scout.load_silver_from_bronze(1)")
-        with pytest.raises(psycopg.errors.DivisionByZero):
-            connection.execute("SELECT * FROM scout.v_quality_alerts")
-    assert alerts(scout_db) == 1
-
-
-def test_quirk_8_older_violations_are_seen_although_they_block_nothing(scout_db: str) -> None:
-    library.negative_totals(scout_db, count=2)
-    run(
-        scout_db,
-        "UPDATE scout.silver_transactions SET processed_at = now() - interval '2 hours', updated_at = now() - interval '2 hours' "
-        "WHERE total_amount < 0",
-        "UPDATE scout.silver_line_items SET updated_at = now() - interval '2 hours' WHERE transaction_id IN "
-        "(SELECT transaction_id FROM scout.silver_transactions WHERE total_amount < 0)",
-        "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics",
-    )
-    result = assess(scout_db)
-    assert (indicators(result)["critical_alerts"]["value"], result["blockers"]) == (0, [])
-    assert result["diagnoses"][0]["cause"] == "silver holds violations older than 1 hour"
-    assert alerts(scout_db, alert_hours=24) > 0
-
-
-def test_quirk_9_an_upsert_that_keeps_processed_at_is_still_looked_at(scout_db: str) -> None:
-    with connect(scout_db) as connection:
-        payload = generator.transaction(*library._fresh())
-        generator.insert(connection, payload)
-        connection.execute("SELECT scout.load_silver_from_bronze(1)")
-        connection.execute(
-            "UPDATE scout.silver_transactions SET processed_at = now() - interval '3 hours' WHERE transaction_id = %s",
-            [payload["transaction_id"]],
-        )
-        more = [{**item, "unit_price": 5000, "line_amount": 5000} for item in payload["items"]]
-        generator.insert(connection, payload | {"items": more})
-        connection.execute("SELECT scout.load_silver_from_bronze(1)")
-    assert alerts(scout_db) == 1
-
-
-def test_quirk_13_a_success_that_was_rolled_back_shows_as_stale_gold(scout_db: str) -> None:
-    library.gold_broken(scout_db)
-    library.gold_stale(scout_db, minutes=20)
-    with connect(scout_db) as connection:
-        said = connection.execute("SELECT operation, status FROM scout.refresh_gold_platinum()").fetchall()
-    assert ("gold_daily_metrics", "SUCCESS") in said
-    result = assess(scout_db)
-    assert statuses(result)["gold_staleness"] == "fail"
-    assert result["needs_reset"] == ["gold_staleness", "stale_gold_views"]
-    assert result["diagnoses"][0]["cause"] == "scout.gold_daily_metrics is stale"
-    assert any("no unique index" in diagnosis["cause"] for diagnosis in result["diagnoses"])
-
-
 def test_quirk_14_a_lock_leaked_by_a_cancelled_refresh_is_found(scout_db: str) -> None:
     with connect(scout_db, application_name="pooled") as session:
         session.execute("SELECT pg_advisory_lock(94752052)")
@@ -447,13 +339,6 @@ def test_quirk_14_a_lock_leaked_by_a_cancelled_refresh_is_found(scout_db: str) -
     with connect(scout_db) as session:
         session.execute("SELECT pg_advisory_lock(94752052)")
         assert assess(scout_db)["needs_reset"] == []
-
-
-def test_flaw_27_gold_is_judged_by_gold(scout_db: str) -> None:
-    library.gold_stale(scout_db, minutes=90)
-    result = assess(scout_db)
-    assert indicators(result)["gold_staleness"]["value"] == pytest.approx(90, abs=2)
-    assert statuses(result)["silver_staleness"] == "ok"
 
 
 def test_gold_that_nothing_has_outrun_may_be_old(scout_db: str) -> None:
@@ -535,17 +420,6 @@ def test_each_kind_of_poison_is_named_with_its_event(scout_db: str) -> None:
         run(scout_db, f"DELETE FROM scout.bronze_events WHERE event_id = '{event_id}'")
 
 
-def test_poison_comes_with_what_the_job_said(scout_db: str) -> None:
-    [event_id] = library.poison_event(scout_db)
-    library.etl_job_failing(scout_db)
-    first = assess(scout_db)["diagnoses"][0]
-    assert first["cause"] == (
-        f'one malformed event blocks the ETL: event {event_id}, invalid input syntax for type numeric: "…"'
-    )
-    assert first["evidence"] == 'the last ETL run failed: ERROR: invalid input syntax for type numeric: "…"'
-    assert first["next_command"] == "ansible-playbook playbooks/emergency_reset.yml"
-
-
 def test_a_transaction_twice_in_a_batch_is_named(scout_db: str) -> None:
     ids = library.duplicate_in_batch(scout_db)
     result = assess(scout_db)
@@ -571,13 +445,6 @@ def test_a_stuck_etl_is_diagnosed_by_the_session_to_end(scout_db: str, variant: 
         assert "stuck_sessions" not in assess(scout_db)["needs_reset"]
 
 
-def test_a_lock_holder_is_diagnosed(scout_db: str) -> None:
-    with library.lock_holder(scout_db) as held:
-        time.sleep(STUCK + 0.1)
-        first = assess(scout_db, stuck_after_seconds=STUCK)["diagnoses"][0]
-        assert first["cause"] == f"pid {held.pids['holder']} holds Scout's refresh lock: gold cannot be refreshed"
-
-
 def test_a_reader_in_the_way_of_a_refresh_comes_before_the_refresh(scout_db: str) -> None:
     with library.blocked_refresh(scout_db) as held:
         held.hang("refresh", "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics")
@@ -585,24 +452,6 @@ def test_a_reader_in_the_way_of_a_refresh_comes_before_the_refresh(scout_db: str
         causes = [d["cause"] for d in assess(scout_db, stuck_after_seconds=STUCK)["diagnoses"]]
         assert causes[0] == f"pid {held.pids['reader']} blocks the pipeline"
         assert causes[1] == f"pid {held.pids['refresh']} is stuck in the pipeline"
-
-
-def test_several_causes_are_ranked(scout_db: str) -> None:
-    library.poison_event(scout_db)
-    library.gold_stale(scout_db)
-    library.negative_totals(scout_db)
-    with library.lock_holder(scout_db), paused(scout_db):
-        time.sleep(STUCK + 0.1)
-        causes = [d["cause"] for d in assess(scout_db, stuck_after_seconds=STUCK)["diagnoses"]]
-    order = [
-        "holds Scout's refresh lock",
-        "was paused by",
-        "malformed event",
-        "gold_daily_metrics is stale",
-        "silver violates",
-    ]
-    places = [next(place for place, cause in enumerate(causes) if words in cause) for words in order]
-    assert places == sorted(places)
 
 
 def test_a_scheduler_that_starts_nothing_is_named(scout_db: str) -> None:
@@ -722,10 +571,6 @@ def test_right_after_a_backlog_only_the_newest_sales_are_looked_at_and_it_says_s
     assert any("newest 10 sales" in warning and "not for all" in warning for warning in gate["warnings"])
     monkeypatch.setattr(quality, "LEAST_SALES", 100)
     assert indicators(call("scout_health_info", scout_db))["critical_alerts"]["value"] > 0
-
-
-def test_what_was_looked_at_completely_needs_no_word(scout_db: str) -> None:
-    assert not any("not for all" in warning for warning in call("scout_health_info", scout_db)["warnings"])
 
 
 def test_a_reset_that_finds_nothing_looks_again_at_what_was_hidden(scout_db: str) -> None:

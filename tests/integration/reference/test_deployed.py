@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
-from tests.integration.modules import connect, one, rows
+from tests.integration.modules import connect, rows
 
 WRITTEN = (
     "transaction_id, store_id, date_key::text, total_amount::float, net_amount::float, customer_id, payment_method,"
@@ -59,29 +56,3 @@ def test_a_second_event_changes_what_the_contract_says_and_no_more(deployed_db: 
         "SELECT total_amount::int, net_amount::int, store_id FROM scout.silver_transactions WHERE transaction_id = %s"
     )
     assert rows(deployed_db, found, payload["transaction_id"]) == [(100, 80, "S1")]
-
-
-def test_day_parts_of_gold_go_by_the_hour_in_manila(deployed_db: str) -> None:
-    with connect(deployed_db) as session:
-        for number, at in enumerate((MORNING, NIGHT)):
-            payload = generator.transaction(7, 10 + number, ts=at, store_id="S-new", total_amount=10 + number)
-            generator.insert(session, payload)
-        session.execute("SELECT scout.load_silver_from_bronze(NULL)")
-        session.execute("SELECT scout.refresh_gold_platinum()")
-    parts = "morning_sales::int, afternoon_sales::int, evening_sales::int, night_sales::int"
-    daily = f"SELECT {parts} FROM scout.gold_daily_metrics WHERE store_id = 'S-new'"
-    assert rows(deployed_db, daily) == [(10, 0, 0, 11)]
-    regional = f"SELECT {parts} FROM scout.gold_region_choropleth WHERE region_key = 'UNKNOWN' AND day = '2026-01-05'"
-    assert rows(deployed_db, regional) == [(10, 0, 0, 11)]
-    assert one(deployed_db, "SELECT gold_staleness_minutes < 5 FROM scout.v_ingest_freshness")
-
-
-def test_plain_sales_have_no_discount_campaign_or_handshake() -> None:
-    def found(plain: bool) -> set[str]:
-        at = datetime(2026, 1, 5, tzinfo=UTC)
-        sales = [json.loads(generator.sale(1, n, at, plain=plain)) for n in range(200)]
-        names = ("discount_amount", "campaign_id", "handshake_triggered")
-        return {name for sale in sales for name in names if sale.get(name)}
-
-    assert found(plain=False) == {"discount_amount", "campaign_id", "handshake_triggered"}
-    assert found(plain=True) == set()

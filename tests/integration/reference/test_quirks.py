@@ -43,21 +43,6 @@ def sell(connection: Connection, number: int, **fields: Any) -> str:
     return payload["transaction_id"]
 
 
-def test_quirk_01_pause_is_a_noop(scout: Connection) -> None:
-    assert rows(scout, "SELECT ingestion_active, etl_jobs_active FROM scout.control_ingestion('pause')") == [(False, 0)]
-    assert one(scout, "SELECT active FROM cron.job WHERE jobname = 'bronze-to-silver-etl'")
-    assert one(scout, "SELECT count(*) FROM cron.job WHERE NOT active") == 0
-
-
-def test_quirk_02_status_says_paused_while_running(scout: Connection) -> None:
-    for action in ("status", "PAUSE", "bogus", None):
-        found = rows(
-            scout, "SELECT ingestion_active, etl_jobs_active, message FROM scout.control_ingestion(%s)", action
-        )
-        assert found == [(False, 0, "Ingestion is paused")]
-    assert rows(scout, "SELECT ingestion_active FROM scout.control_ingestion('resume')") == [(True,)]
-
-
 @pytest.mark.pg_cron
 def test_quirk_03_deactivating_a_job_kills_its_run(cron_db: str) -> None:
     last = "SELECT status, return_message FROM cron.job_run_details WHERE jobid = %s ORDER BY runid DESC LIMIT 1"
@@ -74,15 +59,6 @@ def test_quirk_03_deactivating_a_job_kills_its_run(cron_db: str) -> None:
             wait(lambda: rows(connection, last, slow) == [("failed", "job canceled")])
         finally:
             connection.execute("SELECT cron.unschedule(%s)", [slow])
-
-
-def test_quirk_04_one_poison_event_blocks_everything(scout: Connection, scout_db: str) -> None:
-    library.poison_event(scout_db, "non_numeric_amount")
-    good = sell(scout, 1)
-    for limit in (1, 2, 2000, None):
-        with pytest.raises(psycopg.errors.InvalidTextRepresentation, match='type numeric: "abc"'):
-            scout.execute(LOAD, [limit])
-    assert rows(scout, "SELECT FROM scout.silver_transactions WHERE transaction_id = %s", good) == []
 
 
 @pytest.mark.parametrize("kind", [*poison_payloads.KINDS, "duplicate_in_batch"])
@@ -110,15 +86,6 @@ def test_quirk_04_not_poison(scout: Connection, kind: str) -> None:
         assert alerts == [("SUSPICIOUS_HIGH_AMOUNT",)]
 
 
-def test_quirk_05_a_locked_poison_row_is_skipped(scout: Connection, scout_db: str) -> None:
-    [event] = library.poison_event(scout_db)
-    good = sell(scout, 1)
-    with psycopg.connect(scout_db) as other:
-        other.execute("SELECT FROM scout.bronze_events WHERE event_id = %s FOR UPDATE", [event])
-        assert rows(scout, LOAD, 2000)[0][0] == 1
-    assert one(scout, "SELECT count(*) FROM scout.silver_transactions WHERE transaction_id = %s", good) == 1
-
-
 def test_quirk_06_overlapping_loads_collide(scout: Connection, scout_db: str) -> None:
     library.backlog(scout_db, 3000)
     collisions: list[str] = []
@@ -141,103 +108,11 @@ def test_quirk_06_overlapping_loads_collide(scout: Connection, scout_db: str) ->
     assert one(scout, library.PENDING) == 0
 
 
-def test_quirk_07_quality_alerts_divide_by_zero(scout: Connection) -> None:
-    item = {"product_id": "P001", "qty": 1, "unit_price": 10, "line_amount": 10}
-    sell(scout, 1, total_amount=..., net_amount=10, items=[item])
-    scout.execute(LOAD, [10])
-    with pytest.raises(psycopg.errors.DivisionByZero):
-        scout.execute("SELECT * FROM scout.v_quality_alerts")
-    assert ("warning", 1) in rows(scout, "SELECT status, failure_count FROM scout.data_quality_report(1)")
-    with pytest.raises(psycopg.errors.DivisionByZero):
-        scout.execute("SELECT * FROM scout.data_quality_report(0)")
-
-
-def test_quirk_08_alerts_see_one_hour(scout: Connection, scout_db: str) -> None:
-    names = library.negative_totals(scout_db, 2)
-    negative = "SELECT count(*) FROM scout.v_quality_alerts WHERE alert_type = 'NEGATIVE_TOTAL'"
-    report = "SELECT status, failure_count FROM scout.data_quality_report(%s) WHERE check_name = 'negative_amounts'"
-    assert one(scout, negative) == 2
-    scout.execute(
-        "UPDATE scout.silver_transactions SET processed_at = now() - interval '2 hours' WHERE transaction_id = ANY (%s)",
-        [names],
-    )
-    assert one(scout, negative) == 0
-    assert rows(scout, report, 1) == [("healthy", 0)]
-    assert rows(scout, report, 24) == [("critical", 2)]
-
-
-def test_quirk_09_upserts_keep_processed_at(scout: Connection) -> None:
-    name = one(scout, f"SELECT min(transaction_id) FROM scout.silver_transactions WHERE processed_at < {AN_HOUR_AGO}")
-    sell(scout, 1, transaction_id=name)
-    assert rows(scout, LOAD, 10)[0][:2] == (1, 1)
-    [(processed, updated)] = rows(
-        scout,
-        f"SELECT processed_at > {AN_HOUR_AGO}, updated_at > {AN_HOUR_AGO} FROM scout.silver_transactions WHERE transaction_id = %s",
-        name,
-    )
-    assert (processed, updated) == (False, True)
-
-
-def test_quirk_10_corrections_never_repair_totals(scout: Connection) -> None:
-    for amount in (-50, 50):
-        sell(scout, 1, total_amount=amount, net_amount=amount)
-        scout.execute(LOAD, [10])
-    sale = "SELECT total_amount, net_amount FROM scout.silver_transactions WHERE transaction_id = '77-00000001'"
-    assert rows(scout, sale) == [(-50, 50)]
-
-
-def test_quirk_11_bad_silver_returns_with_its_ledger_row(scout: Connection, scout_db: str) -> None:
-    [name] = library.negative_totals(scout_db, 1)
-    there = f"SELECT count(*) FROM scout.silver_transactions WHERE transaction_id = '{name}'"
-    event = one(scout, f"SELECT source_event_id FROM scout.silver_transactions WHERE transaction_id = '{name}'")
-    scout.execute("DELETE FROM scout.silver_transactions WHERE transaction_id = %s", [name])
-    scout.execute(LOAD, [None])
-    assert one(scout, there) == 0
-    scout.execute("DELETE FROM scout.etl_processed WHERE event_id = %s", [event])
-    scout.execute(LOAD, [None])
-    assert one(scout, there) == 1
-
-
 def test_quirk_12_reprocess_always_fails(scout: Connection) -> None:
     before = one(scout, "SELECT count(*) FROM scout.etl_processed")
     with pytest.raises(psycopg.errors.AmbiguousColumn, match='column reference "transactions_created" is ambiguous'):
         scout.execute("SELECT * FROM scout.reprocess_bronze_window(now() - interval '1 day', now(), 10)")
     assert one(scout, "SELECT count(*) FROM scout.etl_processed") == before
-
-
-def test_quirk_13_a_refresh_that_said_success_was_rolled_back(scout: Connection) -> None:
-    updated = "SELECT max(updated_at) FROM scout.gold_daily_metrics"
-    before = one(scout, updated)
-    scout.execute("DROP INDEX scout.gold_region_choropleth_pk")
-    first, second = rows(scout, REFRESH)
-    assert first == ("gold_daily_metrics", "SUCCESS")
-    assert second[0] == "refresh_gold_platinum"
-    assert second[1].startswith("ERROR: ")
-    assert one(scout, updated) == before
-
-
-def test_quirk_14_a_cancelled_refresh_leaks_its_lock(scout: Connection, scout_db: str) -> None:
-    own = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 94752052 AND pid = pg_backend_pid()"
-    with psycopg.connect(scout_db) as refreshing, psycopg.connect(scout_db, autocommit=True) as bystander:
-        refreshing.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY scout.gold_daily_metrics")
-        scout.execute("SET statement_timeout = '100ms'")
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            scout.execute(REFRESH)
-        assert one(scout, own) == 1
-        assert rows(bystander, REFRESH) == [("refresh_gold_platinum", "SKIPPED - refresh already in progress")]
-        bystander.execute("SELECT pg_advisory_unlock_all()")
-        assert one(scout, own) == 1
-
-
-def test_quirk_15_an_unpopulated_view_wants_a_plain_refresh(scout: Connection, scout_db: str) -> None:
-    library.gold_unpopulated(scout_db)
-    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
-        scout.execute("SELECT * FROM scout.v_ingest_freshness")
-    assert rows(scout, REFRESH)[0][1].startswith("ERROR: CONCURRENTLY cannot be used")
-    scout.execute("REFRESH MATERIALIZED VIEW scout.gold_daily_metrics")
-    assert one(scout, "SELECT pipeline_health FROM scout.v_ingest_freshness") == "healthy"
-    with library.blocked_refresh(scout_db):
-        assert [status for _, status in rows(scout, REFRESH)] == ["SUCCESS", "SUCCESS"]
 
 
 def test_quirk_16_runbook_quarantine_loses_events(scout: Connection, scout_db: str) -> None:
@@ -316,33 +191,6 @@ def test_quirk_20_runbook_step_two_is_an_error(scout: Connection) -> None:
         """)
 
 
-def test_quirk_21_the_kill_query_hits_whoever_mentions_the_loader(scout: Connection, scout_db: str) -> None:
-    matches = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%%load_silver_from_bronze%%' AND datname = current_database()"
-    silver = one(scout, "SELECT count(*) FROM scout.silver_transactions")
-    with library.stuck_etl(scout_db, "nested") as stuck, psycopg.connect(scout_db) as monitor:
-        monitor.execute("SELECT 'watching load_silver_from_bronze'")
-        found = {pid for (pid,) in rows(scout, matches)}
-        assert found >= {monitor.info.backend_pid, scout.info.backend_pid}
-        assert not found & set(stuck.pids.values())
-        assert one(scout, "SELECT pg_terminate_backend(%s, 5000)", stuck.pids["etl"])
-    assert one(scout, "SELECT count(*) FROM scout.silver_transactions") == silver
-    assert one(scout, library.PENDING) == 1
-
-
-def test_quirk_22_what_an_ordinary_role_sees(scout: Connection) -> None:
-    sell(scout, 1)
-    scout.execute("GRANT USAGE ON SCHEMA cron TO dashboard_reader")
-    scout.execute("SET ROLE dashboard_reader")
-    for action in ("pause", "resume"):
-        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied for table job"):
-            scout.execute("SELECT * FROM scout.control_ingestion(%s)", [action])
-    assert rows(scout, "SELECT ingestion_active FROM scout.control_ingestion()") == [(False,)]
-    assert rows(scout, "SELECT * FROM cron.job") == []
-    [(_, status)] = rows(scout, REFRESH)
-    assert status.startswith("ERROR: permission denied")
-    assert rows(scout, LOAD, 10)[0][0] == 1
-
-
 def test_quirk_23_times_without_zones(scout: Connection) -> None:
     kind = "SELECT data_type FROM information_schema.columns WHERE table_name = 'silver_line_items' AND column_name = 'processed_at'"
     assert one(scout, kind) == "timestamp without time zone"
@@ -356,14 +204,6 @@ def test_quirk_23_times_without_zones(scout: Connection) -> None:
     bound = one(scout, "SELECT '2025-08-24 14:00'::timestamptz")
     scout.execute("SET TimeZone = 'UTC'")
     assert one(scout, "SELECT '2025-08-24 14:00'::timestamptz") - bound == timedelta(hours=8)
-
-
-def test_quirk_24_deleting_transactions_deletes_lines(scout: Connection) -> None:
-    name = one(scout, "SELECT min(transaction_id) FROM scout.silver_line_items")
-    scout.execute("DELETE FROM scout.silver_transactions WHERE transaction_id = %s", [name])
-    assert one(scout, "SELECT count(*) FROM scout.silver_line_items WHERE transaction_id = %s", name) == 0
-    scout.execute("TRUNCATE scout.silver_transactions CASCADE")
-    assert one(scout, "SELECT count(*) FROM scout.silver_line_items") == 0
 
 
 def wait(condition: Any, seconds: float = 15) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,11 +43,6 @@ def moments(detected: float | None = 2, recovered: float | None = 42) -> Moments
 def test_phases_count_from_the_fault() -> None:
     wanted = {"detected": 2.0, "paused": 5.0, "recovered": 42.0, "resumed": 40.0}
     assert measures.phases(moments(), [pause(5, 40)]) == wanted
-
-
-def test_a_phase_that_never_came_has_no_time() -> None:
-    never = measures.phases(moments(detected=None, recovered=None), [pause(5, None)])
-    assert never == {"detected": None, "paused": 5.0, "recovered": None, "resumed": None}
 
 
 def test_a_pause_from_before_the_fault_does_not_count() -> None:
@@ -91,17 +85,6 @@ def test_an_event_whose_commit_was_cut_off_is_no_surprise() -> None:
     assert not measures.no_event_lost(Whereabouts(lost={C}), {C}).passed
 
 
-def test_many_events_are_not_all_named() -> None:
-    check = measures.no_event_lost(Whereabouts(lost={UUID(int=n) for n in range(1, 8)}), ())
-    assert check.found.endswith("and 4 others)")
-
-
-def test_silver_that_differs_is_named_by_table() -> None:
-    assert measures.silver_follows({}).passed
-    check = measures.silver_follows({"lines": ["+ x", "- y"]})
-    assert (check.passed, check.found) == (False, "different: 2 or more lines")
-
-
 def played(rc: int | None = 0, changed: int | None = 3, **result: Any) -> PlaybookResult:
     return PlaybookResult(rc, 1.0, 0.0, 1.0, changed, "it said so", result, ())
 
@@ -132,74 +115,6 @@ PLAY = Play("emergency_reset", Path("emergency_reset.yml"))
 def test_how_a_playbook_was_to_end(expect: Expect, played_: PlaybookResult, kept: list[bool]) -> None:
     checks = measures.of_play(dataclasses.replace(PLAY, expect=expect), played_)
     assert [check.passed for check in checks] == kept
-
-
-@pytest.mark.parametrize(("screen", "found"), [("was at work on X", "work on X"), ("nothing", "nothing like it")])
-def test_what_a_playbook_was_to_say(screen: str, found: str) -> None:
-    expect = Expect(says=re.compile(r"work on \w"))
-    wanted, ended = dataclasses.replace(PLAY, expect=expect), dataclasses.replace(played(), screen=screen)
-    [_, check] = measures.of_play(wanted, ended)
-    assert (check.found, check.passed) == (found, found != "nothing like it")
-
-
-def test_a_playbook_that_failed_is_quoted() -> None:
-    [check] = measures.of_play(PLAY, played(rc=2))
-    assert check.broken == "the exit code of emergency_reset.yml: wanted 0, found 2 (it said so)"
-
-
-@pytest.mark.parametrize(
-    ("played_", "kept"),
-    [
-        (played(changed=0), [True, True]),
-        (played(changed=1), [True, False]),
-        (played(rc=2, changed=0), [False, True]),
-        (played(rc=None, changed=None), [False, False]),
-    ],
-)
-def test_a_second_run_changes_nothing(played_: PlaybookResult, kept: list[bool]) -> None:
-    assert [check.passed for check in measures.nothing_changed("emergency_reset", played_)] == kept
-
-
-def health(state: str = "running", **statuses: str) -> dict[str, Any]:
-    indicators = [{"name": name, "status": status, "reason": "it is so"} for name, status in statuses.items()]
-    return {"ingestion": {"state": state}, "indicators": indicators}
-
-
-@pytest.mark.parametrize(
-    ("found", "kept", "said"),
-    [
-        (health(backlog_age="ok"), True, "yes"),
-        (health(backlog_age="warn", dlq_unresolved="fail", gold_staleness="fail"), True, "yes"),
-        (health(backlog_age="fail", stuck_locks="fail"), False, "backlog_age, stuck_locks"),
-        (health("paused", backlog_age="ok"), False, "ingestion is paused"),
-    ],
-)
-def test_events_flow(found: dict[str, Any], kept: bool, said: str) -> None:
-    assert measures.flowing(found) == (kept, said)
-
-
-def test_gold_is_fresh() -> None:
-    assert measures.fresh(health(gold_staleness="ok", backlog_age="fail")) == (True, "yes")
-    assert measures.fresh(health(gold_staleness="fail")) == (False, "gold_staleness fail (it is so)")
-    assert measures.fresh(health(stale_gold_views="unknown"))[0] is False
-
-
-def test_the_gate_passes_with_warnings_and_dead_letters() -> None:
-    def gate(**statuses: str) -> dict[str, Any]:
-        checks = [{"name": name, "status": status} for name, status in statuses.items()]
-        return {"verdict": "warn", "checks": checks}
-
-    assert measures.passing(gate(a="pass", b="warn", dead_letter_growth="fail")) == (True, "yes, warn")
-    assert measures.passing(gate(a="pass", b="fail", c="unknown")) == (False, "b, c")
-    # While a recovery was undone, the damage was there to be seen.
-    assert measures.passing(gate(unresolved_alerts="fail")) == (False, "unresolved_alerts")
-    assert measures.passing(gate(unresolved_alerts="fail"), measures.MEANT_BY_DAMAGE)[0] is True
-
-
-def test_nothing_is_paused_and_nobody_holds_the_lease() -> None:
-    assert measures.unpaused(Ledger(pauses=(pause(1, 2),))) == (True, "yes")
-    assert measures.unpaused(Ledger(pauses=(pause(1, None),))) == (False, "paused by ops@here for adhoc")
-    assert measures.unpaused(Ledger(leases=("ops@here",))) == (False, "the lease is held by ops@here")
 
 
 @pytest.mark.parametrize(
@@ -253,8 +168,3 @@ GOOD: dict[str, Any] = {
 def test_one_thing_that_is_not_as_promised_fails_it(change: dict[str, Any]) -> None:
     assert measures.verdict(GOOD) == "passed"
     assert measures.verdict(GOOD | change) == "failed"
-
-
-def test_what_could_not_be_checked_is_broken() -> None:
-    check = measures.unchecked("gold is fresh", "yes", ValueError("no view"))
-    assert check.broken == "gold is fresh: wanted yes, found could not be checked: no view"

@@ -146,12 +146,6 @@ def test_thresholds_replace_the_figures_they_name() -> None:
     assert made["gold_staleness"] == thresholds.DEFAULTS["gold_staleness"] == {"ok": 10, "fail": 15}
 
 
-def test_healthy_is_healthy() -> None:
-    report = assess()
-    assert (report.verdict, report.verdict_when_running) == ("healthy", "healthy")
-    assert (report.needs_reset, report.blockers, report.diagnoses) == ((), (), ())
-
-
 STALE, LATE = [view("stale", 300.0)], [view("stale", 700.0, minutes=12)]
 PRICY = [{"alert": "NEGATIVE_TOTAL", "critical": True, "found": 2, "samples": ["a", "b"]}]
 EMPTY = [{"alert": "EMPTY_BASKET", "critical": False, "found": 2, "samples": ["a", "b"]}]
@@ -226,17 +220,6 @@ def test_what_a_repair_depends_on_is_read_again_if_time_or_a_lock_hid_it(
     assert assessment.is_undecided(assessment.assess(seen, thresholds.chosen({})), seen) is undecided
 
 
-def test_what_could_not_be_looked_at_is_named_with_the_reason() -> None:
-    report = assess(problems={"linking": Problem("budget", "no time"), "backlog": Problem("lock", "locked")})
-    assert report.cannot_tell == (
-        "linking_coverage: no time",
-        "backlog_events: locked",
-        "backlog_age: locked",
-        "blocked_events: locked",
-    )
-    assert report.failing == ()
-
-
 def test_runs_that_are_over_say_nothing_of_what_a_pause_came_to() -> None:
     failed = [ran("failed", 0.1, "ERROR: bad")]
     assert assess(runs=failed).failing == ("etl_duration",)
@@ -248,79 +231,3 @@ def test_runs_that_are_over_say_nothing_of_what_a_pause_came_to() -> None:
 def test_a_job_that_was_off_before_a_pause_stays_off_after_it() -> None:
     report = assess(jobs=[off(ETL_JOB), off(GOLD_JOB)], pause=PAUSE)
     assert (report.verdict, report.failing, report.verdict_when_running) == ("paused", ("jobs_active",), "failing")
-
-
-def test_a_run_that_failed_before_ingestion_was_resumed_tells_nothing_any_more() -> None:
-    run = ran("failed", 0.0, "ERROR: bad")
-    jobs = [jobs_read.Needed(ETL_JOB.jobname, ETL_JOB, "", (run,))]
-    before = assess(runs=[run], wider=wider([], needed=jobs))
-    assert (before.failing, [d.cause for d in before.diagnoses]) == (
-        ("etl_duration", "job_runs"),
-        ["the ETL job fails"],
-    )
-    after = assess(runs=[run], wider=wider([], needed=jobs, resumed_seconds=5.0))
-    assert (after.failing, after.verdict, after.diagnoses) == ((), "healthy", ())
-
-
-@pytest.mark.parametrize(
-    ("fields", "failing"),
-    [
-        ({"missing": ["scout.bronze_events.event_data"]}, "schema_objects"),
-        ({"missing": ["unique index on scout.silver_transactions (transaction_id)"]}, "schema_objects"),
-        ({"missing": ["scout.load_silver_from_bronze(integer)"]}, "schema_objects"),
-        ({"lost": {"lost": 1, "swallowed": 0, "lost_ids": ["e"], "swallowed_ids": None}}, "lost_events"),
-        ({"needed": [jobs_read.Needed("bronze-to-silver-etl", None, "there is none")]}, "jobs_present"),
-    ],
-)
-def test_what_the_gate_refuses_an_assessment_calls_failing_as_well(fields: dict[str, Any], failing: str) -> None:
-    report = assess(wider=wider([ETL_JOB, GOLD_JOB], **fields))
-    assert (report.verdict, report.failing, report.needs_reset, report.blockers) == ("failing", (failing,), (), ())
-
-
-@pytest.mark.parametrize("name", ["scout.v_etl_performance", "scout.control_ingestion(text)"])
-def test_what_only_dashboards_and_the_runbook_need_is_a_warning(name: str) -> None:
-    assert assess(wider=wider([ETL_JOB, GOLD_JOB], missing=[name])).verdict == "degraded"
-
-
-def test_while_paused_what_falls_behind_is_not_judged_but_told() -> None:
-    jobs = [off(ETL_JOB), off(GOLD_JOB)]
-    report = assess(jobs=jobs, pause=PAUSE, silver_minutes=90.0, backlog=backlog(5, 5000.0), alerts=PRICY)
-    shown = {indicator.name: indicator for indicator in report.indicators}
-    assert shown["silver_staleness"].status == shown["backlog_age"].status == "unknown"
-    assert shown["silver_staleness"].value == 90.0
-    assert shown["silver_staleness"].reason == "not judged while paused for 12 min by anna@bastion"
-    assert shown["critical_alerts"].status == "fail"
-    assert (report.verdict, report.verdict_when_running) == ("paused", "failing")
-    assert "paused since 2026-01-02 02:52:05 UTC by anna@bastion for INC-7" in shown["ingestion"].reason
-
-
-def test_nothing_that_only_waits_for_its_sources_gates_or_is_fixed() -> None:
-    idle = {
-        "bronze_staleness",
-        "silver_staleness",
-        "linking_coverage",
-        "etl_duration",
-        "dlq_unresolved",
-        "backlog_events",
-    }
-    assert not idle & assessment.GATES
-    assert not idle & {figure.name for figure in assessment.FIGURES if figure.fixed_from}
-
-
-def test_the_mean_duration_is_of_the_latest_runs_and_a_failed_one_shows() -> None:
-    quick = [ran()] * 50
-    slow = [ran(seconds=400.0)] * 5
-    failed = [ran("failed", 0.1, "ERROR:  no\n such thing")]
-    assert status(assess(runs=slow + quick))["etl_duration"] == "fail"
-    report = assess(runs=failed + quick)
-    assert status(report)["etl_duration"] == "warn"
-    assert [i.reason for i in report.indicators if i.name == "etl_duration"] == [
-        "the last run failed: ERROR: no such thing"
-    ]
-    assert status(assess(runs=failed))["etl_duration"] == "fail"
-
-
-def test_an_old_view_that_nothing_has_outrun_does_not_make_another_look_older() -> None:
-    old, late = view(minutes=5000), view("stale", 650.0, minutes=11)
-    report = assess(gold=[old, late])
-    assert [i.value for i in report.indicators if i.name == "gold_staleness"] == [11.0]

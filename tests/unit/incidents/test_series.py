@@ -92,11 +92,6 @@ def test_the_chart_is_the_same_each_time_and_has_no_date() -> None:
     )
 
 
-def test_a_chart_of_what_could_not_be_read_is_empty_but_there() -> None:
-    nothing = dict.fromkeys(("arrived", "loaded", "pending", "since_arrival", "since_load"))
-    assert incident_chart.incident_chart(report(nothing, nothing)).rstrip().endswith("</svg>")
-
-
 def test_without_matplotlib_there_is_a_warning_and_no_chart(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import drain
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import lock_holders
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import poison_probe
 
 
@@ -58,40 +56,3 @@ def test_what_an_error_is_about(sqlstate: str | None, table: str | None, verdict
 def test_the_key_in_an_error(said: str, value: str | None) -> None:
     found = poison_probe.KEY.search(said)
     assert (found["value"] if found else None) == value
-
-
-POISON = ({"event_id": "a", "error": 'invalid input syntax for type numeric: "abc"', "sqlstate": "22P02"},)
-SAID = '(invalid input syntax for type numeric: "…" (22P02))'
-MANY = tuple(
-    {"error": f'column "{name}" is null, row {nth}', "sqlstate": "23502"}
-    for name in "abcd"
-    for nth in range(ord(name) - 96)
-)
-
-
-@pytest.mark.parametrize(
-    ("done", "left", "changed", "text"),
-    [
-        (drain.Drained(0), 0, False, "no backlog"),
-        (drain.Drained(5), 5, False, "no backlog"),
-        (drain.Drained(5, loaded=4, poison=POISON, seconds=1), 0, True,
-         f"loaded 4 events in 1.0 s, quarantined 1 poison event {SAID}"),
-        (drain.Drained(10, poison=MANY, seconds=1), 0, True,
-         'loaded 0 events in 1.0 s, quarantined 10 poison events (4 kinds; 4 of column "d" is null, row … (23502))'),
-        (drain.Drained(5, loaded=9, seconds=75), 0, True, "loaded 9 events in 1 min 15 s"),
-        (drain.Drained(1, poison=POISON, seconds=1), 0, True, f"loaded 0 events in 1.0 s, quarantined 1 poison event {SAID}"),
-    ],
-)  # fmt: skip
-def test_how_far_it_came(done: drain.Drained, left: int, changed: bool, text: str) -> None:
-    assert done.left == left
-    assert drain.summary(done) == text
-    assert drain.outcome(done)["changed"] is changed
-
-
-def test_sessions_are_described_once_and_by_what_is_known() -> None:
-    holder = {"pid": 7, "role": "loader", "application": "psql", "state": "idle in transaction"}
-    hidden = {"pid": 8, "role": "other", "application": None, "state": None}
-    assert lock_holders.describe(
-        [holder, holder, hidden, {"pid": None, "role": None, "application": None, "state": None}]
-    ) == ("pid 7 (loader, psql, idle in transaction); pid 8 (other)")
-    assert lock_holders.describe([]) == ""

@@ -51,15 +51,3 @@ def test_a_definition_tells_which_columns_move_by_themselves(line: str, name: st
     assert found == name
     assert bool(gold_views.IS_NOW.fullmatch(expression)) is clock
     assert bool(gold_views.MOVES.search(expression)) is moves
-
-
-def test_what_was_refreshed() -> None:
-    done = [
-        refresh_gold.Refreshed("scout.a", "concurrently", 0.1),
-        refresh_gold.Refreshed("scout.b", "failed", 0.2, "no", "22012"),
-    ]
-    assert refresh_gold.outcome(done)["changed"] is True
-    assert refresh_gold.outcome(done)["effects"] == {"refreshed": 1}
-    assert refresh_gold.outcome(done[1:])["changed"] is False
-    assert refresh_gold.summary([]) == "gold is fresh"
-    assert refresh_gold.summary(done[:1]) == "refreshed scout.a"

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
 from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, front
 from tests import CHECKOUT
-from tests.unit.plugins.controller import ONE, Controller, typed
+from tests.unit.plugins.controller import Controller, typed
 from tests.unit.plugins.test_extra_vars import forget
 
 PLAYBOOKS = [CHECKOUT / "playbooks", CHECKOUT / "drills" / "playbooks"]
@@ -52,20 +52,6 @@ def test_what_is_mistyped_is_refused_in_playbooks_of_ours_alone(
             front.mistyped(controller.loader(), given | {"playbook_dir": str(folder)})
         assert said in str(raised.value)
     assert front.mistyped(controller.loader(), given | {"playbook_dir": str(tmp_path)}) == []
-
-
-def test_a_mistyped_variable_of_a_host_is_refused_in_any_play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    controller = Controller(tmp_path, monkeypatch, {"scout": {"hosts": {"local": {"scout_dns": "x"}}}})
-    for folder in (*PLAYBOOKS, tmp_path):
-        with pytest.raises(BadInput, match="host local has the variable scout_dns, which nothing reads"):
-            front.mistyped(controller.loader(), controller.variables("local") | {"playbook_dir": str(folder)})
-
-
-def test_what_nobody_can_have_meant_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    controller = Controller(tmp_path, monkeypatch, ONE, *typed(env="prod"))
-    assert front.mistyped(controller.loader(), controller.variables("local")) == [
-        "no playbook reads the variable 'env'"
-    ]
 
 
 def test_unknown_options_of_a_module_are_refused_with_those_it_knows() -> None:

@@ -81,32 +81,6 @@ def test_what_is_no_name_is_not(line: str) -> None:
     assert not names_scout(line)
 
 
-def test_nothing_given_is_v5_2() -> None:
-    assert contract.of(None) == contract.of({}) == contract.names() == contract.DEFAULT
-    assert contract.of(contract.defaults()) == contract.DEFAULT
-
-
-def test_objects_are_in_the_schema() -> None:
-    assert (OTHER.bronze, OTHER.transactions, OTHER.etl) == (
-        "pos.inbox", "pos.silver_transactions", "pos.load_silver_from_bronze(integer)",
-    )  # fmt: skip
-    given = dataclasses.asdict(OTHER)
-    qualified = {key for key, name in given.items() if str(name).startswith("pos.")}
-    others = {"schema", "load_job", "link_job", "refresh_job", "silver_prefix", "gold_prefix", "transaction_event"}
-    assert given.keys() - qualified == others | {"gold_lock", "writers"}
-
-
-def test_jobs_and_their_purposes() -> None:
-    assert list(OTHER.purposes) == ["load; every minute", "product-linking", "smart-gold-refresh"]
-    assert OTHER.purposes["load; every minute"] == ("load_silver_from_bronze",)
-    assert {name for names in OTHER.purposes.values() for name in names} < {*OTHER.etl_functions, *OTHER.gold_functions}
-
-
-def test_tables_of_the_contract_are_those_with_columns() -> None:
-    assert [*OTHER.columns] == [*OTHER.required_tables, OTHER.alerts]
-    assert OTHER.unique.keys() < OTHER.columns.keys()
-
-
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a key that is nearly one": ({"bronz": "inbox"}, "has no key 'bronz'. Next: write bronze"),
     "a key that is none": ({"x": "y"}, "its keys are schema, bronze,"),
@@ -150,21 +124,6 @@ def test_what_cannot_be_a_name_is_refused(name: str) -> None:
     assert said in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"bronze": "order", "load_function": "order"},
-        {"load_job": "alerts"},
-        {"bronze": "alerts", "alerts": "bronze_events"},
-        {"gold_lock": -1},
-        {"load_job": 'every "minute", 5 % of it'},
-    ],
-)
-def test_what_can_be_is_taken(given: dict[str, Any]) -> None:
-    made = contract.of(given)
-    assert {key: made[key] if key == "gold_lock" else contract.bare(made[key]) for key in given} == given
-
-
 def test_a_statement_has_the_names_in_force() -> None:
     text = "SELECT '{{}}', {part} FROM {bronze} WHERE t = {transaction_event} AND {}"
     parts = {"part": sql.SQL("1")}
@@ -187,26 +146,3 @@ def test_braces_of_the_statement_and_of_a_name_stay_what_they_are() -> None:
         )
     with pytest.raises(ValueError, match="no format spec"):
         contract.compose("SELECT {part:>5} FROM {bronze}", **parts)
-
-
-def test_a_statement_without_parts_is_composed_once_for_each_contract() -> None:
-    text = "SELECT FROM {dead_letters}"
-    assert contract.compose(text) is contract.compose(text)
-    with contract.using(OTHER):
-        assert contract.compose(text).as_string() == 'SELECT FROM "pos"."bronze_events_dlq"'
-    assert contract.compose(text).as_string() == 'SELECT FROM "scout"."bronze_events_dlq"'
-
-
-def test_what_is_neither_a_name_nor_a_part_is_an_error() -> None:
-    with pytest.raises(KeyError, match="bronz"):
-        contract.compose("SELECT FROM {bronz}")
-    with pytest.raises(ValueError, match="bronze"):
-        contract.compose("SELECT FROM {bronze}", bronze=sql.SQL("x"))
-    with pytest.raises(KeyError, match="bronz"):
-        contract.words("look at {bronz}")
-
-
-def test_names_are_in_force_until_the_task_ends_however_it_does() -> None:
-    with pytest.raises(RuntimeError), contract.using(OTHER):
-        raise RuntimeError
-    assert contract.names() == contract.DEFAULT

@@ -67,24 +67,6 @@ def test_what_makes_a_session_the_pipelines(session: sessions.Activity, writing:
 
 
 @pytest.mark.parametrize(
-    ("session", "reasons"),
-    [
-        (activity(1), ()),
-        (activity(1, KEY), ("holds advisory key 94752052",)),
-        (activity(1, SILVER, LEDGER), ("writes scout.etl_processed", "writes scout.silver_transactions")),
-        (activity(1, GOLD), ("refreshes scout.gold_daily_metrics",)),
-        (activity(1, ROWS), ("holds rows of scout.silver_transactions",)),
-        (activity(1, ROWS, state="active"), ()),
-        (activity(1, job="bronze-to-silver-etl"), ("runs job bronze-to-silver-etl",)),
-        (activity(1, query=ETL, state="active"), ("calls load_silver_from_bronze",)),
-        (activity(1, query=ETL), ()),
-    ],
-)
-def test_why_a_session_counts(session: sessions.Activity, reasons: tuple[str, ...]) -> None:
-    assert session.reasons == reasons
-
-
-@pytest.mark.parametrize(
     ("activities", "end", "leave"),
     [
         ([activity(1, LEDGER)], [1], []),
@@ -139,8 +121,3 @@ def test_a_long_queue_behind_one_lock() -> None:
     assert len(lines) == 59
     assert lines[0].startswith("pid 1 ")
     assert lines[1].startswith("  pid 2 ")
-
-
-def test_the_tree_shows_a_cycle_once() -> None:
-    lines = sessions.tree([activity(1, LEDGER, blocked_by=[2]), activity(2, blocked_by=[1]), activity(3)])
-    assert [line.split()[1] for line in lines] == ["1", "2"]

@@ -11,8 +11,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import failure
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from tests import CHECKOUT
 
@@ -88,45 +86,9 @@ def test_a_line_for_each_scenario() -> None:
     assert [each["verdict"] for each in made["drill"]["scenarios"]] == ["passed", "failed", "failed", "not_run"]
 
 
-def test_one_that_passed() -> None:
-    told = result("passed", PASSED, elsewhere=["bad_release"], warnings=["x is ignored"])
-    assert render.lines(story(told)) == [
-        "drill PASSED, the embedded reference, 1 min 35 s",
-        "  passed      poison_event  recovered 41 s of 5 min",
-        "  said   said so",
-        "  left   bad_release, for the embedded reference only",
-        "  see    /var/drills/2026-11-25T210000Z/drill.md",
-        "  warn   x is ignored",
-    ]
-    made = validated(story(told))
-    assert (made["outcome"], made["ok"]) == ("passed", True)
-
-
 @pytest.mark.parametrize("names", [1, 40])
 def test_it_is_as_long_as_there_are_scenarios_and_fits_the_screen(names: int) -> None:
     many = [scenario("a_rather_long_name_of_a_scenario_" + "x" * n, "passed", 1) for n in range(names)]
     lines = render.lines(story(result("passed", *many)))
     assert len(lines) == names + 3
     assert max(map(len, lines)) <= 79
-
-
-def test_a_check_lists_what_would_be_run() -> None:
-    planned = {"changed": False, "scenarios": ["a", "b"], "elsewhere": ["c"], "document": None, "verdict": None}
-    assert render.lines(story(planned, check=True)) == [
-        "drill planned, 2 scenarios",
-        "  would  a, b",
-        "  left   c, for the embedded reference only",
-        "  now    nothing was run",
-        "  next   run it without --check",
-    ]
-    made = validated(story(planned, check=True))
-    assert (made["outcome"], made["drill"]) == ("planned", None)
-
-
-def test_what_was_refused_is_told_as_everywhere() -> None:
-    refused = failure(BadInput("there is no scenario 'x'", next_step="name another"))
-    lines = render.lines(story(refused))
-    assert "  failed there is no scenario 'x'" in lines
-    assert "  next   name another" in lines
-    made = validated(story(refused))
-    assert (made["outcome"], made["drill"]) == ("failed", None)

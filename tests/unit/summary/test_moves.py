@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, moves, render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import moves, render
 from tests.unit.summary.test_summary import DATABASE, RUN, VALID, Result, did, failed, on_screen
 
 STEPS = ("preflight", "lease", "plan", "unfinished", "evidence", "pause", "{move}", "drain", "refresh_gold", "resume")
@@ -137,29 +136,6 @@ def test_every_end_of_a_move_is_told(name: str) -> None:
         assert json.loads(json.dumps(document)) == document
 
 
-def test_a_plan_that_came_to_nothing_is_no_step_that_changed_something() -> None:
-    document = render.document(story("quarantine", ENDS["the pause failed"][1]))
-    assert [(step["name"], step["changed"]) for step in document["steps"]] == [
-        ("preflight", False), ("lease", False), ("pause", False),
-    ]  # fmt: skip
-    assert (document["changed"], document["move"], document["undo"]) == (False, None, "")
-
-
-@pytest.mark.parametrize(
-    ("text", "lines"),
-    [
-        ("then ansible-playbook playbooks/a.yml -e x=1", ["then", "ansible-playbook playbooks/a.yml -e x=1"]),
-        ("ansible-playbook playbooks/a.yml -e one=1234567890 -e two=2; then more", [
-            "ansible-playbook playbooks/a.yml \\", "    -e one=1234567890 -e two=2", "then more"]),
-        ("then, ansible-playbook playbooks/a.yml -e \"a b='two words'\" -e cd=5", [
-            "then,", "ansible-playbook playbooks/a.yml \\", "    -e \"a b='two words'\" -e cd=5"]),
-    ],
-)  # fmt: skip
-def test_a_command_is_broken_where_a_shell_reads_on(text: str, lines: list[str]) -> None:
-    assert layout.wrapped(text, 40) == lines
-    assert " ".join("\n".join(lines).replace(" \\\n", " ").split()) == text.replace("2;", "2")
-
-
 LISTED: list[Result] = [
     {"run_id": RUN, "started_at": "2026-11-25T01:02:03.4+00:00", "action": "quarantine", "incident": "INC-7", "actor": "anna@bastion",
      "status": "succeeded", "counts": {"moved": MOVED, "requeued": 12}, "can_be_undone": True, "why_not": None, "undone_by": None},
@@ -190,29 +166,6 @@ def test_runs_are_a_table_for_a_terminal() -> None:
     document = render.document(told)
     VALID.validate(document)
     assert (document["outcome"], document["runs"]) == ("assessed", LISTED)
-
-
-def test_a_list_without_runs_and_one_that_failed() -> None:
-    nothing = render.Story("runs", "db1", "adhoc", False, True, {"runs": {"changed": False, "runs": []}})
-    assert render.lines(nothing)[1:] == ["  no run matches"]
-    error = invoke.failure(errors.ConnectionFailed("could not connect", next_step="check the host"))
-    lines = render.lines(render.Story("runs", "db1", "adhoc", False, True, {"runs": error}))
-    assert "failed could not connect" in on_screen(lines)
-
-
-@pytest.mark.parametrize(
-    ("asked", "told"),
-    [
-        ({"window": WINDOW}, "ingested_at from 2026-11-25 01:00:00 to 2026-11-25 02:00:00 UTC"),
-        ({"narrowed": {"stores": ["S-1", "S-2", "S-3", "S-4"], "payload_path": "$.x"}},
-         "stores S-1, S-2, S-3 and more, payload_path $.x"),
-        ({"window": WINDOW | {"start": None}, "narrowed": {"source_systems": ["pos"]}},
-         "ingested_at up to 2026-11-25 02:00:00 UTC, source_systems pos"),
-        ({}, ""),
-    ],
-)  # fmt: skip
-def test_what_was_chosen_is_all_that_was_asked_for(asked: Result, told: str) -> None:
-    assert moves.selected(asked) == told
 
 
 POISONED = {"run_id": "R2", "poison": [{"event_id": "e1"}], "changed": True}

@@ -201,17 +201,6 @@ def test_every_end_is_told(name: str) -> None:
         assert json.loads(json.dumps(document)) == document
 
 
-def test_the_document_has_the_schema_the_application_and_what_was_left_out() -> None:
-    made = render.document(story(WHOLE, left_out={"gate": "gate is false"}))["rollback"]
-    assert made["schema"]["undo"] == RUN
-    assert made["schema"]["steps"] == [{name: STEP[name] for name in ("does", "key", "lock", "hazard")}]
-    assert (made["revert"]["commit"], made["deploy"]["previous_commit"]) == (COMMIT, TIP)
-    assert made["left_out"] == {"gate": "gate is false"}
-    refused = render.document(story(ENDS["data would be lost"][0]))["rollback"]
-    assert refused["schema"]["loses"] == ["column:scout.alerts.team"]
-    assert (refused["revert"], refused["deploy"]) == (None, None)
-
-
 def test_an_undo_of_it_tells_what_came_back() -> None:
     steps = START | {"plan": PLAN, "pause": PAUSED, "undo": RESTORED | {"undone": {"run_id": RUN}}, "resume": RESUMED}
     told = render.Story(

@@ -8,12 +8,10 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from ansible import constants as C  # noqa: N812  # its name everywhere
 
 from ansible_collections.scout.recovery.plugins.callback import screen
-from ansible_collections.scout.recovery.plugins.callback import summary as callback
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, render
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import render
 from ansible_collections.scout.recovery.plugins.plugin_utils import standing
 from tests.unit.summary.test_summary import assessed, diagnosis, failed, on_screen, story
 
@@ -30,21 +28,6 @@ def test_all_causes_are_listed_or_counted() -> None:
     whole = on_screen(render.lines(story(steps, operation="assess", verbose=True)))
     assert all(f"{n}. cause number {n} " in whole for n in range(1, 9))
     assert "more: -v" not in whole
-
-
-def test_a_reset_counts_the_causes_that_it_does_not_name() -> None:
-    steps = {"assess": assessed("failing", diagnoses=MANY[:3], needs_reset=[]) | {"summary": "failing: x"}}
-    said = on_screen(render.lines(story(steps)))
-    assert "was cause number 1 that is long enough for a line; and 2 more causes: -v (failing: x)" in said
-
-
-def test_healthy_has_no_causes_below_it() -> None:
-    steps = {"assess": assessed("healthy", diagnoses=MANY[:1])}
-    assert "found healthy now, but: causes 1. cause number 1" in on_screen(
-        render.lines(story(steps, operation="assess"))
-    )
-    steps = {"assess": assessed("healthy")}
-    assert "found healthy now ingestion" in on_screen(render.lines(story(steps, operation="assess")))
 
 
 def test_an_assessment_shows_what_is_unusual_and_what_it_cannot_see() -> None:
@@ -64,37 +47,6 @@ def test_an_assessment_shows_what_is_unusual_and_what_it_cannot_see() -> None:
     assert "S1" not in on_screen(render.lines(story(steps)))
     unread = {"assess": assessed("healthy") | {"unusual": [], "unread": ["unusual"]}}
     assert "today not checked" in on_screen(render.lines(story(unread, operation="assess")))
-
-
-def test_the_summary_says_how_old_dashboards_may_be() -> None:
-    views = [{"name": f"scout.gold_{name}"} for name in "abcde"] + [{"name": "scout.gold_x", "error": "locked"}]
-    refreshed = {"changed": True, "refreshed": views, "summary": "refreshed gold"}
-    said = on_screen(render.lines(story({"refresh_gold": refreshed}, operation="refresh_gold")))
-    assert (
-        "below dashboards may show gold_a, gold_b, gold_c and 2 more as before for up to 24 h, as Superset caches them"
-        in said
-    )
-
-
-@pytest.mark.parametrize("width", [79, 120])
-def test_the_width_is_the_terminals(width: int) -> None:
-    steps = {"assess": assessed("failing", diagnoses=MANY)}
-    longest = max(map(len, render.lines(story(steps, operation="assess", width=width))))
-    assert width - 30 < longest <= width
-
-
-@pytest.mark.parametrize(
-    ("part", "line", "colour"),
-    [
-        ("failed", "  failed it", "COLOR_ERROR"),
-        ("now", "  now    ingestion is paused", "COLOR_CHANGED"),
-        ("now", "  now    ingestion is PAUSED", "COLOR_CHANGED"),
-        ("now", "  now    ingestion is running, nothing is failing", "COLOR_OK"),
-        ("did", "  did    paused 3 jobs", None),
-    ],
-)
-def test_what_is_coloured(part: str, line: str, colour: str | None) -> None:
-    assert callback._colour(part, line) == (getattr(C, colour) if colour else None)
 
 
 def test_the_same_command_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,28 +77,6 @@ def test_a_playbook_without_the_options_that_it_needs_is_no_command() -> None:
     lines = [line.strip() for line in render.lines(told)]
     assert "ansible-playbook playbooks/assess.yml" in lines
     assert "ansible-playbook playbooks/undo.yml -e run_id=7" in lines
-
-
-@pytest.mark.parametrize(
-    ("command", "lines"),
-    [
-        (
-            'ansible-playbook playbooks/pause_ingestion.yml -e \'{"reason": "type it with -e reason=x"}\' -e incident=INC-1',
-            [
-                "ansible-playbook playbooks/pause_ingestion.yml \\",
-                '    -e \'{"reason": "type it with -e reason=x"}\' -e incident=INC-1',
-            ],
-        ),
-        ('ansible-playbook a.yml -e \'{"a": "it\'"\'"\'s -e b"}\' -e c=d --limit e', None),
-        ("look at it; it's -e late", None),
-    ],
-)
-def test_a_folded_command_pastes_and_what_is_quoted_stays_together(command: str, lines: list[str] | None) -> None:
-    folded = layout.folded(command, 72)
-    assert lines in (None, folded)
-    if command.startswith("ansible-playbook"):
-        assert shlex.split("\n".join(folded).replace("\\\n", "")) == shlex.split(command)
-    assert layout.folded(command, 400) == [command]
 
 
 def test_a_task_that_failed_shows_its_command_alone_on_a_line() -> None:

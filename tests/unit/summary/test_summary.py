@@ -230,49 +230,6 @@ def test_the_reason_of_a_failure_is_printed_whole(width: int, verbose: bool) -> 
         assert max(map(len, lines)) <= width
 
 
-@pytest.mark.parametrize(
-    ("operation", "steps", "words"),
-    [
-        ("assess", {"assess": SICK}, ["found failing: gold_staleness", f"causes 1. one malformed event blocks the ETL: event {EVENT}",
-                                      "2. scout.gold_daily_metrics is stale (every batch", f"next {render.RESET}"]),
-        ("assess", {"assess": assessed("healthy")}, ["found healthy", "now ingestion is running, nothing is failing"]),
-        ("preflight", {"preflight": START["preflight"]}, ["now role scout_operator on PostgreSQL 17: nothing is missing"]),
-        ("pause_ingestion", {"pause": did("paused 3 jobs in 0.4 s", state="paused")},
-         ["did paused 3 jobs", "now ingestion is paused", f"undo {render.RESUME} re-enables", f"next {render.RESUME} when ready"]),
-        ("pause_ingestion", {"pause": {"changed": False, "summary": "ingestion already paused", "state": "paused"}},
-         ["did ingestion already paused"]),
-        ("resume_ingestion", {"resume": did("resumed 3 jobs in 0.0 s", state="running")},
-         ["now ingestion is running undo ansible-playbook playbooks/pause_ingestion.yml"]),
-        ("terminate_sessions", {"terminate_sessions": did("1 session terminated")}, ["did 1 session terminated"]),
-        ("refresh_gold", {"refresh_gold": {"changed": False, "summary": "gold is fresh"}}, ["did gold is fresh"]),
-    ],
-)  # fmt: skip
-def test_single_steps_say_only_what_they_know(operation: str, steps: dict[str, Result], words: list[str]) -> None:
-    told = story(steps, operation=operation)
-    lines = render.lines(told)
-    assert len(lines) <= 20
-    assert max(map(len, lines)) <= 79
-    assert [part for part in words if part not in on_screen(lines)] == []
-    VALID.validate(render.document(told))
-
-
-def test_it_is_told_whom_it_ended() -> None:
-    session = {"pid": 4711, "role": "loader", "application": "psql", "state": "active", "seconds": 754.2,
-               "reasons": ["writes scout.etl_processed", "calls load_silver_from_bronze"]}  # fmt: skip
-    ended = {"terminate_sessions": did("1 session terminated") | {"ended": [session]}}
-    words = (
-        "who pid 4711 (loader, psql, active for 12 min 34 s), writes scout.etl_processed, calls load_silver_from_bronze"
-    )
-    assert words in on_screen(render.lines(story(ended, operation="terminate_sessions")))
-    assert "pid 4711" not in on_screen(render.lines(story(ended, operation="emergency_reset")))
-
-
-def test_paths_are_shown_from_where_the_reader_is() -> None:
-    kept = {"evidence": did("kept 11 files in /srv/scout/evidence/INC-7")}
-    assert "in evidence/INC-7" in on_screen(render.lines(story(kept, operation="evidence", folder="/srv/scout")))
-    assert "in /srv/scout/evidence/INC-7" in on_screen(render.lines(story(kept, operation="evidence", folder="/home")))
-
-
 def documents(path: Path) -> list[str]:
     made = json.loads(path.read_text())
     jsonschema.validate(made, SCHEMA)
@@ -346,13 +303,6 @@ def test_the_lines_are_shown_by_the_task_where_the_callback_is_off(tmp_path: Pat
     assert text.count("emergency reset of ") == 1
 
 
-def test_the_document_is_a_custom_stat_of_the_host(tmp_path: Path) -> None:
-    code, text = play(tmp_path, ENDS["recovered"][0], ANSIBLE_SHOW_CUSTOM_STATS="true")
-    assert code == 0
-    assert "CUSTOM STATS" in text
-    assert "outcome: recovered" in text
-
-
 @pytest.mark.parametrize("operation", ["emergency_reset", "pause_ingestion", "quarantine", "assess"])
 def test_a_run_whose_steps_were_all_left_out_does_not_end_well(operation: str) -> None:
     """As by `--tags` with a name that no step has; a pipeline would go on as if it were paused."""
@@ -364,17 +314,6 @@ def test_a_run_whose_steps_were_all_left_out_does_not_end_well(operation: str) -
     assert "next run the same command without --tags" in text
     refused = render.Story(operation, "db1", "adhoc", False, True, {"preflight": failed(UNREACHED)})
     assert "excluded them" not in " ".join(render.lines(refused))
-
-
-def test_a_drain_that_fails_after_a_deployment_names_the_way_back() -> None:
-    back = "if that deployment is to blame: ansible-playbook playbooks/rollback.yml -e release=v5 --check shows it"
-    broken = assessed(
-        "failing", diagnoses=[diagnosis("the schema differs from that of release v5, captured long ago", back)]
-    )
-    error = failed(errors.SystemicFailure("the drain stopped", next_step="look at the errors"))
-    for step, told in {"drain": [back], "refresh_gold": [back], "evidence": []}.items():
-        made = render.document(story({**START, "assess": broken, step: error}))
-        assert made["next"] == ["look at the errors", *told]
 
 
 def test_a_reset_that_only_looked_has_not_recovered_anything() -> None:

@@ -98,15 +98,3 @@ def test_what_is_drawn_fits_and_can_be_pasted(name: str, width: int) -> None:
         if document["commands"]:
             assert "next" in lines
             assert typed[-1] == lines[-1][layout.BESIDE :]
-
-
-def test_words_come_before_the_command_that_they_are_about() -> None:
-    command = "ansible-playbook playbooks/dead_letters.yml"
-    assert layout.typed(f"{command} lists them", 75) == ["# lists them", command]
-    assert layout.typed(f"once the cause is fixed, {command}", 75) == ["# once the cause is fixed", command]
-    assert layout.typed(f"{command}; then ansible-playbook playbooks/assess.yml", 75) == [
-        command,
-        "ansible-playbook playbooks/assess.yml",
-    ]
-    assert layout.typed("look at the network", 75) == ["# look at the network"]
-    assert layout.typed("", 75) == []

@@ -12,9 +12,8 @@ import sys
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library, registry
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import places
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 
 #: Those without a default.
 OPTIONS = {"missing_grant": {"role": "loader", "object": "FUNCTION cron.alter_job"}}
@@ -40,9 +39,6 @@ LACKING = {
 }  # fmt: skip
 
 
-DROP_HASH = "DROP FUNCTION scout.canonical_event_hash CASCADE"
-
-
 def options(name: str) -> dict[str, str]:
     return OPTIONS.get(name, {})
 
@@ -53,22 +49,6 @@ def test_the_reference_has_all_that_the_faults_need(scout: psycopg.Connection[tu
     assert all(library.needs(name, **options(name)) for name in library.FAULTS if name != "lock_holder")
 
 
-def test_of_a_database_without_a_pipeline_tables_views_functions_and_jobs_are_named(pg_server: Server) -> None:
-    pg_server.drop_database("no_pipeline")
-    with psycopg.connect(pg_server.create_database("no_pipeline"), autocommit=True) as connection:
-        lacks = {name: library.lacking(connection, name, **options(name)) for name in library.FAULTS}
-    pg_server.drop_database("no_pipeline")
-    assert lacks["poison_event"] == [
-        "table scout.bronze_events",
-        "table scout.etl_processed",
-        "function scout.load_silver_from_bronze(integer)",
-    ]
-    assert lacks["gold_unpopulated"] == ["materialized view scout.gold_daily_metrics"]
-    assert lacks["job_disabled_on_purpose"] == ["table cron.job"]
-    assert lacks["missing_grant"] == ["FUNCTION cron.alter_job"]
-    assert [name for name, found in lacks.items() if not found] == ["lock_holder"]
-
-
 @pytest.mark.parametrize("statement", LACKING)
 def test_what_a_fault_needs_and_a_database_lacks_is_named(scout_db: str, statement: str) -> None:
     name, expected = LACKING[statement]
@@ -76,44 +56,6 @@ def test_what_a_fault_needs_and_a_database_lacks_is_named(scout_db: str, stateme
         assert library.lacking(connection, name) == []
         connection.execute(statement.encode())
         assert library.lacking(connection, name) == expected
-
-
-def test_what_is_needed_depends_on_the_options() -> None:
-    assert library.needs("blocked_refresh") == ("materialized view scout.gold_daily_metrics",)
-    assert library.needs("blocked_refresh", view="gold_hourly") == ("materialized view scout.gold_hourly",)
-    assert library.needs("job_disabled_on_purpose", jobname="mail")[0] == "job mail"
-    assert library.needs("missing_grant") == ()
-    assert library.needs("missing_grant", role="x", object="SCHEMA cron") == ("role x", "SCHEMA cron")
-
-
-def test_rights_extensions_and_views_are_looked_for_as_well(scout: psycopg.Connection[tuple[object, ...]]) -> None:
-    there = ("extension plpgsql", "view scout.v_quality_alerts", "schema scout", "superuser rights", "role loader")
-    not_there = ("extension no_such", "view scout.gold_daily_metrics", "table scout.v_quality_alerts", "function f(")
-    assert registry.missing(scout, there) == []
-    assert registry.missing(scout, not_there) == list(not_there)
-    scout.execute("CREATE ROLE no_rights; SET ROLE no_rights")
-    try:
-        assert registry.missing(scout, ("superuser rights", "right UPDATE on pg_catalog.pg_class")) == [
-            "superuser rights",
-            "right UPDATE on pg_catalog.pg_class",
-        ]
-    finally:
-        scout.execute("RESET ROLE; DROP ROLE no_rights")
-    with pytest.raises(ValueError, match="'planet earth' is none of: schema, relation, table, view"):
-        registry.missing(scout, ("planet earth",))
-
-
-def test_the_list_tells_options_and_which_faults_hold_sessions() -> None:
-    assert {name for name, fault in library.FAULTS.items() if fault.holds} == {
-        "blocked_refresh",
-        "lock_holder",
-        "stuck_etl",
-    }
-    found = library.FAULTS["poison_event"].options
-    assert [str(option) for option in found.values()] == ["kind=non_numeric_amount", "age_seconds=3600", "count=1"]
-    assert found["count"].type == "int"
-    assert [option.required for option in library.FAULTS["missing_grant"].options.values()] == [True, True]
-    assert all(fault.about.endswith(".") for fault in library.FAULTS.values())
 
 
 def test_the_command_line_lists_them_and_names_what_is_lacking(scout_db: str) -> None:
@@ -130,19 +72,3 @@ def test_the_command_line_lists_them_and_names_what_is_lacking(scout_db: str) ->
     )  # fmt: skip
     assert refused.returncode == 1
     assert refused.stderr == "job_disabled_on_purpose: the database has no table cron.job\n"
-
-
-def test_a_fault_needs_no_hash_function_of_the_pipeline(variant_db: str) -> None:
-    """A deployment has another one of that name; its events have the hash of their payload all the same."""
-    for statement in ("SELECT", DROP_HASH):
-        with psycopg.connect(variant_db, autocommit=True) as connection:
-            connection.execute(statement.encode())
-            assert library.lacking(connection, "poison_event") == []
-            [event] = library.poison_event(variant_db)
-            hashed = "SELECT event_hash = sha256(convert_to(event_data::text, 'UTF8')) FROM scout.bronze_events WHERE event_id = %s"
-            assert connection.execute(hashed, [event]).fetchone() == (True,)
-
-
-def test_a_fault_that_somebody_else_keeps_from_happening_says_so(scout_db: str) -> None:
-    with library.FAULTS["lock_holder"](scout_db), pytest.raises(psycopg.errors.LockNotAvailable):
-        library.FAULTS["lock_holder"](scout_db)

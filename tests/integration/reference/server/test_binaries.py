@@ -83,22 +83,6 @@ def test_the_newest_that_is_installed_is_taken(name: str, machine: Path, real: P
         assert shown.stdout.startswith("postgres (PostgreSQL)")
 
 
-@pytest.mark.usefixtures("tools")
-def test_clients_alone_are_no_server(machine: Path, real: Path, runner: binaries.Account) -> None:
-    install(machine, DEBIAN.format(17), CLIENTS, real)
-    install(machine, DEBIAN.format(16), binaries.PROGRAMS, real)
-    assert binaries.installed(runner, machine) == machine / DEBIAN.format(16)
-
-
-def test_the_pg_config_on_path_comes_first(machine: Path, tools: Path, real: Path, runner: binaries.Account) -> None:
-    """It says where the programs are that it belongs to."""
-    install(machine, DEBIAN.format(18), binaries.PROGRAMS, real)
-    install(machine, tools.name, ("pg_config",), real)
-    found = binaries.installed(runner, machine)
-    assert found is not None
-    assert found.resolve() == real.resolve()
-
-
 def test_without_the_wheel_it_is_what_is_installed(
     machine: Path, tools: Path, real: Path, runner: binaries.Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:

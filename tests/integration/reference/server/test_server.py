@@ -18,7 +18,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import places
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, uri
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 
 pytestmark = pytest.mark.skipif("SCOUT_TEST_SERVER" in os.environ, reason="another server is given")
 
@@ -77,23 +77,3 @@ def test_persistent_server_keeps_its_address_and_data(tmp_path: Path) -> None:
         server.remove()
     assert not folder.exists()
     assert not state.exists()
-
-
-@pytest.mark.parametrize(
-    ("params", "expected"),
-    [
-        ({"dbname": "d"}, "postgresql:///d"),
-        ({"user": "u", "host": "/tmp/x", "port": 5, "dbname": "d"}, "postgresql://u@%2Ftmp%2Fx:5/d"),
-        (
-            {"user": "u@x", "password": "p:/?#", "host": "h", "dbname": "a b"},
-            "postgresql://u%40x:p%3A%2F%3F%23@h/a%20b",
-        ),
-        (
-            {"host": "h", "sslmode": "require", "options": "-c a=b"},
-            "postgresql://h/?sslmode=require&options=-c%20a%3Db",
-        ),
-    ],
-)
-def test_uri(params: dict[str, object], expected: str) -> None:
-    assert uri(params) == expected
-    assert conninfo_to_dict(expected) == {name: str(value) for name, value in params.items()}

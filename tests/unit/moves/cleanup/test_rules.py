@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -60,13 +59,6 @@ def test_a_rule_with_a_built_in_name_replaces_it_and_keeps_what_it_does_not_give
     assert (replaced.table, replaced.alias, replaced.predicate) == ("scout.bronze_events", "b", "b.event_ts > now()")
 
 
-def test_some_rules_are_picked_in_the_order_of_their_definition() -> None:
-    picked = rules.choose([OWN], ["huge", "invalid_line", "negative_total"])
-    assert [rule.name for rule in picked] == ["negative_total", "invalid_line", "huge"]
-    assert [rule.name for rule in rules.gravest_first(picked)] == ["negative_total", "invalid_line", "huge"]
-    assert [rule.name for rule in rules.gravest_first(reversed(picked))] == ["invalid_line", "negative_total", "huge"]
-
-
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -107,24 +99,6 @@ def test_mistakes_are_named_with_their_value(given: Any, words: tuple[str, ...])
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert caught.value.next_step
     assert len(str(caught.value)) < 700
-
-
-@pytest.mark.parametrize(
-    ("only", "said"),
-    [
-        ("negative_total", "only 'negative_total' is not usable: it must be a list of names"),
-        ({"negative_total": 1}, "only {'negative_total': 1} is not usable: it must be a list of names"),
-        (["negative"], "only 'negative' is not usable: no rule has this name; there are negative_total, empty_basket"),
-        ([None], "only None is not usable: no rule has this name; there are negative_total, empty_basket"),
-        (
-            [["negative_total"]],
-            "only ['negative_total'] is not usable: no rule has this name; there are negative_total",
-        ),
-    ],
-)
-def test_picking_what_does_not_exist_is_refused(only: Any, said: str) -> None:
-    with pytest.raises(BadInput, match=re.escape(said)):
-        rules.choose(None, only)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
@@ -46,19 +45,3 @@ def test_a_list_of_keys_has_an_end_and_no_late_ones() -> None:
     assert keys().span(SESSION, None, 5) is None
     assert keys("a").again(SESSION) is None
     assert (keys("a").first_size, keys("a").least_size) == (500.0, 1.0)
-
-
-def test_a_piece_is_whole_and_can_be_divided_unless_said_otherwise() -> None:
-    span = cursors.Span(sql.SQL("true").format(), {}, None, 1.0)
-    assert (span.full, span.divisible) == (True, True)
-
-
-def test_paths_through_tables_begin_small_and_end_at_the_default_of_a_batch() -> None:
-    found = [
-        {name: parameter.default for name, parameter in inspect.signature(path).parameters.items()}
-        for path in (cursors.Keyset, cursors.Blocks)
-    ]
-    assert [(each["first_rows"], each["most_rows"]) for each in found] == [(2000, 150_000)] * 2
-    assert (found[0]["descending"], found[0]["sweep"]) == (False, True)
-    assert (cursors.Keyset.least_size, cursors.Blocks.least_size) == (1.0, 1.0)
-    assert (cursors.FIRST_REACH, cursors.LOOK_SECONDS) == (4096, 0.1)

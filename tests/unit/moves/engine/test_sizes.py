@@ -43,24 +43,3 @@ def moved(rows: int, fixed: float, per_row: float, *, slow: range = range(0)) ->
 def test_batches_and_those_in_vain(rows: int, fixed: float, per_row: float, batches: int, in_vain: int) -> None:
     done, cancelled = moved(rows, fixed, per_row)
     assert (sum(done), len(done) <= batches, cancelled <= in_vain) == (rows, True, True), (done, cancelled)
-
-
-def test_a_batch_is_not_much_longer_than_wanted_where_its_rows_are_what_costs() -> None:
-    done, _ = moved(20_000, 0.05, 0.001)
-    assert max(done[1:]) <= 1000
-
-
-def test_after_a_slow_spell_batches_are_soon_as_large_as_before() -> None:
-    done, cancelled = moved(100_000, 0.02, 0.0001, slow=range(5, 9))
-    assert (len(done) < 30, cancelled <= 4) == (True, True), (done, cancelled)
-    assert max(done[6:10]) > 3000, done
-
-
-def test_others_that_waited_make_it_shorter_and_only_for_then() -> None:
-    sizes = Sizes(500.0, 1.0, 150_000.0, 0.5)
-    sizes.took(500, 0.5, full=True, waited_for=True)
-    assert sizes.rows == 250
-    sizes.took(250, 0.25, full=True, waited_for=True)
-    assert sizes.rows == 250
-    sizes.took(250, 0.25, full=True, waited_for=False)
-    assert sizes.rows == pytest.approx(500, rel=0.01)

@@ -13,7 +13,6 @@ import pytest
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import NotConverged
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine.selection import Selection
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window.reconciliation import (
-    Hour,
     Reconciliation,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.times import Window
@@ -53,36 +52,6 @@ def account(**figures: Any) -> Reconciliation:
 )
 def test_it_balances_only_where_nothing_is_left_over(figures: dict[str, Any], balanced: bool) -> None:
     assert account(**figures).balanced is balanced
-
-
-def test_hour_by_hour() -> None:
-    hours = (
-        Hour(
-            "2026-11-25T00:00Z",
-            {"transactions": 75, "total": "22165.00", "net": "22036.22"},
-            {"transactions": 75, "total": "22125.00", "net": "22036.22"},
-        ),
-        Hour("2026-11-25T01:00Z", {}, {"transactions": 3, "total": "NaN", "net": "1.50"}),
-    )
-    assert account(hours=hours).table() == [
-        "  events expected            3,641",
-        "  loaded                     3,603",
-        "  quarantined                    2",
-        "  not transactional             36",
-        "  unexplained                    0",
-        "  hour (UTC)           transactions                     total                       net",
-        "  2026-11-25T00:00Z              75     22,165.00 → 22,125.00                 22,036.22",
-        "  2026-11-25T01:00Z           0 → 3                   0 → NaN                  0 → 1.50",
-    ]
-
-
-def test_many_hours_are_cut_for_a_person_and_whole_for_a_machine() -> None:
-    hours = tuple(
-        Hour(f"2026-11-{day:02}T00:00Z", {}, {"transactions": 1, "total": "1", "net": "1"}) for day in range(1, 31)
-    )
-    made = account(hours=hours)
-    assert made.table()[-1] == "  and 6 more hours, which the result has"
-    assert len(made.as_dict()["hours"]) == 30
 
 
 def test_what_is_not_accounted_for_is_named_with_the_way_on() -> None:

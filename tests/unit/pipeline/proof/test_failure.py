@@ -13,7 +13,6 @@ from psycopg import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import failure
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.judgement import FAILED, UNKNOWN
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.reading import (
-    Obstacle,
     Owner,
     Setting,
 )
@@ -29,30 +28,6 @@ def owner(*settings: tuple[str, str], **fields: Any) -> Owner:
 
 def error(kind: type[errors.Error], said: str) -> errors.Error:
     return kind(said)
-
-
-@pytest.mark.parametrize(
-    ("of", "said", "next_step"),
-    [
-        (owner(obstacles=(Obstacle(True, "may not log in", "ALTER ROLE"),)),
-         "the scheduler cannot run it: role loader may not log in", "ALTER ROLE"),
-        (owner(obstacles=(Obstacle(False, "allows no connections", "ALTER DATABASE"), Obstacle(True, "x", "y"))),
-         "the scheduler cannot run it: database shop allows no connections", "ALTER DATABASE"),
-        (owner(("transaction_timeout", "0.5s")),
-         "transaction_timeout of 500 ms is set for role loader, less than a batch takes",
-         'ALTER ROLE "loader" RESET transaction_timeout'),
-        (owner(("default_transaction_read_only", "ON")), "default_transaction_read_only is on for role loader",
-         'ALTER ROLE "loader" RESET default_transaction_read_only'),
-    ],
-)  # fmt: skip
-def test_what_keeps_the_scheduler_from_beginning(of: Owner, said: str, next_step: str) -> None:
-    found = failure.login(of)
-    assert found is not None
-    assert (found.status, found.said, found.next_step) == (FAILED, said, next_step)
-
-
-def test_nothing_keeps_it_from_beginning() -> None:
-    assert failure.login(owner(("statement_timeout", "1s"), ("default_transaction_read_only", "off"))) is None
 
 
 LIMITED = error(errors.QueryCanceled, "canceling statement due to statement timeout")
@@ -80,10 +55,6 @@ def test_what_is_not_the_command_itself(e: errors.Error, of: Owner, status: str,
     found = failure.of_surroundings(e, of, 90.0, 5.0)
     assert found is not None
     assert (found.status, found.said) == (status, said)
-
-
-def test_whatever_else_is_of_the_command() -> None:
-    assert failure.of_surroundings(error(errors.UndefinedTable, "no such table"), owner(), 90.0, 5.0) is None
 
 
 FORBIDDEN = error(errors.InsufficientPrivilege, "permission denied for table silver")

@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import datetime
-import re
 from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import MissingPrivilege
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import judgement
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.judgement import (
-    BESIDE,
     FAILED,
     GOLD,
     LATEST,
@@ -26,11 +23,9 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.p
     UNKNOWN,
     Todo,
     plan,
-    purposes,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_jobs import NEVER, Job
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_jobs import Job
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_runs import Run, Scheduler
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging.functions import Function, Functions
 
 NOW = datetime.datetime(2026, 11, 25, 22, 3, 22, tzinfo=datetime.UTC)
 LIVE = Scheduler(NOW, installed=True)
@@ -71,84 +66,9 @@ def test_how_a_job_is_proved(scheduler: Scheduler, schedule: str, waits: bool, u
     assert (todo.how, todo.why) == (how, why)
 
 
-def test_jobs_that_cannot_start_are_not_proved() -> None:
-    assert plan([(job(active=False), LOAD), (job(schedule=NEVER), LOAD)], LIVE, 90, waits=True) == []
-
-
 def test_a_start_that_pg_cron_may_not_notice_any_more_is_not_relied_on() -> None:
     just_before = Scheduler(NOW.replace(second=59), installed=True)
     assert judgement.due_at("* * * * *", just_before) == NOW.replace(minute=5, second=0)
-
-
-def test_what_is_waited_for_is_said() -> None:
-    todo = plan([(job(), LOAD), (job("smart-gold-refresh", schedule="*/5 * * * *"), GOLD)], LIVE, 90, waits=True)
-    assert judgement.announced(todo, NOW) == "next run of bronze-to-silver-etl at 22:04:00, 38 s"
-
-
-def test_what_each_job_is_for() -> None:
-    sources = {
-        "step": "BEGIN PERFORM inner_step(); END",
-        "inner_step": "BEGIN PERFORM scout.load_silver_from_bronze(5); END",
-        "nothing": "SELECT 1",
-    }
-    known = Functions(Function(oid, "public", name, source) for oid, (name, source) in enumerate(sources.items()))
-    found = purposes(
-        [
-            job(command="SELECT 1"),
-            job("nightly", command="SELECT step()"),
-            job("smart-gold-refresh", command="SELECT 1"),
-            job("gold", command="SELECT scout.refresh_gold_platinum()"),
-            job("product-linking", command="SELECT scout.link_products_to_catalog(1)"),
-            job("other", command="SELECT nothing()"),
-        ],
-        known,
-    )
-    assert [(each.jobname, purpose) for each, purpose in found] == [
-        ("bronze-to-silver-etl", LOAD), ("nightly", LOAD), ("smart-gold-refresh", GOLD), ("gold", GOLD),
-        ("product-linking", OTHER), ("other", BESIDE),
-    ]  # fmt: skip
-    assert purposes([job("other", command="SELECT nothing()")], known, ["gold"]) == []
-
-
-def test_a_job_beside_the_pipeline_is_always_tried() -> None:
-    [todo] = plan([(job("tidy", schedule="* * * * *"), BESIDE)], LIVE, 90, waits=True)
-    assert todo.how == TRIAL
-
-
-@pytest.mark.parametrize(
-    ("found", "elsewhere", "said", "step"),
-    [
-        ([(job(), LOAD)], [], None, ""),
-        ([(job(active=False), LOAD)], [], "bronze-to-silver-etl is inactive, so nothing loads",
-         "SELECT cron.alter_job(1, active => true)"),
-        ([], [{"jobname": "bronze-to-silver-etl", "jobid": 4, "database": "other", "back": "SELECT it"}],
-         "bronze-to-silver-etl runs in database other and not in this one, so nothing loads here",
-         "SELECT it"),
-        ([(job("smart-gold-refresh"), GOLD)], [], "no job calls scout.load_silver_from_bronze, so nothing loads",
-             "whoever deploys the pipeline schedules"),
-    ],
-)  # fmt: skip
-def test_what_no_run_can_prove(found: Any, elsewhere: Any, said: str | None, step: str) -> None:
-    verdicts = judgement.unproved(found, elsewhere)
-    assert [verdict.said for verdict in verdicts] == ([said] if said else [])
-    assert all(verdict.status == FAILED and verdict.next_step.startswith(step) for verdict in verdicts)
-
-
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        ([], []),
-        ([(job("smart-gold-refresh"), GOLD)], []),
-        (
-            [(job("smart-gold-refresh", active=False), GOLD)],
-            ["smart-gold-refresh is inactive, so nothing refreshes gold"],
-        ),
-        ([(job("smart-gold-refresh", active=False), GOLD), (job("gold"), GOLD)], []),
-        ([(job(active=False), LOAD)], []),
-    ],
-)
-def test_who_refreshes_gold(found: Any, said: list[str]) -> None:
-    assert [verdict.said for verdict in judgement.unrefreshed(found)] == said
 
 
 @pytest.mark.parametrize(
@@ -167,21 +87,6 @@ def test_which_jobs_are_known_to_be_a_part(found: Any, part: bool) -> None:
 
 
 TODO = Todo(job(), LOAD, RUN, NOW)
-
-
-@pytest.mark.parametrize(
-    ("given", "status", "said"),
-    [
-        (run(3), PROVED, "ran at 22:03:19 as loader"),
-        (run(3, "failed", message="ERROR:  no\n such table"), FAILED, "failed at 22:03:19 as loader: ERROR: no such table"),
-        (run(3, "failed", message="connection failed", started=None), FAILED,
-         "failed and did not even start as loader: connection failed"),
-        (run(3, "failed", message=""), FAILED, "failed at 22:03:19 as loader: no message"),
-    ],
-)  # fmt: skip
-def test_what_a_run_proves(given: Run, status: str, said: str) -> None:
-    verdict = judgement.of_run(TODO, given)
-    assert (verdict.status, verdict.said) == (status, said)
 
 
 @pytest.mark.parametrize(
@@ -210,27 +115,6 @@ def test_a_run_that_takes_long_keeps_the_next_ones_from_being_started() -> None:
     verdict = judgement.of_latest(TODO, [lasting, run(1300, "running", runid=8, ended=None)], LIVE)
     assert verdict is not None
     assert verdict.status == PROVED
-
-
-def test_without_a_run_that_is_over_there_is_no_latest() -> None:
-    assert judgement.of_latest(TODO, [run(3, "running"), run(3, jobid=2)], LIVE) is None
-
-
-def test_a_run_that_does_not_come_or_does_not_end() -> None:
-    absent = judgement.missing(TODO, None, 90, "cron.launch_active_jobs is off")
-    assert absent.status == FAILED
-    assert (
-        absent.said
-        == "did not start within 1 min 30 s, although it was due at 22:03:22: cron.launch_active_jobs is off"
-    )
-    unclear = judgement.missing(TODO, None, 90, "", MissingPrivilege("x", said="no run is shown", next_step="GRANT it"))
-    assert (unclear.status, unclear.next_step) == (UNKNOWN, "GRANT it")
-    endless = judgement.missing(TODO, run(30, "running"), 90, "")
-    assert endless.status == UNKNOWN
-    assert re.fullmatch(
-        r"is still running after 1 min 30 s, since \d\d:\d\d:\d\d; how long its runs take is not known", endless.said
-    )
-    assert judgement.missing(TODO, run(30, "running"), 90, "", usual=60).said.endswith("; its runs usually take 1 min")
 
 
 def test_the_worst_of_them_is_the_whole() -> None:

@@ -5,23 +5,19 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ansible_collections.scout.recovery.plugins.plugin_utils.command import (
     line,
     options,
     parser,
-    terminal,
 )
 from ansible_collections.scout.recovery.plugins.plugin_utils.command.commands import COMMANDS
 from tests import CHECKOUT
@@ -125,25 +121,11 @@ def test_options_are_those_of_the_roles(command: Any) -> None:
     assert not command.takes or command.takes in there
 
 
-def test_choices_types_and_help_come_from_the_specification() -> None:
-    spec = yaml.safe_load((CHECKOUT / "roles" / "runs" / "meta" / "argument_specs.yml").read_text())
-    wanted = [each for each in spec["argument_specs"]["main"]["options"]["runs_of_action"]["choices"] if each]
-    there = {option.name: option for option in options.of("runs")}
-    assert list(there["of_action"].choices) == wanted
-    share = next(option for option in options.of("window_recovery") if option.name == "max_poison_share")
-    assert (share.type, share.help) == ("float", "A larger share of poison stops the run [0.1]")
-
-
 @pytest.mark.parametrize("typed", WRONG)
 def test_what_is_mistyped_is_named(typed: str) -> None:
     with pytest.raises(parser.Mistyped) as refused:
         parser.read(shlex.split(typed))
     assert WRONG[typed] in str(refused.value)
-
-
-def test_bytes_that_are_no_text_are_refused() -> None:
-    with pytest.raises(parser.Mistyped, match="is not UTF-8"):
-        parser.read(["incident", "report", "gold \udcff"])
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -158,38 +140,6 @@ def test_a_text_arrives_as_it_was_typed(text: str) -> None:
         assert again[:2] == words[:2]
         assert list(variables(again).values()) == [text]
         assert shown.isprintable()
-
-
-def test_options_of_ansible_pass_through() -> None:
-    typed = [
-        "reset",
-        "--check",
-        "--diff",
-        "-vvv",
-        "-i",
-        "a b.yml",
-        "-i",
-        "c",
-        "-l",
-        "luzon",
-        "-e",
-        "x=1",
-        "-e",
-        "@f.yml",
-        "-J",
-    ]
-    words = line.words(parser.read(typed), HERE)
-    assert words == [
-        *("ansible-playbook", "playbooks/emergency_reset.yml", "--diff", "-vvv", "-i", "a b.yml", "-i", "c"),
-        *("-l", "luzon", "-e", "x=1", "-e", "@f.yml", "-J", "--check"),
-    ]
-
-
-def test_the_plan_leaves_files_of_the_run_alone() -> None:
-    plain = parser.read(["undo", "last"])
-    assert line.plan(plain, HERE) == [*line.words(plain, HERE), "--check"]
-    asked = parser.read(["undo", "last", "--result-file", "r.json"])
-    assert line.plan(asked, HERE) == [*line.words(asked, HERE), "-e", '{"result_file": ""}', "--check"]
 
 
 def test_the_last_run_is_the_one_of_the_plan() -> None:
@@ -257,29 +207,3 @@ def test_secrets_are_not_shown() -> None:
 def test_where_it_is_called(cwd: Path, environment: dict[str, str], playbook: str, settings: dict[str, str]) -> None:
     place = line.Place(CHECKOUT, cwd, environment)
     assert (place.playbook("assess"), place.settings()) == (playbook, settings)
-
-
-def test_where_the_collection_is_installed(tmp_path: Path) -> None:
-    """Playbooks have their full names; where Ansible would not look, it is told, and other folders stay."""
-    root = tmp_path / "opt" / "ansible_collections" / "scout" / "recovery"
-    place = line.Place(root, tmp_path, {"HOME": str(tmp_path)})
-    assert place.playbook("assess") == "scout.recovery.assess"
-    (path,) = place.settings().values()
-    assert path.split(":") == [
-        str(tmp_path / "opt"),
-        f"{tmp_path}/.ansible/collections",
-        "/usr/share/ansible/collections",
-    ]
-    usual = tmp_path / ".ansible" / "collections" / "ansible_collections" / "scout" / "recovery"
-    assert line.Place(usual, tmp_path, {"HOME": str(tmp_path)}).settings() == {}
-    (tmp_path / "ansible.cfg").touch()
-    assert place.settings() == {}
-    assert (
-        line.shown(["ansible-playbook", "a"], {"ANSIBLE_CONFIG": "/a b"}) == "ANSIBLE_CONFIG='/a b' ansible-playbook a"
-    )
-
-
-@pytest.mark.parametrize(("typed", "yes"), [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("", False)])
-def test_only_a_yes_is_a_yes(typed: str, yes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    assert terminal.confirmed("undo") is yes

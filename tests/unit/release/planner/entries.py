@@ -12,9 +12,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 
 Entries = dict[str, Entry]
 
-#: How a sequence counts.
-NUMBERS = {"type": "integer", "increment": 1, "minimum": 1, "maximum": 9, "start": 1, "cache": 1}
-
 
 def entry(kind: str, name: str, *needs: str, **facts: Any) -> Entry:
     """An entry without an owner."""

@@ -154,14 +154,6 @@ def test_hostile_texts_cost_no_more_than_their_length(piece: str) -> None:
     assert time.process_time() - began < 2
 
 
-def test_thousands_of_functions_are_judged_at_once() -> None:
-    chain = [Function(n, "app", f"step_{n}", f"BEGIN PERFORM step_{n + 1}(); END") for n in range(5000)]
-    last = Function(5000, "app", "step_5000", "DELETE FROM scout.silver_line_items")
-    began = time.process_time()
-    assert Functions([*chain, last]).writing("app").called_by("SELECT step_0()")
-    assert time.process_time() - began < 2
-
-
 @pytest.mark.parametrize(
     ("text", "writes"),
     [
