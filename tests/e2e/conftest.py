@@ -15,7 +15,6 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playbook_process import PlaybookRunner
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.door import Door
-from tests.e2e.browser import Browser, open_browser
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -56,13 +55,6 @@ def quick(tmp_path: Path) -> Quick:
     from tests.e2e.in_process import Quick
 
     return Quick(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Headless Chromium; tests/e2e/browser.py says how to use it."""
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.playb
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.sandbox.base import Sandbox
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
-from tests.e2e.gameday import play
 from tests.e2e.in_process import InProcess
 from tests.e2e.play import Stage
 
@@ -152,7 +151,6 @@ def drill_in_process(patch: pytest.MonkeyPatch, copies: Copies) -> None:
     ) -> PlaybookProcess:
         return Playing(order, on_task)
 
-    for each in (drill_run, play):
-        patch.setattr(each, "open_embedded", copies.opened)
+    patch.setattr(drill_run, "open_embedded", copies.opened)
     patch.setattr(PlaybookRunner, "start", start)
     patch.setattr(live_load, "MINUTE_SECONDS", MINUTE_SECONDS)

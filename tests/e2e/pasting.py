@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -28,6 +29,15 @@ CONTINUED = re.compile(r"^ {9}(.*)$")
 #: Below phases a label stands alone, and what is typed below it.
 ALONE = re.compile(rf"^(?:{'|'.join(TYPED)})$")
 BELOW = re.compile(r"^ {4}(\S.*| {4}-.*)$")
+
+
+@dataclass
+class Command:
+    """A playbook, its variables, and whether it is a check."""
+
+    playbook: str
+    variables: dict[str, Any] = field(default_factory=dict)
+    check: bool = False
 
 
 def assert_accepted(screen: str, results: Collection[dict[str, Any]]) -> None:
@@ -83,8 +93,8 @@ def _of_a_shell(command: str) -> None:
 
 
 @functools.cache
-def accepted(command: str) -> None:
-    """Read by a shell as one command, of a playbook that is there, with variables that it knows, quoted so that Ansible keeps all."""
+def accepted(command: str) -> Command:
+    """Read a printed command as a shell and Ansible do: the playbook exists, knows its variables and gets all of them."""
     _of_a_shell(command)
     printed = subprocess.run(
         ["bash", "-c", f"ansible-playbook() {{ printf '%s\\0' \"$@\"; }}; {command}"],
@@ -97,20 +107,24 @@ def accepted(command: str) -> None:
     assert file.is_file(), command
     assert not re.search(r"[;,.:…`]$|…", command), command
     assert shlex.split(command)[0] == "ansible-playbook"
+    found = Command(file.stem)
     while options:
         option = options.pop(0)
         if option == "-e":
-            _accept(options.pop(0), command)
+            found.variables |= _variables(options.pop(0), command)
+        elif option == "--check":
+            found.check = True
         elif option in ("-i", "--limit", "--forks", "--vault-id", "--vault-password-file"):
             assert options.pop(0), command
         else:
-            assert option in ("--check", "-v"), command
-    assert yaml.safe_load(file.read_text())
+            assert option == "-v", command
+    return found
 
 
-def _accept(value: str, command: str) -> None:
+def _variables(value: str, command: str) -> dict[str, Any]:
     stray_words.refuse([value])
     given = yaml.safe_load(value) if value.startswith("{") else stray_words.parse_kv(value)
     assert given, command
     extra_vars.refuse_placeholders(given)
     assert extra_vars.check(given) == [], command
+    return given

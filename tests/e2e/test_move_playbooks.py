@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.e2e.gameday import followed
 from tests.e2e.in_process import Quick
+from tests.e2e.pasting import accepted
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 
@@ -230,8 +230,8 @@ def test_what_an_undo_prints_undoes_it_where_its_drain_quarantined_what_came_bac
     undone = ran(quick.play("undo", healthy.dsn, run_id=drained["run_id"]), "done")
     before = healthy.contents()
     assert len(undone["undo_commands"]) == 2
-    typed = [followed.command(command) for command in undone["undo_commands"]]
-    played = [quick.play(each.playbook, healthy.dsn, **dict(each.variables)) for each in typed]
+    typed = [accepted(command) for command in undone["undo_commands"]]
+    played = [quick.play(each.playbook, healthy.dsn, **each.variables) for each in typed]
     assert [each.rc for each in played] == [0, 0], played[-1].text
     assert [each.result["ingestion"] for each in played] == ["paused", "running"]
     assert healthy.active_jobs() >= JOBS
