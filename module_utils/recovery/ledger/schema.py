@@ -493,7 +493,13 @@ COMMENT ON COLUMN scout_ops.rollout_hosts.row IS 'Its line in the table of all d
 """,
     """
 DROP TABLE scout_ops.rollouts, scout_ops.rollout_slices, scout_ops.rollout_hosts, scout_ops.evidence, scout_ops.servers;
-DROP TABLE scout_ops.samples, scout_ops.incident_entries, scout_ops.incidents;
+DROP TABLE scout_ops.samples;
+-- People wrote these: they go only where nobody did.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM scout_ops.incidents) AND NOT EXISTS (SELECT FROM scout_ops.incident_entries) THEN
+        DROP TABLE scout_ops.incident_entries, scout_ops.incidents;
+    END IF;
+END $$;
 ALTER TABLE scout_ops.stored DROP COLUMN signature;
 COMMENT ON COLUMN scout_ops.runs.action IS
     'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '

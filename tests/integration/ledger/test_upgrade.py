@@ -63,3 +63,19 @@ def test_what_an_earlier_version_paused_is_resumed(
             connection.execute("DROP SCHEMA scout_ops CASCADE")
         call("scout_lease", dsn)
         assert rows(scout_db, COLUMNS) == upgraded, "a new ledger has the same"
+
+
+def test_notes_of_incidents_stay(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade drops what no release reads any more, but nothing that a person wrote."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(bootstrap, "VERSIONS", schema.VERSIONS[:-1])
+        call("scout_lease", scout_db)
+    with connect(scout_db) as connection:
+        connection.execute(
+            "INSERT INTO scout_ops.incidents (incident, title, severity, opened_at, opened_by) VALUES ('INC-9', 'x', 'high', now(), 'ann');"
+            "INSERT INTO scout_ops.incident_entries (incident, kind, at, actor, text) VALUES ('INC-9', 'note', now(), 'ann', 'a till')"
+        )
+        connection.execute("UPDATE scout_ops.leases SET owner = NULL, expires_at = NULL")
+    call("scout_lease", scout_db)
+    assert one(scout_db, "SELECT count(*) FROM scout_ops.versions") == len(schema.VERSIONS)
+    assert one(scout_db, "SELECT text FROM scout_ops.incident_entries WHERE incident = 'INC-9'") == "a till"
