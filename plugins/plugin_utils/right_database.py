@@ -97,11 +97,6 @@ def _host(name: str, variables: dict[str, t.Any], templar: t.Any) -> Host:
     return Host(dsn if given else None, away)
 
 
-def dsn_of(name: str, variables: dict[str, t.Any], templar: t.Any) -> str | None:
-    """The connection string of a host; None without one."""
-    return _host(name, variables, templar).dsn
-
-
 def _templated(templar: t.Any, value: t.Any) -> t.Any:
     """The value; a text that leads nowhere for one that is made of what only a task knows."""
     try:

@@ -17,13 +17,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder, next_runs
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.faults import Fault, planted
 from tests.faults.table import FAULTS
 from tests.integration.modules import call, connect, rows
+from tests.scout import next_runs
 from tests.security.roles import drop_roles
 
 FREEZE = """

@@ -25,7 +25,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.execution.live_load import Load
 from ansible_collections.scout.drills.plugins.plugin_utils.drill.results import measures
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import next_runs, oracle
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import oracle
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from tests.e2e.pasting import Command, accepted
 from tests.e2e.pipeline import Pipeline
@@ -33,6 +33,7 @@ from tests.e2e.play import Played, Running, Stage
 from tests.faults import planted
 from tests.faults.table import FAULTS, RESET
 from tests.integration.modules import operator
+from tests.scout import next_runs
 
 ROUNDS = int(os.environ.get("SCOUT_GAMEDAY_ROUNDS", "2"))
 LOADER = "bronze-to-silver-etl"

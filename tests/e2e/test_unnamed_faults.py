@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder, next_runs
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.in_process import InProcess, recorded
 from tests.e2e.pipeline import Pipeline
@@ -18,6 +18,7 @@ from tests.e2e.play import Stage
 from tests.e2e.unnamed_faults import judge
 from tests.faults import planted
 from tests.faults.table import CHOSEN, FAULTS, REST
+from tests.scout import next_runs
 
 _numbers = itertools.count(1)
 

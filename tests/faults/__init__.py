@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg import sql
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import next_runs
+from tests.scout import next_runs
 
 LOADER, LINKING, GOLD = next_runs.NEEDED
 SHORT = "load_silver_from_bronze"

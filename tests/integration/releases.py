@@ -15,7 +15,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.release import everything_schema
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import KEY_OF_DUMP, program
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.binaries import environment
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
@@ -26,6 +25,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import store as captures_store
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Entry, Scope
+from tests.integration import everything_schema
 
 SCOPE = Scope(everything_schema.SCHEMAS, "supabase_migrations.schema_migrations")
 

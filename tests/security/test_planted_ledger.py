@@ -25,8 +25,6 @@ CREATE FUNCTION scout_ops.evil() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER evil BEFORE INSERT ON scout_ops.leases FOR EACH ROW EXECUTE FUNCTION scout_ops.evil();
 CREATE FUNCTION scout_ops.sly() RETURNS text LANGUAGE plpgsql AS
     $$ BEGIN EXECUTE 'ALTER ROLE mallory SUPERUSER'; RETURN 'INC-1'; END $$;
-CREATE VIEW scout_ops.incidents AS
-    SELECT scout_ops.sly() AS incident, now() AS opened_at, now() AS next_update_at, NULL::timestamptz AS closed_at;
 CREATE VIEW scout_ops.runs AS SELECT scout_ops.sly() AS run_id, '{}'::jsonb AS effects;
 GRANT ALL ON SCHEMA scout_ops TO PUBLIC;
 GRANT ALL ON ALL TABLES IN SCHEMA scout_ops TO PUBLIC;

@@ -144,12 +144,6 @@ class Stopped(RecoveryError, KeyboardInterrupt):
     kind = "stopped"
 
 
-class NotBegun(RecoveryError):
-    """The run ended before its turn came; nothing was done."""
-
-    kind = "not_begun"
-
-
 class DatabaseError(RecoveryError):
     """PostgreSQL refused a statement."""
 

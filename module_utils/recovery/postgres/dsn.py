@@ -132,15 +132,6 @@ def _is_local(host: str, address: str = "") -> bool:
     return host.startswith(("/", "@")) or is_loopback(address or host)
 
 
-def is_here(dsn: str, environment: Mapping[str, str]) -> bool:
-    """Whether a connection string leads to this machine, from wherever it is used."""
-    parts = parse_dsn(dsn, "the connection string")
-    name, address = (
-        str(parts.get(each) or environment.get(f"PG{each.upper()}") or "") for each in ("host", "hostaddr")
-    )
-    return all(_is_local(each, address) for each in name.split(","))
-
-
 def is_unverified(connection: t.Any) -> bool:
     """Whether a libpq connection leads to another machine, and it is not known whose that is."""
     host, address = (os.fsdecode(value or b"") for value in (connection.host, connection.hostaddr))

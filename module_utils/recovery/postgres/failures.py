@@ -52,10 +52,10 @@ def words_of(error: psycopg.Error) -> str:
 
 
 def translate(error: psycopg.Error, attempted: str, *, on: str = "", next_step: str = "") -> RecoveryError:
-    """Our error for one of psycopg's, with the server's own words and SQLSTATE; where the session is lost, the next
-    step is ours and not the caller's."""
+    """Return our error for one of psycopg's, with the server's message without values, and its SQLSTATE. If the session
+    is lost, the next step is to run the same command again, whatever `next_step` says."""
     said = words_of(error)
-    # Its detail is the whole row, in words of any language.
+    # The detail of these two is the failing row, in the server's language.
     if error.diag.message_detail and not isinstance(error, (errors.NotNullViolation, errors.CheckViolation)):
         said += f" ({message(error.diag.message_detail)})"
     kind: type[RecoveryError] = DatabaseError

@@ -24,7 +24,6 @@ if t.TYPE_CHECKING:
     from ..facts import Facts
     from ..thresholds import Figures
 
-VERDICTS: t.Final = ("pass", "warn", "fail", "inconclusive", "paused", "draining")
 #: From bad to good; the words of an assessment, and ours.
 WORST: t.Final = ("fail", "inconclusive", "warn", "pass")
 WORDS: t.Final = {"ok": "pass", "unknown": "inconclusive"}

@@ -14,7 +14,6 @@ if t.TYPE_CHECKING:
 
 #: The tables of an item, in an order in which rows can be put in; the other way round they can be taken out.
 TABLES: t.Final = ("dead_letters", "events", "transactions", "lines", "ledger")
-CHOICES: t.Final = ("refuse", "keep_current", "restore")
 
 #: The rows of one side of an item: by table, the digest of each row by its key.
 Rows = dict[str, dict[str, str]]

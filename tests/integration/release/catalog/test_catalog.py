@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.release import everything_schema
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
@@ -25,6 +24,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import entries, stability
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
+from tests.integration import everything_schema
 from tests.integration.releases import SCOPE, Entries, copies_of, differs, digest, read, restore, rich_template, run
 from tests.scout.migrations import MIGRATIONS, UNSEEN
 

@@ -19,7 +19,6 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.release import everything_schema
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump, program
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
@@ -43,6 +42,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.re
     scratch_database,
     transaction,
 )
+from tests.integration import everything_schema
 from tests.integration.release.planner.test_plan import COMPOUND, ROWS
 from tests.integration.release.restore.test_transaction import BAD_RELEASE, JOB_OFF, target_of
 from tests.integration.releases import capture, rich_template, run

@@ -14,7 +14,6 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.release import everything_schema
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session, Settings
@@ -22,6 +21,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
     document as captures_document,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
+from tests.integration import everything_schema
 from tests.integration.release.planner.test_plan import ROWS
 from tests.integration.release.restore.test_rehearsal import ONLY, SCRATCH, Rehearsed, rehearsed, value
 from tests.integration.release.restore.test_transaction import BAD_RELEASE, JOB_OFF

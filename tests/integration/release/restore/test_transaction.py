@@ -15,7 +15,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.release import everything_schema
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
@@ -33,6 +32,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.target import Target
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import result as restore_result
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
+from tests.integration import everything_schema
 from tests.integration.modules import call
 from tests.integration.release.planner.test_plan import ROWS, canonical
 from tests.integration.releases import capture, rich_template, run

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.release import everything_schema
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
@@ -23,6 +22,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import command as restore_command
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import request as restore_request
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
+from tests.integration import everything_schema
 from tests.integration.modules import Result
 from tests.integration.release.by_name import shared, together
 from tests.integration.release.planner.test_plan import COMPOUND, NO_WAY, ROWS, canonical

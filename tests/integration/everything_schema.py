@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from ..server.local import Server
+from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 
 ROLES = ("release_owner", "release_reader", "release_writer", '"release ""Ärger"" b"')
 SCHEMAS = ("shop", 'Ünï "q" shop')
@@ -228,7 +228,7 @@ GRANT SELECT ON "Ünï ""q"" shop"."Tâble; DROP" TO "release ""Ärger"" b" WITH
     ),
 }
 
-CRON = Path(__file__).parents[1] / "schema" / "cron_standin.sql"
+CRON = builder.SCHEMA / "cron_standin.sql"
 JOBS = """
 SELECT cron.schedule('by-day', '*/5 * * * *', 'REFRESH MATERIALIZED VIEW shop.by_day'), cron.schedule('0 3 * * *', 'SELECT 1'),
        cron.schedule('off', '@daily', 'CALL shop.tidy(1)');

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from .events import generator
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 
 Sale = dict[str, Any]
 
