@@ -18,7 +18,7 @@ def test_what_a_reset_has_quarantined(broken: Pipeline, stage: Stage, quick: Qui
     assert quick.play("emergency_reset", broken.dsn, incident="INC-2041").rc == 0
     before = broken.fingerprint()
     played = stage.play("dead_letters", broken.dsn)
-    assert (played.rc, played.result["outcome"], played.recap()["changed"]) == (0, "assessed", 0), played.text
+    assert (played.rc, played.result["outcome"], played.recap()["changed"]) == (0, "unchanged", 0), played.text
     queue = played.result["dead_letters"]
     assert queue["entries"] == broken.one(UNRESOLVED) == 3
     assert sum(queue["ages"].values()) == 3

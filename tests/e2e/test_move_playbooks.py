@@ -209,7 +209,7 @@ def test_an_undo_brings_all_of_it_back_and_runs_says_so(
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
     listed = quick.play("runs", healthy.dsn, of_action="quarantine")
-    [run] = ran(listed, "assessed")["runs"]
+    [run] = ran(listed, "unchanged")["runs"]
     assert (run["run_id"], run["incident"], run["can_be_undone"]) == (run_id, "INC-1", False)
     shown = [line for line in listed.lines if run_id in line or undone["move"]["run_id"] in line]
     assert len(shown) == 2

@@ -197,8 +197,6 @@ class Story:
             return "planned"
         if self._judged:
             return self._judged
-        if self.operation in ("runs", "dead_letters"):
-            return "assessed"
         if self.operation != "emergency_reset":
             return "done" if self.changed else "unchanged"
         if not self.before.get("needs_reset"):

@@ -20,7 +20,7 @@ WAITS: t.Final = "changed"
 WRONG: t.Final = "error"
 
 #: Operations that change nothing, also without --check.
-SILENT: t.Final = frozenset({"assess", "preflight", gate.OPERATION, "runs"})
+SILENT: t.Final = frozenset({"assess", "dead_letters", "preflight", gate.OPERATION, "runs"})
 #: The errors of a database on which another person is working.
 HELD: t.Final = frozenset({"lease_held", "pause_held"})
 PROVES: t.Final = frozenset({"emergency_reset", "resume_ingestion"})

@@ -165,7 +165,7 @@ def test_runs_are_a_table_for_a_terminal() -> None:
     assert last.strip() == "adhoc, ben@laptop: moved no data"
     document = render.document(told)
     VALID.validate(document)
-    assert (document["outcome"], document["runs"]) == ("assessed", LISTED)
+    assert (document["outcome"], document["runs"]) == ("unchanged", LISTED)
 
 
 POISONED = {"run_id": "R2", "poison": [{"event_id": "e1"}], "changed": True}

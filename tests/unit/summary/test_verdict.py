@@ -63,6 +63,7 @@ def assessed(found: str) -> dict[str, Any]:
         ({"outcome": "left_paused", "ok": False, "ingestion": "paused"}, "PAUSED, fix first", verdict.WAITS, 2),
         ({"outcome": "left_paused_as_told", "ingestion": "paused"}, "PAUSED", verdict.WAITS, 0),
         (assessed("healthy"), "HEALTHY", verdict.WELL, 0),
+        ({"operation": "dead_letters", "outcome": "unchanged", "proof": None}, "DONE", verdict.WELL, 0),
         (assessed("degraded"), "DEGRADED", verdict.WAITS, 0),
         (assessed("failing"), "FAILING", verdict.WRONG, 0),
         ({"operation": gate.OPERATION, "outcome": "passed", "proof": None}, "PASSED", verdict.WELL, 0),
