@@ -47,7 +47,6 @@ from ..module_utils.recovery.core.text import LONGEST, count, visible, visible_i
 from ..module_utils.recovery.core.values import as_list
 from ..module_utils.recovery.summary import layout
 from ..plugin_utils import events, extra_vars, phases, typed_secrets, voice
-from ..plugin_utils.command.commands import COMMANDS
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -71,12 +70,9 @@ def hosts_of(play: t.Any) -> list[str]:
         return []
 
 
-def _command(playbook: str) -> str:
-    """`scout reset`; of a playbook that has no such word its name."""
-    name = Path(playbook).stem
-    return next(
-        (" ".join(("scout", *each.words)) for each in COMMANDS if each.playbook == name), name.replace("_", " ")
-    )
+def _operation(playbook: str) -> str:
+    """`emergency reset`."""
+    return Path(playbook).stem.replace("_", " ")
 
 
 def heading(task: t.Any) -> str | None:
@@ -183,7 +179,7 @@ class CallbackModule(Default):
     def v2_playbook_on_start(self, playbook: t.Any) -> None:
         """From now on what a worker says comes through here."""
         events.begin()
-        self._above["what"] = _command(str(playbook._file_name))
+        self._above["what"] = _operation(str(playbook._file_name))
         self._display.display = self._shown
         super().v2_playbook_on_start(playbook)
         if value := events.unknown():

@@ -55,7 +55,7 @@ MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)(?=\D)")
 COMPACT = re.compile(r"\b(\d{8}T\d{6})\.(\d{6}Z)")
 COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook )")
 
-RESET_SCREEN = re.compile(r"^```\nscout reset .*?^```$", re.DOTALL | re.MULTILINE)
+RESET_SCREEN = re.compile(r"^```\nemergency reset .*?^```$", re.DOTALL | re.MULTILINE)
 
 #: What another night would show otherwise, and what stands for it when two screens are compared.
 PASSING = (
@@ -298,7 +298,7 @@ def written(page: str, typed: list[Typed], *, anew: bool = False, command: re.Pa
 def reset_screen(page: str) -> str:
     """The screen of the emergency reset."""
     return next(
-        block.shown for block in blocks(page) if block.shown and block.shown.startswith("scout reset ")
+        block.shown for block in blocks(page) if block.shown and block.shown.startswith("emergency reset ")
         and "RECOVERED" in block.shown
     )  # fmt: skip
 

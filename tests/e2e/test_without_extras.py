@@ -16,7 +16,6 @@ from tests.e2e.play import Stage
 IMPORTED = {
     "matplotlib": "matplotlib",
     "apprise": "apprise",
-    "argcomplete": "argcomplete",
     "ansible-runner": "ansible_runner",
 }
 

@@ -44,10 +44,10 @@ def reset(board: phases.Board) -> None:
 
 def test_a_phase_is_printed_once_when_it_is_over() -> None:
     screen = Screen()
-    screen.board.head = ["scout reset"]
+    screen.board.head = ["emergency reset"]
     reset(screen.board)
     assert [" ".join(line.split()) for line in screen.lines] == [
-        "scout reset",
+        "emergency reset",
         "",
         "✓ check options, lease 0.0 s",
         "✓ load loaded 1,200 events 0.0 s",

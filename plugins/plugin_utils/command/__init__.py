@@ -1,4 +1,0 @@
-# Copyright: (c) 2026, Scout Recovery contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""The `scout` command: turns words into the ansible-playbook command that they stand for, and runs it."""
