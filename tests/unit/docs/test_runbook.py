@@ -68,7 +68,7 @@ def test_the_screen_of_each_playbook_fits_and_ends_with_what_can_be_pasted(subte
         with subtests.test(command=block.command):
             assert max(map(len, lines)) < COLUMNS
             assert len(lines) <= (3 if found[1] in LISTS else 1) * LINES, len(lines)
-            assert re.match(r"scout \w+", lines[0])
+            assert re.match(r"\w+( \w+)*   scout on ", lines[0])
             typed = [command.replace("\\", "") for command in on_screen(block.shown)]
             known = "\n".join(typed)
             assert subprocess.run(["bash", "-n"], input=known, text=True, check=False).returncode == 0
