@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import PLUGINS, Stage
 
@@ -53,14 +51,3 @@ def test_a_pause_loads_what_it_needs_and_from_bytecode(healthy: Pipeline, tmp_pa
     assert len(ours) > 40
     assert {name: found[0] for name, found in ours.items() if found[0] != "SourceFileLoader"} == {}
     assert [found[2] for found in ours.values() if not Path(found[2]).exists()] == []
-
-
-@pytest.mark.parametrize("playbook", ["assess", "emergency_reset"])
-def test_no_operation_loads_those_it_does_not_name(playbook: str, healthy: Pipeline, tmp_path: Path) -> None:
-    """Their modules are imported once, before the controller forks; those of others are not."""
-    modules = loaded(playbook, healthy, tmp_path)
-    assert packages(modules) >= {"health", "summary"}
-    assert packages(modules).isdisjoint({"application"})
-    assert not [name for name in modules if name.partition(".")[0] == "matplotlib"]
-    for other in ("scout_rollback", "scout_quarantine", "scout_undo"):
-        assert f"{OURS}modules.{other}" not in modules
