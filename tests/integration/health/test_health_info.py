@@ -20,7 +20,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import quality
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.table import CHECKS
 from tests.e2e.play import eventually
-from tests.integration.modules import Connection, Result, call, connect, executed, one, rows
+from tests.integration.modules import Connection, Result, call, connect, executed, one, rows, run
 
 HEALTH = "scout_health_info"
 #: A session older than this counts as stuck in these tests, which cannot wait ten minutes.
@@ -58,12 +58,6 @@ def statuses(result: Result) -> dict[str, str]:
 
 def having(result: Result, status: str) -> set[str]:
     return {name for name, found in statuses(result).items() if found == status}
-
-
-def run(dsn: str, *statements: str) -> None:
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
 
 
 def test_a_healthy_pipeline_is_healthy_both_ways(scout_db: str) -> None:

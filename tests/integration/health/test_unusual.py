@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import unusual
-from tests.integration.gates import run
-from tests.integration.modules import call, connect
+from tests.integration.modules import call, connect, run
 from tests.scout.fixtures import small
 
 #: The file of yesterday, sent again as the sales of today.

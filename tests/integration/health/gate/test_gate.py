@@ -15,8 +15,8 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import checks as gate_checks
-from tests.integration.gates import GATE, checks, ended, judge, paused, run, wrong
-from tests.integration.modules import call, connect, executed, fingerprint, job_in_flight, one, operator
+from tests.integration.gates import GATE, checks, ended, judge, paused, wrong
+from tests.integration.modules import call, connect, executed, fingerprint, job_in_flight, one, operator, run
 
 OLD_SILVER = "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '{0}', updated_at = updated_at - interval '{0}'"
 

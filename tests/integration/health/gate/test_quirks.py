@@ -16,8 +16,8 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.gate import what_next
-from tests.integration.gates import checks, ended, judge, old_gate, paused, run, wrong
-from tests.integration.modules import call, connect, one, rows
+from tests.integration.gates import checks, ended, judge, old_gate, paused, wrong
+from tests.integration.modules import call, connect, one, rows, run
 
 FRESH_GOLD = (
     "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics",

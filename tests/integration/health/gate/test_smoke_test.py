@@ -20,8 +20,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests.faults import planted
 from tests.faults.table import FAULTS
-from tests.integration.gates import checks, ended, judge, run, wrong
-from tests.integration.modules import connect, fingerprint, one, operator, rows
+from tests.integration.gates import checks, ended, judge, wrong
+from tests.integration.modules import connect, fingerprint, one, operator, rows, run
 
 SEQUENCES = "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2"
 VISIBLE = """

@@ -16,7 +16,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import command, trial
-from tests.integration.modules import Result, call, connect, fingerprint, one, operator
+from tests.integration.modules import Result, call, connect, fingerprint, one, operator, run
 from tests.integration.scheduler import installed, ticking
 from tests.integration.slow import slow_gold
 from tests.integration.waiting import until
@@ -51,12 +51,6 @@ def prove(dsn: str, **options: Any) -> Result:
 def of(result: Result, jobname: str = ETL) -> Result:
     [found] = [each for each in result["jobs"] if each["jobname"] == jobname]
     return found
-
-
-def run(dsn: str, *statements: str) -> None:
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
 
 
 def sell(dsn: str) -> None:

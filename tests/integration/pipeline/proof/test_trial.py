@@ -18,7 +18,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import reading
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
-from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, one, operator, rows
+from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, one, operator, rows, run
 
 ETL, GOLD = "bronze-to-silver-etl", "smart-gold-refresh"
 ETL_FUNCTION = '"scout"."load_silver_from_bronze"(integer)'
@@ -48,12 +48,6 @@ WHERE l.locktype = 'advisory' AND d.datname = current_database()
 
 def prove(dsn: str, **options: Any) -> Result:
     return call("scout_proof", dsn, **options)
-
-
-def run(dsn: str, *statements: str) -> None:
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
 
 
 @pytest.fixture(params=["scout_db", "repaired_db"])
