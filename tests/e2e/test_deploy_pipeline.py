@@ -413,6 +413,33 @@ def test_a_rollback_that_a_killed_deployment_left_at_work_is_waited_for(team: Te
         before.assert_back()
 
 
+def test_whoever_stops_it_while_it_goes_back_waits_for_the_end(team: Team) -> None:
+    before = Before(team)
+    checkout = team.release("v5.3.0", HALF)
+    with team.start(team.command(checkout, "v5.3.0"), checkout.path.parent) as deploying:
+        for step in ("rollback", "gate_again"):
+            eventually(lambda step=step: deploying.begun(step) or deploying.process.poll() is not None, 240, step)
+            assert deploying.begun(step), deploying.text
+            for number in (signal.SIGTERM, signal.SIGINT):
+                deploying.process.send_signal(number)
+                time.sleep(0.3)
+        done = deploying.wait()
+    assert done.rc == 61, done.text
+    assert done.text.count("asked to stop") == 4
+    before.assert_back()
+
+
+def test_a_release_is_taken_back_by_hand_later(team: Team) -> None:
+    before = Before(team)
+    checkout = team.release("v5.3.0", GOOD)
+    assert team.deploy(checkout, "v5.3.0").rc == 0
+    back = team.go_back(checkout)
+    assert (back.rc, list(back.codes)) == (61, ["rollback", "gate_again", "notify"]), back.text
+    before.assert_back()
+    assert team.cli.calls[-1]["files"][FUNCTION] == "// one\n"
+    assert told(team)[-1].split()[:2] == ["rolled_back", "61"]
+
+
 def test_a_name_that_nobody_captured_is_refused_with_those_there_are(team: Team, stage: Stage) -> None:
     assert stage.play("capture_release", team.pipeline.dsn, release="v5.2.1").rc == 0
     back = team.run([str(team.script), "--rollback", "--from", "v9"], team.home)

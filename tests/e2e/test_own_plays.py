@@ -74,6 +74,13 @@ def test_a_mistyped_option_of_a_role_is_refused(how: str, healthy: Pipeline, sta
     assert paused(healthy)
 
 
+def test_what_is_typed_goes_before_the_inventory(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
+    typed, listed = another_broken(), another_broken()
+    played = own(stage, {"one": {"scout_dsn": listed.dsn}}, PAUSE, options={"scout_dsn": typed.dsn})
+    assert played.rc == 0, played.text
+    assert (paused(typed), paused(listed)) == (True, False)
+
+
 @pytest.mark.parametrize("how", ["option", "default of the group", "omitted"])
 def test_an_option_of_the_task_goes_before_the_variable(how: str, healthy: Pipeline, stage: Stage) -> None:
     """Left out, it is the variable's again; an omitted variable leaves the environment's."""

@@ -240,6 +240,22 @@ def test_where_no_clone_is_named_the_application_stays_and_that_is_said(bad: Rel
     bad.schema_is_back()
 
 
+def test_without_a_pause_and_with_down_scripts(bad: Release, tmp_path: Path) -> None:
+    """A script that does not arrive changes nothing; without a pause nothing is paused."""
+    script = tmp_path / "down.sql"
+    script.write_text("ALTER TABLE scout.alerts DROP COLUMN team;")
+    options = {"application_rollback_enabled": False, "down_scripts": [str(script)], "pause": False}
+    played = bad.play(**options)
+    assert played.rc == 2, played.text
+    assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["rollback"]
+    assert "post-rollback verification failed" in played.summary
+    assert schema(bad.pipeline) == bad.bad
+    done = bad.play(application_rollback_enabled=False, pause=False)
+    assert changed(done) == ["rollback"], done.text
+    assert bad.pipeline.one("SELECT count(*) FROM scout_ops.pauses") == 0
+    bad.schema_is_back()
+
+
 #: The latest sale, in silver as its event says it.
 NEGATIVE = """
 WITH spoilt AS (

@@ -145,3 +145,24 @@ def test_a_day_that_goes_there_while_it_is_moved(archived: tuple[str, Callable[[
     assert one(dsn, "SELECT count(*) FROM scout.bronze_events_dlq") + one(
         dsn, "SELECT count(*) FROM scout.bronze_events WHERE event_id = ANY(%s::uuid[])", ids
     ) == len(ids)
+
+
+def test_a_rollback_leaves_it_as_it_is(archived: tuple[str, Callable[[str], None], str]) -> None:
+    """Whether it was there when the release was captured, or went there in a night since."""
+    dsn, put, other = archived
+    ran("scout_capture", dsn, release="v1")
+    day = rows(dsn, OLDEST)[0][1]
+    put(day)
+    assert not [each for each in ran("scout_health_info", dsn)["diagnoses"] if "schema differs" in each["cause"]]
+    for released in (True, False):
+        if not released:
+            ran("scout_capture", dsn, release="v2")
+        with connect(dsn) as session:
+            session.execute("ALTER TABLE scout.bronze_events ADD COLUMN channel text")
+        with pytest.raises(psycopg.Error, match="channel"):
+            rows(dsn, "SELECT channel FROM scout.bronze_events")
+        refused = call("scout_rollback", dsn, release="v1" if released else "v2", rehearse=False)
+        assert "column scout.bronze_events.channel: would be dropped and cannot be saved" in refused["msg"]
+        ran("scout_rollback", dsn, release="v1" if released else "v2", rehearse=False, allow_lossy=True)
+        assert one(dsn, f"SELECT count(*) FROM {day}") == one(other, "SELECT count(*) FROM old")
+        assert one(dsn, "SELECT relkind::text FROM pg_class WHERE oid = %s::regclass", day) == "f"

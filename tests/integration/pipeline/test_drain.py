@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -23,7 +24,9 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import drain as pipeline_drain
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.without_values import message
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests import CHECKOUT
@@ -101,6 +104,25 @@ def test_it_is_idempotent_in_both_ways(scout_db: str, way: Any) -> None:
         scout_db, "SELECT effects FROM scout_ops.runs WHERE run_id = %s AND status = 'succeeded'", first["run_id"]
     )
     assert (effects["loaded"], len(effects["poison"])) == (6, 1)
+
+
+@pytest.mark.parametrize(("known", "times"), [(50_000, 1), (9, 2)], ids=["by their keys", "more than are known"])
+def test_the_backlog_is_looked_for_in_all_of_bronze_once_where_its_events_are_known(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch, known: int, times: int
+) -> None:
+    counted: list[str] = []
+    row_of = Session.row
+
+    def record(self: Session, query: Any, **values: Any) -> Any:
+        text = query if isinstance(query, str) else query.as_string(self.connection)
+        counted.extend(re.findall(r"^WITH waiting", text.strip()))
+        return row_of(self, query, **values)
+
+    library.backlog(scout_db, count=10)
+    monkeypatch.setattr(Session, "row", record)
+    monkeypatch.setattr(pipeline_drain, "MOST_KNOWN", known)
+    assert drain(scout_db)["loaded"] == 10
+    assert len(counted) == times
 
 
 def test_what_only_looks_dangerous_is_loaded(scout_db: str, pg_server: Server) -> None:

@@ -362,6 +362,20 @@ def test_any_set_of_views_becomes_and_stays_fresh(other_db: str) -> None:
     assert not again["changed"], again["views"]
 
 
+def test_a_view_that_reads_another_follows_it(other_db: str) -> None:
+    with connect(other_db) as connection:
+        store = connection.execute("INSERT INTO scout.dim_store VALUES ('S-NEW', 'new') RETURNING store_id").fetchone()
+        assert store
+        generator.insert(connection, generator.transaction(time.time_ns() % 10**9, 1, store_id=store[0]))
+        connection.execute("SELECT scout.load_silver_from_bronze(100)")
+    names = list(how(refresh(other_db)))
+    assert names.index("scout.a_reader") > names.index('scout.Gölden "Sales"')
+    assert one(other_db, "SELECT n FROM scout.a_reader") == one(
+        other_db, "SELECT count(DISTINCT store_id) FROM scout.silver_transactions"
+    )
+    assert not refresh(other_db)["changed"]
+
+
 # --- privileges
 
 

@@ -96,6 +96,29 @@ def needs(job: dict[str, Any]) -> set[str]:
     return {found} if isinstance(found, str) else set(found)
 
 
+def test_one_deployment_at_a_time_and_none_is_broken_off() -> None:
+    assert GITHUB["concurrency"] == {"group": "scout-production", "cancel-in-progress": False}
+    for name in ("check", "deploy", "rollback"):
+        assert GITLAB[name]["extends"] == ".with_recovery"
+    assert GITLAB[".with_recovery"]["resource_group"] == "scout-production"
+    assert not any(GITLAB[name]["interruptible"] for name in ("deploy", "rollback"))
+
+
+def test_actions_are_pinned_to_a_commit_whose_version_is_said() -> None:
+    text = (ROOT / "deploy" / "github-actions.yml").read_text(encoding="utf-8")
+    used = re.findall(r"uses: (.*)", text)
+    assert used
+    assert [name for name in used if not re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", name)] == []
+
+
+def test_a_job_has_the_rights_it_needs_and_no_others() -> None:
+    assert GITHUB["permissions"] == {}
+    rights = {name: job["permissions"] for name, job in GITHUB["jobs"].items()}
+    assert rights.pop("check") == {"contents": "read"}
+    assert all(given == {"contents": "write"} for given in rights.values())
+    assert all(step["with"]["persist-credentials"] is False for step in GITHUB["jobs"]["check"]["steps"][:2])
+
+
 @pytest.mark.parametrize("tag", ["v{{ 7 }}", "v5.3", "v5.3.0$(id)", "v5.3.0{{ lookup('pipe', 'id') }}", "v5.3.0-rc1"])
 def test_a_tag_of_another_form_starts_no_deployment(tag: str) -> None:
     [pattern] = GITHUB[True]["push"]["tags"]

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import recovery
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import comparison, recovery
 from tests.integration import expectation
 from tests.integration.modules import call, connect, fingerprint, one, rows
 from tests.integration.oracle import START, arrive, payloads_of
@@ -63,6 +63,15 @@ def test_all_damage_at_once_is_fixed(scout_db: str, mode: str) -> None:
     again = recover(case, mode="missing")
     assert (again["changed"], scout_tables(scout_db)) == (False, after)
     assert again["reconciliation"]["unexplained"] == 0
+
+
+def test_what_is_too_much_to_be_carried_along_is_looked_for_again(
+    scout_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "CARRIED", 3)
+    case = damaged(scout_db, WINDOW)
+    case.reconciled(recover(case))
+    case.check()
 
 
 def test_what_is_right_is_not_rewritten(scout_db: str) -> None:

@@ -169,6 +169,26 @@ def test_a_change_that_was_taken_back_shows(another: Callable[[], str], before: 
     assert fingerprint(dsn) == unchanged
 
 
+def test_a_schema_is_captured_beside_temporary_tables(another: Callable[[], str], before: Entries) -> None:
+    """They stand in the same catalogs, so that two readings have to tell that the schema holds still."""
+    dsn, stop = another(), threading.Event()
+
+    def make() -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            while not stop.is_set():
+                connection.execute("CREATE TEMPORARY TABLE beside (x int); DROP TABLE beside")
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    try:
+        with open_session(Settings(dsn)) as session:
+            found = catalog_reader.settled(session, SCOPE)
+    finally:
+        stop.set()
+        thread.join()
+    assert differs(before, found.entries, same_database=True) == ()
+
+
 def test_what_is_no_part_of_it_changes_nothing(another: Callable[[], str], before: Entries) -> None:
     dsn = another()
     for statements in UNSEEN:

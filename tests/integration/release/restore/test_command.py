@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import threading
 import time
 from pathlib import Path
@@ -195,6 +196,21 @@ def test_what_is_not_known_or_not_meant_is_refused_before_anything_is_done(relea
         assert said in result["msg"], result["msg"]
         assert not result["changed"]
     assert (schema(release), data(release)) == (before, rows_before)
+
+
+def test_a_capture_that_was_altered_is_refused(release: str, tmp_path: Path) -> None:
+    file = tmp_path / "v5.2.1.json"
+    captured(release, protect=["scout.dim_store.opened_on"], release_file=str(file))
+    made = json.loads(file.read_text())
+    made["entries"][0]["facts"]["definition"] = "SELECT 1"
+    file.write_text(json.dumps(made))
+    released(release)
+    before = schema(release)
+    assert "it was altered" in restored(release, release_file=str(file))["msg"]
+    with connect(release) as connection:
+        connection.execute("UPDATE scout_ops.releases SET document = jsonb_set(document, '{digests}', '{}')")
+    assert "it was altered" in restored(release)["msg"]
+    assert schema(release) == before
 
 
 def test_a_file_stands_in_for_the_ledger(release: str, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import errors
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres import pg_dump as postgres_pg_dump
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
     Session,
     Settings,
@@ -213,6 +214,18 @@ def test_a_way_that_does_not_arrive(captured: tuple[str, captures_document.Docum
     assert "nothing was changed" in str(raised.value)
     assert raised.value.result["differs"]["changed"] == {"materialized_view:shop.by_day": ["grants"]}
     assert dump(dsn) == before
+
+
+def test_a_way_that_cannot_be_taken_back(captured: tuple[str, captures_document.Document]) -> None:
+    """A constraint of a domain goes, and PostgreSQL does not add it again while a composite type uses the domain."""
+    dsn, document = captured
+    run(dsn, "ALTER DOMAIN shop.amount ADD CONSTRAINT small CHECK (VALUE < 1000) NOT VALID")
+    run(dsn, "UPDATE pg_constraint SET convalidated = true WHERE conname = 'small'")
+    found = rehearsed(dsn, document).result
+    assert found.done
+    assert re.match(r"the rehearsal failed while undoing the plan.*domain shop\.amount", found.undo)
+    with pytest.raises(errors.NotConverged, match=r"while undoing the plan.*domain shop\.amount"):
+        rehearsed(dsn, document, required=True)
 
 
 def test_a_sample_of_the_rows_shows_what_a_schema_does_not(captured: tuple[str, captures_document.Document]) -> None:
@@ -407,6 +420,73 @@ def test_what_the_release_needs_and_cannot_be_copied_is_the_reason(own: Own) -> 
     assert [line[: len(ONLY)] for line in found.lines if "only what" in line] == [ONLY]
     with pytest.raises(errors.NotConverged, match=r"could not rehearse, and that was required.*pg_restore"):
         rehearsed(own.superuser, own.document, settings=own.settings, required=True)
+
+
+def test_it_does_not_wait_for_a_lock_for_long(own: Own) -> None:
+    """Neither for everything nor for what is needed."""
+    run(
+        own.superuser,
+        """CREATE SCHEMA scout_ops; GRANT USAGE ON SCHEMA scout_ops TO PUBLIC;
+           CREATE TABLE scout_ops.busy (); GRANT SELECT ON scout_ops.busy TO PUBLIC""",
+    )
+    settings = dataclasses.replace(own.settings, lock_timeout_seconds=0.3)
+    with psycopg.connect(own.superuser) as holder:
+        holder.execute("LOCK TABLE scout_ops.busy")
+        found = rehearsed(own.superuser, own.document, settings=settings)
+    assert (found.result.done, "statement timeout" in found.result.reason) == (False, True)
+    assert found.result.reason.startswith("pg_dump: ")
+
+
+OLD = '#!/bin/sh\necho "pg_dump (PostgreSQL) {version} (Debian {version}-1)"\n'
+
+
+def test_pg_dump_has_to_be_of_the_server_or_later(
+    captured: tuple[str, captures_document.Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn, document = captured
+    needed = int(value(dsn, "SHOW server_version_num")) // 10000
+    old = fake(tmp_path / "old" / "pg_dump", OLD.format(version="13.9"))
+    found = rehearsed(dsn, document, pg_dump=old)
+    assert found.result.reason.startswith(
+        f"pg_dump for PostgreSQL {needed} or later is needed: {old} is of 13; install"
+    )
+    assert "-e pg_dump=PATH" in found.result.reason
+    with pytest.raises(errors.BadInput, match="is of 13"):
+        rehearsed(dsn, document, pg_dump=old, required=True)
+    for bad in (str(tmp_path / "nowhere"), str(tmp_path), fake(tmp_path / "other", "#!/bin/sh\necho 17\n")):
+        with pytest.raises(errors.BadInput, match="is not a pg_dump that can be run"):
+            rehearsed(dsn, document, pg_dump=bad, required=True)
+    with open_session(Settings(dsn)) as session:
+        monkeypatch.setenv("PATH", f"{tmp_path / 'old'}:/bin")
+        monkeypatch.setattr(postgres_pg_dump, "PLACES", ())
+        with pytest.raises(
+            postgres_pg_dump.UnableError, match=rf"PostgreSQL {needed} or later is needed: {old} is of 13"
+        ) as raised:
+            postgres_pg_dump.tools(session, None, tmp_path)
+        assert raised.value.kind is errors.NotConverged
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(postgres_pg_dump.UnableError, match="or later is needed: there is none"):
+            postgres_pg_dump.tools(session, None, tmp_path)
+        packages = tmp_path / "postgresql"
+        for version in (9, needed, needed + 1, 100):
+            fake(packages / str(version) / "bin" / "pg_dump", OLD.format(version=f"{version}.1"))
+        for version in (9, needed, needed + 1):
+            fake(packages / str(version) / "bin" / "pg_restore", "#!/bin/sh\n")
+        monkeypatch.setattr(postgres_pg_dump, "PLACES", (f"{packages}/*/bin/pg_dump",))
+        assert postgres_pg_dump.tools(session, None, tmp_path).dump == str(
+            packages / str(needed + 1) / "bin" / "pg_dump"
+        )
+
+
+def test_a_pooler_is_no_way_to_another_database(captured: tuple[str, captures_document.Document]) -> None:
+    dsn, document = captured
+    with open_session(Settings(dsn)) as session:
+        with session.read():
+            way = transaction.survey(session, Target(document, same_database=True))
+        session.facts = dataclasses.replace(session.facts, pooled=True)
+        found = rehearsal.rehearse(session, way, scratch_unused, Progress(), required=False)
+    assert not found.done
+    assert "pooler" in found.reason
 
 
 def named(number: int) -> str:

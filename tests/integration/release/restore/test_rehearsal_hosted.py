@@ -118,3 +118,14 @@ def test_a_way_that_does_not_arrive_fails_there_too(hosted: Hosted) -> None:
         match=r"rehearsal did not reach the captured state.*function shop\.total\(integer,integer\) \(definition\)",
     ):
         rehearsed(hosted.dsn, hosted.document, settings=hosted.settings, go=nowhere)
+
+
+def test_a_way_about_what_is_not_in_the_copy_is_not_gone_there(hosted: Hosted) -> None:
+    """Casts are in no schema, so the copy has none, and a step that drops one would fail on it alone."""
+    run(hosted.dsn, "CREATE CAST (shop.status AS shop.code) WITH INOUT")
+    found = hosted.rehearsed()
+    reason = "the plan touches what could not be copied exactly: cast (shop.status AS shop.code)"
+    assert (found.result.done, found.result.reason) == (False, reason)
+    with pytest.raises(errors.NotConverged, match="could not rehearse, and that was required") as raised:
+        hosted.rehearsed(required=True)
+    assert raised.value.said == reason
