@@ -37,7 +37,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary.co
 from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, front, given_options, task_options
 from tests import CHECKOUT, results
 from tests.e2e.pasting import assert_accepted
-from tests.e2e.play import PLUGINS, Played, Stage, environment
+from tests.e2e.play import Played, Stage, environment
 from tests.integration.modules import as_declared
 
 OURS = "scout.recovery."
@@ -58,11 +58,6 @@ COMPARED = {
     },
     "releases": {"capture_release", "rollback", "undo"},
 }
-
-#: Parts of a result that are for the screen, or that Ansible adds.
-SHOWN_ONLY = frozenset({"failed", "warnings", "ansible_stats", "lines", "diff", "exception"})
-#: How a database is reached, which is in the environment of one and an option of the other.
-REACHED = frozenset({"dsn", "password"})
 
 OMIT = object()
 EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -112,47 +107,6 @@ class Scope:
     def included(self) -> Scope:
         """That of the tasks in a file, or a role, that is included: its condition was asked once."""
         return replace(self, conditions=())
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A module that ran: its options as it was given them, and its result."""
-
-    name: str
-    params: dict[str, Any]
-    result: dict[str, Any]
-
-    @property
-    def told(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
-        """What two runs on databases that are alike have in common: the options, and how it ended. Of results that are passed
-        on, only whether there is one, and of which parts."""
-        same = {name: value for name, value in self.params.items() if name not in REACHED}
-        if same.get("lease_token"):
-            # In each database they begin with another.
-            same["lease_token"] = "held"
-        for name in same.keys() & {"health", "found"}:
-            same[name] = _outline(same[name])
-        if "steps" in same:
-            same["steps"] = [{name: _outline(result) for name, result in step.items()} for step in same["steps"]]
-        return self.name, same, _outline(self.result)
-
-
-def _outline(result: Mapping[str, Any]) -> dict[str, Any]:
-    shown = ("changed", "failed", "skipped", "false_condition", "verdict", "state", "status", "proven")
-    return {"parts": sorted(result.keys() - SHOWN_ONLY)} | {name: result[name] for name in shown if result.get(name)}
-
-
-def recorded(stage: Stage, playbook: str, dsn: str, *arguments: str, **options: Any) -> tuple[Played, list[Ran]]:
-    """The playbook, played by Ansible itself, and the modules that it ran."""
-    report = stage.home / "ran.jsonl"
-    report.unlink(missing_ok=True)
-    env = {
-        "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),
-        "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary,ran",
-        "SCOUT_RAN": str(report),
-    }
-    played = stage.play(playbook, dsn, *arguments, env=env, **options)
-    return played, [Ran(*json.loads(line)) for line in report.read_text().splitlines()]
 
 
 @dataclass(frozen=True)
@@ -213,7 +167,7 @@ def _compiled(expression: str) -> Callable[..., Any]:
 
 
 class InProcess:
-    """One playbook on one database; `ran` is what it has done."""
+    """One playbook on one database."""
 
     def __init__(
         self,
@@ -229,7 +183,6 @@ class InProcess:
         #: The process whose end ends its lease; that of whoever started this one, where none is given.
         self.controller = controller or os.getppid()
         self.settings = {"result_file": str(stage.home / "result.json"), **settings}
-        self.ran: list[Ran] = []
         self.screen: list[str] = []
         self.summary: list[str] = []
         self.recap = Counter({"ok": 0, "changed": 0, "failed": 0})
@@ -418,7 +371,6 @@ class InProcess:
     def _result(self, name: str, args: dict[str, Any], *, check: bool) -> dict[str, Any]:
         """As the front for all modules makes it, and that of the summary; BadInput where an option cannot be used."""
         if name == OPTIONS:
-            self.ran.append(Ran(name, args, {"changed": False, "failed": False}))
             return {"changed": False, "failed": False}
         module = results.module(name)
         variables = {**self._registered, **self.settings, "scout_dsn": self.dsn}
@@ -442,7 +394,6 @@ class InProcess:
             result = invoke(module.run, name, params, check=check, progress=progress, controller_pid=self.controller)
             as_declared(name, result)
             result = cast("dict[str, Any]", remove_values(result, secrets(params)))
-        self.ran.append(Ran(name, params, result))
         kept = {part: value for part, value in result.items() if part not in ("diff", "lines")}
         return {"changed": False, "failed": False, **json.loads(json.dumps(kept))}
 

@@ -308,17 +308,3 @@ def assert_no_ansible_trouble(played: Played) -> None:
     """Nothing on the screen comes from Python or from Ansible's own plumbing."""
     for word in ("Traceback", "unexpected", "Unexpected", "[DEPRECATION", "argument spec", "_AnsibleTagged"):
         assert word not in played.text, played.text
-
-
-def test_a_failure_is_said_in_a_sentence_and_in_full_with_vv(stage: Stage) -> None:
-    """No wall of YAML stands above the answer at 3 a.m.; whoever wants it adds -vv."""
-    dsn = "postgresql://nobody@127.0.0.1:1/scout"
-    short, full = stage.play("pause_ingestion", dsn), stage.play("pause_ingestion", dsn, "-vv")
-    assert (short.rc, full.rc) == (2, 2)
-    assert "Origin:" not in short.text
-    assert "attempted:" not in short.text
-    assert "fatal: [local]: FAILED! =>" in short.text
-    # Names of tasks and the recap are Ansible's; what is ours fits.
-    begin = next(at for at, line in enumerate(short.lines) if line.startswith("fatal: [local]: FAILED! =>"))
-    assert max(len(line) for line in short.lines[begin : begin + 5]) <= 79
-    assert "attempted: could not open a session" in full.text

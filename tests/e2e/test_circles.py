@@ -6,13 +6,10 @@ sentence that names what somebody has to do. Nobody is sent round in a circle.""
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -20,6 +17,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.in_process import Quick
+from tests.e2e.pasting import accepted
 from tests.e2e.pipeline import Pipeline
 from tests.faults import Fault, planted
 from tests.faults.table import FAULTS
@@ -73,22 +71,6 @@ RESET = "ansible-playbook playbooks/emergency_reset.yml"
 MOST = 8
 
 
-def given(command: str) -> tuple[str, list[str], dict[str, Any]]:
-    """The playbook of a printed command, what it is given, and its variables."""
-    _, playbook, *words = shlex.split(command)
-    flags, variables = list[str](), dict[str, Any]()
-    while words:
-        word = words.pop(0)
-        if word != "-e":
-            flags.append(word)
-            continue
-        value = words.pop(0)
-        variables |= (
-            json.loads(value) if value.startswith("{") else dict(part.split("=", 1) for part in shlex.split(value))
-        )
-    return playbook.removeprefix("playbooks/").removesuffix(".yml"), flags, variables
-
-
 def works(dsn: str) -> bool:
     """Whether the next runs load and refresh, and nothing is found."""
     return (
@@ -111,8 +93,9 @@ def follow(quick: Quick, dsn: str, operator: str) -> str:
     that says what a person has to do; nothing where the pipeline works."""
     command, done = RESET, set[tuple[str, ...]]()
     while len(done) < MOST:
-        playbook, flags, variables = given(command)
-        played = quick.play(playbook, operator, *flags, **variables)
+        printed = accepted(command)
+        check = ["--check"] if printed.check else []
+        played = quick.play(printed.playbook, operator, *check, **printed.variables)
         if works(dsn):
             return ""
         text = " ".join(" ".join(played.result["next"]).split())

@@ -33,23 +33,6 @@ def test_a_reset_recovers_it_and_says_its_names(other: Pipeline, quick: Quick) -
     assert jobs == [(True,), (True,)]
 
 
-def test_rows_that_moved_are_counted_by_the_names_of_their_tables(other: Pipeline, quick: Quick) -> None:
-    played = quick.play(
-        "quarantine", other.dsn, "--check", window_start="2000-01-01T00:00:00Z", window_end="2100-01-01T00:00:00Z",
-        scout_contract=NAMES,
-    )  # fmt: skip
-    assert played.rc == 0, played.text
-    assert "receipt_line " in played.summary
-    assert not old_names([played.summary, played.result])
-
-
-def test_a_release_of_it_is_captured(other: Pipeline, quick: Quick) -> None:
-    played = quick.play("capture_release", other.dsn, release="v1", scout_contract=NAMES)
-    assert played.rc == 0, played.text
-    scope = one(other.dsn, "SELECT document -> 'scope' -> 'schemas' FROM scout_ops.releases")
-    assert scope == ["pos"]
-
-
 def test_what_is_no_contract_is_one_clear_line(healthy: Pipeline, stage: Stage, subtests: pytest.Subtests) -> None:
     wrong: dict[str, tuple[object, str]] = {
         "key": ({"bronz": "inbox"}, "scout_contract has no key 'bronz'"),

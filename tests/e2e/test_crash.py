@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import holding
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.crashing import killed_at_every_boundary
 from tests.e2e.fixtures import break_pipeline, made_broken, several_batches
@@ -47,11 +46,10 @@ FAST_VIEW = "UPDATE public.slowness SET seconds = 0"
 SLEEPING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 
 
+broken_template = several_batches()
+
 #: What a reset that nobody interrupts leaves behind, by template.
 Undisturbed = dict[str, dict[str, list[object]]]
-
-
-broken_template = several_batches()
 
 
 @pytest.fixture(scope="module")
@@ -209,22 +207,6 @@ def test_ended_in_the_middle_of_a_batch(
             assert broken.fingerprint() == after
     broken.execute(UNHANG)
     recovers(stage, broken, expected, events)
-
-
-def test_killed_while_waiting_for_work_in_flight(
-    small: Pipeline, stage: Stage, expected_of_small: dict[str, list[object]]
-) -> None:
-    """The jobs that a killed pause took are known, and given back by the next run."""
-    events = small.events()
-    with holding(small.dsn, "loader") as held:
-        held.hold("etl", "LOCK TABLE scout.etl_processed IN ROW EXCLUSIVE MODE")
-        with stage.start("emergency_reset", small.dsn) as running:
-            eventually(lambda: "waiting for 1 session in flight" in running.text, 20, "the wait")
-            kill_controller(running)
-            running.wait()
-            assert small.lingering() == []
-        held.close()
-    recovers(stage, small, expected_of_small, events)
 
 
 def test_killed_in_the_middle_of_a_refresh(

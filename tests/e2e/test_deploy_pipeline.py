@@ -9,7 +9,6 @@ import concurrent.futures
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from tests.door import Door
 from tests.e2e import own_workflow
 from tests.e2e.deploying import BAD, DOUBLED, GOOD, HALF, REGIONS, SCRIPT, Team, differing, script_behind
-from tests.e2e.inner_door import InnerDoor
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, eventually
 from tests.integration.clones import hook, quiet_git
@@ -37,24 +35,16 @@ PASSWORD = "n0t-for-the-process-list"
 AGE = "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '1 hour'"
 
 
-#: Tests of whole runs, and of those that are stopped while a playbook is at work: Ansible itself plays it.
-WHOLE = pytest.mark.parametrize("team", ["forked"], indirect=True)
-
-
 @pytest.fixture(scope="module")
-def scripts(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """The script, with playbooks that are forked, and with those that are played in this process."""
-    with InnerDoor() as inner:
-        doors = {"forked": door, "in process": inner}
-        yield {name: script_behind(each, tmp_path_factory.mktemp("checkout")) for name, each in doors.items()}
+def script(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script, with playbooks that are forked."""
+    return script_behind(door, tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture
-def team(
-    request: pytest.FixtureRequest, healthy: Pipeline, tmp_path: Path, quiet_git: None, scripts: dict[str, Path]
-) -> Team:
+def team(healthy: Pipeline, tmp_path: Path, quiet_git: None, script: Path) -> Team:
     """A team whose v5.2.1 runs well; test_deploy_files.py has the script as it is, and rollbacks that are rehearsed."""
-    return Team(tmp_path / "team", healthy, scripts[getattr(request, "param", "in process")], rehearse=False)
+    return Team(tmp_path / "team", healthy, script, rehearse=False)
 
 
 #: Sales that arrive after a migration, and that the ETL's job loads.
@@ -99,7 +89,6 @@ def told(team: Team) -> list[str]:
     return team.notified.read_text().splitlines() if team.notified.exists() else []
 
 
-@WHOLE
 def test_a_good_release_is_deployed_and_accepted(team: Team) -> None:
     checkout = team.release("v5.3.0", GOOD)
     tree = team.tree
@@ -128,7 +117,6 @@ def test_a_good_release_is_deployed_and_accepted(team: Team) -> None:
     assert deployed.artifacts.stat().st_mode & 0o077 == 0
 
 
-@WHOLE
 def test_a_bad_release_goes_without_a_trace_and_a_second_rollback_changes_nothing(team: Team, stage: Stage) -> None:
     before = Before(team)
     checkout = team.release("v5.3.0", BAD)
@@ -240,7 +228,6 @@ def set_variable(checkout: Clone, line: str) -> None:
     checkout.commit("Set a variable", {"ops/scout.yml": f"{variables.read_text()}{line}\n"})
 
 
-@WHOLE
 def test_a_rollback_that_cannot_be_done_leaves_it_paused_and_says_so_and_the_next_one_goes_on(team: Team) -> None:
     """A report goes on reading the table that would lose its new column."""
     before = Before(team)
@@ -389,7 +376,6 @@ def test_an_interrupted_deployment_is_told_and_goes_back_when_asked(team: Team, 
     assert "nothing to do" in again.text
 
 
-@WHOLE
 def test_what_a_killed_deployment_left_at_work_is_ended_before_the_rollback(team: Team) -> None:
     """The script alone was killed, as some runners do; its migration would go on changing what has been taken back."""
     before = Before(team)
@@ -414,7 +400,6 @@ def test_what_a_killed_deployment_left_at_work_is_ended_before_the_rollback(team
         before.assert_back()
 
 
-@WHOLE
 def test_a_rollback_that_a_killed_deployment_left_at_work_is_waited_for(team: Team) -> None:
     before = Before(team)
     checkout = team.release("v5.3.0", HALF)
@@ -428,7 +413,6 @@ def test_a_rollback_that_a_killed_deployment_left_at_work_is_waited_for(team: Te
         before.assert_back()
 
 
-@WHOLE
 def test_whoever_stops_it_while_it_goes_back_waits_for_the_end(team: Team) -> None:
     before = Before(team)
     checkout = team.release("v5.3.0", HALF)
@@ -470,7 +454,6 @@ def test_who_cannot_be_notified_changes_no_exit_code(team: Team) -> None:
     assert "could not notify: it exited with 1" in deployed.text
 
 
-@WHOLE
 def test_no_secret_is_in_a_list_of_processes_on_a_screen_or_in_the_artifacts(team: Team) -> None:
     """Even with every line of the script traced."""
     checkout = team.release("v5.3.0", BAD)
@@ -531,7 +514,7 @@ def test_with_the_steps_of_scouts_own_workflow(team: Team) -> None:
 
 
 @pytest.fixture
-def hosted_team(hosted: Hosted, tmp_path: Path, quiet_git: None, scripts: dict[str, Path]) -> Team:
+def hosted_team(hosted: Hosted, tmp_path: Path, quiet_git: None, script: Path) -> Team:
     """A team where nobody has a superuser, with an operator for the script and a role of its own that migrates."""
     with psycopg.connect(hosted.owner, autocommit=True) as owner:
         owner.execute("CREATE ROLE deployer LOGIN")
@@ -544,7 +527,7 @@ def hosted_team(hosted: Hosted, tmp_path: Path, quiet_git: None, scripts: dict[s
     pipeline.execute("SELECT scout.load_silver_from_bronze(2000)", "SELECT scout.refresh_gold_platinum()")
     pipeline.link_and_wait()
     return Team(
-        tmp_path / "team", pipeline, scripts["in process"],
+        tmp_path / "team", pipeline, script,
         history=(), rehearse=False, edge_functions=[],
     )  # fmt: skip
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Running, Stage, children, eventually
 
 
@@ -120,15 +119,6 @@ def test_a_database_that_does_not_answer(drills: Drills) -> None:
     kept = [path for path in drills.output.rglob("*") if path.is_file()] + [drills.stage.home / "result.json"]
     assert not [path for path in kept if "s3cr3t-w0rd" in path.read_text(errors="replace")]
     assert "s3cr3t-w0rd" not in played.text
-
-
-def test_a_database_of_the_inventory_is_never_drilled(drills: Drills, healthy: Pipeline) -> None:
-    before = healthy.fingerprint()
-    inventory = drills.stage.inventory({"manila": {"scout_dsn": healthy.dsn}})
-    played = drills.play("-i", inventory, scenario="poison_event", drill_dsn=healthy.dsn)
-    assert played.rc == 2, played.text
-    assert "it is the database of inventory host manila" in reasons(drills.document)
-    assert healthy.fingerprint() == before
 
 
 def descendants(pid: int) -> set[int]:

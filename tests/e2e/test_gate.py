@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, psql, uri
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, uri
 from tests.door import Door
 from tests.e2e.deploying import script_behind
 from tests.e2e.in_process import Quick
@@ -58,16 +57,6 @@ def test_a_healthy_pipeline_passes_and_is_left_as_it_is(healthy: Pipeline, stage
     assert healthy.lingering() == []
 
 
-def test_in_check_mode_a_smoke_test_is_not_run_and_so_it_does_not_pass(healthy: Pipeline, quick: Quick) -> None:
-    before = healthy.fingerprint()
-    played = quick.play("acceptance_gate", healthy.dsn, "--check")
-    assert (played.rc, played.result["outcome"], played.result["check_mode"]) == (0, "passed", True), played.text
-    played = quick.play("acceptance_gate", healthy.dsn, "--check", smoke=True)
-    assert (played.rc, played.result["outcome"], played.result["gate"]["verdict"]) == (2, "not_passed", "inconclusive")
-    assert "the smoke test was not run: check mode executes nothing" in played.summary
-    assert healthy.fingerprint() == before
-
-
 def test_a_broken_pipeline_fails_for_what_is_broken_and_passes_once_it_is_reset(broken: Pipeline, quick: Quick) -> None:
     played = quick.play("acceptance_gate", broken.dsn)
     assert (played.rc, played.result["outcome"], played.result["ok"]) == (2, "not_passed", False), played.text
@@ -90,46 +79,6 @@ def test_a_broken_pipeline_fails_for_what_is_broken_and_passes_once_it_is_reset(
     broken.link_and_wait()
     played = quick.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
     assert (played.rc, played.result["outcome"]) == (0, "passed"), played.text
-
-
-def test_options_reach_the_gate(healthy: Pipeline, quick: Quick) -> None:
-    healthy.execute("UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '8 minutes'")
-    assert quick.play("acceptance_gate", healthy.dsn).rc == 2
-    for options in (
-        {"warn_passes": True},
-        {"gate_thresholds": {"bronze_staleness": {"ok": 30, "fail": 60}}},
-        {"gate_severity": {"bronze_staleness": "info"}},
-    ):
-        assert quick.play("acceptance_gate", healthy.dsn, **options).rc == 0, options
-    played = quick.play("acceptance_gate", healthy.dsn, consecutive=2, interval_seconds=0.1, required_jobs=["nobody's"])
-    assert (played.rc, len(played.result["gate"]["samples"])) == (2, 2)
-    assert "nobody's: there is none" in played.summary
-    assert "[local] sample 1: fail: " in played.text
-    for options, words in (
-        ({"consecutive": "often"}, "consecutive 'often' is not a whole number"),
-        ({"smoke": "perhaps"}, "smoke 'perhaps' is not a yes or no"),
-        ({"interval_seconds": -1}, "interval_seconds -1.0 is not usable"),
-        ({"gate_severity": {"x": "warn"}}, "no check has this name"),
-        ({"result_file": "/proc/nowhere/gate.json"}, "could not write result_file /proc/nowhere/gate.json"),
-    ):
-        played = quick.play("acceptance_gate", healthy.dsn, **options)
-        assert played.rc == 2
-        assert words in played.summary, played.text
-        assert "Traceback" not in played.text
-
-
-def test_a_paused_pipeline_is_told_apart_and_may_pass(healthy: Pipeline, quick: Quick) -> None:
-    assert quick.play("pause_ingestion", healthy.dsn, incident="INC-9").rc == 0
-    healthy.execute("UPDATE scout.silver_transactions SET processed_at = processed_at - interval '1 hour', "
-                    "updated_at = updated_at - interval '1 hour'")  # fmt: skip
-    played = quick.play("acceptance_gate", healthy.dsn)
-    assert (played.rc, played.result["gate"]["verdict"], played.result["ingestion"]) == (2, "paused", "paused")
-    assert "found paused: paused for " in played.summary
-    assert "for INC-9" in played.summary
-    played = quick.play("acceptance_gate", healthy.dsn, paused_passes=True, smoke=True)
-    assert (played.rc, played.result["outcome"], played.result["gate"]["verdict"]) == (0, "passed", "paused"), (
-        played.text
-    )
 
 
 def test_several_databases_are_judged_each_by_itself(
@@ -281,26 +230,6 @@ def test_a_password_is_in_no_list_of_processes_and_on_no_screen(healthy: Pipelin
     assert healthy.one("SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s", f"%{PASSWORD}%") == 0
 
 
-def test_the_documented_role_may_run_the_gate(healthy: Pipeline, stage: Stage, behind: Path) -> None:
-    script = str(CHECKOUT / "docs" / "operator_role.sql")
-    subprocess.run(
-        [psql(), "-X", "-q", "-d", healthy.dsn, "-v", "role=gate_keeper", "-f", script], check=True, capture_output=True
-    )
-    try:
-        done = gate(stage, make_conninfo(healthy.dsn, user="gate_keeper"), "-e", "smoke=true", script=behind)
-        assert done.returncode == 0, done.stdout + done.stderr
-        healthy.execute(
-            "REVOKE SELECT ON scout.alerts FROM gate_keeper", "REVOKE INSERT ON scout.bronze_events FROM gate_keeper"
-        )
-        done = gate(stage, make_conninfo(healthy.dsn, user="gate_keeper"), "-e", "smoke=true", script=behind)
-        assert done.returncode == 47, done.stdout + done.stderr
-        assert "permission denied for table alerts" in done.stdout
-    finally:
-        with psycopg.connect(healthy.dsn, autocommit=True) as connection:
-            connection.execute("DROP OWNED BY gate_keeper CASCADE")
-            connection.execute("DROP ROLE gate_keeper")
-
-
 #: A look a second.
 EACH_SECOND = {"interval_seconds": 1}
 
@@ -340,12 +269,3 @@ def test_a_gate_that_has_to_hold_ends_at_the_first_look_that_does_not_pass(healt
         played = running.wait()
     assert (played.rc, played.result["outcome"], played.result["gate"]["verdict"]) == (2, "not_passed", "fail")
     assert "negative_totals" in played.summary
-
-
-def test_an_option_that_cannot_be_used_is_not_asked_again(healthy: Pipeline, stage: Stage) -> None:
-    played = stage.play("acceptance_gate", healthy.dsn, wait_minutes=5, consecutive=0, **EACH_SECOND)
-    assert played.rc == 2
-    assert "consecutive 0 is not usable" in played.summary
-    played = stage.play("acceptance_gate", healthy.dsn, wait_minutes="long")
-    assert played.rc == 2
-    assert "wait_minutes 'long' is not a number" in played.summary

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,33 +14,7 @@ import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container, docker, places
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.play import BIN, environment
-
-PLUGIN = """
-from ansible.plugins.action import ActionBase
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder, oracle
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.library import FAULTS
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import places
-
-class ActionModule(ActionBase):
-    def run(self, tmp=None, task_vars=None):
-        dsn = builder.build(self._task.args["dsn"], events=100)
-        poison = FAULTS["poison_event"](dsn)
-        lost = oracle.where(dsn, oracle.bronze(dsn)) != oracle.ZERO
-        return {"place": str(places.ROOT), "poison": len(poison), "lost": lost}
-"""
-
-PLAY = [
-    {
-        "hosts": "localhost",
-        "gather_facts": False,
-        "tasks": [
-            {"name": "Build", "build": {"dsn": "{{ dsn }}"}, "register": "built"},
-            {"name": "Show", "ansible.builtin.copy": {"content": "{{ built | to_json }}", "dest": "{{ out }}"}},
-        ],
-    }
-]
+from tests.e2e.play import environment
 
 
 @pytest.fixture
@@ -85,22 +58,6 @@ def test_the_reference_is_built_on_a_server_of_the_user(installed: Path, root: P
     finally:
         python(env, "server.local", "remove")
     assert not [path for path in (root / ".scout", tmp_path / "state" / "scout-recovery" / "postgres") if path.exists()]
-
-
-def test_it_is_imported_by_ansibles_own_loader(installed: Path, root: Path, pg_server: Server, tmp_path: Path) -> None:
-    (tmp_path / "action_plugins").mkdir()
-    (tmp_path / "action_plugins" / "build.py").write_text(PLUGIN)
-    (tmp_path / "play.json").write_text(json.dumps(PLAY))
-    pg_server.drop_database("by_ansible")
-    wanted = {"dsn": pg_server.create_database("by_ansible"), "out": str(tmp_path / "out.json")}
-    env = environment(tmp_path, {"ANSIBLE_CONFIG": str(installed / "ansible.cfg"), "HOME": str(tmp_path)})
-    env.pop("PYTHONPATH", None)
-    command = [str(BIN / "ansible-playbook"), str(tmp_path / "play.json"), "-e", json.dumps(wanted)]
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
-    pg_server.drop_database("by_ansible")
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert (found["place"], found["poison"], found["lost"]) == (str(root), 1, False)
 
 
 def test_without_a_server_it_says_so_on_one_line(installed: Path, tmp_path: Path) -> None:

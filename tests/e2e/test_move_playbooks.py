@@ -248,21 +248,6 @@ def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline,
         assert healthy.active_jobs() >= JOBS
 
 
-def test_a_cleanup_moves_what_breaks_a_rule(healthy: Pipeline, quick: Quick) -> None:
-    """The rules it found broken are in the document; the same again changes nothing."""
-    library.negative_totals(healthy.dsn, count=1)
-    planned = ran(quick.play("quality_cleanup", healthy.dsn, "--check"), "planned")
-    assert planned["move"]["moved"]["transactions"] == 1
-    played = quick.play("quality_cleanup", healthy.dsn)
-    made = ran(played, "done")
-    assert [step["name"] for step in made["steps"] if step["name"] == "cleanup"] == ["cleanup"]
-    assert sum(rule["moved"] for rule in made["move"]["rules"]) >= 1
-    assert healthy.one("SELECT count(*) FROM scout.silver_transactions WHERE total_amount < 0") == 0
-    again = quick.play("quality_cleanup", healthy.dsn)
-    ran(again, "unchanged")
-    assert again.recap()["changed"] == 0
-
-
 def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(
     healthy: Pipeline, quick: Quick, subtests: pytest.Subtests
 ) -> None:

@@ -50,8 +50,6 @@ ANYBODYS: dict[str, Any] = {
 WARNED = re.compile(
     r"\[WARNING\]:((?:(?!\[WARNING\]:).)*?)setnothing:inaninventorytheyarecalled(.*?),whichendthiswarning"
 )
-SEEN = re.compile(r"seen/(\w+)/([a-z ]+)/(\w+)/")
-MOVES = ("quarantine", "window_recovery")
 #: Where a play says why it pauses, and what the inventory has by that word.
 WAYS: dict[str, tuple[str, str | None]] = {
     **{f"task{number}": ("task", word) for number, word in enumerate((None, "theirs", "ours"))},
@@ -173,57 +171,3 @@ def test_who_imports_a_playbook_says_it_too(broken: Pipeline, stage: Stage) -> N
     assert played.rc == 0, played.text
     assert paused(broken)
     assert broken.active_jobs().isdisjoint(JOBS)
-
-
-def test_wherever_a_play_can_say_it_and_nowhere_else(stage: Stage) -> None:
-    """Also where the inventory says the same, and in a role of somebody else's."""
-    shown = "{{ lookup('scout.recovery.setting', 'last', default='nobody') }}"
-    said: dict[str, Any] = {
-        "ansible.builtin.debug": {"msg": "seen/{{ inventory_hostname }}/{{ how }}/{{ show_last }}/"}
-    }
-    for name, content in {
-        "roles/show/defaults": {"show_last": shown},
-        "roles/show/tasks": [said],
-        "roles/theirs/vars": {"last": "x"},
-        "roles/theirs/tasks": [{"ansible.builtin.include_role": {"name": "show"}}],
-    }.items():
-        folder = stage.home / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "main.yml").write_text(yaml.safe_dump(content))
-    (stage.home / "show.yml").write_text(yaml.safe_dump([{"ansible.builtin.include_role": {"name": "show"}}]))
-    (stage.home / "last.yml").write_text("last: x\n")
-
-    def task(how: str, action: str, of: Any, **more: Any) -> dict[str, Any]:
-        return {f"ansible.builtin.{action}": of, "vars": {"how": how, **more}}
-
-    show, theirs = {"name": "show"}, {"name": "theirs"}
-    tasks = [
-        task("imported", "import_role", show),
-        task("included", "include_role", show),
-        task("told import", "import_role", show, last="x"),
-        task("told include", "include_role", show, last="x"),
-        task("told tasks", "include_tasks", "show.yml", last="x"),
-        {"block": [{"ansible.builtin.include_role": show}], "vars": {"how": "told block", "last": "x"}},
-        task("imports theirs", "import_role", theirs),
-        task("includes theirs", "include_role", theirs),
-        {"ansible.builtin.add_host": {"name": "added", "groups": "scout", "last": "x", "ansible_connection": "local"}},
-    ]
-    after = [
-        task("later", "include_role", show),
-        {"ansible.builtin.include_vars": "last.yml"},
-        task("read a file", "include_role", show),
-    ]
-    play = {"hosts": "all", "gather_facts": False}
-    (stage.home / "ways.yml").write_text(yaml.safe_dump([{**play, "tasks": tasks}, {**play, "tasks": after}]))
-    inventory = stage.inventory({"one": {}, "two": {"scout_last": "ours"}}, last="x", ansible_connection="local")
-    played = stage.play(str(stage.home / "ways.yml"), None, "-i", inventory)
-    assert played.rc == 0, played.text
-    seen = {(host, how): value for host, how, value in SEEN.findall(played.text)}
-    told = ("told import", "told include", "told tasks", "told block", "imports theirs", "includes theirs")
-    assert seen == (
-        {(host, how): "x" for host in ("one", "two") for how in told}
-        | {("one", how): "nobody" for how in ("imported", "included", "later")}
-        | {("two", how): "ours" for how in ("imported", "included", "later")}
-        | {("added", "later"): "nobody"}
-        | {(host, "read a file"): "x" for host in ("one", "two", "added")}
-    )

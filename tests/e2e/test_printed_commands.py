@@ -7,37 +7,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 
 from tests.e2e.pasting import on_screen
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import Played, Stage
+from tests.e2e.play import Stage
 from tests.e2e.test_own_plays import paused
-
-
-def typed(stage: Stage, command: str, cwd: Path) -> Played:
-    """A printed command, as it stands, in the folder in which it was printed."""
-    program, playbook, *options = shlex.split(command)
-    assert program == "ansible-playbook"
-    return stage.play(playbook, None, *options, cwd=cwd, proof=False)
-
-
-def test_called_by_full_name_from_a_folder_of_ones_own(another_broken: Callable[[], Pipeline], stage: Stage) -> None:
-    """With two databases in an inventory whose name has a space, what undoes one pause undoes that one alone."""
-    one, two = another_broken(), another_broken()
-    project = stage.home / "a project"
-    project.mkdir()
-    hosts = {"luzon": {"scout_dsn": one.dsn}, "visayas": {"scout_dsn": two.dsn}}
-    Path(stage.inventory(hosts)).rename(project / "my hosts.yml")
-    played = stage.play("scout.recovery.pause_ingestion", None, "-i", "my hosts.yml", cwd=project)
-    assert played.rc == 0, played.text
-    resume = "ansible-playbook scout.recovery.resume_ingestion -i 'my hosts.yml' -e target="
-    assert played.results["luzon"]["undo_commands"] == [f"{resume}luzon"]
-    assert f"{resume}visayas" in [" ".join(each.split()) for each in on_screen(played.text)]
-    assert "pause ingestion of luzon, " in played.text
-    undone = typed(stage, f"{resume}visayas", project)
-    assert undone.rc == 0, undone.text
-    assert (paused(one), paused(two)) == (True, False)
 
 
 def test_a_refusal_on_the_screen_too(healthy: Pipeline, stage: Stage) -> None:

@@ -213,14 +213,6 @@ def test_a_rollback_from_check_to_the_second_run_and_the_release_again(bad: Rele
     assert bad.cli.calls[-1]["files"] == {FUNCTION: "// released\n"}
 
 
-def test_the_commit_is_for_the_incident(bad: Release) -> None:
-    made = ran(bad.play(incident="INC-7", gate=False), "done")
-    assert made["incident"] == "INC-7"
-    assert "Incident: INC-7" in bad.story.remote.git("log", "-1", "--format=%B", "main").splitlines()
-    deployed = "SELECT DISTINCT incident FROM scout_ops.runs WHERE action IN ('deploy', 'rollback')"
-    assert bad.pipeline.rows(deployed) == [("INC-7",)]
-
-
 def test_each_part_can_be_left_out(bad: Release) -> None:
     only_schema = bad.play(application_rollback_enabled=False)
     assert changed(only_schema) == ["pause", "rollback", "resume"], only_schema.text
@@ -234,21 +226,6 @@ def test_each_part_can_be_left_out(bad: Release) -> None:
     again = bad.play(schema_rollback_enabled=False)
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
-
-
-def test_a_checkout_with_uncommitted_changes_is_refused_before_the_pause(bad: Release, stage: Stage) -> None:
-    bad.story.clone.write(**{"app/main.py": "half done\n"})
-    for on in (bad.stage, stage):
-        refused = bad.refused("program_failed", stage=on)
-        assert "uncommitted changes: M app/main.py" in " ".join(refused.summary.split())
-    bad.story.clone.git("stash", "--quiet")
-    not_pushed = ran(bad.play(stage=stage, application_push=False), "done")
-    assert not_pushed["rollback"]["revert"]["pushed"] is False
-    again = bad.play(stage=stage, application_push=False)
-    assert again.recap()["changed"] == 0
-    assert ran(again, "unchanged")["next"] == not_pushed["next"]
-    subprocess.run(not_pushed["next"][0], shell=True, check=True, stderr=subprocess.DEVNULL)
-    bad.is_back()
 
 
 def test_where_no_clone_is_named_the_application_stays_and_that_is_said(bad: Release) -> None:
@@ -403,39 +380,6 @@ def test_the_check_of_an_undo_refuses_as_the_undo_does(bad: Release, stage: Stag
         assert checked.result["error"][name] == undone.result["error"][name]
 
 
-def test_data_that_would_be_lost_is_refused_until_it_is_given_up(bad: Release) -> None:
-    """A column that was not protected comes back without what it had."""
-    bad.pipeline.execute("ALTER TABLE scout.dim_store DROP COLUMN city")
-    planned = bad.play("--check")
-    assert (planned.rc, planned.result["outcome"]) == (2, "failed"), planned.text
-    refused = bad.refused("not_reached")
-    assert planned.result["error"]["said"] == refused.result["error"]["said"]
-    assert "docs/rollback.md" in planned.summary
-    assert "column scout.dim_store.city: would be recreated without its data" in refused.summary
-    assert "docs/rollback.md, section If data would be lost" in refused.summary
-    assert "allow_lossy" not in planned.text + refused.text, "what loses data is no way out"
-    played = bad.play(allow_lossy=True)
-    assert "column scout.dim_store.city" in " ".join(ran(played, "done")["rollback"]["schema"]["empty"]).replace(
-        ":", " "
-    )
-    bad.application_is_back()
-
-
-def test_what_postgresql_would_refuse_is_refused_in_the_plan(bad: Release) -> None:
-    """The check says so, with what helps, and does not advise to go on without it; nothing is paused."""
-    bad.pipeline.execute("CREATE SCHEMA reports", "CREATE VIEW reports.tiers AS SELECT team FROM scout.alerts")
-    planned = bad.play("--check")
-    assert (planned.rc, planned.result["outcome"]) == (2, "failed"), planned.text
-    assert planned.result["rollback"]["schema"]["obstacles"][0]["kind"] == "dependent"
-    assert "without --check" not in planned.text
-    assert "DROP VIEW reports.tiers" in " ".join(planned.result["next"])
-    refused = bad.refused("not_reached")
-    assert "view reports.tiers of postgres is no part of the release" in " ".join(refused.summary.split())
-    bad.pipeline.execute("DROP VIEW reports.tiers")
-    assert ran(bad.play(), "done")["ingestion"] == "running"
-    bad.is_back()
-
-
 def test_what_cannot_be_meant_is_refused_before_anything_is_paused(bad: Release, stage: Stage) -> None:
     """An unknown release names those there are; a value that cannot be used is named."""
     assert (
@@ -453,6 +397,9 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_paused(bad: Release,
         played = bad.refused("bad_input", **options)
         assert "captured are: v5.2.1" in played.summary
     assert "captured are: v5.2.1" in bad.refused("bad_input", release="v9", schema_rollback_enabled=False).summary
+    bad.story.clone.write(**{"app/main.py": "half done\n"})
+    for on in (bad.stage, stage):
+        assert "uncommitted changes: M app/main.py" in bad.refused("program_failed", stage=on).summary
 
 
 def test_one_function_or_one_column_goes_back_alone(bad: Release, stage: Stage) -> None:
@@ -527,12 +474,6 @@ def test_two_databases_go_back_each_by_itself(
     assert {name: value for name, value in other.fingerprint().items() if not name.startswith("scout_ops.")} == {
         name: value for name, value in before.items() if not name.startswith("scout_ops.")
     }
-    bad.schema_is_back()
-
-
-def test_through_ansible_runner(bad: Release) -> None:
-    played = bad.stage.play_through_runner("rollback", bad.pipeline.dsn, release="v5.2.1")
-    assert ran(played, "done")["rollback"]["schema"]["release"] == "v5.2.1"
     bad.schema_is_back()
 
 

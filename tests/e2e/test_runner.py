@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import unittest.mock
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import ansible_runner
 import psycopg
 import pytest
 import yaml
@@ -161,15 +159,6 @@ def test_the_command_line_from_check_to_the_second_run(released: Released, stage
     assert released.pipeline.rewritten(whole) == set()
 
 
-def test_check_mode_from_the_file_of_the_private_directory(released: Released, stage: Stage) -> None:
-    private = Private(stage.home, released.pipeline.dsn)
-    private.write("env/cmdline", "--check")
-    whole = released.pipeline.fingerprint()
-    planned = private.run("planned")
-    assert (planned.returncode, private.result["outcome"]) == (0, "planned"), planned.stdout
-    assert released.pipeline.fingerprint() == whole
-
-
 def test_a_failure_is_passed_on_and_the_next_run_finishes(released: Released, stage: Stage) -> None:
     private = Private(stage.home, released.pipeline.dsn)
     private.write("env/extravars", yaml.safe_dump({
@@ -185,47 +174,6 @@ def test_a_failure_is_passed_on_and_the_next_run_finishes(released: Released, st
         assert any(event["event"] == "runner_on_failed" for event in private.events("failed"))
     done = private.run("done")
     assert (done.returncode, private.result["ingestion"]) == (0, "running"), done.stdout
-    released.assert_back()
-
-
-def test_from_python(released: Released, stage: Stage) -> None:
-    private = Private(stage.home, released.pipeline.dsn)
-    seen: list[str] = []
-
-    def watch(event: dict[str, Any]) -> bool:
-        seen.append(event["event"])
-        return True
-
-    with unittest.mock.patch.dict("os.environ", shell(stage.home), clear=True):
-        done = ansible_runner.run(
-            private_data_dir=str(private.path), playbook=PLAYBOOK, ident="python", quiet=True, event_handler=watch
-        )
-    with done.stdout as screen:
-        text = screen.read()
-    assert (done.rc, done.status) == (0, "successful"), text
-    assert done.stats["changed"]["production"] > 0
-    assert done.stats["failures"] == {}
-    assert "playbook_on_stats" in seen
-    assert len(list(done.events)) == len(seen)
-    assert private.result["outcome"] == "done"
-    assert "rollback of " in text
-    released.assert_back()
-
-
-def test_by_the_name_of_the_collection_without_its_checkout(released: Released, stage: Stage) -> None:
-    """As in an execution environment: the collection is installed, and the project has nothing of it."""
-    private = Private(stage.home, released.pipeline.dsn)
-    (private.path / "project").unlink()
-    (private.path / "project").mkdir()
-    installed = stage.home / "collections" / "ansible_collections" / "scout"
-    installed.mkdir(parents=True)
-    (installed / "recovery").symlink_to(CHECKOUT)
-    variables = yaml.safe_load((private.path / "env" / "envvars").read_text())
-    private.write(
-        "env/envvars", yaml.safe_dump({**variables, "ANSIBLE_COLLECTIONS_PATH": str(stage.home / "collections")})
-    )
-    done = private.run("named", playbook="scout.recovery.rollback")
-    assert (done.returncode, private.result["outcome"]) == (0, "done"), done.stdout
     released.assert_back()
 
 

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
@@ -33,10 +31,3 @@ def test_every_screen_is_the_one_on_the_page(typed: list[Typed]) -> None:
     for each in typed:
         if each.block.shown is not None:
             assert tutorial.plain(each.screen) == tutorial.plain(each.block.shown), f"{each.block.command}: {REWRITE}"
-
-
-def test_it_is_broken_recovered_and_undone(typed: list[Typed]) -> None:
-    verdicts = [
-        re.findall(r"^(\w+) .*exit 0", each.screen, re.MULTILINE) for each in typed if "assess" in each.block.command
-    ]
-    assert verdicts == [["HEALTHY"], ["FAILING"], ["FAILING"], ["DEGRADED"]]

@@ -12,10 +12,9 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.in_process import InProcess, recorded
+from tests.e2e.in_process import InProcess
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
-from tests.e2e.unnamed_faults import judge
 from tests.faults import planted
 from tests.faults.table import CHOSEN, FAULTS, REST
 from tests.scout import next_runs
@@ -24,12 +23,6 @@ _numbers = itertools.count(1)
 
 
 #: One that is seen before anything is done, one that the next run alone would show, and one that keeps a reset from beginning.
-BY_PLAYBOOK = [
-    ("the ETL's job is inactive", "faithful"),
-    ("a trigger drops marks", "repaired"),
-    ("the database may only be read", "deployed"),
-]
-
 Pipelines = Callable[[str], Pipeline]
 
 
@@ -67,23 +60,13 @@ def test_a_healthy_pipeline_works_by_its_next_runs(working: Pipelines, stage: St
     assert next_runs.failing(pipeline.dsn) == ""
 
 
-@pytest.mark.parametrize(("fault", "variant"), BY_PLAYBOOK)
-def test_by_playbook_and_in_this_process_alike(working: Pipelines, stage: Stage, fault: str, variant: str) -> None:
-    pipeline, other = working(variant), working(variant)
-    with planted(pipeline.dsn, FAULTS[fault]) as filled:
-        played, ran = recorded(stage, "emergency_reset", pipeline.dsn)
-        judge(FAULTS[fault], filled, played, next_runs.failing(pipeline.dsn))
-    with planted(other.dsn, FAULTS[fault]):
-        driver = InProcess(stage, other.dsn)
-        assert driver.play("emergency_reset").rc == played.rc
-    assert [each.told for each in driver.ran] == [each.told for each in ran]
-
-
 def reset(pipeline: Pipeline, stage: Stage, fault: str) -> None:
-    """Resets a pipeline with this fault in this process, and judges what is said of it by the next runs."""
+    """A reset ends with 0 where the next scheduled runs work, and else names the fault."""
     with planted(pipeline.dsn, FAULTS[fault]) as filled:
         played = InProcess(stage, pipeline.dsn).play("emergency_reset")
-        judge(FAULTS[fault], filled, played, next_runs.failing(pipeline.dsn))
+        wrong = next_runs.failing(pipeline.dsn)
+        assert (played.rc == 0) == (not wrong), f"{wrong}\n{played.text}"
+        assert not wrong or filled(FAULTS[fault].named) in played.summary, f"{wrong}\n{played.text}"
 
 
 @pytest.mark.parametrize(("fault", "variant"), CHOSEN)

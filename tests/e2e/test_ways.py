@@ -167,13 +167,6 @@ def test_no_log(broken: Pipeline, stage: Stage) -> None:
     assert "invalid input syntax" not in played.text
 
 
-def test_async(healthy: Pipeline, stage: Stage) -> None:
-    """In the background, so executed as a module."""
-    played = tasks(stage, healthy, {**task("health_info"), "async": 30, "poll": 1}, shown("done.verdict"))
-    assert played.rc == 0, played.text
-    assert "seen healthy." in played.text
-
-
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("su"), reason="becomes root from root")
 def test_become(healthy: Pipeline, stage: Stage) -> None:
     """As another user, so executed as a module."""

@@ -127,14 +127,3 @@ def test_the_last_hour_through_a_runner(healthy: Pipeline, stage: Stage) -> None
     assert healthy.rows(loaded, [inside, outside]) == [(inside,)]
     assert healthy.pending() == 1
     assert healthy.rows(GOLD_BEHIND) == []
-
-
-def test_what_was_paused_before_stays_paused(healthy: Pipeline, quick: Quick) -> None:
-    case, options = damaged_window(healthy)
-    paused = quick.play("pause_ingestion", healthy.dsn, incident="INC-1")
-    assert paused.rc == 0, paused.text
-    played = quick.play("window_recovery", healthy.dsn, **options)
-    assert played.rc == 0, played.text
-    assert played.result["ingestion"] == "paused"
-    assert not JOBS & healthy.active_jobs()
-    case.check()

@@ -72,13 +72,6 @@ def ended(result: Result) -> tuple[str, int]:
     return result["verdict"], result["exit_code"]
 
 
-def run(dsn: str, *statements: str) -> None:
-    """Runs statements, each for itself."""
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
-
-
 @contextlib.contextmanager
 def paused(dsn: str, incident: str = "INC-7") -> Iterator[None]:
     """Ingestion is paused by this toolkit."""

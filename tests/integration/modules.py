@@ -115,6 +115,13 @@ def one(dsn: str, query: str, *parameters: object) -> Any:
     return value
 
 
+def run(dsn: str, *statements: str) -> None:
+    """Executes each statement by itself, as a superuser."""
+    with connect(dsn) as connection:
+        for statement in statements:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
 def jobs(dsn: str) -> list[tuple[Any, ...]]:
     """cron.job as it is."""
     return rows(dsn, "SELECT jobid, jobname, schedule, command, active, username FROM cron.job ORDER BY jobid")

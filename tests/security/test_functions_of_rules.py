@@ -25,8 +25,14 @@ ALTER FUNCTION public.is_odd(text) OWNER TO {role}
 """
 
 
-@pytest.mark.parametrize("volatility", ["IMMUTABLE", "STABLE", "VOLATILE"])
-@pytest.mark.parametrize("called", ["public.is_odd(t.transaction_id)", "public . is_odd (t.transaction_id)"])
+@pytest.mark.parametrize(
+    ("volatility", "called"),
+    [
+        ("IMMUTABLE", "public.is_odd(t.transaction_id)"),
+        ("STABLE", "public . is_odd (t.transaction_id)"),
+        ("VOLATILE", "public.is_odd(t.transaction_id)"),
+    ],
+)
 def test_the_function_of_somebody_else_is_not_called(
     called: str, volatility: str, scout_db: str, tmp_path: Path
 ) -> None:

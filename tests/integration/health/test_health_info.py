@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.reads import quality
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.table import CHECKS
 from tests.e2e.play import eventually
-from tests.integration.modules import Connection, Result, call, connect, executed, one, rows
+from tests.integration.modules import Connection, Result, call, connect, executed, one, rows, run
 
 HEALTH = "scout_health_info"
 #: A session older than this counts as stuck in these tests, which cannot wait ten minutes.
@@ -58,12 +58,6 @@ def statuses(result: Result) -> dict[str, str]:
 
 def having(result: Result, status: str) -> set[str]:
     return {name for name, found in statuses(result).items() if found == status}
-
-
-def run(dsn: str, *statements: str) -> None:
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
 
 
 def test_a_healthy_pipeline_is_healthy_both_ways(scout_db: str) -> None:
@@ -409,17 +403,6 @@ def test_jobs_off_without_a_pause_of_ours(scout_db: str) -> None:
     assert assess(scout_db)["needs_reset"] == ["backlog_events"]
 
 
-def test_each_kind_of_poison_is_named_with_its_event(scout_db: str) -> None:
-    for kind in poison_payloads.KINDS:
-        [event_id] = library.poison_event(scout_db, kind=kind)
-        result = assess(scout_db)
-        first = result["diagnoses"][0]
-        assert first["cause"].startswith(f"one malformed event blocks the ETL: event {event_id}, "), kind
-        assert {"poison", "backlog_age"} <= set(result["needs_reset"])
-        assert result["suspects"][0]["event_id"] == str(event_id)
-        run(scout_db, f"DELETE FROM scout.bronze_events WHERE event_id = '{event_id}'")
-
-
 def test_a_transaction_twice_in_a_batch_is_named(scout_db: str) -> None:
     ids = library.duplicate_in_batch(scout_db)
     result = assess(scout_db)
@@ -427,22 +410,6 @@ def test_a_transaction_twice_in_a_batch_is_named(scout_db: str) -> None:
     assert len(ids) == 2
     assert [event_id for event_id in ids if str(event_id) not in result["diagnoses"][0]["evidence"]] == []
     assert "repeated_transactions" in result["needs_reset"]
-
-
-@pytest.mark.parametrize("variant", ["row_lock", "idle_in_transaction", "nested"])
-def test_a_stuck_etl_is_diagnosed_by_the_session_to_end(scout_db: str, variant: str) -> None:
-    with library.stuck_etl(scout_db, variant=variant) as held:
-        time.sleep(STUCK + 0.1)
-        result = assess(scout_db, stuck_after_seconds=STUCK)
-        root = held.pids.get("blocker", held.pids["etl"])
-        first = result["diagnoses"][0]
-        assert f"pid {root} " in first["cause"]
-        assert (
-            first["next_command"] == f"ansible-playbook playbooks/terminate_sessions.yml -e stuck_after_seconds={STUCK}"
-        )
-        assert "stuck_sessions" in result["needs_reset"]
-        assert "stuck_sessions" in result["blockers"]
-        assert "stuck_sessions" not in assess(scout_db)["needs_reset"]
 
 
 def test_a_reader_in_the_way_of_a_refresh_comes_before_the_refresh(scout_db: str) -> None:

@@ -6,21 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any, LiteralString
 
 import pytest
 from psycopg import sql
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.library import poison_event
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import http_sale, trial_sale
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Budget
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import contract, event_queue
 from tests import CHECKOUT
-from tests.integration.modules import call, connect, one
+from tests.integration.modules import call, connect
 
 EVENTS = 8000
 EVENT = "5cf7c1a8-8b0e-4c5e-9e0a-1f3c5a7b9d11"
@@ -154,16 +152,6 @@ def test_where_it_has_one_only_what_no_index_tells_does(large: str, statements: 
     assert found == ALWAYS | OF_DAYS
 
 
-def test_what_is_pending_is_asked_of_all_of_bronze_once(scout_db: str, statements: list[Statement]) -> None:
-    [event] = poison_event(scout_db, kind="bad_ts", age_seconds=7200)
-    result = call("scout_health_info", scout_db, budget_seconds=60.0)
-    texts = [(name, query if isinstance(query, str) else query.as_string()) for name, query, _ in statements]
-    assert {name for name, text in texts if 'NOT EXISTS (SELECT FROM "scout"."etl_processed"' in text} == {"backlog"}
-    assert [suspect["event_id"] for suspect in result["suspects"]] == [str(event)]
-    at = one(scout_db, "SELECT ingested_at FROM scout.bronze_events WHERE event_id = %s", event)
-    assert datetime.fromisoformat(result["pending"]["since"]) == at
-
-
 @pytest.mark.parametrize("made", [trial_sale.SEND, http_sale.ROW])
 def test_a_test_sale_is_made_without_reading_a_table_whole(large: str, made: LiteralString) -> None:
     parts = {"hash": sql.SQL("NULL::bytea"), "more": sql.SQL(""), "values": sql.SQL("")}
@@ -173,17 +161,6 @@ def test_a_test_sale_is_made_without_reading_a_table_whole(large: str, made: Lit
         row = connection.execute(sql.SQL("EXPLAIN (FORMAT JSON) ") + query, values).fetchone()
         assert row
         assert set(whole(row[0][0]["Plan"])) == set()
-
-
-def test_the_queue_carries_no_payloads_through_all_of_bronze(large: str) -> None:
-    values = {"size": 2000, "suspects": []}
-    with connect(large) as connection:
-        query = sql.SQL("EXPLAIN (FORMAT JSON) ") + event_queue.of_pending(event_queue.HOLD_BACK)
-        row = connection.execute(query, values).fetchone()
-        assert row
-        joined = [node for node in nodes(row[0][0]["Plan"]) if "Anti" in node.get("Join Type", "")]
-        assert joined
-        assert [part for node in joined for part in node["Plans"] if part["Plan Width"] > 64] == []
 
 
 def test_docs_name_each_read_and_the_indexes() -> None:

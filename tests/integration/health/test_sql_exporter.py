@@ -23,8 +23,7 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from tests import CHECKOUT, debian
-from tests.integration.gates import run
-from tests.integration.modules import call
+from tests.integration.modules import call, run
 
 FILE = CHECKOUT / "monitoring" / "sql-exporter.yml"
 ROLE = CHECKOUT / "monitoring" / "metrics_role.sql"

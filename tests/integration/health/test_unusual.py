@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import unusual
-from tests.integration.gates import run
-from tests.integration.modules import call, connect
+from tests.integration.modules import call, run
 from tests.scout.fixtures import small
 
 #: The file of yesterday, sent again as the sales of today.
@@ -206,14 +205,3 @@ def test_it_changes_no_verdict_and_what_takes_too_long_is_cancelled(
     late = call("scout_health_info", scout_db)
     assert (late["unusual"], late["unread"], late["verdict"]) == ([], ["unusual"], usual["verdict"])
     assert late["diagnoses"] == usual["diagnoses"]
-
-
-def test_a_new_day_is_no_reason_to_read_whole_tables(scout_db: str) -> None:
-    """Of what arrived before that week nothing is read."""
-    query = unusual.contract.compose(unusual.RECENT + unusual.DAYS + unusual.UNUSUAL)
-    with connect(scout_db) as session:
-        session.execute("SET enable_seqscan = off")
-        values = {"least": 20, "factor": 3, "days": 3}
-        plan = "\n".join(row[0] for row in session.execute(b"EXPLAIN " + query.as_bytes(session), values))
-    assert "silver_transactions_processed_idx" in plan
-    assert "Seq Scan on" not in plan

@@ -20,10 +20,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger imp
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from tests.integration.modules import (
     Result,
-    ad_hoc,
     call,
     connect,
-    executed,
     fingerprint,
     jobs,
     off,
@@ -324,13 +322,3 @@ def test_check_mode_takes_nothing(scout_db: str) -> None:
     assert lease(scout_db, check=True)["token"] is None
     assert fingerprint(scout_db) == before
     assert not rows(scout_db, "SELECT FROM pg_namespace WHERE nspname = 'scout_ops'")
-
-
-def test_executed_and_by_the_command(scout_db: str) -> None:
-    token = executed("scout_lease", scout_db)["token"]
-    assert token == one(scout_db, TOKEN)
-    assert executed("scout_lease", scout_db)["failed"], "whoever holds it cannot be looked up, so counts as alive"
-    assert executed("scout_lease", scout_db, state="released", lease_token=token)["summary"] == "lease released"
-    assert ad_hoc("scout_lease", dsn=scout_db)[0]["token"] == token + 1
-    taken = ad_hoc("scout_lease", dsn=scout_db)[0]
-    assert taken["token"] == token + 2, "the controller of the one before is gone"

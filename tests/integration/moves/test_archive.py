@@ -14,7 +14,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from tests.integration.modules import Result, call, connect, one, rows
+from tests.integration.modules import call, connect, one, rows
+from tests.integration.outcomes import ran
 
 COLUMNS = "event_id, event_type, event_ts, source_system, event_data, event_hash, ingested_at"
 OLDEST = """
@@ -34,13 +35,6 @@ INSERT INTO scout.bronze_events (event_id, event_type, event_data, ingested_at)
 SELECT gen_random_uuid(), event_type, event_data || '{"transaction_id": "poison", "total_amount": "abc"}', ingested_at
 FROM scout.bronze_events WHERE event_type = 'transaction.v1' ORDER BY ingested_at LIMIT 1 RETURNING event_id::text
 """
-GONE = "ALTER SERVER archive OPTIONS (SET port '1')"
-
-
-def done(name: str, dsn: str, **options: Any) -> Result:
-    result = call(name, dsn, **options)
-    assert not result.get("failed"), result["msg"]
-    return result
 
 
 @pytest.fixture
@@ -96,12 +90,12 @@ def test_nothing_is_moved_out_of_it_or_into_it(
     found = rows(dsn, OLDEST)
     day = found[0][1]
     ids = [row[0] for row in found if row[1] == day]
-    before = done("scout_quarantine", dsn, event_ids=ids[:3])
+    before = ran("scout_quarantine", dsn, event_ids=ids[:3])
     put(day)
     kept = rows(other, "SELECT * FROM old ORDER BY 1")
     assert len(kept) == len(ids) - 3
     with subtests.test("assess"):
-        assert done("scout_health_info", dsn)["failing"] == []
+        assert ran("scout_health_info", dsn)["failing"] == []
     asked: dict[str, dict[str, Any]] = {
         "scout_quarantine": {"event_ids": ids},
         "scout_undo": {"run_id": before["run_id"]},
@@ -120,11 +114,11 @@ def test_nothing_is_moved_out_of_it_or_into_it(
             )
         first = one(dsn, "SELECT min(ingested_at) FROM scout.bronze_events")
         window = {"window_start": first.isoformat(), "window_end": (first + dt.timedelta(hours=2)).isoformat()}
-        assert done("scout_window_recovery", dsn, **window)["changed"]
-        assert not done("scout_window_recovery", dsn, **window, check=True)["changed"]
+        assert ran("scout_window_recovery", dsn, **window)["changed"]
+        assert not ran("scout_window_recovery", dsn, **window, check=True)["changed"]
     with subtests.test("other days are moved"):
-        run = done("scout_quarantine", dsn, event_ids=[row[0] for row in found if row[1] != day])["run_id"]
-        done("scout_undo", dsn, run_id=run)
+        run = ran("scout_quarantine", dsn, event_ids=[row[0] for row in found if row[1] != day])["run_id"]
+        ran("scout_undo", dsn, run_id=run)
     assert rows(other, "SELECT * FROM old ORDER BY 1") == kept
     with subtests.test("poison"):
         poison = one(dsn, POISON)
@@ -156,30 +150,19 @@ def test_a_day_that_goes_there_while_it_is_moved(archived: tuple[str, Callable[[
 def test_a_rollback_leaves_it_as_it_is(archived: tuple[str, Callable[[str], None], str]) -> None:
     """Whether it was there when the release was captured, or went there in a night since."""
     dsn, put, other = archived
-    done("scout_capture", dsn, release="v1")
+    ran("scout_capture", dsn, release="v1")
     day = rows(dsn, OLDEST)[0][1]
     put(day)
-    assert not [each for each in done("scout_health_info", dsn)["diagnoses"] if "schema differs" in each["cause"]]
+    assert not [each for each in ran("scout_health_info", dsn)["diagnoses"] if "schema differs" in each["cause"]]
     for released in (True, False):
         if not released:
-            done("scout_capture", dsn, release="v2")
+            ran("scout_capture", dsn, release="v2")
         with connect(dsn) as session:
             session.execute("ALTER TABLE scout.bronze_events ADD COLUMN channel text")
         with pytest.raises(psycopg.Error, match="channel"):
             rows(dsn, "SELECT channel FROM scout.bronze_events")
         refused = call("scout_rollback", dsn, release="v1" if released else "v2", rehearse=False)
         assert "column scout.bronze_events.channel: would be dropped and cannot be saved" in refused["msg"]
-        done("scout_rollback", dsn, release="v1" if released else "v2", rehearse=False, allow_lossy=True)
+        ran("scout_rollback", dsn, release="v1" if released else "v2", rehearse=False, allow_lossy=True)
         assert one(dsn, f"SELECT count(*) FROM {day}") == one(other, "SELECT count(*) FROM old")
         assert one(dsn, "SELECT relkind::text FROM pg_class WHERE oid = %s::regclass", day) == "f"
-
-
-def test_one_that_does_not_answer_is_named(archived: tuple[str, Callable[[str], None], str]) -> None:
-    dsn, put, _ = archived
-    put(rows(dsn, OLDEST)[0][1])
-    with connect(dsn) as session:
-        session.execute(GONE)
-    looked = call("scout_health_info", dsn)
-    assert looked["verdict"] == "inconclusive"
-    assert any('could not connect to server "archive"' in line for line in looked["warnings"])
-    assert 'could not connect to server "archive"' in call("scout_drain", dsn)["msg"]

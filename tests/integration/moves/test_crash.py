@@ -17,7 +17,6 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
     ZERO,
@@ -97,41 +96,6 @@ def test_an_undo_that_was_broken_off_goes_on_with_its_own_run(
     finished = ran("scout_undo", scout_db, run_id=first if words == "short" else first[:12])
     assert (finished["run_id"], finished["undone"]["run_id"]) == (stopped["run_id"], first)
     assert scout_tables(scout_db) == before
-
-
-def test_a_redrive_that_was_broken_off_goes_on_with_its_own_run(
-    scout_db: str, tmp_path: Path, small_batches: int
-) -> None:
-    file = tmp_path / "stop"
-    first = ran("scout_quarantine", scout_db, **WINDOW | {"window_end": "2999-01-01T00:00:00Z"})["run_id"]
-
-    def stop() -> None:
-        with connect(scout_db) as connection:
-            wait_until(connection, "SELECT FROM scout.bronze_events_dlq WHERE resolved_at IS NOT NULL", seconds=60)
-        file.touch()
-
-    stopping = threading.Thread(target=stop)
-    stopping.start()
-    stopped = call("scout_redrive", scout_db, run_id="last", stop_file=str(file))
-    stopping.join()
-    assert stopped["error"]["kind"] == "stopped", stopped
-    file.unlink()
-    [[begun, status]] = rows(scout_db, "SELECT run_id::text, status FROM scout_ops.runs WHERE action = 'redrive'")
-    assert status == "stopped"
-    sale = generator.transaction(39_039, 1)
-    arrive(scout_db, [sale])
-    second = ran("scout_quarantine", scout_db, transactions=[sale["transaction_id"]])["run_id"]
-    latest = ran("scout_redrive", scout_db, run_id="last")
-    assert latest["run_id"] != begun
-    assert (
-        one(
-            scout_db,
-            "SELECT parameters #>> '{selection,run_id}' FROM scout_ops.runs WHERE run_id = %s",
-            latest["run_id"],
-        )
-        == second
-    )
-    assert ran("scout_redrive", scout_db, run_id=first[:8])["run_id"] == begun
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["moved whole", "made again of what was kept as well"])

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -25,7 +24,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
 )
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
 from tests.integration.oracle import arrive, payloads_of
-from tests.integration.outcomes import ago, ran, refused, scout_tables, stamp
+from tests.integration.outcomes import ran, refused, scout_tables
 from tests.scout.fixtures import small
 
 SEED = 90_210
@@ -125,33 +124,6 @@ def test_a_transaction_that_many_events_feed_is_rebuilt_from_what_remains(scout_
     assert scout_tables(scout_db) == before
 
 
-def test_a_thousand_events_on_one_timestamp(scout_db: str, small_batches: int, subtests: pytest.Subtests) -> None:
-    """Of the clock without an index, whose blocks are walked, and of both clocks with one."""
-    moment = ago(3600).replace(microsecond=999_999)
-    with connect(scout_db) as connection:
-        generator.copy(connection, (generator.event(SEED, n, moment) for n in range(1, 2_000, 2)))
-    ran("scout_drain", scout_db)
-    before = scout_tables(scout_db)
-    window = {"window_start": stamp(moment), "window_end": stamp(moment + timedelta(microseconds=1))}
-    everything = {"event_types": ["transaction.v1"], **EVERYTHING}
-
-    def moves(options: dict[str, Any], at_least: int) -> None:
-        away = ran("scout_quarantine", scout_db, **options)
-        assert at_least <= away["moved"]["events"] <= at_least + 120
-        assert away["batches"]["batches"] > 1
-        ran("scout_undo", scout_db, run_id=away["run_id"])
-        assert scout_tables(scout_db) == before
-
-    with subtests.test(msg="without an index"):
-        moves(window, 1000)
-    with connect(scout_db) as connection:
-        connection.execute("CREATE INDEX ON scout.bronze_events (ingested_at)")
-        connection.execute("CREATE INDEX ON scout.bronze_events (event_ts)")
-    for clock in ("ingested_at", "event_ts"):
-        with subtests.test(msg=f"with an index on {clock}"):
-            moves({"clock": clock, **everything}, 1000)
-
-
 # --- windows
 
 
@@ -187,52 +159,6 @@ def test_a_local_time_that_exists_twice_or_never_is_refused(scout_db: str, local
         result = refused("scout_quarantine", scout_db, **window, time_zone="Europe/Berlin")
         assert result["error"]["kind"] == "bad_input"
         assert all(word in result["msg"] for word in (bound, local, why, "Europe/Berlin"))
-
-
-def test_the_end_of_time(scout_db: str) -> None:
-    far = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
-    [last] = arrive(scout_db, [sale(1)], start=far)
-    window = {"window_start": "9999-12-31T23:59:59.999999Z"}
-    exclusive = {"window_start": "9999-01-01T00:00:00Z", "window_end": "9999-12-31T23:59:59.999999Z"}
-    assert not ran("scout_quarantine", scout_db, **exclusive)["changed"]
-    # Without an end it would be now.
-    assert not ran("scout_quarantine", scout_db, clock="event_ts", **window)["changed"]
-    there_and_back(scout_db, event_ids=[str(last)])
-    there_and_back(scout_db, event_ids=[str(last)], **window)
-    earlier = {"window_start": "9999-12-31T23:59:59.999998Z", "window_end": "9999-12-31T23:59:59.999999-00:01"}
-    refused("scout_quarantine", scout_db, **earlier)
-
-
-MOMENTS = ("infinity", "-infinity", "294000-01-01 00:00:00+00", "4000-01-01 00:00:00+00 BC")
-
-
-def test_times_that_python_does_not_know(scout_db: str, subtests: pytest.Subtests) -> None:
-    """Each is the time of two events, and of what is made of them."""
-    sales = [sale(n) for n in range(4)] + [sale(n, ts="2026-01-01T00:00:00Z") for n in range(4, 8)]
-    ids = loaded(scout_db, sales)
-    with connect(scout_db) as connection:
-        for number, moment in enumerate(MOMENTS):
-            values = {"at": moment, "ids": ids[number::4]}
-            connection.execute(
-                "UPDATE scout.bronze_events SET ingested_at = %(at)s, event_ts = %(at)s WHERE event_id = ANY (%(ids)s)",
-                values,
-            )
-            connection.execute(
-                "UPDATE scout.silver_transactions SET ts = %(at)s::timestamptz WHERE source_event_id = ANY (%(ids)s)",
-                values,
-            )
-    before = scout_tables(scout_db)
-    for options in ({"event_ids": [*map(str, ids)]}, {"source_systems": ["edge"]}, EVERYTHING):
-        with subtests.test(msg=next(iter(options))):
-            away = ran("scout_quarantine", scout_db, **options)
-            ran("scout_undo", scout_db, run_id=away["run_id"])
-            assert scout_tables(scout_db) == before
-    for number, moment in enumerate(MOMENTS):
-        with subtests.test(msg=moment):
-            away = ran("scout_quarantine", scout_db, event_ids=[*map(str, ids[number::4])])
-            assert away["moved"]["events"] == away["moved"]["transactions"] == 2
-            ran("scout_undo", scout_db, run_id=away["run_id"])
-            assert scout_tables(scout_db) == before
 
 
 def test_a_transaction_id_too_long_for_an_index(scout_db: str) -> None:
@@ -291,6 +217,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a NUL in a zone": ({"window_start": "2026-01-01T00:00:00", "time_zone": "Asia/\0Manila"}, ("time_zone",)),
     "a surrogate": ({"transactions": ["\ud800"]}, ("transactions",)),
     "no rows": ({**EVERYTHING, "max_rows": -1}, ("max_rows", "-1")),
+    "no ledger": ({**EVERYTHING, "ledger": "off"}, ("ledger=off",)),
 }
 
 
@@ -313,6 +240,12 @@ SELECTED: dict[str, tuple[dict[str, Any], str]] = {
     "a strict path": ({"payload_path": "strict $.items[0].qty"}, """event_data @? 'strict $.items[0].qty'"""),
     "a negated path": ({"payload_path": "!($.total_amount > 100)"}, """event_data @@ '!($.total_amount > 100)'"""),
     "a path that asks": ({"payload_path": "exists($.campaign_id)"}, "event_data ? 'campaign_id'"),
+    "a store": ({"stores": ["S-001"]}, "event_data ->> 'store_id' = 'S-001'"),
+    "two kinds": (
+        {"stores": ["S-001"], "event_types": ["heartbeat.v1"]},
+        "event_data ->> 'store_id' = 'S-001' AND event_type = 'heartbeat.v1'",
+    ),
+    "a transaction": ({"transactions": [f"{SEED}-00000001"]}, f"event_data ->> 'transaction_id' = '{SEED}-00000001'"),
     "a type": ({"event_types": ["heartbeat.v1", "inventory.count.v1"]}, "event_type IN ('heartbeat.v1', 'inventory.count.v1')"),
 }  # fmt: skip
 
@@ -335,20 +268,6 @@ def test_exactly_what_is_selected_moves(scout_db: str, subtests: pytest.Subtests
             assert away["moved"]["events"] == len(expected)
 
 
-def test_ids_that_do_not_exist_are_named(scout_db: str, tmp_path: Path) -> None:
-    [event] = loaded(scout_db, [sale(1)])
-    missing = [str(uuid4()) for _ in range(3)]
-    file = tmp_path / "ids"
-    file.write_text(f"# from the report\n\n{missing[2]}\n  {str(event).upper()}  \n")
-    result = ran("scout_quarantine", scout_db, event_ids=missing[:2], event_ids_file=str(file))
-    assert result["moved"]["events"] == 1
-    assert [i for i in missing if i not in json.dumps(result)] == []
-    before = fingerprint(scout_db)
-    again = refused("scout_quarantine", scout_db, event_ids=missing)
-    assert (again["changed"], [i for i in missing if i not in json.dumps(again)]) == (False, [])
-    assert fingerprint(scout_db) == before
-
-
 # --- sent once more
 
 
@@ -358,20 +277,6 @@ def sent_again(dsn: str, payload: dict[str, Any]) -> tuple[Result, UUID, UUID]:
     away = ran("scout_quarantine", dsn, event_ids=[str(event)])
     [twin] = loaded(dsn, [payload])
     return away, event, twin
-
-
-def test_an_event_that_was_sent_again_is_not_doubled_by_a_redrive(scout_db: str) -> None:
-    away, event, twin = sent_again(scout_db, sale(1))
-    before = bronze(scout_db)
-    back = ran("scout_redrive", scout_db, run_id=away["run_id"])
-    assert (back["redriven"], back["already_there"], bronze(scout_db)) == (0, 1, before)
-    assert (event in before, twin in before) == (False, True)
-    assert silver_is_what_bronze_makes(scout_db) == {}
-    again = ran("scout_redrive", scout_db, run_id=away["run_id"])
-    assert (again["changed"], again["already_there"]) == (False, 0)
-    assert rows(scout_db, "SELECT resolved_at IS NOT NULL, resolved_by IS NOT NULL FROM scout.bronze_events_dlq") == [
-        (True, True)
-    ]
 
 
 def test_an_event_that_was_sent_again_stands_against_an_undo(scout_db: str) -> None:

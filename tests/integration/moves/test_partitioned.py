@@ -11,9 +11,9 @@ import pytest
 from psycopg import sql
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core import advice
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from tests.integration.modules import Result, call, connect, fingerprint, one, rows
+from tests.integration.modules import call, connect, fingerprint, one, rows
+from tests.integration.outcomes import ran
 from tests.scout import partman
 
 NIGHT = {"retention": "1 day", "retention_keep_table": False, "premake": 6}
@@ -25,12 +25,6 @@ WHERE ingested_at < (SELECT min(ingested_at) FROM scout.bronze_events) + interva
 """
 EVENTS = "SELECT count(*) FROM scout.bronze_events WHERE event_id = ANY(%s::uuid[])"
 IN_DEFAULT = "SELECT count(*) FROM scout.bronze_events_default"
-
-
-def done(name: str, dsn: str, **options: Any) -> Result:
-    result = call(name, dsn, **options)
-    assert not result.get("failed"), result["msg"]
-    return result
 
 
 def drop(dsn: str, *partitions: str) -> None:
@@ -62,29 +56,29 @@ def refused_without_a_default(dsn: str, module: str, **options: Any) -> None:
 
 def test_a_day_that_retention_took_is_no_damage(partman_db: str, subtests: pytest.Subtests) -> None:
     dsn = partman_db
-    healthy = done("scout_health_info", dsn)
+    healthy = ran("scout_health_info", dsn)
     events = "SELECT count(*) FROM scout.bronze_events"
     had = one(dsn, events)
     partman.maintain(dsn, **NIGHT)
     assert one(dsn, events) < had
     with subtests.test("assess"):
-        after = done("scout_health_info", dsn)
+        after = ran("scout_health_info", dsn)
         assert (after["verdict"], after["failing"]) == (healthy["verdict"], healthy["failing"])
         assert after["diagnoses"] == healthy["diagnoses"]
     with subtests.test("drain"):
         library.backlog(dsn, count=20, age_seconds=600)
         library.poison_event(dsn)
-        drained = done("scout_drain", dsn)
+        drained = ran("scout_drain", dsn)
         assert len(drained["poison"]) == 1
         assert one(dsn, "SELECT count(*) FROM scout.bronze_events_dlq") == 1
     with subtests.test("redrive and undo"):
         letter = one(dsn, "SELECT error_details #>> '{event,event_id}' FROM scout.bronze_events_dlq")
-        undone = done("scout_undo", dsn, run_id=drained["run_id"])
+        undone = ran("scout_undo", dsn, run_id=drained["run_id"])
         assert one(dsn, EVENTS, [letter]) == 1
-        done("scout_undo", dsn, run_id=undone["run_id"])
+        ran("scout_undo", dsn, run_id=undone["run_id"])
         assert one(dsn, EVENTS, [letter]) == 0
     with subtests.test("window"):
-        window = done("scout_window_recovery", dsn, last="2h", check=True)
+        window = ran("scout_window_recovery", dsn, last="2h", check=True)
         assert not window["changed"]
 
 
@@ -94,14 +88,14 @@ def test_an_undo_into_a_partition_that_was_dropped_meanwhile(partitioned_db: str
     dsn = partitioned_db
     found = rows(dsn, OLDEST)
     ids, partitions = [row[0] for row in found], sorted({row[1] for row in found})
-    moved = done("scout_quarantine", dsn, event_ids=ids)
+    moved = ran("scout_quarantine", dsn, event_ids=ids)
     assert moved["moved"]["events"] == len(ids)
     drop(dsn, *partitions)
     with subtests.test("no default partition"):
         refused_without_a_default(dsn, "scout_undo", run_id=moved["run_id"])
     with subtests.test("into the default one"):
-        planned = done("scout_undo", dsn, run_id=moved["run_id"], check=True)
-        undone = done("scout_undo", dsn, run_id=moved["run_id"])
+        planned = ran("scout_undo", dsn, run_id=moved["run_id"], check=True)
+        undone = ran("scout_undo", dsn, run_id=moved["run_id"])
         assert one(dsn, EVENTS, ids) == len(ids)
         assert one(dsn, IN_DEFAULT) == len(ids)
         for result in (planned, undone):
@@ -119,27 +113,10 @@ def test_events_that_retention_takes_while_they_are_moved_are_said(partitioned_d
         if line.startswith("looking for events that share"):
             drop(dsn, partitions[1])
 
-    made = done("scout_quarantine", dsn, event_ids=[*ids[0], *ids[1]], progress=Progress(hear))
+    made = ran("scout_quarantine", dsn, event_ids=[*ids[0], *ids[1]], progress=Progress(hear))
     assert made["moved"]["events"] == 20
     [said] = made["warnings"]
     assert said.startswith("20 events that were selected are gone from bronze since, and not moved")
-
-
-def test_what_makes_a_default_partition_does_so_as_it_is_printed(partitioned_db: str) -> None:
-    """Of two days, with one between them that is still there."""
-    dsn = partitioned_db
-    found = rows(dsn, "SELECT event_id::text, tableoid::regclass::text FROM scout.bronze_events ORDER BY ingested_at")
-    partitions = sorted({row[1] for row in found})
-    gone = {partitions[0], partitions[2]}
-    ids = [row[0] for row in found if row[1] in gone]
-    moved = done("scout_quarantine", dsn, event_ids=ids)
-    drop(dsn, *gone, "scout.bronze_events_default")
-    refused = call("scout_undo", dsn, run_id=moved["run_id"])
-    with connect(dsn) as session:
-        [made] = [part.text for part in advice.parts(refused["error"]["next_step"]) if part.is_statement]
-        session.execute(made.encode())
-    done("scout_undo", dsn, run_id=moved["run_id"])
-    assert one(dsn, IN_DEFAULT) == one(dsn, EVENTS, ids) == len(ids)
 
 
 def test_a_partition_of_partitions_that_lacks_one_is_no_matter_of_the_default_one(partitioned_db: str) -> None:
@@ -148,7 +125,7 @@ def test_a_partition_of_partitions_that_lacks_one_is_no_matter_of_the_default_on
     found = rows(dsn, OLDEST)
     day = found[0][1]
     ids = [row[0] for row in found if row[1] == day]
-    moved = done("scout_quarantine", dsn, event_ids=ids)
+    moved = ran("scout_quarantine", dsn, event_ids=ids)
     with connect(dsn) as session:
         bound = session.execute(
             "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = %s::regclass", (day,)
@@ -164,7 +141,7 @@ def test_a_partition_of_partitions_that_lacks_one_is_no_matter_of_the_default_on
     assert "CREATE TABLE scout.hours_default PARTITION OF scout.hours DEFAULT;" in refused["error"]["next_step"]
     with connect(dsn) as session:
         session.execute("CREATE TABLE scout.rest_of_day PARTITION OF scout.hours DEFAULT")
-    undone = done("scout_undo", dsn, run_id=moved["run_id"])
+    undone = ran("scout_undo", dsn, run_id=moved["run_id"])
     assert any("go to the default partition scout.rest_of_day" in line for line in undone["warnings"])
     assert one(dsn, EVENTS, ids) == len(ids)
     assert one(dsn, IN_DEFAULT) == before
@@ -175,12 +152,12 @@ def test_a_redrive_into_a_partition_that_was_dropped_meanwhile(partitioned_db: s
     dsn = partitioned_db
     found = rows(dsn, OLDEST)
     ids, partitions = [row[0] for row in found], sorted({row[1] for row in found})
-    done("scout_quarantine", dsn, event_ids=ids)
+    ran("scout_quarantine", dsn, event_ids=ids)
     drop(dsn, *partitions)
     with subtests.test("no default partition"):
         refused_without_a_default(dsn, "scout_redrive", event_ids=ids)
     with subtests.test("into the default one"):
-        redriven = done("scout_redrive", dsn, event_ids=ids)
+        redriven = ran("scout_redrive", dsn, event_ids=ids)
         assert one(dsn, EVENTS, ids) == len(ids)
         assert one(dsn, IN_DEFAULT) == len(ids)
         assert any("go to the default partition scout.bronze_events_default" in line for line in redriven["warnings"])
@@ -208,5 +185,5 @@ def test_a_window_that_reaches_into_a_day_that_retention_took(partman_db: str) -
     kept, gone = one(dsn, older), one(dsn, lost)
     assert kept > 0
     assert gone >= 5
-    done("scout_window_recovery", dsn, last="10d")
+    ran("scout_window_recovery", dsn, last="10d")
     assert (one(dsn, older), one(dsn, lost)) == (kept, 0)

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import psycopg
 import pytest
 
-from tests.integration.modules import Result, call, connect, one, rows
+from tests.integration.modules import call, connect, one, rows
+from tests.integration.outcomes import ran
 from tests.scout import partman
 
 OLDEST = """
@@ -34,12 +34,6 @@ RETURNING b.event_data ->> 'transaction_id', (
 """
 
 
-def done(name: str, dsn: str, **options: Any) -> Result:
-    result = call(name, dsn, **options)
-    assert not result.get("failed"), result["msg"]
-    return result
-
-
 def as_loader(dsn: str, statement: str) -> None:
     with psycopg.connect(dsn, user="loader", autocommit=True) as session:
         session.execute(statement.encode())
@@ -48,7 +42,7 @@ def as_loader(dsn: str, statement: str) -> None:
 def taken_away(dsn: str, *, keep: bool) -> tuple[list[str], str]:
     """The events of the oldest day, quarantined, before retention takes the partition that they were in; and that run."""
     ids = [row[0] for row in rows(dsn, OLDEST)]
-    moved = done("scout_quarantine", dsn, event_ids=ids)
+    moved = ran("scout_quarantine", dsn, event_ids=ids)
     assert moved["moved"]["events"] == len(ids) > 0
     partman.maintain(dsn, retention="1 day", retention_keep_table=keep)
     return ids, moved["run_id"]
@@ -63,7 +57,7 @@ def test_events_in_the_default_partition_stay_until_they_are_moved_out_of_it(
     ids, run = taken_away(partman_db, keep=keep)
     options = {"run_id": run} if module == "scout_undo" else {"event_ids": ids}
     for check in (True, False):
-        result = done(module, partman_db, **options, check=check)
+        result = ran(module, partman_db, **options, check=check)
         [told] = [line for line in result["warnings"] if f"go to the default partition {DEFAULT}" in line]
         assert "partman.partition_data_proc would move them to where retention drops them, or has detached them" in told
     partman.maintain(partman_db)
@@ -83,18 +77,10 @@ def test_what_is_advised_without_a_default_partition_keeps_them(partman_db: str)
     advised = re.search(r"(CREATE TABLE .*);", refused["error"]["next_step"])
     assert advised
     as_loader(partman_db, advised[1])
-    done("scout_undo", partman_db, run_id=run)
+    ran("scout_undo", partman_db, run_id=run)
     for _ in range(2):
         partman.maintain(partman_db, premake=6)
         assert rows(partman_db, WHERE, ids) == [(DEFAULT, len(ids))]
-
-
-def test_an_undo_before_retention_comes_puts_them_where_they_were(partman_db: str) -> None:
-    ids = [row[0] for row in rows(partman_db, OLDEST)]
-    before = rows(partman_db, WHERE, ids)
-    run = done("scout_quarantine", partman_db, event_ids=ids)["run_id"]
-    assert done("scout_undo", partman_db, run_id=run)["warnings"] == []
-    assert rows(partman_db, WHERE, ids) == before
 
 
 def test_partitions_of_another_owner_are_moved_into_and_out_of(partman_db: str) -> None:
@@ -114,9 +100,9 @@ def test_partitions_of_another_owner_are_moved_into_and_out_of(partman_db: str) 
         partman_db,
         "SELECT array_agg(event_id::text) FROM scout.bronze_events WHERE ingested_at > now() + interval '5 days'",
     )
-    run = done("scout_quarantine", partman_db, event_ids=[event])["run_id"]
+    run = ran("scout_quarantine", partman_db, event_ids=[event])["run_id"]
     assert rows(partman_db, WHERE, [event]) == []
-    done("scout_undo", partman_db, run_id=run)
+    ran("scout_undo", partman_db, run_id=run)
     assert rows(partman_db, WHERE, [event]) == [(newest, 1)]
 
 
@@ -125,24 +111,24 @@ def test_an_undo_whose_sale_had_an_event_that_retention_took(partman_db: str, *,
     """Silver is as it was before, with what that event brought, and nothing waits to make it otherwise."""
     sale, event, other = corrected(partman_db)
     before = rows(partman_db, SALE, sale), rows(partman_db, MARKS, [event, other])
-    run = done("scout_quarantine", partman_db, event_ids=[event])["run_id"]
+    run = ran("scout_quarantine", partman_db, event_ids=[event])["run_id"]
     if drained:
-        done("scout_drain", partman_db)
+        ran("scout_drain", partman_db)
         assert rows(partman_db, SALE, sale) not in ([], before[0])
     partman.maintain(partman_db, retention="1 day", retention_keep_table=False)
     assert rows(partman_db, WHERE, [other]) == []
     for check in (True, False):
-        undone = done("scout_undo", partman_db, run_id=run, check=check)
+        undone = ran("scout_undo", partman_db, run_id=run, check=check)
         assert any("bronze no longer has 1 event that fed the same sales" in line for line in undone["warnings"])
-    assert not done("scout_drain", partman_db)["changed"]
+    assert not ran("scout_drain", partman_db)["changed"]
     assert (rows(partman_db, SALE, sale), rows(partman_db, MARKS, [event, other])) == before
 
 
 def test_an_event_that_somebody_moved_is_none_that_retention_took(partman_db: str) -> None:
     sale, event, other = corrected(partman_db)
-    run = done("scout_quarantine", partman_db, event_ids=[event])["run_id"]
-    done("scout_drain", partman_db)
-    done("scout_quarantine", partman_db, event_ids=[other])
+    run = ran("scout_quarantine", partman_db, event_ids=[event])["run_id"]
+    ran("scout_drain", partman_db)
+    ran("scout_quarantine", partman_db, event_ids=[other])
     refused = call("scout_undo", partman_db, run_id=run)
     assert refused["failed"]
     assert (

@@ -13,7 +13,6 @@ from uuid import UUID
 
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference import oracle as drilled
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.engine import siblings
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
@@ -106,36 +105,6 @@ def test_silver_that_lost_its_mark_goes_with_its_source(scout_db: str) -> None:
     assert silver(scout_db, sale(1)) == []
 
 
-def test_payloads_that_are_no_sale(scout_db: str, subtests: pytest.Subtests) -> None:
-    payloads: list[Any] = [[1, 2], "text", 4711, None, {"transaction_id": None}, {}]
-    with connect(scout_db) as connection:
-        ids = [generator.insert(connection, payload, ingested_at=START) for payload in payloads]
-    result = quarantine(scout_db, event_ids=[*map(str, ids)])
-    assert result["moved"]["events"] == len(payloads)
-    letters = [rows(scout_db, DOCUMENT, str(event)) for event in ids]
-    assert not call("scout_undo", scout_db, run_id=result["run_id"]).get("failed")
-    for payload, event, [letter] in zip(payloads, ids, letters, strict=True):
-        with subtests.test(msg=str(payload)):
-            assert letter[0] == payload
-            assert one(scout_db, "SELECT event_data FROM scout.bronze_events WHERE event_id = %s", event) == payload
-
-
-SELECTED = {
-    "by store": ({"stores": ["S-A"]}, [1]),
-    "by type": ({"event_types": ["other.v1"]}, [3]),
-    "by source": ({"source_systems": ["pos-x"]}, [2]),
-    "by transaction": ({"transactions": [f"{SEED}-00000001"]}, [1]),
-    "by two kinds": ({"stores": ["S-A", "S-B"], "source_systems": ["pos-x"]}, [2]),
-    "by a predicate": ({"payload_path": "$.total_amount < 0"}, [2]),
-    "by a filter": ({"payload_path": "$.items[*] ? (@.qty > 99)"}, [1]),
-    "by a path that finds false": ({"payload_path": "$.flag"}, [2]),
-    "by a strict path": ({"payload_path": "strict $.flag"}, [2]),
-    "by a window": ({"window_start": START.isoformat(), "window_end": (START + timedelta(seconds=1)).isoformat()}, [1]),
-    "by the other clock": ({"clock": "event_ts", "window_end": START.isoformat()}, [3]),
-    "by nothing there": ({"stores": ["S-A"], "source_systems": ["pos-x"]}, []),
-}
-
-
 #: What is no name of anything, and the name that is offered instead.
 UNKNOWN: dict[str, tuple[dict[str, Any], str, str]] = {
     "a store": ({"stores": ["S-001", "S-NONE"]}, "stores: no store is named 'S-NONE'", "S-001"),
@@ -202,38 +171,6 @@ def test_events_are_selected_by_their_file_where_bronze_has_it(scout_db: str) ->
     assert rows(scout_db, "SELECT source_file FROM scout.bronze_events WHERE source_file IS NOT NULL") == [("a.zip",)]
 
 
-@pytest.mark.parametrize("how", SELECTED)
-def test_what_is_selected(scout_db: str, how: str) -> None:
-    options, expected = SELECTED[how]
-    item = {"product_id": "P-1", "qty": 100, "unit_price": 1, "line_amount": 100}
-    with connect(scout_db) as connection:
-        connection.execute("DELETE FROM scout.bronze_events")
-        made = [
-            generator.insert(connection, sale(1, store_id="S-A", items=[item]), ingested_at=START),
-            generator.insert(
-                connection,
-                sale(2, store_id="S-B", total_amount=-5, flag=False),
-                ingested_at=START + timedelta(seconds=1),
-                source_system="pos-x",
-            ),
-            generator.insert(connection, {"n": 3}, ingested_at=START + timedelta(seconds=2), event_type="other.v1"),
-        ]
-        connection.execute("UPDATE scout.bronze_events SET event_ts = '2020-01-01+00' WHERE event_type = 'other.v1'")
-    planned = quarantine(scout_db, check=True, **options)
-    assert planned["moved"]["events"] == len(expected)
-    narrowed = planned["narrowed"]
-    assert narrowed == quarantine(scout_db, **options)["narrowed"]
-    assert narrowed.keys() == options.keys() - {"window_start", "window_end", "clock"}
-    # A path comes back as PostgreSQL writes it.
-    assert {name: value for name, value in narrowed.items() if name != "payload_path"} == {
-        name: options[name] for name in narrowed if name != "payload_path"
-    }
-    gone = {
-        row[0] for row in rows(scout_db, "SELECT error_details #>> '{event,event_id}' FROM scout.bronze_events_dlq")
-    }
-    assert gone == {str(made[number - 1]) for number in expected}
-
-
 @pytest.mark.parametrize("is_loaded", [True, False], ids=["loaded", "pending"])
 def test_a_correction_that_came_after_the_scan(scout_db: str, monkeypatch: pytest.MonkeyPatch, is_loaded: bool) -> None:
     """A slow writer's event lies inside the window; the older event of its transaction is not selected and not in the notes.
@@ -263,34 +200,6 @@ def test_a_correction_that_came_after_the_scan(scout_db: str, monkeypatch: pytes
     assert len(silver(scout_db, sale(1))) == 1
 
 
-UNUSABLE: list[tuple[dict[str, Any], str]] = [
-    ({}, "refused to select everything"),
-    ({"window_start": "2026-11-25T01:00"}, "window_start '2026-11-25T01:00' has no offset"),
-    ({"window_start": "2026-11-25T02:00Z", "window_end": "2026-11-25T01:00Z"}, "the window ends before it starts"),
-    ({"window_start": "yesterday"}, "window_start 'yesterday' is not a time"),
-    ({"window_start": "2026-11-25T01:00", "time_zone": "Mars/Olympus"}, "time_zone 'Mars/Olympus' is not known"),
-    ({"window_start": "2026-10-25T02:30", "time_zone": "Europe/Berlin"}, "exists twice in Europe/Berlin"),
-    ({"window_start": "2026-03-29T02:30", "time_zone": "Europe/Berlin"}, "exists never in Europe/Berlin"),
-    ({"event_ids": ["4711"]}, "event_ids: '4711' is not an event id"),
-    ({"event_ids_file": "/nowhere/ids"}, "could not read event_ids_file /nowhere/ids: No such file"),
-    ({"payload_path": "$.total <"}, "payload_path '$.total <' is not a JSON path: syntax error"),
-    ({"stores": ["S-1"], "max_rows": -1}, "max_rows -1 is not usable"),
-    ({"stores": ["S-1"], "ledger": "off"}, "refused to move data with ledger=off"),
-    ({"window_start": "2000-01-01T00:00Z", "max_rows": 5}, "refused to move 120 events: max_rows is 5"),
-]
-
-
-def test_what_cannot_be_used_is_named_and_changes_nothing(scout_db: str, subtests: pytest.Subtests) -> None:
-    before = fingerprint(scout_db)
-    for (options, said), check in itertools.product(UNUSABLE, (True, False)):
-        with subtests.test(msg=f"{options}{' --check' * check}"):
-            refused = call("scout_quarantine", scout_db, check=check, **options)
-            assert refused["failed"]
-            assert said in refused["msg"]
-            assert refused["error"]["next_step"]
-            assert fingerprint(scout_db) == before
-
-
 def test_a_file_of_ids(scout_db: str, tmp_path: Path) -> None:
     ids = [str(row[0]) for row in rows(scout_db, "SELECT event_id FROM scout.bronze_events LIMIT 3")]
     listed = tmp_path / "ids.txt"
@@ -302,21 +211,3 @@ def test_a_file_of_ids(scout_db: str, tmp_path: Path) -> None:
     assert "'nonsense' is not an event id" in call("scout_quarantine", scout_db, event_ids_file=str(listed))["msg"]
     listed.write_text("# nothing\n")
     assert "names no event" in call("scout_quarantine", scout_db, event_ids_file=str(listed))["msg"]
-
-
-def test_the_oracle_of_a_drill_knows_an_event_whose_columns_follow_from_others(scout_db: str) -> None:
-    """What is generated is not kept with a dead letter, and that is no alteration."""
-    with connect(scout_db) as connection:
-        connection.execute(
-            """ALTER TABLE scout.bronze_events ADD size int GENERATED ALWAYS AS (octet_length(event_data::text)) STORED,
-                   ADD "the Tag" text NOT NULL DEFAULT 'a, "b"'"""
-        )
-    [event] = loaded(scout_db, sale(1))
-    written = drilled.bronze(scout_db)
-    quarantine(scout_db, event_ids=[str(event)])
-    assert drilled.where(scout_db, written) == drilled.ZERO
-    with connect(scout_db) as connection:
-        connection.execute(
-            'UPDATE scout.bronze_events_dlq SET original_payload = original_payload || \'{"store_id": "x"}\''
-        )
-    assert drilled.where(scout_db, written).altered == {event}

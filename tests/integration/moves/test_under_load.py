@@ -20,7 +20,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.storm import Storm
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
     ZERO,
-    Whereabouts,
     bronze,
     silver_is_what_bronze_makes,
     where,
@@ -38,65 +37,6 @@ scout_template = small(400)
 
 # --- the oracle itself, by moves written by hand
 
-#: The transactions that events of the window feed, so that every other event of theirs can go back to the queue.
-AWAY = """
-CREATE TEMPORARY TABLE going ON COMMIT DROP AS
-SELECT b.event_id, b.event_data ->> 'transaction_id' AS transaction_id FROM scout.bronze_events AS b
-WHERE ingested_at >= %(start)s AND ingested_at < %(end)s;
-DELETE FROM scout.silver_transactions WHERE transaction_id IN (SELECT transaction_id FROM going);
-DELETE FROM scout.etl_processed AS p USING scout.bronze_events AS b
-WHERE b.event_id = p.event_id
-  AND (b.event_id IN (SELECT event_id FROM going)
-       OR b.event_data ->> 'transaction_id' IN (SELECT transaction_id FROM going));
-WITH gone AS (DELETE FROM scout.bronze_events WHERE event_id IN (SELECT event_id FROM going) RETURNING *)
-INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, error_details, source_system)
-SELECT event_data, 'QUARANTINE', %(incident)s,
-       jsonb_build_object('format', 'scout-recovery/1', 'event', to_jsonb(gone) - 'event_data'), source_system
-FROM gone
-"""
-
-BACK = """
-CREATE TEMPORARY TABLE coming ON COMMIT DROP AS
-SELECT d.dlq_id, b.* FROM scout.bronze_events_dlq AS d CROSS JOIN LATERAL jsonb_populate_record(
-    NULL::scout.bronze_events, d.error_details -> 'event' || jsonb_build_object('event_data', d.original_payload)) AS b
-WHERE d.error_message = %(incident)s AND d.resolved_at IS NULL;
-UPDATE scout.bronze_events_dlq SET resolved_at = now() WHERE dlq_id IN (SELECT dlq_id FROM coming);
-ALTER TABLE coming DROP dlq_id;
-INSERT INTO scout.bronze_events SELECT * FROM coming;
-DELETE FROM scout.silver_transactions WHERE transaction_id IN (SELECT event_data ->> 'transaction_id' FROM coming);
-DELETE FROM scout.etl_processed AS p USING scout.bronze_events AS b
-WHERE b.event_id = p.event_id AND b.event_data ->> 'transaction_id' IN (SELECT event_data ->> 'transaction_id' FROM coming)
-"""
-
-
-def by_hand(dsn: str, statements: str, **values: Any) -> None:
-    """A correct move: nobody loads meanwhile, and one snapshot for everything."""
-    with psycopg.ClientCursor(psycopg.connect(dsn)) as cursor, cursor.connection:
-        cursor.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        cursor.execute("LOCK TABLE scout.etl_processed IN SHARE ROW EXCLUSIVE MODE")
-        cursor.execute(statements, values)  # type: ignore[call-overload]
-
-
-def test_correct_moves_by_hand_survive_the_storm(scout_db: str) -> None:
-    with Storm(scout_db) as storm:
-        for number in itertools.count():
-            time.sleep(1)
-            by_hand(scout_db, AWAY, start=ago(5), end=ago(1), incident=f"by hand {number}")
-            drain(storm)
-            if number % 2:
-                by_hand(scout_db, BACK, incident=f"by hand {number}")
-                drain(storm)
-            if storm.seconds() > 8:
-                break
-    drain(storm)
-    assert where(scout_db, storm.written) == ZERO
-    assert silver_is_what_bronze_makes(scout_db) == {}
-    assert len(storm.written) > 700
-    assert storm.loaded > 100
-    assert one(scout_db, "SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") > 100
-    assert storm.corrections > 10
-
-
 LOSSY = (
     """
     INSERT INTO scout.bronze_events_dlq (original_payload, error_code, error_message, error_details)
@@ -106,20 +46,6 @@ LOSSY = (
     """,
     "DELETE FROM scout.bronze_events WHERE ingested_at >= %(start)s",
 )
-
-
-def test_the_oracle_sees_what_the_runbook_loses(scout_db: str) -> None:
-    """With nothing added to its two statements: a slow writer commits in between."""
-    written = bronze(scout_db)
-    with connect(scout_db) as operator, psycopg.connect(scout_db) as store:
-        start = ago(60)
-        late = generator.insert(store, generator.transaction(SEED, 1))
-        [(text,)] = store.execute("SELECT b::text FROM scout.bronze_events AS b WHERE event_id = %s", [late]).fetchall()
-        operator.execute(LOSSY[0], {"start": start})
-        store.commit()
-        operator.execute(LOSSY[1], {"start": start})
-    assert where(scout_db, written | {late: text}) == Whereabouts(lost={late})
-    assert silver_is_what_bronze_makes(scout_db) != {}
 
 
 COPY_ONE = f"{LOSSY[0]} AND event_id = %(event)s"
@@ -189,14 +115,6 @@ def test_the_oracle_sees_what_is_wrong_in_silver(scout_db: str, harm: str) -> No
     before = one(scout_db, "SELECT sum(hashtext(t::text)) FROM scout.silver_transactions AS t")
     assert silver_is_what_bronze_makes(scout_db) != {}
     assert one(scout_db, "SELECT sum(hashtext(t::text)) FROM scout.silver_transactions AS t") == before
-
-
-def test_what_is_pending_is_loaded_in_order_before_silver_is_judged(scout_db: str) -> None:
-    sale = generator.transaction(SEED, 1)
-    arrive(scout_db, [sale, sale | {"net_amount": 1}, sale | {"net_amount": 2, "items": sale["items"][:1]}])
-    assert silver_is_what_bronze_makes(scout_db) == {}
-    ran("scout_drain", scout_db)
-    assert silver_is_what_bronze_makes(scout_db) == {}
 
 
 # --- the modules

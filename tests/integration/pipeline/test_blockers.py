@@ -24,8 +24,14 @@ def ended_by(dsn: str, command: str) -> Result:
     return call("scout_terminate_sessions", dsn, stuck_after_seconds=float(found[1]))
 
 
-@pytest.mark.parametrize("mode", ["SHARE", "EXCLUSIVE", "ACCESS EXCLUSIVE"])
-@pytest.mark.parametrize("table", ["scout.silver_transactions", "scout.etl_processed"])
+@pytest.mark.parametrize(
+    ("table", "mode"),
+    [
+        ("scout.silver_transactions", "SHARE"),
+        ("scout.silver_transactions", "ACCESS EXCLUSIVE"),
+        ("scout.etl_processed", "EXCLUSIVE"),
+    ],
+)
 def test_who_locks_a_table_that_the_drain_writes(table: str, mode: str, scout_db: str) -> None:
     library.backlog(scout_db, 5)
     call("scout_ingestion", scout_db, state="paused")

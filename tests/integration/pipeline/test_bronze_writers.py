@@ -12,8 +12,8 @@ import pytest
 
 from tests.faults import planted
 from tests.faults.table import FAULTS
-from tests.integration.gates import judge, run
-from tests.integration.modules import call, connect, fingerprint
+from tests.integration.gates import judge
+from tests.integration.modules import call, connect, fingerprint, run
 
 BRONZE = "scout.bronze_events"
 SECURED = f"ALTER TABLE {BRONZE} ENABLE ROW LEVEL SECURITY"

@@ -30,7 +30,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.without_values import message
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests import CHECKOUT
-from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, once_waited_for, one, rows
+from tests.integration.modules import Result, call, connect, executed, fingerprint, once_waited_for, one, rows
 from tests.integration.oracle import NONE, START, arrive, every_event, loaded_one_by_one, losses, payloads_of, silver
 from tests.integration.slow import FIXED_COST
 from tests.scout.fixtures import small
@@ -94,12 +94,6 @@ def test_check_mode_counts_and_writes_nothing(scout_db: str) -> None:
     assert fingerprint(scout_db) == before
 
 
-def test_check_mode_names_at_most_100_suspects(scout_db: str) -> None:
-    spoiled = [poison_payloads.payload("bad_ts", SEED, n) if n % 3 else sale(n) for n in range(300)]
-    arrive(scout_db, spoiled, step_seconds=0)
-    assert len(call("scout_drain", scout_db, check=True)["suspects"]) == 100
-
-
 @pytest.mark.parametrize("way", [call, executed])
 def test_it_is_idempotent_in_both_ways(scout_db: str, way: Any) -> None:
     ids = arrive(scout_db, [*sales(3), poison_payloads.payload("no_amounts", SEED, 9), *sales(3, 20)])
@@ -110,14 +104,6 @@ def test_it_is_idempotent_in_both_ways(scout_db: str, way: Any) -> None:
         scout_db, "SELECT effects FROM scout_ops.runs WHERE run_id = %s AND status = 'succeeded'", first["run_id"]
     )
     assert (effects["loaded"], len(effects["poison"])) == (6, 1)
-
-
-def test_the_command_shows_progress_and_the_result(scout_db: str) -> None:
-    arrive(scout_db, [*sales(3), poison_payloads.payload("bad_ts", SEED, 9)])
-    result, output = ad_hoc("scout_drain", dsn=scout_db)
-    assert (result["changed"], result["loaded"], len(result["poison"])) == (True, 3, 1)
-    assert "quarantined poison event" in output
-    assert "invalid input syntax for type timestamp" in output
 
 
 @pytest.mark.parametrize(("known", "times"), [(50_000, 1), (9, 2)], ids=["by their keys", "more than are known"])
@@ -190,37 +176,6 @@ def test_corrections_are_applied_in_order_and_are_no_poison(scout_db: str, pg_se
     assert silver(scout_db) == expected
 
 
-def test_hundreds_of_corrections_of_one_transaction(scout_db: str, pg_server: Server) -> None:
-    corrections = [sale(1, net_amount=number) for number in range(300)]
-    bad = poison_payloads.payload("bad_ts", SEED, 1)
-    arrive(scout_db, [*sales(50, 10), *corrections[:150], bad, *corrections[150:], *sales(50, 100)], step_seconds=0.5)
-    began = time.monotonic()
-    result = drain(scout_db)
-    assert (result["loaded"], len(result["poison"])) == (400, 1)
-    assert time.monotonic() - began < 120
-    assert (
-        one(scout_db, "SELECT net_amount FROM scout.silver_transactions WHERE transaction_id = %s", f"{SEED}-00000001")
-        == 299
-    )
-
-
-def test_many_corrections_in_a_large_backlog(scout_db: str) -> None:
-    times = [START + timedelta(milliseconds=50 * number) for number in range(20_000)]
-    with connect(scout_db) as connection:
-        events = list(generator.events(SEED, times))
-        fixes = [
-            generator.Event("transaction.v1", times[n], "backoffice", generator.sale(SEED, n, times[n], correction=True),
-                            times[n] + timedelta(seconds=n % 90, microseconds=1))
-            for n in range(0, 19_000, 33) if generator.is_transaction(n) and generator.corrects(n) is None
-        ]  # fmt: skip
-        generator.copy(connection, [*events, *fixes])
-    began = time.monotonic()
-    result = drain(scout_db, batch_rows=2000)
-    assert result["loaded"] == sum(event.event_type == "transaction.v1" for event in events) + len(fixes)
-    assert result["poison"] == []
-    assert time.monotonic() - began < 180
-
-
 # --- poison
 
 
@@ -279,22 +234,6 @@ def test_poison_anywhere(scout_db: str, pg_server: Server, layout: str, step_sec
     assert {p["event_id"] for p in result["poison"]} == set(map(str, bad))
     assert silver(scout_db) == expected
     assert losses(scout_db, written, bad) == NONE
-
-
-def test_two_poison_among_ten_thousand_at_the_same_time(scout_db: str) -> None:
-    numbers = [n for n in range(11_000) if generator.is_transaction(n) and generator.corrects(n) is None][:10_000]
-    with connect(scout_db) as connection:
-        generator.copy(connection, (generator.event(SEED, n, START) for n in numbers))
-        connection.execute("CREATE TABLE refused (transaction_id text)")
-        connection.execute(REFUSING)
-        connection.execute("INSERT INTO refused VALUES (%s)", [f"{SEED}-00008888"])
-        connection.execute("INSERT INTO scout.etl_processed (event_id) VALUES (gen_random_uuid())")
-        connection.execute(
-            "UPDATE scout.bronze_events SET event_data = event_data || %s WHERE event_data ->> 'transaction_id' = %s",
-            ['{"net_amount": "abc"}', f"{SEED}-00000777"],
-        )
-    result = drain(scout_db, batch_rows=2000)
-    assert (result["loaded"], len(result["poison"])) == (9_998, 2)
 
 
 # --- what only the database knows
@@ -604,20 +543,6 @@ def test_nothing_is_lost_beside_a_writer_and_other_loaders(scout_db: str) -> Non
     assert losses(scout_db, written, bad) == NONE
 
 
-#: What a writer sells at most beside a drain: more than it can in the time of one.
-MANY = 5_000
-
-
-def test_a_live_writer_does_not_keep_the_drain_going(scout_db: str) -> None:
-    arrive(scout_db, sales(200), step_seconds=0.1)
-    pending = set(silver(scout_db)["pending"])
-    written: list[Any] = []
-    with background(writer(scout_db, written, MANY), writer(scout_db, written, MANY)):
-        drain(scout_db, batch_rows=1, target_seconds=0.01)
-        assert len(written) < 2 * MANY, "it went on until nobody wrote any more"
-    assert not pending & set(silver(scout_db)["pending"])
-
-
 def test_a_slow_batch_is_halved(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # What the scheduler recorded as the reference was made is no shorter than that of the machine it was made on.
     monkeypatch.setattr(expected, "call_seconds", lambda _session: 0.0)
@@ -634,21 +559,6 @@ def test_a_slow_batch_is_halved(scout_db: str, monkeypatch: pytest.MonkeyPatch) 
     assert result["batches"] >= 2
 
 
-def test_a_call_that_is_expected_to_take_long_gets_the_time_for_it(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where the ETL goes through so much that a single event takes longer than a batch is given."""
-    arrive(scout_db, sales(3))
-    with connect(scout_db) as connection:
-        connection.execute(FIXED_COST.format(1.0).encode())
-    monkeypatch.setattr(expected, "call_seconds", lambda _session: 0.0)
-    refused = call("scout_drain", scout_db, batch_timeout_seconds=0.1)
-    assert refused["failed"]
-    assert "statement timeout" in refused["msg"]
-    monkeypatch.setattr(expected, "call_seconds", lambda _session: 5.0)
-    assert drain(scout_db, batch_timeout_seconds=0.1)["loaded"] == 3
-
-
 def test_a_call_that_takes_longer_than_anybody_expected_gets_more_time(
     scout_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -660,32 +570,6 @@ def test_a_call_that_takes_longer_than_anybody_expected_gets_more_time(
         connection.execute(FIXED_COST.format(1.0).encode())
     result = drain(scout_db, batch_rows=40, batch_timeout_seconds=0.4)
     assert (result["loaded"], len(result["poison"])) == (40, 1)
-
-
-def test_a_fixed_cost_of_each_call_does_not_make_the_batches_smaller(scout_db: str) -> None:
-    arrive(scout_db, sales(200), step_seconds=0.1)
-    with connect(scout_db) as connection:
-        connection.execute(FIXED_COST.format(0.15))  # type: ignore[call-overload]
-    result = drain(scout_db, batch_rows=20, target_seconds=0.05)
-    assert result["loaded"] == 200
-    assert result["batches"] <= 6, "the smaller the batches, the more often that is paid"
-
-
-def test_one_slow_batch_is_followed_by_larger_ones(scout_db: str) -> None:
-    """What kept the machine busy is over; whoever concludes from it that rows are expensive never finds out."""
-    arrive(scout_db, sales(400), step_seconds=0.1)
-    with connect(scout_db) as connection:
-        connection.execute(
-            """
-            CREATE SEQUENCE calls; GRANT USAGE ON SEQUENCE calls TO PUBLIC;
-            CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN PERFORM pg_sleep(CASE WHEN nextval('calls') <= 2 THEN 1 ELSE 0 END); RETURN NULL; END $$;
-            CREATE TRIGGER busy AFTER INSERT ON scout.etl_processed EXECUTE FUNCTION busy();
-            """
-        )
-    result = drain(scout_db, batch_rows=20, target_seconds=0.2)
-    assert result["loaded"] == 400
-    assert result["batches"] <= 5
 
 
 def test_a_cancel_by_somebody_ends_it(scout_db: str) -> None:
@@ -755,15 +639,6 @@ def test_locked_events_are_waited_for_and_reported_with_their_holder(scout_db: s
         again = drain(scout_db, hidden_wait_seconds=10, progress=Progress(hear, every_seconds=0.0))
         assert heard == ["waiting for 1 pending event locked by another session"]
     assert (again["loaded"], len(again["poison"])) == ((0, 1) if spoil else (1, 0))
-
-
-def test_locked_events_are_reported_although_a_writer_goes_on(scout_db: str) -> None:
-    ids = arrive(scout_db, sales(5))
-    written: list[Any] = []
-    with psycopg.connect(scout_db) as other, background(writer(scout_db, written, MANY)):
-        other.execute("SELECT FROM scout.bronze_events WHERE event_id = %s FOR UPDATE", [ids[2]])
-        assert "could not be loaded" in failing(scout_db)["msg"]
-        assert len(written) < MANY, "it went on until nobody wrote any more"
 
 
 def test_an_etl_that_leaves_events_alone_is_said_so(scout_db: str) -> None:
@@ -938,17 +813,3 @@ def test_an_etl_that_loads_nothing_is_not_said_to_be_locked_out(scout_db: str) -
     result = failing(scout_db, progress=Progress(said.append, every_seconds=0.0))
     assert "no session is seen to lock it, so the function passes it over" in result["msg"]
     assert not any("locked by another session" in line for line in said), said
-
-
-def test_a_drain_that_was_killed_is_interrupted_once_the_next_one_runs(scout_db: str) -> None:
-    arrive(scout_db, sales(3))
-    first = drain(scout_db)["run_id"]
-    with connect(scout_db) as connection:
-        connection.execute(
-            "UPDATE scout_ops.runs SET status = 'running', finished_at = NULL WHERE run_id = %s", [first]
-        )
-    arrive(scout_db, sales(3, 10))
-    second = drain(scout_db)["run_id"]
-    query = "SELECT status, finished_at IS NOT NULL, error ->> 'kind' FROM scout_ops.runs WHERE run_id = %s"
-    assert rows(scout_db, query, first) == [("interrupted", True, "interrupted")]
-    assert rows(scout_db, query, second) == [("succeeded", True, None)]

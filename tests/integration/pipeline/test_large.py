@@ -6,17 +6,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import unusual
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import history
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import trial
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.read_budget import Budget
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
-    Session,
     Settings,
     open_session,
 )
@@ -25,7 +21,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout impo
     gold_views,
 )
 from tests.integration.modules import Result, call, connect, fingerprint, one, rows
-from tests.integration.slow import computed, slow_gold
+from tests.integration.slow import slow_gold
 
 GOLD = "smart-gold-refresh"
 DAYS = "SELECT DISTINCT date_key::text FROM scout.silver_transactions ORDER BY 1"
@@ -43,13 +39,6 @@ FROM (SELECT id, row_number() OVER (ORDER BY transaction_id) AS nth FROM scout.s
 LOSE_SOME = """
 DELETE FROM scout.silver_transactions
 WHERE id IN (SELECT id FROM scout.silver_transactions WHERE date_key = %s::text::date ORDER BY id LIMIT 5)
-"""
-#: A view whose rows cost what its plan does not know of, and that has to be refreshed.
-SLOW = """
-CREATE FUNCTION scout.norm_region(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.02); RETURN $1; END';
-CREATE MATERIALIZED VIEW scout.gold_slow AS
-SELECT scout.norm_region(NULL) AS region, s.transaction_id
-FROM (SELECT transaction_id FROM scout.silver_transactions ORDER BY transaction_id LIMIT 30) AS s WITH NO DATA
 """
 
 
@@ -162,47 +151,6 @@ def test_gold_that_a_repair_has_just_computed_is_only_seen_to_begin(
     assert (result["status"], "refreshes 2 views" in said) == ("proved", True), result
 
 
-def test_gold_that_was_just_computed_is_not_computed_once_more(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
-    monkeypatch.setattr(expected, "LONG_SECONDS", 0.3)
-    slow_gold(scout_db, seconds=1.0)
-    assert call("scout_ingestion", scout_db, state="paused")["changed"]
-    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
-    assert computed(scout_db) == 2
-    assert call("scout_ingestion", scout_db, state="running")["changed"]
-    result, said = proof_of_gold(scout_db)
-    assert (result["status"], computed(scout_db)) == ("proved", 2), result
-    assert "it begins to refresh gold, which a repair has just computed" in said
-
-
-def test_slow_gold_is_not_compared_where_a_move_has_changed_it(scout_db: str) -> None:
-    slow_gold(scout_db)
-    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
-    [event] = rows(scout_db, "SELECT source_event_id::text FROM scout.silver_transactions LIMIT 1")
-    assert call("scout_quarantine", scout_db, event_ids=[*event])["changed"]
-    before = computed(scout_db)
-    result = call("scout_refresh_gold", scout_db)
-    assert [each["why"] for each in result["views"]] == 2 * ["1 day moved after its refresh"]
-    assert (len(result["refreshed"]), computed(scout_db) - before) == (2, 2)
-
-
-def test_fresh_gold_that_takes_longer_than_a_statement_is_not_refreshed_again(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gold_contents, "AT_ONCE", 200_000)
-    slow_gold(scout_db, seconds=1.5)
-    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
-    result = call("scout_refresh_gold", scout_db, statement_timeout_seconds=1.0)
-    assert (result["changed"], computed(scout_db)) == (False, 4), result["views"]
-
-
-def test_gold_that_takes_less_time_than_expected_is_computed_once_more(scout_db: str) -> None:
-    """Where it is to be seen that it begins, it has come to its end."""
-    assert call("scout_refresh_gold", scout_db, force=True)["changed"]
-    result, said = proof_of_gold(scout_db)
-    assert (result["status"], "refreshes 2 views" in said) == ("proved", True), result
-
-
 def test_gold_that_a_repair_has_computed_and_a_job_no_longer_does_is_found(
     scout_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,34 +185,6 @@ def test_what_a_quarantine_took_explains_no_more_than_it_took(scout_db: str) -> 
     assert "shows 5 sales that scout.silver_transactions has lost" in refused["msg"]
 
 
-def test_a_limit_follows_what_is_expected() -> None:
-    assert [expected.limit(given, 90.0, seconds) for given, seconds in ((None, 1.0), (None, 100.0), (5.0, 100.0))] == [
-        90.0, 300.0, 5.0,
-    ]  # fmt: skip
-
-
-def test_what_is_expected_grows_with_the_tables(scout_db: str) -> None:
-    with open_session(Settings(dsn=scout_db)) as session, session.read():
-        began = time.monotonic()
-        gold, etl = expected.gold_seconds(session), expected.etl_seconds(session)
-        assert time.monotonic() - began < 5.0
-    assert 0 < etl < 60
-    assert 0 < gold < 60
-
-
-@pytest.mark.parametrize("counted", ["all", "none"])
-def test_a_slow_function_in_a_refresh_is_named(scout_db: str, monkeypatch: pytest.MonkeyPatch, counted: str) -> None:
-    monkeypatch.setattr(expected, "LONG_SECONDS", 0.3)
-    with connect(scout_db) as connection:
-        connection.execute(SLOW)
-        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET track_functions = '{counted}'".encode())
-    result = call("scout_refresh_gold", scout_db)
-    [said] = [text for text in result["warnings"] if "was expected" in text]
-    assert said.startswith("scout.gold_slow took ")
-    assert ("it calls scout.norm_region(text) (" in said and " in 30 calls)" in said) == (counted == "all")
-    assert ("it calls scout.norm_region(text); track_functions" in said) == (counted == "none")
-
-
 def test_a_ledger_that_somebody_else_planted_is_not_read(scout_db: str) -> None:
     """Its runs are a view, whose function would run with our rights."""
     with connect(scout_db) as connection:
@@ -293,62 +213,3 @@ def test_a_ledger_that_somebody_else_planted_is_not_read(scout_db: str) -> None:
         # Whoever reads it runs it.
         rows(scout_db, "SELECT effects FROM scout_ops.runs")
         assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
-
-
-@pytest.mark.parametrize(
-    ("module", "least"),
-    [("scout_health_info", 5.0), ("scout_begin", 5.0), ("scout_gate_info", 30.0)],
-)
-def test_a_look_has_the_time_that_a_large_pipeline_takes(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch, module: str, least: float
-) -> None:
-    given: list[float] = []
-    made = Budget.__init__
-
-    def record(self: Budget, session: Session, seconds: float, *more: Any) -> None:
-        given.append(seconds)
-        made(self, session, seconds, *more)
-
-    monkeypatch.setattr(Budget, "__init__", record)
-    options: dict[str, Any] = {"actions": ["drain"]} if module == "scout_begin" else {}
-    small = call(module, scout_db, check=True, **options)
-    assert not small.get("failed"), small
-    # As if each row took as long as a thousand.
-    monkeypatch.setattr(expected, "SECONDS_PER_COST", 1.0)
-    call(module, scout_db, check=True, **options)
-    call(module, scout_db, check=True, budget_seconds=7.0, **options)
-    # What is unusual has two seconds of its own.
-    given = [seconds for seconds in given if seconds != unusual.SECONDS]
-    assert given[0] == least
-    assert given[1] > 60.0
-    assert given[-1] == 7.0
-
-
-def test_a_check_compares_no_view_that_a_move_would_change(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    compared: list[str] = []
-    compare = gold_contents.compare
-
-    def record(session: Session, view: gold_contents.Contents, deadline: float | None) -> gold_contents.Compared:
-        if deadline is None or deadline > time.monotonic():
-            compared.append(view.name)
-        return compare(session, view, deadline)
-
-    monkeypatch.setattr(gold_views, "compare", record)
-    result = call("scout_refresh_gold", scout_db, check=True, expect_changes=True)
-    assert not result.get("failed"), result
-    assert result["effects"] == {"refreshed": 2}
-    assert compared == []
-
-
-def test_a_trial_has_room_whatever_is_set_for_the_role_of_the_job(scout_db: str) -> None:
-    with connect(scout_db) as connection:
-        connection.execute("ALTER ROLE loader SET work_mem = '64kB'")
-        connection.execute(
-            "SELECT cron.schedule('smart-gold-refresh', '* * * * *', 'DO $$BEGIN RAISE ''%'', current_setting(''work_mem''); END$$')"
-        )
-    try:
-        result = call("scout_proof", scout_db)
-    finally:
-        with connect(scout_db) as connection:
-            connection.execute("ALTER ROLE loader RESET work_mem")
-    assert "256MB" in str(result["jobs"])

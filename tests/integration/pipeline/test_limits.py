@@ -59,17 +59,6 @@ def test_a_role_without_a_connection_left(scout_db: str, limited: tuple[str, str
         assert not call(HEALTH, dsn).get("failed")
 
 
-def test_what_needs_two_connections_at_a_time_and_gets_one(
-    scout_db: str, limited: tuple[str, str], tmp_path: Path
-) -> None:
-    dsn, role = limited
-    with connect(scout_db) as connection:
-        connection.execute(f"ALTER ROLE {role} CONNECTION LIMIT 1".encode())
-    said = refused(EVIDENCE, dsn, folder=str(tmp_path))
-    cure(scout_db, said, f'ALTER ROLE "{role}" CONNECTION LIMIT -1')
-    assert not call(EVIDENCE, dsn, folder=str(tmp_path)).get("failed")
-
-
 @pytest.mark.parametrize("limit", [0, 1])
 def test_a_database_without_a_connection_left(scout_db: str, limited: tuple[str, str], limit: int) -> None:
     dsn, _ = limited

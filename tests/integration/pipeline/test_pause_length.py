@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any, LiteralString
+from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health.gate import smoke_test
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_length
 from tests.integration.modules import Result, call, connect, fingerprint, one
 
@@ -60,44 +59,6 @@ def test_what_is_pending_counts_where_it_is_loaded(scout_db: str, monkeypatch: p
     assert pause(scout_db, expects={"drains": True}, check=True)["expected_pause_seconds"] == 5.0
 
 
-@pytest.mark.parametrize(
-    ("pending", "said"), [("500000", "500,000 events"), (7, "7 events"), (0, ""), ("", "1,"), (None, "1,")]
-)
-def test_what_is_known_to_be_pending_is_not_counted_again(scout_db: str, pending: object, said: str) -> None:
-    """Unless it is not known."""
-    with connect(scout_db) as connection:
-        connection.execute("DELETE FROM scout.etl_processed; DELETE FROM cron.job_run_details")
-        connection.execute(LASTED, ("bronze-to-silver-etl",))
-    known = pause(scout_db, expects={"drains": True, "pending": pending}, max_pause="1s", check=True)
-    assert (f"loading {said}" in known["msg"]) == bool(said)
-    assert not pause(scout_db, expects={"drains": False, "pending": pending}, max_pause="6s", check=True).get("failed")
-
-
-def test_a_drain_of_much_calls_the_etl_often(scout_db: str) -> None:
-    with connect(scout_db) as connection:
-        connection.execute("DELETE FROM cron.job_run_details")
-        connection.execute(LASTED, ("bronze-to-silver-etl",))
-
-    def seconds(pending: int) -> float:
-        expects = {"drains": True, "pending": pending}
-        return pause(scout_db, expects=expects, max_pause="10h", check=True)["expected_pause_seconds"]
-
-    # 2,000, 8,000, 32,000 and so on, up to 100,000 in each.
-    assert [round(seconds(pending) / 100) for pending in (1, 2_000, 20_000, 500_000)] == [2, 2, 4, 13]
-
-
-def test_check_mode_refuses_what_a_run_would(scout_db: str) -> None:
-    assert pause(scout_db, expects={"drains": True, "pending": 10_000_000}, check=True).get("failed")
-    foreseen = pause(scout_db, expects={"drains": True, "pending": 1000}, check=True)
-    assert (foreseen["changed"], foreseen["expected_pause_seconds"] < 60) == (True, True)
-
-
-def test_where_it_is_paused_already_nothing_is_estimated(scout_db: str) -> None:
-    assert "expected_pause_seconds" not in pause(scout_db)
-    again = pause(scout_db, expects={"moves": 10_000_000})
-    assert (again["changed"], "expected_pause_seconds" in again) == (False, False)
-
-
 def test_gold_takes_what_it_took_the_last_time(scout_db: str) -> None:
     """By our own refresh, or by the scheduler's, whatever PostgreSQL expects of a view that calls a slow function."""
     gold = {"expects": {"gold": True}, "check": True}
@@ -117,13 +78,6 @@ def test_gold_takes_what_it_took_the_last_time(scout_db: str) -> None:
     assert one(scout_db, ACTIVE) == 1
 
 
-def test_a_call_of_the_etl_takes_what_its_job_usually_does(scout_db: str) -> None:
-    with connect(scout_db) as connection:
-        connection.execute("DELETE FROM cron.job_run_details")
-        connection.execute(LASTED, ("bronze-to-silver-etl",))
-    assert pause(scout_db, expects={"moves": 1}, check=True)["expected_pause_seconds"] >= 200
-
-
 def test_a_slow_job_beside_it_lengthens_no_estimate(scout_db: str) -> None:
     """Whoever may have jobs could otherwise keep everybody from pausing."""
     usual = pause(scout_db, expects={"moves": 1, "gold": True}, check=True)["expected_pause_seconds"]
@@ -133,28 +87,6 @@ def test_a_slow_job_beside_it_lengthens_no_estimate(scout_db: str) -> None:
             connection.execute(LASTED, (name,))
         connection.execute(LASTED.replace("100 s", "198 s"), ("smart-gold-refresh",))
     assert pause(scout_db, expects={"moves": 1, "gold": True}, check=True)["expected_pause_seconds"] < usual + 10
-
-
-@pytest.mark.parametrize(
-    ("given", "history", "seconds"), [(None, LASTED, 600.0), (None, LASTED + " AND false", 600.0), (7.0, LASTED, 7.0)]
-)
-def test_a_test_sale_has_the_time_that_the_etl_usually_takes(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch, given: float | None, history: LiteralString, seconds: float
-) -> None:
-    """Two calls of it, three times as long; where nobody has seen it run, as long as no session counts as stuck."""
-    with connect(scout_db) as connection:
-        connection.execute("DELETE FROM cron.job_run_details")
-        connection.execute(history, ("bronze-to-silver-etl",))
-    allowed: list[float] = []
-    test = smoke_test.test
-
-    def record(*of: Any, seconds: float, **more: Any) -> Any:
-        allowed.append(seconds)
-        return test(*of, seconds=seconds, **more)
-
-    monkeypatch.setattr(smoke_test, "test", record)
-    assert not call("scout_gate_info", scout_db, smoke=True, smoke_timeout_seconds=given).get("failed")
-    assert allowed == [pytest.approx(seconds, rel=0.01)]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -23,12 +21,10 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline i
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import cron_jobs
 from tests.integration.modules import (
     Result,
-    ad_hoc,
     call,
     connect,
     end,
     ends_when_waited_for,
-    executed,
     fingerprint,
     gone,
     idle_for,
@@ -134,27 +130,6 @@ def test_pause_and_resume_move_exactly_the_ingestion_jobs(either_db: str) -> Non
     ]
 
 
-@pytest.mark.parametrize("run", [executed, lambda *args, **options: ad_hoc(args[0], dsn=args[1], **options)[0]])
-def test_executed_and_by_the_command(scout_db: str, run: Callable[..., Result]) -> None:
-    before = jobs(scout_db)
-    assert run("scout_ingestion", scout_db, state="paused")["changed"]
-    assert off(scout_db) == INGESTION
-    assert not run("scout_ingestion", scout_db, state="paused")["changed"]
-    assert run("scout_ingestion", scout_db, state="running")["changed"]
-    assert jobs(scout_db) == before
-
-
-def test_asynchronous_and_in_check_mode_by_the_command(scout_db: str) -> None:
-    before = fingerprint(scout_db)
-    options = {"dsn": scout_db, "state": "paused"}
-    planned, output = ad_hoc("scout_ingestion", "--check", "--diff", **options)
-    assert planned["changed"]
-    assert "bronze-to-silver-etl" in output
-    assert fingerprint(scout_db) == before
-    assert ad_hoc("scout_ingestion", "-B", "30", "-P", "1", **options)[0]["state"] == "paused"
-    assert off(scout_db) == INGESTION
-
-
 def test_check_mode_writes_nothing_and_reports_the_plan(either_db: str) -> None:
     before = fingerprint(either_db)
     with loading(either_db) as session:
@@ -208,13 +183,6 @@ def test_at_the_timeout_nothing_is_resumed_and_the_worker_is_named(either_db: st
     assert off(either_db) == set()
 
 
-def test_a_run_to_be_cancelled_keeps_no_job_parked(scout_db: str) -> None:
-    """Its job is made inactive at once, which is how pg_cron cancels it."""
-    with job_in_flight(scout_db):
-        assert pause(scout_db, cancel_running=True, drain_timeout_seconds=0.4)["failed"]
-        assert off(scout_db) == INGESTION
-
-
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
@@ -237,12 +205,6 @@ def test_a_switch_that_cannot_be_called_is_said_and_done_without(scout_db: str, 
     assert off(scout_db) == INGESTION
     assert resume(scout_db)["switch"] == {"called": False, "said": "the pause did not call it either"}
     assert jobs(scout_db) == before
-
-
-def test_while_a_run_is_in_flight_the_switch_is_not_called(scout_db: str) -> None:
-    with job_in_flight(scout_db):
-        assert pause(scout_db, drain_timeout_seconds=0.4)["failed"]
-    assert rows(scout_db, "SELECT switched FROM scout_ops.pauses") == [(False,)]
 
 
 def test_a_job_that_starts_every_few_seconds_is_given_the_time_to(
@@ -399,12 +361,6 @@ def test_without_a_ledger_named_jobs_are_resumed(scout_db: str) -> None:
     assert not rows(scout_db, "SELECT FROM pg_namespace WHERE nspname = 'scout_ops'")
 
 
-def test_without_a_ledger_no_job_is_parked(scout_db: str) -> None:
-    with job_in_flight(scout_db):
-        assert pause(scout_db, ledger="off", progress=ends_when_waited_for(scout_db))["state"] == "paused"
-    assert cron_jobs.NEVER not in {row[2] for row in jobs(scout_db)}
-
-
 def test_without_a_ledger_no_job_is_stopped_while_its_run_is_in_flight(scout_db: str) -> None:
     """Made inactive, pg_cron would cancel the run; parked, nobody would remember its schedule: so the gap is waited for."""
     before, results, waiting = jobs(scout_db), list[Result](), threading.Event()
@@ -473,23 +429,6 @@ def test_a_run_that_was_queued_behind_the_one_in_flight(scout_db: str) -> None:
     assert queued[0] in [s["pid"] for s in paused["sessions_in_flight"]]
 
 
-def test_the_worker_killed_in_the_middle(scout_db: str) -> None:
-    """Nothing could be recorded, so its run stays open and its lease is that of a dead process."""
-    before = jobs(scout_db)
-    with loading(scout_db):
-        process = start_ad_hoc("scout_ingestion", dsn=scout_db, state="paused")
-        with connect(scout_db) as connection:
-            library.wait_until(connection, "SELECT FROM cron.job WHERE NOT active", seconds=20)
-            pid = connection.execute("SELECT pid FROM scout_ops.leases").fetchone()
-        assert pid
-        os.kill(pid[0], signal.SIGKILL)
-        process.communicate(timeout=20)
-    assert one(scout_db, "SELECT status FROM scout_ops.runs") == "running"
-    resumed = resume(scout_db)
-    assert "your interrupted run" in resumed["warnings"][0], resumed
-    assert jobs(scout_db) == before
-
-
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stop_in_the_middle_is_recoverable(scout_db: str, sent: signal.Signals) -> None:
     before = jobs(scout_db)
@@ -510,43 +449,6 @@ def test_a_stop_in_the_middle_is_recoverable(scout_db: str, sent: signal.Signals
     assert pause(scout_db)["state"] == "paused"
     assert resume(scout_db)["changed"]
     assert jobs(scout_db) == before
-
-
-def test_our_session_ended_by_someone_else(scout_db: str, capfd: pytest.CaptureFixture[str]) -> None:
-    def kill() -> None:
-        with connect(scout_db) as connection:
-            library.wait_until(connection, "SELECT FROM cron.job WHERE NOT active")
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'scout-recovery/%'"
-            )
-
-    with loading(scout_db):
-        killer = threading.Thread(target=kill)
-        killer.start()
-        lost = pause(scout_db)
-        killer.join()
-    assert lost["failed"]
-    assert lost["error"]["kind"] == "connection_lost", lost
-    assert "Next: run the same command again" in lost["msg"]
-    assert "\n" not in lost["msg"]
-    captured = capfd.readouterr()
-    assert captured.out + captured.err == "", "nothing but the result"
-    assert pause(scout_db)["state"] == "paused"
-    assert resume(scout_db)["changed"]
-
-
-@pytest.mark.parametrize("attributes", ["INHERIT", "NOINHERIT"])
-def test_an_operator_who_is_no_superuser(either_db: str, attributes: str) -> None:
-    before = jobs(either_db)
-    with operator(either_db, attributes=attributes) as dsn:
-        with job_in_flight(either_db) as pid:
-            paused = pause(dsn, progress=ends_when_waited_for(either_db))
-            assert paused.get("state") == "paused", paused
-            assert [s["pid"] for s in paused["sessions_in_flight"]] == [pid]
-        assert off(either_db) == INGESTION
-        assert resume(dsn)["state"] == "running"
-        assert jobs(either_db) == before
-        assert one(either_db, "SELECT count(*) FROM scout_ops.runs") == 2
 
 
 @pytest.mark.parametrize(
@@ -615,3 +517,22 @@ def test_the_ledger_remembers_of_which_operation_a_pause_is_a_step(scout_db: str
     assert resume(scout_db, operation="quarantine")["state"] == "running"
     assert jobs(scout_db) == before
     assert not resume(scout_db, operation="quarantine")["changed"]
+
+
+def test_a_run_to_be_cancelled_keeps_no_job_parked(scout_db: str) -> None:
+    """Its job is made inactive at once, which is how pg_cron cancels it."""
+    with job_in_flight(scout_db):
+        assert pause(scout_db, cancel_running=True, drain_timeout_seconds=0.4)["failed"]
+        assert off(scout_db) == INGESTION
+
+
+def test_while_a_run_is_in_flight_the_switch_is_not_called(scout_db: str) -> None:
+    with job_in_flight(scout_db):
+        assert pause(scout_db, drain_timeout_seconds=0.4)["failed"]
+    assert rows(scout_db, "SELECT switched FROM scout_ops.pauses") == [(False,)]
+
+
+def test_without_a_ledger_no_job_is_parked(scout_db: str) -> None:
+    with job_in_flight(scout_db):
+        assert pause(scout_db, ledger="off", progress=ends_when_waited_for(scout_db))["state"] == "paused"
+    assert cron_jobs.NEVER not in {row[2] for row in jobs(scout_db)}

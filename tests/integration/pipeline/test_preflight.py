@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.act
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import preflight
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, render
 from tests import CHECKOUT
-from tests.integration.modules import Result, call, connect, executed, one
+from tests.integration.modules import Result, call, connect, one
 from tests.integration.modules import operator as plain_operator
 from tests.integration.scheduler import installed
 
@@ -110,13 +109,6 @@ def test_the_documented_role_lacks_nothing_and_each_grant_is_missed(scout_db: st
             assert grants(operator) == [], what
 
 
-def test_the_script_may_run_again_and_for_another_role(scout_db: str) -> None:
-    for _ in range(2):
-        install(scout_db, "-v", "role=night shift", "-v", "owner=loader")
-    assert grants(make_conninfo(scout_db, user="night shift")) == []
-    drop(scout_db, '"night shift"')
-
-
 def test_the_role_can_do_all_of_it(scout_db: str, operator: str, tmp_path: Path) -> None:
     event_id = str(library.poison_event(scout_db)[0])
     library.backlog(scout_db, count=20)
@@ -197,25 +189,6 @@ def test_an_assessment_tells_once_all_that_a_missing_grant_hides(scout_db: str, 
     assert first["next_command"].startswith("ansible-playbook playbooks/preflight.yml")
 
 
-def test_missing_grants_fail_with_one_clear_line(scout_db: str, operator: str) -> None:
-    with connect(scout_db) as superuser:
-        superuser.execute(f"REVOKE SELECT ON scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
-    for result in (call(PREFLIGHT, operator), executed(PREFLIGHT, operator)):
-        assert result["failed"]
-        assert result["msg"].startswith(f"role {ROLE} is missing 1 privilege on ")
-        assert result["msg"].endswith(
-            f'SELECT ON scout.silver_line_items. Next: GRANT SELECT ON scout.silver_line_items TO "{ROLE}"'
-        )
-        assert "\n" not in result["msg"]
-        assert result["missing"] == [
-            {
-                "action": "assess",
-                "what": "SELECT ON scout.silver_line_items",
-                "grant": f'GRANT SELECT ON scout.silver_line_items TO "{ROLE}"',
-            }
-        ]
-
-
 def test_a_role_without_anything_gets_everything_named_at_once(scout_db: str) -> None:
     with connect(scout_db) as superuser:
         superuser.execute("CREATE ROLE nobody_yet LOGIN")
@@ -291,14 +264,6 @@ def test_only_what_the_actions_need_is_asked_for(scout_db: str, operator: str) -
     for action in MOVES:
         [missing] = call(PREFLIGHT, operator, actions=["pause", action], required=False)["missing"]
         assert (missing["action"], missing["what"]) == (action, "DELETE ON scout.bronze_events")
-
-
-def test_a_role_that_only_resets_is_not_asked_for_what_moves_rows(scout_db: str, operator: str) -> None:
-    with connect(scout_db) as superuser:
-        superuser.execute(f"REVOKE INSERT, DELETE ON scout.silver_transactions, scout.silver_line_items FROM {ROLE}")  # type: ignore[call-overload]
-    assert call(PREFLIGHT, operator)["missing"] == []
-    assert len(grants(operator)) == 4
-    assert len(grants(operator, actions=["quarantine"])) == 2
 
 
 RIGHTS = f'GRANT "loader" TO "{ROLE}" WITH INHERIT TRUE, SET TRUE'
@@ -381,22 +346,6 @@ def test_the_role_made_for_it_has_the_rights_of_every_owner(scout_db: str, opera
             superuser.execute('DROP ROLE night_shift, "Day ""shift", chief, almighty, below')
 
 
-def test_a_superuser_lacks_nothing(scout_db: str) -> None:
-    result = call(PREFLIGHT, scout_db, ledger="required")
-    assert (result["missing"], result["superuser"], result["changed"]) == ([], True, False)
-    assert result["summary"] == f"role postgres on PostgreSQL {result['server_version'] // 10000}"
-
-
-def test_a_member_of_the_owner_needs_only_what_the_owner_has_not(scout_db: str, pg_server: Any) -> None:
-    with connect(scout_db) as superuser:
-        superuser.execute("CREATE ROLE night_loader LOGIN IN ROLE loader, pg_read_all_stats, pg_signal_backend")
-        try:
-            result = call(PREFLIGHT, make_conninfo(scout_db, user="night_loader"))
-            assert result["missing"] == []
-        finally:
-            superuser.execute("DROP ROLE night_loader")
-
-
 def test_the_ledger_is_asked_for_as_its_mode_says(scout_db: str, operator: str) -> None:
     with connect(scout_db) as superuser:
         superuser.execute("ALTER SCHEMA scout_ops OWNER TO CURRENT_USER")
@@ -427,17 +376,6 @@ def test_it_needs_no_access_to_say_what_is_missing_and_refuses_what_is_not_scout
     result = call(PREFLIGHT, dsn)
     assert result["error"]["kind"] == "wrong_database"
     pg_server.drop_database("empty_one")
-
-
-def test_missing_bytecode_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert preflight.bytecode_warning() is None
-    source = tmp_path / "__init__.py"
-    source.write_text("")
-    monkeypatch.setattr(sys.modules["ansible"], "__file__", str(source))
-    warning = preflight.bytecode_warning()
-    assert warning is not None
-    assert warning.startswith("package ansible has no compiled bytecode")
-    assert "make setup" in warning
 
 
 @pytest.mark.parametrize("module", ["scout_health_info", "scout_cleanup", "scout_drain", "scout_gate_info"])

@@ -15,10 +15,8 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import in_flight, pause_resume
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import command
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import sessions
 from tests.integration.modules import Result, call, connect, job_in_flight, one
-from tests.integration.slow import FIXED_COST
 from tests.integration.waiting import until
 
 #: What one call of the ETL takes here; that of its job, which fits in no limit of these tests.
@@ -58,25 +56,11 @@ def at_work(dsn: str) -> Iterator[None]:
         thread.join()
 
 
-def slow_etl(dsn: str) -> None:
-    """Nobody has seen it take long before."""
-    with connect(dsn) as connection:
-        connection.execute("DELETE FROM cron.job_run_details")
-        connection.execute(FIXED_COST.format(SLOW_SECONDS).encode())
-
-
 def test_a_pause_waits_for_whoever_is_at_work(scout_db: str) -> None:
     with at_work(scout_db):
         paused = call("scout_ingestion", scout_db, state="paused")
     assert paused.get("state") == "paused", paused
     assert [each["application"] for each in paused["sessions_in_flight"]] == ["nightly load"]
-
-
-def test_a_pause_does_not_wait_long_for_whoever_does_nothing(scout_db: str) -> None:
-    with job_in_flight(scout_db) as pid:
-        failed = call("scout_ingestion", scout_db, state="paused")
-    assert failed["failed"], failed
-    assert f"after 0.{failed['msg'].partition('after 0.')[2][0]} s still in flight: pid {pid} " in failed["msg"]
 
 
 def test_a_drain_in_a_pause_waits_for_whoever_is_at_work(scout_db: str) -> None:
@@ -85,13 +69,6 @@ def test_a_drain_in_a_pause_waits_for_whoever_is_at_work(scout_db: str) -> None:
     with at_work(scout_db):
         drained = call("scout_drain", scout_db, require_pause=True)
     assert drained.get("loaded") == 1, drained
-
-
-def test_a_trial_has_the_time_that_a_call_takes(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "WAIT_SECONDS", 0.5)
-    slow_etl(scout_db)
-    result = call("scout_proof", scout_db)
-    assert result["status"] == "proved", result
 
 
 def stuck(dsn: str) -> Result:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -21,7 +20,6 @@ from tests.scout.fixtures import memory, small
 
 LIBRARY = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"}
 CALL = "SELECT pg_sleep(0.4) FROM scout.load_silver_from_bronze(1)"
-QUICK = "SELECT FROM scout.load_silver_from_bronze(1) AS quick"
 REFRESH = "REFRESH MATERIALIZED VIEW scout.gold_daily_metrics"
 #: Who may call the ETL, and one of its owner's functions that calls it, and has a function of the same name.
 VISITOR = """
@@ -83,30 +81,6 @@ def test_a_call_takes_what_its_owner_usually_waits_for_it(scout_db: str) -> None
     assert "moving 200 events" in foreseen["msg"]
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_what_was_called_once_or_twice_is_not_usual(scout_db: str, times: int) -> None:
-    run(scout_db, CALL, times)
-    assert call_seconds(scout_db) == 0
-
-
-def test_a_call_that_waited_for_a_lock_lengthens_no_estimate(scout_db: str) -> None:
-    slow = "SELECT pg_sleep(CASE WHEN {} THEN 1.0 ELSE 0 END) FROM scout.load_silver_from_bronze(1)"
-    run(scout_db, slow.format("false"), 9)
-    run(scout_db, slow.format("true"), 2)
-    counted = (
-        "SELECT max(mean_exec_time) FROM extensions.pg_stat_statements WHERE calls = 11 AND userid = 'loader'::regrole"
-    )
-    assert one(scout_db, counted) > 150
-    assert call_seconds(scout_db) < 0.1
-
-
-def test_the_statement_that_is_called_most_counts(scout_db: str) -> None:
-    """Not the one by which somebody loaded very much at once."""
-    run(scout_db, CALL, 3)
-    run(scout_db, QUICK, 20)
-    assert call_seconds(scout_db) < 0.3
-
-
 @pytest.mark.parametrize(
     ("user", "statement"),
     [
@@ -131,27 +105,6 @@ def test_nobody_else_and_nothing_else_counts(scout_db: str, user: str, statement
     finally:
         with connect(scout_db) as connection:
             connection.execute("DROP OWNED BY visitor CASCADE; DROP ROLE visitor")
-
-
-def test_another_database_counts_for_nothing(scout_db: str, pg_server: Server, scout_template: Any) -> None:
-    name = f"{conninfo_to_dict(scout_db)['dbname']}_beside"
-    beside = scout_template.clone(name)
-    try:
-        run(beside, CALL)
-        assert call_seconds(scout_db) == 0
-    finally:
-        pg_server.drop_database(name)
-
-
-def test_runs_that_pg_cron_recorded_come_first(scout_db: str) -> None:
-    with connect(scout_db) as connection:
-        connection.execute(
-            "INSERT INTO cron.job_run_details (jobid, job_pid, database, username, command, status, start_time, end_time) "
-            "SELECT jobid, 1, database, username, command, 'succeeded', now() - interval '9 s', now() - interval '2 s' "
-            "FROM cron.job WHERE jobname = 'bronze-to-silver-etl'"
-        )
-    run(scout_db, CALL)
-    assert call_seconds(scout_db) == pytest.approx(7.0)
 
 
 def test_a_refresh_takes_what_its_owner_usually_waits_for_it(scout_db: str) -> None:

@@ -21,10 +21,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout impo
 from tests.integration.modules import (
     JOB_RUN,
     Result,
-    ad_hoc,
     call,
     connect,
-    executed,
     fingerprint,
     gone,
     idle_for,
@@ -127,13 +125,6 @@ def lasting(session: psycopg.Connection[Any]) -> None:
     """A call of the ETL that lasts until it is ended."""
     with contextlib.suppress(psycopg.Error):
         session.execute("SELECT pg_sleep(60) FROM scout.load_silver_from_bronze(1)")
-
-
-def test_a_leaked_lock(scout_db: str) -> None:
-    with leaked_lock(scout_db) as leak:
-        pid = leak.info.backend_pid
-        assert ended(terminate(scout_db, old=60)) == {}
-        assert ended(terminate(scout_db)) == {pid: "terminated"}
 
 
 def test_the_same_number_elsewhere_is_another_lock(pg_server: Server, scout_db: str) -> None:
@@ -263,18 +254,6 @@ def test_who_may_not_be_ended_but_holds_the_key_makes_it_fail(scout_db: str) -> 
         assert ended(terminate(scout_db, old=60, protected_roles=["postgres"])) == {}
 
 
-def test_an_operator_who_is_no_superuser(scout_db: str) -> None:
-    with operator(scout_db) as dsn, operator(scout_db) as other:
-        with connect(other) as session:
-            session.execute("SELECT pg_advisory_lock(%s)", [KEY])
-            assert ended(terminate(dsn)) == {session.info.backend_pid: "terminated"}
-        with leaked_lock(scout_db) as superuser:
-            refused = terminate(dsn)
-            assert refused["error"]["kind"] == "not_reached"
-            assert "only a superuser may end" in refused["msg"]
-            assert superuser.execute("SELECT 1").fetchone()
-
-
 @pytest.mark.parametrize(
     ("without", "grant"),
     [("signal", "GRANT pg_signal_backend"), ("stats", "GRANT pg_read_all_stats"), ("member", "GRANT loader")],
@@ -298,14 +277,6 @@ def test_more_than_the_most_are_refused_before_anyone_is_ended(scout_db: str) ->
         assert one_holder.execute("SELECT 1").fetchone()
         assert another.execute("SELECT 1").fetchone()
         assert len(ended(terminate(scout_db, max_sessions=2))) == 2
-
-
-def test_of_too_many_five_are_named(scout_db: str) -> None:
-    with contextlib.ExitStack() as stack:
-        for _ in range(6):
-            stack.enter_context(connect(scout_db)).execute("SELECT pg_advisory_lock_shared(%s)", [KEY])
-        refused = terminate(scout_db, max_sessions=5)
-        assert refused["error"]["said"].count(f"holds advisory key {KEY}") == 5
 
 
 def test_who_begins_anew_before_it_is_its_turn_is_left_alone(scout_db: str) -> None:
@@ -379,28 +350,6 @@ def test_check_mode_ends_nobody(scout_db: str) -> None:
         assert held.alive()
         assert stuck.alive()
         assert not rows(scout_db, "SELECT FROM pg_namespace WHERE nspname = 'scout_ops'")
-
-
-def test_executed_and_by_the_command(scout_db: str) -> None:
-    options: dict[str, Any] = {"stuck_after_seconds": OLD, "terminate_wait_seconds": 5}
-    with leaked_lock(scout_db) as holder:
-        time.sleep(PAUSE)
-        assert ended(executed("scout_terminate_sessions", scout_db, **options)) == {
-            holder.info.backend_pid: "terminated"
-        }
-    with leaked_lock(scout_db) as holder:
-        result, output = ad_hoc("scout_terminate_sessions", dsn=scout_db, **options)
-        assert ended(result) == {holder.info.backend_pid: "terminated"}
-        assert f"terminated: pid {holder.info.backend_pid}" in output, "shown while it happens"
-    assert executed("scout_terminate_sessions", scout_db, check=True)["changed"] is False
-
-
-def test_a_pipeline_that_is_not_scheduled_here(scout_db: str) -> None:
-    with connect(scout_db) as connection, leaked_lock(scout_db) as holder:
-        connection.execute("DELETE FROM cron.job")
-        assert ended(terminate(scout_db)) == {holder.info.backend_pid: "terminated"}
-        connection.execute("DROP SCHEMA cron CASCADE")
-        assert ended(terminate(scout_db)) == {}
 
 
 def test_a_stop_between_two_sessions(scout_db: str) -> None:

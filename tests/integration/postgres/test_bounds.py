@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -61,19 +60,6 @@ def test_a_role_that_is_set_to_a_millisecond_can_work_all_the_same(scout_db: str
                 session.rows("SELECT FROM pg_sleep(0.05)")
         assert not call("scout_health_info", dsn).get("failed")
         assert call("scout_ingestion", dsn, state="paused")["state"] == "paused"
-
-
-def test_nor_does_a_millisecond_matter_on_a_busy_server(scout_db: str) -> None:
-    """Eight sessions at once want the time that one needs, and some of their first statements take longer than that."""
-    with operator(scout_db) as dsn:
-        limit(scout_db, dsn, "ALTER ROLE {role} SET statement_timeout = '1ms'")
-
-        def answer(_: int) -> int:
-            with open_session(Settings(dsn)) as session:
-                return session.row("SELECT 1 AS one FROM pg_sleep(0.003)")["one"]
-
-        with ThreadPoolExecutor(8) as at_once:
-            assert sum(at_once.map(answer, range(320))) == 320
 
 
 @pytest.mark.parametrize("name", ["transaction_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout"])

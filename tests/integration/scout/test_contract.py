@@ -20,11 +20,8 @@ from tests.integration.modules import (
     Result,
     call,
     connect,
-    ends_when_waited_for,
     executed,
-    gone,
     idle_for,
-    job_in_flight,
     jobs,
     one,
     operator,
@@ -130,17 +127,6 @@ def test_stuck_sessions_are_found_by_what_they_hold(scout_db: str) -> None:
     assert "writes pos.check" in said
 
 
-def test_the_holder_of_the_lock_is_ended(scout_db: str) -> None:
-    rename(scout_db)
-    with connect(scout_db) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s::bigint)", [NAMES["gold_lock"]])
-        pid = holder.info.backend_pid
-        idle_for(scout_db, pid, 0.001)
-        ended = ran("scout_terminate_sessions", scout_db, stuck_after_seconds=0.001)
-        assert [session["pid"] for session in ended["ended"]] == [pid]
-    assert gone(scout_db, pid)
-
-
 def test_pause_and_resume(scout_db: str) -> None:
     rename(scout_db)
     before = jobs(scout_db)
@@ -158,14 +144,6 @@ def test_pause_and_resume(scout_db: str) -> None:
     assert jobs(scout_db) == before
 
 
-def test_a_run_in_flight_is_waited_for(scout_db: str) -> None:
-    rename(scout_db)
-    with job_in_flight(scout_db, str(NAMES["load_job"])) as pid:
-        paused = ran("scout_ingestion", scout_db, state="paused", progress=ends_when_waited_for(scout_db))
-        assert paused["state"] == "paused"
-        assert [session["pid"] for session in paused["sessions_in_flight"]] == [pid]
-
-
 def test_drain_and_refresh(scout_db: str) -> None:
     poison, good = arrive(scout_db, [sale(1, total_amount="abc"), sale(2)])
     rename(scout_db)
@@ -179,13 +157,6 @@ def test_drain_and_refresh(scout_db: str) -> None:
     assert {view["name"] for view in refreshed["views"]} == {"pos.mart_daily", "pos.mart_regions"}
     assert one(scout_db, UPDATED) > before
     assert ran("scout_health_info", scout_db)["verdict"] == "degraded"
-
-
-def test_a_refresh_waits_for_the_lock(scout_db: str) -> None:
-    rename(scout_db)
-    with lock_held(scout_db):
-        result = call("scout_refresh_gold", scout_db, contract=NAMES, lock_timeout_seconds=0.2, force=True)
-    assert f"advisory key {NAMES['gold_lock']} is held" in result["msg"]
 
 
 def test_quarantine_and_its_undo(scout_db: str) -> None:
@@ -264,14 +235,6 @@ def test_gate_with_smoke_test(scout_db: str) -> None:
     assert "pos.how_good" in objects["reason"]
 
 
-def test_capture(scout_db: str) -> None:
-    rename(scout_db)
-    captured = ran("scout_capture", scout_db, release="v1")
-    assert captured["changed"]
-    scope = "SELECT document -> 'scope' ->> 'schemas' FROM scout_ops.releases"
-    assert one(scout_db, scope) == '["pos"]'
-
-
 def test_a_release_of_it_comes_back(scout_db: str) -> None:
     rename(scout_db)
     ran("scout_capture", scout_db, release="v1")
@@ -318,12 +281,6 @@ def test_the_report_of_an_incident(scout_db: str) -> None:
     ran("scout_drain", scout_db, incident="INC-1", max_poison_share=1.0)
     found = ran("scout_report_info", scout_db, incident="INC-1")
     assert (found["unknown"], found["impact"]["events"]) == ({}, 1)
-
-
-def test_runs_and_lease(scout_db: str) -> None:
-    rename(scout_db)
-    ran("scout_lease", scout_db, state="held")
-    assert "runs" in ran("scout_runs_info", scout_db)
 
 
 def test_names_that_cannot_be_are_refused_before_anything_is_read(scout_db: str) -> None:

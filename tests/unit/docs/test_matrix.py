@@ -5,33 +5,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests import CHECKOUT
 from tests.programs import script
 
 MATRIX = script("matrix")
-
-
-def test_the_newest_server_is_the_one_of_the_highest_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MATRIX, "PACKAGED", tmp_path)
-    with pytest.raises(MATRIX.Missing, match="no package has installed a PostgreSQL in "):
-        MATRIX.on_packaged()
-    for name in ("9.6", "18", "19", "9"):
-        (tmp_path / name / "bin").mkdir(parents=True)
-    assert MATRIX.on_packaged() == {"SCOUT_PG_BIN": str(tmp_path / "19" / "bin")}
-
-
-def test_a_version_that_npm_does_not_have_is_taken_from_a_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(MATRIX, "PACKAGED", tmp_path)
-    with pytest.raises(MATRIX.Missing, match="PostgreSQL 19 was not to be had where the others ran"):
-        MATRIX.on_server(19)
-    (tmp_path / "19" / "bin").mkdir(parents=True)
-    assert MATRIX.on_server(19) == {"SCOUT_PG_BIN": str(tmp_path / "19" / "bin")}
 
 
 @pytest.mark.parametrize(

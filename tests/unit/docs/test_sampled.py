@@ -9,15 +9,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from tests import CHECKOUT
-from tests.conftest import SAMPLED, SHARES, todays, units
-
-
-@pytest.fixture(scope="module")
-def shared() -> None:
-    """What some tests of this file share."""
+from tests.conftest import SHARES, todays
 
 
 def test_each_comes_once_in_two_weeks_and_a_file_costs_each_day_the_same() -> None:
@@ -28,23 +21,6 @@ def test_each_comes_once_in_two_weeks_and_a_file_costs_each_day_the_same() -> No
     assert Counter(name for day in days for name in day) == dict.fromkeys(units, 1)
     for file in range(9):
         assert {sum(f"test_{file}.py" in name for name in day) for day in days} == {1, 2}
-
-
-@pytest.mark.parametrize("which", ["one", "another"])
-def test_those_that_share_come_together(request: pytest.FixtureRequest, shared: None, which: str) -> None:
-    here = [item for item in request.session.items if item.path == request.path]
-    alone = [item for item in here if "shared" not in item.fixturenames]  # type: ignore[attr-defined]
-    found = units(here)
-    together = [item.nodeid for item in here if item not in alone]
-    assert any(which in name for name in together)
-    assert {found[name] for name in together} == {together[0]}
-    assert [found[item.nodeid] for item in alone] == [item.nodeid for item in alone]
-
-
-@pytest.mark.parametrize("place", SAMPLED)
-def test_what_is_sampled_is_there_and_says_why(place: str) -> None:
-    assert list(CHECKOUT.glob(f"{place}*"))
-    assert SAMPLED[place]
 
 
 def test_what_a_run_makes_once_is_imported_by_nobody() -> None:

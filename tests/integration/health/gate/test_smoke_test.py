@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import re
-import threading
-import time
 from typing import Any
 
 import psycopg
@@ -16,12 +13,10 @@ from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests.faults import planted
 from tests.faults.table import FAULTS
-from tests.integration.gates import checks, ended, judge, run, wrong
-from tests.integration.modules import connect, fingerprint, one, operator, rows
+from tests.integration.gates import checks, ended, judge, wrong
+from tests.integration.modules import connect, fingerprint, one, operator, rows, run
 
 SEQUENCES = "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2"
 VISIBLE = """
@@ -56,20 +51,6 @@ def test_it_goes_all_the_way_and_leaves_nothing(variant_db: str) -> None:
     assert (told["store_id"],) in stores or not stores
     assert rows(variant_db, "SELECT FROM scout.silver_transactions WHERE store_id = %s", told["store_id"])
     assert (fingerprint(variant_db), rows(variant_db, SEQUENCES)) == (before, sequences)
-
-
-def test_the_etl_is_called_twice(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call reads all of bronze: one for the first events of all sales, and one for the later ones."""
-    called: list[int] = []
-    load = event_queue.load
-
-    def record(session: Session, limit: int, *args: Any, **options: Any) -> int:
-        called.append(limit)
-        return load(session, limit, *args, **options)
-
-    monkeypatch.setattr(event_queue, "load", record)
-    assert smoke(scout_db)["status"] == "pass"
-    assert (len(called), called[0] > 100) == (2, True)
 
 
 def test_check_mode_does_not_run_it_and_says_so(scout_db: str) -> None:
@@ -128,44 +109,6 @@ def test_a_pipeline_without_its_hash_function_has_one_of_ours(scout_db: str, ins
         *([instead] if instead else []),
     )
     assert smoke(scout_db)["status"] == "pass"
-
-
-def test_nobody_ever_sees_it_and_nobody_waits_for_it(scout_db: str) -> None:
-    """A writer, the ETL and a reader go on all the time."""
-    seen: list[int] = []
-    slowest, failures = [0.0], []
-    stop = threading.Event()
-
-    def watch() -> None:
-        with connect(scout_db) as connection:
-            while not stop.is_set():
-                seen.append(connection.execute(VISIBLE).fetchone()[0])  # type: ignore[index]
-
-    def work() -> None:
-        seed, number = library._fresh()
-        with connect(scout_db) as connection:
-            while not stop.is_set():
-                number += 1
-                began = time.monotonic()
-                try:
-                    generator.insert(connection, generator.transaction(seed, number))
-                    connection.execute("SELECT scout.load_silver_from_bronze(2000)")
-                except psycopg.Error as error:
-                    failures.append(str(error))
-                slowest[0] = max(slowest[0], time.monotonic() - began)
-
-    threads = [threading.Thread(target=watch), threading.Thread(target=work)]
-    for thread in threads:
-        thread.start()
-    told = [smoke(scout_db) for _ in range(10)]
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert {each["status"] for each in told} == {"pass"}
-    assert failures == []
-    assert (len(seen) > 10, set(seen)) == (True, {0})
-    assert slowest[0] < 5
-    assert one(scout_db, "SELECT count(*) FROM scout.silver_transactions WHERE transaction_id LIKE 'SMOKE-%%'") == 0
 
 
 def test_it_waits_a_second_for_a_lock_and_names_its_holder(scout_db: str) -> None:
@@ -296,19 +239,6 @@ def test_a_sequence_that_we_may_not_shadow_is_not_drawn_from(scout_db: str) -> N
         run(scout_db, "DROP OWNED BY others_sequence CASCADE", "DROP ROLE others_sequence")
 
 
-def test_a_sequence_that_only_a_comment_names_is_nobodys_business(scout_db: str) -> None:
-    said = "-- nextval('scout.others')\n"
-    run(scout_db, *COUNTING, "ALTER SEQUENCE scout.counter OWNER TO loader",
-        "CREATE ROLE others_sequence", "CREATE SEQUENCE scout.others", "ALTER SEQUENCE scout.others OWNER TO others_sequence",
-        f"CREATE OR REPLACE FUNCTION scout.draw() RETURNS bigint LANGUAGE sql AS $${said}SELECT nextval('scout.counter')$$")  # fmt: skip
-    try:
-        with operator(scout_db) as dsn:
-            told = smoke(dsn)
-        assert told["status"] == "pass", told["reason"]
-    finally:
-        run(scout_db, "DROP OWNED BY others_sequence CASCADE", "DROP ROLE others_sequence")
-
-
 def test_a_privilege_that_the_etl_lacks_is_a_failure_of_the_pipeline(scout_db: str) -> None:
     run(scout_db, *COUNTING)
     told = smoke(scout_db)
@@ -339,21 +269,6 @@ def test_missing_privileges_are_no_failure_of_the_pipeline(scout_db: str) -> Non
         assert "permission denied for table bronze_events" in told["reason"]
     finally:
         run(scout_db, "DROP OWNED BY reader", "DROP ROLE reader")
-
-
-def test_an_etl_that_writes_one_kind_of_sale_wrong_fails_it(scout_db: str) -> None:
-    text = str(one(scout_db, "SELECT pg_get_functiondef('scout.load_silver_from_bronze(integer)'::regprocedure)"))
-    run(scout_db, text.replace("e->>'region',", "nullif(e->>'region', 'Region II'),"))
-    run(
-        scout_db,
-        'UPDATE scout.bronze_events SET event_data = event_data || \'{"region": "Region II"}\' WHERE event_id IN '
-        "(SELECT source_event_id FROM scout.silver_transactions ORDER BY processed_at DESC LIMIT 3)",
-    )
-    told = smoke(scout_db)
-    assert told["status"] == "fail"
-    assert re.search(
-        r"what the pipeline writes has changed: .*silver_transactions.region is written differently", told["reason"]
-    )
 
 
 @pytest.mark.parametrize("fault", ["a deferred trigger halves totals", "a deferred trigger refuses sales"])

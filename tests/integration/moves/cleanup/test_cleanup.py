@@ -20,7 +20,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle impo
     silver_is_what_bronze_makes,
     where,
 )
-from tests.integration.modules import Result, call, connect, executed, fingerprint, one, rows
+from tests.integration.modules import Result, call, connect, executed, fingerprint, one, rows, run
 from tests.integration.oracle import arrive
 from tests.integration.outcomes import ran, refused, scout_tables
 from tests.scout.fixtures import small
@@ -47,12 +47,6 @@ def loaded(dsn: str, *payloads: dict[str, Any]) -> list[str]:
         ids += arrive(dsn, [payload])
         run(dsn, "SELECT scout.load_silver_from_bronze(NULL)")
     return [*map(str, ids)]
-
-
-def run(dsn: str, *statements: str) -> None:
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
 
 
 def spoil(dsn: str, condition: str) -> None:
@@ -179,38 +173,6 @@ def test_what_a_reprocess_does_afterwards(scout_db: str, source_event: str) -> N
     )
 
 
-def test_null_and_not_a_number_move(scout_db: str) -> None:
-    prune(scout_db, *loaded(scout_db, *(sale(number) for number in range(3))))
-    names = [sale(number)["transaction_id"] for number in range(3)]
-    run(
-        scout_db,
-        "ALTER TABLE scout.silver_transactions ALTER total_amount DROP NOT NULL",
-        f"UPDATE scout.silver_transactions SET total_amount = NULL WHERE transaction_id = '{names[0]}'",
-        f"UPDATE scout.silver_transactions SET total_amount = 'NaN' WHERE transaction_id = '{names[1]}'",
-        f"UPDATE scout.silver_line_items SET unit_price = 'NaN' WHERE transaction_id = '{names[2]}'",
-    )
-    before, written = scout_tables(scout_db), bronze(scout_db)
-    result = ran(CLEANUP, scout_db)
-    assert [item[:3] for item in items(scout_db, result)] == [
-        ("INVALID_AMOUNTS", ["invalid_amounts"], names[0]),
-        ("INVALID_AMOUNTS", ["invalid_amounts"], names[1]),
-        ("INVALID_LINE_ITEM", ["invalid_line"], names[2]),
-    ]
-    undone_exactly(scout_db, result, before, written)
-
-
-def test_a_discount_is_not_wrong(scout_db: str) -> None:
-    gross = 400
-    line = {"qty": 4, "unit_price": 100, "line_amount": 400, "product_id": "P-1"}
-    fields = {"items": [line], "discount_amount": gross * 0.3, "net_amount": gross * 0.7, "tax_amount": 0}
-    loaded(scout_db, sale(1, total_amount=gross * 0.7, **fields), sale(2, total_amount=gross, **fields))
-    # The pipeline's own view calls the first one critical.
-    assert rows(scout_db, "SELECT FROM scout.v_quality_alerts WHERE alert_type = 'LINE_TOTAL_MISMATCH'")
-    before = scout_tables(scout_db)
-    assert found(ran(CLEANUP, scout_db)) == {}
-    assert scout_tables(scout_db) == before
-
-
 def test_a_row_that_violates_several_rules_moves_once_with_all_names(scout_db: str) -> None:
     [event] = loaded(scout_db, sale(1, total_amount=-5, items=[]))
     name = sale(1)["transaction_id"]
@@ -252,26 +214,6 @@ def test_what_is_systemic_moves_nothing_and_is_reported(scout_db: str, check: bo
     assert fingerprint(scout_db) == before
     # Whoever means all of it says so.
     assert call(CLEANUP, scout_db, check=True, max_share=1.0)["changed"]
-
-
-WRONG: list[tuple[dict[str, str], str]] = [
-    ({"predicate": "t.total > 0"}, "column t.total does not exist"),
-    ({"predicate": "true; DELETE FROM scout.silver_transactions"}, "one expression, without ;"),
-    ({"predicate": "1 / (t.item_count - t.item_count) = 1"}, "division by zero"),
-    ({"table": "silver"}, "it must be one of silver_transactions, silver_line_items, bronze_events"),
-    ({"action": "delete"}, "it must be quarantine or report"),
-]
-
-
-def test_a_wrong_rule_is_named_before_anything_moves(scout_db: str, subtests: pytest.Subtests) -> None:
-    library.negative_totals(scout_db)
-    before = fingerprint(scout_db)
-    for rule, words in WRONG:
-        with subtests.test(msg=str(rule)):
-            result = refused(CLEANUP, scout_db, rules=[{**MINE, **rule}])
-            assert "rule mine" in result["msg"]
-            assert words in result["msg"]
-            assert fingerprint(scout_db) == before
 
 
 def test_a_rule_may_only_report(scout_db: str) -> None:
@@ -499,41 +441,6 @@ def test_a_wrong_sale_and_a_wrong_event_of_it_move_together(scout_db: str, sourc
 
 
 # --- interruptions, others at work
-
-
-BREAKS = (
-    "CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$",
-    "CREATE TRIGGER no BEFORE DELETE ON scout.bronze_events FOR EACH ROW WHEN (OLD.event_id = '{}') EXECUTE FUNCTION public.no()",
-)
-
-
-def test_a_run_broken_off_goes_on_with_what_it_was_about(scout_db: str) -> None:
-    names = library.negative_totals(scout_db)
-    [event] = loaded(scout_db, sale(1))
-    rule = {"name": "named", "table": "bronze_events", "predicate": f"b.event_id = '{event}'", "action": "quarantine"}
-    options = {"rules": [rule], "incident": "INC-8"}
-    run(scout_db, *(statement.format(event) for statement in BREAKS))
-    broken = call(CLEANUP, scout_db, **options)
-    assert "not now" in broken["msg"]
-    assert there(scout_db, *names) == []
-    run(scout_db, "DROP TRIGGER no ON scout.bronze_events")
-    late = library.negative_totals(scout_db, count=2)
-    planned = call(CLEANUP, scout_db, check=True, **options)
-    result = ran(CLEANUP, scout_db, **options)
-    assert (result["resumed"], result["moved"]["transactions"], planned["moved"]["transactions"]) == (True, 4, 1)
-    assert there(scout_db, *names, *late) == sorted(late)
-    assert rows(scout_db, "SELECT FROM scout_ops.related_events") == []
-    assert ran(CLEANUP, scout_db, **options)["moved"]["transactions"] == 2
-
-
-def test_small_batches_do_the_same_as_one(scout_db: str, small_batches: int) -> None:
-    spoil(scout_db, "true")
-    before, written = scout_tables(scout_db), bronze(scout_db)
-    result = ran(CLEANUP, scout_db, max_share=1.0)
-    assert result["moved"]["transactions"] == before["scout.silver_transactions"][0]
-    assert result["batches"]["batches"] > 1
-    assert one(scout_db, "SELECT count(*) FROM scout.silver_transactions") == 0
-    undone_exactly(scout_db, result, before, written)
 
 
 ADDED = (

@@ -22,7 +22,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.error
     ConnectionLost,
     DatabaseError,
     MissingPrivilege,
-    SystemicFailure,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.cleanup import rules, scan
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
@@ -31,12 +30,11 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
     open_session,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.judging import predicates
-from tests.integration.modules import connect, fingerprint, one, rows
+from tests.integration.modules import connect, fingerprint, one, rows, run
 from tests.scout import planted
 from tests.scout.fixtures import small
 
 SALES, LINES, EVENTS = "scout.silver_transactions", "scout.silver_line_items", "scout.bronze_events"
-VIEWS = ("v_quality_alerts", "v_pipeline_throughput", "v_product_linking_stats")
 FIRST = "(SELECT min(transaction_id) FROM scout.silver_transactions)"
 SOME = "(SELECT transaction_id FROM scout.silver_transactions ORDER BY transaction_id LIMIT {})"
 #: A small reference, in whose schema public somebody lies in wait for every query of ours.
@@ -60,12 +58,6 @@ def found(report: scan.Report) -> dict[str, int]:
     return {finding.rule.name: finding.violations for finding in report.violated}
 
 
-def run(dsn: str, *statements: str) -> None:
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
-
-
 def moved(session: Session, chosen: Any, alias: str = "t", table: str = SALES) -> dict[str, list[str]]:
     """What the mover would select: key and names of rules, executed as it does, with values bound."""
     key = sql.SQL("t.transaction_id" if alias == "t" else "b.event_id::text")
@@ -75,19 +67,6 @@ def moved(session: Session, chosen: Any, alias: str = "t", table: str = SALES) -
     )  # fmt: skip
     with session.read():
         return {row["key"]: row["names"] for row in session.connection.execute(query, {"yes": True})}
-
-
-def test_a_healthy_pipeline_violates_nothing_and_is_left_as_it_is(scout_db: str, session: Session) -> None:
-    before = fingerprint(scout_db)
-    chosen = rules.choose()
-    scan.check(session, chosen)
-    report = scan.scan(session, chosen)
-    assert found(report) == {}
-    assert report.lines() == ["no row violates a rule"]
-    assert report.scanned == {table: one(scout_db, f"SELECT count(*) FROM {table}") for table in (SALES, LINES)}
-    assert report.moving == scan.Figures()
-    assert moved(session, chosen) == moved(session, chosen, "b", EVENTS) == {}
-    assert fingerprint(scout_db) == before
 
 
 def test_each_built_in_rule_finds_its_rows_and_no_others(scout_db: str, session: Session) -> None:
@@ -167,35 +146,6 @@ def test_lines_add_up_after_their_own_discounts_and_both(scout_db: str, session:
     assert found(scan.scan(session, chosen)) == {}
     run(scout_db, "DELETE FROM scout.silver_line_items")
     assert found(scan.scan(session, chosen)) == {}
-
-
-def test_null_and_not_a_number_are_invalid_and_nothing_else_is(scout_db: str, session: Session) -> None:
-    columns = [("silver_transactions", c) for c in ("total_amount", "net_amount", "discount_amount", "tax_amount")]
-    columns += [("silver_line_items", c) for c in ("quantity", "unit_price", "line_amount")]
-    run(scout_db, "DROP MATERIALIZED VIEW scout.gold_daily_metrics, scout.gold_region_choropleth CASCADE")
-    run(scout_db, *(f"DROP VIEW IF EXISTS scout.{view} CASCADE" for view in VIEWS))
-    for table, column in columns:
-        run(
-            scout_db,
-            f"ALTER TABLE scout.{table} ALTER {column} DROP NOT NULL",
-            f"ALTER TABLE scout.{table} ALTER {column} TYPE numeric",
-        )
-    run(scout_db, "ALTER TABLE scout.silver_transactions ALTER item_count DROP NOT NULL")
-    chosen = rules.choose(None, ["invalid_amounts", "invalid_line", "negative_total", "empty_basket"])
-    for table, column in columns:
-        key = f"ctid = (SELECT min(ctid) FROM scout.{table})"
-        rule = "invalid_amounts" if table == "silver_transactions" else "invalid_line"
-        for value in ("NULL", "'NaN'", "'Infinity'"):
-            with connect(scout_db) as connection:
-                connection.execute(f"CREATE TABLE kept AS SELECT * FROM scout.{table} WHERE {key}")
-                connection.execute(f"UPDATE scout.{table} SET {column} = {value} WHERE {key}")
-                optional = column in {"discount_amount", "tax_amount"} and value == "NULL"
-                assert found(scan.scan(session, chosen)) == ({} if optional else {rule: 1}), (column, value)
-                connection.execute(f"UPDATE scout.{table} AS x SET {column} = kept.{column} FROM kept WHERE "
-                                   + ("x.id = kept.id" if table == "silver_transactions" else "x.line_id = kept.line_id"))  # fmt: skip
-                connection.execute("DROP TABLE kept")
-    run(scout_db, f"UPDATE scout.silver_transactions SET item_count = NULL WHERE transaction_id = {FIRST}")
-    assert found(scan.scan(session, chosen)) == {"empty_basket": 1}
 
 
 def test_the_report_says_what_plain_sql_says(scout_db: str, session: Session) -> None:
@@ -453,29 +403,3 @@ def test_an_empty_database_has_nothing_wrong(scout_db: str, session: Session) ->
     assert (found(report), report.systemic, report.moving.transactions) == ({}, [], 0)
     assert scan.scan(session, []).as_dict()["rules"] == []
     scan.check(session, [])
-
-
-def test_what_is_systemic_moves_nothing_and_what_only_reports_stops_nothing(scout_db: str, session: Session) -> None:
-    run(scout_db, f"UPDATE {SALES} SET total_amount = -total_amount WHERE transaction_id IN {SOME.format(100)}")
-    chosen = rules.choose(None, ["negative_total", "empty_basket"])
-    report = scan.scan(session, chosen)
-    assert [finding.rule.name for finding in report.systemic] == ["negative_total"]
-    with pytest.raises(SystemicFailure) as caught:
-        scan.refuse_systemic(session, report)
-    assert "negative_total (critical): 100 of 5" in caught.value.said
-    assert "max_share is 5 %" in caught.value.said
-    assert caught.value.result["report"]["systemic"] == ["negative_total"]
-    scan.refuse_systemic(session, scan.scan(session, chosen, max_share=0.2))
-    run(scout_db, "DELETE FROM scout.bronze_events")
-    report = scan.scan(session, rules.choose(None, ["orphan_source_event"]))
-    assert (report.findings[0].systemic, report.findings[0].share, report.systemic) == (True, 1.0, [])
-    assert report.moving.transactions == 0
-    scan.refuse_systemic(session, report)
-
-
-def test_bad_figures_are_named(session: Session, subtests: pytest.Subtests) -> None:
-    for option, value in (
-        ("max_share", -0.1), ("max_share", 1.01), ("max_share", float("nan")), ("samples", -1), ("samples", 1001),
-    ):  # fmt: skip
-        with subtests.test(msg=f"{option} {value}"), pytest.raises(BadInput, match=f"{option} {value}"):
-            scan.scan(session, rules.choose(), **{option: value})

@@ -114,27 +114,6 @@ def test_a_batch_that_takes_too_long_is_made_smaller(scout_db: str) -> None:
     assert moved(scout_db) == 2000
 
 
-#: Each batch costs so many seconds, however few rows it has.
-FIXED_COST = """
-CREATE FUNCTION public.fixed_cost() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep({}); RETURN NULL; END $$;
-CREATE TRIGGER fixed_cost AFTER INSERT OR DELETE ON scout.bronze_events EXECUTE FUNCTION public.fixed_cost();
-"""
-
-
-@pytest.mark.parametrize("module", ["scout_quarantine", "scout_undo"])
-def test_a_fixed_cost_of_each_batch_does_not_make_them_smaller(scout_db: str, module: str) -> None:
-    """More than a batch should take is spent before its first row: one after the other was cancelled, down to single rows."""
-    ids = [str(row[0]) for row in rows(scout_db, "SELECT event_id FROM scout.bronze_events LIMIT 100")]
-    run_id = quarantine(scout_db, event_ids=ids)["run_id"] if module == "scout_undo" else None
-    with connect(scout_db) as connection:
-        connection.execute(FIXED_COST.format(0.3))  # type: ignore[call-overload]
-    options: dict[str, Any] = {"run_id": run_id} if run_id else {"event_ids": ids}
-    result = call(module, scout_db, target_seconds=0.1, **options)
-    assert not result.get("failed"), result
-    assert moved(scout_db) == (0 if run_id else 100)
-    assert result["batches"]["batches"] <= 6
-
-
 def test_a_single_row_may_take_its_time(scout_db: str) -> None:
     with connect(scout_db) as connection:
         connection.execute(SLOW.format(0.4))  # type: ignore[call-overload]

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -16,14 +14,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
+from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.integration import expectation
 from tests.integration.modules import Connection, connect
-from tests.integration.oracle import START, arrive
-from tests.integration.windows import damaged
+from tests.integration.oracle import START
 
 SEED = 60_606
 
@@ -52,29 +47,6 @@ def empty(pg_server: Server) -> Iterator[Connection]:
     with connect(dsn, options="-c TimeZone=UTC") as connection:
         yield connection
     pg_server.drop_database("expectation_empty")
-
-
-@pytest.fixture(scope="module")
-def small_template(pg_server: Server) -> Iterator[builder.Template]:
-    """A reference just large enough for every kind of damage in a window of it."""
-    template = builder.template(pg_server, events=400)
-    yield template
-    template.drop()
-
-
-@pytest.fixture
-def small_db(pg_server: Server, small_template: builder.Template) -> Iterator[str]:
-    """The dsn of a fresh one."""
-    yield small_template.clone("small_damaged")
-    pg_server.drop_database("small_damaged")
-
-
-def test_it_agrees_with_a_fresh_reference(scout_db: str) -> None:
-    """All events, corrections among them; all columns that the ETL derives."""
-    meant = expectation.expected(scout_db)
-    assert expectation.differences(expectation.actual(scout_db), meant) == []
-    assert len(meant.transactions) > 1900
-    assert len(meant.lines) > 4000
 
 
 def payload_of(changes: list[tuple[str, str, Any]]) -> dict[str, Any]:
@@ -134,50 +106,3 @@ def held(connection: Connection) -> expectation.Silver:
     for name, product, sequence, *row in connection.execute(expectation.LINES):
         found.lines[name, product, sequence] = dict(zip(expectation.LINE_COLUMNS, row, strict=True))
     return found
-
-
-def test_it_agrees_where_several_events_feed_a_transaction(scout_db: str) -> None:
-    first = generator.transaction(SEED, 2, sold_at=START)
-    variants = [
-        {"net_amount": 1, "total_amount": 2, "payment_method": "card"}, {"items": first["items"][:1]}, {"items": []},
-        {"items": [*first["items"], *first["items"]], "store_id": "S002"}, {"net_amount": ..., "total_amount": 7},
-    ]  # fmt: skip
-    for number, order in enumerate(itertools.permutations(variants, 3)):
-        name = f"several-{number}"
-        payloads = [first | change | {"transaction_id": name, "number": n} for n, change in enumerate(order)]
-        arrive(
-            scout_db,
-            [{key: value for key, value in payload.items() if value is not ...} for payload in payloads],
-            start=START + timedelta(minutes=number),
-        )
-    with connect(scout_db, options="-c TimeZone=UTC") as connection:
-        while connection.execute("SELECT events_processed FROM scout.load_silver_from_bronze(1)").fetchone() != (0,):
-            pass
-    assert expectation.differences(expectation.actual(scout_db), expectation.expected(scout_db)) == []
-
-
-@pytest.mark.parametrize("kind", poison_payloads.KINDS)
-def test_it_knows_poison_by_its_sqlstate(scout_db: str, kind: str) -> None:
-    ids = arrive(scout_db, [poison_payloads.payload(kind, SEED, 3)])
-    found = expectation.made_of(expectation.events(scout_db, "event_id = ANY (%(ids)s)", ids=ids))
-    assert found.poison == {ids[0]: poison_payloads.KINDS[kind].sqlstate}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_damage_is_seen_and_nothing_else(small_db: str, kind: str) -> None:
-    """Rows and lines that differ are of the transactions that were damaged; without a mark silver is not explained either."""
-    window = Window(START - timedelta(hours=25), START - timedelta(hours=1))
-    case = damaged(small_db, window, kind)
-    done = case.damage
-    wrong = {
-        line.removeprefix("+ ").removeprefix("- ").removeprefix("line ").removeprefix("('").split()[0].rstrip("',")
-        for line in case.wrong()
-    }
-    assert done.missing | done.wrong | done.extra <= wrong
-    of_pending = {case.events[event] for event in done.pending}
-    assert wrong <= done.missing | done.wrong | done.extra | of_pending
-    assert case.pending() == done.pending | {event for event in done.poison if kind != "poison_marked"}
-    assert done.poison.keys() | done.swallowed <= case.events.keys()
-    assert not (done.outside | done.other) & case.events.keys()
-    everything = expectation.differences(expectation.actual(small_db), expectation.expected(small_db))
-    assert set(everything) == set(case.wrong())

@@ -27,12 +27,10 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.redr
     merge_patch,
     patched,
 )
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.without_values import message
-from tests.integration.modules import Result, ad_hoc, call, connect, executed, fingerprint, once_waited_for, one, rows
+from tests.integration.modules import Result, call, connect, once_waited_for, one, rows
 from tests.integration.oracle import START, arrive, payloads_of, silver
 from tests.integration.outcomes import ran, refused, scout_tables
-from tests.integration.slow import FIXED_COST
 from tests.scout.fixtures import small
 
 SEED = 80_808
@@ -82,20 +80,6 @@ def undone_and_back(dsn: str, result: Result, before: dict[str, Any]) -> None:
     assert scout_tables(dsn) == after
     ran("scout_undo", dsn, run_id=again["run_id"])
     assert scout_tables(dsn) == before
-
-
-def test_a_call_that_is_expected_to_take_long_gets_the_time_for_it(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = loaded(scout_db, [sale(1)])
-    away(scout_db, ids)
-    with connect(scout_db) as connection:
-        connection.execute(FIXED_COST.format(1.0).encode())
-    asked: dict[str, Any] = {"event_ids": [*map(str, ids)], "statement_timeout_seconds": 0.5}
-    monkeypatch.setattr(expected, "call_seconds", lambda _session: 0.0)
-    assert "statement timeout" in call("scout_redrive", scout_db, **asked)["msg"]
-    monkeypatch.setattr(expected, "call_seconds", lambda _session: 5.0)
-    assert ran("scout_redrive", scout_db, **asked)["redriven"] == 1
 
 
 # --- patches
@@ -355,14 +339,6 @@ def test_the_pipeline_never_sees_what_is_refused(scout_db: str) -> None:
     assert one(scout_db, "SELECT events_processed FROM scout.load_silver_from_bronze(10)") == 1
 
 
-def test_events_that_wait_are_left_waiting(scout_db: str) -> None:
-    ids = loaded(scout_db, [sale(1), sale(2)])
-    run = away(scout_db, ids)
-    waiting = arrive(scout_db, [sale(3), sale(4, total_amount="abc")], start=START - timedelta(hours=1))
-    ran("scout_redrive", scout_db, run_id=run["run_id"])
-    assert set(silver(scout_db)["pending"]) == set(waiting)
-
-
 # --- repair
 
 
@@ -407,17 +383,6 @@ def test_a_patch_that_gives_entries_one_transaction_brings_them_back_together(sc
     assert result["redriven"] == 2
     assert silver_is_what_bronze_makes(scout_db) == {}
     undone_and_back(scout_db, result, before)
-
-
-def test_without_the_pipelines_hash_function_the_payload_is_hashed(scout_db: str) -> None:
-    [event] = poisoned(scout_db)
-    with connect(scout_db) as connection:
-        connection.execute("DROP FUNCTION scout.canonical_event_hash CASCADE")
-    ran("scout_redrive", scout_db, error_codes=["POISON_EVENT"], repair={"total_amount": 3})
-    query = (
-        "SELECT event_hash = sha256(convert_to(event_data::text, 'UTF8')) FROM scout.bronze_events WHERE event_id = %s"
-    )
-    assert one(scout_db, query, event)
 
 
 # --- canary, rate, parking
@@ -736,23 +701,6 @@ def test_ids_of_no_dead_letter_are_counted(scout_db: str) -> None:
 # --- check, plan
 
 
-def test_a_check_writes_nothing_and_returns_the_same_keys(scout_db: str) -> None:
-    run = away(scout_db, loaded(scout_db, [sale(1), sale(1, net_amount=2), sale(2)]))
-    poisoned(scout_db)
-    with connect(scout_db) as connection:
-        connection.execute("UPDATE scout.bronze_events_dlq SET error_code = 'ALL'")
-    before = fingerprint(scout_db)
-    asked = call("scout_redrive", scout_db, check=True, error_codes=["ALL"])
-    assert fingerprint(scout_db) == before
-    assert (asked["changed"], asked["redriven"], len(asked["suspects"])) == (True, 4, 1)
-    assert asked["gold_days"] == [str(START.astimezone(generator.MANILA).date())]
-    assert "would redrive 4 events; 1 event would fail again" in asked["summary"]
-    done = ran("scout_redrive", scout_db, error_codes=["ALL"], max_failures=1)
-    assert set(done) - {"batches"} <= set(asked) | {"database"}
-    assert done["gold_days"] == asked["gold_days"]
-    assert run["changed"]
-
-
 def test_an_event_that_comes_in_meanwhile_is_not_doubled(scout_db: str) -> None:
     """The same sale is sent again by another session that commits while our batch is at work."""
     ids = loaded(scout_db, [sale(1)])
@@ -792,15 +740,3 @@ def test_nothing_comes_back_unless_it_is_the_very_same(scout_db: str, subtests: 
                 connection.execute("DROP FUNCTION public.tamper CASCADE")
     assert ran("scout_redrive", scout_db, run_id=run["run_id"])["redriven"] == 2
     assert bronze(scout_db) == written
-
-
-# --- the fronts
-
-
-def test_it_runs_by_ansible_and_executed(scout_db: str) -> None:
-    ids = loaded(scout_db, [sale(n) for n in range(1, 4)])
-    run = away(scout_db, ids)
-    asked = executed("scout_redrive", scout_db, check=True, run_id=run["run_id"])
-    assert (asked["changed"], asked["redriven"]) == (True, 3)
-    result, output = ad_hoc("scout_redrive", dsn=scout_db, run_id=run["run_id"])
-    assert (result["changed"], result.get("redriven")) == (True, 3), output

@@ -80,23 +80,6 @@ def test_a_run_that_goes_on_keeps_the_window_it_began_with(case: Case, small_bat
     assert rows(case.dsn, "SELECT FROM scout.etl_processed WHERE event_id = %s", late) == [()]
 
 
-def test_another_window_does_not_go_on_with_it(case: Case, small_batches: int) -> None:
-    """Somebody who asks for another window gets that one, or is told of the unfinished run; never the other one's window."""
-    sale = WINDOW.sale(case.dsn, 200)
-    hang(case.dsn, WINDOW.places["making lines"], sale)
-    broken = broken_off(case.dsn, "scout_window_recovery", mode="all", **case.window.options, **PATIENT)
-    unhang(case.dsn)
-    other = {"window_start": case.window.start.isoformat(), "window_end": case.window.middle.isoformat()}
-    result = call("scout_window_recovery", case.dsn, mode="all", **other, **PATIENT)
-    if result.get("failed"):
-        assert broken["run_id"] in result["msg"] + result["error"]["next_step"]
-    else:
-        assert result["run_id"] != broken["run_id"]
-        assert datetime.fromisoformat(result["window"]["end"]) == case.window.middle
-    again(case, broken, mode="all", **PATIENT)
-    case.check()
-
-
 def test_what_another_run_sets_aside_meanwhile_is_accounted_for(case: Case, small_batches: int) -> None:
     """By a quarantine, while the recovery stands still; what is deleted meanwhile is not."""
     sale = WINDOW.sale(case.dsn, 200)

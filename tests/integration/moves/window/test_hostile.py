@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +16,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.dama
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
     ZERO,
-    silver_is_what_bronze_makes,
     where,
 )
 from tests.integration import expectation
@@ -85,31 +83,6 @@ def test_any_events_are_loaded_or_set_aside_as_the_oracle_says(
     assert not recover(case)["changed"]
 
 
-def test_a_thousand_events_on_one_timestamp(scout_db: str, small_batches: int) -> None:
-    moment = QUIET.middle.replace(microsecond=999_999)
-    with connect(scout_db) as connection:
-        generator.copy(connection, (generator.event(SEED, n, moment) for n in range(1, 2_000, 2)))
-        connection.execute("ANALYZE")
-    window = Window(moment, moment + timedelta(microseconds=1))
-    case = Case(scout_db, window)
-    result = recover(case)
-    case.check()
-    case.reconciled(result)
-    assert result["batches"]["batches"] > 1
-    assert not recover(case)["changed"]
-
-
-@pytest.mark.parametrize("clock", ["ingested_at", "event_ts"])
-def test_with_an_index_on_the_clock(scout_db: str, clock: str) -> None:
-    with connect(scout_db) as connection:
-        connection.execute(f"CREATE INDEX ON scout.bronze_events ({clock})")
-        connection.execute("CREATE INDEX ON scout.bronze_events ((event_data ->> 'transaction_id'))")
-    case = damaged(scout_db, Window(WINDOW.start, WINDOW.end, clock))
-    result = recover(case)
-    case.check()
-    case.reconciled(result)
-
-
 #: What the owner's sessions are set to decides what an event without a time of its own, or without an offset, becomes.
 def test_the_time_zone_of_the_pipeline_counts(scout_db: str) -> None:
     with connect(scout_db) as connection:
@@ -130,32 +103,6 @@ def test_the_time_zone_of_the_pipeline_counts(scout_db: str) -> None:
     finally:
         with connect(scout_db) as connection:
             connection.execute("ALTER ROLE loader RESET TimeZone")
-
-
-@pytest.mark.parametrize(
-    "setting",
-    [
-        "DateStyle = 'SQL, DMY'",
-        "IntervalStyle = 'sql_standard'",
-        "bytea_output = 'escape'",
-        "TimeZone = 'Asia/Kolkata'",
-    ],
-)
-def test_a_database_with_other_habits(scout_db: str, setting: str) -> None:
-    with connect(scout_db) as connection:
-        connection.execute(
-            f"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting.replace(chr(39), chr(39) * 2)}', current_database()); END $$"
-        )  # type: ignore[call-overload]
-    case = damaged(scout_db, WINDOW)
-    before = scout_tables(scout_db)
-    made = recover(case)
-    zone = "Asia/Kolkata" if "TimeZone" in setting else "UTC"
-    meant = expectation.expected(scout_db, case.names, zone=zone)
-    assert expectation.differences(expectation.actual(scout_db, case.names), meant) == []
-    case.reconciled(made)
-    assert not recover(case)["changed"]
-    ran("scout_undo", scout_db, run_id=made["run_id"])
-    assert scout_tables(scout_db) == before
 
 
 def test_a_deployment_with_more_columns_and_other_types(scout_db: str) -> None:
@@ -242,73 +189,6 @@ def test_a_row_of_silver_whose_event_is_of_another_window_is_let_alone(scout_db:
     assert one(scout_db, "SELECT total_amount FROM scout.silver_transactions WHERE source_event_id = %s", event) == -1
 
 
-def test_a_transaction_that_a_thousand_events_feed(scout_db: str) -> None:
-    """Only the last few of them are in the window; the result needs all."""
-    first = sale(1)
-    payloads = [first, *[first | {"net_amount": n, "items": first["items"][: n % 3]} for n in range(1, 1000)]]
-    arrive(scout_db, payloads, start=QUIET.start - timedelta(seconds=990))
-    ran("scout_drain", scout_db)
-    with connect(scout_db) as connection:
-        connection.execute("DELETE FROM scout.silver_transactions WHERE transaction_id = %s", [first["transaction_id"]])
-    case = Case(scout_db, QUIET)
-    assert len(case.events) == 10
-    result = recover(case)
-    case.check()
-    case.reconciled(result)
-
-
-def test_a_window_at_the_ends_of_time(scout_db: str) -> None:
-    """From year 1 to year 9999; events that never were, or will always be, are outside."""
-    with connect(scout_db) as connection:
-        for moment in ("-infinity", "infinity"):
-            event = generator.insert(connection, sale(len(moment)))
-            connection.execute("UPDATE scout.bronze_events SET ingested_at = %s WHERE event_id = %s", [moment, event])
-    before = silver_is_what_bronze_makes(scout_db)
-    damaged(scout_db, WINDOW, "totals_wrong", "rows_missing")
-    result = ran(
-        "scout_window_recovery",
-        scout_db,
-        window_start="0001-01-01T00:00:00Z",
-        window_end="9999-12-31T23:59:59Z",
-        target_seconds=0.2,
-    )
-    assert result["reconciliation"]["unexplained"] == 0
-    assert before == {}
-    assert silver_is_what_bronze_makes(scout_db) == {}
-    assert (
-        one(
-            scout_db,
-            "SELECT count(*) FROM scout.bronze_events AS b WHERE NOT isfinite(ingested_at) AND EXISTS (SELECT FROM scout.etl_processed AS p WHERE p.event_id = b.event_id)",  # noqa: E501 one statement
-        )
-        == 0
-    )
-
-
-def test_an_event_at_no_moment_that_python_knows(scout_db: str) -> None:
-    arrive(
-        scout_db,
-        [
-            sale(1, ts="infinity"),
-            sale(2, ts="-infinity"),
-            sale(3, ts="44 BC-03-15"),
-            sale(4, ts="0044-03-15 BC"),
-            sale(5, ts="now"),
-        ],
-        start=QUIET.start,
-    )
-    result = ran("scout_window_recovery", scout_db, **QUIET.options)
-    assert result["reconciliation"]["unexplained"] == 0
-    assert (
-        one(
-            scout_db,
-            "SELECT count(*) FROM scout.silver_transactions WHERE source_event_id IN (SELECT event_id FROM scout.bronze_events WHERE ingested_at >= %s)",  # noqa: E501 one statement
-            QUIET.start,
-        )
-        + len(result["poison"])
-        == 5
-    )
-
-
 def test_gold_days_are_those_before_and_after(scout_db: str) -> None:
     case = damaged(scout_db, WINDOW, "rows_missing")
     name = min(case.names - case.damage.missing)
@@ -335,28 +215,3 @@ def test_silver_that_has_been_cleaned_on_purpose_is_not_made_again(scout_db: str
     assert not result.get("failed"), result["msg"]
     assert one(scout_db, gone, event) == 0
     assert not call("scout_window_recovery", scout_db, **WINDOW.options)["changed"]
-
-
-def test_a_long_window_of_nothing_but_other_events(scout_db: str) -> None:
-    with connect(scout_db) as connection:
-        for number in range(50):
-            generator.insert(
-                connection,
-                {"n": number},
-                event_type="heartbeat.v1",
-                ingested_at=QUIET.start + timedelta(seconds=number),
-            )
-    result = recover(Case(scout_db, QUIET), mode="all")
-    assert (result["changed"], result["reconciliation"]["not_transactional"], result["plan"]["to_rebuild"]) == (
-        False,
-        50,
-        0,
-    )
-
-
-def test_a_window_that_ends_in_the_future_is_taken_as_it_is(scout_db: str) -> None:
-    now = datetime.now(UTC)
-    case = damaged(scout_db, Window(now - timedelta(hours=10), now + timedelta(hours=10)), "rows_missing")
-    result = recover(case)
-    assert datetime.fromisoformat(result["window"]["end"]) == case.window.end
-    case.check()

@@ -13,7 +13,6 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import comparison
-from tests.integration.health.test_plans import enlarge
 from tests.integration.modules import connect, rows
 from tests.integration.oracle import START
 from tests.integration.outcomes import ran
@@ -22,13 +21,6 @@ from tests.integration.windows import damaged
 #: A whole day: shops are closed at night, whatever the hour is now.
 WINDOW = Window(START - timedelta(hours=25), START - timedelta(hours=1))
 GROWING = ("bronze_events", "etl_processed", "silver_transactions", "silver_line_items")
-INDEXES = """
-CREATE INDEX ON scout.bronze_events USING brin (ingested_at) WITH (pages_per_range = 1);
-CREATE INDEX ON scout.silver_transactions (source_event_id);
-CREATE INDEX ON scout.bronze_events ((
-    CASE WHEN event_type = 'transaction.v1' AND jsonb_typeof(event_data) = 'object' THEN event_data ->> 'transaction_id' END));
-ANALYZE
-"""
 READ = "SELECT relname::text, seq_scan FROM pg_stat_user_tables WHERE schemaname = 'scout' AND relname = ANY(%s)"
 
 
@@ -47,20 +39,6 @@ def whole(dsn: str, **options: Any) -> dict[str, int]:
     before = dict(rows(dsn, READ, list(GROWING)))
     assert ran("scout_window_recovery", dsn, check=True, **WINDOW.options, **options)["plan"]["wrong"] > 0
     return {name: scans - before[name] for name, scans in rows(dsn, READ, list(GROWING)) if scans > before[name]}
-
-
-def test_bronze_is_read_for_the_window_once_and_once_for_its_sales(large: str) -> None:
-    with connect(large) as connection:
-        connection.execute("ANALYZE")
-    enlarge(large)
-    assert whole(large) == {"bronze_events": 2, "silver_transactions": 1}
-
-
-def test_with_the_indexes_of_the_page_no_table_is_read_whole(large: str) -> None:
-    with connect(large) as connection:
-        connection.execute(INDEXES.encode())
-    enlarge(large)
-    assert whole(large) == {}
 
 
 #: Names of sales that an array has to quote, one that is too long to be held, and one that is so in bytes alone.

@@ -7,27 +7,19 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.load.storm import Storm
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
     ZERO,
-    bronze,
     silver_is_what_bronze_makes,
     where,
 )
-from tests.integration.modules import connect, one, rows
-from tests.integration.oracle import arrive
+from tests.integration.modules import connect, rows
 from tests.integration.outcomes import ago, ran, stamp
-from tests.integration.windows import Case, recover
 from tests.scout.fixtures import small
 
 SECONDS = float(os.environ.get("SCOUT_STORM_SECONDS", "8"))
@@ -87,107 +79,3 @@ def test_silver_is_recovered_in_the_storm(scout_db: str, blind: bool) -> None:
     assert not ran("scout_window_recovery", scout_db, **everything)["changed"]
     assert changed >= 4
     assert storm.corrections > 10
-
-
-def test_what_a_slow_writer_commits_into_a_closed_window_is_found_by_the_next_run(scout_db: str) -> None:
-    """Its arrival is when its transaction began. While the run goes on it may or may not be seen; it is never half recovered."""
-    [early] = arrive(scout_db, [generator.transaction(SEED, 1)], start=ago(2))
-    with psycopg.connect(scout_db) as store:
-        late = generator.insert(store, generator.transaction(SEED, 2))
-        window = Window(ago(30), datetime.now(UTC))
-        first = recover(Case(scout_db, window))
-    assert first["changed"]
-    marked = "SELECT count(*) FROM scout.etl_processed WHERE event_id = %s"
-    assert (one(scout_db, marked, early), one(scout_db, marked, late)) == (1, 0)
-    case = Case(scout_db, window)
-    second, third = recover(case), recover(case)
-    assert (second["changed"], third["changed"]) == (True, False)
-    assert first["run_id"] != second["run_id"]
-    case.check()
-
-
-def test_what_arrives_in_the_window_during_the_run_is_counted_or_left_pending(scout_db: str) -> None:
-    """A window that ends in the future, with a writer who never stops: the run comes to its end and explains all it counted."""
-    with Storm(scout_db, rate=200, corrections_per_second=0.1) as storm:
-        time.sleep(1)
-        with connect(scout_db) as connection:
-            connection.execute("DELETE FROM scout.silver_transactions WHERE processed_at < now() - interval '1 minute'")
-        case = {"window_start": "2000-01-01T00:00:00Z", "window_end": stamp(ago(-3600))}
-        result = ran("scout_window_recovery", scout_db, mode="missing", target_seconds=0.1, **case)
-        told = result["reconciliation"]
-        assert told["unexplained"] == 0
-        assert told["expected"] == told["loaded"] + told["quarantined"] + told["not_transactional"]
-        assert storm.seconds() < 60
-    ran("scout_window_recovery", scout_db, **case)
-    assert where(scout_db, storm.written) == ZERO
-    assert silver_is_what_bronze_makes(scout_db) == {}
-
-
-def test_the_etl_that_loads_beside_it_is_neither_failed_nor_fooled(scout_db: str) -> None:
-    """pause=false: loaders every few milliseconds, a backlog outside the window; each of their runs succeeds or finds nothing."""
-    window = Window(ago(86_400 * 3.5), ago(600))
-    errors: list[BaseException] = []
-    stop = threading.Event()
-    arrive(
-        scout_db, [generator.transaction(SEED, number) for number in range(100, 400)], start=ago(590), step_seconds=1
-    )
-
-    def load() -> None:
-        try:
-            with connect(scout_db, user="loader") as connection:
-                while not stop.wait(0.005):
-                    connection.execute("SELECT scout.load_silver_from_bronze(5)")
-        except BaseException as error:  # noqa: BLE001 handed to the test
-            errors.append(error)
-
-    case = Case(scout_db, window)
-    loader = threading.Thread(target=load, daemon=True)
-    loader.start()
-    result = recover(case, mode="all", target_seconds=0.05)
-    stop.set()
-    loader.join(timeout=20)
-    assert errors == []
-    assert case.wrong() == []
-    case.reconciled(result)
-    ran("scout_drain", scout_db)
-    assert silver_is_what_bronze_makes(scout_db) == {}
-
-
-def test_poison_that_arrives_during_the_run_does_not_stop_it(scout_db: str) -> None:
-    stop = threading.Event()
-    poisoned: dict[Any, str] = {}
-    # Ten thousand milliseconds of it, all of them before the window ends, however long the run takes.
-    first = ago(100)
-
-    def spoil() -> None:
-        with connect(scout_db) as connection:
-            for number in range(10_000):
-                if stop.wait(0.05):
-                    return
-                kind = sorted(poison_payloads.KINDS)[number % len(poison_payloads.KINDS)]
-                at = first + timedelta(milliseconds=number)
-                event = generator.insert(connection, poison_payloads.payload(kind, SEED, number), ingested_at=at)
-                poisoned[event] = poison_payloads.KINDS[kind].sqlstate
-
-    with connect(scout_db) as connection:
-        connection.execute("UPDATE scout.silver_transactions SET net_amount = 0")
-    thread = threading.Thread(target=spoil, daemon=True)
-    thread.start()
-    time.sleep(0.3)
-    window = Window(ago(86_400 * 3.5), ago(0))
-    result = ran(
-        "scout_window_recovery",
-        scout_db,
-        target_seconds=0.05,
-        max_poison=10_000,
-        max_poison_share=1.0,
-        **window.options,
-    )
-    stop.set()
-    thread.join(timeout=10)
-    assert result["reconciliation"]["unexplained"] == 0
-    case = Case(scout_db, window)
-    recover(case, max_poison=10_000)
-    assert case.wrong() == []
-    assert case.letters() == poisoned
-    assert not set(poisoned) & bronze(scout_db).keys()

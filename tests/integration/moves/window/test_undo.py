@@ -20,7 +20,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import (
-    ZERO,
     silver_is_what_bronze_makes,
     where,
 )
@@ -35,41 +34,6 @@ SEED = 62_062
 #: A whole day: shops are closed at night, whatever the hour is now.
 WINDOW = Window(START - timedelta(hours=25), START - timedelta(hours=1))
 sale = payloads_of(SEED)
-
-
-@pytest.mark.parametrize("mode", ["missing", "all"])
-def test_there_and_back_and_there_again(scout_db: str, mode: str) -> None:
-    case = damaged(scout_db, WINDOW)
-    before = scout_tables(scout_db)
-    made = recover(case, mode=mode)
-    after = scout_tables(scout_db)
-    assert made["moved"]["transactions"] > 0
-    planned = ran("scout_undo", scout_db, check=True, run_id=made["run_id"])
-    assert (planned["changed"], scout_tables(scout_db)) == (True, after)
-    back = ran("scout_undo", scout_db, run_id=made["run_id"])
-    assert (back["changed"], scout_tables(scout_db)) == (True, before)
-    assert not ran("scout_undo", scout_db, run_id=made["run_id"])["changed"]
-    there = ran("scout_undo", scout_db, run_id=back["run_id"])
-    assert (there["changed"], scout_tables(scout_db)) == (True, after)
-    case.check()
-    back = ran("scout_undo", scout_db, run_id=there["run_id"])
-    assert scout_tables(scout_db) == before
-    result = recover(case, mode=mode)
-    case.check()
-    case.reconciled(result)
-
-
-def test_a_recovery_broken_off_and_left_can_be_taken_back(scout_db: str) -> None:
-    """What was committed until then comes back; what was not is as it was anyway."""
-    case = damaged(scout_db, WINDOW)
-    before = scout_tables(scout_db)
-    stopped = call("scout_window_recovery", scout_db, poison="stop", mode="all", target_seconds=0.05, **WINDOW.options)
-    assert stopped["failed"]
-    if scout_tables(scout_db) == before:
-        return
-    ran("scout_undo", scout_db, run_id=stopped["run_id"])
-    assert scout_tables(scout_db) == before
-    assert where(scout_db, case.written) == ZERO
 
 
 def test_what_was_corrected_since_is_a_conflict_and_not_overwritten(scout_db: str) -> None:
@@ -90,19 +54,6 @@ def test_what_was_corrected_since_is_a_conflict_and_not_overwritten(scout_db: st
     assert one(scout_db, "SELECT net_amount FROM scout.silver_transactions WHERE transaction_id = %s", name) == 3.5
     recover(case)
     assert silver_is_what_bronze_makes(scout_db) == {}
-
-
-def test_a_recovered_window_that_is_then_quarantined_comes_back_step_by_step(scout_db: str) -> None:
-    case = damaged(scout_db, WINDOW)
-    before = scout_tables(scout_db)
-    made = recover(case)
-    middle = scout_tables(scout_db)
-    away = ran("scout_quarantine", scout_db, **WINDOW.options)
-    assert away["moved"]["events"] > 0
-    ran("scout_undo", scout_db, run_id=away["run_id"])
-    assert scout_tables(scout_db) == middle
-    ran("scout_undo", scout_db, run_id=made["run_id"])
-    assert scout_tables(scout_db) == before
 
 
 def test_poison_it_set_aside_can_be_redriven_once_it_is_fixed(scout_db: str) -> None:

@@ -6,26 +6,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.builder import SCHEMA
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.silver_damage import KINDS
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.moves.window import comparison, recovery
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout import event_queue
 from tests.integration import expectation
-from tests.integration.modules import call, connect, executed, fingerprint, one, rows
-from tests.integration.oracle import START, arrive, payloads_of, silver
+from tests.integration.modules import call, connect, fingerprint, one, rows
+from tests.integration.oracle import START, arrive, payloads_of
 from tests.integration.outcomes import ran, scout_tables
-from tests.integration.slow import FIXED_COST
 from tests.integration.windows import Case, damaged, recover
 
 SEED = 77_077
@@ -34,14 +27,6 @@ WINDOW = Window(START - timedelta(hours=25), START - timedelta(hours=1))
 
 #: Silver, by transaction, as it is down to clocks and generated ids.
 ROWS = "SELECT transaction_id, t.xmin::text || t::text FROM scout.silver_transactions AS t"
-
-
-@pytest.fixture
-def sibling(scout_db: str, pg_server: Server) -> Iterator[str]:
-    """A name for a copy of the database."""
-    name = f"{conninfo_to_dict(scout_db)['dbname']}_sibling"
-    yield name
-    pg_server.drop_database(name)
 
 
 sale = payloads_of(SEED)
@@ -87,40 +72,6 @@ def test_what_is_too_much_to_be_carried_along_is_looked_for_again(
     case = damaged(scout_db, WINDOW)
     case.reconciled(recover(case))
     case.check()
-
-
-def test_a_call_that_is_expected_to_take_long_gets_the_time_for_it(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with connect(scout_db) as connection:
-        event = generator.insert(connection, sale(1), ingested_at=START)
-        connection.execute(FIXED_COST.format(1.0).encode())
-    window = {"window_start": str(START), "window_end": str(START + timedelta(seconds=1))}
-    asked: dict[str, Any] = {**window, "batch_timeout_seconds": 0.5, "target_seconds": 0.5}
-    # What the scheduler recorded as the reference was made is no shorter than that of the machine it was made on.
-    monkeypatch.setattr(expected, "call_seconds", lambda _session: 0.0)
-    refused = call("scout_window_recovery", scout_db, **asked)
-    assert refused.get("failed"), refused
-    assert "statement timeout" in refused["msg"]
-    monkeypatch.setattr(expected, "call_seconds", lambda _session: 5.0)
-    assert ran("scout_window_recovery", scout_db, **asked)["loaded"] == 1
-    made = "SELECT count(*) FROM scout.silver_transactions WHERE source_event_id = %s"
-    assert one(scout_db, made, event) == 1
-
-
-@pytest.mark.parametrize(("seconds", "batches"), [(0.01, 2), (5.0, 1)])
-def test_the_first_batch_is_small_beside_what_a_call_of_the_etl_takes(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch, seconds: float, batches: int
-) -> None:
-    """Each batch costs one call, which reads all of bronze. It is planned once."""
-    planned: list[object] = []
-    monkeypatch.setattr(expected, "etl_seconds", lambda session: planned.append(session) or seconds)
-    with connect(scout_db) as connection:
-        connection.execute("DELETE FROM cron.job_run_details")
-    arrive(scout_db, [sale(number) for number in range(250)], step_seconds=0)
-    window = {"window_start": str(START), "window_end": str(START + timedelta(seconds=1))}
-    done = ran("scout_window_recovery", scout_db, **window)
-    assert (done["loaded"], done["batches"]["batches"], len(planned)) == (250, batches, 1)
 
 
 def test_what_is_right_is_not_rewritten(scout_db: str) -> None:
@@ -220,34 +171,6 @@ def test_a_window_without_damage_changes_nothing(scout_db: str) -> None:
     assert not one(scout_db, "SELECT to_regclass('scout_ops.runs') IS NOT NULL"), "there is not even a ledger"
 
 
-def test_an_empty_window_is_no_error(scout_db: str) -> None:
-    long_ago = Window(datetime(1999, 1, 1, tzinfo=UTC), datetime(1999, 1, 2, tzinfo=UTC))
-    for mode in ("missing", "all"):
-        result = recover(Case(scout_db, long_ago), mode=mode)
-        assert (result["changed"], result["plan"]["events"], result["reconciliation"]["unexplained"]) == (False, 0, 0)
-
-
-def test_executed_on_a_target_it_gives_the_same(scout_db: str) -> None:
-    case = damaged(scout_db, WINDOW, "rows_missing", "poison_pending")
-    result = executed("scout_window_recovery", scout_db, **WINDOW.options)
-    assert not result.get("failed"), result
-    case.check()
-    case.reconciled(result)
-
-
-def test_the_repaired_reference_ends_up_the_same(scout_db: str, pg_server: Server, sibling: str) -> None:
-    damaged(scout_db, WINDOW)
-    copy = pg_server.create_database(sibling, str(conninfo_to_dict(scout_db)["dbname"]))
-    with connect(copy) as connection:
-        connection.execute("SET ROLE loader")
-        connection.execute((SCHEMA / "repaired.sql").read_bytes())
-    for dsn in (scout_db, copy):
-        ran("scout_window_recovery", dsn, max_poison_share=1.0, **WINDOW.options)
-    assert silver(scout_db) == silver(copy)
-    letters = "SELECT original_payload, error_code, error_details -> 'event', error_details ->> 'sqlstate' FROM scout.bronze_events_dlq"
-    assert sorted(map(str, rows(scout_db, letters))) == sorted(map(str, rows(copy, letters)))
-
-
 # --- windows
 
 
@@ -294,53 +217,9 @@ def test_how_long_ago(scout_db: str, subtests: pytest.Subtests) -> None:
             assert end - start == timedelta(seconds=seconds)
 
 
-#: The first local time after an hour that came twice; which year that was, editions of the time zone database disagree on.
-REPEATED = """
-SELECT (u + interval '1 hour') AT TIME ZONE 'Asia/Manila' FROM generate_series('1970-01-01Z'::timestamptz, '2000-01-01Z', '1 hour') AS u
-WHERE u AT TIME ZONE 'Asia/Manila' = (u + interval '1 hour') AT TIME ZONE 'Asia/Manila' LIMIT 1
-"""
-
-
-def test_a_night_on_which_the_clocks_went_back_in_manila(scout_db: str) -> None:
-    """An hour comes twice: the window has an hour more than its bounds seem to say, and its bounds exist once."""
-    [(after,)] = rows(scout_db, REPEATED)
-    evening, morning = after - timedelta(hours=5), after + timedelta(hours=5)
-    [(start, end)] = rows(
-        scout_db,
-        "SELECT %s::timestamp AT TIME ZONE 'Asia/Manila', %s::timestamp AT TIME ZONE 'Asia/Manila'",
-        evening,
-        morning,
-    )
-    assert end - start == timedelta(hours=11)
-    window = Window(start, end)
-    inside = arrive(scout_db, [sale(n) for n in range(22)], start=start, step_seconds=1800)
-    beyond = arrive(
-        scout_db, [sale(n) for n in (98, 99)], start=start - timedelta(seconds=1), step_seconds=11 * 3600 + 1
-    )
-    case = Case(scout_db, window)
-    case.damage.outside.update(beyond)
-    assert set(case.events) == set(inside)
-    result = ran(
-        "scout_window_recovery",
-        scout_db,
-        window_start=evening.isoformat(),
-        window_end=morning.isoformat(),
-        time_zone="Asia/Manila",
-    )
-    case.check()
-    case.reconciled(result)
-    assert result["reconciliation"]["loaded"] == 22
-
-
 UNUSABLE: list[tuple[dict[str, Any], str]] = [
     ({}, "window"),
-    ({"window_start": "2026-11-25T01:00"}, "window_start '2026-11-25T01:00' has no offset"),
-    ({"window_start": "2026-11-25T01:00Z", "window_end": "2026-11-25T02:00"}, "window_end '2026-11-25T02:00' has no offset"),
     ({"window_start": "2026-11-25T02:00Z", "window_end": "2026-11-25T01:00Z"}, "the window ends before it starts"),
-    ({"window_start": "yesterday", "window_end": "2026-11-25T01:00Z"}, "window_start 'yesterday' is not a time"),
-    ({"window_start": "2026-11-25T01:00", "window_end": "2026-11-25T02:00", "time_zone": "Mars/Olympus"}, "'Mars/Olympus'"),
-    ({"window_start": "2026-10-25T02:30", "window_end": "2026-10-25T04:00", "time_zone": "Europe/Berlin"}, "exists twice in Europe/Berlin"),
-    ({"window_start": "2026-03-29T02:30", "window_end": "2026-03-29T04:00", "time_zone": "Europe/Berlin"}, "exists never in Europe/Berlin"),
     ({"last": "1h", "window_start": "2026-11-25T01:00Z"}, "last"),
     ({"last": "an hour"}, "last"),
     ({"last": "0h"}, "last"),
@@ -431,39 +310,6 @@ def test_poison_is_quarantined_batch_by_batch(scout_db: str, monkeypatch: pytest
     case.check()
     case.reconciled(result)
     assert result["batches"]["batches"] > len(case.damage.poison) > 10
-
-
-def test_poison_without_a_transaction_does_not_take_the_others_apart(
-    scout_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The error names no event, and still the ETL is called but once for it, and once for all that is good."""
-    calls = 0
-
-    def load(*given: Any, **options: Any) -> int:
-        nonlocal calls
-        calls += 1
-        return loading(*given, **options)
-
-    loading = event_queue.load
-    monkeypatch.setattr(event_queue, "load", load)
-    with connect(scout_db) as session:
-        session.execute("DELETE FROM scout.bronze_events WHERE ingested_at >= %s", [WINDOW.start])
-    bad = poison_payloads.KINDS["null_transaction_id"].spoil(sale(500))
-    arrive(scout_db, [*(sale(number) for number in range(40)), bad], start=WINDOW.middle)
-    result = call("scout_window_recovery", scout_db, **WINDOW.options)
-    assert (result["loaded"], len(result["poison"]), calls) == (40, 1, 2), result
-
-
-def test_poison_is_in_the_result_with_what_postgresql_said(scout_db: str) -> None:
-    case = damaged(scout_db, WINDOW, "poison_pending")
-    result = recover(case)
-    assert {entry["event_id"]: entry["sqlstate"] for entry in result["poison"]} == {
-        str(event): code for event, code in case.damage.poison.items()
-    }
-    assert result["poison"]
-    for entry in result["poison"]:
-        assert entry["error"]
-        assert entry["dlq_id"]
 
 
 def test_poison_outside_the_window_stands_in_nobodys_way(scout_db: str) -> None:

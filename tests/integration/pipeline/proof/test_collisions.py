@@ -9,13 +9,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psycopg
-
 from tests.integration.modules import call, connect, rows
 
 LOAD = "SELECT scout.load_silver_from_bronze(1000)"
 UNLINKED = "UPDATE scout.silver_line_items SET updated_at = now(), product_key = NULL, detected_brand = NULL, brand_match_confidence = NULL"
-LINK = "SELECT scout.link_products_to_catalog()"
 #: As the pipeline's linking, which locks one line after the other: one of them, then all others.
 ONE_OF_THEM = """
 UPDATE scout.silver_line_items SET brand_match_confidence = 1
@@ -51,28 +48,3 @@ def test_a_run_of_the_pipeline_is_never_the_one_that_a_deadlock_ends(scout_db: s
             pipeline.execute(ALL)
         said = asked.result()
     assert said["proven"], said
-
-
-def test_runs_of_the_pipeline_and_trials_at_once_all_end_well(scout_db: str) -> None:
-    with connect(scout_db) as connection:
-        connection.execute(LOAD)
-    stop, ended = time.monotonic() + 12, list[str]()
-
-    def runs(_: int) -> int:
-        done = 0
-        with connect(scout_db) as connection:
-            while time.monotonic() < stop:
-                for statement in (UNLINKED, LINK):
-                    try:
-                        connection.execute(statement)
-                    except psycopg.errors.DeadlockDetected as e:
-                        ended.append(str(e))
-                done += 1
-        return done
-
-    with ThreadPoolExecutor(1) as beside:
-        jobs = beside.submit(runs, 0)
-        told = [proof(scout_db) for _ in range(4)]
-        assert jobs.result() > 1
-    assert not ended
-    assert [said for said in told if said.get("failed")] == []

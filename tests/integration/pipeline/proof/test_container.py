@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import container
-from tests.integration.modules import Result, call, connect, one
+from tests.integration.modules import Result, call, connect, one, run
 
 pytestmark = [pytest.mark.docker, pytest.mark.pg_cron, pytest.mark.slow]
 
@@ -44,12 +44,6 @@ def cron(box: container.Box) -> Iterator[str]:
         "SELECT pg_reload_conf()",
         f"SELECT cron.alter_job(jobid, command => 'SELECT scout.load_silver_from_bronze(2000);') FROM cron.job WHERE jobname = '{ETL}'",
     )
-
-
-def run(dsn: str, *statements: str) -> None:
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
 
 
 def every(dsn: str, schedule: str) -> None:

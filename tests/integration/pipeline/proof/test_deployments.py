@@ -9,16 +9,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.integration.modules import call, connect, fingerprint, one, rows
+from tests.integration.modules import call, fingerprint, one, rows, run
 
 ETL, LINKING = "bronze-to-silver-etl", "product-linking"
-
-
-def run(dsn: str, *statements: str) -> None:
-    """Runs them, each for itself."""
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
 
 
 def test_a_column_that_each_sender_fills_is_filled_as_the_latest_event_has_it(variant_db: str) -> None:

@@ -308,11 +308,6 @@ def test_a_figure_that_gold_no_longer_has_is_named(line: str, scout_db: str) -> 
     assert (status, f"scout.gold_region_choropleth has no {line.split()[-1]}" in told) == ("changed", True), told
 
 
-def test_every_variant_is_proved(variant_db: str) -> None:
-    proof = call("scout_proof", variant_db)
-    assert proof["proven"], proof["error"]
-
-
 def test_a_job_that_loads_less_than_arrives_is_told_with_both_figures(scout_db: str) -> None:
     with connect(scout_db) as session:
         session.execute(

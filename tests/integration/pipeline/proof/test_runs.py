@@ -16,19 +16,13 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.events impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import command, trial
-from tests.integration.modules import Result, call, connect, fingerprint, one, operator
+from tests.integration.modules import Result, call, connect, fingerprint, one, operator, run
 from tests.integration.scheduler import installed, ticking
 from tests.integration.slow import slow_gold
 from tests.integration.waiting import until
 
 ETL, GOLD = "bronze-to-silver-etl", "smart-gold-refresh"
 REFRESH = "SELECT scout.refresh_gold_platinum()"
-#: A run of a job that took four seconds.
-LASTED = """
-INSERT INTO cron.job_run_details (jobid, job_pid, database, username, command, status, return_message, start_time, end_time)
-SELECT jobid, 1, database, username, command, 'succeeded', '1 row', now() - interval '64 s', now() - interval '60 s'
-FROM cron.job WHERE jobname = '{}'
-"""
 
 
 @pytest.fixture
@@ -51,12 +45,6 @@ def prove(dsn: str, **options: Any) -> Result:
 def of(result: Result, jobname: str = ETL) -> Result:
     [found] = [each for each in result["jobs"] if each["jobname"] == jobname]
     return found
-
-
-def run(dsn: str, *statements: str) -> None:
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
 
 
 def sell(dsn: str) -> None:
@@ -147,16 +135,6 @@ def test_a_run_that_does_not_end_cannot_be_told(cron: str) -> None:
     assert "is still running after 3.0 s" in result["error"]["said"]
 
 
-def test_a_run_that_takes_long_by_nature_is_waited_for(cron: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its runs have taken long before, whatever PostgreSQL expects of it; nobody says how long a proof may take."""
-    monkeypatch.setattr(command, "WAIT_SECONDS", 3.0)
-    sell(cron)
-    slow = f"UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(5000), pg_sleep(4)' WHERE jobname = '{ETL}'"
-    run(cron, "DELETE FROM cron.job_run_details", slow, LASTED.format(ETL))
-    result = prove_once_waited_for(cron)
-    assert (of(result)["how"], of(result)["status"]) == ("run", "proved"), result["jobs"]
-
-
 def test_a_run_that_has_begun_is_waited_for_though_nobody_has_seen_it_take_long(
     cron: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,13 +144,6 @@ def test_a_run_that_has_begun_is_waited_for_though_nobody_has_seen_it_take_long(
     slow = f"UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(5000), pg_sleep(4)' WHERE jobname = '{ETL}'"
     run(cron, "DELETE FROM cron.job_run_details", slow)
     result = prove_once_waited_for(cron)
-    assert (of(result)["how"], of(result)["status"]) == ("run", "proved"), result["jobs"]
-
-
-def test_a_run_that_is_due_at_the_very_end_of_the_wait_may_begin(cron: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "WAIT_SECONDS", 3.0)
-    sell(cron)
-    result = prove_once_waited_for(cron, every_seconds=3.5)
     assert (of(result)["how"], of(result)["status"]) == ("run", "proved"), result["jobs"]
 
 

@@ -16,9 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import reading
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
-from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, one, operator, rows
+from tests.integration.modules import Result, call, connect, executed, fingerprint, jobs, one, operator, rows, run
 
 ETL, GOLD = "bronze-to-silver-etl", "smart-gold-refresh"
 ETL_FUNCTION = '"scout"."load_silver_from_bronze"(integer)'
@@ -48,12 +46,6 @@ WHERE l.locktype = 'advisory' AND d.datname = current_database()
 
 def prove(dsn: str, **options: Any) -> Result:
     return call("scout_proof", dsn, **options)
-
-
-def run(dsn: str, *statements: str) -> None:
-    with connect(dsn) as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
 
 
 @pytest.fixture(params=["scout_db", "repaired_db"])
@@ -206,35 +198,6 @@ def test_a_job_that_cannot_load_is_named_with_its_cause(
         assert result["error"]["next_step"].startswith(cure.format(**names))
     finally:
         run(scout_db, f"ALTER ROLE {worker} LOGIN CONNECTION LIMIT -1")
-
-
-SPELLINGS = (
-    "50", "050", "0x32", "1e3", "1.5e2", "50ms", " 2 s ", "1.5s", ".5 min", "90min", "2h", "1d", "1700us", "0.4ms", "0",
-)  # fmt: skip
-
-
-def test_a_time_limit_is_what_postgresql_makes_of_it(scout_db: str) -> None:
-    with connect(scout_db) as connection:
-        for spelling in SPELLINGS:
-            connection.execute("SELECT set_config('statement_timeout', %s, false)", [spelling])
-            found = connection.execute(
-                "SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"
-            ).fetchone()
-            connection.execute("RESET statement_timeout")
-            assert found is not None
-            assert reading.seconds_of(spelling) * 1000 == found[0], spelling
-
-
-def test_what_there_is_to_know_of_an_owner_is_read_once(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, asked = reading.owner, list[str]()
-
-    def counted(session: Session, name: str, *, scheduled: bool = False) -> reading.Owner:
-        asked.append(name)
-        return read(session, name, scheduled=scheduled)
-
-    monkeypatch.setattr(reading, "owner", counted)
-    assert len(prove(scout_db)["jobs"]) == 3
-    assert asked == ["loader"]
 
 
 def test_the_functions_of_a_wrapper_and_its_schema_are_those_of_the_job(scout_db: str) -> None:

@@ -9,19 +9,17 @@ import itertools
 import json
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     document as captures_document,
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import table_data
-from tests.integration.modules import Result, call, connect, executed, fingerprint, one, operator, rows
+from tests.integration.modules import Result, call, connect, fingerprint, one, operator, rows
 
 MODULE = "scout_capture"
 CURRENT = "SELECT document FROM scout_ops.releases WHERE release = %s AND superseded_at IS NULL"
@@ -80,13 +78,6 @@ def test_check_mode_says_what_would_be_and_writes_nothing(scout_db: str, tmp_pat
     assert fingerprint(scout_db) == before
     assert list(tmp_path.iterdir()) == []
     assert capture(scout_db)["digest"] == result["digest"]
-
-
-def test_both_ways_give_the_same(scout_db: str) -> None:
-    first = executed(MODULE, scout_db, release="v5.2.1")
-    second = call(MODULE, scout_db, release="v5.2.1")
-    assert (first["changed"], second["changed"]) == (True, False)
-    assert first["digest"] == second["digest"]
 
 
 def test_another_state_is_refused_by_name_and_kept_as_superseded_when_told(scout_db: str) -> None:
@@ -417,13 +408,6 @@ def test_objects_known_by_name_alone_are_named(scout_db: str) -> None:
     assert "not captured: foreign server files" in capture(scout_db, "v2")["warnings"]
 
 
-def test_a_capture_is_listed_among_the_runs(scout_db: str) -> None:
-    made = capture(scout_db, incident="INC-9")
-    listed = call("scout_runs_info", scout_db, action="capture")
-    [run] = listed["runs"]
-    assert (run["run_id"], run["action"], run["can_be_undone"]) == (made["run_id"], "capture", False)
-
-
 def test_a_capture_goes_on_beside_somebody_who_holds_the_lease(scout_db: str) -> None:
     held = call("scout_lease", scout_db, state="held", ttl_seconds=60)
     capture(scout_db)
@@ -433,18 +417,3 @@ def test_a_capture_goes_on_beside_somebody_who_holds_the_lease(scout_db: str) ->
     execute(scout_db, "UPDATE scout_ops.leases SET token = token + 1")
     lost = call(MODULE, scout_db, release="v5.2.3", lease_token=held["token"])
     assert lost["error"]["kind"] == "lease_lost"
-
-
-def test_a_standing_session_of_a_migration_is_waited_for_no_longer_than_told(scout_db: str) -> None:
-    capture(scout_db, "before")
-    with psycopg.connect(make_conninfo(scout_db)) as other:
-        other.execute("ALTER TABLE scout.v_pipeline_throughput OWNER TO loader")
-        other.execute("LOCK TABLE scout.silver_transactions IN ACCESS EXCLUSIVE MODE")
-        result = refused(scout_db, lock_timeout_seconds=0.3)
-        assert "someone is changing an object of the release" in result["msg"]
-        began = time.monotonic()
-        result = refused(scout_db, lock_timeout_seconds=60, statement_timeout_seconds=0.5)
-        assert time.monotonic() - began < 30
-    assert (result["error"]["attempted"], result["error"]["sqlstate"]) == ("could not read the catalog", "57014")
-    assert "raise statement_timeout_seconds" in result["error"]["next_step"]
-    assert rows(scout_db, "SELECT release FROM scout_ops.releases") == [("before",)]

@@ -256,20 +256,3 @@ def test_a_schema_that_does_not_hold_still_is_refused(another: Callable[[], str]
         thread.join()
     with open_session(Settings(dsn)) as session:
         assert catalog_reader.settled(session, SCOPE).entries == read(dsn)
-
-
-def test_a_thousand_objects_are_read_in_bounded_time(empty: str) -> None:
-    with psycopg.connect(empty, autocommit=True) as connection:
-        connection.execute(b"""
-            CREATE SCHEMA many;
-            DO $$ BEGIN FOR n IN 1..150 LOOP
-                EXECUTE format('CREATE TABLE many.t%1$s (id bigint PRIMARY KEY, a text NOT NULL DEFAULT %1$L, b int)', n);
-                EXECUTE format('CREATE INDEX ON many.t%s (b)', n);
-                EXECUTE format('CREATE VIEW many.v%1$s AS SELECT * FROM many.t%1$s WHERE b > 0', n);
-                EXECUTE format('CREATE FUNCTION many.f%1$s(int) RETURNS int LANGUAGE sql AS ''SELECT $1''', n);
-            END LOOP; END $$""")
-    with open_session(Settings(empty, statement_timeout_seconds=30)) as session:
-        began = time.monotonic()
-        found = catalog_reader.settled(session, entries.Scope(("many",)))
-        assert time.monotonic() - began < 60
-    assert len(found.entries) >= 1000

@@ -136,15 +136,6 @@ def facts(found: entries.Catalog) -> dict[str, dict[str, Any]]:
     return {key: entry.facts for key, entry in found.entries.items()}
 
 
-def test_less_that_is_kept_needs_no_other_constraint(session: Session) -> None:
-    """And leaves the other triggers of the table, and other constraints, as they are."""
-    with made(session, TABLES, KEPT["not at all"]) as wanted:
-        pass
-    with made(session, TABLES, KEPT["not for old rows"]) as there:
-        plan = planner_plan.plan(there.entries, wanted.entries)
-        assert [(step.does, step.key) for step in plan.steps] == [("alter", 'constraint:"of ""p"" on" on s."C on x"')]
-
-
 def test_a_constraint_that_is_kept_again_holds_for_all_rows(session: Session) -> None:
     """A row that came in meanwhile and must not be there is an error, and not a constraint that says it holds."""
     with made(session, TABLES) as wanted:

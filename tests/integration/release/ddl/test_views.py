@@ -26,9 +26,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.s
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.watched import PIN
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import reader as catalog_reader
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog import views_and_routines
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.entries import Entry, Scope
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.catalog.query import expanded
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl import operators, views
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.common import beside
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ddl.statement import Statement
@@ -231,61 +229,6 @@ def of[Value](pair: Pair, found: Mapping[str, Value]) -> dict[str, Value]:
 def test_pairs(session: Session, subtests: pytest.Subtests, pairs: tuple[Pair, ...]) -> None:
     """They share a database; where they fail together, each is tried alone."""
     judged(subtests, {pair.name: pair for pair in pairs}, functools.partial(went_through, session), judge)
-
-
-def test_a_range_with_a_canonical_function(session: Session) -> None:
-    """Each needs the other: the function wants the type by name, the range the function."""
-    pair = Pair("canonical", "", """
-        CREATE TYPE r; CREATE FUNCTION "ca (n"(r) RETURNS r LANGUAGE internal IMMUTABLE STRICT AS 'int4range_canonical';
-        CREATE TYPE r AS RANGE (subtype = int, canonical = "ca (n")""", "neither")  # fmt: skip
-    with made(session, [pair], "after"):
-        before = captured(session, [pair])
-        write(session, ["DROP TYPE s.r CASCADE", "CREATE TYPE s.r"])
-        write(
-            session, [s for kind in ("function", "range") for e in before.values() if e.kind == kind for s in create(e)]
-        )
-        assert captured(session, [pair]) == before
-
-
-def test_a_cast_without_a_function(session: Session) -> None:
-    """Only between types of which each is made by functions of its own, or by the server's."""
-    pair = Pair("binary", "", """
-        CREATE TYPE b; CREATE FUNCTION b_in(cstring) RETURNS b LANGUAGE internal IMMUTABLE STRICT AS 'textin';
-        CREATE FUNCTION b_out(b) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
-        CREATE TYPE b (INPUT = b_in, OUTPUT = b_out, LIKE = text);
-        CREATE CAST (b AS text) WITHOUT FUNCTION AS IMPLICIT""", "neither")  # fmt: skip
-    with made(session, [pair], "after"):
-        before = captured(session, [pair])
-        cast = before["cast:(s.b AS pg_catalog.text)"]
-        write(session, WRITERS["cast"].drop(cast))
-        assert cast.key not in captured(session, [pair])
-        write(session, create(cast))
-        assert captured(session, [pair]) == before
-
-
-#: What the query asks of several kinds, and one cannot have; a canonical function has a test of its own.
-UNSAID = {
-    "view": {"storage", "compression", "statistics"},
-    "materialized_view": {"default", "populated"},
-    "range": {"canonical"},
-}
-#: What a collation of ICU has, and since which version.
-OF_ICU = {"nondeterministic": 0, "rules": 160000}
-ICU = "SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'de-x-icu') AS there"
-
-
-def test_every_fact_stands_in_some_pair(session: Session) -> None:
-    """So that none is captured that nobody writes."""
-    seen: dict[str, set[str]] = {kind.name: set() for kind in views_and_routines.KINDS}
-    for pairs in map(placed, GROUPS):
-        for entry in [*state(session, pairs, "before").values(), *state(session, pairs, "after").values()]:
-            seen.get(entry.kind, set()).update(said(entry.facts))
-    for kind in views_and_routines.KINDS:
-        captured_ones = set(re.findall(r"'(\w\w+)',", expanded(kind.query)))
-        if kind.name == "collation":
-            icu, version = session.row(ICU)["there"], session.facts.server_version
-            captured_ones -= {fact for fact, since in OF_ICU.items() if not icu or version < since}
-        assert captured_ones - UNSAID.get(kind.name, set()) <= seen[kind.name], kind.name
 
 
 def said(value: Any) -> set[str]:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -14,7 +12,8 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.stuck_sessions import wait_until
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.play import eventually
-from tests.integration.modules import Result, call, connect, rows
+from tests.integration.modules import connect, rows
+from tests.integration.outcomes import ran
 
 PUBLISH = "CREATE PUBLICATION dashboards FOR TABLE scout.alerts"
 RELEASE = "ALTER TABLE scout.alerts DROP COLUMN payload"
@@ -22,12 +21,6 @@ STOPPED = "SELECT FROM pg_replication_slots WHERE slot_name = 'reader' AND NOT a
 INSERT = "INSERT INTO scout.alerts (alert_type, severity, message) VALUES ('X', 'info', 'x')"
 UNREAD = "no subscriber reads logical replication slot reader"
 TOLD = "there first: ALTER TABLE scout.alerts ADD COLUMN payload jsonb"
-
-
-def done(name: str, dsn: str, **options: Any) -> Result:
-    result = call(name, dsn, **options)
-    assert not result.get("failed"), result["msg"]
-    return result
 
 
 def test_a_subscriber_that_a_rollback_stops_is_named_and_a_backup_is_advised() -> None:
@@ -43,17 +36,17 @@ def test_a_subscriber_that_a_rollback_stops_is_named_and_a_backup_is_advised() -
             )
             session.execute(PUBLISH)
             session.execute("SELECT pg_create_logical_replication_slot('reader', 'pgoutput')")
-        done("scout_capture", dsn, release="v1")
+        ran("scout_capture", dsn, release="v1")
         with connect(dsn) as session:
             session.execute(RELEASE)
         reader = subscribed(server, dsn)
 
-        planned = done("scout_rollback", dsn, release="v1", check=True, allow_lossy=True)
+        planned = ran("scout_rollback", dsn, release="v1", check=True, allow_lossy=True)
         assert any(TOLD in line and "published (dashboards)" in line for line in planned["warnings"])
         assert any("in no undo: take a backup first" in line for line in planned["warnings"])
 
         # What is said comes true: it stops at the next row, and the assessment names it.
-        made = done("scout_rollback", dsn, release="v1", rehearse=False, allow_lossy=True)
+        made = ran("scout_rollback", dsn, release="v1", rehearse=False, allow_lossy=True)
         assert any(TOLD in line for line in made["warnings"])
         with connect(dsn) as session:
             session.execute(INSERT)
@@ -70,7 +63,7 @@ def test_a_subscriber_that_a_rollback_stops_is_named_and_a_backup_is_advised() -
 
 def reason(dsn: str) -> str:
     """What an assessment says of the server."""
-    [found] = [each for each in done("scout_health_info", dsn)["indicators"] if each["name"] == "database"]
+    [found] = [each for each in ran("scout_health_info", dsn)["indicators"] if each["name"] == "database"]
     return str(found["reason"])
 
 

@@ -119,19 +119,6 @@ def test_there_and_back_and_there(scout_db: str, how: str, column_order: str) ->
         assert state(scout_db) == before
 
 
-def test_another_order_alone_is_no_difference_unless_it_is_to_be_exact(scout_db: str) -> None:
-    released(scout_db, "SET ROLE loader; CREATE TABLE scout.p (i int PRIMARY KEY, b int, c int)")
-    captured(scout_db, protect=["scout.p.b"])
-    released(scout_db, "SET ROLE loader; DROP TABLE scout.p; CREATE TABLE scout.p (i int PRIMARY KEY, c int, b int)")
-    released(scout_db, "INSERT INTO scout.p VALUES (1, 2, 3)")
-    assert not call("scout_capture", scout_db, release="v5.2.1", protect=["scout.p.b"])["changed"]
-    same = done(restored(scout_db, column_order="any"))
-    assert (same["changed"], same["reordered"]) == (False, ["table:scout.p"])
-    copied = done(restored(scout_db, allow_lossy=True))
-    assert (copied["changed"], one(scout_db, P)) == (True, ["i", "b", "c"])
-    assert rows(scout_db, "SELECT i, b, c FROM scout.p") == [(1, 3, 2)]
-
-
 def test_partitions_get_a_column_of_the_middle_back(scout_db: str) -> None:
     """Which an exact order cannot be had for."""
     released(

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
@@ -22,14 +21,11 @@ from tests.integration.modules import (
     Result,
     call,
     connect,
-    executed,
     fingerprint,
-    hand_over_ledger,
     jobs,
     off,
     one,
     rows,
-    start_ad_hoc,
 )
 from tests.integration.releases import globals_of
 
@@ -489,20 +485,6 @@ def test_a_label_that_is_needed_at_once(scout_db: str) -> None:
     same(schema(scout_db), good)
 
 
-def test_two_at_once(release: str) -> None:
-    """One of them goes back; the other one is told so, or finds it done."""
-    before = schema(release)
-    released(release)
-    options = {"dsn": release, "release": "v5.2.1", "rehearse": False}
-    both = [start_ad_hoc(ROLLBACK, **options) for _ in range(2)]
-    said = [process.communicate(timeout=60)[0] for process in both]
-    assert schema(release) == before
-    assert sum("rolled back to v5.2.1" in output for output in said) == 1, said
-    [other] = [output for output in said if "rolled back to v5.2.1" not in output]
-    told = ("nothing differs", "refused to start while", "has changed since", "someone else took it at the same moment")
-    assert any(words in other for words in told), other
-
-
 #: Where the second of two restores stands while the first goes, and what becomes of the second.
 BETWEEN = {
     "the capture and the plan": (restore_request, "read", "nothing differs from v5.2.1"),
@@ -556,36 +538,3 @@ def test_a_lost_connection_leaves_nothing_half_done(release: str) -> None:
     assert results[0].get("failed")
     assert (schema(release), data(release)) == (before, rows_before)
     done(restored(release))
-
-
-def test_objects_of_others_are_named_and_nothing_is_changed(release: str) -> None:
-    released(release)
-    try:
-        database = one(release, "SELECT quote_ident(current_database())")
-        released(
-            release,
-            "CREATE ROLE restore_operator LOGIN;"
-            "GRANT loader TO restore_operator;"
-            "GRANT pg_read_all_stats TO restore_operator;"
-            f"GRANT CREATE ON DATABASE {database} TO restore_operator;"
-            "ALTER VIEW scout.v_etl_performance OWNER TO postgres",
-        )
-        before = schema(release)
-        dsn = psycopg.conninfo.make_conninfo(release, user="restore_operator")
-        hand_over_ledger(release, dsn)
-        result = restored(dsn)
-        assert result.get("failed")
-        assert "v_etl_performance" in result["msg"]
-        assert result["error"]["kind"] == "missing_privilege"
-        assert schema(release) == before
-        released(release, "ALTER VIEW scout.v_etl_performance OWNER TO loader")
-        done(restored(dsn))
-    finally:
-        released(release, "DROP OWNED BY restore_operator; DROP ROLE restore_operator")
-
-
-def test_the_module_executed_on_a_target(release: str) -> None:
-    released(release)
-    result = executed(ROLLBACK, release, release="v5.2.1", rehearse=False)
-    assert done(result)["changed"]
-    assert not executed(ROLLBACK, release, release="v5.2.1", check=True)["changed"]

@@ -15,7 +15,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference import buil
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import command as restore_command
-from tests.integration.modules import Result, call, hand_over_ledger, operator, rows
+from tests.integration.modules import Result, call, rows
 from tests.integration.release.by_name import judged
 from tests.integration.release.restore.test_command import captured, data, done, released, restored
 
@@ -234,45 +234,6 @@ def test_a_column_that_only_the_history_has_does_not_count(scout_db: str) -> Non
     released(scout_db, "INSERT INTO supabase_migrations.schema_migrations VALUES ('11', NULL, 'eleven', 'somebody')")
     assert done(restored(scout_db))["changed"]
     assert rows(scout_db, "SELECT * FROM supabase_migrations.schema_migrations") == [("10", None, "ten", None)]
-
-
-@pytest.mark.parametrize(
-    ("word", "name", "made"),
-    [
-        (
-            "drop_function",
-            "scout.f(int, text)",
-            "CREATE FUNCTION scout.f(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
-        ),
-        ("drop_column", "scout.alerts.team", "ALTER TABLE scout.alerts ADD COLUMN team text"),
-    ],
-)
-def test_one_object_alone_goes_once(scout_db: str, word: str, name: str, made: str) -> None:
-    """A second run finds that done. Once it has been undone, and the object has gone by itself, the name means nothing again."""
-    captured(scout_db)
-    released(scout_db, f"SET ROLE loader; CREATE FUNCTION scout.f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; {made}")
-    first = done(restored(scout_db, **{word: name}))
-    assert first["changed"]
-    second = done(restored(scout_db, **{word: name}))
-    assert (second["changed"], second["summary"].partition(" of ")[0]) == (False, "nothing differs from v5.2.1")
-    undone(scout_db, first)
-    released(
-        scout_db, "DROP FUNCTION IF EXISTS scout.f(int, text); ALTER TABLE scout.alerts DROP COLUMN IF EXISTS team"
-    )
-    assert restored(scout_db, **{word: name})["msg"].startswith(f"there is no {word.removeprefix('drop_')} {name}")
-
-
-def test_data_that_a_policy_hides_is_not_lost(scout_db: str) -> None:
-    """Whoever cannot see all rows cannot save them; that is said before anything is done."""
-    hidden = """SET ROLE loader; ALTER TABLE scout.alerts ADD COLUMN team text; ALTER TABLE scout.alerts ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE scout.alerts FORCE ROW LEVEL SECURITY; CREATE POLICY none ON scout.alerts USING (false)"""
-    captured(scout_db)
-    released(scout_db, hidden)
-    with operator(scout_db) as dsn:
-        hand_over_ledger(scout_db, dsn)
-        refused = restored(dsn, check=True)
-    assert "a policy hides rows from role operator_" in refused["msg"]
-    assert "NO FORCE ROW LEVEL SECURITY" in refused["msg"]
 
 
 def test_a_column_that_was_added_again_is_told_of(scout_db: str) -> None:

@@ -1,37 +1,32 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rollbacks where days are partitioned again, after a night in which the oldest ones went and a new one came, each with its parts."""
+"""Rollbacks where pg_partman partitions each day again, and where a day is half detached."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
-from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.integration.modules import Result, call, connect, rows
-from tests.scout import levels
+from tests.integration.modules import call, connect, rows
+from tests.integration.outcomes import ran
+from tests.scout import partman
 
 COLUMN = "ALTER TABLE scout.bronze_events ADD COLUMN channel text"
 INDEX = "CREATE INDEX bronze_source ON scout.bronze_events (source_system)"
-KEY = (
-    "ALTER TABLE scout.bronze_events DROP CONSTRAINT bronze_events_event_hash_key, "
-    "ADD CONSTRAINT bronze_events_event_hash_key UNIQUE (ingested_at, event_hash, event_id)"
-)
-#: What is done before a release is captured, and by it.
-RELEASES = {
-    "adds a column": ("", COLUMN),
-    "makes an index": ("", INDEX),
-    "drops an index": (INDEX, "DROP INDEX scout.bronze_source"),
-    "makes another key": ("", KEY),
-}
-CASES = [
-    *((kind, "adds a column") for kind in levels.KINDS),
-    *((kind, release) for kind in ("hash", levels.PARTMAN) for release in [*RELEASES][1:]),
-]
+DAYS = """
+SELECT i.inhrelid::regclass::text, split_part(pg_get_expr(c.relpartbound, c.oid), '''', 2)
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'scout.bronze_events'::regclass AND pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT' ORDER BY 1
+"""
+#: It creates days of its own, and half days of those of the past when they are asked for.
+SUB_PARENT = """
+SELECT partman.create_sub_parent('scout.bronze_events', 'ingested_at', '12 hours', p_default_table := false,
+                                 p_declarative_check := 'yes', p_date_trunc_interval := 'day')
+"""
+PAST = "SELECT partman.create_partition_time('scout.bronze_events', ARRAY(SELECT DISTINCT date_trunc('day', ingested_at, 'UTC') FROM kept))"
+HALVES = "SELECT partman.create_partition_time(%s, ARRAY[%s::timestamptz, %s::timestamptz + interval '12 hours'])"
 #: Every table that is or was a partition, with the one above it and its rows.
 TABLES = """
 SELECT c.oid::regclass::text, (SELECT i.inhparent::regclass::text FROM pg_inherits AS i WHERE i.inhrelid = c.oid),
@@ -46,61 +41,48 @@ FROM pg_partition_tree('scout.bronze_events') AS tree JOIN pg_index AS x ON x.in
 """
 
 
-def done(name: str, dsn: str, **options: Any) -> Result:
-    result = call(name, dsn, **options)
-    assert not result.get("failed"), result["msg"]
-    return result
-
-
-def as_loader(dsn: str, statement: str) -> None:
-    if statement:
-        with connect(dsn) as session:
-            session.execute("SET ROLE loader")
+def as_loader(dsn: str, *statements: str) -> None:
+    with connect(dsn) as session:
+        session.execute("SET ROLE loader")
+        for statement in statements:
             session.execute(statement.encode())
 
 
-def two_levels(request: pytest.FixtureRequest, kind: str) -> str:
-    dsn: str = request.getfixturevalue("partman_db" if kind == levels.PARTMAN else "partitioned_db")
-    levels.make(dsn, kind)
-    return dsn
+def partition_days(dsn: str) -> None:
+    """Has each day partitioned into halves."""
+    with connect(dsn) as session:
+        session.execute("SET ROLE loader")
+        session.execute("CREATE TEMP TABLE kept AS TABLE scout.bronze_events")
+        session.execute(SUB_PARENT)
+        session.execute(PAST)
+        for name, first in session.execute(DAYS).fetchall():
+            session.execute(HALVES, [name, first, first])
+        session.execute("DELETE FROM scout.bronze_events")
+        session.execute("INSERT INTO scout.bronze_events SELECT * FROM kept")
 
 
-@pytest.mark.parametrize(("kind", "release"), CASES)
-def test_a_rollback_after_a_night(request: pytest.FixtureRequest, kind: str, release: str) -> None:
-    dsn = two_levels(request, kind)
-    before, released = RELEASES[release]
-    as_loader(dsn, before)
-    operator = builder.operator(dsn, rollback=True)
-    indexes = rows(dsn, INDEXES)[0][1]
-    done("scout_capture", operator, release="v1")
-    as_loader(dsn, released)
-    levels.night(dsn, kind, keep=release == "makes an index")
-    tables, made = rows(dsn, TABLES), rows(dsn, INDEXES)[0][1]
-    planned = done("scout_rollback", operator, release="v1", check=True, rehearse=release == "drops an index")
+@pytest.mark.parametrize("release", [COLUMN, INDEX], ids=["a column", "an index"])
+def test_a_rollback_after_a_night_keeps_every_part_of_a_day(partman_db: str, release: str) -> None:
+    """The oldest days went, a new one came, each with its halves; a rollback and its undo leave both as they are."""
+    partition_days(partman_db)
+    operator = builder.operator(partman_db, rollback=True)
+    indexes = rows(partman_db, INDEXES)[0][1]
+    ran("scout_capture", operator, release="v1")
+    as_loader(partman_db, release)
+    partman.maintain(partman_db, retention="1 day", retention_keep_table=False, premake=8)
+    tables, made = rows(partman_db, TABLES), rows(partman_db, INDEXES)[0][1]
+    planned = ran("scout_rollback", operator, release="v1", check=True, rehearse=False)
     assert (planned["loses"], planned["obstacles"]) == ([], [])
-    back = done("scout_rollback", operator, release="v1", rehearse=False)
-    assert rows(dsn, TABLES) == tables
-    for found in rows(dsn, INDEXES):
-        assert {*indexes} == {*found[1]}, found
-    assert not done("scout_rollback", operator, release="v1", rehearse=False)["changed"]
-    done("scout_undo", operator, run_id=back["undo"])
-    assert rows(dsn, TABLES) == tables
-    for found in rows(dsn, INDEXES):
-        assert {*made} == {*found[1]}, found
+    back = ran("scout_rollback", operator, release="v1", rehearse=False)
+    assert rows(partman_db, TABLES) == tables
+    assert [name for name, found in rows(partman_db, INDEXES) if {*found} != {*indexes}] == []
+    assert not ran("scout_rollback", operator, release="v1", rehearse=False)["changed"]
+    ran("scout_undo", operator, run_id=back["undo"])
+    assert rows(partman_db, TABLES) == tables
+    assert [name for name, found in rows(partman_db, INDEXES) if {*found} != {*made}] == []
 
 
-@pytest.mark.parametrize("kind", levels.KINDS)
-def test_a_night_is_no_drift(request: pytest.FixtureRequest, kind: str) -> None:
-    dsn = two_levels(request, kind)
-    done("scout_capture", dsn, release="v1")
-    levels.night(dsn, kind)
-    library.poison_event(dsn)
-    causes = [each["cause"] for each in done("scout_health_info", dsn)["diagnoses"]]
-    assert causes
-    assert not any("the schema differs" in cause for cause in causes)
-
-
-def half_detached(dsn: str, day: str) -> None:
+def detach_by_half(dsn: str, day: str) -> None:
     """As an interrupted DETACH CONCURRENTLY leaves it."""
     with connect(dsn) as reader, connect(dsn) as job:
         reader.execute("BEGIN")
@@ -114,23 +96,23 @@ def test_a_day_that_is_half_detached(partitioned_db: str, subtests: pytest.Subte
     """Neither an undo nor a rollback can be before that is done, and both print how."""
     dsn = partitioned_db
     as_loader(dsn, "DROP TABLE scout.bronze_events_default")
-    done("scout_capture", dsn, release="v1")
+    ran("scout_capture", dsn, release="v1")
     [day, ids] = rows(
         dsn,
         "SELECT tableoid::regclass::text, array_agg(event_id::text) FROM scout.bronze_events GROUP BY 1 ORDER BY 1 LIMIT 1",
     )[0]
-    moved = done("scout_quarantine", dsn, event_ids=ids)
+    moved = ran("scout_quarantine", dsn, event_ids=ids)
     as_loader(dsn, COLUMN)
-    half_detached(dsn, day)
+    detach_by_half(dsn, day)
     wanted = f"ALTER TABLE scout.bronze_events DETACH PARTITION {day} FINALIZE"
     with subtests.test("undo"):
         assert f"{wanted};" in call("scout_undo", dsn, run_id=moved["run_id"])["error"]["next_step"]
     with subtests.test("rollback"):
-        [obstacle] = done("scout_rollback", dsn, release="v1", check=True, rehearse=False)["obstacles"]
+        [obstacle] = ran("scout_rollback", dsn, release="v1", check=True, rehearse=False)["obstacles"]
         assert obstacle["next_step"] == wanted
         assert call("scout_rollback", dsn, release="v1", rehearse=False)["failed"]
     as_loader(dsn, wanted)
-    done("scout_rollback", dsn, release="v1", rehearse=False)
+    ran("scout_rollback", dsn, release="v1", rehearse=False)
     # Older days are there, so that this one was no work of retention: the rollback has attached it again.
-    done("scout_undo", dsn, run_id=moved["run_id"])
+    ran("scout_undo", dsn, run_id=moved["run_id"])
     assert rows(dsn, f"SELECT count(*) FROM {day}") == [(len(ids),)]

@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.integration.modules import Result, call, connect, one, rows
+from tests.integration.modules import call, connect, one, rows
+from tests.integration.outcomes import ran
 from tests.scout import partman
 
 COLUMN = "ALTER TABLE scout.bronze_events ADD COLUMN channel text"
@@ -70,12 +71,6 @@ NIGHTS = {
 REHEARSED = ("retention drops", "the release drops an index")
 
 
-def done(name: str, dsn: str, **options: Any) -> Result:
-    result = call(name, dsn, **options)
-    assert not result.get("failed"), result["msg"]
-    return result
-
-
 def as_loader(dsn: str, *statements: str) -> None:
     with psycopg.connect(dsn, user="loader", autocommit=True) as session:
         for statement in statements:
@@ -92,25 +87,25 @@ def test_a_rollback_after_a_night(partman_db: str, name: str) -> None:
     as_loader(dsn, *night.before)
     operator = builder.operator(dsn, rollback=True)
     indexes, statistics = rows(dsn, INDEXES)[0][1], rows(dsn, STATISTICS_OF)
-    done("scout_capture", operator, release="v1")
+    ran("scout_capture", operator, release="v1")
     as_loader(dsn, night.release)
     partman.maintain(dsn, premake=8, **night.settings)
     as_loader(dsn, *(each.format(newest=newest(dsn)) for each in night.after))
     before = rows(dsn, TABLES)
     released = rows(dsn, INDEXES)[0][1]
-    planned = done("scout_rollback", operator, release="v1", check=True, rehearse=name in REHEARSED)
+    planned = ran("scout_rollback", operator, release="v1", check=True, rehearse=name in REHEARSED)
     assert (planned["loses"], planned["obstacles"]) == ([], [])
-    back = done("scout_rollback", operator, release="v1", rehearse=False)
+    back = ran("scout_rollback", operator, release="v1", rehearse=False)
     assert rows(dsn, TABLES) == before
     for found in rows(dsn, INDEXES):
         assert {*indexes} <= {*found[1]}, found
     left = rows(dsn, STATISTICS_OF)
     assert {*statistics} <= {*left} if statistics else left == []
-    assert not done("scout_rollback", operator, release="v1", rehearse=False)["changed"]
+    assert not ran("scout_rollback", operator, release="v1", rehearse=False)["changed"]
     partman.maintain(dsn, premake=10)
     assert rows(dsn, "SELECT * FROM partman.check_default()") == []
     later = rows(dsn, TABLES)
-    done("scout_undo", operator, run_id=back["undo"])
+    ran("scout_undo", operator, run_id=back["undo"])
     assert rows(dsn, TABLES) == later
     for found in rows(dsn, INDEXES):
         assert {*released} <= {*found[1]}, found
@@ -127,12 +122,12 @@ def test_a_rollback_after_a_night(partman_db: str, name: str) -> None:
 
 def test_what_was_detached_is_called_by_what_it_is(partman_db: str) -> None:
     """Not a partition that was made since, and not one that -e new_partitions=drop would drop with its rows."""
-    done("scout_capture", partman_db, release="v1")
+    ran("scout_capture", partman_db, release="v1")
     as_loader(partman_db, COLUMN)
     partman.maintain(partman_db, premake=8, **KEEPS)
     made = newest(partman_db)
     as_loader(partman_db, f"ALTER TABLE scout.bronze_events DETACH PARTITION {made}")
-    planned = done("scout_rollback", partman_db, release="v1", check=True, rehearse=False)
+    planned = ran("scout_rollback", partman_db, release="v1", check=True, rehearse=False)
     assert f"table:{made}" not in planned["stays"]
     assert {key.partition(":")[2] for key in planned["stays"]} < {*partman.partitions(partman_db)}
     [told] = [line for line in planned["warnings"] if "detached by retention since, and left as they are" in line]
@@ -142,12 +137,12 @@ def test_what_was_detached_is_called_by_what_it_is(partman_db: str) -> None:
 def test_partitions_of_another_owner_stand_in_its_way_by_reading(partman_db: str) -> None:
     """A job of a superuser makes partitions that are his, which nobody can change with their table."""
     operator = builder.operator(partman_db, rollback=True)
-    done("scout_capture", operator, release="v1")
+    ran("scout_capture", operator, release="v1")
     with connect(partman_db) as superuser:
         superuser.execute(COLUMN)
         superuser.execute("UPDATE partman.part_config SET premake = 6")
         superuser.execute("CALL partman.run_maintenance_proc()")
-    planned = done("scout_rollback", operator, release="v1", check=True, rehearse=False)
+    planned = ran("scout_rollback", operator, release="v1", check=True, rehearse=False)
     [obstacle] = planned["obstacles"]
     assert (
         "of partitioned table scout.bronze_events, belong to postgres, and loader may not change them"
@@ -156,29 +151,29 @@ def test_partitions_of_another_owner_stand_in_its_way_by_reading(partman_db: str
     assert call("scout_rollback", operator, release="v1", rehearse=False)["failed"]
     with connect(partman_db) as superuser:
         superuser.execute(obstacle["next_step"].encode())
-    done("scout_rollback", operator, release="v1", rehearse=False)
+    ran("scout_rollback", operator, release="v1", rehearse=False)
     assert {*partman.partitions(partman_db).values()} == {"loader"}
 
 
 def test_a_new_partition_is_no_drift(partman_db: str) -> None:
     """A failure is blamed on a deployment only where there was one."""
-    done("scout_capture", partman_db, release="v1")
+    ran("scout_capture", partman_db, release="v1")
     partman.maintain(partman_db, premake=8, **KEEPS)
     assert one(partman_db, "SELECT count(*) FROM pg_class WHERE relname ~ '^bronze_events_p' AND relkind = 'r'") > 30
     library.poison_event(partman_db)
-    drift = [each["cause"] for each in done("scout_health_info", partman_db)["diagnoses"]]
+    drift = [each["cause"] for each in ran("scout_health_info", partman_db)["diagnoses"]]
     assert drift
     assert not any("the schema differs" in cause for cause in drift)
     as_loader(partman_db, COLUMN)
     found = [
-        each for each in done("scout_health_info", partman_db)["diagnoses"] if "the schema differs" in each["cause"]
+        each for each in ran("scout_health_info", partman_db)["diagnoses"] if "the schema differs" in each["cause"]
     ]
     assert "bronze_events.channel added" in found[0]["evidence"]
 
 
 def test_a_hole_in_the_middle_is_damage(partman_db: str) -> None:
     dsn = partman_db
-    done("scout_capture", dsn, release="v1")
+    ran("scout_capture", dsn, release="v1")
     day = one(
         dsn,
         "SELECT max(tableoid::regclass::text) FROM scout.bronze_events WHERE ingested_at < now() - interval '2 days'",
@@ -192,7 +187,7 @@ def test_a_hole_in_the_middle_is_damage(partman_db: str) -> None:
 
 def test_rows_that_were_moved_into_the_default_partition_are_moved_out_by_partman(partman_db: str) -> None:
     """As the page says of -e new_partitions=drop: until then its maintenance fails."""
-    done("scout_capture", partman_db, release="v1")
+    ran("scout_capture", partman_db, release="v1")
     as_loader(partman_db, COLUMN)
     partman.maintain(partman_db, premake=8)
     made = newest(partman_db)
@@ -201,7 +196,7 @@ def test_rows_that_were_moved_into_the_default_partition_are_moved_out_by_partma
         "INSERT INTO scout.bronze_events (event_type, event_data, ingested_at) "
         f"VALUES ('ping', '{{}}', to_timestamp('{made[-8:]}', 'YYYYMMDD'))",
     )
-    done("scout_rollback", partman_db, release="v1", rehearse=False, new_partitions="drop")
+    ran("scout_rollback", partman_db, release="v1", rehearse=False, new_partitions="drop")
     assert made not in partman.partitions(partman_db)
     assert rows(partman_db, "SELECT * FROM partman.check_default()") == [("scout.bronze_events_default", 1)]
     with pytest.raises(psycopg.Error, match="would be violated by some row"):

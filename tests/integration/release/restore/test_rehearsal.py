@@ -168,20 +168,6 @@ def test_a_way_is_gone_there_and_back_and_nothing_changes(
     assert (dump(dsn), value(dsn, WRITTEN)) == (before, written)
 
 
-def test_what_speaks_of_jobs_is_copied_too(captured: tuple[str, captures_document.Document]) -> None:
-    """pg_cron is of one database alone: in the copy there is what only looks like it."""
-    dsn, _ = captured
-    run(
-        dsn,
-        """CREATE VIEW shop.runs AS SELECT j.jobname, r.status FROM cron.job AS j JOIN cron.job_run_details AS r USING (jobid);
-           CREATE FUNCTION shop.again() RETURNS bigint BEGIN ATOMIC SELECT cron.schedule('a', '* * * * *', 'SELECT 1'); END""",
-    )
-    document = capture(dsn)
-    run(dsn, "DROP VIEW shop.runs; DROP FUNCTION shop.again")
-    run(dsn, JOB_OFF)
-    assert rehearsed(dsn, document, required=True).result.done
-
-
 def test_a_way_that_fails_in_the_middle(captured: tuple[str, captures_document.Document]) -> None:
     """What PostgreSQL does not do stands in the error, with the step."""
     dsn, document = captured
@@ -240,21 +226,6 @@ def test_a_way_that_cannot_be_taken_back(captured: tuple[str, captures_document.
     assert re.match(r"the rehearsal failed while undoing the plan.*domain shop\.amount", found.undo)
     with pytest.raises(errors.NotConverged, match=r"while undoing the plan.*domain shop\.amount"):
         rehearsed(dsn, document, required=True)
-
-
-def test_a_published_table_that_was_renamed_is_rehearsed(captured: tuple[str, captures_document.Document]) -> None:
-    """As in the original, with its columns and its filter; the copy has a publication of that name."""
-    dsn, _ = captured
-    run(
-        dsn,
-        """CREATE PUBLICATION told FOR TABLE shop.customer (id, name) WHERE (id > 0) WITH (publish = 'insert');
-           CREATE PUBLICATION "All of 'it'" FOR ALL TABLES""",
-    )
-    document = capture(dsn)
-    run(dsn, "ALTER TABLE shop.customer RENAME TO buyer; ALTER PUBLICATION told DROP TABLE shop.buyer")
-    assert rehearsed(dsn, document, required=True).result.done
-    run(dsn, "ALTER TABLE shop.buyer RENAME TO customer; ALTER PUBLICATION told ADD TABLE shop.customer")
-    assert rehearsed(dsn, document, required=True).result.done
 
 
 def test_a_sample_of_the_rows_shows_what_a_schema_does_not(captured: tuple[str, captures_document.Document]) -> None:
@@ -451,21 +422,6 @@ def test_what_the_release_needs_and_cannot_be_copied_is_the_reason(own: Own) -> 
         rehearsed(own.superuser, own.document, settings=own.settings, required=True)
 
 
-def test_names_of_what_is_needed_come_in_any_encoding(own: Own) -> None:
-    """The database is in LATIN1, the names go to pg_dump as arguments, and what is public is in every database already."""
-    mine = sql.Identifier(own.role).as_string()
-    run(
-        own.superuser,
-        f"""CREATE SCHEMA theirs; CREATE FUNCTION theirs.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
-            CREATE SCHEMA "Größe.*" AUTHORIZATION {mine}; CREATE TABLE "Größe.*"."ï" (id int);
-            CREATE TABLE public.known (id int); ALTER TABLE "Größe.*"."ï" OWNER TO {mine}; ALTER TABLE public.known OWNER TO {mine};
-            CREATE VIEW mine.sizes AS SELECT a.id FROM "Größe.*"."ï" AS a, public.known AS b; ALTER VIEW mine.sizes OWNER TO {mine}""",
-    )
-    found = rehearsed(own.superuser, own.document, settings=own.settings, required=True)
-    assert found.result.done
-    assert [re.search(NOT_ITS_OWN, line) is not None for line in found.lines if line.startswith(ONLY)] == [True]
-
-
 def test_it_does_not_wait_for_a_lock_for_long(own: Own) -> None:
     """Neither for everything nor for what is needed."""
     run(
@@ -560,22 +516,6 @@ def test_only_what_killed_rehearsals_left_is_swept(
             pg_server.drop_database(name)
 
 
-@pytest.mark.parametrize(
-    ("name", "comment", "expected"),
-    [
-        (named(1), "scout-recovery: rehearsal of a\nb, made 2026-01-01T00:00:00+00:00; may be dropped", True),
-        (named(1), "scout-recovery: rehearsal of a, made 2026-01-01T11:30:00+00:00; may be dropped", False),
-        (named(1), "scout-recovery: rehearsal of a, made 2026-01-01T00:00:00; may be dropped", False),
-        (named(1), "scout-recovery: rehearsal of a, made long-ago; may be dropped", False),
-        (named(1), "", False),
-        (named(1) + "a", "scout-recovery: rehearsal of a, made 2026-01-01T00:00:00+00:00; may be dropped", False),
-    ],
-)
-def test_what_counts_as_left(name: str, comment: str, expected: bool) -> None:
-    now = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
-    assert scratch_database.is_leftover(name, comment, now) is expected
-
-
 ENDED = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE datname = %s AND starts_with(application_name, 'scout-recovery/')
@@ -625,69 +565,3 @@ def test_the_copy_is_gone_whatever_happens(captured: tuple[str, captures_documen
     assert rehearsed(dsn, document, go=end_ours).result.done
     assert value(dsn, SCRATCH) is None
     assert dump(dsn) == before
-
-
-def test_a_copy_that_cannot_be_exact_is_not_held_against_the_way(
-    captured: tuple[str, captures_document.Document],
-) -> None:
-    """pg_dump leaves an invalid index out; a view that does not bear that there are no rows stays empty, which is no difference."""
-    dsn, _ = captured
-    run(dsn, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'shop.customer_name'::regclass")
-    run(dsn, "CREATE MATERIALIZED VIEW shop.ratio AS SELECT 1 / count(*) AS r FROM shop.customer")
-    document = capture(dsn)
-    run(dsn, "ALTER TABLE shop.customer ADD COLUMN phone text")
-    found = rehearsed(dsn, document, required=True)
-    assert found.result.done
-    [line] = [line for line in found.lines if "could not" in line]
-    assert line.endswith("1 object could not be copied exactly, among them index shop.customer_name")
-
-
-#: As pg_restore lists them, which ends what has no owner with a space.
-LISTED = b"""; Selected TOC Entries:
-;
-2; 3079 16388 EXTENSION - pg_cron
-4100; 0 0 COMMENT - EXTENSION pg_cron
-3; 3079 16400 EXTENSION - hstore
-4; 3079 16401 EXTENSION - pg_cron_more
-5; 2615 16402 SCHEMA - cron postgres
-6; 0 0 ACL - SCHEMA cron postgres
-7; 0 0 ACL cron FUNCTION schedule(text, text) postgres
-8; 0 0 DEFAULT ACL cron DEFAULT PRIVILEGES FOR TABLES postgres
-9; 1259 16500 TABLE shop cron postgres
-10; 0 0 ACL shop TABLE cron postgres
-11; 3466 16600 EVENT TRIGGER - watch postgres
-12; 0 0 COMMENT - EVENT TRIGGER watch postgres
-13; 1255 16700 FUNCTION shop EVENT TRIGGER() postgres
-14; 2615 16701 SCHEMA - cron_jobs postgres
-15; 2615 2200 SCHEMA - public pg_database_owner
-16; 0 0 COMMENT - SCHEMA public pg_database_owner
-17; 0 0 ACL - SCHEMA public pg_database_owner
-18; 1259 16501 TABLE public public postgres"""
-
-
-def test_what_is_of_one_database_alone_is_left_out() -> None:
-    def numbers(listed: bytes) -> list[int]:
-        return [int(line.partition(b";")[0]) for line in listed.splitlines() if not line.startswith(b";")]
-
-    listed = LISTED.replace(b"_cron\n", b"_cron \n")
-    known = [3, 4, 9, 10, 13, 14, 15, 16, 17, 18]
-    assert numbers(postgres_pg_dump.chosen(listed, with_scheduler=False)) == known
-    assert numbers(postgres_pg_dump.chosen(listed, with_scheduler=True)) == [2, 4100, 3, 4, 5, 6, 7, 8, *known[2:]]
-    assert numbers(postgres_pg_dump.chosen(listed, with_scheduler=False, with_public=False)) == [*known[:6], 17, 18]
-
-
-def test_complaints_are_told_from_what_an_older_server_does_not_know() -> None:
-    text = """pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter "transaction_timeout"
-Command was: SET transaction_timeout = 0;
-pg_restore: from TOC entry 2; 3079 16388 EXTENSION c
-pg_restore: error: could not execute query: ERROR:  permission denied to create extension "c"
-HINT:  Must be superuser to create this extension.
-Command was: CREATE EXTENSION IF NOT EXISTS c;
-
-
-pg_restore: error: connection lost
-pg_restore: warning: errors ignored on restore: 3"""
-    assert postgres_pg_dump.complaints(text) == [
-        'could not execute query: ERROR:  permission denied to create extension "c" (CREATE EXTENSION IF NOT EXISTS c;)',
-        "connection lost",
-    ]

@@ -30,7 +30,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.ca
 )
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import store as captures_store
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.planner.target import Target
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import result as restore_result
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
 from tests.integration import everything_schema
 from tests.integration.modules import call
@@ -88,47 +87,6 @@ def restored(
         return transaction.restore(
             session, way, patience or transaction.Patience(), progress or Progress(), **more
         ).attempts
-
-
-def test_a_bad_release_is_taken_back(captured: tuple[str, captures_document.Document], template: str) -> None:
-    dsn, document = captured
-    run(dsn, BAD_RELEASE)
-    run(dsn, JOB_OFF)
-    recorded: list[bool] = []
-    assert restored(dsn, document, record=lambda _: recorded.append(True)) == 0
-    assert recorded == [True]
-    assert canonical(dump(dsn, "--schema-only")) == canonical(dump(template, "--schema-only"))
-    with open_session(Settings(dsn)) as session:
-        found = planned(session, target_of(session, document))
-    assert (found.plan.steps, restore_result.sentence(found, "would take back")) == (
-        (),
-        "nothing differs from the capture",
-    )
-
-
-def test_data_that_would_be_lost_is_named_and_refused(captured: tuple[str, captures_document.Document]) -> None:
-    """A column whose rows no key would find again goes for good; one that comes back is empty."""
-    dsn, document = captured
-    run(dsn, BAD_RELEASE)
-    run(dsn, "ALTER TABLE shop.customer DROP CONSTRAINT customer_pkey CASCADE")
-    with open_session(Settings(dsn)) as session:
-        found = planned(session, target_of(session, document))
-        with pytest.raises(errors.NotConverged, match="data would be lost") as raised:
-            transaction.refuse(session.where, found, allow_lossy=False)
-    assert "docs/rollback.md, section If data would be lost" in raised.value.next_step
-    assert "allow_lossy" not in raised.value.next_step, "what loses data is no way out"
-    assert "column shop.customer.phone: would be dropped and cannot be saved" in raised.value.said
-    assert 'column shop."order"."two words": would be recreated without its data' in raised.value.said
-    told = restore_result.plan_in_result(found)
-    assert {step["hazard"] for step in told["steps"]} == {"none", "blocks writes", "rewrites", "loses data"}
-    assert (told["loses"], told["empty"]) == (["column:shop.customer.phone"], ['column:shop."order"."two words"'])
-
-
-def test_what_was_dropped_whole_comes_back(captured: tuple[str, captures_document.Document]) -> None:
-    dsn, document = captured
-    run(dsn, 'DROP SCHEMA "Ünï ""q"" shop" CASCADE; DROP TABLE shop.sale CASCADE; DROP TABLE shop."order" CASCADE')
-    restored(dsn, document)
-    assert capture(dsn)["digest"] == document["digest"]
 
 
 def test_what_moved_to_another_schema_comes_back_with_its_rows(
