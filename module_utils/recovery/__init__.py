@@ -1,4 +1,15 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All logic and all SQL of the collection, in packages that stand on each other; docs/design.md has the floors."""
+"""All logic of the collection; docs/design.md lists the packages."""
+
+from __future__ import annotations
+
+import sys
+
+# The modules below cannot even be compiled by an older Python, whose message would name a line of theirs.
+if sys.version_info < (3, 12):  # noqa: UP036
+    raise ImportError(
+        f"scout.recovery needs Python 3.12 or newer, and {sys.executable} is {sys.version.split()[0]}; "
+        "set ansible_python_interpreter of this host to a newer one"
+    )
