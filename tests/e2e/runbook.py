@@ -46,7 +46,7 @@ WRITTEN = (".git", ".venv", ".scout", ".cache", "drills", "history", "evidence",
 #: Where a line that was cut ends depends on what stands before.
 CUT = re.compile(r"^(.{30}).* …(?: +\S+ \w+(?: \d+ \w+)?)?$", re.MULTILINE)
 #: The line above all phases, and one that breaks a silence.
-TITLE = re.compile(r"^(scout \w+(?: \w+)?   .*?) +(\d\d:\d\d:\d\d) UTC$", re.MULTILINE)
+TITLE = re.compile(r"^(\w+(?: \w+)*   \S.*?) +(\d\d:\d\d:\d\d) UTC$", re.MULTILINE)
 UNDER_WAY = re.compile(r"^ ◐ .*\n", re.MULTILINE)
 WIDTH = 79
 UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
@@ -80,7 +80,7 @@ PASSING = (
     ),
     (re.compile(r"1 session cancelled, 1 session terminated"), "2 sessions ended"),
     # Who is at work has as much room as the name of the machine leaves.
-    (re.compile(r"^(scout .*?)(?: …| \w+@[\w.-]+)(?= CLOCK UTC)"), r"\1"),
+    (re.compile(r"^(\w+(?: \w+)*   scout on .*?)(?: …| \w+@[\w.-]+)(?= CLOCK UTC)"), r"\1"),
     (re.compile(r"\bPostgreSQL \d+"), "PostgreSQL N"),
     (re.compile(r"\d[\d.,]* [KM]i?B\b"), "SIZE"),
     (re.compile(r"\b(?=\w*\d)(?<!-)[0-9a-f]{8,64}\b(?!-)"), "DIGEST"),

@@ -28,7 +28,7 @@ from tests.e2e.play import environment
 from tests.e2e.runbook import BEGINS, TITLE, WHERE, WIDTH, Block, Names, Typed, blocks, drawn, passing, written
 
 PAGE = CHECKOUT / "docs" / "tutorial.md"
-COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook |make |scout )")
+COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook |make )")
 #: Where the database of the page is.
 HERE = "scout on localhost:5432"
 #: What makes the environment is there already, or no test would run.
