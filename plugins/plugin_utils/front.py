@@ -10,7 +10,6 @@ import ctypes
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 import typing as t
@@ -58,7 +57,6 @@ lookup_loader.get(f"{role_options.COLLECTION}.setting", class_only=True)
 
 
 PR_SET_PDEATHSIG = 1
-GUARDED_AFTER_SECONDS = 0.2
 #: How long a worker whose controller is gone may take to end by itself; what it has not committed is rolled back either way.
 LEAVE_SECONDS = 10.0
 
@@ -68,14 +66,6 @@ CALLERS: dict[int, str] = {
     signal.SIGTERM: "a signal, or because the controller is gone",
     signal.SIGALRM: "the task's timeout",
 }
-
-#: Ansible's free strategy waits for ever for a worker that was killed. The end of the pipe tells of it.
-GUARDIAN = """
-read -r word && exit
-echo "[ERROR]: the process that worked on $2 was killed, perhaps for want of memory; ingestion stays as it is now." \
-    "Next: run the same command again" >>"/proc/$1/fd/2"
-kill -TERM "$1"
-"""
 
 
 class ActionModule(ActionBase):
@@ -123,7 +113,7 @@ class ActionModule(ActionBase):
 
         voice.begin(display, self._task)
         leave_with(os.getppid())
-        with guarded(os.getppid(), host), stoppable(Progress(say)) as progress:
+        with stoppable(Progress(say)) as progress:
             result = invoke.invoke(
                 module.run,
                 module.__name__.rpartition(".")[2],
@@ -214,34 +204,6 @@ def validated(module: t.Any, args: dict[str, t.Any]) -> dict[str, t.Any]:
 def module_of(action: str) -> t.Any:
     """The module a task names."""
     return preload.module(action.rpartition(".")[2])
-
-
-@contextlib.contextmanager
-def guarded(controller_pid: int, host: str) -> t.Generator[None]:
-    """Should this process be killed, the controller says so and ends, instead of waiting for it."""
-    guardians: list[subprocess.Popen[bytes]] = []
-
-    def start() -> None:
-        guardians.append(
-            subprocess.Popen(
-                ["/bin/sh", "-c", GUARDIAN, "sh", str(controller_pid), host],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        )
-
-    # Most tasks end sooner than a guardian starts.
-    timer = threading.Timer(GUARDED_AFTER_SECONDS, start)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-        for guardian in guardians:
-            guardian.communicate(b"done\n")
 
 
 def leave_with(controller_pid: int) -> None:

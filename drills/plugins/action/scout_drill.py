@@ -21,7 +21,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import failure, secrets
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.controller import this_controller
 from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, preload, task_options, voice
-from ansible_collections.scout.recovery.plugins.plugin_utils.front import guarded, mistyped, stoppable, validated
+from ansible_collections.scout.recovery.plugins.plugin_utils.front import mistyped, stoppable, validated
 
 from ..modules import scout_drill
 from ..plugin_utils.reference.server import places
@@ -89,7 +89,7 @@ class ActionModule(ActionBase):
             for each in chosen:
                 say(f"would drill {drill_run.describe(each)}")
             return planned
-        with guarded(os.getppid(), "the drill"), stoppable(Progress(say)) as progress, progress.never_silent():
+        with stoppable(Progress(say)) as progress, progress.never_silent():
             done = drill_run.run(request, progress)
         return {
             **planned,
