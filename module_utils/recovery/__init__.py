@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-# The modules below cannot even be compiled by an older Python, whose message would name a line of theirs.
+# An older Python cannot compile the modules of this package, and would only report a syntax error.
 if sys.version_info < (3, 12):  # noqa: UP036
     raise ImportError(
         f"scout.recovery needs Python 3.12 or newer, and {sys.executable} is {sys.version.split()[0]}; "

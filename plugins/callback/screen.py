@@ -71,7 +71,7 @@ def hosts_of(play: t.Any) -> list[str]:
 
 
 def _operation(playbook: str) -> str:
-    """`emergency reset`."""
+    """The operation of a playbook, as `emergency reset`."""
     return Path(playbook).stem.replace("_", " ")
 
 

@@ -24,7 +24,7 @@ Options = dict[str, Any]
 
 
 class Case:
-    """A healthy pipeline before a playbook has anything to do."""
+    """Prepares a healthy pipeline so that a playbook has something to do, and returns the options for it."""
 
     def __init__(self, pipeline: Pipeline, quick: Quick, held: contextlib.ExitStack) -> None:
         self.pipeline, self.quick, self.held = pipeline, quick, held
