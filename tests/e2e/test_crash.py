@@ -164,7 +164,7 @@ def hang_up(running: Running) -> None:
 
 #: What the screen ends with where there is somebody left to say it.
 SAID = {
-    kill_worker: ("the process that worked on local was killed", "run the same command again"),
+    kill_worker: ("A worker was found in a dead state", "now    ingestion is PAUSED", "run the same command again"),
     interrupt: ("now    ingestion is PAUSED", "run the same command again"),
 }
 
