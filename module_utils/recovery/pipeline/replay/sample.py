@@ -79,8 +79,8 @@ SELECT b.event_id::text AS event_id, {sale} AS sale FROM {bronze} AS b
 WHERE b.event_type = {transaction_event} AND {sale} = ANY(%(names)s)
 """
 
-#: For how many transactions nothing has changed that says what the ETL writes: functions of the schema, columns, defaults, triggers and
-#: rules of its tables, and settings of roles. Creating a partition, granting a privilege or refreshing a view changes none of these.
+#: For how many transactions nothing has changed that says what the ETL writes: functions of the schema, columns, defaults, triggers, rules
+#: and policies of its tables, and settings of roles. Creating a partition, granting a privilege or refreshing a view changes none of these.
 UNCHANGED = """
 WITH tables AS (
     SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -92,6 +92,7 @@ SELECT min(age(changed.xmin)) AS transactions FROM (
     UNION ALL SELECT d.xmin FROM pg_catalog.pg_attrdef AS d WHERE d.adrelid IN (SELECT oid FROM tables)
     UNION ALL SELECT g.xmin FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid IN (SELECT oid FROM tables)
     UNION ALL SELECT w.xmin FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class IN (SELECT oid FROM tables)
+    UNION ALL SELECT y.xmin FROM pg_catalog.pg_policy AS y WHERE y.polrelid IN (SELECT oid FROM tables)
     UNION ALL SELECT s.xmin FROM pg_catalog.pg_db_role_setting AS s
 ) AS changed WHERE age(changed.xmin) >= 0
 """
