@@ -56,8 +56,8 @@ demo-window: setup ## Watch two hours of damaged silver being recovered, with th
 demo-rollback: setup ## Watch a bad release being rolled back on a running pipeline, and the rollback undone
 	@$(BIN)/python -m tests.scout.demo_rollback $(ARGS)
 
-drill: setup ## Break throwaway pipelines and recover each against the clock; ARGS="-e scenario=poison_event" for one
-	@$(BIN)/ansible-playbook playbooks/drill.yml $(ARGS)
+drill: setup ## Break throwaway pipelines and recover each against the clock; ARGS="-e scout_scenario=poison_event" for one
+	@$(BIN)/ansible-playbook scout.drills.drill $(ARGS)
 
 test: setup ## Run the tests, but of the widest only today's share, and the checks of code; about 12 minutes on two cores
 	@$(MAKE) -k -j2 $(SYNC) tests lint-code SAMPLE=--sampled

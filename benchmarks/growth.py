@@ -203,7 +203,8 @@ class Watched:
         """Measure a playbook."""
         options |= {"evidence_dir": str(self.folder / "evidence")}
         path = str(ROOT / "playbooks" / f"{name}.yml")
-        words = ["ansible-playbook", "-i", inventory(self.folder, self.dsn), path, "-e", json.dumps(options)]
+        variables = json.dumps({f"scout_{name}": value for name, value in options.items()})
+        words = ["ansible-playbook", "-i", inventory(self.folder, self.dsn), path, "-e", variables]
         found: list[Any] = []
         with (self.folder / "screen").open("w") as screen:
             process = subprocess.Popen(words, stdout=screen, stderr=screen, env=environment(), cwd=ROOT)

@@ -65,11 +65,11 @@ SELECT set_config('scout.refusal', coalesce((
   DO 'BEGIN RAISE EXCEPTION USING MESSAGE = current_setting(''scout.refusal''),
       HINT = ''first: psql -X -d '' || current_database() || '' -f docs/pipeline_owner.sql''
              || CASE WHEN (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user) THEN ''''
-                     ELSE '', by a superuser or by who may make roles; or operate the pipeline as its owner, with -e allow_owner=true'' END; END';
+                     ELSE '', by a superuser or by who may make roles; or operate the pipeline as its owner, with -e scout_allow_owner=true'' END; END';
 \endif
 \if :lacking
   DO 'BEGIN RAISE EXCEPTION USING MESSAGE = current_setting(''scout.lack''),
-      HINT = ''run it as who may; or operate the pipeline as its owner, with -e allow_owner=true''; END';
+      HINT = ''run it as who may; or operate the pipeline as its owner, with -e scout_allow_owner=true''; END';
 \endif
 \if :unfit
   DO 'BEGIN RAISE EXCEPTION ''the role to be made is a superuser, or owns the pipeline: name another one with -v role=…''; END';

@@ -19,7 +19,7 @@
 -- of its owner, and no password. One transaction, in which each grant is looked for after it was made; a second run finds
 -- nothing to do. pg_cron lets only a superuser give a job another owner: where there is none, each job is recreated, with its
 -- runs, and has another number; so it refuses while ingestion is paused. It prints what has roles that deploy work as the new owner.
--- What functions read elsewhere is not known from here: ansible-playbook playbooks/preflight.yml says which jobs lack a right.
+-- What functions read elsewhere is not known from here: ansible-playbook scout.recovery.preflight says which jobs lack a right.
 
 \set ON_ERROR_STOP on
 -- First of all: what somebody made in public or in a schema of our own name must not be what we call.
@@ -270,7 +270,7 @@ SELECT set_config('scout.pause', '', true) AS paused,
     \if :plain
       SELECT set_config('scout.pause', coalesce((
           SELECT format('%s paused ingestion at %s for incident %s, and its jobs would get other numbers. Run first: '
-                        'ansible-playbook playbooks/resume_ingestion.yml',
+                        'ansible-playbook scout.recovery.resume_ingestion',
                         actor, to_char(paused_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), incident)
           FROM scout_ops.pauses WHERE resumed_at IS NULL LIMIT 1), ''), true) AS paused \gset
     \endif
@@ -296,12 +296,12 @@ SELECT set_config('scout.refusal', CASE
     WHEN :'is_super'::boolean OR :'dry_run'::boolean THEN ''
     WHEN NOT (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user)
     THEN format('role %s is no superuser, and may make no roles: run it as who may, or operate the pipeline as its owner, with '
-                '-e allow_owner=true', current_user)
+                '-e scout_allow_owner=true', current_user)
     WHEN EXISTS (SELECT FROM pg_temp.stays)
     THEN (SELECT 'this cannot be handed over: ' || string_agg(why, '; ' ORDER BY why) || '. Leave it to who owns it with -v leave=on' FROM pg_temp.stays)
     WHEN EXISTS (SELECT FROM pg_temp.jobs) AND EXISTS (SELECT FROM pg_temp.needs WHERE object ~ '^(SCHEMA|FUNCTION) cron\M' AND NOT there AND NOT grantable)
     THEN format('role %s may grant nothing on schema cron, as on Neon, so the jobs can have no other owner: operate the pipeline as '
-                'its owner, with -e allow_owner=true', current_user)
+                'its owner, with -e scout_allow_owner=true', current_user)
     ELSE current_setting('scout.pause') END, false) <> '' AS refused \gset
 \if :refused
   DO 'BEGIN RAISE EXCEPTION USING MESSAGE = ''refused: '' || current_setting(''scout.refusal''); END';

@@ -17,6 +17,13 @@ description:
   - What lies between a success and a failure figure of the runbook is a warning.
   - A deliberately paused pipeline is C(paused); what lags because of the pause is not judged.
   - Names likely causes with their evidence and the exact next command.
+options:
+  retry_budget_seconds:
+    description:
+      - If nothing asks for a repair, but a lock or too little time hid a check, look again for so long, in seconds. The sales of today
+        are then not looked at. Without it the module looks once.
+    type: float
+    version_added: 2.0.0
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -139,6 +146,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **LEDGER_SPEC,
     "thresholds": {"type": "dict", "default": {}},
     "budget_seconds": {"type": "float"},
+    "retry_budget_seconds": {"type": "float"},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "alert_hours": {"type": "int", "default": 1},
     "jobs": {"type": "list", "elements": "str"},

@@ -38,8 +38,8 @@ options:
     elements: str
   also:
     description:
-      - With O(state=running), names of jobs among O(jobs) that are activated beside those that the pause in the ledger disabled,
-        although they were off before it. It counts for nothing with O(only_own) or O(operation).
+      - With O(state=running), names of jobs that are activated although they were off before the pause, or although no pause is in the
+        ledger. It counts for nothing with O(only_own) or O(operation).
     type: list
     elements: str
     default: []

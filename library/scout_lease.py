@@ -14,11 +14,11 @@ version_added: 1.0.0
 description:
   - One operator at a time. O(state=held) takes the lease for this playbook run; every later write of a task given
     RV(token) as O(scout.recovery.scout_ingestion#module:lease_token) proves and renews it in its own transaction.
-  - A second run is refused with the holder's name. A holder whose controller process is gone, on the same machine,
-    no longer counts; any other lease is free O(ttl_seconds) after the last renewal, or by O(takeover=true).
-  - A holder on another machine is waited for until the next sign of life, which comes every few seconds, or until the lease is
-    free, and for 35 s at most. In check mode nothing is waited for.
-  - A run that was frozen, or cut off from the database, for longer than that is refused at its next write.
+  - A second run is refused with the holder's name, since when and until when. A lease is free O(ttl_seconds) after its last
+    renewal, or by O(takeover=true).
+  - Until then a run waits for the next renewal, for 55 s at most, and is refused when it comes. In check mode nothing is waited for.
+  - With one's own O(lease_token) O(state=held) has the lease last O(ttl_seconds) from now on, for tasks of other collections that
+    take longer than it lasts. Whoever has the token of a lease that has expired goes on with it, unless somebody took it meanwhile.
   - O(state=released) refuses the token of somebody else who is at work, and names them.
   - Where the ledger is off or may not be created there is no lease, and the result says so.
 options:
@@ -29,11 +29,10 @@ options:
     default: held
   ttl_seconds:
     description:
-      - After how long without a renewal the lease expires, in seconds. Where the controller has a session on the database
-        itself, a process beside it renews the lease every few seconds, and the lease does not expire while the server sees
-        that session. A module that is executed on a target has no such process, and its lease lasts 15 minutes or more.
+      - After how long without a renewal the lease is free for others, in seconds. Every task that is given its token renews it when
+        it begins and when it ends, and every 10 s between.
     type: int
-    default: 25
+    default: 50
 attributes:
   idempotent:
     details: Taking a lease is not a change of the pipeline, so C(changed) is always false.
@@ -52,6 +51,13 @@ EXAMPLES = r"""
     incident: INC-2041
     state: held
   register: lease
+
+- name: Have it last while a task works that renews no lease
+  scout.recovery.scout_lease:
+    dsn: "{{ scout_dsn }}"
+    state: held
+    ttl_seconds: 600
+    lease_token: "{{ lease.token }}"
 
 - name: Release it
   scout.recovery.scout_lease:
@@ -104,7 +110,8 @@ def run(call: Call, params: Params) -> lease.LeaseResult:
         return lease.free(call.look(mode), params["lease_token"], check=call.check)
     if call.check:
         return lease.foresee(call.look(mode), takeover=takeover)
-    return lease.hold(call.ensure(mode), call.progress, takeover=takeover, ttl_seconds=params["ttl_seconds"])
+    options = {"takeover": takeover, "ttl_seconds": params["ttl_seconds"], "token": params["lease_token"]}
+    return lease.hold(call.ensure(mode), call.progress, **options)
 
 
 def main() -> None:

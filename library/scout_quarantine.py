@@ -64,7 +64,6 @@ options:
     type: str
     choices: [digest, count]
     default: digest
-    aliases: [proof]
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -157,8 +156,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
         "type": "str",
         "choices": ["digest", "count"],
         "default": "digest",
-        "aliases": ["proof"],
-        "deprecated_aliases": [{"name": "proof", "version": "2.0.0", "collection_name": "scout.recovery"}],
     },
 }
 

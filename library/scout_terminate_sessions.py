@@ -21,10 +21,9 @@ description:
 options:
   state:
     description:
-      - The wanted state. With V(foreseen) nothing is ended, and the task fails where ending them, or a refresh of gold after it, would
-        fail, naming who is in the way and the command that ends them. The emergency reset asks so before it pauses.
+      - The wanted state.
     type: str
-    choices: [terminated, foreseen]
+    choices: [terminated]
     default: terminated
   stuck_after_seconds:
     description: Age of a transaction, or of an idle holder's idleness, from which a session counts as stuck, in seconds.
@@ -52,6 +51,9 @@ extends_documentation_fragment:
   - scout.recovery.ledger
   - scout.recovery.shared.jobs
   - scout.recovery.attributes
+attributes:
+  check_mode:
+    details: Fails where ending them, or a refresh of gold after it, would fail. The emergency reset asks so before it pauses.
 author:
   - Scout Recovery contributors (@scout-recovery)
 """
@@ -108,7 +110,7 @@ from ..module_utils.recovery.scout.sessions import STUCK_AFTER_SECONDS
 SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
-    "state": {"type": "str", "choices": ["terminated", "foreseen"], "default": "terminated"},
+    "state": {"type": "str", "choices": ["terminated"], "default": "terminated"},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "cancel_wait_seconds": {"type": "float", "default": 5.0},
     "terminate_wait_seconds": {"type": "float", "default": 10.0},

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from pathlib import Path
@@ -16,3 +17,11 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 if (_path := str(CHECKOUT / ".collections")) not in sys.path:
     sys.path.append(_path)
+
+
+@functools.cache
+def public_variables() -> frozenset[str]:
+    """What variables are called after scout_."""
+    roots = (CHECKOUT, CHECKOUT / "drills")
+    files = [path for root in roots for path in (*root.glob("roles/*/*/*.yml"), *root.glob("playbooks/*.yml"))]
+    return frozenset(name for path in files for name in re.findall(r"\bscout_(\w+)", path.read_text(encoding="utf-8")))

@@ -28,8 +28,8 @@ from unittest.mock import Mock
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Stage
 from tests.scout import variants
 from tests.scout.fixtures import memory
 
@@ -137,7 +137,7 @@ def main(folder: Path, words: str) -> None:
                 variants.HEALTHY[variant].make(dsn)
                 for playbook, options in steps(operation, dsn):
                     options |= {"budget_seconds": 60, "evidence_budget_seconds": 60}
-                    played = Quick(Path(home)).play(playbook, dsn, **options)
+                    played = Stage(Path(home)).play(playbook, dsn, **options)
                     result = IN_RESULTS.sub("#", VALUES.sub(r'\1"#"', json.dumps(played.result, sort_keys=True)))
                     records.append([playbook, played.rc, json.loads(result), fingerprint(Pipeline(dsn))])
             server.drop_database("baseline")

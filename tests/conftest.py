@@ -2,12 +2,13 @@ import datetime
 import os
 import signal
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import docker
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import lease
 from tests import CHECKOUT, rulebook, warm
 
 pytest_plugins = ["tests.scout.fixtures", "tests.e2e.fixtures", "tests.failover.fixtures"]
@@ -57,6 +58,14 @@ def pytest_configure() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Four on two cores: a worker waits for nearly half of its time."""
     return 2 * (os.cpu_count() or 1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_waits_for_a_lease() -> Iterator[None]:
+    """Whoever is refused in this process is refused at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lease, "MOST_WAIT_SECONDS", 0.0)
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)

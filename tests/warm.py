@@ -34,12 +34,14 @@ OWN = ("SCOUT_", "PG", "COLUMNS", "SUDO_USER", "PYTEST_CURRENT_TEST", "ANSIBLE_C
 #: Those that Python, Ansible and what they import read while they are loaded.
 LOADING = ("ANSIBLE_", "PYTHON", "LC_", "LANG", "HOME", "TMPDIR", "TZ", "ORIGINAL_STDOUT_CALLBACK")
 #: No forker is worth its start for an environment that only a few tests have.
-USUAL = {"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-#: But this one, with the callback that kills the controller at a task boundary: each test that has it has many runs.
-CRASHING = {
+USUAL = {
+    "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+    "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_CALLBACK_PLUGINS": str(CHECKOUT / "tests" / "e2e" / "callback_plugins"),
-    "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary,crash",
+    "ANSIBLE_CALLBACKS_ENABLED": "documents",
 }
+#: But this one, with the callback that kills the controller at a task boundary: each test that has it has many runs.
+CRASHING = {"ANSIBLE_CALLBACKS_ENABLED": "documents,crash"}
 BIN = Path(sys.executable).parent
 COMMANDS = {"ansible-playbook": "playbook.PlaybookCLI", "ansible": "adhoc.AdHocCLI"}
 #: What every run looks through.
@@ -178,7 +180,7 @@ def _load() -> None:
     loader.init_plugin_loader([])
     for path in sorted((CHECKOUT / "library").glob("*.py")):
         loader.action_loader.get(f"scout.recovery.{path.stem}", class_only=True)
-    for name in ("scout.recovery.summary", "scout.recovery.screen", "minimal"):
+    for name in ("minimal",):
         loader.callback_loader.get(name, class_only=True)
     for kind in KINDS.split():
         # Those of a program that runs Ansible look at its environment, and at Ansible itself, as they are loaded.

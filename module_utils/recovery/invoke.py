@@ -19,7 +19,7 @@ from pathlib import Path
 from .core.errors import BadInput, RecoveryError, Unexpected, WrongDatabase
 from .core.progress import Progress
 from .core.text import visible_in
-from .ledger import actions, bootstrap, ledger, pauses
+from .ledger import actions, bootstrap, ledger, pauses, renewal
 from .ledger.controller import Controller, this_controller
 from .ledger.trust import known_sessions
 from .postgres import dsn as dsns
@@ -88,6 +88,8 @@ COMMANDS_OF_CRON: t.Final = re.compile(
 )
 #: What does not look at ingestion itself, and may be all that an operation does.
 SAYS_HOW_INGESTION_IS: t.Final = ("lease", "refresh_gold", "terminate_sessions")
+#: What takes the lease for others, extends or frees it.
+HOLDS_THE_LEASE: t.Final = ("lease", "begin")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +184,8 @@ def invoke(
             only_reads = name.endswith("_info")
             call = Call(session, check, voice, controller, params["incident"], only_reads, _allows_owner(params))
             try:
-                result = run(call, params)
+                with _renewing(call, name, params, there):
+                    result = run(call, params)
             except (RecoveryError, psycopg.Error) as e:
                 if isinstance(e, RecoveryError) and (there := _of_cron(session, e.next_step)):
                     e.next_step = f"in database {there}: {e.next_step}"
@@ -200,6 +203,21 @@ def invoke(
         return about | failure(error)
     except Exception as e:  # noqa: BLE001  # a fault of ours ends as any failure does: paused, in words, with what to do
         return about | failure(_unexpected(e, name, params))
+
+
+def _renewing(call: Call, name: str, params: Params, there: Row) -> contextlib.AbstractContextManager[None]:
+    """A block that renews the lease of the play, if there is one; what takes, extends or frees it does so itself."""
+    token: int | None = params.get("lease_token")
+    call.session.lease = token
+    if (
+        token is None
+        or call.check
+        or _action(name) in HOLDS_THE_LEASE
+        or not there["ledger"]
+        or params["ledger"] == "off"
+    ):
+        return contextlib.nullcontext()
+    return renewal.during(call.session, token)
 
 
 def _unexpected(error: Exception, name: str, params: Params) -> Unexpected:
@@ -314,7 +332,7 @@ def _superuser(session: Session) -> BadInput:
         said="what others wrote in this database would run with a superuser's rights",
         next_step=(
             f"connect as scout_operator, which {roles.operator_of_its_own(session)} makes; "
-            "or add -e allow_superuser=true to do it all the same"
+            "or add -e scout_allow_superuser=true to do it all the same"
         ),
     )
 
@@ -381,6 +399,7 @@ def check_options(params: Params) -> None:
         check_incident(params["incident"])
     _check_positive(params)
     _check_texts(params)
+    _check_lists(params)
 
 
 def _check_positive(params: Params) -> None:
@@ -401,6 +420,18 @@ def _check_texts(params: Params) -> None:
             raise BadInput(
                 f"{name} {str(value)[:80]!r} holds a character that no text in PostgreSQL can hold",
                 next_step=f"give {name} without NUL characters and halves of surrogate pairs",
+            )
+
+
+def _check_lists(params: Params) -> None:
+    """Refuses a list that was typed as JSON after -e NAME=, which Ansible splits at its commas and takes with its brackets."""
+    for name, value in params.items():
+        elements = t.cast("list[t.Any]", value) if isinstance(value, list) else []
+        texts = [each for each in elements if isinstance(each, str)]
+        if texts and texts[0].startswith("[") and texts[-1].endswith("]"):
+            raise BadInput(
+                f"{name} {','.join(texts)[:80]!r} is not a list",
+                next_step=f"""give it as -e '{{"scout_{name}": ["one", "two"]}}', or as -e scout_{name}=one,two""",
             )
 
 

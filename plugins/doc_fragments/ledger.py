@@ -20,7 +20,7 @@ options:
     default: auto
   lease_token:
     description:
-      - The token a M(scout.recovery.scout_lease) task returned; the task runs under that lease.
+      - The token a M(scout.recovery.scout_lease) task returned; the task runs under that lease, and renews it.
       - Without it the task takes the lease for itself for as long as it lasts. A module that only reads needs none.
     type: int
   takeover:

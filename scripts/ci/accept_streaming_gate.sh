@@ -2,7 +2,7 @@
 # Replaces the acceptance gate script of Scout v5.2, for pipelines that call it: same environment variable, same
 # exit codes, and it can return 0. The gate itself is playbooks/acceptance_gate.yml; see docs/acceptance-gate.md.
 #
-#   PGURI=postgresql://… scripts/ci/accept_streaming_gate.sh [more arguments for ansible-playbook, such as -e smoke=true]
+#   PGURI=postgresql://… scripts/ci/accept_streaming_gate.sh [more arguments for ansible-playbook, such as -e scout_smoke=true]
 #
 # 0   it passes
 # 42  linking        43  mathematics of silver    44  stuck locks or sessions    45  freshness
@@ -51,7 +51,7 @@ case $result in
 esac
 # A result of another run must not stand for this one.
 rm -f -- "$result" || give_up 49 "cannot replace $result"
-RESULT=$result "$python" -c 'import json, os; print(json.dumps({"result_file": os.environ["RESULT"]}))' >"$work/variables.json" ||
+RESULT=$result "$python" -c 'import json, os; print(json.dumps({"scout_result_file": os.environ["RESULT"]}))' >"$work/variables.json" ||
     give_up 49 "cannot write to $work"
 
 # What else could name a database, an inventory or another collection, or have it compile everything anew, is left out.

@@ -168,11 +168,11 @@ def captured_digest(artifacts: Path) -> dict[str, str]:
     """The digest of what this deployment captured itself: whoever may write the ledger can replace a capture there."""
     digests = {made["capture"]["digest"] for made in hosts(artifacts / "capture.json") if made.get("capture")}
     # One for each database where there are several, which a variable of all cannot name.
-    return {"release_digest": digests.pop()} if len(digests) == 1 else {}
+    return {"scout_release_digest": digests.pop()} if len(digests) == 1 else {}
 
 
 def ungated(path: Path) -> bool:
-    """Whether a file of variables says that the gate does not decide: gate=false, in any of Ansible's words for it."""
+    """Whether a file of variables says that the gate does not decide: scout_gate=false, in any of Ansible's words for it."""
     import yaml  # it comes with Ansible, and no other part needs it
 
     class Loader(yaml.SafeLoader):
@@ -184,7 +184,7 @@ def ungated(path: Path) -> bool:
     except (OSError, ValueError, yaml.YAMLError):
         # The first playbook that is given it says what is wrong.
         return False
-    said = cast("dict[str, Any]", found).get("gate", True) if isinstance(found, dict) else True
+    said = cast("dict[str, Any]", found).get("scout_gate", True) if isinstance(found, dict) else True
     return str(said).strip().lower() in NO
 
 
@@ -193,25 +193,25 @@ def variables(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a playbook is given before the team's own variables, and what after them."""
     release = environment.get("DEPLOY_TO") or environment["DEPLOY_FROM"]
-    default = {"incident": "deploy-" + re.sub(r"[^A-Za-z0-9._-]", "-", release)[:40], "smoke": True}
-    own: dict[str, Any] = {"result_file": str(result)}
+    default = {"scout_incident": "deploy-" + re.sub(r"[^A-Za-z0-9._-]", "-", release)[:40], "scout_smoke": True}
+    own: dict[str, Any] = {"scout_result_file": str(result)}
     if step == "capture":
         # The clone has the new release checked out: its commit is not that of the one that runs.
         own |= {
-            "release": environment["DEPLOY_FROM"],
-            "git_commit": environment["DEPLOY_COMMIT"],
-            "application_dir": "",
+            "scout_release": environment["DEPLOY_FROM"],
+            "scout_git_commit": environment["DEPLOY_COMMIT"],
+            "scout_application_dir": "",
         }
         # Unless the team's variables name the role that migrates, none may create what a rollback could not drop.
-        default |= {"deployed_by": "*"} if environment.get("DEPLOY_MIGRATES") else {}
+        default |= {"scout_deployed_by": "*"} if environment.get("DEPLOY_MIGRATES") else {}
     elif step in ("plan_rollback", "rollback"):
-        own |= {"release": environment["DEPLOY_FROM"], "application_dir": environment["DEPLOY_APPLICATION"]}
+        own |= {"scout_release": environment["DEPLOY_FROM"], "scout_application_dir": environment["DEPLOY_APPLICATION"]}
         own |= captured_digest(result.parent)
         # What fails already fails after a rollback, too: its own gate decides as little as the others.
-        own |= {"gate": False} if environment.get("DEPLOY_ALTHOUGH_FAILING") else {}
+        own |= {"scout_gate": False} if environment.get("DEPLOY_ALTHOUGH_FAILING") else {}
     if step == "rollback":
         # What the team's own program deploys is in no ledger, so what the ledger has last may not be what runs.
-        default["edge_function_force"] = "deploy" in begun or not {"migrate", "gate"} & set(begun)
+        default["scout_edge_function_force"] = "deploy" in begun or not {"migrate", "gate"} & set(begun)
     return default, own
 
 

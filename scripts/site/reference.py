@@ -36,9 +36,7 @@ KINDS = {
         "What a task can call. Each reads and plans first, and writes nothing with `--check`.",
     ),
     "role": ("roles", "Roles", "What the playbooks are made of. Each variable carries the name of its role."),
-    "callback": ("plugins", "Plugins", "What shows a run, what a variable is read with, and what a template needs."),
-    "lookup": ("plugins", "Plugins", ""),
-    "filter": ("plugins", "Plugins", ""),
+    "filter": ("plugins", "Plugins", "What sums up an operation, and draws the chart of a report."),
 }
 HERE = Path(__file__).parent
 

@@ -20,7 +20,6 @@ from tests.e2e.play import Stage
 
 if TYPE_CHECKING:
     from tests.e2e.drilling import Copies
-    from tests.e2e.in_process import Quick
 
 
 @pytest.fixture(scope="session")
@@ -49,15 +48,6 @@ def stage(tmp_path: Path) -> Stage:
 
 
 @pytest.fixture
-def quick(tmp_path: Path) -> Quick:
-    """Plays playbooks in this process, from that folder; tests/e2e/test_in_process.py shows that it is the same."""
-    # It loads Ansible's own parts, which most tests do without.
-    from tests.e2e.in_process import Quick
-
-    return Quick(tmp_path)
-
-
-@pytest.fixture
 def healthy(scout_db: str) -> Pipeline:
     """A pipeline in which nothing is wrong."""
     return Pipeline(scout_db)
@@ -74,8 +64,8 @@ def copies(pg_server: Server) -> Iterator[Copies]:
 
 
 @pytest.fixture
-def in_process(copies: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The playbooks of a drill are played in this process, on copies."""
-    from tests.e2e.drilling import drill_in_process
+def quickly(forked: None, copies: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The playbooks of a drill are forked, on copies."""
+    from tests.e2e.drilling import drill_on_copies
 
-    drill_in_process(monkeypatch, copies)
+    drill_on_copies(monkeypatch, copies)

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
+from tests.integration.modules import expire_lease
 from tests.warm import CRASHING
 
 THERE = "SELECT datname FROM pg_catalog.pg_database WHERE pg_catalog.starts_with(datname, %s)"
@@ -27,8 +28,7 @@ def killed_at_every_boundary(
     """By the number of the task that did not begin any more, as far as there are so many; they are gone with the block.
 
     A run is killed before the last of them, or comes to its end; at each it has its database copied, which the server refuses as
-    long as anybody is connected to it, and nobody may be but who keeps the lease of a controller that lives. The one in the
-    middle is killed there in earnest, and has to be as its copy.
+    long as anybody is connected to it, and nobody may be. The one in the middle is killed there in earnest, and has to be as its copy.
     """
     pipeline, middle = another(), boundaries[len(boundaries) // 2]
     name = conninfo_to_dict(pipeline.dsn)["dbname"]
@@ -50,7 +50,11 @@ def killed_at_every_boundary(
         killed = another()
         assert run(killed, SCOUT_CRASH_AT=middle).rc == -signal.SIGKILL
         assert killed.contents() == made[middle].contents()
-        yield {**made, middle: killed}
+        left = {**made, middle: killed}
+        for each in left.values():
+            # By the time that somebody comes.
+            expire_lease(each.dsn)
+        yield left
     finally:
         for each in pipeline.rows(THERE, f"{name}_at_"):
             server.drop_database(each[0])

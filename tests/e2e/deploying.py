@@ -32,7 +32,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import psql
 from tests.door import Door
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import CHECKOUT, environment
+from tests.e2e.play import CHECKOUT, environment, listed
 
 SCRIPT = CHECKOUT / "scripts" / "ci" / "deploy_release.sh"
 SCHEMA = json.loads((CHECKOUT / "docs" / "deploy-result.schema.json").read_text())
@@ -196,14 +196,14 @@ class Team:
             "edge_function_project": PROJECT,
             "edge_function_cli": str(self.cli.path),
             # Nothing comes to it, however long several deployments take.
-            "gate_thresholds": {"bronze_staleness": {"ok": 60, "fail": 90}},
+            "thresholds": {name: {"ok": 60, "fail": 90} for name in ("bronze_staleness", "silver_staleness")},
             **self.variables,
         }
         return {
             "ops/migrate": MIGRATE,
             "ops/deploy": DEPLOY.replace("$1", PROJECT),
             "ops/notify": NOTIFY,
-            "ops/scout.yml": yaml.safe_dump(variables),
+            "ops/scout.yml": yaml.safe_dump(listed(variables)),
             "migrations/0001_first.sql": "SELECT 1;\n",
         }
 

@@ -13,8 +13,9 @@ from tests.e2e.play import Played
 NOWHERE = "postgresql://scout@127.0.0.1:1/scout"
 
 
+ROW = re.compile(r"^(?: {8}| {4}msg: )(\S+) {2,}(\S.*?) {2,}exit (\d)$", re.MULTILINE)
+
+
 def table(played: Played) -> dict[str, tuple[str, str]]:
-    """The verdict and the exit code of each host in the last table, in the order of the inventory."""
-    _, _, below = played.text.rpartition("\ndatabase ")
-    rows = [re.split(r" {2,}", line.rstrip()) for line in below.partition("\n\n")[0].splitlines()[1:]]
-    return {row[0]: (row[1], row[2]) for row in rows if len(row) == 3}
+    """The words and the exit code of each host that came to an end, in the order of the inventory."""
+    return {host: (words, code) for host, words, code in ROW.findall(played.text)}

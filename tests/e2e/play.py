@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import unittest.mock
 from collections.abc import Mapping
@@ -25,16 +26,19 @@ import ansible_runner
 import jsonschema
 import yaml
 
-from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, settings
-from tests import CHECKOUT, warm
+from tests import CHECKOUT, public_variables, warm
 from tests.e2e.pasting import assert_accepted
 
 PLUGINS = Path(__file__).parent
 BIN = Path(sys.executable).parent
 
 RECAP = re.compile(r"^(\S+)\s+: (ok=\d+ .*)$", re.MULTILINE)
+#: What a debug task shows of a text of several lines.
+MESSAGE = re.compile(r"^    msg: \|-\n((?:        .*\n|\n)+)", re.MULTILINE)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CLEARED = ("SCOUT_", "PG", "ANSIBLE_")
+#: What a run leaves: what it handed to AWX, and the result file, which a check does not write.
+RESULTS = ("documents.json", "result.json")
 
 
 @dataclass
@@ -51,14 +55,22 @@ class Played:
         return self.text.rstrip().splitlines()
 
     @property
+    def said(self) -> list[str]:
+        """The lines of the last summary."""
+        found = MESSAGE.findall(self.text)
+        return textwrap.dedent(found[-1]).rstrip().splitlines() if found else []
+
+    @property
     def summary(self) -> str:
-        """The last 20 lines, folded into one, so that a phrase is found wherever it was wrapped, and a command is whole."""
-        return " ".join("\n".join(self.lines[-20:]).replace(" \\\n", " ").split())
+        """That summary folded into one line, so that a phrase is found wherever it was wrapped, and a command is whole."""
+        return " ".join("\n".join(self.said).replace(" \\\n", " ").split())
 
     def failures(self, host: str) -> str:
         """What the screen says of each task that failed for a host, folded into one line."""
         parts = [part.partition("\n\n")[0] for part in self.text.split("fatal: [")[1:]]
-        return " ".join(" ".join(part.split()) for part in parts if part.startswith(f"{host}]"))
+        folded = " ".join(" ".join(part.split()) for part in parts if part.startswith(f"{host}]"))
+        # As YAML writes a quote within quotes.
+        return folded.replace("''", "'")
 
     @property
     def result(self) -> dict[str, Any]:
@@ -74,8 +86,8 @@ class Played:
 
 
 def listed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What is typed by short words, as an inventory has it."""
-    return {settings.long(name) if name in extra_vars.public() else name: value for name, value in options.items()}
+    """Options by the names of their variables: a test may leave out the scout_."""
+    return {f"scout_{name}" if name in public_variables() else name: value for name, value in options.items()}
 
 
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -89,8 +101,9 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
         "ANSIBLE_NOCOLOR": "1",
         "COLUMNS": "80",
         "PYTHONUNBUFFERED": "1",
-        # Each step is seen; tests of what a person sees do without.
-        "SCOUT_OUTPUT": "steps",
+        "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS / "callback_plugins"),
+        "ANSIBLE_CALLBACKS_ENABLED": "documents",
+        "SCOUT_DOCUMENTS": str(home / "documents.json"),
         "SCOUT_EVIDENCE": str(home / "evidence"),
         "SCOUT_ALLOW_SUPERUSER": "1",
         **(extra or {}),
@@ -110,9 +123,9 @@ class Stage:
 
     def command(self, playbook: str, dsn: str | None, options: Mapping[str, Any], *arguments: str) -> list[str]:
         """The command line, with the database as it is typed; a bare name is a playbook of the checkout."""
-        if "/" not in playbook and not playbook.startswith("scout.recovery."):
+        if "/" not in playbook and not playbook.startswith("scout."):
             playbook = str(CHECKOUT / "playbooks" / f"{playbook}.yml")
-        variables = {"result_file": str(self.home / "result.json"), **options}
+        variables = listed(options)
         if dsn:
             variables["scout_dsn"] = dsn
         return [str(BIN / "ansible-playbook"), playbook, "-e", json.dumps(variables), *arguments]
@@ -155,7 +168,7 @@ class Stage:
                 project_dir=str(CHECKOUT),
                 playbook=str(CHECKOUT / "playbooks" / f"{playbook}.yml"),
                 inventory=str(CHECKOUT / "inventories" / "local" / "hosts.yml"),
-                extravars={"scout_dsn": dsn, "result_file": str(self.home / "result.json"), **options},
+                extravars=listed({"scout_dsn": dsn, "result_file": str(self.home / "result.json"), **options}),
                 quiet=True,
             )
         with done.stdout as screen:
@@ -164,9 +177,9 @@ class Stage:
         return Played(done.rc, _plain(text), self.results())
 
     def results(self) -> dict[str, dict[str, Any]]:
-        """The documents of the result file by host; empty where there is none."""
-        path = self.home / "result.json"
-        if not path.exists():
+        """The documents by host; empty where there is none."""
+        path = next((path for name in RESULTS if (path := self.home / name).exists()), None)
+        if path is None:
             return {}
         found = json.loads(path.read_text())
         documents().validate(found)
@@ -185,7 +198,8 @@ class Running:
 
     def __init__(self, stage: Stage, command: list[str], env: Mapping[str, str], cwd: Path) -> None:
         self.stage = stage
-        (stage.home / "result.json").unlink(missing_ok=True)
+        for name in RESULTS:
+            (stage.home / name).unlink(missing_ok=True)
         self._screen = tempfile.TemporaryFile("w+", dir=stage.home)  # noqa: SIM115 closed in __exit__
         begin = warm.start if stage.warm and warm.usual(env) else _start
         self.process = begin(command, env, cwd, self._screen.fileno())
@@ -209,7 +223,7 @@ class Running:
         """Waits for its end."""
         self.process.wait(timeout=seconds)
         played = Played(self.process.returncode, self.text, self.stage.results())
-        assert_accepted(played.text, played.results.values())
+        assert_accepted(played.results.values())
         return played
 
     def workers(self) -> list[int]:

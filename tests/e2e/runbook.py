@@ -24,7 +24,7 @@ from uuid import NAMESPACE_URL, uuid5
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import ALLOW_SUPERUSER
 from tests import CHECKOUT
-from tests.e2e.play import environment
+from tests.e2e.play import Played, environment
 
 PAGE = CHECKOUT / "docs" / "runbook.md"
 REWRITE = "PYTHONPATH=.collections python -m tests.e2e.runbook writes the page anew"
@@ -45,17 +45,13 @@ WRITTEN = (".git", ".venv", ".scout", ".cache", "drills", "history", "evidence",
 
 #: Where a line that was cut ends depends on what stands before.
 CUT = re.compile(r"^(.{30}).* …(?: +\S+ \w+(?: \d+ \w+)?)?$", re.MULTILINE)
-#: The line above all phases, and one that breaks a silence.
-TITLE = re.compile(r"^(\w+(?: \w+)*   \S.*?) +(\d\d:\d\d:\d\d) UTC$", re.MULTILINE)
-UNDER_WAY = re.compile(r"^ ◐ .*\n", re.MULTILINE)
-WIDTH = 79
 UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)")
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)(?=\D)")
 COMPACT = re.compile(r"\b(\d{8}T\d{6})\.(\d{6}Z)")
 COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook )")
 
-RESET_SCREEN = re.compile(r"^```\nemergency reset .*?^```$", re.DOTALL | re.MULTILINE)
+RESET_SCREEN = re.compile(r"^```\nRECOVERED: emergency reset .*?^```$", re.DOTALL | re.MULTILINE)
 
 #: What another night would show otherwise, and what stands for it when two screens are compared.
 PASSING = (
@@ -73,14 +69,12 @@ PASSING = (
     (re.compile(r"\bpid \d+"), "pid N"),
     # A machine with much to do has no time for some of them.
     (re.compile(r"\bkept \d+ files|(?<=verify )\d+ files|\b\d+ files(?= in \d+ folders)"), "N files"),
-    # Whoever waited for a session that is ended may be quick enough to end by itself.
+    # Whoever waited for a session that is ended may be stage enough to end by itself.
     (
         re.compile(r"1 session (?:terminated|cancelled), 1 session ended by itself|2 sessions terminated"),
         "2 sessions ended",
     ),
     (re.compile(r"1 session cancelled, 1 session terminated"), "2 sessions ended"),
-    # Who is at work has as much room as the name of the machine leaves.
-    (re.compile(r"^(\w+(?: \w+)*   scout on .*?)(?: …| \w+@[\w.-]+)(?= CLOCK UTC)"), r"\1"),
     (re.compile(r"\bPostgreSQL \d+"), "PostgreSQL N"),
     (re.compile(r"\d[\d.,]* [KM]i?B\b"), "SIZE"),
     (re.compile(r"\b(?=\w*\d)(?<!-)[0-9a-f]{8,64}\b(?!-)"), "DIGEST"),
@@ -174,14 +168,7 @@ class Names:
             text = text.replace(here, there)
         for here, there in self.others.items():
             text = re.sub(rf"(?<![\w.]){here}(?![\w.])", there, text)
-        text = re.sub(r"\b\w+@[\w.-]+(?=[ ,;:)]|$)", PERSON, text, flags=re.MULTILINE)
-        text = TITLE.sub(lambda found: self._title(found[1], found[2]), text)
-        return "\n".join(map(_fitted, text.split("\n")))
-
-    def _title(self, words: str, clock: str) -> str:
-        """The line above all phases, with the time that it was on the page at its edge."""
-        there = self._back(f"{datetime.now(UTC):%Y-%m-%d} {clock}", clock)[-len(clock) :]
-        return f"{words}{f'{there} UTC':>{WIDTH - len(words)}}"
+        return re.sub(r"\b\w+@[\w.-]+(?=[ ,;:)]|$)", PERSON, text, flags=re.MULTILINE)
 
     def _moved(self, stamp: str) -> str:
         moment = datetime.fromisoformat(stamp)
@@ -203,14 +190,6 @@ class Names:
             known[found] = str(uuid5(NAMESPACE_URL, f"run {len(self.ids) + 1} of the runbook"))
             self.ids[known[found]] = found
         return known[found]
-
-
-def _fitted(line: str) -> str:
-    """A line of a phase that was cut, where the names of the page are longer."""
-    while len(line) > WIDTH and line.startswith(" ✓ ") and " …" in line:
-        before, _, after = line.partition(" …")
-        line = f"{before.rpartition(' ')[0]} …{after}"
-    return line
 
 
 @dataclass
@@ -256,19 +235,15 @@ class Desk:
         return Typed(block, done.returncode, done.stdout + done.stderr, self._screen(block, done.stdout))
 
     def _screen(self, block: Block, text: str) -> str:
-        """The phases and the summary, as the page shows them; ids that no screen of the page shows are not counted."""
+        """The summary, as the page shows it; ids that no screen of the page shows are not counted."""
         screen = drawn(text)
         screen = screen.replace(f"{self.home}/", "")
         return self.names.there(screen) if block.shown is not None else screen
 
 
 def drawn(text: str) -> str:
-    """What a person sees of a run once it is over."""
-    found = TITLE.search(text)
-    # Of drills the steps are shown, and below them what came of it.
-    ending = text.partition("PLAY RECAP")[2].partition("\n\n")[2]
-    shown = UNDER_WAY.sub("", text[found.start() :]) if found else ending
-    return "\n".join(line.rstrip() for line in shown.splitlines()).strip("\n")
+    """What a person reads of a run once it is over: its summary."""
+    return "\n".join(Played(0, text).said)
 
 
 def written(page: str, typed: list[Typed], *, anew: bool = False, command: re.Pattern[str] = COMMAND) -> str:
@@ -298,8 +273,7 @@ def written(page: str, typed: list[Typed], *, anew: bool = False, command: re.Pa
 def reset_screen(page: str) -> str:
     """The screen of the emergency reset."""
     return next(
-        block.shown for block in blocks(page) if block.shown and block.shown.startswith("emergency reset ")
-        and "RECOVERED" in block.shown
+        block.shown for block in blocks(page) if block.shown and block.shown.startswith("RECOVERED: emergency reset ")
     )  # fmt: skip
 
 

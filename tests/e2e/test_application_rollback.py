@@ -18,7 +18,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fak
     PROJECT,
     Cli,
 )
-from tests.e2e.play import BIN, environment
+from tests.e2e.play import BIN, environment, listed
 from tests.integration.clones import Story, everything, quiet_git, story
 from tests.integration.modules import rows
 
@@ -71,7 +71,7 @@ class Player:
         """How many tasks changed something."""
         path = self.folder / "play.yml"
         path.write_text(PLAY)
-        values = json.dumps({**self.variables, **more})
+        values = json.dumps(listed({**self.variables, **more}))
         done = subprocess.run(
             [str(BIN / "ansible-playbook"), str(path), "-e", values, *words],
             env=environment(self.folder) | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
@@ -162,9 +162,9 @@ def test_what_cannot_be_meant_is_refused_with_what_to_type(player: Player, relea
     elsewhere = clone.commit("Elsewhere", {"elsewhere.py": "x\n"})
     clone.git("tag", "elsewhere-1")
     for variables, said in (
-        ({"application_dir": ""}, "-e application_dir=PATH"),
+        ({"application_dir": ""}, "-e scout_application_dir=PATH"),
         ({"application_dir": str(clone.path.parent / "bin")}, "not a git repository"),
-        ({"application_commit": ""}, "-e application_commit=ID"),
+        ({"application_commit": ""}, "-e scout_application_commit=ID"),
         ({"application_commit": "main"}, "does not have commit or tag main"),
         ({"application_commit": "a..b"}, "does not have commit or tag a..b"),
         ({"application_commit": "f" * 40}, "fetch --tags origin"),

@@ -16,9 +16,9 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.in_process import Quick
 from tests.e2e.pasting import accepted
 from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Stage
 from tests.faults import Fault, planted
 from tests.faults.table import FAULTS
 from tests.integration.modules import call, connect, rows
@@ -67,7 +67,7 @@ CIRCLES = {
 OTHERWISE = {"row security that binds the owner": "or work as the owner of these tables"}
 #: What is said after a check that found something to do.
 IN_EARNEST = "run it without --check"
-RESET = "ansible-playbook playbooks/emergency_reset.yml"
+RESET = "ansible-playbook scout.recovery.emergency_reset"
 MOST = 8
 
 
@@ -88,14 +88,14 @@ PERSON = re.compile(
 )
 
 
-def follow(quick: Quick, dsn: str, operator: str) -> str:
+def follow(stage: Stage, dsn: str, operator: str) -> str:
     """Types what is printed, beginning with a reset: statements as who is named, or a superuser, then the command. Gives the sentence
     that says what a person has to do; nothing where the pipeline works."""
     command, done = RESET, set[tuple[str, ...]]()
     while len(done) < MOST:
         printed = accepted(command)
         check = ["--check"] if printed.check else []
-        played = quick.play(printed.playbook, operator, *check, **printed.variables)
+        played = stage.play(printed.playbook, operator, *check, **printed.variables)
         if works(dsn):
             return ""
         text = " ".join(" ".join(played.result["next"]).split())
@@ -125,12 +125,12 @@ def typed(dsn: str, role: str, statement: str) -> bool:
 
 
 @pytest.mark.parametrize("fault", CIRCLES)
-def test_what_is_printed_comes_to_an_end(fault: str, healthy: Pipeline, quick: Quick) -> None:
+def test_what_is_printed_comes_to_an_end(fault: str, healthy: Pipeline, stage: Stage) -> None:
     operator = builder.operator(healthy.dsn)
     try:
         with planted(healthy.dsn, CIRCLES[fault]):
             try:
-                left = follow(quick, healthy.dsn, operator)
+                left = follow(stage, healthy.dsn, operator)
                 assert not left or PERSON.search(left) or OTHERWISE.get(fault, "?") in left, left
             finally:
                 healthy.execute("DROP EVENT TRIGGER IF EXISTS frozen")
@@ -160,7 +160,7 @@ def _write(dsn: str) -> None:
         session.execute("UPDATE scout.dim_store SET store_name = store_name")
 
 
-def test_commits_that_wait_for_a_standby_come_to_an_end(alone: str, quick: Quick) -> None:
+def test_commits_that_wait_for_a_standby_come_to_an_end(alone: str, stage: Stage) -> None:
     operator = builder.operator(alone)
     with connect(alone) as session:
         session.execute("ALTER DATABASE standby SET synchronous_commit = on")
@@ -169,5 +169,5 @@ def test_commits_that_wait_for_a_standby_come_to_an_end(alone: str, quick: Quick
     writer.start()
     while not rows(alone, AT_COMMIT):
         time.sleep(0.05)
-    assert follow(quick, alone, operator) == ""
+    assert follow(stage, alone, operator) == ""
     writer.join()

@@ -151,7 +151,8 @@ def test_a_bad_release_goes_without_a_trace_and_a_second_rollback_changes_nothin
     assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
     assert team.pipeline.rewritten(whole) == set()
     assert len(team.cli.calls) == calls
-    assert stage.play("acceptance_gate", team.pipeline.dsn, smoke=True).rc == 0
+    aged = {"bronze_staleness": {"ok": 60, "fail": 90}}
+    assert stage.play("acceptance_gate", team.pipeline.dsn, smoke=True, thresholds=aged).rc == 0
 
 
 def test_a_release_that_doubles_new_sales_is_rolled_back_and_ingestion_runs(team: Team) -> None:
@@ -170,7 +171,7 @@ def test_a_release_that_doubles_new_sales_is_rolled_back_and_ingestion_runs(team
 def test_a_release_that_fills_a_column_stays_only_if_it_names_the_column(team: Team, named: bool) -> None:
     checkout = team.release("v5.3.0", REGIONS)
     if named:
-        set_variable(checkout, "expected_changes: [silver_transactions.region]")
+        set_variable(checkout, "scout_expected_changes: [silver_transactions.region]")
     deployed = team.deploy(checkout, "v5.3.0")
     assert (deployed.rc, deployed.result["ingestion"]) == (0 if named else 61, "running"), deployed.text
 
@@ -233,7 +234,7 @@ def test_a_rollback_that_cannot_be_done_leaves_it_paused_and_says_so_and_the_nex
     """A report goes on reading the table that would lose its new column."""
     before = Before(team)
     checkout = team.release("v5.3.0", BAD)
-    set_variable(checkout, "patience_seconds: 2")
+    set_variable(checkout, "scout_patience_seconds: 2")
     with (
         team.start(team.command(checkout, "v5.3.0"), checkout.path.parent) as deploying,
         psycopg.connect(team.pipeline.dsn, application_name="long report") as reader,
@@ -280,14 +281,14 @@ def test_a_release_for_a_pipeline_that_fails_goes_back_without_the_gate(team: Te
     before = Before(team)
     checkout = team.release("v5.3.0", BAD)
     if how == "variable":
-        set_variable(checkout, "gate: 'no'")
+        set_variable(checkout, "scout_gate: 'no'")
     deployed = team.deploy(checkout, "v5.3.0", *(["--although-failing"] if how == "option" else []))
     assert (deployed.rc, deployed.result["outcome"], deployed.result["ingestion"]) == (61, "rolled_back", "running"), (
         deployed.text
     )
     assert list(deployed.codes) == ["capture", "plan_rollback", "migrate", "deploy", "gate", "rollback", "notify"]
     assert deployed.of("rollback")["gate"] is None
-    assert "left gate, as gate is false" in " ".join(deployed.text.split())
+    assert "left gate, as scout_gate is false" in " ".join(deployed.text.split())
     before.assert_back()
 
 
@@ -316,6 +317,16 @@ def test_a_check_writes_nothing(team: Team) -> None:
     assert list(deployed.codes) == ["look", "capture"]
     assert team.pipeline.fingerprint() == whole
     assert (told(team), team.cli.calls) == ([], [])
+
+
+def test_a_check_of_no_database_is_no_check(team: Team) -> None:
+    """A playbook for no host ends with 0."""
+    checkout = team.release("v5.3.0", GOOD)
+    (team.home / "hosts.yml").write_text("scout: {hosts: {}}\n")
+    words = ("--check", "--although-failing", "--inventory", str(team.home / "hosts.yml"))
+    deployed = team.deploy(checkout, "v5.3.0", *words)
+    assert (deployed.rc, deployed.result["outcome"]) == (60, "not_begun"), deployed.text
+    assert deployed.result["failed_step"] == "capture"
 
 
 def test_what_cannot_be_meant_is_refused(team: Team, subtests: pytest.Subtests) -> None:
@@ -553,7 +564,7 @@ def test_a_release_by_a_role_of_the_teams_own_is_rolled_back(hosted_team: Team, 
             owner.execute(setting)  # type: ignore[call-overload]
     else:
         assert 'SET ROLE "scout_owner"' in error["next_step"]
-    set_variable(checkout, f"deployed_by: {'deployer' if migrates == 'deployer' else 'scout_owner'}")
+    set_variable(checkout, f"scout_deployed_by: {'deployer' if migrates == 'deployer' else 'scout_owner'}")
     deployed = team.deploy(checkout, "v5.3.0", env=env)
     assert deployed.rc == 61, deployed.text
     assert (deployed.result["failed_step"], deployed.result["ingestion"]) == ("gate", "running")

@@ -20,7 +20,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progr
 SCENARIOS = sorted(path.stem for path in FOLDER.glob("*.yml"))
 BROKEN = Path(__file__).parent / "broken_recoveries"
 
-#: Small, and quick to notice what is wrong.
+#: Small, and stage to notice what is wrong.
 BREAKS: dict[str, Any] = {
     "title": "A recovery that is broken on purpose",
     "events": 300,
@@ -82,7 +82,7 @@ def passes(told: dict[str, Any]) -> None:
     assert [name for name in promised if name.endswith(".yml changes nothing")]
 
 
-@pytest.mark.usefixtures("in_process")
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in BY_PLAYBOOK])
 def test_a_scenario_passes(name: str, tmp_path: Path) -> None:
     passes(drilled(name, tmp_path))
@@ -104,7 +104,7 @@ def test_all_others_pass_one_after_another_on_a_restored_database(scout_db: str,
     assert scout_db.rpartition("/")[2] in done.document["database"]
 
 
-@pytest.mark.usefixtures("in_process", "impatient")
+@pytest.mark.usefixtures("quickly", "impatient")
 def test_a_drill_of_a_restored_database_ends_with_the_first_that_does_not_pass(scout_db: str, tmp_path: Path) -> None:
     folder = tmp_path / "scenarios"
     folder.mkdir()
@@ -132,7 +132,7 @@ def fails(name: str, tmp_path: Path, playbook: Path | str, **more: Any) -> dict[
     return told
 
 
-@pytest.mark.usefixtures("in_process", "impatient")
+@pytest.mark.usefixtures("quickly", "impatient")
 @pytest.mark.parametrize("name", BROKEN_PROMISES)
 def test_a_broken_recovery_fails_and_the_broken_promise_is_named(name: str, tmp_path: Path) -> None:
     more, says = BROKEN_PROMISES[name]
@@ -144,20 +144,22 @@ def test_every_broken_recovery_is_tried() -> None:
     assert {path.stem for path in BROKEN.glob("*.yml")} == {*BROKEN_PROMISES, "is_too_slow"}
 
 
-@pytest.mark.usefixtures("in_process", "impatient")
+@pytest.mark.usefixtures("quickly", "impatient")
 def test_a_recovery_that_leaves_ingestion_paused(tmp_path: Path) -> None:
-    told = fails("left_paused", tmp_path, "emergency_reset", play={"vars": {"resume": False}})
+    told = fails("left_paused", tmp_path, "emergency_reset", play={"vars": {"scout_resume": False}})
     assert any(why.startswith("nothing is paused after: wanted yes, found paused by") for why in told["why"])
     assert (told["phases"]["recovered"], told["phases"]["resumed"]) == (None, None)
     assert told["events"]["lost"] == 0
 
 
-@pytest.mark.usefixtures("in_process")
+@pytest.mark.usefixtures("quickly")
 def test_a_rollback_that_forgets_the_application(tmp_path: Path) -> None:
     """Schema and jobs are back; the branch and the edge function are looked at in git and where it was deployed."""
     told = fails(
         "forgetful", tmp_path, "rollback",
-        play={"vars": {"release": "{release}", "rehearse": False, "application_rollback_enabled": False}},
+        play={"vars": {
+                "scout_release": "{release}", "scout_rehearse": False, "scout_application_rollback_enabled": False,
+            }},
         faults=[{"release_captured": {"application": True}}, {"bad_release": {}}],
         then=[{"do": {"release_is_back": {}}}],
     )  # fmt: skip
@@ -165,7 +167,7 @@ def test_a_rollback_that_forgets_the_application(tmp_path: Path) -> None:
     assert broken == ["the branch has the tree of the captured commit", "the edge function that was deployed last"]
 
 
-@pytest.mark.usefixtures("in_process")
+@pytest.mark.usefixtures("quickly")
 def test_a_recovery_that_is_too_slow_for_its_budget(tmp_path: Path) -> None:
     """Every check is kept but the time."""
     told = fails("slow", tmp_path, BROKEN / "is_too_slow.yml", budget_seconds=5)

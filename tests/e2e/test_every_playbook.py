@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests import plays
-from tests.e2e.in_process import Quick
+from tests import CHECKOUT
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -26,11 +25,11 @@ Options = dict[str, Any]
 class Case:
     """Prepares a healthy pipeline so that a playbook has something to do, and returns the options for it."""
 
-    def __init__(self, pipeline: Pipeline, quick: Quick, held: contextlib.ExitStack) -> None:
-        self.pipeline, self.quick, self.held = pipeline, quick, held
+    def __init__(self, pipeline: Pipeline, stage: Stage, held: contextlib.ExitStack) -> None:
+        self.pipeline, self.stage, self.held = pipeline, stage, held
 
     def played(self, playbook: str, **options: Any) -> dict[str, Any]:
-        played = self.quick.play(playbook, self.pipeline.dsn, **options)
+        played = self.stage.play(playbook, self.pipeline.dsn, **options)
         assert played.rc == 0, played.text
         return played.result
 
@@ -111,20 +110,20 @@ CHANGES: dict[str, Callable[[Case], Options]] = {
     "undo": Case.moved,
     "window_recovery": Case.lost,
 }
-#: They write files on the controller, and a drill has pipelines of its own.
-ELSEWHERE = {"drill", "evidence", "incident_report"}
+#: They write files on the controller.
+ELSEWHERE = {"evidence", "incident_report"}
 
 
 def test_every_playbook_is_here() -> None:
-    assert plays.PLAYBOOKS.keys() == READS.keys() | CHANGES.keys() | ELSEWHERE
+    assert {path.stem for path in CHECKOUT.glob("playbooks/*.yml")} == READS.keys() | CHANGES.keys() | ELSEWHERE
 
 
 @pytest.mark.parametrize(("playbook", "prepare"), [*READS.items(), *CHANGES.items()])
 def test_a_check_writes_nothing_and_a_second_run_changes_nothing(
-    playbook: str, prepare: Callable[[Case], Options], healthy: Pipeline, stage: Stage, quick: Quick
+    playbook: str, prepare: Callable[[Case], Options], healthy: Pipeline, stage: Stage
 ) -> None:
     with contextlib.ExitStack() as held:
-        options = prepare(Case(healthy, quick, held))
+        options = prepare(Case(healthy, stage, held))
         before, jobs = healthy.fingerprint(), healthy.active_jobs()
         checked = stage.play(playbook, healthy.dsn, "--check", **options)
         assert checked.rc == 0, checked.text

@@ -9,7 +9,6 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -36,7 +35,7 @@ def test_evidence_is_kept_and_verified(broken: Pipeline, stage: Stage) -> None:
     assert (told.returncode, told.stdout.strip()) == (1, "sessions.json: FAILED")
 
 
-def test_check_mode_keeps_nothing(healthy: Pipeline, quick: Quick) -> None:
-    played = quick.play("evidence", healthy.dsn, "--check")
+def test_check_mode_keeps_nothing(healthy: Pipeline, stage: Stage) -> None:
+    played = stage.play("evidence", healthy.dsn, "--check")
     assert played.rc == 0, played.text
-    assert not quick.evidence.exists()
+    assert not stage.evidence.exists()

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually, listed
 
@@ -64,7 +63,7 @@ FAILURES = {
         "foresee",
         "role postgres is protected",
         "ask its owner to end it",
-        variables={"terminate_sessions_protected_roles": ["postgres"], "stuck_after_seconds": 0.1},
+        variables={"protected_roles": ["postgres"], "stuck_after_seconds": 0.1},
         fault=library.lock_holder,
         ingestion="running",
     ),
@@ -87,7 +86,7 @@ FAILURES = {
     "gold_view_is_broken": Failure(
         "refresh_gold",
         "scout.gold_bad: division by zero SQLSTATE 22012",
-        "refresh_gold.yml",
+        "refresh_gold",
         "CREATE MATERIALIZED VIEW scout.gold_bad AS SELECT 1 / count(*) FILTER (WHERE total_amount > 1e9) AS share "
         "FROM scout.silver_transactions WITH NO DATA",
         "DROP MATERIALIZED VIEW scout.gold_bad",
@@ -96,7 +95,7 @@ FAILURES = {
     "critical_alerts_remain": Failure(
         "",
         "not resumed because of critical_alerts",
-        "emergency_reset.yml",
+        "emergency_reset",
         fix=(
             "WITH gone AS (DELETE FROM scout.silver_transactions WHERE total_amount < 0 RETURNING source_event_id) "
             "DELETE FROM scout.bronze_events WHERE event_id IN (SELECT source_event_id FROM gone)"
@@ -107,7 +106,7 @@ FAILURES = {
     "resume_is_undone_by_something": Failure(
         "resume",
         "still inactive after being activated: smart-gold-refresh",
-        "resume_ingestion.yml",
+        "resume_ingestion",
         NO_JOB_CAN.format(active="false"),
         OBEDIENT,
     ),
@@ -178,7 +177,6 @@ def test_two_operators(broken: Pipeline, stage: Stage) -> None:
             assert bob.result["error"]["kind"] == "lease_held", bob.text
             assert "alice@" in bob.summary
             assert "has been working on incident INC-1" in bob.summary
-            assert "ingestion is paus" in " ".join(bob.summary.split()), bob.summary
             assert "takeover=true" in bob.summary
         assert other.play("assess", broken.dsn, env=BOB).rc == 0
         bob_too = held.enter_context(
@@ -196,24 +194,24 @@ def test_two_operators(broken: Pipeline, stage: Stage) -> None:
 
 
 def test_a_colleagues_pause_is_respected(
-    another_broken: Callable[[], Pipeline], quick: Quick, monkeypatch: pytest.MonkeyPatch
+    another_broken: Callable[[], Pipeline], stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bob's reset repairs and resumes nothing that Alice paused, unless for the same incident, or taken over."""
     for options in ({"incident": "INC-1"}, {"incident": "INC-2", "takeover": True}):
         pipeline = another_broken()
         monkeypatch.setenv("SUDO_USER", "alice")
-        assert quick.play("pause_ingestion", pipeline.dsn, incident="INC-1", reason="bad prices until noon").rc == 0
+        assert stage.play("pause_ingestion", pipeline.dsn, incident="INC-1", reason="bad prices until noon").rc == 0
         pending = pipeline.pending()
         monkeypatch.setenv("SUDO_USER", "bob")
         for playbook, more in RECOVERIES.items():
-            refused = quick.play(playbook, pipeline.dsn, incident="INC-2", **more)
+            refused = stage.play(playbook, pipeline.dsn, incident="INC-2", **more)
             assert refused.rc == 2, refused.text
             assert refused.result["error"]["kind"] == "pause_held", refused.text
             assert "alice@" in refused.summary
             assert "bad prices until noon" in refused.summary
             assert "takeover=true" in refused.summary
         assert pipeline.pending() == pending
-        bob = quick.play("emergency_reset", pipeline.dsn, **options)
+        bob = stage.play("emergency_reset", pipeline.dsn, **options)
         assert (bob.rc, bob.result["outcome"]) == (0, "recovered"), bob.text
         assert pipeline.pending() == 0
         assert pipeline.active_jobs() >= JOBS

@@ -17,25 +17,30 @@ import yaml
 
 from tests.e2e.pasting import on_screen
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.play import CHECKOUT, environment
+from tests.e2e.play import CHECKOUT, environment, listed
 from tests.e2e.test_own_plays import JOBS
 
 HOSTS = ("luzon", "visayas", "mindanao")
 CONFIGURATION = """[defaults]
 collections_path = collections
-callbacks_enabled = scout.recovery.summary
-stdout_callback = scout.recovery.screen
+inventory = the hosts.yml
+callback_result_format = yaml
 """
 OWN = """---
-- name: Pause with a role or a module, and look
+- name: Recover with a role or pause with a module, and look
   hosts: "{{ who | default('scout') }}"
   connection: local
   gather_facts: false
+  module_defaults:
+    group/scout.recovery.all:
+      dsn: "{{ scout_dsn }}"
+      allow_superuser: true
   tasks:
-    - name: Pause with a role
+    - name: Recover with a role
       ansible.builtin.import_role:
-        name: scout.recovery.ingestion
-        tasks_from: pause.yml
+        name: scout.recovery.emergency_reset
+      vars:
+        emergency_reset_resume: false
       when: how == 'role'
     - name: Pause with a module
       scout.recovery.scout_ingestion:
@@ -77,8 +82,8 @@ class Project:
 
     def play(self, playbook: str, host: str, **options: Any) -> dict[str, Any]:
         """The result of a playbook, called by its full name, on one of the three hosts; the others are as they were."""
-        variables = json.dumps({"target": host, "result_file": "the result.json", **options})
-        self.on(host, f"ansible-playbook {playbook} -i 'the hosts.yml' -e {shlex.quote(variables)}")
+        variables = json.dumps(listed({"result_file": "the result.json", **options}))
+        self.on(host, f"ansible-playbook {playbook} --limit {host} -e {shlex.quote(variables)}")
         [made] = json.loads((self.folder / "the result.json").read_text())["results"]
         assert made["host"] == host
         return made
@@ -109,14 +114,12 @@ def test_what_is_printed_is_pasted_until_nothing_is_left_to_do(project: Project)
     luzon = project.databases["luzon"]
     events = luzon.events()
     before = {host: each.fingerprint() for host, each in project.databases.items()}
-    screen = project.paste(
-        "ansible-playbook scout.recovery.assess -i 'the hosts.yml' -e target=scout -e budget_seconds=60"
-    )
+    screen = project.paste("ansible-playbook scout.recovery.assess -e scout_budget_seconds=60")
     assert {host: each.fingerprint() for host, each in project.databases.items()} == before
-    resets = [command for command in on_screen(screen, len(HOSTS)) if "scout.recovery.emergency_reset" in command]
-    assert {f"target={host}" for host in HOSTS} == {word for each in resets for word in shlex.split(each)[-1:]}
+    resets = [command for command in on_screen(screen) if "scout.recovery.emergency_reset" in command]
+    assert set(HOSTS) == {word for each in resets for word in shlex.split(each)[-1:]}
 
-    [reset] = [command for command in resets if command.endswith("target=luzon")]
+    [reset] = [command for command in resets if command.endswith("--limit luzon")]
     project.on("luzon", reset)
     assert (luzon.pending(), project.paused("luzon")) == (0, False)
     assert luzon.unaccounted(events) == []
@@ -127,7 +130,7 @@ def test_what_is_printed_is_pasted_until_nothing_is_left_to_do(project: Project)
     assert moved["move"]["moved"]["events"] == 7
     assert luzon.one("SELECT count(*) FROM scout.bronze_events WHERE event_id::text = ANY (%s)", chosen) == 0
     [undo] = moved["undo_commands"]
-    assert "scout.recovery.undo -i 'the hosts.yml'" in undo
+    assert "scout.recovery.undo --limit luzon" in undo
     undone = project.on("luzon", undo)
     assert luzon.one("SELECT count(*) FROM scout.bronze_events WHERE event_id::text = ANY (%s)", chosen) == 7
 
@@ -140,10 +143,10 @@ def test_what_is_printed_is_pasted_until_nothing_is_left_to_do(project: Project)
 
 def test_roles_and_modules_in_a_play_of_ones_own_and_the_drills(project: Project) -> None:
     for host, how in (("visayas", "role"), ("mindanao", "module")):
-        screen = project.on(host, f"ansible-playbook own_play.yml -i 'the hosts.yml' -e 'who={host} how={how}'")
+        screen = project.on(host, f"ansible-playbook own_play.yml -e 'who={host} how={how}'")
         assert f"{host} is paused." in screen
     assert {host: project.paused(host) for host in HOSTS} == {"luzon": False, "visayas": True, "mindanao": True}
-    screen = project.paste("ansible-playbook scout.drills.drill -i 'the hosts.yml' -e scenario=no_such_thing", rc=2)
+    screen = project.paste("ansible-playbook scout.drills.drill -e scout_scenario=no_such_thing", rc=2)
     assert "gold_stale" in screen
     # A module is called by its own name, as ansible-lint sees it too.
     project.paste("ansible-lint --offline --strict --profile production --nocolor own_play.yml")

@@ -21,7 +21,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults impo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server, uri
 from tests.door import Door
 from tests.e2e.deploying import script_behind
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Running, Stage, environment, eventually
 from tests.e2e.test_ways import ELSEWHERE, PLUGIN
@@ -57,27 +56,27 @@ def test_a_healthy_pipeline_passes_and_is_left_as_it_is(healthy: Pipeline, stage
     assert healthy.lingering() == []
 
 
-def test_a_broken_pipeline_fails_for_what_is_broken_and_passes_once_it_is_reset(broken: Pipeline, quick: Quick) -> None:
-    played = quick.play("acceptance_gate", broken.dsn)
+def test_a_broken_pipeline_fails_for_what_is_broken_and_passes_once_it_is_reset(broken: Pipeline, stage: Stage) -> None:
+    played = stage.play("acceptance_gate", broken.dsn)
     assert (played.rc, played.result["outcome"], played.result["ok"]) == (2, "not_passed", False), played.text
     wrong = {c["name"] for c in played.result["gate"]["checks"] if c["counts"] and c["status"] == "fail"}
     assert {"backlog_age", "blocked_events", "silver_staleness"} <= wrong
     assert "found fail: of " in played.summary
     assert (
-        "next ansible-playbook playbooks/emergency_reset.yml ansible-playbook playbooks/acceptance_gate.yml"
+        "next ansible-playbook scout.recovery.emergency_reset ansible-playbook scout.recovery.acceptance_gate"
         in played.summary
     )
     assert "Traceback" not in played.text
-    assert quick.play("emergency_reset", broken.dsn).rc == 0
+    assert stage.play("emergency_reset", broken.dsn).rc == 0
     # Bronze has grown older meanwhile: nobody sells anything here.
     aged = {"bronze_staleness": {"ok": 60, "fail": 90}}
-    played = quick.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
+    played = stage.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
     # All lines were loaded just now, so that none tells whether linking works.
     assert (played.rc, played.result["gate"]["exit_code"]) == (2, 47), played.text
     unknown = [c["name"] for c in played.result["gate"]["checks"] if c["counts"] and c["status"] != "pass"]
     assert unknown == ["linking_coverage"]
     broken.link_and_wait()
-    played = quick.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
+    played = stage.play("acceptance_gate", broken.dsn, smoke=True, gate_thresholds=aged)
     assert (played.rc, played.result["outcome"]) == (0, "passed"), played.text
 
 
@@ -127,7 +126,7 @@ def test_the_script_finds_a_stuck_lock_that_the_old_one_never_could(
         time.sleep(1.1)
         words = [
             "-e",
-            json.dumps({"stuck_after_seconds": 1, "gate_thresholds": {"stuck_locks": {"ok": 0.5, "fail": 1}}}),
+            json.dumps({"scout_stuck_after_seconds": 1, "scout_thresholds": {"stuck_locks": {"ok": 0.5, "fail": 1}}}),
         ]
         done = gate(stage, healthy.dsn, *words, script=behind)
         assert done.returncode == 44, done.stdout
@@ -145,12 +144,12 @@ def test_the_script_from_anywhere_with_any_shell_settings(healthy: Pipeline, sta
         "ANSIBLE_COLLECTIONS_PATH": "/nowhere", "PYTHONPATH": "/nowhere", "TMPDIR": str(stage.home), "CDPATH": "/tmp",
         "SCOUT_GATE_RESULT": "kept.json", "PATH": "/usr/bin:/bin",
     }  # fmt: skip
-    words = ["-e", "smoke=true", "-e", "result_file=/nowhere/x.json"]
+    words = ["-e", "scout_smoke=true", "-e", "scout_result_file=/nowhere/x.json"]
     done = gate(stage, healthy.dsn, *words, script=link, env=hostile, cwd=stage.home)
     assert done.returncode == 0, done.stdout + done.stderr
     [made] = json.loads(kept.read_text())["results"]
     assert made["gate"]["smoke"]["status"] == "pass"
-    assert sorted(path.name for path in stage.home.iterdir()) == ["bin", "kept.json"]
+    assert sorted(path.name for path in stage.home.iterdir()) == ["bin", "documents.json", "kept.json"]
 
 
 def test_the_script_says_when_it_could_not_judge(
@@ -161,7 +160,7 @@ def test_the_script_says_when_it_could_not_judge(
         ("postgresql://u@127.0.0.1:1/scout", [], "Connection refused"),
         (pg_server.dsn("postgres"), [], "this is not a Scout database"),
         ("no dsn at all", [], "neither a libpq URI"),
-        (healthy.dsn, ["-e", "consecutive=0"], "consecutive 0 is not usable"),
+        (healthy.dsn, ["-e", "scout_consecutive=0"], "consecutive 0 is not usable"),
         (healthy.dsn, ["--no-such-option"], "no-such-option"),
         (healthy.dsn, ["--tags", "nothing"], "the gate reached no verdict"),
     ):
@@ -212,7 +211,7 @@ def test_a_stray_success_is_not_believed(healthy: Pipeline, stage: Stage) -> Non
 
 def test_a_password_is_in_no_list_of_processes_and_on_no_screen(healthy: Pipeline, stage: Stage) -> None:
     made = environment(stage.home, {"PGURI": uri(conninfo_to_dict(healthy.dsn) | {"password": PASSWORD})})
-    process = subprocess.Popen([str(SCRIPT), "-e", "consecutive=2", "-e", "interval_seconds=1"], env=made, cwd="/",
+    process = subprocess.Popen([str(SCRIPT), "-e", "scout_consecutive=2", "-e", "scout_interval_seconds=1"], env=made, cwd="/",
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
     seen: set[str] = set()
     while process.poll() is None:
@@ -234,15 +233,15 @@ def test_a_password_is_in_no_list_of_processes_and_on_no_screen(healthy: Pipelin
 EACH_SECOND = {"interval_seconds": 1}
 
 
-def looked(running: Running, verdict: str) -> None:
-    """Returns when a look that is not the last has found this."""
-    eventually(lambda: f"[local] {verdict}: " in running.text, 60, "a look")
+def looked(running: Running) -> None:
+    """Returns when a look was not the last."""
+    eventually(lambda: "RETRYING: [local]" in running.text, 60, "a look")
 
 
 def test_a_gate_that_does_not_pass_is_waited_for(healthy: Pipeline, stage: Stage) -> None:
     healthy.execute("CREATE TABLE public.was AS SELECT * FROM cron.job", "UPDATE cron.job SET active = false")
     with stage.start("acceptance_gate", healthy.dsn, wait_minutes=2, **EACH_SECOND) as running:
-        looked(running, "paused")
+        looked(running)
         healthy.execute("UPDATE cron.job AS j SET active = was.active FROM public.was WHERE j.jobid = was.jobid")
         played = running.wait()
     assert (played.rc, played.result["outcome"]) == (0, "passed"), played.text
@@ -264,7 +263,7 @@ def test_a_gate_that_has_to_hold_passes_only_at_the_end(healthy: Pipeline, stage
 
 def test_a_gate_that_has_to_hold_ends_at_the_first_look_that_does_not_pass(healthy: Pipeline, stage: Stage) -> None:
     with stage.start("acceptance_gate", healthy.dsn, hold_minutes=5, **EACH_SECOND) as running:
-        looked(running, "pass")
+        looked(running)
         library.negative_totals(healthy.dsn)
         played = running.wait()
     assert (played.rc, played.result["outcome"], played.result["gate"]["verdict"]) == (2, "not_passed", "fail")

@@ -12,8 +12,8 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import LINKED
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Stage
 from tests.integration.oracle import silver
 from tests.scout.variants import ETL, HEALTHY, edit, sell
 
@@ -31,7 +31,7 @@ DELETE FROM scout.silver_transactions WHERE source_event_id IN (
 
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_reset_quarantines_poison_loads_the_backlog_and_leaves_ingestion_running(
-    name: str, new_db: str, quick: Quick
+    name: str, new_db: str, stage: Stage
 ) -> None:
     HEALTHY[name].make(new_db)
     pipeline = Pipeline(new_db)
@@ -41,38 +41,38 @@ def test_a_reset_quarantines_poison_loads_the_backlog_and_leaves_ingestion_runni
         library.poison_event(new_db, kind)
     events = pipeline.events()
 
-    reset = quick.play("emergency_reset", new_db)
+    reset = stage.play("emergency_reset", new_db)
     assert (reset.rc, reset.result["outcome"], reset.result["ingestion"]) == (0, "recovered", "running"), reset.text
     assert pipeline.active_jobs() == jobs
     assert pipeline.pending() == 0
     assert pipeline.one("SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == len(POISON)
     assert pipeline.unaccounted(events) == []
 
-    again = quick.play("emergency_reset", new_db)
+    again = stage.play("emergency_reset", new_db)
     assert (again.rc, again.result["outcome"]) == (0, "nothing_to_do"), again.text
 
 
 @pytest.mark.parametrize("name", FIVE)
-def test_a_lost_hour_is_recovered_as_the_deployment_had_loaded_it(name: str, new_db: str, quick: Quick) -> None:
+def test_a_lost_hour_is_recovered_as_the_deployment_had_loaded_it(name: str, new_db: str, stage: Stage) -> None:
     HEALTHY[name].make(new_db)
     sell(60, over=timedelta(minutes=50), first=70_000)(new_db)
     before = _silver(new_db)
     Pipeline(new_db).execute(LOSE_LAST_HOUR)
     assert _silver(new_db) != before
-    recovered = quick.play("window_recovery", new_db, last="1h")
+    recovered = stage.play("window_recovery", new_db, last="1h")
     assert (recovered.rc, recovered.result["ingestion"]) == (0, "running"), recovered.text
     assert _silver(new_db) == before
 
 
 @pytest.mark.parametrize("name", [*FIVE, "no history"])
-def test_a_bad_release_is_rolled_back_and_ingestion_runs(name: str, new_db: str, quick: Quick) -> None:
+def test_a_bad_release_is_rolled_back_and_ingestion_runs(name: str, new_db: str, stage: Stage) -> None:
     HEALTHY[name].make(new_db)
     pipeline = Pipeline(new_db)
     jobs = pipeline.active_jobs()
-    captured = quick.play("capture_release", new_db, release="v5.2.1")
+    captured = stage.play("capture_release", new_db, release="v5.2.1")
     assert captured.rc == 0, captured.text
     BAD_RELEASE(new_db)
-    played = quick.play("rollback", new_db, release="v5.2.1", rehearse=False, allow_owners="postgres")
+    played = stage.play("rollback", new_db, release="v5.2.1", rehearse=False, allow_owners="postgres")
     assert (played.rc, played.result["ingestion"]) == (0, "running"), played.text
     assert pipeline.active_jobs() == jobs
 

@@ -14,7 +14,6 @@ from psycopg.conninfo import make_conninfo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator, poison_payloads
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.pg_dump import dump
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
 from tests.integration.hosted.test_owner_and_operator import done as handed_over
@@ -50,18 +49,16 @@ KINDS = pytest.mark.parametrize(
 
 
 @KINDS
-def test_every_playbook_works(hosted: Hosted, as_owner: bool, stage: Stage, quick: Quick) -> None:
+def test_every_playbook_works(hosted: Hosted, as_owner: bool, stage: Stage) -> None:
     """Those of the operator by Ansible, as an inventory has the host; those of owners in this process."""
-    works(hosted, role(hosted, as_owner), as_owner, quick if as_owner else stage)
+    works(hosted, role(hosted, as_owner), as_owner, stage)
 
 
 @KINDS
-def test_every_playbook_works_through_a_transaction_pooler(
-    hosted: Hosted, as_owner: bool, stage: Stage, quick: Quick
-) -> None:
+def test_every_playbook_works_through_a_transaction_pooler(hosted: Hosted, as_owner: bool, stage: Stage) -> None:
     """Where pg_cron is in another database, both sessions go through it, and the playbooks are Ansible's."""
     with opened(role(hosted, as_owner), hosted.superuser) as pooler:
-        works(hosted, pooler.dsn, as_owner, stage if hosted.cron != hosted.superuser else quick)
+        works(hosted, pooler.dsn, as_owner, stage)
 
 
 def role(hosted: Hosted, as_owner: bool) -> str:
@@ -84,7 +81,7 @@ def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
     jobs, events = of_jobs(hosted), pipeline.one(EVENTS)
 
     def play(playbook: str, *words: str, **more: Any) -> Played:
-        if isinstance(stage, Quick):
+        if isinstance(stage, Stage):
             return stage.play(playbook, dsn, *words, **host, **more)
         return stage.play(playbook, None, "-i", str(inventory), *words, **more)
 

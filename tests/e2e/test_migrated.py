@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -22,7 +21,7 @@ BY_ANSIBLE = "silver_transactions"
 def test_a_renamed_table_is_a_cause_and_no_other_database(
     table: str, healthy: Pipeline, request: pytest.FixtureRequest
 ) -> None:
-    stage: Stage = request.getfixturevalue("stage" if table == BY_ANSIBLE else "quick")
+    stage: Stage = request.getfixturevalue("stage")
     healthy.execute(RENAMED[table])
     assessed = stage.play("assess", healthy.dsn)
     assert assessed.result["verdict_before"] == "failing", assessed.text
@@ -38,29 +37,29 @@ def test_a_renamed_table_is_a_cause_and_no_other_database(
     assert healthy.active_jobs() == active, resumed.text
 
 
-def test_a_reset_says_so_and_does_not_end_well(healthy: Pipeline, quick: Quick) -> None:
+def test_a_reset_says_so_and_does_not_end_well(healthy: Pipeline, stage: Stage) -> None:
     healthy.execute(RENAMED["etl_processed"])
-    played = quick.play("emergency_reset", healthy.dsn)
+    played = stage.play("emergency_reset", healthy.dsn)
     assert (played.rc, played.result["ok"]) == (2, False), played.text
     assert "scout.etl_processed is missing" in played.text
     assert "-vvv" not in played.summary
 
 
-def test_the_rollback_of_it_is_advised_and_works(healthy: Pipeline, quick: Quick) -> None:
-    captured = quick.play("capture_release", healthy.dsn, release="v5.2.1")
+def test_the_rollback_of_it_is_advised_and_works(healthy: Pipeline, stage: Stage) -> None:
+    captured = stage.play("capture_release", healthy.dsn, release="v5.2.1")
     assert captured.rc == 0, captured.text
     healthy.execute(RENAMED["silver_line_items"])
-    assessed = quick.play("assess", healthy.dsn)
-    assert assessed.result["next"] == ["ansible-playbook playbooks/rollback.yml -e release=v5.2.1 --check"], (
+    assessed = stage.play("assess", healthy.dsn)
+    assert assessed.result["next"] == ["ansible-playbook scout.recovery.rollback -e scout_release=v5.2.1 --check"], (
         assessed.text
     )
-    looked = quick.play("rollback", healthy.dsn, "--check", release="v5.2.1")
+    looked = stage.play("rollback", healthy.dsn, "--check", release="v5.2.1")
     assert looked.rc == 0, looked.text
-    back = quick.play("rollback", healthy.dsn, release="v5.2.1")
+    back = stage.play("rollback", healthy.dsn, release="v5.2.1")
     assert healthy.one("SELECT to_regclass('scout.silver_line_items') IS NOT NULL"), back.text
     assert back.rc == 0, back.text
     healthy.execute(RENAMED["silver_line_items"])
-    assert quick.play("capture_release", healthy.dsn, release="v5.3.0").rc == 0
+    assert stage.play("capture_release", healthy.dsn, release="v5.3.0").rc == 0
 
 
 def test_rows_are_not_moved_while_a_table_is_missing(healthy: Pipeline, stage: Stage) -> None:

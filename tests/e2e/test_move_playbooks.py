@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.e2e.in_process import Quick
 from tests.e2e.pasting import accepted
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Played, Stage
@@ -50,8 +49,10 @@ def test_a_quarantine_from_check_to_the_second_run(broken: Pipeline, stage: Stag
     ]
     assert made["move"]["moved"]["events"] == 40
     assert made["ingestion"] == "running"
-    assert f"undo ansible-playbook playbooks/undo.yml -e run_id={made['move']['run_id']}" in played.summary
-    assert "once the cause is fixed, ansible-playbook playbooks/redrive.yml -e of_incident=INC-1" in played.summary
+    assert f"undo ansible-playbook scout.recovery.undo -e scout_run_id={made['move']['run_id']}" in played.summary
+    assert (
+        "once the cause is fixed, ansible-playbook scout.recovery.redrive -e scout_of_incident=INC-1" in played.summary
+    )
     assert len(list(stage.evidence.iterdir())) == 1
     assert broken.active_jobs() == active
     assert broken.lease_owner() is None
@@ -63,16 +64,16 @@ def test_a_quarantine_from_check_to_the_second_run(broken: Pipeline, stage: Stag
     assert broken.rewritten(before) == set()
 
 
-def test_where_nothing_matches_nothing_is_paused_or_kept(healthy: Pipeline, quick: Quick) -> None:
-    played = quick.play("quarantine", healthy.dsn, **NOTHING)
+def test_where_nothing_matches_nothing_is_paused_or_kept(healthy: Pipeline, stage: Stage) -> None:
+    played = stage.play("quarantine", healthy.dsn, **NOTHING)
     made = ran(played, "unchanged")
     assert (played.recap()["changed"], made["ingestion"], made["evidence"]) == (0, "running", None)
-    assert not quick.evidence.exists()
+    assert not stage.evidence.exists()
     assert healthy.one("SELECT count(*) FROM scout_ops.runs") == 0
     assert played.result["next"] == []
 
 
-def test_a_name_of_nothing_is_a_mistake(healthy: Pipeline, quick: Quick, subtests: pytest.Subtests) -> None:
+def test_a_name_of_nothing_is_a_mistake(healthy: Pipeline, stage: Stage, subtests: pytest.Subtests) -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("quarantine", {"source_systems": ["pos"]}, "no source system is named 'pos'"),
         ("redrive", {"of_incident": "INC-404"}, "no incident is named 'INC-404'"),
@@ -80,22 +81,22 @@ def test_a_name_of_nothing_is_a_mistake(healthy: Pipeline, quick: Quick, subtest
     ]
     for playbook, options, said in cases:
         with subtests.test(msg=playbook):
-            played = quick.play(playbook, healthy.dsn, **options)
+            played = stage.play(playbook, healthy.dsn, **options)
             assert played.rc == 2, played.text
             assert said in played.text
             assert healthy.active_jobs() >= JOBS
-            assert not quick.evidence.exists()
+            assert not stage.evidence.exists()
 
 
-def test_what_was_paused_before_stays_paused(healthy: Pipeline, quick: Quick) -> None:
+def test_what_was_paused_before_stays_paused(healthy: Pipeline, stage: Stage) -> None:
     """Also by the same person for the same incident: it was paused on purpose."""
-    ran(quick.play("pause_ingestion", healthy.dsn, incident="INC-1"), "done")
-    played = quick.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy))
+    ran(stage.play("pause_ingestion", healthy.dsn, incident="INC-1"), "done")
+    played = stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy))
     made = ran(played, "done")
     assert made["ingestion"] == "paused"
     assert not JOBS & healthy.active_jobs()
-    assert "ansible-playbook playbooks/resume_ingestion.yml" in played.summary
-    ran(quick.play("resume_ingestion", healthy.dsn, incident="INC-1"), "done")
+    assert "ansible-playbook scout.recovery.resume_ingestion" in played.summary
+    ran(stage.play("resume_ingestion", healthy.dsn, incident="INC-1"), "done")
     assert healthy.active_jobs() >= JOBS
 
 
@@ -109,33 +110,33 @@ FROM cron.job WHERE jobname = 'bronze-to-silver-etl'
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_what_is_pending_counts_in_how_long_it_is_paused(broken: Pipeline, quick: Quick, *, check: bool) -> None:
+def test_what_is_pending_counts_in_how_long_it_is_paused(broken: Pipeline, stage: Stage, *, check: bool) -> None:
     """Also what a redrive puts back; nothing is stopped where that is too long."""
     options, mode = some_loaded(broken), ["--check"] if check else []
     broken.execute(SLOW_ETL)
     pending = broken.pending()
     assert pending > 100
     active = broken.active_jobs()
-    played = quick.play("quarantine", broken.dsn, *mode, max_pause="5m", **options)
+    played = stage.play("quarantine", broken.dsn, *mode, max_pause="5m", **options)
     assert played.rc == 2, played.text
     assert f"loading {pending:,} events" in played.text
     assert "moving 40 events 3 min" in played.text
     assert broken.active_jobs() == active
-    without = quick.play("quarantine", broken.dsn, *mode, drain=False, max_pause="1m", **options)
+    without = stage.play("quarantine", broken.dsn, *mode, drain=False, max_pause="1m", **options)
     assert without.rc == 2, without.text
     assert "loading" not in without.text
     if not check:
-        ran(quick.play("quarantine", broken.dsn, max_pause="60m", incident="INC-1", **options), "done")
-        again = quick.play("redrive", broken.dsn, of_incident="INC-1", max_pause="1m")
+        ran(stage.play("quarantine", broken.dsn, max_pause="60m", incident="INC-1", **options), "done")
+        again = stage.play("redrive", broken.dsn, of_incident="INC-1", max_pause="1m")
         # And the three that the drain refused.
         assert "moving 43 events 3 min" in again.text
         moved = "SELECT run_id::text FROM scout_ops.runs WHERE action = 'quarantine'"
-        undone = quick.play("undo", broken.dsn, run_id=broken.one(moved), max_pause="1m")
+        undone = stage.play("undo", broken.dsn, run_id=broken.one(moved), max_pause="1m")
         assert "moving 40 events 3 min" in undone.text
 
 
-def test_without_a_pause_nothing_is_paused_or_resumed(healthy: Pipeline, quick: Quick) -> None:
-    made = ran(quick.play("quarantine", healthy.dsn, pause=False, **some_loaded(healthy)), "done")
+def test_without_a_pause_nothing_is_paused_or_resumed(healthy: Pipeline, stage: Stage) -> None:
+    made = ran(stage.play("quarantine", healthy.dsn, pause=False, **some_loaded(healthy)), "done")
     assert not {"pause", "resume"} & {step["name"] for step in made["steps"]}
     assert healthy.one("SELECT count(*) FROM scout_ops.pauses") == 0
 
@@ -148,7 +149,7 @@ REFUSE = (
 
 @pytest.mark.parametrize(("failing", "table"), [("quarantine", "bronze_events_dlq"), ("drain", "silver_transactions")])
 def test_after_a_failure_it_stays_paused_and_the_same_command_finishes(
-    healthy: Pipeline, quick: Quick, failing: str, table: str
+    healthy: Pipeline, stage: Stage, failing: str, table: str
 ) -> None:
     """Whether the move itself failed, or what comes after it when there is nothing left to move."""
     options = some_loaded(healthy)
@@ -156,28 +157,28 @@ def test_after_a_failure_it_stays_paused_and_the_same_command_finishes(
     library.poison_event(healthy.dsn, "bad_ts")
     events = healthy.events()
     healthy.execute(*(statement.format(table=table) for statement in REFUSE))
-    played = quick.play("quarantine", healthy.dsn, poison="stop", **options)
+    played = stage.play("quarantine", healthy.dsn, poison="stop", **options)
     assert played.rc == 2, played.text
     made = played.result
     assert [step["name"] for step in made["steps"] if step["failed"]] == [failing]
     assert made["ingestion"] == "paused"
     assert "again" in played.result["next"][0]
-    assert "ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs" in played.summary
+    assert "ansible-playbook scout.recovery.resume_ingestion re-enables the jobs" in played.summary
     assert not JOBS & healthy.active_jobs()
     healthy.execute(f"DROP TRIGGER refuse ON scout.{table}")
-    finished = ran(quick.play("quarantine", healthy.dsn, **options), "done")
+    finished = ran(stage.play("quarantine", healthy.dsn, **options), "done")
     assert finished["ingestion"] == "running"
     assert healthy.active_jobs() >= JOBS
     assert healthy.unaccounted(events) == []
 
 
 def test_an_undo_brings_all_of_it_back_and_runs_says_so(
-    healthy: Pipeline, quick: Quick, subtests: pytest.Subtests
+    healthy: Pipeline, stage: Stage, subtests: pytest.Subtests
 ) -> None:
     """The check lists what would come back; afterwards contents are as before, and a second undo changes nothing."""
     before = healthy.contents()
     options = some_loaded(healthy)
-    made = ran(quick.play("quarantine", healthy.dsn, incident="INC-1", **options), "done")
+    made = ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **options), "done")
     run_id = made["move"]["run_id"]
     moved = healthy.contents()
     assert moved["bronze"] != before["bronze"]
@@ -187,28 +188,28 @@ def test_an_undo_brings_all_of_it_back_and_runs_says_so(
             "INSERT INTO scout.bronze_events (event_id, event_type, event_data) "
             f"VALUES ('{event}', 'transaction.v1', '{{}}')"
         )
-        check = quick.play("undo", healthy.dsn, "--check", run_id=run_id)
+        check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
         assert ran(check, "planned")["move"]["conflicting"] == 1
         assert "clash 1 conflict: " in check.summary
-        played = quick.play("undo", healthy.dsn, run_id=run_id)
+        played = stage.play("undo", healthy.dsn, run_id=run_id)
         assert played.rc == 2, played.text
-        assert "-e on_conflict=keep_current" in played.summary
+        assert "-e scout_on_conflict=keep_current" in played.summary
         assert healthy.active_jobs() >= JOBS
     healthy.execute(f"DELETE FROM scout.bronze_events WHERE event_id = '{event}'")
-    check = quick.play("undo", healthy.dsn, "--check", run_id=run_id)
+    check = stage.play("undo", healthy.dsn, "--check", run_id=run_id)
     assert ran(check, "planned")["move"]["put_back"]["events"] == 40
     assert "rows back: " in check.summary
     assert "bronze_events_dlq 40 now nothing was written" in check.summary
     assert healthy.contents() == moved
-    played = quick.play("undo", healthy.dsn, run_id=run_id)
+    played = stage.play("undo", healthy.dsn, run_id=run_id)
     undone = ran(played, "done")
     assert undone["ingestion"] == "running"
-    assert f"playbooks/undo.yml -e run_id={undone['move']['run_id']}" in played.summary
+    assert f"scout.recovery.undo -e scout_run_id={undone['move']['run_id']}" in played.summary
     assert healthy.contents() == before
-    again = quick.play("undo", healthy.dsn, run_id=run_id)
+    again = stage.play("undo", healthy.dsn, run_id=run_id)
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0
-    listed = quick.play("runs", healthy.dsn, of_action="quarantine")
+    listed = stage.play("runs", healthy.dsn, of_action="quarantine")
     [run] = ran(listed, "unchanged")["runs"]
     assert (run["run_id"], run["incident"], run["can_be_undone"]) == (run_id, "INC-1", False)
     shown = [line for line in listed.lines if run_id in line or undone["move"]["run_id"] in line]
@@ -218,20 +219,20 @@ def test_an_undo_brings_all_of_it_back_and_runs_says_so(
 
 
 def test_what_an_undo_prints_undoes_it_where_its_drain_quarantined_what_came_back(
-    healthy: Pipeline, quick: Quick
+    healthy: Pipeline, stage: Stage
 ) -> None:
     """Poison that comes back into the queue is quarantined again, by another run, which has to be undone first."""
     library.poison_event(healthy.dsn, "bad_ts", count=2)
     [drained] = [
         step
-        for step in ran(quick.play("emergency_reset", healthy.dsn), "recovered")["steps"]
+        for step in ran(stage.play("emergency_reset", healthy.dsn), "recovered")["steps"]
         if step["name"] == "drain"
     ]
-    undone = ran(quick.play("undo", healthy.dsn, run_id=drained["run_id"]), "done")
+    undone = ran(stage.play("undo", healthy.dsn, run_id=drained["run_id"]), "done")
     before = healthy.contents()
     assert len(undone["undo_commands"]) == 2
     typed = [accepted(command) for command in undone["undo_commands"]]
-    played = [quick.play(each.playbook, healthy.dsn, **each.variables) for each in typed]
+    played = [stage.play(each.playbook, healthy.dsn, **each.variables) for each in typed]
     assert [each.rc for each in played] == [0, 0], played[-1].text
     assert [each.result["ingestion"] for each in played] == ["paused", "running"]
     assert healthy.active_jobs() >= JOBS
@@ -240,21 +241,21 @@ def test_what_an_undo_prints_undoes_it_where_its_drain_quarantined_what_came_bac
     assert healthy.one("SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == 2
 
 
-def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline, quick: Quick) -> None:
+def test_an_undo_of_what_is_no_run_says_where_runs_are_listed(healthy: Pipeline, stage: Stage) -> None:
     for options, named in (({}, "run_id"), ({"run_id": "75fac115-3c73-473a-8942-05dc6dcdc27e"}, "75fac115")):
-        played = quick.play("undo", healthy.dsn, **options)
+        played = stage.play("undo", healthy.dsn, **options)
         assert played.rc == 2, played.text
         assert named in played.summary
         assert healthy.active_jobs() >= JOBS
 
 
 def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(
-    healthy: Pipeline, quick: Quick, subtests: pytest.Subtests
+    healthy: Pipeline, stage: Stage, subtests: pytest.Subtests
 ) -> None:
     poison = library.poison_event(healthy.dsn, "non_numeric_amount")
-    ran(quick.play("quarantine", healthy.dsn, incident="INC-1", event_ids=[str(e) for e in poison]), "done")
+    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", event_ids=[str(e) for e in poison]), "done")
     before = healthy.contents()
-    played = quick.play("redrive", healthy.dsn, of_incident="INC-1")
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
     assert played.rc == 2, played.text
     assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["redrive"]
     assert (played.result["ingestion"], played.result["proof"]["status"]) == ("running", "proved")
@@ -269,7 +270,7 @@ def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(
         healthy.execute(
             "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(0)' WHERE jobname = 'bronze-to-silver-etl'"
         )
-        played = quick.play("redrive", healthy.dsn, of_incident="INC-1")
+        played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
         assert (played.rc, played.result["ingestion"], played.result["proof"]["status"]) == (2, "paused", "failed")
         assert [step["name"] for step in played.result["steps"] if step["failed"]] == ["redrive"]
         assert "now ingestion is paused" in played.summary, played.text
@@ -280,30 +281,30 @@ def test_a_redrive_that_fails_and_changed_nothing_resumes_what_it_paused(
         assert healthy.lease_owner() is None
 
 
-def test_a_redrive_that_fails_half_way_stays_paused(healthy: Pipeline, quick: Quick) -> None:
+def test_a_redrive_that_fails_half_way_stays_paused(healthy: Pipeline, stage: Stage) -> None:
     """The poison event comes last: the drain of the quarantine finds it."""
     library.poison_event(healthy.dsn, "non_numeric_amount")
-    ran(quick.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
-    played = quick.play("redrive", healthy.dsn, of_incident="INC-1")
+    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
     assert (played.rc, played.result["ingestion"]) == (2, "paused")
     assert not JOBS & healthy.active_jobs()
 
 
-def test_a_redrive_brings_events_back_and_loads_them(healthy: Pipeline, quick: Quick) -> None:
+def test_a_redrive_brings_events_back_and_loads_them(healthy: Pipeline, stage: Stage) -> None:
     """Events and what is made of them are as before; their dead letters are resolved, so the same again changes nothing."""
     before = healthy.contents()
-    ran(quick.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
-    check = quick.play("redrive", healthy.dsn, "--check", of_incident="INC-1")
+    ran(stage.play("quarantine", healthy.dsn, incident="INC-1", **some_loaded(healthy)), "done")
+    check = stage.play("redrive", healthy.dsn, "--check", of_incident="INC-1")
     assert ran(check, "planned")["changed"]
-    played = quick.play("redrive", healthy.dsn, of_incident="INC-1")
+    played = stage.play("redrive", healthy.dsn, of_incident="INC-1")
     made = ran(played, "done")
     assert made["ingestion"] == "running"
-    assert "playbooks/undo.yml -e run_id=" in played.summary
+    assert "scout.recovery.undo -e scout_run_id=" in played.summary
     after = healthy.contents()
     # The lines are made anew, so the catalog has not been linked to them yet.
     for table in ("bronze", "processed", "transactions"):
         assert after[table] == before[table], table
     assert healthy.one("SELECT count(*) FROM scout.bronze_events_dlq WHERE resolved_at IS NULL") == 0
-    again = quick.play("redrive", healthy.dsn, of_incident="INC-1")
+    again = stage.play("redrive", healthy.dsn, of_incident="INC-1")
     ran(again, "unchanged")
     assert again.recap()["changed"] == 0

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
+from tests.e2e.play import Stage
 
 SILENT = (
     "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '5 hours'",
@@ -14,10 +14,10 @@ SILENT = (
 )
 
 
-def test_no_new_events_is_nothing_that_a_reset_repairs(healthy: Pipeline, quick: Quick) -> None:
+def test_no_new_events_is_nothing_that_a_reset_repairs(healthy: Pipeline, stage: Stage) -> None:
     healthy.execute(*SILENT)
     for arguments in ((), ("--check",)):
-        played = quick.play("emergency_reset", healthy.dsn, *arguments)
+        played = stage.play("emergency_reset", healthy.dsn, *arguments)
         if arguments:
             assert (played.rc, played.result["outcome"]) == (0, "planned"), played.text
             continue
@@ -29,9 +29,9 @@ def test_no_new_events_is_nothing_that_a_reset_repairs(healthy: Pipeline, quick:
         assert "edge function and its sources" in played.summary
 
 
-def test_repaired_and_still_failing(broken: Pipeline, quick: Quick) -> None:
+def test_repaired_and_still_failing(broken: Pipeline, stage: Stage) -> None:
     broken.execute(SILENT[0])
-    played = quick.play("emergency_reset", broken.dsn)
+    played = stage.play("emergency_reset", broken.dsn)
     assert (played.rc, played.result["outcome"]) == (2, "still_failing"), played.text
     assert played.result["ingestion"] == "running"
     assert broken.pending() == 0

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role notify in a play of one's own: it runs on the controller, fails nothing and shows no URL."""
+"""A notice in a play of one's own: it fails nothing and shows no URL."""
 
 from __future__ import annotations
 
@@ -21,8 +21,14 @@ def playbook(stage: Stage) -> str:
     """Notifies over a connection that cannot be reached, as another user, and goes on."""
     notify = {
         "name": "Notify the team",
-        "ansible.builtin.import_role": {"name": "scout.recovery.notify"},
-        "vars": {"notify_title": "Gold is stale", "notify_body": "{{ '{{' }} 7 * 7 }}"},
+        "scout.recovery.scout_notify": {
+            "urls": "{{ notify_urls }}",
+            "title": "Gold is stale",
+            "body": "{{ '{{' }} 7 * 7 }}",
+        },
+        "delegate_to": "localhost",
+        "become": False,
+        "vars": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"},
     }
     play = {
         "name": "Notify",

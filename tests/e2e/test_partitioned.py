@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.e2e.in_process import InProcess
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 from tests.scout import partman
@@ -32,17 +31,19 @@ def test_retention_while_a_reset_works(partman_db: str, tmp_path: Path) -> None:
     oldest = "SELECT count(*) FROM scout.bronze_events WHERE ingested_at < now() - interval '2 days'"
     assert pipeline.one(oldest)
 
-    def night(task: str) -> None:
+    def night() -> None:
         assert JOB in pipeline.active_jobs()
-        if task.startswith(("Ingestion |", "Drain |", "Refresh gold |")):
-            keep = max(1, next(days))
-            partman.maintain(partman_db, retention=f"{keep} days", premake=30 - keep, retention_keep_table=False)
+        keep = max(1, next(days, 1))
+        partman.maintain(partman_db, retention=f"{keep} days", premake=30 - keep, retention_keep_table=False)
 
-    first = InProcess(Stage(tmp_path), partman_db, on_task=night).play("emergency_reset")
+    with Stage(tmp_path).start("emergency_reset", partman_db) as running:
+        while running.process.poll() is None:
+            night()
+        first = running.wait()
     assert first.rc == 0, first.text
     assert "partman" not in first.text
     partman.maintain(partman_db, retention="1 day")
-    again = InProcess(Stage(tmp_path), partman_db).play("emergency_reset")
+    again = Stage(tmp_path).play("emergency_reset", partman_db)
     assert again.rc == 0, again.text
     assert again.result["outcome"] == "nothing_to_do"
     assert pipeline.one(oldest) == 0

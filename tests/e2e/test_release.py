@@ -16,7 +16,6 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.captures import (
     document as captures_document,
 )
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import CHECKOUT, Stage
 
@@ -50,7 +49,7 @@ def test_a_release_from_check_to_the_second_run_and_the_next(healthy: Pipeline, 
     assert made["digest"][:12] in played.summary
     assert "columns" in played.summary
     assert str(path.name) in played.summary
-    assert "next deploy, then ansible-playbook playbooks/acceptance_gate.yml" in played.summary
+    assert "next deploy, then ansible-playbook scout.recovery.acceptance_gate" in played.summary
     assert captures_document.load(path)["digest"] == made["digest"]
     assert healthy.one("SELECT count(*) FROM scout_ops.protected_data") == 60
     assert kept(healthy) == before
@@ -79,25 +78,25 @@ def test_a_release_from_check_to_the_second_run_and_the_next(healthy: Pipeline, 
 def test_without_a_name_it_says_how_to_give_one(healthy: Pipeline, stage: Stage) -> None:
     played = stage.play("capture_release", healthy.dsn)
     assert played.rc == 2
-    assert "name it: -e release=v5.2.1" in played.summary
+    assert "name it: -e scout_release=v5.2.1" in played.summary
 
 
-def test_the_commit_comes_from_the_folder_or_is_named(healthy: Pipeline, quick: Quick, tmp_path: Path) -> None:
+def test_the_commit_comes_from_the_folder_or_is_named(healthy: Pipeline, stage: Stage, tmp_path: Path) -> None:
     clone = tmp_path / "application"
     for words in (["init", "-q", str(clone)], ["-C", str(clone), "commit", "-q", "--allow-empty", "-m", "one"]):
         subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *words], check=True)
     head = subprocess.run(
         ["git", "-C", str(clone), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
     ).stdout.strip()
-    played = quick.play("capture_release", healthy.dsn, release="v1", application_dir=str(clone))
+    played = stage.play("capture_release", healthy.dsn, release="v1", application_dir=str(clone))
     assert played.result["release"]["git_commit"] == head, played.text
-    played = quick.play("capture_release", healthy.dsn, release="v2", application_dir=str(clone), git_commit="b" * 40)
+    played = stage.play("capture_release", healthy.dsn, release="v2", application_dir=str(clone), git_commit="b" * 40)
     assert played.result["release"]["git_commit"] == "b" * 40, played.text
 
 
 @pytest.mark.parametrize("history", [False, True])
 def test_the_documented_role_captures_what_a_superuser_does(
-    healthy: Pipeline, quick: Quick, pg_server: Server, history: bool
+    healthy: Pipeline, stage: Stage, pg_server: Server, history: bool
 ) -> None:
     if history:
         healthy.execute(
@@ -111,14 +110,14 @@ def test_the_documented_role_captures_what_a_superuser_does(
         [psql(), "-Xq", "-d", healthy.dsn, "-v", f"role={role}", "-f", script], check=True, stdout=subprocess.DEVNULL
     )
     try:
-        played = quick.play(
+        played = stage.play(
             "capture_release", make_conninfo(healthy.dsn, user=role), release="by-role", ledger="required"
         )
         assert (played.rc, played.result["warnings"]) == (0, []), played.text
         assert played.result["release"]["kinds"].get("migration", 0) == int(history)
         # Whoever uses the ledger of another role is a member of it.
         healthy.execute(f"GRANT {role} TO CURRENT_USER")
-        same = quick.play("capture_release", healthy.dsn, release="by-superuser")
+        same = stage.play("capture_release", healthy.dsn, release="by-superuser")
         assert same.result["release"]["digest"] == played.result["release"]["digest"]
     finally:
         healthy.execute(f"DROP OWNED BY {role} CASCADE")

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -26,16 +25,16 @@ def files(folder: Path) -> tuple[Path, Path]:
     return markdown, chart
 
 
-def paused(quick: Quick, pipeline: Pipeline, incident: str = "INC-2041", **options: str) -> None:
+def paused(stage: Stage, pipeline: Pipeline, incident: str = "INC-2041", **options: str) -> None:
     """A pause and a resume for an incident."""
     for play in ("pause_ingestion", "resume_ingestion"):
-        played = quick.play(play, pipeline.dsn, incident=incident, **options)
+        played = stage.play(play, pipeline.dsn, incident=incident, **options)
         assert played.rc == 0, played.text
 
 
 @pytest.mark.slow
-def test_a_reset_is_told_with_the_runbooks_template(broken: Pipeline, stage: Stage, quick: Quick) -> None:
-    reset = quick.play("emergency_reset", broken.dsn, incident="INC-2041")
+def test_a_reset_is_told_with_the_runbooks_template(broken: Pipeline, stage: Stage) -> None:
+    reset = stage.play("emergency_reset", broken.dsn, incident="INC-2041")
     assert reset.result["steps"], reset.text
     reports = stage.home / "reports"
     played = stage.play(
@@ -77,8 +76,8 @@ def test_a_reset_is_told_with_the_runbooks_template(broken: Pipeline, stage: Sta
     assert broken.fingerprint() == contents
 
 
-def test_a_check_writes_nothing(healthy: Pipeline, stage: Stage, quick: Quick) -> None:
-    paused(quick, healthy)
+def test_a_check_writes_nothing(healthy: Pipeline, stage: Stage) -> None:
+    paused(stage, healthy)
     contents, elsewhere = healthy.fingerprint(), stage.home / "elsewhere" / "below"
     checked = stage.play("incident_report", healthy.dsn, "--check", incident="INC-2041", report_dir=str(elsewhere))
     assert (checked.rc, checked.result["outcome"], checked.result["changed"]) == (0, "planned", True), checked.text
@@ -86,8 +85,8 @@ def test_a_check_writes_nothing(healthy: Pipeline, stage: Stage, quick: Quick) -
     assert healthy.fingerprint() == contents
 
 
-def test_hostile_texts_stay_texts(healthy: Pipeline, stage: Stage, quick: Quick) -> None:
-    paused(quick, healthy, "INC-1:a#b@c+d")
+def test_hostile_texts_stay_texts(healthy: Pipeline, stage: Stage) -> None:
+    paused(stage, healthy, "INC-1:a#b@c+d")
     healthy.execute(
         """UPDATE scout_ops.runs SET actor = '<script>x</script> | `x` **b** {{ 7 * 7 }} [l](javascript:alert(1)) <!-- ' || E'\\n# h'"""
     )
@@ -103,8 +102,8 @@ def test_hostile_texts_stay_texts(healthy: Pipeline, stage: Stage, quick: Quick)
     assert len(re.findall(r"<h\d>", shown)) == len(re.findall(r"^#{1,3} ", text, re.MULTILINE))
 
 
-def test_a_team_has_its_own_template(healthy: Pipeline, stage: Stage, quick: Quick, tmp_path: Path) -> None:
-    paused(quick, healthy)
+def test_a_team_has_its_own_template(healthy: Pipeline, stage: Stage, tmp_path: Path) -> None:
+    paused(stage, healthy)
     (tmp_path / "own.md.j2").write_text("{{ report.incident }}: {{ report.runs | length }} runs\n")
     given = {
         "incident": "INC-2041",
@@ -129,8 +128,8 @@ def test_an_incident_that_is_not_there_is_named(healthy: Pipeline, stage: Stage)
         assert said in played.summary
 
 
-def test_reports_go_to_the_folder_the_person_is_in(healthy: Pipeline, stage: Stage, quick: Quick) -> None:
-    paused(quick, healthy)
+def test_reports_go_to_the_folder_the_person_is_in(healthy: Pipeline, stage: Stage) -> None:
+    paused(stage, healthy)
     played = stage.play("incident_report", healthy.dsn, cwd=stage.home, incident="INC-2041")
     assert played.rc == 0, played.text
     markdown, _ = files(stage.home / "reports")
@@ -146,8 +145,8 @@ def test_reports_go_to_the_folder_the_person_is_in(healthy: Pipeline, stage: Sta
     assert oct(files(stage.home / "named")[0].stat().st_mode)[-3:] == "600"
 
 
-def test_databases_of_one_name_do_not_share_a_file(healthy: Pipeline, stage: Stage, quick: Quick) -> None:
-    paused(quick, healthy)
+def test_databases_of_one_name_do_not_share_a_file(healthy: Pipeline, stage: Stage) -> None:
+    paused(stage, healthy)
     hosts = {name: {"scout_dsn": healthy.dsn} for name in ("luzon", "visayas")}
     reports = stage.home / "reports"
     options = {"incident": "INC-2041", "report_dir": str(reports), "allow_shared_database": True}
@@ -157,15 +156,15 @@ def test_databases_of_one_name_do_not_share_a_file(healthy: Pipeline, stage: Sta
     assert len(list(reports.iterdir())) == 4
 
 
-def test_every_run_has_the_label_of_its_incident(broken: Pipeline, quick: Quick) -> None:
+def test_every_run_has_the_label_of_its_incident(broken: Pipeline, stage: Stage) -> None:
     """And those without one have none, whatever ran before."""
-    quick.play("emergency_reset", broken.dsn, incident="INC-2041")
+    stage.play("emergency_reset", broken.dsn, incident="INC-2041")
     assert {label for (label,) in broken.rows("SELECT incident FROM scout_ops.runs")} == {"INC-2041"}
     labelled = broken.one("SELECT count(*) FROM scout_ops.runs")
-    paused(quick, broken, "adhoc")
-    quick.play("pause_ingestion", broken.dsn)
+    paused(stage, broken, "adhoc")
+    stage.play("pause_ingestion", broken.dsn)
     assert broken.one("SELECT count(*) FROM scout_ops.runs WHERE incident = 'INC-2041'") == labelled
     assert {label for (label,) in broken.rows("SELECT DISTINCT incident FROM scout_ops.runs")} == {"INC-2041", "adhoc"}
-    refused = quick.play("resume_ingestion", broken.dsn, incident="no such; name")
+    refused = stage.play("resume_ingestion", broken.dsn, incident="no such; name")
     assert refused.rc != 0
     assert "incident 'no such; name' is not usable" in refused.text

@@ -16,10 +16,10 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
 from tests.e2e.crashing import killed_at_every_boundary
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Running, Stage, eventually
 from tests.e2e.test_rollback import BAD_RELEASE, OPENED, TEAMS, schema
+from tests.integration.modules import expire_lease
 
 OPTIONS: dict[str, Any] = {"release": "v5.2.1", "incident": "INC-2041", "rehearse": False}
 BOUNDARIES = range(2, 21)
@@ -54,9 +54,9 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
 
 
 @pytest.fixture
-def released(healthy: Pipeline, quick: Quick) -> Released:
+def released(healthy: Pipeline, stage: Stage) -> Released:
     good = state(healthy)
-    captured = quick.play("capture_release", healthy.dsn, release="v5.2.1", protect=["scout.dim_store.opened_on"])
+    captured = stage.play("capture_release", healthy.dsn, release="v5.2.1", protect=["scout.dim_store.opened_on"])
     assert captured.rc == 0, captured.text
     healthy.execute(*BAD_RELEASE)
     return Released(healthy, good)
@@ -105,7 +105,7 @@ def cut_the_line(_: Running, pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("end", [kill_controller, interrupt, cut_the_line])
 def test_broken_off_in_the_middle_of_its_transaction(
-    released: Released, stage: Stage, quick: Quick, end: Callable[[Running, Pipeline], None]
+    released: Released, stage: Stage, end: Callable[[Running, Pipeline], None]
 ) -> None:
     """It waits for a lock, with data saved and half of its statements done, when it ends: nothing of that is left."""
     pipeline = released.pipeline
@@ -120,10 +120,11 @@ def test_broken_off_in_the_middle_of_its_transaction(
     assert pipeline.lingering() == []
     assert {**state(pipeline), "jobs": None} == {**released.bad, "jobs": None}
     assert pipeline.one("SELECT count(*) FROM scout_ops.protected_data WHERE relation = 'scout.alerts'") == 0
-    again = quick.play("rollback", pipeline.dsn, **OPTIONS)
+    expire_lease(pipeline.dsn)
+    again = stage.play("rollback", pipeline.dsn, **OPTIONS)
     assert again.rc == 0, again.text
     released.is_back()
-    undone = quick.play(
+    undone = stage.play(
         "undo", pipeline.dsn, run_id=again.result["rollback"]["schema"]["undo"], rehearse=False, proof=False
     )
     assert undone.rc == 0, undone.text

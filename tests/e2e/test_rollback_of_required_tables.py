@@ -47,7 +47,7 @@ def test_it_goes_back_and_runs_again(
     healthy: Pipeline, deployer: str, release: str, request: pytest.FixtureRequest
 ) -> None:
     """One of them by Ansible, the others in this process."""
-    stage: Stage = request.getfixturevalue("stage" if release == BY_ANSIBLE else "quick")
+    stage: Stage = request.getfixturevalue("stage")
     good, jobs, marks = schema(healthy), healthy.active_jobs(), healthy.one(MARKS)
     captured = stage.play("capture_release", deployer, release="v5.2.1", protect=list(TABLES))
     assert captured.rc == 0, captured.text

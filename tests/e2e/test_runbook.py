@@ -38,5 +38,5 @@ def test_every_screen_is_the_one_on_the_page(night: list[Typed]) -> None:
 
 
 def test_every_playbook_is_typed(night: list[Typed]) -> None:
-    typed = {name for each in night for name in re.findall(r"playbooks/(\w+)\.yml", each.block.command)}
+    typed = {name for each in night for name in re.findall(r"scout\.recovery\.(\w+)", each.block.command)}
     assert typed == {path.stem for path in CHECKOUT.glob("playbooks/*.yml")}

@@ -47,7 +47,9 @@ class Private:
             }
         }
         self.write("inventory/hosts.yml", yaml.safe_dump(inventory))
-        self.write("env/extravars", yaml.safe_dump({"release": "v5.2.1", "result_file": str(self.result_path)}))
+        self.write(
+            "env/extravars", yaml.safe_dump({"scout_release": "v5.2.1", "scout_result_file": str(self.result_path)})
+        )
         self.write("env/envvars", yaml.safe_dump({"SCOUT_DSN": dsn, "SCOUT_EVIDENCE": str(home / "evidence")}))
 
     @property
@@ -132,7 +134,10 @@ def test_the_command_line_from_check_to_the_second_run(released: Released, stage
     planned = private.run("planned", "--cmdline", "--check --diff", "--omit-env-files")
     assert planned.returncode == 0, planned.stdout
     assert not (private.path / "env" / "cmdline").exists()
-    assert (private.result["outcome"], private.result["check_mode"]) == ("planned", True)
+    # A check writes nothing, but hands on what it found.
+    assert not private.result_path.exists()
+    made = private.stats("planned")["artifact_data"]["scout_results"]["production"]
+    assert (made["outcome"], made["check_mode"]) == ("planned", True)
     assert "loyalty_tier" in planned.stdout
     assert private.changed("planned") > 0
     assert released.pipeline.fingerprint() == whole
@@ -149,7 +154,7 @@ def test_the_command_line_from_check_to_the_second_run(released: Released, stage
     assert private.stats("done")["artifact_data"] == {"scout_results": {"production": private.result}}
     released.assert_back()
     tasks = [event["event_data"]["task"] for event in private.events("done") if event["event"] == "runner_on_ok"]
-    assert any("Schema rollback | " in task for task in tasks)
+    assert any("Roll back the schema" in task for task in tasks)
     assert private.changed("done") > 0
     assert (stage.home / "evidence").is_dir()
 
@@ -162,7 +167,7 @@ def test_the_command_line_from_check_to_the_second_run(released: Released, stage
 def test_a_failure_is_passed_on_and_the_next_run_finishes(released: Released, stage: Stage) -> None:
     private = Private(stage.home, released.pipeline.dsn)
     private.write("env/extravars", yaml.safe_dump({
-        "release": "v5.2.1", "result_file": str(private.result_path), "patience_seconds": 1,
+        "scout_release": "v5.2.1", "scout_result_file": str(private.result_path), "scout_patience_seconds": 1,
     }))  # fmt: skip
     with psycopg.connect(released.pipeline.dsn) as reader:
         reader.execute("SELECT count(*) FROM scout.silver_transactions")
@@ -204,7 +209,11 @@ def test_a_worker_brings_evidence_and_results_back(another_broken: Callable[[], 
     pipeline = another_broken()
     private = Private(stage.home, pipeline.dsn)
     private.write("env/envvars", yaml.safe_dump({"SCOUT_DSN": pipeline.dsn, "SCOUT_ALLOW_SUPERUSER": "1"}))
-    private.write("env/extravars", yaml.safe_dump({"incident": "INC-7", "awx_user_name": "maria"}))
+    travels = "{{ lookup('ansible.builtin.env', 'AWX_ISOLATED_DATA_DIR') }}"
+    private.write("env/extravars", yaml.safe_dump({
+        "scout_incident": "INC-7", "awx_user_name": "maria",
+        "scout_evidence_dir": f"{travels}/evidence", "scout_result_file": f"{travels}/result.json",
+    }))  # fmt: skip
     runner = shlex.quote(str(BIN / "ansible-runner"))
     back, there = stage.home / "back", stage.home / "worker"
     for folder in (back, there):

@@ -24,6 +24,6 @@ def test_the_site_has_a_page_for_each_module_and_role(tmp_path: Path) -> None:
     assert [line for line in built.stderr.splitlines() if not line.startswith("INFO")] == []
     pages = {path.parent.name for path in (tmp_path / "reference").glob("*/*/index.html")}
     modules = {path.stem for root in ROOTS for path in root.glob("plugins/modules/scout_*.py")}
-    roles = {path.parent.parent.name for root in ROOTS for path in root.glob("roles/*/meta/options.yml")}
+    roles = {path.parent.parent.name for root in ROOTS for path in root.glob("roles/*/meta/argument_specs.yml")}
     assert modules
     assert pages >= modules | roles

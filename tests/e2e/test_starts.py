@@ -21,7 +21,7 @@ NOTHING = (
 )
 
 WAYS = {
-    "from the checkout": f"cd '{CHECKOUT}' && . ./activate && ansible-playbook playbooks/emergency_reset.yml",
+    "from the checkout": f"cd '{CHECKOUT}' && . ./activate && ansible-playbook scout.recovery.emergency_reset",
     "from playbooks": f"cd '{CHECKOUT}' && . ./activate && cd playbooks && ansible-playbook emergency_reset.yml",
     "by its name": f"cd '{CHECKOUT}' && . ./activate && ansible-playbook scout.recovery.emergency_reset",
     "by its name from elsewhere": f"cd '{CHECKOUT}' && . ./activate && cd / && ansible-playbook scout.recovery.emergency_reset",

@@ -16,7 +16,6 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage, children, eventually
 from tests.integration.freezing import frozen, postmaster
@@ -108,19 +107,19 @@ def loading(pipeline: Pipeline) -> Generator[None]:
     ],
 )
 def test_a_loader_that_keeps_ingestion_from_being_paused_is_named_and_the_same_command_goes_on(
-    broken: Pipeline, quick: Quick, playbook: str, options: dict[str, Any]
+    broken: Pipeline, stage: Stage, playbook: str, options: dict[str, Any]
 ) -> None:
     events, active = broken.events(), broken.active_jobs()
     if playbook == "quarantine":
         options = options | {"event_ids": [str(events[0])]}
     with loading(broken):
-        ended = quick.play(playbook, broken.dsn, **options)
+        ended = stage.play(playbook, broken.dsn, **options)
         assert (ended.rc, ended.result["outcome"], ended.result["ingestion"] != "running") == (2, "failed", True)
         assert "own-loader" in ended.summary, ended.text
         assert "run the same command again" in ended.summary, ended.text
         assert not broken.active_jobs() & JOBS
         assert broken.lease_owner() is None
-    again = quick.play(playbook, broken.dsn, **options)
+    again = stage.play(playbook, broken.dsn, **options)
     assert (again.rc, again.result["ingestion"]) == (0, "running"), again.text
     assert (broken.active_jobs(), broken.lease_owner()) == (active, None)
     assert (broken.pending(), broken.unaccounted(events)) == (0, [])

@@ -12,8 +12,6 @@ import psycopg
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.health import begin
-from tests.e2e.in_process import InProcess
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 
@@ -43,19 +41,16 @@ def test_an_assessment_that_sees_nothing_of_bronze_cannot_tell(healthy: Pipeline
 
 
 def test_too_little_time_says_how_to_give_more(healthy: Pipeline, stage: Stage) -> None:
-    played = stage.play("assess", healthy.dsn, assess_budget_seconds=NO_TIME)
+    played = stage.play("assess", healthy.dsn, budget_seconds=NO_TIME)
     assert (played.rc, played.result["verdict_before"]) == (2, "inconclusive"), played.text
-    assert "ansible-playbook playbooks/assess.yml -e budget_seconds=60" in played.summary
+    assert "ansible-playbook scout.recovery.assess -e scout_budget_seconds=60" in played.summary
 
 
 @pytest.mark.parametrize("table", ["bronze_events", "silver_transactions"])
-def test_a_reset_that_cannot_look_changes_nothing(
-    table: str, healthy: Pipeline, stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(begin, "AGAIN_SECONDS", 2.0)
+def test_a_reset_that_cannot_look_changes_nothing(table: str, healthy: Pipeline, stage: Stage) -> None:
     active = healthy.active_jobs()
     with locked(healthy.dsn, table):
-        played = InProcess(stage, healthy.dsn).play("emergency_reset")
+        played = stage.play("emergency_reset", healthy.dsn, retry_budget_seconds=2)
     assert (played.rc, played.result["ok"]) == (2, False), played.text
     assert (played.result["changed"], played.result["ingestion"]) == (False, "running"), played.text
     assert healthy.active_jobs() == active
@@ -71,7 +66,7 @@ def test_a_reset_without_time_to_look_takes_more_before_it_decides(
     if waiting:
         library.backlog(healthy.dsn, count=waiting, age_seconds=36_000)
     active = healthy.active_jobs()
-    played = InProcess(stage, healthy.dsn, assess_budget_seconds=NO_TIME).play("emergency_reset")
+    played = stage.play("emergency_reset", healthy.dsn, budget_seconds=NO_TIME)
     assert (played.rc, played.result["outcome"]) == (0, outcome), played.text
     assert (healthy.pending(), healthy.active_jobs()) == (0, active)
     assert healthy.one("SELECT count(*) FROM scout_ops.pauses") == (1 if waiting else 0)
@@ -85,7 +80,7 @@ def test_what_a_reset_cannot_fix_is_not_called_done(healthy: Pipeline, stage: St
         "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '6 hours'",
         "UPDATE scout.silver_transactions SET processed_at = processed_at - interval '6 hours'",
     )
-    played = InProcess(stage, healthy.dsn).play("emergency_reset")
+    played = stage.play("emergency_reset", healthy.dsn)
     assert (played.rc, played.result["outcome"]) == (2, "still_failing"), played.text
     assert "a reset cannot fix what is failing" in played.summary
     assert "look at the edge function and its sources" in played.summary

@@ -12,7 +12,6 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.in_process import InProcess
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 from tests.faults import planted
@@ -55,7 +54,7 @@ def working(pg_server: Server, templates: dict[str, builder.Template]) -> Iterat
 def test_a_healthy_pipeline_works_by_its_next_runs(working: Pipelines, stage: Stage, variant: str) -> None:
     pipeline = working(variant)
     assert next_runs.failing(pipeline.dsn) == ""
-    played = InProcess(stage, pipeline.dsn).play("emergency_reset")
+    played = stage.play("emergency_reset", pipeline.dsn)
     assert played.rc == 0, played.text
     assert next_runs.failing(pipeline.dsn) == ""
 
@@ -63,7 +62,7 @@ def test_a_healthy_pipeline_works_by_its_next_runs(working: Pipelines, stage: St
 def reset(pipeline: Pipeline, stage: Stage, fault: str) -> None:
     """A reset ends with 0 where the next scheduled runs work, and else names the fault."""
     with planted(pipeline.dsn, FAULTS[fault]) as filled:
-        played = InProcess(stage, pipeline.dsn).play("emergency_reset")
+        played = stage.play("emergency_reset", pipeline.dsn)
         wrong = next_runs.failing(pipeline.dsn)
         assert (played.rc == 0) == (not wrong), f"{wrong}\n{played.text}"
         assert not wrong or filled(FAULTS[fault].named) in played.summary, f"{wrong}\n{played.text}"

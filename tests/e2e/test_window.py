@@ -10,7 +10,6 @@ from typing import Any
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
-from tests.e2e.in_process import Quick
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.play import Stage
 from tests.integration.modules import connect
@@ -61,7 +60,7 @@ def test_a_recovery_from_check_to_the_undo(healthy: Pipeline, stage: Stage) -> N
     case.check()
     assert healthy.rows(GOLD_BEHIND) == []
     run_id = played.result["move"]["run_id"]
-    assert f"playbooks/undo.yml -e run_id={run_id}" in played.summary
+    assert f"scout.recovery.undo -e scout_run_id={run_id}" in played.summary
     again = stage.play("window_recovery", healthy.dsn, **options)
     assert (again.rc, again.recap()["changed"]) == (0, 0), again.text
     as_it_was = {"drain": False, "refresh": False, "proof": False}
@@ -71,41 +70,41 @@ def test_a_recovery_from_check_to_the_undo(healthy: Pipeline, stage: Stage) -> N
     assert scout_tables(healthy.dsn) == tables
 
 
-def test_after_an_undo_the_queue_is_drained(healthy: Pipeline, quick: Quick) -> None:
+def test_after_an_undo_the_queue_is_drained(healthy: Pipeline, stage: Stage) -> None:
     """What had been pending is loaded before the jobs go on; what had been wrong is wrong again."""
     case, options = damaged_window(healthy)
     negative = healthy.rows(NEGATIVE)
     assert negative
-    played = quick.play("window_recovery", healthy.dsn, **options)
-    undone = quick.play("undo", healthy.dsn, run_id=played.result["move"]["run_id"])
+    played = stage.play("window_recovery", healthy.dsn, **options)
+    undone = stage.play("undo", healthy.dsn, run_id=played.result["move"]["run_id"])
     assert undone.rc == 0, undone.text
     assert undone.result["ingestion"] == "running"
     assert healthy.rows(NEGATIVE) == negative
     assert healthy.unaccounted([*case.written]) == []
 
 
-def test_what_waits_outside_and_cannot_be_loaded_is_what_the_jobs_meet(healthy: Pipeline, quick: Quick) -> None:
+def test_what_waits_outside_and_cannot_be_loaded_is_what_the_jobs_meet(healthy: Pipeline, stage: Stage) -> None:
     """The window is recovered, and ingestion paused again until somebody quarantines those."""
     case, options = damaged_window(healthy)
-    played = quick.play("window_recovery", healthy.dsn, **options | {"proof": True})
+    played = stage.play("window_recovery", healthy.dsn, **options | {"proof": True})
     assert played.rc == 2, played.text
     assert played.result["ingestion"] == "paused"
     assert not JOBS & healthy.active_jobs()
     assert "the pipeline does not work by itself" in played.summary
-    assert "ansible-playbook playbooks/emergency_reset.yml" in played.result["next"][0]
+    assert "ansible-playbook scout.recovery.emergency_reset" in played.result["next"][0]
     case.check()
 
 
-def test_what_cannot_be_recovered_leaves_ingestion_paused(healthy: Pipeline, quick: Quick) -> None:
+def test_what_cannot_be_recovered_leaves_ingestion_paused(healthy: Pipeline, stage: Stage) -> None:
     """Told to stop at poison, it does, and stays paused; without that the same command finishes and resumes."""
     case, options = damaged_window(healthy)
-    stopped = quick.play("window_recovery", healthy.dsn, poison="stop", **options)
+    stopped = stage.play("window_recovery", healthy.dsn, poison="stop", **options)
     assert stopped.rc == 2, stopped.text
     assert stopped.result["ingestion"] == "paused"
     assert "again" in stopped.result["next"][0]
-    assert "ansible-playbook playbooks/resume_ingestion.yml re-enables the jobs" in stopped.summary
+    assert "ansible-playbook scout.recovery.resume_ingestion re-enables the jobs" in stopped.summary
     assert not JOBS & healthy.active_jobs()
-    finished = quick.play("window_recovery", healthy.dsn, **options)
+    finished = stage.play("window_recovery", healthy.dsn, **options)
     assert finished.rc == 0, finished.text
     assert finished.result["ingestion"] == "running"
     assert healthy.active_jobs() >= JOBS

@@ -25,7 +25,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke imp
 from tests import CHECKOUT
 from tests.door import Door
 from tests.e2e.play import environment
-from tests.e2e.runbook import BEGINS, TITLE, WHERE, WIDTH, Block, Names, Typed, blocks, drawn, passing, written
+from tests.e2e.runbook import BEGINS, WHERE, Block, Names, Typed, blocks, drawn, passing, written
 
 PAGE = CHECKOUT / "docs" / "tutorial.md"
 COMMAND = re.compile(r"^(?:\. \./activate|export |ansible-playbook |make )")
@@ -88,7 +88,6 @@ class Learner:
         first = [str(self.door.folder)] if self.door else []
         made["PATH"] = os.pathsep.join([*first, str(CHECKOUT / "bin"), made["PATH"]])
         made.pop(ALLOW_SUPERUSER)
-        made.pop("SCOUT_OUTPUT")
         # Of the `make` that runs the tests.
         made.pop("ARGS", None)
         return subprocess.run(
@@ -107,11 +106,10 @@ class Learner:
 
 
 def _screen(block: Block, text: str, names: Names, began: datetime) -> str:
-    """The phases and the summary, as the page shows them; empty for a command whose screen it does not show."""
+    """The summary, as the page shows it; empty for a command whose screen it does not show."""
     if block.shown is None:
         return ""
     shown = names.there(drawn(text)).replace(WHERE, HERE)
-    shown = TITLE.sub(lambda found: f"{found[1]}{f'{found[2]} UTC':>{WIDTH - len(found[1])}}", shown)
     return shown.replace(f"{began:%Y-%m-%d}", f"{BEGINS:%Y-%m-%d}")
 
 

@@ -15,7 +15,7 @@ from tests.failover.fixtures import Paired
 from tests.failover.pair import DATABASE, Copied, Pair
 from tests.integration.modules import call, fingerprint, off
 
-ACTS = {"scout_begin": {}, "scout_lease": {}, "scout_ingestion": {"state": "paused"}, "scout_drain": {}}
+ACTS = {"scout_lease": {}, "scout_ingestion": {"state": "paused"}, "scout_drain": {}}
 
 
 NAME = "db.example.net"

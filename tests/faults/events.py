@@ -73,7 +73,7 @@ def warning(check: str, code: int, *warned: str) -> Seen:
 def altered(field: str) -> Seen:
     """What is seen of sales that silver has otherwise than their events say, and no rule finds."""
     first = "silver has lost or altered 40 sales whose events are sound"
-    return by_check("altered_sales", command="window_recovery.yml -e window_start=", first=first, evidence=field)
+    return by_check("altered_sales", command="window_recovery -e scout_window_start=", first=first, evidence=field)
 
 
 def unread(cause: str, command: str) -> Seen:
@@ -166,13 +166,13 @@ FAULTS = {
     ),
     "a hole of days ago": Fault(
         (f"DELETE FROM {SILVER} WHERE transaction_id IN ({OLD_SALES})", *FRESH_GOLD),
-        by_check("lost_events", "silver has lost", "window_recovery.yml -e window_start="),
+        by_check("lost_events", "silver has lost", "window_recovery -e scout_window_start="),
     ),
     "sales of the future": Fault(
         # A till whose clock is ahead: silver has what the event says.
         (f"UPDATE scout.bronze_events SET event_data = event_data || jsonb_build_object('ts', {AHEAD}) WHERE {ONE_EVENT}",
          f"UPDATE {SILVER} SET ts = {AHEAD}, date_key = ({AHEAD})::date WHERE {ONE_SALE}", *FRESH_GOLD),
-        by_check("future_sales", "1 sale lies in the future", "playbooks/quarantine.yml", code=43),
+        by_check("future_sales", "1 sale lies in the future", "quarantine.yml", code=43),
     ),
     "products not linked": Fault(
         (f"UPDATE {LINES} SET product_key = NULL", *FRESH_GOLD), by_check("linking_coverage", code=42),

@@ -32,15 +32,15 @@ def another(command: str) -> Fault:
 JOBS = {
     "the ETL's job is inactive": Fault(
         job(LOADER, "active = false"),
-        by_check("jobs_active", f"job {LOADER} inactive", "resume_ingestion.yml -e '{\"ingestion_jobs\": [\"bronze-to-silver-etl\"]}'",
+        by_check("jobs_active", f"job {LOADER} inactive", "resume_ingestion -e '{\"scout_activate_jobs\": [\"bronze-to-silver-etl\"]}'",
                  warned=("ingestion",)),
         LOADER,
     ),
     "the linking job is inactive": Fault(
-        job(LINKING, "active = false"), by_check("jobs_active", f"job {LINKING} inactive", "resume_ingestion.yml -e "), LINKING,
+        job(LINKING, "active = false"), by_check("jobs_active", f"job {LINKING} inactive", "resume_ingestion -e "), LINKING,
     ),
     "the gold job is inactive": Fault(
-        job(GOLD, "active = false"), by_check("jobs_active", f"job {GOLD} inactive", "resume_ingestion.yml -e "), GOLD,
+        job(GOLD, "active = false"), by_check("jobs_active", f"job {GOLD} inactive", "resume_ingestion -e "), GOLD,
     ),
     "the ETL's job is deleted": Fault(
         (f"DELETE FROM cron.job WHERE jobname = '{LOADER}'",),

@@ -122,6 +122,15 @@ def run(dsn: str, *statements: str) -> None:
             connection.execute(statement)  # type: ignore[call-overload]
 
 
+def expire_lease(dsn: str) -> None:
+    """Has the time of the lease pass, if there is one."""
+    if one(dsn, "SELECT to_regclass('scout_ops.leases') IS NOT NULL"):
+        run(
+            dsn,
+            "UPDATE scout_ops.leases SET expires_at = clock_timestamp() - interval '10 seconds' WHERE owner IS NOT NULL",
+        )
+
+
 def jobs(dsn: str) -> list[tuple[Any, ...]]:
     """cron.job as it is."""
     return rows(dsn, "SELECT jobid, jobname, schedule, command, active, username FROM cron.job ORDER BY jobid")

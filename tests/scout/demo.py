@@ -41,7 +41,7 @@ POISON = {
 }
 #: The runbook says ten minutes; nobody wants to watch that.
 STUCK_AFTER_SECONDS = 3
-STUCK = f"stuck_after_seconds={STUCK_AFTER_SECONDS}"
+STUCK = f"scout_stuck_after_seconds={STUCK_AFTER_SECONDS}"
 INGESTION_JOBS = ("bronze-to-silver-etl", "product-linking", "smart-gold-refresh")
 DISABLED_JOB = "data-quality-alerts"
 
@@ -199,7 +199,7 @@ def _reset(screen: Screen, hands: Hands) -> None:
     screen.title("The emergency reset")
     screen.say("More than one thing is wrong, and the order matters. This is its whole output:")
     print()
-    result = hands.types_out("emergency_reset", STUCK, "incident=DEMO-1", into="reset.json", whole=True)
+    result = hands.types_out("emergency_reset", STUCK, "scout_incident=DEMO-1", into="reset.json", whole=True)
     screen.promise(result.get("outcome") == "recovered", f"the outcome is: recovered ({STATE / 'reset.json'})")
     evidence = CHECKOUT / (result.get("evidence") or "none") / "SHA256SUMS"
     screen.promise(evidence.is_file(), f"what it looked like before the first write is kept in {STATE / 'evidence'}")

@@ -153,15 +153,15 @@ def _introduce(screen: Screen, shop: Shop, before: Prints, seconds: float) -> No
 
 def _move(screen: Screen, hands: Hands, shop: Shop, end: datetime, slow: Connection, late: dict[UUID, str]) -> None:
     screen.title("Quarantine of the last hour: first a look, then the move, with what was committed in between")
-    window = (f"window_start={stamp(end - timedelta(hours=1))}", f"window_end={stamp(end)}")
-    hands.types("quarantine", "--check", "incident=DEMO-2", *window)
+    window = (f"scout_window_start={stamp(end - timedelta(hours=1))}", f"scout_window_end={stamp(end)}")
+    hands.types("quarantine", "--check", "scout_incident=DEMO-2", *window)
     slow.commit()
     shop.written.update(late)
-    hands.types("quarantine", "incident=DEMO-2", *window)
-    hands.types_again("quarantine", "incident=DEMO-2", *window)
+    hands.types("quarantine", "scout_incident=DEMO-2", *window)
+    hands.types_again("quarantine", "scout_incident=DEMO-2", *window)
     screen.title("What cannot be right leaves silver")
-    hands.types("quality_cleanup", "incident=DEMO-3")
-    hands.types_again("quality_cleanup", "incident=DEMO-3")
+    hands.types("quality_cleanup", "scout_incident=DEMO-3")
+    hands.types_again("quality_cleanup", "scout_incident=DEMO-3")
     known = dict(shop.written)
     found = where(shop.dsn, known)
     moved = sum(ran.part("move").get("moved", {}).get("events", 0) for ran in hands.first)
@@ -171,15 +171,15 @@ def _move(screen: Screen, hands: Hands, shop: Shop, end: datetime, slow: Connect
         f"{len(found.duplicated)} in both, {len(found.altered)} altered",
     )
     screen.title("The cause is mended: back through the ETL, a few first")
-    hands.types("redrive", "incident=DEMO-4", "of_incident=DEMO-2")
-    hands.types_again("redrive", "incident=DEMO-4", "of_incident=DEMO-2")
+    hands.types("redrive", "scout_incident=DEMO-4", "scout_of_incident=DEMO-2")
+    hands.types_again("redrive", "scout_incident=DEMO-4", "scout_of_incident=DEMO-2")
 
 
 def _take_back(screen: Screen, hands: Hands) -> None:
     screen.title("All of it taken back, the last first")
     for ran in reversed(tuple(hands.first)):
-        hands.types("undo", "incident=DEMO-5", f"run_id={ran.run_id}")
-        hands.types_again("undo", "incident=DEMO-5", f"run_id={ran.run_id}")
+        hands.types("undo", "scout_incident=DEMO-5", f"scout_run_id={ran.run_id}")
+        hands.types_again("undo", "scout_incident=DEMO-5", f"scout_run_id={ran.run_id}")
 
 
 def _scheduler_goes_on(shop: Shop) -> bool:

@@ -40,7 +40,7 @@ EVENTS = 50_000
 RATE = 100.0
 #: A real scheduler needs a minute to the next run.
 PATIENCE_SECONDS = 100.0
-RELEASE, INCIDENT = "release=v5.2.1", "incident=DEMO-7"
+RELEASE, INCIDENT = "scout_release=v5.2.1", "scout_incident=DEMO-7"
 
 #: What the release breaks, and the gate has to see.
 SEEN = {"job_runs", "jobs_active", "smoke_test"}
@@ -164,7 +164,7 @@ def _introduce(screen: Screen, shop: Shop, case: Case, events: int, seconds: flo
 
 def _capture(screen: Screen, hands: Hands, case: Case) -> None:
     screen.title("Before the deployment: the release is captured")
-    ran = hands.types("capture_release", *_options(case), RELEASE, "protect=scout.dim_product.list_price")
+    ran = hands.types("capture_release", *_options(case), RELEASE, "scout_protect=scout.dim_product.list_price")
     made = ran.part("release")
     screen.promise(
         made.get("git_commit") == case.team.good,
@@ -192,7 +192,7 @@ def _deploy(screen: Screen, hands: Hands, case: Case) -> None:
     ran = _job_ran(case.connection, after, "failed")
     screen.say(f"The next run of the ETL's job: {ran.splitlines()[0] if ran else 'none failed'}")
     print()
-    gate = hands.types("acceptance_gate", INCIDENT, "smoke=true", fails=True)
+    gate = hands.types("acceptance_gate", INCIDENT, "scout_smoke=true", fails=True)
     checks = {check["name"]: check for check in gate.part("gate").get("checks", ())}
     failing = {name for name, check in checks.items() if check["counts"] and check["status"] == "fail"}
     screen.promise(
@@ -300,7 +300,7 @@ def _check_events(screen: Screen, shop: Shop) -> None:
 
 
 def _ask_again(screen: Screen, hands: Hands) -> None:
-    gate = hands.types("acceptance_gate", INCIDENT, "smoke=true").part("gate")
+    gate = hands.types("acceptance_gate", INCIDENT, "scout_smoke=true").part("gate")
     screen.promise(
         gate.get("ok") and _smoke(gate) == "pass",
         f"the gate's verdict is {gate.get('verdict')}, its smoke test's {_smoke(gate)}",
@@ -330,7 +330,7 @@ def _bring_back(screen: Screen, hands: Hands, case: Case, back: Ran) -> tuple[Ra
     )
     print()
     schema: dict[str, Any] = back.part("rollback").get("schema") or {}
-    undo = (INCIDENT, f"run_id={schema.get('undo')}", "proof=false")
+    undo = (INCIDENT, f"scout_run_id={schema.get('undo')}", "scout_proof=false")
     with Observer(case.dsn) as seen:
         hands.types("undo", *undo)
     return hands.types_again("undo", *undo), seen

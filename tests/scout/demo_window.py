@@ -100,9 +100,9 @@ def show(stage: Stage) -> None:
     hands.begin()
     _refuse(screen, hands)
     with watch.watching():
-        planned, recovered, again = _recover(screen, hands, case)
+        recovered, again = _recover(screen, hands, case)
     screen.title("The facts")
-    _check_plan(screen, case, planned)
+    _check_plan(screen, case, recovered)
     _check_window(screen, case, wrong, recovered)
     _check_outside(screen, connection, case, before)
     screen.promise(again.changed == 0, f"changed by the second run: {again.changed}")
@@ -172,7 +172,7 @@ def _introduce(screen: Screen, connection: Connection, case: Case, events: int, 
 
 def _refuse(screen: Screen, hands: Hands) -> None:
     screen.title("May it go on? The gate says no")
-    ran = hands.types("acceptance_gate", "incident=DEMO-6", fails=True)
+    ran = hands.types("acceptance_gate", "scout_incident=DEMO-6", fails=True)
     gate = ran.part("gate")
     failing = {check["name"] for check in gate.get("checks", ()) if check["counts"] and check["status"] == "fail"}
     screen.promise(
@@ -181,18 +181,22 @@ def _refuse(screen: Screen, hands: Hands) -> None:
     )
 
 
-def _recover(screen: Screen, hands: Hands, case: Case) -> tuple[Ran, Ran, Ran]:
+def _recover(screen: Screen, hands: Hands, case: Case) -> tuple[Ran, Ran]:
     """The plan and the recovery; then the same once more."""
     screen.title("The two hours are recovered: the plan, the recovery, the same once more")
-    window = (f"window_start={stamp(case.window.start)}", f"window_end={stamp(case.window.end)}", "incident=DEMO-6")
-    planned = hands.types("window_recovery", "--check", *window)
+    window = (
+        f"scout_window_start={stamp(case.window.start)}",
+        f"scout_window_end={stamp(case.window.end)}",
+        "scout_incident=DEMO-6",
+    )
+    hands.types("window_recovery", "--check", *window)
     recovered = hands.types("window_recovery", *window)
-    return planned, recovered, hands.types_again("window_recovery", *window)
+    return recovered, hands.types_again("window_recovery", *window)
 
 
-def _check_plan(screen: Screen, case: Case, planned: Ran) -> None:
+def _check_plan(screen: Screen, case: Case, recovered: Ran) -> None:
     """What the plan named is what was damaged."""
-    done, plan = case.damage, planned.part("move").get("plan", {})
+    done, plan = case.damage, recovered.part("move").get("plan", {})
     marked = {event: name for event, name in case.events.items() if event not in done.pending | done.poison.keys()}
     meant = {
         "pending": len(done.pending),
@@ -262,7 +266,7 @@ def _go_on(screen: Screen, hands: Hands, connection: Connection, case: Case, sho
         f"its runs so far: {shop.loads}",
     )
     print()
-    gate = hands.types("acceptance_gate", "incident=DEMO-6", "smoke=true").part("gate")
+    gate = hands.types("acceptance_gate", "scout_incident=DEMO-6", "scout_smoke=true").part("gate")
     smoke: dict[str, Any] = gate.get("smoke") or {}
     screen.promise(
         gate.get("ok") and smoke.get("status") == "pass",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -38,8 +39,10 @@ JOBS = "SELECT jsonb_object_agg(jobname, active ORDER BY jobname) FROM cron.job"
 
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 
-#: The ways back in a summary, which are longer than a line may be.
-UNFOLDED = re.compile(r"  ansible-playbook playbooks/(undo|rollback)\.yml")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+#: A line of what a task shows is folded already, and a command is to be copied.
+FOLDED = " " * 8
 
 #: Number and digest of rows by the name of their table.
 Prints = dict[str, tuple[int, Any]]
@@ -145,21 +148,21 @@ class Hands:
 
     def types_out(self, name: str, *options: str, into: str, whole: bool = False) -> dict[str, Any]:
         """A playbook that is told to write its result into a file, which is given; of the screen all, as it comes, or the end."""
-        option = f"result_file={self.state / into}"
+        option = f"scout_result_file={self.state / into}"
         return self._play(name, (*options, option), None if whole else _ending, into=into).result
 
     def _play(
         self, name: str, options: Sequence[str], shows: Callable[[list[str]], list[str]] | None, *,
         fails: bool = False, into: str = "result.json",
     ) -> Ran:  # fmt: skip
-        self.screen.command("ansible-playbook", f"playbooks/{name}.yml", *map(" ".join, map(words, options)))
+        self.screen.command("ansible-playbook", f"scout.recovery.{name}", *map(" ".join, map(words, options)))
         result = CHECKOUT / self.state / into
         result.unlink(missing_ok=True)
-        extra = [word for option in (*options, f"result_file={self.state / into}") for word in words(option)]
+        extra = [word for option in (*options, f"scout_result_file={self.state / into}") for word in words(option)]
         began = time.monotonic()
         lines: list[str] = []
         with subprocess.Popen(
-            [str(PROGRAM), f"playbooks/{name}.yml", *extra],
+            [str(PROGRAM), f"scout.recovery.{name}", *extra],
             cwd=CHECKOUT, env=environment(self.screen, self.dsn, self.state), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         ) as process:  # fmt: skip
@@ -175,13 +178,12 @@ class Hands:
                 self._shows(line)
         print(flush=True)
         if not as_meant:
-            self.screen.promise(False, f"playbooks/{name}.yml ends with exit code {process.returncode}")
+            self.screen.promise(False, f"scout.recovery.{name} ends with exit code {process.returncode}")
         changed = re.search(r"changed=(?:\x1b\[[\d;]*m)*(\d+)", "\n".join(lines[_end(lines) :]))
         return Ran(name, process.returncode, int(changed[1]) if changed else -1, seconds, _written(result))
 
     def _shows(self, line: str) -> None:
-        # A command is not folded, so that it can be copied.
-        (print if UNFOLDED.search(line) else self.screen.output)(line)
+        (print if COLOUR.sub("", line).startswith(FOLDED) else self.screen.output)(line)
 
 
 def _end(lines: list[str]) -> int:
@@ -195,15 +197,26 @@ def _recap(lines: list[str]) -> list[str]:
     return [" ".join(line.split()) for line in lines[end + 1 : end + 2]]
 
 
+def _said(lines: list[str]) -> list[str]:
+    """The lines of the last message that a task showed: the summary."""
+    plain = [COLOUR.sub("", line) for line in lines]
+    begin = max((number for number, line in enumerate(plain) if line == "    msg: |-"), default=len(plain))
+    found = itertools.takewhile(lambda line: not line or line.startswith(FOLDED), plain[begin + 1 :])
+    return "\n".join(line.removeprefix(FOLDED) for line in found).rstrip().splitlines()
+
+
 def _summary(lines: list[str], *, live: bool) -> list[str]:
-    """What came after the recap, and what came while it worked."""
-    end = _end(lines)
-    return [*(line for line in lines[:end] if live and line.startswith("[local] ")), *_recap(lines), *lines[end + 2 :]]
+    """The summary and the recap, and what came while it worked."""
+    return [
+        *(line for line in lines if live and COLOUR.sub("", line).startswith("[local] ")),
+        *_said(lines),
+        *_recap(lines),
+    ]
 
 
 def _ending(lines: list[str]) -> list[str]:
-    """From the recap on."""
-    return ["(the tasks are left out here)", *lines[_end(lines) :]]
+    """The same without what came while it worked."""
+    return ["(the tasks are left out here)", *_summary(lines, live=False)]
 
 
 def _written(result: Path) -> dict[str, Any]:
@@ -290,8 +303,6 @@ def environment(screen: Screen, dsn: str, state: Path) -> dict[str, str]:
         | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-            # What each step did is what is shown.
-            "SCOUT_OUTPUT": "steps",
             "SCOUT_DSN": dsn,
             "SCOUT_EVIDENCE": str(state / "evidence"),
         }

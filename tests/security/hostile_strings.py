@@ -24,7 +24,7 @@ PACKAGES: Final = (
         f"ansible_collections.scout.recovery.plugins.{name}"
         for name in ("module_utils.recovery", "modules", "plugin_utils")
     ),
-    *(f"ansible_collections.scout.recovery.plugins.{name}" for name in ("action", "callback", "filter", "lookup")),
+    *(f"ansible_collections.scout.recovery.plugins.{name}" for name in ("action", "filter")),
     *(f"ansible_collections.scout.drills.plugins.{name}" for name in ("action", "modules", "plugin_utils")),
 )
 SEARCHING: Final = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.e2e.in_process import Quick
+from tests.e2e.play import Stage
 from tests.integration.modules import call, connect, one, rows
 from tests.security.roles import drop_roles
 
@@ -137,7 +137,7 @@ def test_a_cast_of_a_type_that_no_table_has_keeps_nobody_from_working(scout_db: 
                     f"CREATE FUNCTION {at}.f(v {of}) RETURNS {at}.t_{of} LANGUAGE sql AS 'SELECT NULL::{at}.t_{of}';"
                     f"CREATE CAST ({of} AS {at}.t_{of}) WITH FUNCTION {at}.f({of})".encode()
                 )
-            played = Quick(tmp_path).play("emergency_reset", operator)
+            played = Stage(tmp_path).play("emergency_reset", operator)
             assert played.rc == 0, played.text
             assert played.result["ingestion"] == "running", played.text
             events = [row[0] for row in rows(scout_db, LOADED)]

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
-from tests.e2e.in_process import Quick
+from tests.e2e.play import Stage
 from tests.integration.modules import call, connect, one
 from tests.integration.oracle import START, arrive
 from tests.security.roles import drop_roles
@@ -98,13 +98,13 @@ def operator(scout_db: str) -> Iterator[str]:
 def test_nothing_is_asked_with_the_operators_mapping(
     operator: str, scout_db: str, tmp_path: Path, subtests: Any
 ) -> None:
-    quick = Quick(tmp_path)
+    stage = Stage(tmp_path)
     steps: tuple[tuple[str, dict[str, Any]], ...] = (
         ("scout_preflight_info", {"required": False}),
         ("scout_health_info", {}),
         ("scout_gate_info", {"smoke": True}),
         ("scout_evidence", {"folder": str(tmp_path / "kept")}),
-        ("scout_proof", {}),
+        ("scout_proof_info", {}),
         ("scout_capture", {"release": "v2", "migrations_table": ["supabase_migrations.schema_migrations"]}),
         ("scout_capture", {"release": "v3", "migrations_table": [], "protect": ["scout.devices"]}),
         ("scout_rollback", {"release": "v1", "check": True, "rehearse": False}),
@@ -119,7 +119,7 @@ def test_nothing_is_asked_with_the_operators_mapping(
         with connect(scout_db, user="mallory") as mallory:
             mallory.execute("DROP MATERIALIZED VIEW scout.gold_devices")
         arrive(scout_db, [generator.transaction(7, 1, sold_at=START)])
-        played = quick.play("emergency_reset", operator)
+        played = stage.play("emergency_reset", operator)
         assert one(scout_db, ASKED) is False, played.text
 
     with connect(scout_db) as superuser:

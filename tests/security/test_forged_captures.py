@@ -69,7 +69,7 @@ def test_what_a_superuser_would_own_is_refused_unless_he_is_named(scout_db: str)
 
     assert "function scout.evil() of postgres, a superuser" in refused["error"]["said"]
     assert refused["error"]["commands"] == [
-        "ansible-playbook playbooks/rollback.yml -e release=v1 -e allow_owners=postgres"
+        "ansible-playbook scout.recovery.rollback -e scout_release=v1 -e scout_allow_owners=postgres"
     ]
     assert not installed(scout_db)
     assert not rolled_back(scout_db, allow_owners=["postgres"]).get("failed"), "somebody looked at it"

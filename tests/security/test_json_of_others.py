@@ -82,7 +82,7 @@ def test_what_makes_json_of_rows_runs_no_cast_of_others(attacked: str, tmp_path:
         "scout_dead_letters_info": {},
         "scout_cleanup": {"check": True},
         "scout_window_recovery": {"check": True, "last": "1h"},
-        "scout_proof": {},
+        "scout_proof_info": {},
     }
     results = dict[str, Any]()
     for module, given in options.items():

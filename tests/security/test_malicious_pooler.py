@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.local import Server
-from tests.e2e.in_process import Quick
+from tests.e2e.play import Stage
 from tests.integration.modules import call, connect, fingerprint, rows
 from tests.security.roles import drop_roles
 from tests.security.test_unverified_server import carry
@@ -158,7 +158,7 @@ def test_a_reset_that_is_led_to_another_database_changes_nothing_there(
     elsewhere = str(conninfo_to_dict(other)["dbname"])
     dsn = pooled(scout_db, lambda n: elsewhere if n >= first else None, {})
     before = fingerprint(other)
-    played = Quick(tmp_path).play("emergency_reset", dsn)
+    played = Stage(tmp_path).play("emergency_reset", dsn)
     assert played.rc == 2, played.text
     after = fingerprint(other)
     assert after == before
@@ -170,7 +170,7 @@ def test_what_a_server_says_of_itself_acts_nowhere(scout_db: str, pooled: Reache
     dsn = pooled(scout_db, lambda _n: None, LIES)
     result = call("scout_quarantine", dsn, event_ids=[event], incident="INC-1")
     assert "\x1b" not in json.dumps(result)
-    played = Quick(tmp_path).play("assess", dsn)
+    played = Stage(tmp_path).play("assess", dsn)
     assert "\x1b[2J" not in played.text
     assert "{{" not in played.text
 

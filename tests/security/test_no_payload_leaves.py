@@ -160,7 +160,7 @@ def test_no_payload_leaves_the_database(seen: Seen, tmp_path: Path) -> None:
     with connect(dsn) as superuser:
         [[etl]] = superuser.execute("SELECT pg_get_functiondef('scout.load_silver_from_bronze'::regproc)").fetchall()
         superuser.execute(etl.replace("e->>'customer_id'", "e->>'customer_id' || '.'"))
-        assert "customer_id" in json.dumps(seen.run("scout_proof")), "the column that is written differently"
+        assert "customer_id" in json.dumps(seen.run("scout_proof_info")), "the column that is written differently"
         superuser.execute(etl)
     refused = refuse(dsn)
     with session_at_work(dsn, statement):
@@ -172,7 +172,7 @@ def test_no_payload_leaves_the_database(seen: Seen, tmp_path: Path) -> None:
         seen.done(
             "scout_terminate_sessions", stuck_after_seconds=0.1, cancel_wait_seconds=0.5, terminate_wait_seconds=5
         )
-    seen.run("scout_proof")
+    seen.run("scout_proof_info")
     seen.run("scout_drain", max_poison=1)
     seen.done("scout_drain", check=True)
     seen.done("scout_drain", max_poison=100, max_poison_share=1.0)
@@ -285,7 +285,7 @@ def test_no_secret_leaves_the_database(scout_db: str, pg_server: Server, tmp_pat
         before = rows(scout_db, "SELECT jobid, schedule, command, active FROM cron.job ORDER BY jobid")
         seen.done("scout_capture", release="v1", release_file=str(tmp_path / "v1.json"))
         seen.done("scout_ingestion", state="paused", reason=f"the token: {SECRET} is no longer valid")
-        seen.run("scout_proof")
+        seen.run("scout_proof_info")
         seen.done("scout_ingestion", state="running")
         assert rows(scout_db, "SELECT jobid, schedule, command, active FROM cron.job ORDER BY jobid") == before
         seen.run("scout_gate_info")

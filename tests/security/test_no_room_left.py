@@ -80,7 +80,7 @@ def test_who_has_half_of_them_is_ended_or_told_before_a_pause(scout_db: str, att
         room = mallory.execute("SELECT current_setting('max_locks_per_transaction')::int * 104 / 2").fetchone()
         assert room
         mallory.execute(ALL.format(f"1, {room[0]}").encode())
-        foreseen = call("scout_terminate_sessions", attacked, state="foreseen")
+        foreseen = call("scout_terminate_sessions", attacked, check=True)
         if able:
             assert "(mallory, idle in transaction) holds " in foreseen["msg"]
             paste(attacked, foreseen)
@@ -92,7 +92,7 @@ def test_who_has_half_of_them_is_ended_or_told_before_a_pause(scout_db: str, att
             mallory.execute("SELECT 1")
 
 
-@pytest.mark.parametrize("gid", ["mine", "ansible-playbook playbooks/undo.yml -e run_id=1"])
+@pytest.mark.parametrize("gid", ["mine", "ansible-playbook scout.recovery.undo -e scout_run_id=1"])
 def test_a_prepared_transaction_keeps_the_refresh_lock_without_a_session(
     scout_db: str, attacked: str, gid: str
 ) -> None:
@@ -100,13 +100,13 @@ def test_a_prepared_transaction_keeps_the_refresh_lock_without_a_session(
         mallory.execute("BEGIN")
         mallory.execute("SELECT pg_advisory_xact_lock(%s)", [KEY])
         mallory.execute(f"PREPARE TRANSACTION '{gid}'".encode())
-    refused = call("scout_terminate_sessions", attacked, state="foreseen", lock_timeout_seconds=0.1)
+    refused = call("scout_terminate_sessions", attacked, check=True, lock_timeout_seconds=0.1)
     assert f"held by prepared transaction '{gid}' of mallory" in refused["msg"]
     assert (f"ROLLBACK PREPARED '{gid}'" in refused["error"]["next_step"]) is (gid == "mine")
     assert refused["error"]["commands"] == []
     with connect(scout_db) as superuser:
         superuser.execute(f"ROLLBACK PREPARED '{gid}'".encode())
-    assert not call("scout_terminate_sessions", attacked, state="foreseen").get("failed")
+    assert not call("scout_terminate_sessions", attacked, check=True).get("failed")
 
 
 def test_preflight_warns_where_no_connection_is_kept_back_for_operators(scout_db: str, attacked: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import preflight
-from tests.e2e.in_process import Quick
+from tests.e2e.play import Stage
 from tests.integration.modules import call, connect, off, one, rows
 from tests.security import test_functions_of_nobody as functions
 from tests.security.roles import drop_roles
@@ -105,7 +105,7 @@ def test_nobody_is_kept_from_working(attacked: str, scout_db: str, tmp_path: Pat
             "scout.gold_daily_metrics", "scout.gold_region_choropleth"
         }  # fmt: skip
     with subtests.test("reset"):
-        played = Quick(tmp_path).play("emergency_reset", attacked)
+        played = Stage(tmp_path).play("emergency_reset", attacked)
         assert played.rc == 0, played.text
         assert "left alone" in played.text
         assert off(scout_db) == set()
@@ -153,7 +153,7 @@ def test_nothing_of_it_runs_with_our_rights(striking: str, tmp_path: Path, subte
     steps: tuple[tuple[str, dict[str, Any]], ...] = (
         ("scout_gate_info", {"smoke": True}),
         ("scout_health_info", {}),
-        ("scout_proof", {}),
+        ("scout_proof_info", {}),
         ("scout_refresh_gold", {"force": True}),
         ("scout_evidence", {"folder": str(tmp_path / "kept")}),
     )

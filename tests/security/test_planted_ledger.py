@@ -60,7 +60,7 @@ def test_a_planted_ledger_is_neither_written_nor_read(scout_db: str, mallory: st
         error = refused(call("scout_lease", dsn))
         assert "SCHEMA scout_ops belongs to mallory" in error["said"]
         assert "ALTER SCHEMA scout_ops RENAME" in error["next_step"]
-        assert "-e ledger=off" in error["next_step"]
+        assert "-e scout_ledger=off" in error["next_step"]
         refused(call("scout_ingestion", dsn, state="paused"))
         refused(call("scout_undo", dsn, run_id="00000000-0000-4000-8000-000000000001"))
         refused(call("scout_runs_info", dsn))

@@ -40,8 +40,8 @@ def advised(assessed: Result) -> dict[str, Any]:
 def test_a_value_stays_one_word_of_the_command(scout_db: str) -> None:
     [command] = advised(planted(scout_db, BROKEN_OFF, RUN, "quarantine", Jsonb({"transactions": [EVIL]})))["commands"]
     words = shlex.split(command)
-    assert words[:3] == ["ansible-playbook", "playbooks/quarantine.yml", "-e"]
-    assert [json.loads(word) for word in words[3:]] == [{"transactions": [EVIL]}]
+    assert words[:3] == ["ansible-playbook", "scout.recovery.quarantine", "-e"]
+    assert [json.loads(word) for word in words[3:]] == [{"scout_transactions": [EVIL]}]
     assert "\n" not in command
 
 
@@ -51,4 +51,4 @@ def test_no_variable_is_offered_that_the_action_does_not_have(scout_db: str, act
     asked = {"ansible_python_interpreter": "/tmp/evil", "scout_dsn": "host=evil"}
     found = advised(planted(scout_db, BROKEN_OFF, RUN, action, Jsonb(asked)))
     assert "evil" not in json.dumps(found)
-    assert found["commands"] == [f"ansible-playbook playbooks/undo.yml -e run_id={RUN}"]
+    assert found["commands"] == [f"ansible-playbook scout.recovery.undo -e scout_run_id={RUN}"]

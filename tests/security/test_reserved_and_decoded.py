@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.server import local
-from tests.e2e.in_process import Quick
+from tests.e2e.play import Stage
 from tests.integration.modules import call, connect, rows
 from tests.scout.fixtures import memory
 
@@ -77,7 +77,7 @@ def test_a_reset_has_a_connection_of_those_kept_back(scout: str, operator: str, 
         take_all(make_conninfo(scout, user="mallory"), taken)
         with connect(scout) as superuser:
             version = superuser.info.server_version
-        played = Quick(tmp_path).play("emergency_reset", operator)
+        played = Stage(tmp_path).play("emergency_reset", operator)
         if version < RESERVED:
             assert played.rc != 0
             assert "remaining connection slots are reserved" in played.text
@@ -107,7 +107,7 @@ def test_what_was_only_tried_is_never_decoded(scout: str, operator: str, tmp_pat
     with connect(scout, user="spy") as spy:
         spy.execute("SELECT pg_create_logical_replication_slot('spied', 'test_decoding')")
         library.poison_event(scout, "bad_ts")
-        assert Quick(tmp_path).play("emergency_reset", operator).rc == 0
+        assert Stage(tmp_path).play("emergency_reset", operator).rc == 0
         gate = call("scout_gate_info", operator, smoke=True)
         assert next(c for c in gate["checks"] if c["name"] == "smoke_test")["status"] == "pass", gate
         lines = [row[0] for row in spy.execute("SELECT data FROM pg_logical_slot_get_changes('spied', NULL, NULL)")]

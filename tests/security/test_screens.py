@@ -104,8 +104,7 @@ def test_nothing_of_it_reaches_the_screen(scout_db: str, tmp_path: Path) -> None
             ("runs", {}, ("-v",)),
             ("evidence", {}, ("-v",)),
         ):
-            # What a person sees, and where more is asked for each step.
-            env = environment(tmp_path, {"SCOUT_OUTPUT": "" if not arguments else "steps"})
+            env = environment(tmp_path)
             with (tmp_path / "screen").open("w+b") as shown:
                 command = stage.command(playbook, scout_db, options, *arguments)
                 warm.start(command, env, CHECKOUT, shown.fileno()).wait(180)

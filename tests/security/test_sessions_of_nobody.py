@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.e2e.in_process import Quick
+from tests.e2e.play import Stage
 from tests.integration.modules import call, connect, idle_for, one, rows
 from tests.security.roles import drop_roles
 
@@ -53,7 +53,7 @@ def alive(dsn: str, role: str = "mallory") -> int:
 def test_a_reset_ends_all_who_share_the_key_however_many(scout_db: str, attacked: str, tmp_path: Path) -> None:
     with many(scout_db, f"SELECT pg_advisory_lock_shared({KEY})", user="mallory"):
         time.sleep(1.1)
-        played = Quick(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
+        played = Stage(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
         assert played.rc == 0, played.text
         assert alive(scout_db) == 0
     assert played.result["ingestion"] == "running"
@@ -63,7 +63,7 @@ def test_a_refresh_ends_those_who_have_just_come(scout_db: str, attacked: str) -
     """Nothing has to be stuck for that, and nothing is refused before a pause."""
     library.gold_stale(scout_db)
     with many(scout_db, f"SELECT pg_advisory_lock_shared({KEY})", 2, user="mallory"):
-        foreseen = call("scout_terminate_sessions", attacked, state="foreseen")
+        foreseen = call("scout_terminate_sessions", attacked, check=True)
         assert not foreseen.get("failed"), foreseen
         assert (foreseen["changed"], alive(scout_db)) == (False, 2)
         refreshed = call("scout_refresh_gold", attacked, lock_timeout_seconds=0.3)
@@ -83,7 +83,7 @@ def test_sessions_that_could_be_at_work_are_too_many_before_the_pause(
         )
     with many(scout_db, f"SELECT pg_advisory_lock_shared({KEY})", user="mallory"):
         time.sleep(1.1)
-        played = Quick(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
+        played = Stage(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
     assert played.rc != 0
     assert f"refused to end {MANY} sessions, more than max_sessions=20" in " ".join(played.text.split())
     assert played.result["ingestion"] == "running", played.text
@@ -104,12 +104,12 @@ def test_who_waits_behind_one_that_is_ended_has_it_by_then(scout_db: str, attack
         idle_for(scout_db, one(scout_db, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"), 6)
         waits.pgconn.send_query(key.encode())
         foreseen = call(
-            "scout_terminate_sessions", attacked, state="foreseen", stuck_after_seconds=6, lock_timeout_seconds=0.1
+            "scout_terminate_sessions", attacked, check=True, stuck_after_seconds=6, lock_timeout_seconds=0.1
         )
         assert foreseen.get("failed"), foreseen
         assert f"advisory key {KEY} is held by pid " in foreseen["msg"]
         time.sleep(1.1)
-        played = Quick(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
+        played = Stage(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
         assert played.rc == 0, played.text
         assert alive(scout_db) == 0
 
@@ -131,7 +131,7 @@ def test_what_is_hers_makes_her_no_writer_of_silver(scout_db: str, attacked: str
     at_work = f"BEGIN; INSERT INTO scout.silver_mine VALUES (1); SELECT pg_advisory_lock_shared({KEY})"
     with many(scout_db, at_work, user="mallory"):
         time.sleep(1.1)
-        played = Quick(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
+        played = Stage(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
         assert played.rc == 0, played.text
         assert alive(scout_db) == 0
     assert played.result["ingestion"] == "running"
@@ -140,7 +140,7 @@ def test_what_is_hers_makes_her_no_writer_of_silver(scout_db: str, attacked: str
 def test_a_superuser_who_holds_it_is_named_before_the_pause(scout_db: str, attacked: str, tmp_path: Path) -> None:
     with many(scout_db, f"SELECT pg_advisory_lock_shared({KEY})", 1):
         time.sleep(1.1)
-        played = Quick(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
+        played = Stage(tmp_path).play("emergency_reset", attacked, stuck_after_seconds=1)
     assert played.rc != 0
     assert "is a superuser, and only a superuser may end its sessions" in " ".join(played.text.split())
     assert played.result["ingestion"] == "running", played.text

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.e2e.in_process import Quick
+from tests.e2e.play import Stage
 from tests.integration.modules import call, connect, off, one, rows
 from tests.security.roles import drop_roles
 
@@ -63,7 +63,7 @@ def test_who_locks_his_own_table_keeps_nobody_waiting(
                 assert "given" not in str(result.get("problems", "")), result
                 assert "lock" not in str(result.get("warnings", "")), result["warnings"]
         with subtests.test("emergency_reset"):
-            played = Quick(tmp_path).play("emergency_reset", attacked)
+            played = Stage(tmp_path).play("emergency_reset", attacked)
             assert played.rc == 0, played.text
             assert off(scout_db) == set()
 
@@ -82,7 +82,7 @@ def test_a_trigger_that_only_fails_leaves_nothing_paused(
 ) -> None:
     with connect(scout_db, user="mallory") as mallory:
         mallory.execute(f"CREATE TRIGGER fails {RAISING[how]}".encode())
-    played = Quick(tmp_path).play("emergency_reset", attacked)
+    played = Stage(tmp_path).play("emergency_reset", attacked)
     assert played.rc == 2, played.text
     assert off(scout_db) == set(), played.text
     assert "ALTER TABLE scout.bronze_events DISABLE TRIGGER fails" in " ".join(played.text.split())

@@ -219,7 +219,7 @@ def test_neither_proof_nor_gate_sends_a_sale_where_such_a_trigger_would_run(atta
     planted_by(attacked, TRIGGERS["bronze"])
     gate = call("scout_gate_info", attacked, smoke=True)
     assert "trigger gain on scout.bronze_events" in str(gate), gate
-    proof = call("scout_proof", attacked)
+    proof = call("scout_proof_info", attacked)
     assert "trigger gain on scout.bronze_events" in str(proof), proof
     assert not gained(attacked)
 

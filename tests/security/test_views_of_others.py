@@ -88,7 +88,7 @@ def attacked(scout_db: str, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_what_looks_at_gold_runs_nothing_of_it(attacked: str, subtests: Any) -> None:
-    for module in ("scout_health_info", "scout_gate_info", "scout_proof", "scout_refresh_gold"):
+    for module in ("scout_health_info", "scout_gate_info", "scout_proof_info", "scout_refresh_gold"):
         options: dict[str, Any] = {"smoke": True} if module == "scout_gate_info" else {}
         with subtests.test(module), psycopg.connect(attacked, application_name="canary", autocommit=True) as canary:
             call(module, attacked, **options)

@@ -19,8 +19,7 @@ from psycopg.conninfo import make_conninfo
 from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from tests.e2e.in_process import Quick
-from tests.e2e.play import Played
+from tests.e2e.play import Played, Stage
 from tests.integration.modules import connect, off, rows
 from tests.integration.oracle import START, arrive
 from tests.security import test_everything_at_once as everything
@@ -165,10 +164,10 @@ class Operator:
 
     def __init__(self, dsn: str, home: Path, subtests: Any) -> None:
         self.superuser, self.dsn, self.subtests, self.home = dsn, make_conninfo(dsn, user=OPERATOR), subtests, home
-        self.quick = Quick(home)
+        self.stage = Stage(home)
 
     def play(self, playbook: str, *, rc: int = 0, running: bool = True, named: str = "", **options: Any) -> Played:
-        played = self.quick.play(playbook, self.dsn, **options)
+        played = self.stage.play(playbook, self.dsn, **options)
         with self.subtests.test(f"{playbook} {named or options}"):
             assert played.rc == rc, played.text
             assert (off(self.superuser) == set()) is running, played.text

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import typing as t
 from pathlib import Path
@@ -13,18 +14,15 @@ from ansible import constants as C  # noqa: N812  # its name everywhere
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible.utils.vars import load_extra_vars
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import BadInput, RecoveryError
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.errors import RecoveryError
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.text import count
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import failure, secrets
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger.controller import this_controller
-from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, preload, task_options, voice
-from ansible_collections.scout.recovery.plugins.plugin_utils.front import mistyped, stoppable, validated
+from ansible_collections.scout.recovery.plugins.plugin_utils.in_worker import stoppable
 
 from ..modules import scout_drill
-from ..plugin_utils.reference.server import places
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,38 +32,30 @@ if t.TYPE_CHECKING:
 display = Display()
 
 GROUP = "scout"
-ROLES = (places.ROOT / "roles").resolve()
-
-preload.compiled("ansible_collections.scout.drills.plugins")
-extra_vars.read_also(places.ROOT)
 
 
 class ActionModule(ActionBase):
     """Runs scout_drill in process."""
 
-    MODULE: t.ClassVar[t.Any] = scout_drill
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Return the module's result, also for a drill that did not pass."""
         super().run(tmp, task_vars)
-        environment: dict[str, str] = {}
-        self._compute_environment_string(environment)
-        os.environ.update(environment)
-        hidden: set[str] = set()
+        for given in t.cast("list[dict[str, str]]", self._task.environment or []):
+            os.environ.update(given)
+        _, options = self.validate_argument_spec(scout_drill.SPEC)
+        params: dict[str, t.Any] = json.loads(json.dumps(options))
+        hidden = _secrets(params["dsn"])
 
         def say(line: str) -> None:
-            voice.say(display, f"[drill] {remove_values(line, hidden)}", self._task, color="cyan")
+            display.display(f"[drill] {remove_values(line, hidden)}", color="cyan", stderr=True)
 
         try:
-            ignored = mistyped(self._loader, task_vars or {})
-            given = task_options.given(self._task, self.MODULE.SPEC, task_vars or {}, self._templar, ROLES)
-            params = validated(self.MODULE, given)
-            hidden |= _secrets(params["dsn"])
             result = self._result(params, task_vars or {}, say)
         except RecoveryError as e:
             return t.cast("dict[str, t.Any]", remove_values(failure(e), hidden))
-        return t.cast("dict[str, t.Any]", remove_values({**result, "warnings": ignored}, hidden))
+        return t.cast("dict[str, t.Any]", remove_values(result, hidden))
 
     def _result(
         self, params: dict[str, t.Any], variables: dict[str, t.Any], say: t.Callable[[str], None]
@@ -105,11 +95,6 @@ class ActionModule(ActionBase):
         """Return the options together with what the inventory knows."""
         from ..plugin_utils.drill.execution import drill_run
 
-        if load_extra_vars(self._loader).get("scout_dsn"):
-            raise BadInput(
-                "a drill never works in the database of scout_dsn",
-                next_step="leave out scout_dsn; drill_dsn names a restored database that may be broken",
-            )
         dsn = params["dsn"] or None
         return drill_run.Request(
             names=tuple(name.strip() for name in params["scenarios"] if name.strip()),

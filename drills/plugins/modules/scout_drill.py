@@ -136,7 +136,7 @@ class DrillResult(ModuleResult):
 def run(_call: WithoutSession, _params: Params) -> DrillResult:
     """Refuses: on a target it has nothing that it needs."""
     raise BadInput(
-        "scout_drill runs on the controller", next_step="run playbooks/drill.yml, or the task by its full name"
+        "scout_drill runs on the controller", next_step="run scout.drills.drill, or the task by its full name"
     )
 
 

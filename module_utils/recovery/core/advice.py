@@ -15,11 +15,11 @@ if t.TYPE_CHECKING:
 #: A part of an option's value: what is quoted, or whatever neither ends a sentence nor stands for something to fill in.
 _VALUE: t.Final = r"""(?:"[^"…]*"|'[^'…]*'|[^\s;,.:"'…()`]|[,.:](?=\S))"""
 #: An option with a value: of the run, or by which secrets and hosts are reached.
-_VALUED: t.Final = r"-[ieu]|--vault-\w[-\w]*|--private-key|--[\w-]+-password-file|--become-\w+"
+_VALUED: t.Final = r"-[ieu]|--limit|--vault-\w[-\w]*|--private-key|--[\w-]+-password-file|--become-\w+"
 #: A command of this toolkit, complete with its options.
 #: One whose next option is still to be filled in is none.
 COMMAND: t.Final = re.compile(
-    r"`?((?>ansible-playbook (?:playbooks/)?[\w./-]*\w"
+    r"`?((?>ansible-playbook [\w./-]*\w"
     rf"(?: (?:--check|-[bkKJ])(?![-\w])| (?:{_VALUED}) (?>{_VALUE}+)(?!…))*))"
     r"(?! -e )`?"
 )
@@ -37,9 +37,9 @@ GEXEC: t.Final = r"\gexec"
 #: One of the scripts of docs/, as psql runs it.
 SCRIPT: t.Final = re.compile(r"`?(psql -X(?: -[dfv] (?:'[^'…]*'|[^\s;,'…`()]*[^\s;,.'…`()]))+)`?")
 #: A playbook that a text names alone, between the marks by which it becomes a command.
-MARKED: t.Final = re.compile(r"`(\w+\.yml)((?: [^`\n]*)?)`")
-#: A playbook of ours in a command, as the texts of this collection name it.
-OF_CHECKOUT: t.Final = re.compile(r"ansible-playbook playbooks/(\w+)\.yml")
+MARKED: t.Final = re.compile(r"`(\w+)\.yml((?: [^`\n]*)?)`")
+#: A playbook of ours in a command.
+OURS: t.Final = re.compile(r"ansible-playbook scout\.recovery\.\w+\b(?! --limit )")
 #: What joins a command to the words before and after it.
 JOINTS: t.Final = " \n;,.:"
 
@@ -52,44 +52,17 @@ class Part(t.NamedTuple):
     is_statement: bool = False
 
 
-class Typed(t.NamedTuple):
-    """How a command of this collection is typed where a text is read."""
-
-    #: Whether the playbook is called by its full name, because playbooks/ is not there.
-    by_name: bool = False
-    #: What names the inventory, and what else the database is reached with, as ` -i production.ini --vault-id prod@prompt`;
-    #: empty where that goes without saying.
-    inventory: str = ""
-    #: What names the host, as ` -e target=luzon`; empty where it is the only one.
-    target: str = ""
-    #: The host, where it is one of several; empty where there is no other.
-    host: str = ""
-
-    def text(self, text: str) -> str:
-        """The text with each of its commands as it is typed there: its playbook, then the inventory and the host, then the
-        rest of the command. Done once to a text."""
-
-        def typed(found: re.Match[str]) -> str:
-            whole = COMMAND.match(text, found.start())
-            inventory = "" if whole and " -i " in whole[1] else self.inventory
-            playbook = f"scout.recovery.{found[1]}" if self.by_name else f"playbooks/{found[1]}.yml"
-            return f"ansible-playbook {playbook}{inventory}{self.target}"
-
-        return OF_CHECKOUT.sub(typed, text)
-
-    def within(self, made: t.Any) -> t.Any:
-        """The same for every text of lists and dictionaries."""
-        if isinstance(made, str):
-            return self.text(made)
-        if isinstance(made, list):
-            return [self.within(each) for each in t.cast("list[t.Any]", made)]
-        if isinstance(made, dict):
-            return {name: self.within(each) for name, each in t.cast("dict[str, t.Any]", made).items()}
+def of_host(made: t.Any, host: str) -> t.Any:
+    """A text, or all texts of lists and dictionaries, with the host in each command of ours, where it is one of several."""
+    if not host:
         return made
-
-
-#: In the checkout, on its only host.
-HERE: t.Final = Typed()
+    if isinstance(made, str):
+        return OURS.sub(lambda found: f"{found[0]} --limit {value(host)}", made)
+    if isinstance(made, list):
+        return [of_host(each, host) for each in t.cast("list[t.Any]", made)]
+    if isinstance(made, dict):
+        return {name: of_host(each, host) for name, each in t.cast("dict[str, t.Any]", made).items()}
+    return made
 
 
 def value(text: str) -> str:
@@ -99,7 +72,7 @@ def value(text: str) -> str:
 
 def plain(text: str) -> str:
     """A text as a sentence: marked playbooks as the commands they are, and no marks."""
-    return COMMAND.sub(r"\1", MARKED.sub(r"`ansible-playbook playbooks/\1\2`", text)).replace("`", "")
+    return COMMAND.sub(r"\1", MARKED.sub(r"`ansible-playbook scout.recovery.\1\2`", text)).replace("`", "")
 
 
 def parts(text: str) -> Iterator[Part]:

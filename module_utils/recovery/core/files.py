@@ -18,7 +18,7 @@ from pathlib import Path
 from .errors import BadInput
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
 #: The mode of what may hold a secret.
 OWNER: t.Final = 0o600
@@ -51,21 +51,6 @@ def create(path: Path, data: bytes) -> bool:
         except FileExistsError:
             return False
     return True
-
-
-def update(path: Path, made: Callable[[bytes], bytes], name: str = "", *, mode: int | None = None) -> None:
-    """Replaces a file's bytes (empty where there is no file) by what `made` returns for them; one writer at a time.
-    Raises BadInput where it cannot be written."""
-    with translating(path, name), beside(path) as (at, file), locked(Path(), at=at):
-        _replace(at, file, made(_bytes(at, file)), mode)
-
-
-def append(path: Path, name: str = "") -> t.BinaryIO:
-    """A file open for adding to its end, unbuffered, and readable by its owner alone. Raises BadInput where it cannot
-    be written."""
-    with translating(path, name), beside(path) as (at, file):
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, OWNER, dir_fd=at)
-        return os.fdopen(descriptor, "ab", buffering=0)
 
 
 def real(path: Path) -> Path:
@@ -176,16 +161,6 @@ def locked(folder: Path, *, at: int | None = None) -> Generator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _bytes(at: int, file: str) -> bytes:
-    """What is in a file; empty where there is none."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
-    except FileNotFoundError:
-        return b""
-    with os.fdopen(descriptor, "rb") as there:
-        return there.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
 
 
 def _replace(at: int, file: str, data: bytes, mode: int | None) -> None:

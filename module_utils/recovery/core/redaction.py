@@ -18,10 +18,6 @@ WORDS: t.Final = (
     r"pass[ ._-]?(?:word|wd|phrase|code)|\bpwd\b|_pwd\b|secret|token|jwt|credential|cookie|service[ ._-]?role"
     r"|(?:api|access|private|service|signing|encryption|account|auth)[ ._-]?key"
 )
-#: The name of a setting or variable that holds a secret.
-SECRET_NAME: t.Final = re.compile(
-    rf"{WORDS}|authorization|conninfo|(?<![a-z])dsn(?![a-z])|connection[ ._-]?string", re.IGNORECASE
-)
 
 #: A literal of SQL or JSON, also one within another, or cut off.
 QUOTED: t.Final = (
@@ -90,8 +86,3 @@ def cleaned(document: t.Any, known: Collection[str] = ()) -> t.Any:
     return (
         [cleaned(value, known) for value in t.cast("list[t.Any]", document)] if isinstance(document, list) else document
     )
-
-
-def names_a_secret(name: str) -> bool:
-    """Whether the value of a variable or setting of this name is secret."""
-    return SECRET_NAME.search(name) is not None

@@ -61,7 +61,7 @@ class DeadLettersResult(ModuleResult):
 
 def assess(call: Call, params: Params) -> AssessResult:
     """The verdict on the pipeline, its indicators, diagnoses, blockers and suspects, how ingestion is, what stayed unread, seconds.
-    If nothing asks for a repair but a lock or too little time hid a check, everything is read again within `again_seconds`.
+    If nothing asks for a repair but a lock or too little time hid a check, everything is read again within `retry_budget_seconds`.
 
     Raises BadInput for thresholds or hours that cannot be used; what could not be read is part of the result.
     """
@@ -81,11 +81,11 @@ def assess(call: Call, params: Params) -> AssessResult:
     )
     found = read(budget_seconds=params["budget_seconds"])
     report = assessment.assess(found, figures)
-    if params.get("again_seconds") and assessment.is_undecided(report, found):
-        found = read(budget_seconds=params["again_seconds"])
+    if params["retry_budget_seconds"] and assessment.is_undecided(report, found):
+        found = read(budget_seconds=params["retry_budget_seconds"])
         report = assessment.assess(found, figures)
     # How an operation begins is not the time to look at sales.
-    seen = [] if "again_seconds" in params else unusual.read(call.session)
+    seen = [] if params["retry_budget_seconds"] else unusual.read(call.session)
     return {
         "changed": False,
         "verdict": report.verdict,

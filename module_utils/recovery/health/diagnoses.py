@@ -109,7 +109,7 @@ def _is_young(drift: Drift) -> bool:
 
 
 def _wait_for(work: AtWork) -> str:
-    return f"let {work.owner} finish, or ask; to take over on purpose give -e takeover=true"
+    return f"let {work.owner} finish, or ask; to take over on purpose give -e scout_takeover=true"
 
 
 def _of_whoever_works(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -136,7 +136,7 @@ def _of_what_is_hidden(found: Facts, _status: Mapping[str, str]) -> Iterator[Dia
     if late:
         what = f"could not look in time: {', '.join(late)}"
         evidence = f"the assessment had {in_words(found.budget_seconds)}"
-        more = f"{ASSESS} -e budget_seconds={max(MORE_SECONDS, round(10 * found.budget_seconds))}"
+        more = f"{ASSESS} -e scout_budget_seconds={max(MORE_SECONDS, round(10 * found.budget_seconds))}"
         yield cause(what, evidence, more, blocks=False)
     grants: dict[str, list[str]] = {}
     for name, problem in found.problems.items():
@@ -151,7 +151,7 @@ def _of_sessions(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis
     if found.stuck is None:
         return
     after = found.stuck_after_seconds
-    command = TERMINATE if after == STUCK_AFTER_SECONDS else f"{TERMINATE} -e stuck_after_seconds={after:g}"
+    command = TERMINATE if after == STUCK_AFTER_SECONDS else f"{TERMINATE} -e scout_stuck_after_seconds={after:g}"
     for activity in found.stuck.end:
         what = "blocks the pipeline" if not activity.pipeline else "is stuck in the pipeline"
         if activity.holds_key:
@@ -189,7 +189,7 @@ def _of_the_pause(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosi
         command = RESET
         evidence += "; the operation it was a step of died, so it is nobody's to ask for"
     elif found.me and not pause.is_own(found.me):
-        command = f"ask {pause.actor}; to resume all the same, resume_ingestion.yml takes -e takeover=true"
+        command = f"ask {pause.actor}; to resume all the same, resume_ingestion.yml takes -e scout_takeover=true"
     if found.ingestion == "paused":
         yield cause(f"ingestion was paused by {pause.actor}", evidence, command)
     elif found.ingestion == "running":
@@ -224,7 +224,7 @@ def _of_the_release(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnos
     drift = found.drift
     if drift and "fail" in status.values():
         what = f"the schema differs from that of release {drift.release}, captured {in_words(drift.seconds)} ago"
-        command = f"{ROLLBACK} -e release={shlex.quote(drift.release)} --check"
+        command = f"{ROLLBACK} -e scout_release={shlex.quote(drift.release)} --check"
         advice = f"if that deployment is to blame: {command} previews the rollback"
         yield cause(what, drift.changes.first(), advice, blocks=_is_young(drift))
 
@@ -341,5 +341,5 @@ def _off(found: Facts, names: list[str]) -> Diagnosis:
     if found.ledger_unread:
         why = "whether a pause explains it is not known, as the ledger was not read"
     what = f"{'job' if len(names) == 1 else 'jobs'} {', '.join(names)} inactive, and {why}"
-    variables = shlex.quote(json.dumps({"ingestion_jobs": names}))
+    variables = shlex.quote(json.dumps({"scout_activate_jobs": names}))
     return cause(what, "cron.job.active is false", f"if it is not on purpose: {RESUME} -e {variables}")

@@ -158,7 +158,7 @@ def _window(call: Call, params: Mapping[str, t.Any]) -> Window:
     if call.incident == ADHOC and window.start is None:
         raise BadInput(
             "no incident was named",
-            next_step="runs.yml lists the runs with their incidents; name one with -e incident=…, or give window_start to report on "
+            next_step="runs.yml lists the runs with their incidents; name one with -e scout_incident=…, or give window_start to report on "
             "runs that have none",
         )
     if window.end and window.end > call.session.row("SELECT clock_timestamp() AS now")["now"]:

@@ -63,11 +63,10 @@ NEEDS_ROWS: t.Final = tuple(each.name for each in TABLE if each.rows)
 ACTS: t.Final = frozenset({"ingestion", "terminate_sessions", "drain", "refresh_gold", "proof", *MOVES, *ROLLBACK})
 
 #: Modules that change nothing but the ledger, and that what acts begins with, or comes back to.
-LEADS: t.Final = ("begin", "lease", "capture")
+LEADS: t.Final = ("lease", "capture")
 
 #: Modules whose name is not that of their action.
 OF_MODULES: t.Final = {
-    "begin": "assess",
     "health": "assess",
 }
 

@@ -173,7 +173,7 @@ def _newer(session: Session, state: Row) -> LedgerVersion | None:
         on=session.where,
         said=f"it is of version {state['applied']}, and this release of scout.recovery knows {len(VERSIONS)}",
         next_step="install the release of scout.recovery that wrote it, or a later one, and run the same command again; pausing and "
-        "resuming also work with -e ledger=off, which records nothing",
+        "resuming also work with -e scout_ledger=off, which records nothing",
     )
 
 

@@ -16,56 +16,35 @@ from ..core.results import ModuleResult
 from ..core.text import in_words
 from ..core.times import to_the_second
 from ..postgres.failures import attempting
-from .controller import holder_is_dead, same_login
+from .controller import same_login
 from .trust import ownership
 
 if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
-    from .controller import Controller
     from .ledger import Ledger
 
 LEASE: t.Final = "pipeline"
-#: After how long without a word of a keeper a lease expires, and of one that has no keeper. What is promised is that another run
-#: has finished the work 60 s after a death, and that a link which is down for 12 s ends nothing.
-LEASE_SECONDS: t.Final = 25
-UNKEPT_SECONDS: t.Final = 900
-#: How often a keeper renews it; so often in the time of a lease, where that is short.
-EVERY_SECONDS: t.Final = 5.0
-TIMES: t.Final = 4
-#: For how long a run waits for a sign of life of whoever holds the lease on another machine, or for its end, and how often it looks:
-#: by then a lease has expired, and the server has ended what it had of a machine that is gone. Whatever still works is alive.
-MOST_WAIT_SECONDS: t.Final = 35.0
+#: After how long without a renewal a lease is free.
+LEASE_SECONDS: t.Final = 50
+#: For how long a run waits for a renewal by whoever holds the lease, or for its end, and how often it looks: by then it has expired.
+MOST_WAIT_SECONDS: t.Final = LEASE_SECONDS + 5.0
 LOOK_SECONDS: t.Final = 0.5
 
-#: Whether the session that keeps lease `l` is there, as the server sees it. Whoever may not see when it began sees its process
-#: and its role. A ledger that nobody has written to since has no such columns.
-_KEPT: t.Final = """EXISTS (
-    SELECT FROM pg_catalog.pg_stat_activity AS a
-    WHERE a.pid = (to_jsonb(l) ->> 'session_pid')::int AND a.usename = to_jsonb(l) ->> 'session_role'
-      AND coalesce(a.backend_start = (to_jsonb(l) ->> 'session_start')::timestamptz, true))"""
-
-#: Whether a session of the operation that holds `l` still works; one that only hangs there has lost its controller.
+#: Whether a session of whoever holds `l` still works; one that only hangs there has lost its controller. A ledger that nobody has
+#: written to since has no such columns.
 _WORKS: t.Final = """EXISTS (
     SELECT FROM scout_ops.runs AS r JOIN pg_catalog.pg_stat_activity AS a
     ON a.pid = (to_jsonb(r) ->> 'backend_pid')::int AND a.backend_start = (to_jsonb(r) ->> 'backend_start')::timestamptz
-    WHERE r.parent_run_id = l.run_id AND a.state = 'active')"""
+    WHERE l.run_id IN (r.run_id, r.parent_run_id) AND a.state = 'active')"""
 
-#: When a keeper of `l` was heard of: it renews, or tries to while a write of the holder has the row. Before the first time nobody
-#: knows which session it has, but for its name, which anybody may have: they would only be refused, as ever.
-_HEARD_AT: t.Final = """greatest((to_jsonb(l) ->> 'kept_at')::timestamptz, (
-    SELECT max(a.query_start) FROM pg_catalog.pg_stat_activity AS a
-    WHERE a.datname = current_database() AND a.application_name LIKE 'scout-recovery/%%/keeper'
-      AND a.pid = coalesce((to_jsonb(l) ->> 'session_pid')::int, a.pid)))"""
-
-#: Whether `l` is somebody's: by the clock of the server, which may have been set back, or because a session of theirs is there.
+#: Whether `l` is somebody's: by the clock of the server, which may have been set back, or because a session of theirs works.
 HELD: t.Final = f"""(l.owner IS NOT NULL AND (
     (l.expires_at > clock_timestamp()
      AND l.expires_at < clock_timestamp() + make_interval(secs => coalesce(l.ttl_seconds, 86400) + 5))
-    OR {_KEPT} OR {_WORKS}))"""
+    OR {_WORKS}))"""
 
 READ_LEASE = f"""
-SELECT token, run_id, incident, owner, host_key, pid, process_started, acquired_at, expires_at, ttl_seconds,
-       {HELD} AS held, to_jsonb(l) ->> 'kept_at' IS NOT NULL AS kept, {_HEARD_AT} AS heard_at, clock_timestamp() AS now,
+SELECT token, run_id, incident, owner, acquired_at, expires_at, {HELD} AS held,
        extract(epoch FROM clock_timestamp() - acquired_at)::float8 AS seconds,
        extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds_left
 FROM scout_ops.leases AS l WHERE name = %(name)s
@@ -79,45 +58,26 @@ FROM scout_ops.runs WHERE run_id = %(run_id)s OR parent_run_id = %(run_id)s ORDE
 
 #: Tokens of different databases are different numbers, so that whoever is led to another one in between holds no lease there.
 TAKE_LEASE = """
-INSERT INTO scout_ops.leases AS held
-       (name, token, run_id, incident, owner, host_key, pid, process_started, acquired_at, ttl_seconds, expires_at)
-VALUES (%(name)s, 1 + floor(random() * 1e12)::bigint, %(run_id)s, %(incident)s, %(owner)s, %(host_key)s, %(pid)s, %(process_started)s,
-        clock_timestamp(), %(seconds)s, clock_timestamp() + make_interval(secs => %(seconds)s))
+INSERT INTO scout_ops.leases AS held (name, token, run_id, incident, owner, acquired_at, ttl_seconds, expires_at)
+VALUES (%(name)s, 1 + floor(random() * 1e12)::bigint, %(run_id)s, %(incident)s, %(owner)s, clock_timestamp(), %(seconds)s,
+        clock_timestamp() + make_interval(secs => %(seconds)s))
 ON CONFLICT (name) DO UPDATE
 SET token = held.token + 1, run_id = excluded.run_id, incident = excluded.incident, owner = excluded.owner,
-    host_key = excluded.host_key, pid = excluded.pid, process_started = excluded.process_started,
-    acquired_at = excluded.acquired_at, ttl_seconds = excluded.ttl_seconds, expires_at = excluded.expires_at,
-    kept_at = NULL, session_pid = NULL, session_start = NULL, session_role = NULL
+    acquired_at = excluded.acquired_at, ttl_seconds = excluded.ttl_seconds, expires_at = excluded.expires_at
 WHERE held.token = %(seen_token)s
   -- Through a pooler no session is seen, and the holder may have written while this waited for it.
   AND (%(forced)s OR held.expires_at IS NOT DISTINCT FROM %(seen_expires)s)
 RETURNING token
 """
 
-#: Whoever kept the lease and has not been heard of until it expired was frozen, or cut off: others may have been told that it
-#: is free. One without a keeper is only asked for its token.
-_OURS: t.Final = f"""l.name = %(name)s AND l.token = %(token)s AND l.owner IS NOT NULL
-  AND (l.kept_at IS NULL OR l.expires_at > clock_timestamp() OR {_KEPT})"""
-
-FENCE = f"""
-UPDATE scout_ops.leases AS l SET expires_at = clock_timestamp() + make_interval(secs => l.ttl_seconds) WHERE {_OURS}
-"""  # noqa: S608  # made of literals alone
-
-#: At the end of a long transaction, which has held the row since its fence.
+#: Whoever has the token has the lease, expired or not: the next who takes it has another one.
 RENEW = """
-UPDATE scout_ops.leases AS l SET expires_at = clock_timestamp() + make_interval(secs => l.ttl_seconds)
-WHERE l.name = %(name)s AND l.token = %(token)s
+UPDATE scout_ops.leases
+SET ttl_seconds = coalesce(%(seconds)s, ttl_seconds),
+    expires_at = clock_timestamp() + make_interval(secs => coalesce(%(seconds)s, ttl_seconds))
+WHERE name = %(name)s AND token = %(token)s AND owner IS NOT NULL
+RETURNING run_id, ttl_seconds, expires_at
 """
-
-KEEP = f"""
-UPDATE scout_ops.leases AS l
-SET expires_at = clock_timestamp() + make_interval(secs => l.ttl_seconds), kept_at = clock_timestamp(),
-    session_pid = me.pid, session_start = me.backend_start, session_role = me.usename
-FROM (SELECT) AS one
-LEFT JOIN pg_catalog.pg_stat_activity AS me ON me.pid = pg_catalog.pg_backend_pid() AND NOT %(pooled)s
-WHERE {_OURS}
-RETURNING l.ttl_seconds
-"""  # noqa: S608  # made of literals alone
 
 WORKS = f"SELECT {_WORKS} AS works FROM (SELECT %(run_id)s::uuid AS run_id) AS l"  # noqa: S608  # made of literals alone
 
@@ -129,8 +89,7 @@ WHERE parent_run_id = %(run_id)s AND run_id IN (SELECT p.run_id FROM scout_ops.p
 
 FREE_LEASE = """
 UPDATE scout_ops.leases
-SET owner = NULL, run_id = NULL, incident = NULL, host_key = NULL, pid = NULL, process_started = NULL,
-    ttl_seconds = NULL, expires_at = NULL, kept_at = NULL, session_pid = NULL, session_start = NULL, session_role = NULL
+SET owner = NULL, run_id = NULL, incident = NULL, ttl_seconds = NULL, expires_at = NULL
 WHERE name = %(name)s AND token = %(token)s
 """
 
@@ -170,11 +129,13 @@ class AtWork:
 
 def at_work(ledger: Ledger) -> AtWork | None:
     """Who else is at work, at which step, and for how long; None where nobody is. Inside the caller's transaction."""
-    seen, here = read(ledger), ledger.controller
-    if not seen or not seen["held"] or holder_is_dead(seen, here):
+    seen = read(ledger)
+    if not seen or not seen["held"] or seen["token"] == ledger.session.lease:
         return None
-    if (seen["host_key"], seen["pid"], seen["process_started"]) == (here.host_key, here.pid, here.process_started):
-        return None
+    return _described(ledger, seen)
+
+
+def _described(ledger: Ledger, seen: Row) -> AtWork:
     rows = ledger.session.rows(STEP, run_id=seen["run_id"])
     step: Row = rows[0] if rows else {"action": "", "seconds": None}
     return AtWork(
@@ -193,38 +154,35 @@ def acquire(
     *,
     takeover: bool = False,
     seconds: int = LEASE_SECONDS,
-    holder: Controller | None = None,
     progress: Progress | None = None,
 ) -> Lease | None:
-    """Takes the lease; raises LeaseHeld, naming the holder, where another live process holds it, and NotConverged where
-    someone else takes it at the same moment.
+    """Takes the lease; raises LeaseHeld, naming the holder, where somebody else holds it, and NotConverged where someone else
+    takes it at the same moment.
 
-    Returns None where there is no ledger. Waits for that of a run which died on another machine, unless it is taken over,
-    and up to the session's lock timeout for a write of the holder in flight.
+    Returns None where there is no ledger. Waits for that of a run which died, unless it is taken over, and up to the session's
+    lock timeout for a write of the holder in flight.
     """
     if not ledger.present:
         return None
-    here = holder or ledger.controller
     try:
-        return _take(ledger, run_id, here, seconds, takeover=takeover)
+        return _take(ledger, run_id, seconds, takeover=takeover)
     except LeaseHeld:
         if not _becomes_free(ledger, progress or Progress()):
             raise
-    return _take(ledger, run_id, here, seconds, takeover=False)
+    return _take(ledger, run_id, seconds, takeover=False)
 
 
-def _take(ledger: Ledger, run_id: str, here: Controller, seconds: int, *, takeover: bool) -> Lease:
+def _take(ledger: Ledger, run_id: str, seconds: int, *, takeover: bool) -> Lease:
     session = ledger.session
-    notes, forced = list[str](), takeover
+    notes = list[str]()
     with attempting("could not take the lease", on=session.where), session.write():
         ownership.require(session)
         seen = read(ledger)
         if seen is not None and seen["held"]:
-            dead = holder_is_dead(seen, here)
-            if not dead and not takeover:
+            if not takeover:
                 raise held_by(seen, session.where)
-            notes.append(_reclaimed(seen, here, dead=dead))
-            forced = True
+            run = f"run of {seen['acquired_at']:%H:%M} UTC (incident {seen['incident']})"
+            notes.append(f"reclaimed the lease of {seen['owner']}, {run}: takeover was requested")
         if seen is not None and _is_left(session, seen):
             session.execute(ABANDON, run_id=seen["run_id"])
         token = session.rows(
@@ -232,14 +190,11 @@ def _take(ledger: Ledger, run_id: str, here: Controller, seconds: int, *, takeov
             name=LEASE,
             run_id=run_id,
             incident=ledger.incident,
-            owner=here.actor,
-            host_key=here.host_key,
-            pid=here.pid,
-            process_started=here.process_started,
+            owner=ledger.controller.actor,
             seconds=seconds,
             seen_token=seen["token"] if seen else 0,
             seen_expires=seen["expires_at"] if seen else None,
-            forced=forced,
+            forced=takeover,
         )
         if not token:
             raise NotConverged(
@@ -248,12 +203,13 @@ def _take(ledger: Ledger, run_id: str, here: Controller, seconds: int, *, takeov
                 said="someone else took it at the same moment, or whoever holds it wrote",
                 next_step="assess.yml shows who is working",
             )
+    session.lease = token[0]["token"]
     return Lease(token[0]["token"], run_id, tuple(notes))
 
 
 def _becomes_free(ledger: Ledger, progress: Progress) -> bool:
-    """Whether a lease that is held on another machine becomes free while nothing is heard of its holder, whose keeper would give a
-    sign of life every few seconds. At once no, where this machine can tell, or it lasts for long."""
+    """Whether the lease becomes free without being renewed first, which every call of a run that lives does. At once no, where it
+    lasts for long."""
     first: Row | None = None
     until = time.monotonic() + MOST_WAIT_SECONDS
     while True:
@@ -261,21 +217,14 @@ def _becomes_free(ledger: Ledger, progress: Progress) -> bool:
             seen = read(ledger)
         if seen is None or not seen["held"]:
             return True
-        here = seen["host_key"] == ledger.controller.host_key and seen["pid"]
-        if here or seen["seconds_left"] > MOST_WAIT_SECONDS or time.monotonic() > until:
+        if seen["seconds_left"] > MOST_WAIT_SECONDS or time.monotonic() > until:
             return False
         if first is None:
             first = seen
             progress.doing(f"waits for a sign of life of {seen['owner']}, or until the lease is free")
-        elif _signs(seen, first):
+        elif any(seen[name] != first[name] for name in ("token", "expires_at")):
             return False
         progress.wait(LOOK_SECONDS)
-
-
-def _signs(seen: Row, first: Row) -> bool:
-    """Whether the holder, or another one, has been heard of since the first look."""
-    changed = any(seen[name] != first[name] for name in ("token", "expires_at"))
-    return changed or (seen["heard_at"] is not None and seen["heard_at"] > first["now"])
 
 
 def _is_left(session: Session, lease: Row) -> bool:
@@ -284,72 +233,51 @@ def _is_left(session: Session, lease: Row) -> bool:
 
 
 def died(ledger: Ledger, run_id: str) -> bool:
-    """Whether the operation that took the lease for this run died: it was not released, has expired or its process is gone,
-    and no session of it works. Inside the caller's transaction."""
+    """Whether the operation that took the lease for this run died: it was not released, has expired, and no session of it works.
+    Inside the caller's transaction."""
     seen = read(ledger)
-    if seen is None or str(seen["run_id"]) != run_id or (seen["held"] and not holder_is_dead(seen, ledger.controller)):
+    if seen is None or str(seen["run_id"]) != run_id or seen["held"]:
         return False
     return _is_left(ledger.session, seen)
 
 
-def _reclaimed(lease: Row, here: Controller, *, dead: bool) -> str:
-    """Whose lease this run takes, and why it may."""
-    run = f"run of {lease['acquired_at']:%H:%M} UTC (incident {lease['incident']})"
-    if dead and lease["owner"] == here.actor:
-        return f"reclaimed the lease of your interrupted {run}"
-    why = "its process is gone" if dead else "takeover was requested"
-    return f"reclaimed the lease of {lease['owner']}, {run}: {why}"
-
-
 def held_by(lease: Row, where: str) -> LeaseHeld:
     """The refusal a second operator sees."""
-    since = to_the_second(lease["acquired_at"])
-    left = in_words(max(0.0, lease["seconds_left"]))
-    until = (
-        f"is free {left} after their process or its machine is gone"
-        if lease["kept"]
-        else f"expires by itself in {left}"
-    )
+    since, until = to_the_second(lease["acquired_at"]), to_the_second(lease["expires_at"])
     return LeaseHeld(
         "refused to start while another run is active",
         on=where,
         said=f"{lease['owner']} has been working on incident {lease['incident']} since {since}",
         next_step=(
-            f"talk to {lease['owner']}; to take over on purpose run again with -e takeover=true (the lease {until})"
+            f"talk to {lease['owner']}; to take over on purpose run again with -e scout_takeover=true (the lease is theirs until {until}, "
+            "and longer if they renew it)"
         ),
-        result={"lease": {k: str(lease[k]) for k in ("owner", "incident", "run_id", "acquired_at")}},
+        result={"lease": {k: str(lease[k]) for k in ("owner", "incident", "run_id", "acquired_at", "expires_at")}},
     )
+
+
+def renew(session: Session, token: int, seconds: int | None = None) -> Row:
+    """Renews the lease `token`, from now on for so many seconds each time where they are given, and gives it as it is then; raises
+    LeaseLost, with the name of whoever has it, where it is not that any more. Inside the caller's transaction."""
+    renewed = session.rows(RENEW, name=LEASE, token=token, seconds=seconds)
+    if not renewed:
+        raise lost(session, token)
+    return renewed[0]
 
 
 def fence_with(session: Session, token: int) -> None:
     """From now on every writing transaction of this session first proves, and renews, the lease `token`, and one that takes long
     renews it once more at its end."""
-
-    def fence() -> None:
-        if session.execute(FENCE, name=LEASE, token=token) != 1:
-            raise _lost(session, token)
-
-    def renew() -> None:
-        session.execute(RENEW, name=LEASE, token=token)
-
-    session.fence = fence
-    session.renew = renew
+    session.fence = session.renew = lambda: renew(session, token)
 
 
-def _lost(session: Session, token: int) -> LeaseLost:
+def lost(session: Session, token: int) -> LeaseLost:
     """What somebody is told at the next step whose lease is not theirs any more: by whom, and since when."""
     found = session.rows(READ_LEASE, name=LEASE)
     said = ""
     if found and found[0]["owner"] and found[0]["token"] != token:
         taker = found[0]
         said = f"{taker['owner']} took over at {to_the_second(taker['acquired_at'])} for incident {taker['incident']}"
-    elif found and found[0]["owner"]:
-        return LeaseLost(
-            "stopped: the lease expired while this run was frozen or cut off from the database",
-            on=session.where,
-            said=f"it was free from {to_the_second(found[0]['expires_at'])} on",
-            next_step="run the same command again: it continues from the last commit; nothing of the last step was committed",
-        )
     return LeaseLost(
         "stopped: the lease was taken over or released while this run was active",
         on=session.where,
@@ -380,11 +308,18 @@ class LeaseResult(ModuleResult):
     warnings: t.NotRequired[list[str]]
 
 
-def hold(ledger: Ledger, progress: Progress, *, takeover: bool, ttl_seconds: int) -> LeaseResult:
-    """A module's result with the token of the lease, taken for `ttl_seconds`, or for 15 minutes where no process that a keeper
-    could watch is known; raises LeaseHeld with the name of a holder who lives."""
-    seconds = ttl_seconds if ledger.controller.pid else max(ttl_seconds, UNKEPT_SECONDS)
-    lease = acquire(ledger, str(uuid.uuid4()), takeover=takeover, seconds=seconds, progress=progress)
+def hold(
+    ledger: Ledger, progress: Progress, *, takeover: bool, ttl_seconds: int, token: int | None = None
+) -> LeaseResult:
+    """A module's result with the token of the lease, taken for `ttl_seconds`, or with that `token` held for as long from now on.
+    Raises LeaseHeld with the name of a holder who lives, and LeaseLost where it is not that token's any more."""
+    if ledger.present and token is not None:
+        with attempting("could not renew the lease", on=ledger.session.where), ledger.session.write():
+            ownership.require(ledger.session)
+            renewed = renew(ledger.session, token, ttl_seconds)
+        until = f"lease held by {ledger.controller.actor} until {to_the_second(renewed['expires_at'])}"
+        return {**_held(ledger, until), "token": token, "run_id": str(renewed["run_id"])}
+    lease = acquire(ledger, str(uuid.uuid4()), takeover=takeover, seconds=ttl_seconds, progress=progress)
     if lease is None:
         return {**_held(ledger, "no ledger, so no lease"), "warnings": ledger.warnings}
     held = f"lease held by {ledger.controller.actor} for {ledger.incident}"
@@ -396,7 +331,7 @@ def foresee(ledger: Ledger, *, takeover: bool) -> LeaseResult:
     """The result of `hold` in check mode: nothing is taken; raises LeaseHeld where it would."""
     with ledger.session.read():
         seen = read(ledger)
-    if seen and seen["held"] and not takeover and not holder_is_dead(seen, ledger.controller):
+    if seen and seen["held"] and not takeover and seen["token"] != ledger.session.lease:
         raise held_by(seen, ledger.session.where)
     return _held(ledger, "the lease is free")
 
@@ -411,8 +346,12 @@ def free(ledger: Ledger, token: int | None, *, check: bool) -> LeaseResult:
     if token is None:
         raise BadInput("state=released needs lease_token", next_step="pass the token that state=held returned")
     with ledger.session.read():
-        seen, other = read(ledger), at_work(ledger)
-    if seen and other and seen["token"] == token and not same_login(other.owner, ledger.controller.actor):
+        seen = read(ledger)
+        theirs = (
+            seen and seen["held"] and seen["token"] == token and not same_login(seen["owner"], ledger.controller.actor)
+        )
+        other = _described(ledger, seen) if seen and theirs else None
+    if other is not None:
         raise LeaseHeld(
             f"refused to release the lease of {other.owner}",
             on=ledger.session.where,

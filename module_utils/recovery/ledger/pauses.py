@@ -194,7 +194,7 @@ def held_by(pause: Pause, ledger: Ledger, what: str) -> PauseHeld:
         f"refused to {what} what somebody else paused",
         on=ledger.session.where,
         said=pause.whose,
-        next_step=f"ask {pause.actor}; to {what} it all the same, run the same command again with -e takeover=true",
+        next_step=f"ask {pause.actor}; to {what} it all the same, run the same command again with -e scout_takeover=true",
         result={"state": "paused", "paused_by": pause.actor, "paused_reason": pause.reason, "ingestion": seen},
     )
 

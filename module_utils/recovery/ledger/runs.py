@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import typing as t
 import uuid
 
@@ -15,8 +14,8 @@ from ..core import redaction
 from ..core.errors import RecoveryError
 from ..postgres.driver import Jsonb, psycopg
 from ..postgres.failures import attempting
-from . import keeper
 from . import lease as ledger_lease
+from . import renewal
 from .trust import ownership
 
 if t.TYPE_CHECKING:
@@ -112,15 +111,14 @@ def operation(
     run = Run(ledger, str(uuid.uuid4()))
     own: ledger_lease.Lease | None = None
     if lease_token is None:
-        # Held for as long as this process works, which may be a shorter life than its controller's.
-        own = ledger_lease.acquire(ledger, run.run_id, takeover=takeover, holder=ledger.controller.process(os.getpid()))
+        own = ledger_lease.acquire(ledger, run.run_id, takeover=takeover)
         if own is not None:
             ledger.warnings.extend(own.notes)
     token = lease_token if own is None else own.token
     if ledger.present and token is not None:
         ledger_lease.fence_with(session, token)
     try:
-        with keeper.beside(session, own.token if own else None):
+        with renewal.beside(session, own.token if own else None):
             if ledger.present:
                 with attempting("could not write to the ledger", on=session.where), session.write():
                     ownership.require(session)

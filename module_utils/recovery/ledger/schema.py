@@ -331,7 +331,7 @@ COMMENT ON COLUMN scout_ops.related_events.entry IS 'Identifies the line';
 """,
     """
 ALTER TABLE scout_ops.pauses ADD COLUMN reason text;
-COMMENT ON COLUMN scout_ops.pauses.reason IS 'Why, as whoever paused gave it with -e reason=; NULL where nothing was given';
+COMMENT ON COLUMN scout_ops.pauses.reason IS 'Why, as whoever paused gave it with -e scout_reason=; NULL where nothing was given';
 """,
     """
 ALTER TABLE scout_ops.runs DROP CONSTRAINT runs_status_check;
@@ -505,6 +505,20 @@ COMMENT ON COLUMN scout_ops.runs.action IS
     'What was done: pause, resume, terminate_sessions, drain, refresh_gold, lease, quarantine, cleanup, redrive, undo, '
     'window_recovery, capture, rollback, deploy; of earlier releases also assess, gate, evidence, watch, restored';
 COMMENT ON COLUMN scout_ops.runs.incident IS 'The incident it was done for, or adhoc';
+""",
+    """
+ALTER TABLE scout_ops.leases DROP COLUMN host_key;
+ALTER TABLE scout_ops.leases DROP COLUMN pid;
+ALTER TABLE scout_ops.leases DROP COLUMN process_started;
+ALTER TABLE scout_ops.leases DROP COLUMN kept_at;
+ALTER TABLE scout_ops.leases DROP COLUMN session_pid;
+ALTER TABLE scout_ops.leases DROP COLUMN session_start;
+ALTER TABLE scout_ops.leases DROP COLUMN session_role;
+COMMENT ON COLUMN scout_ops.leases.token IS
+    'Fencing token: grows with every acquisition; whoever has it holds the lease, and every write checks it';
+COMMENT ON COLUMN scout_ops.leases.expires_at IS
+    'From when others may take it, unless it is renewed: by each call of a module when it begins and ends, every 10 s between, '
+    'and by each write';
 """,
 )
 

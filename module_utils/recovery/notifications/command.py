@@ -74,7 +74,7 @@ class _Statuses(logging.Handler):
 def notify(call: WithoutSession, params: Params) -> NotifyResult:
     """Send the notice to each channel, in check mode to none. A channel that fails is a warning; nothing is raised for it."""
     if not params["urls"]:
-        return _result([], [], [], "notified nobody: notify_urls is empty")
+        return _result([], [], [], "notified nobody: there are no URLs")
     try:
         # It takes longer to load than most tasks last.
         from apprise import Apprise, AppriseAsset

@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
     from ..postgres.session import Row, Session
     from ..scout.sessions import Activity
 
-TERMINATE: t.Final = "ansible-playbook playbooks/terminate_sessions.yml"
+TERMINATE: t.Final = "ansible-playbook scout.recovery.terminate_sessions"
 NOW = "SELECT clock_timestamp() AS now"
 FEW: t.Final = 3
 
@@ -111,7 +111,7 @@ def _ends(everyone: list[Activity], waited_for: list[Activity], at: list[Activit
         seconds = max(1, int(age))
         plan = sessions.plan(everyone, stuck_after_seconds=min(age, seconds), we_are_superuser=superuser)
         if {each.pid for each in at} <= {each.pid for each in plan.end}:
-            return f"`{TERMINATE} -e stuck_after_seconds={seconds}` ends {'it' if len(at) == 1 else 'them'}"
+            return f"`{TERMINATE} -e scout_stuck_after_seconds={seconds}` ends {'it' if len(at) == 1 else 'them'}"
     why = (sessions.untouchable(each, contract.PROTECTED_ROLES, we_are_superuser=superuser) for each in at)
     said = next(filter(None, why), "")
     return f"ask {at[0].role or 'its owner'} to end pid {at[0].pid}" + (f": {said}" if said else "")

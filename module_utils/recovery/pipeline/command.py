@@ -98,7 +98,7 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
 
 def _activation(off: list[cron_jobs.Job]) -> str:
     """Return the two ways to activate these jobs: the playbook, or SQL as their owner."""
-    names = shlex.quote(json.dumps({"ingestion_jobs": [job.jobname for job in off]}))
+    names = shlex.quote(json.dumps({"scout_activate_jobs": [job.jobname for job in off]}))
     statements = "; ".join(f"SELECT cron.alter_job({job.jobid}, active => true)" for job in off)
     owners = " and ".join(sorted({job.owner for job in off}))
     return f"if it is not on purpose: resume_ingestion.yml -e {names}; or, as {owners}: {statements}"
@@ -222,8 +222,8 @@ def _ingestion_summary(
 
 
 def terminate(call: Call, params: Params) -> TerminationResult:
-    """Stuck sessions ended, each recorded before: which and how, which were left alone and why, who waits for whom. With
-    `state=foreseen` none is ended, and what that or a refresh after it would raise is raised now.
+    """Stuck sessions ended, each recorded before: which and how, which were left alone and why, who waits for whom. In check
+    mode none is ended, and what that or a refresh after it would raise is raised.
 
     Raises NotConverged where one stays, or one that may not be touched blocks the pipeline; SystemicFailure above `max_sessions`;
     MissingPrivilege; LeaseHeld.
@@ -242,18 +242,16 @@ def terminate(call: Call, params: Params) -> TerminationResult:
     )
     with session.read():
         todo, hoarder = terminate_sessions.with_hoarder(session, plan(activities), activities)
-    done, told, foresees = list[terminate_sessions.Ended](), _nothing_recorded(), params["state"] == "foreseen"
-    if foresees:
+    done, told = list[terminate_sessions.Ended](), _nothing_recorded()
+    if call.check:
         terminate_sessions.refuse_hoarder(session, hoarder)
         terminate_sessions.refuse_systemic(session, todo, params["max_sessions"])
-    elif todo.end and not call.check:
+    elif todo.end:
         done, told = _terminated(call, params, todo, counted)
-    result = _termination(activities, todo, done, told, would=bool(todo.end) and (foresees or call.check))
-    if foresees or not call.check:
-        _refuse_blocking(call, params, activities, todo, result)
-    if foresees:
+    result = _termination(activities, todo, done, told, would=bool(todo.end) and call.check)
+    _refuse_blocking(call, params, activities, todo, result)
+    if call.check:
         refresh_gold.foresee_lock(session, plan, call.progress)
-        result["changed"] = False
     return result
 
 

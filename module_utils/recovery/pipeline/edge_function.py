@@ -175,7 +175,7 @@ def _refuse_undeployable(tree: Path, functions: list[str], params: Params) -> li
         return [f"JWT verification is off: anyone who knows the URL of {', '.join(functions)} can call it"]
     return [
         f"supabase/config.toml turns JWT verification off for {name}, and it stays on here: callers without a token are "
-        f"refused; to turn it off: -e edge_functions={name} -e edge_function_verify_jwt=false"
+        f"refused; to turn it off: -e scout_edge_functions={name} -e scout_edge_function_verify_jwt=false"
         for name in functions
         if settings.get(name, {}).get("verify_jwt") is False
     ]

@@ -60,7 +60,7 @@ class Waiting:
                     on=self.session.where,
                     said=f"after {in_words(waited)} still in flight: {found.said}",
                     next_step=(
-                        f"wait and run the same command again, or with -e cancel_running=true; or {found.next_step}"
+                        f"wait and run the same command again, or with -e scout_cancel_running=true; or {found.next_step}"
                     ),
                     result={"state": "pausing", "sessions_in_flight": [a.as_dict() for a in working]},
                 )

@@ -71,7 +71,7 @@ def require_short(session: Session, expects: t.Mapping[str, t.Any], max_pause: s
             "refused to pause ingestion",
             on=session.where,
             said=f"it would stay paused for about {in_words(seconds)} ({told}), longer than max_pause, which is {in_words(most)}",
-            next_step=f"run the same command again with -e max_pause={_rounded(seconds)}, or on a smaller part",
+            next_step=f"run the same command again with -e scout_max_pause={_rounded(seconds)}, or on a smaller part",
         )
     if found:
         progress.say(f"expects to keep ingestion paused for about {in_words(seconds)}: {told}")

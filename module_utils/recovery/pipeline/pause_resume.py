@@ -125,8 +125,8 @@ def plan_resume(
     is taken over; with `operation` also one that was not made as a step of that operation.
     """
     off = [job for job in before.jobs if not job.starts]
-    if before.pause is None and names and operation is None:
-        return Plan(tuple(off))
+    if before.pause is None and operation is None and (names or also):
+        return Plan(tuple(job for job in off if names or job.jobname in also))
     if before.pause is None:
         note = f"no pause of this toolkit is in force; left inactive as found: {_describe_jobs(off)}" if off else ""
         return Plan((), note=note)

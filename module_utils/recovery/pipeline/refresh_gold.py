@@ -140,7 +140,7 @@ def refuse_hole(session: Session, todo: list[View]) -> None:
         on=session.where,
         said=f"{view} shows {count(lost['lost'], 'sale')} that {names.transactions} has lost although {names.bronze} has their events, "
         f"for example {', '.join(lost['ids'])}",
-        next_step=f"ansible-playbook playbooks/window_recovery.yml {lost_sales.window(lost)} rebuilds them and refreshes gold",
+        next_step=f"ansible-playbook scout.recovery.window_recovery {lost_sales.window(lost)} rebuilds them and refreshes gold",
     )
 
 

@@ -23,8 +23,8 @@ WHERE l.locktype = 'relation' AND l.mode <> 'AccessShareLock' AND (l.granted OR 
 ORDER BY a.xact_start LIMIT 3
 """
 
-#: Of any table, view or index, and readers too: a change of it waits for them. Whoever has nothing but the lease's, as its keeper
-#: does, keeps nobody.
+#: Of any table, view or index, and readers too: a change of it waits for them. Whoever has nothing but the lease's, as one
+#: that renews it does, keeps nobody.
 KEEPERS = """
 SELECT DISTINCT a.xact_start, a.pid, a.usename::text AS role, a.application_name AS application, a.state
 FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid

@@ -86,7 +86,7 @@ def tools(session: Session, given: str | None, folder: Path) -> Tools:
     """pg_dump of the server's major version or later, with the pg_restore next to it. Raises UnableError where there
     is none."""
     needed, found = session.facts.server_version // 10000, list[str]()
-    fix = f"install the client programs of PostgreSQL {needed}, or name its pg_dump: -e pg_dump=PATH"
+    fix = f"install the client programs of PostgreSQL {needed}, or name its pg_dump: -e scout_pg_dump=PATH"
     kind: type[RecoveryError] = BadInput if given else NotConverged
     for dump in [Path(shutil.which(given) or given).expanduser().absolute()] if given else _candidates():
         major, minor = version(dump, folder)

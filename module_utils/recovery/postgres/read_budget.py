@@ -26,7 +26,7 @@ LOCK_SHARE: t.Final = 0.05
 
 ROWS = "SELECT greatest(reltuples, 0)::float8 AS rows FROM pg_catalog.pg_class WHERE oid = to_regclass(%(name)s)"
 
-PREFLIGHT: t.Final = "ansible-playbook playbooks/preflight.yml names each missing GRANT"
+PREFLIGHT: t.Final = "ansible-playbook scout.recovery.preflight names each missing GRANT"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -185,9 +185,11 @@ class Session:
         connection.limit_seconds = settings.statement_timeout_seconds
         connection.pinned_only = not settings.just_made
         #: Called first in every writing transaction; the ledger sets it to check and renew the lease.
-        self.fence: Callable[[], None] | None = None
+        self.fence: Callable[[], object] | None = None
         #: Called last in those that took long, with the lease's row locked by their fence; the ledger sets it, too.
-        self.renew: Callable[[], None] | None = None
+        self.renew: Callable[[], object] | None = None
+        #: The token of the lease that it works under.
+        self.lease: int | None = None
         #: Pid, start and role of the sessions that are ours; the ledger sets it, for it alone knows them.
         self.known: Callable[[], frozenset[Known]] | None = None
         #: The ledger (its oid) that was found to be ours, and until when that is believed (seconds of the monotonic clock).

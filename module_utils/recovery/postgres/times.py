@@ -90,7 +90,7 @@ def moment(session: Session, text: str, zone: str | None, name: str) -> datetime
         whole = text.replace(" ", "T") if ":" in text else at.isoformat(timespec="minutes")
         raise BadInput(
             f"{name} {text!r} has no offset, so it could mean any of a day's hours",
-            next_step=f"write {whole}Z or {whole}+08:00, or give time_zone (for example -e time_zone=Asia/Manila)",
+            next_step=f"write {whole}Z or {whole}+08:00, or give time_zone (for example -e scout_time_zone=Asia/Manila)",
         )
     try:
         row = session.row(LOCAL, zone=zone, local=at.isoformat())

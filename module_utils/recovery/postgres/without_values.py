@@ -18,7 +18,8 @@ KINDS: t.Final = (
 )
 #: From the first quote that does not follow a kind of object to the last quote: a value may have quotes in it.
 QUOTED: t.Final = re.compile(
-    rf"""(\b(?:{KINDS}) "[\w.$-]{{1,127}}"(?!\w))|(?<!\w)["'»«„“‘](?:.*["'»«“”’](?!\w)|.*)""", re.DOTALL
+    rf"""(\b(?:{KINDS}) "[\w.$-]{{1,127}}"(?!\w))|(?<!\w)["'»«„\u201c\u2018](?:.*["'»«\u201c\u201d\u2019](?!\w)|.*)""",
+    re.DOTALL,
 )
 #: The same for SQL, which groups messages by what remains.
 QUOTED_IN_SQL: t.Final[t.LiteralString] = f"""(\\m(?:{KINDS}) "[\\w.$-]+")|["''].*["'']"""

@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
 NEVER: t.Final = "0 0 30 2 *"
 
 #: What can be done where nobody can tell which jobs are the pipeline's.
-NAME_THEM: t.Final = "name the jobs that write silver or gold, with -e '{\"ingestion_jobs\": [...]}'"
+NAME_THEM: t.Final = "name the jobs that write silver or gold, with -e '{\"scout_ingestion_jobs\": [...]}'"
 
 #: From the catalog, because to_regclass fails on a schema one may not use.
 HAS_CRON = """

@@ -110,9 +110,7 @@ def quarantined(session: Session, since: datetime.datetime) -> dict[str, int]:
 def window(lost: Row) -> str:
     """The options of a window recovery that rebuilds them: whole minutes, in UTC."""
     first, last = (lost[name].astimezone(datetime.UTC) for name in ("first", "last"))
-    return (
-        f"-e window_start={first:%Y-%m-%dT%H:%MZ} -e window_end={last + datetime.timedelta(minutes=1):%Y-%m-%dT%H:%MZ}"
-    )
+    return f"-e scout_window_start={first:%Y-%m-%dT%H:%MZ} -e scout_window_end={last + datetime.timedelta(minutes=1):%Y-%m-%dT%H:%MZ}"
 
 
 def _lost(session: Session, part: sql.Composable, condition: sql.Composable) -> Row:

@@ -9,97 +9,78 @@ import dataclasses
 import typing as t
 from pathlib import Path
 
-from ..core.advice import HERE, Typed
 from ..core.errors import RecoveryError
-from ..core.text import printable, visible, visible_in
-from ..invoke import failure
+from ..core.text import cut, printable, visible, visible_in
 from ..postgres.session import ADHOC, INCIDENT
 from ..scout import contract
-from . import dead_letters, drill, gate, render, verdict
+from . import dead_letters, render, verdict
 from .layout import WIDTH
 from .operation import Story
 
 if t.TYPE_CHECKING:
-    from ..invoke import Params, Result
+    from collections.abc import Mapping, Sequence
 
-#: The option that names it, and the step that failed where it could not be written.
-RESULT_FILE: t.Final = "result_file"
-
+    from ..invoke import Result
 
 #: What notifies people of nothing: a pause alone is done by whoever is at work.
 SILENT: t.Final = ("pause_ingestion",)
 
 
-class SummaryResult(t.TypedDict):
-    """What scout_summary returns."""
+class Summary(t.TypedDict):
+    """What an operation on one host came to."""
 
-    changed: bool
+    document: render.ResultDocument
     lines: list[str]
     verdict: str
     exit_code: int
-    document: render.ResultDocument
-    ansible_stats: dict[str, t.Any]
-    #: The same below lines for the phases, where it was asked for.
-    drawn: t.NotRequired[list[str]]
-    failed: t.NotRequired[bool]
-    msg: t.NotRequired[str]
-
-
-class FirstLinesResult(t.TypedDict):
-    """What it returns of what is said before the work has ended."""
-
-    changed: bool
-    lines: list[str]
-
-
-class NoticeResult(t.TypedDict):
-    """What it returns of what people are notified of."""
-
-    changed: bool
-    title: str
-    body: str
+    #: A line of a table of hosts.
+    row: str
+    #: Of a notice; None where ingestion was neither resumed nor left paused.
+    title: str | None
 
 
 def summarize(
-    params: Params,
+    steps: Sequence[Mapping[str, Result | None]],
     *,
-    check: bool,
-    host: str = "localhost",
-    seconds: float | None = None,
-    run_key: str = "",
-    width: int = WIDTH,
+    operation: str,
+    host: str,
+    several: bool = False,
+    check: bool = False,
+    resume: bool = True,
+    left_out: Mapping[str, str] | None = None,
+    incident: str = ADHOC,
+    contract_names: t.Any = None,
     verbose: bool = False,
-    again: str = "",
-    typed: Typed = HERE,
-    drawn: bool = False,
-    phases: bool = True,
-) -> SummaryResult | FirstLinesResult | NoticeResult:
-    """The lines and the document of one operation on one host; with `notice`, where people should be notified of it, only that.
+) -> Summary:
+    """The summary of an operation on one host, one of `several`, from the results of its steps by name, in their order.
 
-    With `drawn` also what is drawn, below lines for the `phases` or without them. A result that failed where the operation did
-    not reach what it was to, or a file cannot be written. Raises nothing for options that a step has refused already: what
-    happened is still to be said.
+    Raises nothing for an incident or names that a step has refused already: what happened is still to be said.
     """
-    with contract.using(_names(params)):
-        story = dataclasses.replace(
-            _story(params, check=check, host=host, seconds=seconds),
-            width=max(WIDTH, width),
+    with contract.using(_names(contract_names)):
+        ran: dict[str, Result] = {name: result or {} for step in steps for name, result in step.items()}
+        story = Story(
+            operation,
+            host,
+            _incident(incident, ran),
+            check,
+            resume,
+            ran,
+            left_out=left_out or {},
+            folder=str(Path.cwd()),
             verbose=verbose,
-            again=again,
-            typed=typed,
+            limit=host if several else "",
         )
         made = document(story)
-        if params.get("first"):
-            return {"changed": False, "lines": _lines(render.first_lines(_seen(story)))}
-        if params.get("notice") and is_news(made):
-            title = f"Scout {story.title}: {made['outcome'].replace('_', ' ')}"
-            return {"changed": False, "title": title, "body": "\n".join(_lines(render.lines(_seen(story))))}
-        story, made = _saved(story, made, params, run_key)
-        result = _summary(story, made)
-        if drawn:
-            seen, told = _seen(story), (result["verdict"], result["exit_code"])
-            result["drawn"] = _lines([*_page(seen), *render.drawn(seen, *told, phases=phases)])
-        return result
+        seen, told = _seen(story), verdict.of(made)
+        headline, *rest = render.lines(seen)
+        return {
+            "document": made,
+            "lines": _lines([*_page(seen), cut(f"{told.words}: {headline}", WIDTH), *rest]),
+            "verdict": told.words,
+            "exit_code": told.code,
+            "row": f"{printable(host):<30}  {told.words:<34}  exit {told.code}",
+            "title": f"Scout {story.title}: {made['outcome'].replace('_', ' ')}" if is_news(made) else None,
+        }
 
 
 def is_news(made: render.ResultDocument) -> bool:
@@ -118,44 +99,25 @@ TYPED: t.Final = (
 
 
 def document(story: Story) -> render.ResultDocument:
-    """The document of an operation, with its commands as they are typed where it was run."""
+    """The document of an operation, with its host in its commands, where that is one of several."""
     made: Result = {**render.document(story)}
-    made |= {name: story.typed.within(made[name]) for name in TYPED}
+    made |= {name: story.told(made[name]) for name in TYPED}
     return t.cast("render.ResultDocument", made)
 
 
-def _names(params: Params) -> contract.Contract:
+def _names(given: t.Any) -> contract.Contract:
     """Those that were given, where they can be used."""
     try:
-        return contract.of(params.get("contract"))
+        return contract.of(given)
     except RecoveryError:
         return contract.DEFAULT
 
 
-def _story(params: Params, *, check: bool, host: str, seconds: float | None) -> Story:
-    incident = params["incident"] if INCIDENT.fullmatch(params["incident"]) else ADHOC
-    steps: dict[str, Result] = {name: result or {} for step in params["steps"] for name, result in step.items()}
-    # The first step is given the options of all: where one is refused, no step has begun.
-    if refused := next((result for result in steps.values() if result.get("options_refused")), None):
-        steps = {"options": refused}
-    if incident == ADHOC:
-        incident = next((r["incident"] for r in steps.values() if r.get("incident", ADHOC) not in (None, ADHOC)), ADHOC)
-    left_out: dict[str, str] = params.get("left_out") or {}
-    operation, resume = params["operation"], params["resume"]
-    return Story(operation, host, incident, check, resume, steps, seconds, left_out, str(Path.cwd()))
-
-
-def _saved(
-    story: Story, made: render.ResultDocument, params: Params, run_key: str
-) -> tuple[Story, render.ResultDocument]:
-    """Writes the result file; a file that cannot be written is a step that failed."""
-    if params.get(RESULT_FILE):
-        try:
-            render.save(Path(params[RESULT_FILE]), made, run_key)
-        except RecoveryError as e:
-            story = dataclasses.replace(story, steps={**story.steps, RESULT_FILE: failure(e)})
-            made = document(story)
-    return story, made
+def _incident(given: str, ran: Mapping[str, Result]) -> str:
+    """The one that was given; without it the one that the steps worked for."""
+    if given != ADHOC and INCIDENT.fullmatch(given):
+        return given
+    return next((r["incident"] for r in ran.values() if r.get("incident", ADHOC) not in (None, ADHOC)), ADHOC)
 
 
 def _seen(story: Story) -> Story:
@@ -166,41 +128,6 @@ def _seen(story: Story) -> Story:
 def _lines(lines: list[str]) -> list[str]:
     """None of them is two."""
     return [visible(line).replace("\n", "\\n") for line in lines]
-
-
-def _summary(story: Story, made: render.ResultDocument) -> SummaryResult:
-    seen, told = _seen(story), verdict.of(made)
-    result: SummaryResult = {
-        "changed": False,
-        "lines": _lines([*_page(seen), *render.lines(seen)]),
-        "verdict": told.words,
-        "exit_code": told.code,
-        "document": made,
-        # Of all hosts in one, as AWX and ansible-runner take it for the artifacts of a job.
-        "ansible_stats": {"data": {"scout_results": {made["host"]: made}}, "per_host": False, "aggregate": True},
-    }
-    unwritten = story.steps.get(RESULT_FILE)
-    if unwritten is not None:
-        result.update(failed=True, msg=unwritten["msg"])
-    elif not made["ok"] and not any(step.get("failed") for step in story.ran.values()):
-        result.update(failed=True, msg=printable(_why(made)))
-    return result
-
-
-def _why(made: render.ResultDocument) -> str:
-    """What was not reached although no step failed."""
-    if made["error"]:
-        return f"{made['error']['attempted']}: {made['error']['said']}"
-    if made["drill"]:
-        return drill.why(made["drill"])
-    if made["outcome"] == gate.NOT_PASSED:
-        return gate.message(made["gate"] or {})
-    if made["outcome"] == "still_failing":
-        failing = [each["name"] for each in made["indicators"] if each["status"] == "fail"]
-        return f"still failing, and no reset can repair it: {', '.join(failing)}"
-    if made["outcome"] == "cannot_tell":
-        return f"cannot tell: {'; '.join(made['cannot_tell'])}"
-    return f"ingestion left {made['ingestion']}: {', '.join(made['blockers'])}"
 
 
 def _page(story: Story) -> list[str]:

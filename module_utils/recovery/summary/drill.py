@@ -35,14 +35,14 @@ def as_document(result: Mapping[str, t.Any]) -> Result | None:
     }
 
 
-def lines(result: Mapping[str, t.Any], seconds: float | None, *, check: bool) -> list[str]:
+def lines(result: Mapping[str, t.Any], *, check: bool) -> list[str]:
     """Return a line for each scenario, why some did not pass, and where the result is."""
     if check:
         title = f"drill planned, {count(len(result['scenarios']), 'scenario')}"
         return [title, *_part("would", ", ".join(result["scenarios"])), *_elsewhere(result), *_part("now", "nothing was run"),
                 *_part("next", "run it without --check")]  # fmt: skip
     drill: Result = result["document"]
-    took = in_words(drill["seconds"] if seconds is None else seconds)
+    took = in_words(drill["seconds"])
     made = [cut(f"drill {str(result['verdict']).upper()}, {drill['database']}, {took}", WIDTH)]
     wide = max((len(each["name"]) for each in drill["scenarios"]), default=0)
     for each in drill["scenarios"]:
@@ -57,12 +57,6 @@ def lines(result: Mapping[str, t.Any], seconds: float | None, *, check: bool) ->
     # A path is not broken, so that it can be opened.
     made += [f"  {'see':<7}{result['page']}"]
     return [*made, *(line for warning in result.get("warnings") or () for line in _part("warn", str(warning)))]
-
-
-def why(drill: Mapping[str, t.Any]) -> str:
-    """Return why the exit code is not 0, from the document of a summary."""
-    wrong = [each["name"] for each in drill["scenarios"] if each["verdict"] != "passed"]
-    return f"the drill did not pass: {', '.join(wrong) or drill['verdict']}"
 
 
 def _elsewhere(result: Mapping[str, t.Any]) -> list[str]:

@@ -19,10 +19,10 @@ OPERATION: t.Final = "acceptance_gate"
 PASSED: t.Final = "passed"
 NOT_PASSED: t.Final = "not_passed"
 
-GATE: t.Final = "ansible-playbook playbooks/acceptance_gate.yml"
-ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
-RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
-RECOVER: t.Final = "ansible-playbook playbooks/window_recovery.yml"
+GATE: t.Final = "ansible-playbook scout.recovery.acceptance_gate"
+ASSESS: t.Final = "ansible-playbook scout.recovery.assess"
+RESUME: t.Final = "ansible-playbook scout.recovery.resume_ingestion"
+RECOVER: t.Final = "ansible-playbook scout.recovery.window_recovery"
 #: Where these fail, silver may say something else than its events; a recovery tells, and fixes it.
 OF_SILVER: t.Final = frozenset({
     "lost_events",
@@ -72,7 +72,7 @@ def what_next(result: Mapping[str, t.Any]) -> list[str]:
     if result.get("ok") or not judged(result):
         return []
     if result["verdict"] == "paused":
-        return [f"{RESUME} when ready, then {GATE}; or, to judge it as it is, {GATE} -e paused_passes=true"]
+        return [f"{RESUME} when ready, then {GATE}; or, to judge it as it is, {GATE} -e scout_paused_passes=true"]
     # Loaded where a gate was asked.
     from ..health.gate.smoke_test import NOT_IN_CHECK
 
@@ -85,15 +85,12 @@ def what_next(result: Mapping[str, t.Any]) -> list[str]:
     failing = {check["name"] for check in _counting(result, "fail")}
     made = [] if failing == {ALERTS} else [str(cause["next_command"]) for cause in causes[:1]]
     if failing & OF_SILVER:
-        made.append(f"{RECOVER} --check -e last={result['period_hours']}h shows where silver differs from its events")
+        made.append(
+            f"{RECOVER} --check -e scout_last={result['period_hours']}h shows where silver differs from its events"
+        )
     if ALERTS in failing:
         made.append(contract.words(RESOLVE))
     return [*made, GATE] if made else [f"{ASSESS}, then {GATE}"]
-
-
-def message(result: Mapping[str, t.Any]) -> str:
-    """Why the playbook ends with another exit code than 0."""
-    return f"the gate did not pass: {result.get('summary') or 'it reached no verdict'}"
 
 
 def _counting(result: Mapping[str, t.Any], status: str) -> Iterator[Result]:

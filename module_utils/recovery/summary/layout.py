@@ -19,9 +19,6 @@ COMMAND: t.Final = re.compile(r"ansible-playbook |psql -X |(?<!\s)\s+-(?:e|-vaul
 WIDTH: t.Final = 79
 HEIGHT: t.Final = 20
 INDENT: t.Final = 9
-#: How far a command stands from the edge below its label, and how many lines a block has below the phases of a long operation.
-BESIDE: t.Final = 4
-BELOW_PHASES: t.Final = 13
 #: Each part may take so many lines, fewer where all together would not fit on the screen, these first.
 PART_LINES: t.Final = 3
 SHORTENED_FIRST: t.Final = (
@@ -110,34 +107,6 @@ def _height(bodies: Mapping[str, list[str]], room: Mapping[str, int]) -> int:
 def labelled(name: str, lines: Sequence[str]) -> list[str]:
     """The lines of a part, its name before the first."""
     return [f"  {label:<7}{line}" for label, line in zip([name, *[""] * len(lines)], lines, strict=False)]
-
-
-def verdict(words: str, state: str, ending: str, width: int) -> tuple[str, bool]:
-    """The words, the state where it has room beside them, and the ending at the edge; whether the state had room."""
-    told = f"{words}   {state}" if state and len(words) + len(state) + len(ending) + 6 <= width else words
-    told = whole_words(told, width - len(ending) - 3)
-    return f"{told}{ending:>{width - len(told)}}", told.endswith(state) and bool(state)
-
-
-def typed(text: str, width: int) -> list[str]:
-    """The lines of a text that tells what to type, of which the last is of a command where there is any; each line is of a
-    command, of a statement for psql, or words as a shell's remark."""
-    parts = list(advice.parts(text)) if text else []
-    at = max((number for number, part in enumerate(parts) if part.is_command or part.is_statement), default=len(parts))
-    lines: list[str] = []
-    for part in [*parts[:at], *parts[at + 1 :], *parts[at : at + 1]]:
-        if part.is_command or part.is_statement:
-            lines += wrapped(part.text, width)
-        else:
-            lines += [
-                f"# {line}" for line in textwrap.wrap(part.text.rstrip(" ,;:"), width - 2, break_on_hyphens=False)
-            ]
-    return lines
-
-
-def commands(name: str, lines: Sequence[str]) -> list[str]:
-    """What can be typed below its label; nothing where there is none."""
-    return [name, *(f"{'':{BESIDE}}{line}" for line in lines)] if lines else []
 
 
 def fitted(

@@ -22,11 +22,11 @@ Result = dict[str, t.Any]
 
 #: The steps that move rows, each a role and a module of that name; and the one that takes schemas back.
 STEPS: t.Final = (*actions.MOVES, *actions.ROLLBACK)
-UNDO: t.Final = "ansible-playbook playbooks/undo.yml -e run_id="
-REDRIVE: t.Final = "ansible-playbook playbooks/redrive.yml"
+UNDO: t.Final = "ansible-playbook scout.recovery.undo -e scout_run_id="
+REDRIVE: t.Final = "ansible-playbook scout.recovery.redrive"
 #: How many kinds of dead letters one command names.
 MOST_CODES: t.Final = 5
-RUNS: t.Final = "ansible-playbook playbooks/runs.yml"
+RUNS: t.Final = "ansible-playbook scout.recovery.runs"
 #: The step that lists the dead letter queue, and what a machine is told of it.
 QUEUE: t.Final = "dead_letters"
 #: An error code that is one word to everybody.
@@ -147,7 +147,10 @@ def how_to_undo(name: str, result: Mapping[str, t.Any], ran: Mapping[str, Result
         return []
     drained = ran.get("drain", {}) if name in REQUEUES else {}
     first = drained.get("run_id") if drained.get("poison") else None
-    return [*([f"{UNDO}{first} -e drain=false -e resume=false"] if first else []), f"{UNDO}{result['run_id']}"]
+    return [
+        *([f"{UNDO}{first} -e scout_drain=false -e scout_resume=false"] if first else []),
+        f"{UNDO}{result['run_id']}",
+    ]
 
 
 def dead_letters() -> str:
@@ -169,7 +172,7 @@ def what_next(name: str, result: Mapping[str, t.Any], incident: str) -> list[str
         )
     if not result.get("changed"):
         return []
-    which = f"of_incident={incident}" if incident != "adhoc" else f"run_id={result['run_id']}"
+    which = f"scout_of_incident={incident}" if incident != "adhoc" else f"scout_run_id={result['run_id']}"
     return [f"once the cause is fixed, {REDRIVE} -e {which}"]
 
 
@@ -187,7 +190,7 @@ def after_listing(ran: Mapping[str, Result]) -> list[str]:
     simple = [code for code in codes if SIMPLE.fullmatch(code)][:MOST_CODES]
     # A redrive of everything is refused, so one without a selection is no command.
     sample: Result = groups[0]["sample"] or {}
-    which = f"error_codes={','.join(simple)}" if simple else f"dlq_ids={sample.get('dlq_id', '…')}"
+    which = f"scout_error_codes={','.join(simple)}" if simple else f"scout_dlq_ids={sample.get('dlq_id', '…')}"
     return [f"once the cause is fixed, {REDRIVE} -e {which}"]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..core.advice import HERE, Typed
+from ..core import advice
 from ..core.errors import BadInput
 from . import drill as summary_drill
 from . import gate as summary_gate
@@ -62,7 +62,6 @@ class ResultDocument(t.TypedDict):
     ingestion: str
     verdict_before: str | None
     verdict_after: str | None
-    seconds: float | None
     steps: list[Result]
     indicators: list[Result]
     diagnoses: list[Result]
@@ -97,39 +96,35 @@ class Story:
     check: bool
     resume_wanted: bool
     steps: Mapping[str, Result]
-    seconds: float | None = None
     #: Parts of it that were left out, each with why.
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     #: Where the person is who reads it: paths below are shown as seen from there.
     folder: str = ""
-    #: How wide their terminal is, and whether they ask for everything.
-    width: int = 79
+    #: Whether they ask for everything.
     verbose: bool = False
-    #: What they typed, where it is known and can be typed again as it stands.
-    again: str = ""
-    #: How they type what they are told to type.
-    typed: Typed = HERE
+    #: The host, as commands name it where it is one of several; empty where there is no other.
+    limit: str = ""
 
     @property
     def title(self) -> str:
         """What was done to which database, and of which host where there is another."""
-        host = f"{self.typed.host}, " if self.typed.host not in ("", self.database) else ""
+        host = f"{self.limit}, " if self.limit not in ("", self.database) else ""
         return f"{self.operation.replace('_', ' ')} of {host}{self.database}"
+
+    def told(self, made: t.Any) -> t.Any:
+        """Texts with their commands as they are typed for this host."""
+        return advice.of_host(made, self.limit)
 
     @property
     def ran(self) -> dict[str, Result]:
         """The steps that came to a result, in order; a plan that was not carried out stands for what it is the plan of."""
-        steps = dict(self.steps)
+        steps = {name: r for name, r in self.steps.items() if r and not r.get("skipped")}
         for name in [name for name in steps if name == "plan" or name.startswith("plan_")]:
             of = self.moving if name == "plan" else name.removeprefix("plan_")
             plan = steps.pop(name) or {}
             if plan and not steps.get(of) and (self.check or plan.get("failed") or not plan.get("changed")):
                 steps[of] = plan
-        return {
-            name: rollback.with_refusal(summary_report.explained(name, r))
-            for name, r in steps.items()
-            if r and not r.get("skipped")
-        }
+        return {name: rollback.with_refusal(summary_report.explained(name, r)) for name, r in steps.items()}
 
     @property
     def moving(self) -> str:

@@ -12,10 +12,8 @@ if t.TYPE_CHECKING:
 
 Result = dict[str, t.Any]
 
-PAUSE: t.Final = "ansible-playbook playbooks/pause_ingestion.yml"
+PAUSE: t.Final = "ansible-playbook scout.recovery.pause_ingestion"
 PROOF: t.Final = "proof"
-#: What is said before the proof, while a run is waited for.
-TO_COME: t.Final = "ingestion is running; that it works by itself is still to be proved"
 #: Steps of which the summary says nothing by themselves: others say what came of them.
 SILENT: t.Final = {
     *(

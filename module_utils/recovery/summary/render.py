@@ -5,28 +5,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
-from pathlib import Path
 
-from ..core import advice, files
-from ..core.text import count, cut, in_words
-from ..core.values import as_list, loaded
+from ..core import advice
+from ..core.text import count, cut
+from ..core.values import as_list
 from ..scout import contract
 from . import drill, gate, layout, moves, proof, report, rollback
 from .operation import CANNOT_TELL, GOOD, NOTHING_DONE, STILL_FAILING, Result, ResultDocument, Story, went_wrong
 
-if t.TYPE_CHECKING:
-    from collections.abc import Mapping
-
 FORMAT: t.Final = "scout-recovery-result/1"
 #: A playbook that an error names, as a person types it; one that needs options and has none is no command.
 _INCOMPLETE: t.Final = r"(?!(?:incident_report|undo|quarantine|capture_release)\.yml(?! -e ))"
-PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+\.yml)\b(?!(?: -e \S+)*? -e \S*…)")
-RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
-ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
-RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
+PLAYBOOK: t.Final = re.compile(rf"(?<![\w/.]){_INCOMPLETE}(\w+)\.yml\b(?!(?: -e \S+)*? -e \S*…)")
+RESET: t.Final = "ansible-playbook scout.recovery.emergency_reset"
+ASSESS: t.Final = "ansible-playbook scout.recovery.assess"
+RESUME: t.Final = "ansible-playbook scout.recovery.resume_ingestion"
 #: After a check that found something to do.
 CARRY_OUT: t.Final = "run it without --check"
 FEW: t.Final = 3
@@ -53,7 +48,6 @@ def document(story: Story) -> ResultDocument:
         "ingestion": story.state,
         "verdict_before": story.before.get("verdict"),
         "verdict_after": story.after.get("verdict_when_running" if story.state == "running" else "verdict"),
-        "seconds": None if story.seconds is None else round(story.seconds, 3),
         "steps": [
             {
                 "name": name,
@@ -93,68 +87,15 @@ def lines(story: Story) -> list[str]:
     """Twenty lines of 79 columns: what was wrong, what was done, the state now, how to undo it, what next.
     There are more where the reason of a failure, the next steps or a list of runs need them."""
     if story.drill and story.failure is None:
-        return drill.lines(story.drill, story.seconds, check=story.check)
+        return drill.lines(story.drill, check=story.check)
     title = story.title
     if story.incident != "adhoc":
         title += f", incident {story.incident}"
-    if story.seconds is not None:
-        title += f", {in_words(story.seconds)}"
-    headline = cut(title, story.width)
+    headline = cut(title, layout.WIDTH)
     if story.operation == "runs" and story.failure is None:
         return [headline, *moves.table(as_list(story.ran.get("runs", {}).get("runs")))]
-    bodies, way_back = _bodies(story, story.width - layout.INDENT)
-    return [headline, *layout.fitted(bodies, way_back, story.width, "causes" if story.verbose else "")]
-
-
-def drawn(story: Story, words: str, code: int, *, phases: bool) -> list[str]:
-    """The same below lines for the phases: the verdict in `words` with the exit code, whatever the phases do not say, and last
-    how to undo it and the commands to type, each alone on its line. Without `phases` it says what was done, too."""
-    if story.drill and story.failure is None:
-        return drill.lines(story.drill, story.seconds, check=story.check)
-    ending = f"exit {code}" + (f"   {in_words(story.seconds)}" if story.seconds is not None else "")
-    room = story.width - layout.INDENT
-    bodies, _ = _bodies(story, room)
-    now = bodies.pop("now", [])
-    if not phases:
-        words = f"{words}   {story.host}"
-    elif story.changed and not story.check:
-        bodies.pop("did", None)
-    if phases and story.operation == "emergency_reset":
-        bodies.pop("was", None)
-    verdict, told = layout.verdict(words, now[0] if len(now) == 1 else "", ending, story.width)
-    now = [] if told else now
-    typed = _typed(story)
-    left = bodies.pop("undo", None) if not typed["undo"] else None
-    bodies.pop("undo", None)
-    bodies.pop("next", None)
-    first = {"now": now, "failed": bodies.pop("failed", [])}
-    shown = {**first, **bodies, "left": [*(left or []), *bodies.get("left", [])]}
-    below = [line for name, lines in typed.items() for line in layout.commands(name, lines)]
-    height = (layout.BELOW_PHASES if phases and story.changed else layout.HEIGHT) - 1 - len(below)
-    shown = {name: body for name, body in shown.items() if body}
-    listed = moves.table(as_list(story.ran.get("runs", {}).get("runs"))) if story.operation == "runs" else []
-    return [verdict, *(listed or layout.fitted(shown, 0, story.width, height=max(height, len(shown) + 1))), *below]
-
-
-def _typed(story: Story) -> dict[str, list[str]]:
-    """The lines of what can be typed: commands that fit a terminal, and before them the words that say when."""
-    room = story.width - layout.BESIDE
-    near = f"{story.folder}/" if story.folder else ""
-
-    def told(text: str) -> str:
-        return story.typed.text(text.replace(near, "") if near else text)
-
-    undo = [line for command in _unbroken(story) for line in layout.folded(told(command), room)]
-    other = [part for part in _undo(story) if part not in _unbroken(story)]
-    if undo or any(advice.commands([part]) for part in other):
-        undo += layout.typed(told("; ".join(other)), room)
-    then = told("; then ".join(_next(story)).replace(";; then ", "; then "))
-    following = layout.typed(then, room)
-    if then == CARRY_OUT and advice.COMMAND.fullmatch(story.again):
-        following = layout.folded(story.again.replace(" --check", ""), room)
-    if "same command again" in then and not advice.commands([then]) and advice.COMMAND.fullmatch(story.again):
-        following += layout.folded(story.again, room)
-    return {"undo": undo, "next": following}
+    bodies, way_back = _bodies(story, layout.WIDTH - layout.INDENT)
+    return [headline, *layout.fitted(bodies, way_back, layout.WIDTH, "causes" if story.verbose else "")]
 
 
 def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
@@ -183,23 +124,15 @@ def _bodies(story: Story, room: int) -> tuple[dict[str, list[str]], int]:
     near = f"{story.folder}/" if story.folder else ""
     if near:
         parts = {name: text.replace(near, "") for name, text in parts.items()}
-    parts = {name: story.typed.text(text) for name, text in parts.items()}
+    parts = {name: story.told(text) for name, text in parts.items()}
     bodies = {name: layout.wrapped(text, room) for name, text in parts.items()}
-    way_back = [line for command in _unbroken(story) for line in layout.folded(story.typed.text(command), room)]
+    way_back = [line for command in _unbroken(story) for line in layout.folded(story.told(command), room)]
     bodies["undo"] = [*way_back, *bodies["undo"]]
     most = None if story.verbose else layout.PART_LINES + layout.MORE_LINES["causes"]
-    bodies["causes"] = layout.numbered([story.typed.text(each) for each in _causes(story)], room, most)
+    bodies["causes"] = layout.numbered([story.told(each) for each in _causes(story)], room, most)
     bodies["today"] = _unusual(story, room)
     bodies["files"] = [path.removeprefix(near) for path in report.files(story.ran)]
     return {name: body for name, body in bodies.items() if body}, len(way_back)
-
-
-def first_lines(story: Story) -> list[str]:
-    """What was wrong and what has been done, said before a run of the scheduler is waited for."""
-    room = layout.WIDTH - layout.INDENT
-    parts = {"was": _was(story), "did": _did(story), "now": proof.TO_COME}
-    bodies = {name: layout.wrapped(story.typed.text(text), room) for name, text in parts.items() if text}
-    return [cut(story.title, layout.WIDTH), *layout.fitted(bodies, 0)]
 
 
 def _was(story: Story) -> str:
@@ -363,7 +296,7 @@ def _undo(story: Story) -> list[str]:
     if story.state in ("paused", "pausing") and _ours(story):
         parts.append(f"{RESUME} re-enables the jobs")
     elif story.operation == "resume_ingestion" and story.changed and story.state == "running":
-        parts.append("ansible-playbook playbooks/pause_ingestion.yml")
+        parts.append("ansible-playbook scout.recovery.pause_ingestion")
     drained: Result = story.ran.get("drain", {})
     poison = as_list(drained.get("poison")) or as_list(drained.get("drained", {}).get("poison"))
     if poison:
@@ -381,7 +314,7 @@ def _ours(story: Story) -> bool:
 
 def _next(story: Story) -> list[str]:
     """Commands and advice in the order in which to follow them; a playbook that a text names alone is a command."""
-    return [PLAYBOOK.sub(r"ansible-playbook playbooks/\1", each) for each in _following(story)]
+    return [PLAYBOOK.sub(r"ansible-playbook scout.recovery.\1", each) for each in _following(story)]
 
 
 def _following(story: Story) -> list[str]:
@@ -401,7 +334,7 @@ def _following(story: Story) -> list[str]:
         return [f"{RESUME} when ready"]
     if story.outcome == "left_paused_for_another":
         who = story.after["ingestion"].get("paused_by")
-        return [f"ask {who or 'whoever disabled the jobs'}, or {RESUME}" + (" -e takeover=true" if who else "")]
+        return [f"ask {who or 'whoever disabled the jobs'}, or {RESUME}" + (" -e scout_takeover=true" if who else "")]
     if story.moving:
         return _after_moving(story)
     if story.outcome in ("recovered", STILL_FAILING, CANNOT_TELL) and story.changed:
@@ -434,8 +367,6 @@ def _after_failing(story: Story, failure: Result) -> list[str]:
     step = str(error.get("next_step") or ("" if error else CRASHED))
     step = step or f"{ASSESS} names likely causes; fix what PostgreSQL reports, then run the same command again"
     again = ["run the same command again"] if story.moving and "again" not in step else []
-    if error.get("kind", "connection_lost") == "connection_lost" and advice.COMMAND.fullmatch(story.again):
-        again.append(story.again)
     if story.moving == "undo" and error.get("kind") == "bad_input" and "runs.yml" not in step:
         again.append(f"{moves.RUNS} lists the runs")
     if any(went_wrong(story.ran.get(name, {})) for name in ("drain", "refresh_gold")) and not story.goes_back:
@@ -472,23 +403,4 @@ def _resume_by_hand(story: Story) -> list[str]:
         return [f"ask whoever disabled the jobs, or {RESUME}"]
     if not paused.get("paused_by_another"):
         return [f"{RESUME} when ready"]
-    return [f"ask {paused['paused_by']}, or {RESUME} -e takeover=true"]
-
-
-def save(path: Path, made: Mapping[str, t.Any], run_key: str) -> None:
-    """Writes `made` as one of the results of this run; hosts of one run share the file, an older run's is replaced."""
-
-    def with_it(before: bytes) -> bytes:
-        kept = [r for r in _of_this_run(before, run_key) if r.get("host") != made["host"]]
-        text = json.dumps({"format": FORMAT, "run_key": run_key, "results": [*kept, made]}, indent=1, default=str)
-        return f"{text}\n".encode(errors="replace")
-
-    files.update(path, with_it, "result_file")
-
-
-def _of_this_run(text: bytes, run_key: str) -> list[Result]:
-    try:
-        found: Result = loaded(text)
-        return as_list(found["results"]) if found["run_key"] == run_key else []
-    except (ValueError, LookupError, TypeError):
-        return []
+    return [f"ask {paused['paused_by']}, or {RESUME} -e scout_takeover=true"]

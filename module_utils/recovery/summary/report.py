@@ -46,10 +46,15 @@ def explained(name: str, result: Result) -> Result:
     reason = ERRNO.search(text)
     if reason or name == FOLDER:
         attempted, said = "could not write the report", reason[1] if reason else text
-        step = "give a writable folder with enough space: -e report_dir=…"
+        step = "give a writable folder with enough space: -e scout_report_dir=…"
     else:
-        attempted, said, step = "could not render the report", text, "correct the template that report_template names"
+        attempted, said, step = (
+            "could not render the report",
+            text,
+            "correct the template that scout_report_template names",
+        )
     error = {
+        "kind": "program_failed",
         "attempted": attempted,
         "on": str(result.get("path") or ""),
         "said": said,

@@ -19,7 +19,7 @@ Result = dict[str, t.Any]
 OPERATION: t.Final = "rollback"
 CAPTURE: t.Final = "capture_release"
 AGAIN: t.Final = "run the same command again: it runs the gate, then resumes"
-ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
+ROLLBACK: t.Final = "ansible-playbook scout.recovery.rollback"
 FEW: t.Final = 3
 #: Steps that have a line of their own.
 SILENT: t.Final = frozenset({"commit", "revert", "deploy", "gate"})
@@ -209,8 +209,8 @@ def how_to_undo(ran: Mapping[str, Result]) -> list[str]:
         return []
     # Unless the revert is pushed, no commit of the branch touches the functions.
     functions: list[str] = deploy["functions"] if deploy.get("changed") and not revert.get("pushed") else []
-    named = f" -e edge_functions={','.join(functions)}" if functions else ""
-    return [f"{ROLLBACK} -e schema_rollback_enabled=false -e application_commit={was[:12]}{named}"]
+    named = f" -e scout_edge_functions={','.join(functions)}" if functions else ""
+    return [f"{ROLLBACK} -e scout_schema_rollback_enabled=false -e scout_application_commit={was[:12]}{named}"]
 
 
 def what_next(ran: Mapping[str, Result]) -> list[str]:
@@ -219,7 +219,7 @@ def what_next(ran: Mapping[str, Result]) -> list[str]:
     if gate and not gate.get("ok"):
         if gate["verdict"] == "paused":
             return [
-                f"if the warnings are acceptable, run the same command with -e warn_passes=true; otherwise fix them, then {AGAIN}"
+                f"if the warnings are acceptable, run the same command with -e scout_warn_passes=true; otherwise fix them, then {AGAIN}"
             ]
         # It was asked while we held the pause: that is no cause.
         causes: list[Result] = gate.get("diagnoses") or []

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verdict of an operation on one database: its words, its colour and the exit code; pure."""
+"""The verdict of an operation on one database: its words and the exit code; pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ from .operation import AS_WANTED, CANNOT_TELL, STILL_FAILING
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
-
-#: What each verdict means to the person who reads it.
-WELL: t.Final = "ok"
-WAITS: t.Final = "changed"
-WRONG: t.Final = "error"
 
 #: Operations that change nothing, also without --check.
 SILENT: t.Final = frozenset({"assess", "dead_letters", "preflight", gate.OPERATION, "runs"})
@@ -42,10 +37,9 @@ GOOD: t.Final = {"recovered": "recovered", "nothing_to_do": "healthy", "assessed
 
 
 class Verdict(t.NamedTuple):
-    """`words` as RECOVERED; `colour` is one of WELL, WAITS and WRONG; `code` is the exit code of the playbook for this database."""
+    """`words` as RECOVERED; `code` is the exit code of the playbook for this database."""
 
     words: str
-    colour: str
     code: int
 
 
@@ -53,29 +47,28 @@ def of(made: Mapping[str, t.Any]) -> Verdict:
     """Return the verdict of a document (docs/result.schema.json)."""
     code = 0 if made["ok"] else 2
     if words := _paused(made):
-        return Verdict(words, WAITS, code)
+        return Verdict(words, code)
     if _is_unproved(made):
-        return Verdict("RUNNING, UNPROVED", WAITS, code)
-    words, colour = _judged(made)
-    return Verdict(words.upper(), colour, code)
+        return Verdict("RUNNING, UNPROVED", code)
+    return Verdict(_judged(made).upper(), code)
 
 
-def _judged(made: Mapping[str, t.Any]) -> tuple[str, str]:
+def _judged(made: Mapping[str, t.Any]) -> str:
     error: Mapping[str, t.Any] = made["error"] or {}
     if error:
         if error["kind"] == "wrong_database" and str(error["attempted"]).startswith(NOT_SCOUT):
-            return "without Scout", WRONG
-        return BY_KIND.get(str(error["kind"]), "failed"), WRONG
+            return "without Scout"
+        return BY_KIND.get(str(error["kind"]), "failed")
     if not made["ok"]:
-        return BY_OUTCOME.get(str(made["outcome"]), "failed"), WAITS if made["outcome"] == CANNOT_TELL else WRONG
+        return BY_OUTCOME.get(str(made["outcome"]), "failed")
     if made["check_mode"] and made["operation"] not in SILENT:
-        return "planned", WELL
+        return "planned"
     if made["outcome"] in AS_WANTED:
-        return "paused", WAITS
+        return "paused"
     found = BY_VERDICT.get(str(made["verdict_after"] or made["verdict_before"]))
     if made["operation"] == "assess" and found:
-        return found, WRONG if found == "failing" else WAITS
-    return GOOD.get(str(made["outcome"]), "done"), WELL
+        return found
+    return GOOD.get(str(made["outcome"]), "done")
 
 
 def _paused(made: Mapping[str, t.Any]) -> str:

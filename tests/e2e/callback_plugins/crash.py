@@ -22,11 +22,6 @@ description:
   - Has the database of E(SCOUT_DSN) copied before each from the one that E(SCOUT_COPY_FROM) numbers.
 options: {}
 """
-#: What keeps a lease for a controller that lives; it comes back for the rest of the run.
-KEEPER = """
-SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-WHERE datname = %s AND application_name LIKE 'scout-recovery/%%/keeper'
-"""
 
 
 class CallbackModule(CallbackBase):
@@ -55,7 +50,6 @@ class CallbackModule(CallbackBase):
             with psycopg.connect(make_conninfo(dsn, dbname="postgres"), autocommit=True) as connection:
                 name = str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
                 names = [sql.Identifier(f"{name}_at_{self._task}"), sql.Identifier(name)]
-                connection.execute(KEEPER, [name])
                 connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
         except psycopg.Error as e:
             self._display.error(str(e))

@@ -55,7 +55,7 @@ def ended(playing: PlaybookProcess, seconds: float = 90) -> None:
 
 def test_what_is_kept_of_a_playbook(scout_db: str, stage: PlaybookRunner, order: Callable[..., PlaybookCall]) -> None:
     tasks: list[str] = []
-    asked = order("pause_ingestion", scout_db, "maria", incident="INC-7")
+    asked = order("pause_ingestion", scout_db, "maria", scout_incident="INC-7")
     playing = stage.start(asked, tasks.append)
     ended(playing)
     played = playing.played()
@@ -63,7 +63,7 @@ def test_what_is_kept_of_a_playbook(scout_db: str, stage: PlaybookRunner, order:
         asked.folder / "artifacts/run/stdout"
     ).read_text()
     assert played.changed
-    assert any("Ingestion | " in task for task in tasks)
+    assert any("Pause ingestion" in task for task in tasks)
     assert tuple(tasks) == played.tasks
     assert (played.result["operation"], played.result["incident"]) == ("pause_ingestion", "INC-7")
     with psycopg.connect(scout_db) as connection:

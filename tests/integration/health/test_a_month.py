@@ -70,7 +70,7 @@ def _look(dsn: str, superuser: str, **options: Any) -> None:
         for number in range(40):
             generator.insert(session, generator.transaction(5, number), source_system=generator.SOURCES[number % 4])
     assert call("scout_health_info", dsn, budget_seconds=60)["verdict"] == "healthy"
-    assert call("scout_proof", dsn, **options)["proven"]
+    assert call("scout_proof_info", dsn, **options)["proven"]
 
 
 def _find_nothing(dsn: str, options: dict[str, Any]) -> None:
@@ -78,5 +78,5 @@ def _find_nothing(dsn: str, options: dict[str, Any]) -> None:
     assert (health["verdict"], health["diagnoses"]) == ("healthy", []), health["diagnoses"]
     gate = judge(dsn)
     assert gate["verdict"] == "pass", gate["checks"]
-    proof = call("scout_proof", dsn, **options)
+    proof = call("scout_proof_info", dsn, **options)
     assert proof.get("proven"), proof["error"]

@@ -50,7 +50,7 @@ def test_a_function_that_is_called_as_ever_may_take_more(scout_db: str, function
         connection.execute(f"DROP FUNCTION {function}".encode())
         connection.execute(re.sub(rf"{name}\([^)]*\)", f"{name}({parameters})", definition, count=1).encode())
     assert assess(scout_db)["diagnoses"] == []
-    assert call("scout_proof", scout_db)["status"] == "proved"
+    assert call("scout_proof_info", scout_db)["status"] == "proved"
 
 
 PARTITIONED = """
@@ -110,7 +110,7 @@ def test_runs_that_are_hidden_are_unknown_and_not_late(scout_db: str, name: str)
         with planted(scout_db, Fault((*statements, *granted))):
             result = assess(who)
             gate = call("scout_gate_info", who)
-            proof = call("scout_proof", who, waits=False, timeout_seconds=10)
+            proof = call("scout_proof_info", who, waits=False, timeout_seconds=10)
     assert result["verdict"] == "inconclusive", result["failing"]
     assert any(told.startswith("job_runs: ") and said in told for told in result["cannot_tell"])
     causes = {cause["cause"]: cause for cause in result["diagnoses"]}
@@ -176,9 +176,9 @@ def test_a_run_of_ours_that_was_broken_off_comes_first(scout_db: str) -> None:
         assert "interrupted_runs" in result["failing"]
         first = result["diagnoses"][0]
         assert first["cause"].startswith(f"quarantine run {run_id} of "), first
-        assert f"playbooks/undo.yml -e run_id={run_id}" in first["evidence"]
-        assert first["next_command"].startswith("ansible-playbook playbooks/quarantine.yml -e '{")
-        assert '"event_types": ["transaction.v1"]' in first["next_command"]
+        assert f"scout.recovery.undo -e scout_run_id={run_id}" in first["evidence"]
+        assert first["next_command"].startswith("ansible-playbook scout.recovery.quarantine -e '{")
+        assert '"scout_event_types": ["transaction.v1"]' in first["next_command"]
 
 
 def test_limits_of_the_server_are_one_line_in_words() -> None:

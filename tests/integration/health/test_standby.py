@@ -31,7 +31,7 @@ def test_commits_that_wait_for_a_standby_are_told() -> None:
             writer.start()
             while not rows(dsn, WAITS):
                 time.sleep(0.05)
-            proof = call("scout_proof", dsn)
+            proof = call("scout_proof_info", dsn)
             assert (proof["status"], proof["proven"]) == ("unknown", False)
             assert "1 session waited in COMMIT for a synchronous standby all the time" in proof["error"]["said"]
             [first, *_] = call("scout_health_info", dsn)["diagnoses"]

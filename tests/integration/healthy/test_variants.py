@@ -32,7 +32,7 @@ def test_a_healthy_deployment_is_proved_and_passes_the_gate(
     HEALTHY[name].make(new_db, plain=plain)
     before = fingerprint(new_db)
     with subtests.test("proof"):
-        proof = call("scout_proof", new_db)
+        proof = call("scout_proof_info", new_db)
         assert (proof["status"], proof["error"]) == ("proved", None)
     with subtests.test("gate"):
         gate = call("scout_gate_info", new_db, smoke=True)
@@ -47,7 +47,7 @@ def test_a_change_after_the_latest_sale_is_reported(name: str, new_db: str) -> N
     _trade(new_db, change, ago=NOW)
     latest = one(new_db, LATEST)
     change.step(new_db)
-    _assert_reported(call("scout_proof", new_db), change, latest, datetime.now(UTC))
+    _assert_reported(call("scout_proof_info", new_db), change, latest, datetime.now(UTC))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_change_after_the_latest_sale_is_reported(name: str, new_db: str) -> N
 )
 def test_the_sales_that_show_a_change_are_proved_without_it(name: str, new_db: str) -> None:
     _trade(new_db, CHANGES[name], ago=NOW)
-    proof = call("scout_proof", new_db)
+    proof = call("scout_proof_info", new_db)
     assert (proof["status"], proof["error"]) == ("proved", None)
 
 
@@ -66,7 +66,7 @@ def test_a_change_two_hours_ago_is_reported_with_its_time(name: str, new_db: str
     latest = one(new_db, LATEST)
     change.step(new_db)
     sell(LATER, change.sales, first=60_000, over=TWO_HOURS)(new_db)
-    _assert_reported(call("scout_proof", new_db), change, latest, one(new_db, FIRST_AFTER, latest))
+    _assert_reported(call("scout_proof_info", new_db), change, latest, one(new_db, FIRST_AFTER, latest))
 
 
 def _trade(dsn: str, change: Change, *, ago: timedelta) -> None:

@@ -173,7 +173,7 @@ def test_a_wrong_second_dsn_is_refused_by_its_name(
             for name, options in (
                 ("scout_preflight_info", {"actions": ["pause"]}),
                 ("scout_ingestion", {"state": "paused"}),
-                ("scout_proof", {"timeout_seconds": 1}),
+                ("scout_proof_info", {"timeout_seconds": 1}),
             ):
                 with subtests.test(dsn=says, module=name):
                     said = call(name, hosted.owner, cron_dsn=dsn, allow_owner=True, **options)

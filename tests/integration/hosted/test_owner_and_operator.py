@@ -89,7 +89,7 @@ def recovers(dsn: str, scout: Hosted, **options: Any) -> None:
     refreshed = call("scout_refresh_gold", dsn, force=True, **options)
     assert not refreshed.get("failed"), refreshed
     assert call("scout_ingestion", dsn, state="running", **options)["changed"]
-    proof = call("scout_proof", dsn, timeout_seconds=60, **options)
+    proof = call("scout_proof_info", dsn, timeout_seconds=60, **options)
     assert proof["proven"], proof
     assert not off(scout.cron)
 
@@ -106,13 +106,13 @@ def test_the_owner_operates_once_he_says_so(broken: Hosted) -> None:
         ("scout_ingestion", {"state": "paused"}),
         ("scout_drain", {}),
         ("scout_refresh_gold", {}),
-        ("scout_proof", {}),
+        ("scout_proof_info", {}),
     ):
         said = call(name, broken.owner, **options)
         assert said["failed"], name
         assert said["msg"].startswith("refused to operate as the pipeline's owner, role "), said["msg"]
         assert "-f docs/pipeline_owner.sql" in said["error"]["next_step"]
-        assert said["error"]["next_step"].endswith("add -e allow_owner=true to do it all the same")
+        assert said["error"]["next_step"].endswith("add -e scout_allow_owner=true to do it all the same")
         assert said.get("ingestion", {"state": "running"})["state"] == "running"
     asked = call("scout_preflight_info", broken.owner, actions=EVERYTHING)
     assert asked["msg"].startswith("refused to operate as the pipeline's owner, role ")
@@ -199,7 +199,7 @@ def test_jobs_are_not_recreated_during_a_pause(hosted: Hosted) -> None:
     said = refused(hosted.owner, "pipeline_owner.sql")
     assert f"{paused_by} paused ingestion" in said
     assert "for incident INC-9" in said
-    assert "ansible-playbook playbooks/resume_ingestion.yml" in said
+    assert "ansible-playbook scout.recovery.resume_ingestion" in said
     assert paused_by in done(hosted.owner, "pipeline_owner.sql", "-v", "dry_run=on")
     assert rows(hosted.superuser, OWNED) == owned
     assert call("scout_ingestion", hosted.owner, state="running", allow_owner=True)["changed"]
@@ -470,7 +470,7 @@ def test_who_may_make_no_roles_is_told_the_other_way(hosted: Hosted) -> None:
         superuser.execute("CREATE ROLE somebody LOGIN; GRANT postgres TO somebody")
     for script in ("pipeline_owner.sql", "operator_role.sql"):
         said = refused(hosted.of("somebody"), script)
-        assert "-e allow_owner=true" in said, said
+        assert "-e scout_allow_owner=true" in said, said
     assert "Dry run" in done(hosted.of("somebody"), "pipeline_owner.sql", "-v", "dry_run=on")
 
 
@@ -479,7 +479,7 @@ def test_where_nothing_of_cron_can_be_granted_the_owner_operates(hosted: Hosted)
     before = rows(hosted.superuser, OWNED), rows(hosted.superuser, RIGHTS)
     said = refused(hosted.owner, "pipeline_owner.sql")
     assert "role neondb_owner may grant nothing on schema cron, as on Neon" in said
-    assert "-e allow_owner=true" in said
+    assert "-e scout_allow_owner=true" in said
     assert (rows(hosted.superuser, OWNED), rows(hosted.superuser, RIGHTS)) == before
 
 

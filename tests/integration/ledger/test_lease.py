@@ -5,23 +5,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import bootstrap, controller, schema
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import bootstrap, schema
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import lease as leases
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import pause_resume
 from tests.integration.modules import (
     Result,
     call,
     connect,
+    expire_lease,
     fingerprint,
     jobs,
     off,
@@ -48,30 +45,25 @@ def lease(dsn: str, **options: Any) -> Result:
     return call("scout_lease", dsn, **options)
 
 
+class Colleague:
+    """Somebody else."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def take(self, dsn: str, **options: Any) -> Result:
+        """The lease, held or released by them."""
+        with self._monkeypatch.context() as patch:
+            patch.setenv("SUDO_USER", "bob")
+            return lease(dsn, **options)
+
+
 @pytest.fixture
-def colleague(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Someone else's controller on this machine, alive until told otherwise; takes a lease as that process."""
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-
-    class Colleague:
-        actor = "bob@elsewhere"
-
-        def take(self, dsn: str, **options: Any) -> Result:
-            with monkeypatch.context() as patch:
-                patch.setenv("SUDO_USER", "bob")
-                patch.setattr(os, "getppid", lambda: process.pid)
-                return lease(dsn, **options)
-
-        def die(self) -> None:
-            process.kill()
-            process.wait()
-
-    yield Colleague()
-    process.kill()
-    process.communicate()
+def colleague(monkeypatch: pytest.MonkeyPatch) -> Colleague:
+    return Colleague(monkeypatch)
 
 
-def test_a_second_operator_is_refused_with_the_name_of_the_first(scout_db: str, colleague: Any) -> None:
+def test_a_second_operator_is_refused_with_the_name_of_the_first(scout_db: str, colleague: Colleague) -> None:
     held = colleague.take(scout_db, incident="INC-1")
     assert held["owner"].startswith("bob@")
     assert not held["changed"]
@@ -90,20 +82,9 @@ def test_a_second_operator_is_refused_with_the_name_of_the_first(scout_db: str, 
     assert rows(scout_db, LEASE) == [(held["owner"], held["token"])]
 
 
-def test_a_dead_holder_does_not_count(scout_db: str, colleague: Any) -> None:
-    colleague.take(scout_db)
-    colleague.die()
-    assert lease(scout_db, check=True)["summary"] == "the lease is free"
-    before = one(scout_db, TOKEN)
-    held = lease(scout_db)
-    assert held["token"] == before + 1
-    assert "its process is gone" in held["warnings"][0]
-    assert "bob@" in held["warnings"][0]
-
-
 @pytest.mark.parametrize("before", ["never taken", "released", "expired"])
 def test_who_takes_it_between_the_look_and_the_write_keeps_it(
-    scout_db: str, colleague: Any, monkeypatch: pytest.MonkeyPatch, before: str
+    scout_db: str, colleague: Colleague, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     """Both have seen it free; the one that writes second is told so, and has changed nothing."""
     if before != "never taken":
@@ -111,8 +92,7 @@ def test_who_takes_it_between_the_look_and_the_write_keeps_it(
         lease(scout_db, state="released", lease_token=token)
     if before == "expired":
         colleague.take(scout_db)
-        with connect(scout_db) as connection:
-            connection.execute("UPDATE scout_ops.leases SET expires_at = now()")
+        expire_lease(scout_db)
     read, theirs = leases.read, list[Result]()
 
     def read_then_lose(*arguments: Any) -> Any:
@@ -130,22 +110,23 @@ def test_who_takes_it_between_the_look_and_the_write_keeps_it(
     assert (off(scout_db), one(scout_db, "SELECT count(*) FROM scout_ops.runs")) == (set(), 0)
 
 
-def test_a_lease_expires(scout_db: str, colleague: Any) -> None:
-    colleague.take(scout_db, ttl_seconds=1)
-    assert lease(scout_db).get("failed")
-    with connect(scout_db) as connection:
-        connection.execute("UPDATE scout_ops.leases SET expires_at = now()")
-    assert lease(scout_db)["token"] == one(scout_db, TOKEN)
+def test_who_died_keeps_it_until_it_expires(scout_db: str, colleague: Colleague) -> None:
+    theirs = colleague.take(scout_db)
+    assert one(scout_db, "SELECT extract(epoch FROM expires_at - acquired_at)::int FROM scout_ops.leases") == 50
+    assert lease(scout_db, check=True)["error"]["kind"] == "lease_held"
+    expire_lease(scout_db)
+    assert lease(scout_db, check=True)["summary"] == "the lease is free"
+    assert lease(scout_db)["token"] == theirs["token"] + 1
 
 
-def test_only_its_holder_releases_it(scout_db: str, colleague: Any) -> None:
+def test_only_its_holder_releases_it(scout_db: str, colleague: Colleague) -> None:
     theirs = colleague.take(scout_db)
     assert lease(scout_db, state="released", lease_token=theirs["token"] + 1)["summary"] == "lease was no longer ours"
     assert lease(scout_db).get("failed")
     before = fingerprint(scout_db)
     for check in (True, False):
         refused = lease(scout_db, state="released", lease_token=theirs["token"], check=check)
-        assert (refused["error"]["kind"], colleague.actor.partition("@")[0] in refused["msg"]) == ("lease_held", True)
+        assert (refused["error"]["kind"], "bob@" in refused["msg"]) == ("lease_held", True)
         assert "takeover=true" in refused["error"]["next_step"]
     assert fingerprint(scout_db) == before
     assert colleague.take(scout_db, state="released", lease_token=theirs["token"], check=True)["summary"].startswith(
@@ -156,13 +137,13 @@ def test_only_its_holder_releases_it(scout_db: str, colleague: Any) -> None:
     assert lease(scout_db)["token"] == theirs["token"] + 1
 
 
-def test_what_a_process_that_is_gone_held_anybody_releases(scout_db: str, colleague: Any) -> None:
+def test_what_has_expired_anybody_releases(scout_db: str, colleague: Colleague) -> None:
     theirs = colleague.take(scout_db)
-    colleague.die()
+    expire_lease(scout_db)
     assert lease(scout_db, state="released", lease_token=theirs["token"])["summary"] == "lease released"
 
 
-def test_a_lease_that_was_taken_over_is_not_released_by_who_had_it(scout_db: str, colleague: Any) -> None:
+def test_a_lease_that_was_taken_over_is_not_released_by_who_had_it(scout_db: str, colleague: Colleague) -> None:
     theirs = colleague.take(scout_db)
     ours = lease(scout_db, takeover=True)
     assert (
@@ -191,7 +172,7 @@ def test_a_task_without_a_token_holds_it_for_itself(scout_db: str) -> None:
     assert rows(scout_db, LEASE) == [(None, one(scout_db, TOKEN))]
 
 
-def test_after_a_takeover_the_first_can_write_no_more(scout_db: str, colleague: Any) -> None:
+def test_after_a_takeover_the_first_can_write_no_more(scout_db: str, colleague: Colleague) -> None:
     first = lease(scout_db)
     assert colleague.take(scout_db)["error"]["kind"] == "lease_held"
     second = colleague.take(scout_db, takeover=True)
@@ -205,7 +186,7 @@ def test_after_a_takeover_the_first_can_write_no_more(scout_db: str, colleague: 
 
 
 def test_a_takeover_in_the_middle_stops_the_next_write(
-    scout_db: str, colleague: Any, monkeypatch: pytest.MonkeyPatch
+    scout_db: str, colleague: Colleague, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the start of the run and its first change of a job."""
     held = lease(scout_db)
@@ -222,15 +203,6 @@ def test_a_takeover_in_the_middle_stops_the_next_write(
     [(status, error)] = rows(scout_db, "SELECT status, error FROM scout_ops.runs")
     assert status == "failed"
     assert error["kind"] == "lease_lost"
-
-
-def test_a_lease_left_over_by_this_very_process_is_no_obstacle(scout_db: str) -> None:
-    """Its session was lost, so the task before could not give it back."""
-    lease(scout_db)
-    me = controller.this_controller(os.getpid())
-    with connect(scout_db) as connection:
-        connection.execute("UPDATE scout_ops.leases SET pid = %s, process_started = %s", [me.pid, me.process_started])
-    assert call("scout_ingestion", scout_db, state="paused")["changed"]
 
 
 def test_every_table_and_column_is_documented(scout_db: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import bootstrap, schema
-from tests.integration.modules import call, connect, off, one, operator, rows
+from tests.integration.modules import call, connect, off, one, operator, rows, run
 
 RUN = "00000000-0000-4000-8000-000000000001"
 PAUSED_THEN = f"""
@@ -41,7 +41,7 @@ def test_what_an_earlier_version_paused_is_resumed(
     with operator(scout_db) as dsn:
         with monkeypatch.context() as earlier:
             earlier.setattr(bootstrap, "VERSIONS", schema.VERSIONS[:version])
-            # Makes the ledger; a lease has columns that came later.
+            # Makes the ledger.
             call("scout_lease", dsn)
         assert one(scout_db, "SELECT count(*) FROM scout_ops.versions") == version
         with connect(scout_db) as connection:
@@ -67,8 +67,11 @@ def test_what_an_earlier_version_paused_is_resumed(
 
 def test_notes_of_incidents_stay(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upgrade drops what no release reads any more, but nothing that a person wrote."""
+    dropping = next(
+        number for number, text in enumerate(schema.VERSIONS) if "DROP TABLE scout_ops.incident_entries" in text
+    )
     with monkeypatch.context() as earlier:
-        earlier.setattr(bootstrap, "VERSIONS", schema.VERSIONS[:-1])
+        earlier.setattr(bootstrap, "VERSIONS", schema.VERSIONS[:dropping])
         call("scout_lease", scout_db)
     with connect(scout_db) as connection:
         connection.execute(
@@ -79,3 +82,19 @@ def test_notes_of_incidents_stay(scout_db: str, monkeypatch: pytest.MonkeyPatch)
     call("scout_lease", scout_db)
     assert one(scout_db, "SELECT count(*) FROM scout_ops.versions") == len(schema.VERSIONS)
     assert one(scout_db, "SELECT text FROM scout_ops.incident_entries WHERE incident = 'INC-9'") == "a till"
+
+
+def test_a_lease_that_is_held_goes_on_through_an_upgrade(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(bootstrap, "VERSIONS", schema.VERSIONS[:-1])
+        token = call("scout_lease", scout_db)["token"]
+    run(
+        scout_db,
+        "UPDATE scout_ops.leases SET host_key = 'laptop/0/0', pid = 1, process_started = '1', kept_at = now(), session_pid = 1",
+    )
+    assert call("scout_ingestion", scout_db, state="paused", lease_token=token)["changed"]
+    assert rows(scout_db, "SELECT token FROM scout_ops.leases WHERE expires_at > now()") == [(token,)]
+    dropped = ("host_key", "pid", "process_started", "kept_at", "session_pid", "session_start", "session_role")
+    left = {column for table, column, *_ in rows(scout_db, COLUMNS) if table == "leases"}
+    assert left.isdisjoint(dropped)
+    assert one(scout_db, "SELECT count(*) FROM scout_ops.versions") == len(schema.VERSIONS)

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults.damage_hand import Window
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.oracle import bronze
-from tests.integration.modules import Result, call, connect, one, rows
+from tests.integration.modules import Result, call, connect, expire_lease, one, rows
 from tests.integration.oracle import silver
 from tests.integration.outcomes import dead_letters, ran, scout_tables
 from tests.integration.windows import damaged
@@ -268,4 +268,6 @@ def ended_asleep(dsn: str, end: Callable[[int], Any]) -> Iterator[None]:
 def broken_off(dsn: str, module: str, **options: Any) -> Result:
     """The result of a module whose session is terminated while it hangs."""
     with ended_asleep(dsn, lambda pid: rows(dsn, "SELECT pg_terminate_backend(%s, 5000)", pid)):
-        return call(module, dsn, **options)
+        result = call(module, dsn, **options)
+    expire_lease(dsn)
+    return result

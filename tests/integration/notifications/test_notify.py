@@ -17,7 +17,7 @@ from tests.integration.clones import executed, run
 from tests.integration.listeners import TRICKLE, Web, free_port
 
 SECRET = "T0SECRETxSECRETxSECRET"
-TITLE, BODY = "Scout: überfällig", "gold is stale\nnext: ansible-playbook playbooks/assess.yml"
+TITLE, BODY = "Scout: überfällig", "gold is stale\nnext: ansible-playbook scout.recovery.assess"
 
 
 def notify(*urls: str, **options: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library, stuck_sessions
 from tests.integration.modules import Result, call, gone, off, one, operator
 
-AFTER = re.compile(r"^ansible-playbook playbooks/terminate_sessions\.yml -e stuck_after_seconds=(\d+)$")
+AFTER = re.compile(r"^ansible-playbook scout\.recovery\.terminate_sessions -e scout_stuck_after_seconds=(\d+)$")
 
 
 def ended_by(dsn: str, command: str) -> Result:
@@ -95,7 +95,7 @@ def test_a_reader_that_a_plain_refresh_waits_for(scout_db: str) -> None:
 def test_whether_the_refresh_lock_could_be_taken(stuck_after_seconds: float, scout_db: str) -> None:
     """Whoever is stuck is ended by the step that comes between; whoever is not is named before anything is paused."""
     asked: dict[str, Any] = {
-        "state": "foreseen",
+        "check": True,
         "lock_timeout_seconds": 0.3,
         "stuck_after_seconds": stuck_after_seconds,
     }

@@ -45,7 +45,7 @@ def test_senders_that_are_refused_are_named_at_once(how: str, scout_db: str) -> 
     assert not call("scout_capture", scout_db, release="v5.2.0").get("failed")
     run(scout_db, *statements)
     before = fingerprint(scout_db)
-    proof = call("scout_proof", scout_db)
+    proof = call("scout_proof_info", scout_db)
     assert (proof["status"], said in proof["error"]["said"]) == ("failed", True), proof
     smoke = judge(scout_db, smoke=True)["smoke"]
     assert (smoke["status"], said in smoke["reason"]) == ("fail", True), smoke
@@ -60,9 +60,9 @@ def test_senders_that_are_refused_are_named_at_once(how: str, scout_db: str) -> 
 def test_what_is_printed_lets_them_again(scout_db: str) -> None:
     run(scout_db, *REFUSED["no grant"][0])
     contract = {"writers": "edge_ingest"}
-    proof = call("scout_proof", scout_db, contract=contract)
+    proof = call("scout_proof_info", scout_db, contract=contract)
     run(scout_db, proof["error"]["next_step"].partition(";")[0])
-    assert call("scout_proof", scout_db, contract=contract)["proven"]
+    assert call("scout_proof_info", scout_db, contract=contract)["proven"]
 
 
 def test_whoever_only_tried_is_named_and_given_nothing(scout_db: str) -> None:
@@ -77,14 +77,14 @@ def test_whoever_only_tried_is_named_and_given_nothing(scout_db: str) -> None:
             tried = (
                 f"{role} tried to insert into {BRONZE}, and may not: if events come from there, add it to writers of"
             )
-            proof = call("scout_proof", scout_db)
+            proof = call("scout_proof_info", scout_db)
             assert (proof["proven"], tried in str(proof["jobs"])) == (True, True), proof
             assert "GRANT" not in str(proof)
             run(scout_db, f"UPDATE {BRONZE} SET ingested_at = ingested_at - interval '3 hours'")
             health = str(call("scout_health_info", scout_db)["diagnoses"])
             assert tried in health
             assert f"GRANT INSERT ON {BRONZE} TO {role}" not in health
-            named = call("scout_proof", scout_db, contract={"writers": role})
+            named = call("scout_proof_info", scout_db, contract={"writers": role})
             assert (named["proven"], f"GRANT INSERT ON {BRONZE} TO {role}" in str(named)) == (False, True), named
 
 
@@ -103,6 +103,6 @@ SOUND: dict[str, tuple[str, ...]] = {
 def test_nothing_is_said_where_senders_are_let(how: str, scout_db: str) -> None:
     assert not call("scout_capture", scout_db, release="v5.2.0").get("failed")
     run(scout_db, *SOUND[how])
-    proof: dict[str, Any] = call("scout_proof", scout_db)
+    proof: dict[str, Any] = call("scout_proof_info", scout_db)
     assert proof["proven"], proof["error"]
     assert call("scout_health_info", scout_db)["verdict"] == "healthy"

@@ -21,7 +21,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.fak
 )
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.release.git_checkout import Clone
 from tests.integration.clones import Result, everything, gone, quiet_git, run, started, wait_for
-from tests.integration.modules import rows
+from tests.integration.modules import expire_lease, rows
 
 __all__ = ["quiet_git"]
 
@@ -150,6 +150,7 @@ def test_one_that_was_killed_is_made_again(
     process.communicate()
     os.kill(int(pid.read_text()), signal.SIGKILL)
     cli.tell("")
+    expire_lease(scout_db)
     assert good(deploy())["changed"]
     assert rows(scout_db, RUNS)[0] == ("interrupted", {"ingest-transaction": False})
 

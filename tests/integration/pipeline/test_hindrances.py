@@ -72,7 +72,7 @@ def test_a_freeze_says_nothing_of_the_pipeline(frozen: str) -> None:
     result = judge(frozen, smoke=True)
     assert (result["smoke"]["status"], result["verdict"]) == ("inconclusive", "inconclusive")
     assert TOLD in result["smoke"]["reason"]
-    proof = call("scout_proof", frozen)
+    proof = call("scout_proof_info", frozen)
     assert proof["status"] == "unknown"
     assert TOLD in proof["error"]["said"]
     assert THAW in proof["error"]["next_step"]

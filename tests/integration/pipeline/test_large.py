@@ -127,7 +127,7 @@ def test_what_there_is_no_time_to_compare_is_said(scout_db: str, monkeypatch: py
 
 
 def proof_of_gold(dsn: str) -> tuple[Result, str]:
-    result = call("scout_proof", dsn)
+    result = call("scout_proof_info", dsn)
     [said] = [each["said"] for each in result["jobs"] if each["jobname"] == GOLD]
     return result, said
 
@@ -206,7 +206,7 @@ def test_a_ledger_that_somebody_else_planted_is_not_read(scout_db: str) -> None:
         for module, options in (
             ("scout_health_info", {}),
             ("scout_refresh_gold", {"check": True}),
-            ("scout_proof", {}),
+            ("scout_proof_info", {}),
         ):
             call(module, scout_db, **options)
         assert not list(listener.notifies(timeout=0))

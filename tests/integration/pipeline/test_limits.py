@@ -81,9 +81,9 @@ def test_the_role_of_the_jobs_without_a_connection_left(scout_db: str) -> None:
         connection.execute(f"CREATE ROLE {worker} LOGIN IN ROLE loader CONNECTION LIMIT 1".encode())
         connection.execute("UPDATE cron.job SET username = %s", [worker])
         try:
-            assert call("scout_proof", scout_db)["status"] == "proved", "it is there for the job"
+            assert call("scout_proof_info", scout_db)["status"] == "proved", "it is there for the job"
             with psycopg.connect(make_conninfo(scout_db, user=worker), application_name="app"):
-                tried = call("scout_proof", scout_db)
+                tried = call("scout_proof_info", scout_db)
                 said = f"{tried['jobs']} {tried['error']['next_step']}"
                 hindered = call("scout_preflight_info", scout_db, job_rights=True)["hindered"]
                 problem = f"role {worker} has CONNECTION LIMIT 1, and 1 session of it is open"
@@ -92,7 +92,7 @@ def test_the_role_of_the_jobs_without_a_connection_left(scout_db: str) -> None:
                 assert len(found) == 1, hindered
                 cure(scout_db, said, f'ALTER ROLE "{worker}" CONNECTION LIMIT -1')
                 assert found[0]["statement"] in said
-                assert call("scout_proof", scout_db)["status"] == "proved"
+                assert call("scout_proof_info", scout_db)["status"] == "proved"
         finally:
             connection.execute("UPDATE cron.job SET username = 'loader'")
             connection.execute(f"DROP OWNED BY {worker}".encode())
@@ -129,7 +129,7 @@ def test_a_server_without_a_connection_left() -> None:
         (HEALTH, "64kB"),
         (EVIDENCE, "64kB"),
         ("scout_drain", "64kB"),
-        ("scout_proof", "64kB"),
+        ("scout_proof_info", "64kB"),
         ("scout_quarantine", "64kB"),
         # Too little for its plan.
         ("scout_quarantine", "256kB"),

@@ -39,7 +39,7 @@ def test_a_pause_that_would_be_too_long_stops_nothing(scout_db: str) -> None:
     assert "longer than max_pause, which is 15 min" in refused["msg"]
     least = pause(scout_db, expects={"drains": True, "pending": 0}, max_pause="1s")
     assert "for about 5.0 s (what every pause takes)" in least["msg"]
-    assert "-e max_pause=101m" in refused["msg"]
+    assert "-e scout_max_pause=101m" in refused["msg"]
     assert fingerprint(scout_db) == before
     assert one(scout_db, ACTIVE) == 1
     longer = pause(scout_db, expects={"moves": 300_000, "gold": True}, max_pause="101m")

@@ -136,9 +136,7 @@ def test_the_role_can_do_all_of_it(scout_db: str, operator: str, tmp_path: Path)
         "terminate_sessions": results["scout_terminate_sessions"], "drain": results["scout_drain"],
         "refresh_gold": results["scout_refresh_gold"], "resume": results["running"],
     })  # fmt: skip
-    document = json.loads(
-        json.dumps({"format": render.FORMAT, "run_key": "", "results": [render.document(story)]}, default=str)
-    )
+    document = json.loads(json.dumps({"format": render.FORMAT, "results": [render.document(story)]}, default=str))
     jsonschema.validate(document, json.loads((CHECKOUT / "docs" / "result.schema.json").read_text()))
     assert document["results"][0]["outcome"] == "recovered"
     assert len(document["results"][0]["poison"]) == 1
@@ -186,7 +184,7 @@ def test_an_assessment_tells_once_all_that_a_missing_grant_hides(scout_db: str, 
     [first] = result["diagnoses"]
     assert first["cause"] == "insufficient privileges to see: gold, linking, alerts, damaged"
     assert first["evidence"] == "permission denied for table silver_line_items"
-    assert first["next_command"].startswith("ansible-playbook playbooks/preflight.yml")
+    assert first["next_command"].startswith("ansible-playbook scout.recovery.preflight")
 
 
 def test_a_role_without_anything_gets_everything_named_at_once(scout_db: str) -> None:

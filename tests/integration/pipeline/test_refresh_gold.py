@@ -422,7 +422,9 @@ def test_gold_is_not_refreshed_to_a_hole_in_silver(scout_db: str) -> None:
     refused = failing(scout_db)
     assert "shows 300 sales that scout.silver_transactions has lost" in refused["msg"]
     assert one(scout_db, "SELECT sum(transaction_count) FROM scout.gold_daily_metrics") == before
-    window = re.search(r"window_recovery.yml -e window_start=(\S+) -e window_end=(\S+)", refused["error"]["next_step"])
+    window = re.search(
+        r"window_recovery -e scout_window_start=(\S+) -e scout_window_end=(\S+)", refused["error"]["next_step"]
+    )
     assert window
     recovered = call("scout_window_recovery", scout_db, window_start=window[1], window_end=window[2])
     assert recovered["changed"], recovered

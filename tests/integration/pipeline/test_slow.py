@@ -72,7 +72,7 @@ def test_a_drain_in_a_pause_waits_for_whoever_is_at_work(scout_db: str) -> None:
 
 
 def stuck(dsn: str) -> Result:
-    return call("scout_terminate_sessions", dsn, state="foreseen", stuck_after_seconds=sessions.STUCK_AFTER_SECONDS)
+    return call("scout_terminate_sessions", dsn, check=True, stuck_after_seconds=sessions.STUCK_AFTER_SECONDS)
 
 
 def test_a_run_that_takes_long_by_nature_is_not_ended_as_stuck(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +12,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.invoke import invoke
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import bootstrap, schema
-from ansible_collections.scout.recovery.plugins.modules import scout_lease
-from tests.integration.modules import Result, call, off, one
+from tests.integration.modules import Result, call, expire_lease, off, one
 
 WHY = "the nightly load moves its table"
 
@@ -54,7 +50,7 @@ def test_a_colleagues_pause_is_named_and_the_advice_is_to_ask(scout_db: str, mon
     assert first["next_command"].startswith("ask bob@")
     with somebody("bob", monkeypatch):
         own = call("scout_health_info", scout_db)
-    assert own["diagnoses"][0]["next_command"] == "ansible-playbook playbooks/resume_ingestion.yml"
+    assert own["diagnoses"][0]["next_command"] == "ansible-playbook scout.recovery.resume_ingestion"
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -66,7 +62,7 @@ def test_a_colleagues_pause_is_not_resumed_by_the_way(
     assert refused["error"]["kind"] == "pause_held"
     assert refused["error"]["said"].startswith("bob@")
     assert refused["error"]["said"].endswith(f"for incident INC-9: {WHY}")
-    assert "-e takeover=true" in refused["error"]["next_step"]
+    assert "-e scout_takeover=true" in refused["error"]["next_step"]
     assert (refused["state"], "bronze-to-silver-etl" in off(scout_db)) == ("paused", True)
     done = call("scout_ingestion", scout_db, state="running", takeover=True, check=check)
     assert done["changed"] is True
@@ -94,21 +90,17 @@ def test_an_older_ledger_learns_reasons(scout_db: str, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def working(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A colleague who holds the lease, in a process that lives."""
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+def working(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A colleague who holds the lease."""
     with somebody("bob", monkeypatch):
-        params = {name: option.get("default") for name, option in scout_lease.SPEC.items()}
-        params |= {"dsn": scout_db, "incident": "INC-9", "state": "held"}
-        held = invoke(scout_lease.run, "scout_lease", params, check=False, controller_pid=process.pid)
+        held = call("scout_lease", scout_db, incident="INC-9")
         assert not held.get("failed"), held
     one(
         scout_db,
         "INSERT INTO scout_ops.runs (run_id, parent_run_id, action, incident, actor, controller, parameters)"
         f" VALUES (gen_random_uuid(), '{held['run_id']}', 'drain', 'INC-9', 'bob@here', 'here:1', '{{}}') RETURNING 1",
     )
-    yield scout_db
-    process.communicate(b"\n")
+    return scout_db
 
 
 def test_while_somebody_works_no_second_reset_is_advised(working: str) -> None:
@@ -123,8 +115,14 @@ def test_while_somebody_works_no_second_reset_is_advised(working: str) -> None:
     assert not [d for d in seen["diagnoses"] if "emergency_reset" in d["next_command"]]
 
 
-def test_whose_process_is_gone_is_not_at_work(working: str) -> None:
-    one(working, "UPDATE scout_ops.leases SET process_started = '1' RETURNING 1")
+def test_whoever_has_the_lease_is_not_told_to_wait_for_himself(working: str) -> None:
+    token = one(working, "SELECT token FROM scout_ops.leases")
+    seen = call("scout_health_info", working, lease_token=token)
+    assert not [d for d in seen["diagnoses"] if "at work" in d["cause"]]
+
+
+def test_whose_lease_has_expired_is_not_at_work(working: str) -> None:
+    expire_lease(working)
     assert not [d for d in call("scout_health_info", working)["diagnoses"] if "at work" in d["cause"]]
 
 

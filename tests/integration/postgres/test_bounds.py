@@ -120,6 +120,6 @@ def test_times_are_read_whatever_way_the_database_writes_them(scout_db: str, sty
         for done in (
             call("scout_health_info", dsn),
             call("scout_evidence", dsn, folder=str(tmp_path)),
-            call("scout_proof", dsn),
+            call("scout_proof_info", dsn),
         ):
             assert not done.get("failed"), done

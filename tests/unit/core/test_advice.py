@@ -14,8 +14,8 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.core impor
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout
 from tests import CHECKOUT
 
-A = "ansible-playbook playbooks/assess.yml"
-R = "ansible-playbook playbooks/redrive.yml"
+A = "ansible-playbook scout.recovery.assess"
+R = "ansible-playbook scout.recovery.redrive"
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_a_statement_is_folded_between_its_words() -> None:
         (A, [A], []),
         (f"{A}, then wait", [A], ["then wait"]),
         (f"wait, then {A}", [A], ["wait, then"]),
-        (f"{A}; then {R} -e run_id=7.", [A, f"{R} -e run_id=7"], []),
-        (f"once fixed, {R} -e stores=a,b; or not", [f"{R} -e stores=a,b"], ["once fixed, … or not"]),
+        (f"{A}; then {R} -e scout_run_id=7.", [A, f"{R} -e scout_run_id=7"], []),
+        (f"once fixed, {R} -e scout_stores=a,b; or not", [f"{R} -e scout_stores=a,b"], ["once fixed, … or not"]),
         (f"""{R} -e '{{"x": "1, 2"}}' -e "t='a; b'" when ready""", [f"""{R} -e '{{"x": "1, 2"}}' -e "t='a; b'\""""], ["when ready"]),
         (f"{A} --check shows it", [f"{A} --check"], ["shows it"]),
-        ("`terminate_sessions.yml -e stuck_after_seconds=9` ends it",
-         ["ansible-playbook playbooks/terminate_sessions.yml -e stuck_after_seconds=9"], ["ends it"]),
+        ("`terminate_sessions.yml -e scout_stuck_after_seconds=9` ends it",
+         ["ansible-playbook scout.recovery.terminate_sessions -e scout_stuck_after_seconds=9"], ["ends it"]),
         ("incident_report.yml tells of it", [], ["incident_report.yml tells of it"]),
         (f"{R} -e \"text='…'\"", [], [f"{R} -e \"text='…'\""]),
         ("", [], []),
@@ -78,28 +78,24 @@ def test_commands_and_words(text: str, commands: list[str], words: list[str]) ->
     assert advice.words([text]) == words
 
 
-LUZON = " -i 'my hosts' -e target=luzon"
+LUZON = " --limit 'lu zon'"
 
 
 @pytest.mark.parametrize(
     ("text", "typed"),
     [
-        (f"wait, then {A}; then {R} -e run_id=7", f"wait, then {A}{LUZON}; then {R}{LUZON} -e run_id=7"),
-        (f"{R} -e \"text='…'\"", f"{R}{LUZON} -e \"text='…'\""),
-        (f"{A} -i other -e x=1", f"{A} -e target=luzon -i other -e x=1"),
-        ("playbooks/assess.yml and ansible-playbook own.yml", "playbooks/assess.yml and ansible-playbook own.yml"),
+        (f"wait, then {A}; then {R} -e scout_run_id=7", f"wait, then {A}{LUZON}; then {R}{LUZON} -e scout_run_id=7"),
+        (f"{R} -e \"scout_text='…'\"", f"{R}{LUZON} -e \"scout_text='…'\""),
+        (f"{A}{LUZON} --check", f"{A}{LUZON} --check"),
+        ("scout.recovery.assess and ansible-playbook own.yml", "scout.recovery.assess and ansible-playbook own.yml"),
     ],
 )
-def test_a_command_as_it_is_typed_for_a_host(text: str, typed: str) -> None:
-    """The inventory and the host follow the playbook, so that what is still to be filled in has them too; it stays one command."""
-    here = advice.Typed(inventory=" -i 'my hosts'", target=" -e target=luzon")
-    assert here.text(text) == typed
-    assert advice.HERE.text(text) == text
+def test_a_command_for_a_host(text: str, typed: str) -> None:
+    """The host follows the playbook, so that what is still to be filled in has it too; it stays one command."""
+    assert advice.of_host(text, "lu zon") == typed
+    assert advice.of_host({"next": [text]}, "lu zon") == {"next": [typed]}
+    assert advice.of_host(text, "") == text
     assert len(advice.commands([typed])) == len(advice.commands([text]))
-    named = here._replace(by_name=True).within({"next": [text]})["next"][0]
-    assert named == typed.replace(A, "ansible-playbook scout.recovery.assess").replace(
-        R, "ansible-playbook scout.recovery.redrive"
-    )
 
 
 def test_an_error_says_both_for_a_machine() -> None:

@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files are there whole or not at all, whoever writes and whatever stops them."""
 
-import concurrent.futures
 from pathlib import Path
 
 import pytest
@@ -42,24 +41,10 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
     there = tmp_path / "there"
     (tmp_path / "link").symlink_to(there)
     files.write(tmp_path / "link", b"one")
-    files.update(tmp_path / "link", lambda before: before + b" two")
-    assert ((tmp_path / "link").is_symlink(), there.read_bytes()) == (True, b"one two")
+    assert ((tmp_path / "link").is_symlink(), there.read_bytes()) == (True, b"one")
     (tmp_path / "null").symlink_to("/dev/null")
     files.write(tmp_path / "null", b"one")
-    files.update(tmp_path / "null", lambda before: before + b"two")
     assert Path("/dev/null").is_char_device()
-
-
-def test_what_cannot_be_made_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    files.write(path, b"one")
-
-    def broken(_before: bytes) -> bytes:
-        raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        files.update(path, broken)
-    assert (path.read_bytes(), names(tmp_path)) == (b"one", ["a"])
 
 
 @pytest.mark.parametrize("name", ["below/a", ""])
@@ -69,8 +54,6 @@ def test_where_nothing_can_be_written_is_named(tmp_path: Path, name: str) -> Non
     said = f"could not write release_file {path}: .*Next: give a path that can be written"
     with pytest.raises(BadInput, match=said):
         files.write(path, b"", "release_file")
-    with pytest.raises(BadInput, match=said):
-        files.update(path, bytes, "release_file")
     assert names(tmp_path) == ["below"]
 
 
@@ -80,17 +63,6 @@ def test_a_name_that_no_file_has_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BadInput, match=r"could not write .*/file/x: "):
         files.create(tmp_path / "file" / "x", b"")
-
-
-def appended(path: Path, number: int) -> None:
-    files.update(path, lambda before: before + b"%d\n" % number)
-
-
-def test_writers_wait_for_each_other(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    with concurrent.futures.ProcessPoolExecutor(8) as pool:
-        list(pool.map(appended, [path] * 40, range(40)))
-    assert sorted(map(int, path.read_text().split())) == list(range(40))
 
 
 def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:

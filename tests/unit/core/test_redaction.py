@@ -10,7 +10,6 @@ import pytest
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.redaction import (
     clean,
     cleaned,
-    names_a_secret,
 )
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJodXNoIjoxfQ.hush"
@@ -72,21 +71,3 @@ def test_a_known_secret_that_is_too_short_to_recognise_hides_nothing() -> None:
 def test_every_text_of_a_document_is_cleaned() -> None:
     document = {"a": [{"b": "password=hush"}, 5, None], "c": "opensesame"}
     assert cleaned(document, ["opensesame"]) == {"a": [{"b": "password=***"}, 5, None], "c": "***"}
-
-
-@pytest.mark.parametrize(
-    ("name", "secret"),
-    [
-        ("scout_password", True),
-        ("API-Key", True),
-        ("apikey", True),
-        ("smoke_token", True),
-        ("scout_dsn", True),
-        ("cron_dsn", True),
-        ("conninfo", True),
-        ("scout_incident", False),
-        ("release_digest", False),
-    ],
-)
-def test_a_secret_is_recognised_by_its_name(name: str, *, secret: bool) -> None:
-    assert names_a_secret(name) is secret

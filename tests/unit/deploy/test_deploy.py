@@ -311,32 +311,37 @@ def test_who_is_at_work_is_known_from_who_got_the_number_later(tmp_path: Path) -
     ("step", "begun", "own", "force"),
     [
         ("gate", [], {}, None),
-        ("capture", [], {"release": "v1", "git_commit": "c0ffee", "application_dir": ""}, None),
-        ("plan_rollback", ["capture"], {"release": "v1", "application_dir": "/clone"}, None),
-        ("rollback", ["capture", "migrate"], {"release": "v1", "application_dir": "/clone"}, False),
-        ("rollback", ["capture", "migrate", "deploy"], {"release": "v1", "application_dir": "/clone"}, True),
-        ("rollback", [], {"release": "v1", "application_dir": "/clone"}, True),
+        ("capture", [], {"scout_release": "v1", "scout_git_commit": "c0ffee", "scout_application_dir": ""}, None),
+        ("plan_rollback", ["capture"], {"scout_release": "v1", "scout_application_dir": "/clone"}, None),
+        ("rollback", ["capture", "migrate"], {"scout_release": "v1", "scout_application_dir": "/clone"}, False),
+        (
+            "rollback",
+            ["capture", "migrate", "deploy"],
+            {"scout_release": "v1", "scout_application_dir": "/clone"},
+            True,
+        ),
+        ("rollback", [], {"scout_release": "v1", "scout_application_dir": "/clone"}, True),
     ],
 )
 def test_what_the_playbooks_are_told(step: str, begun: list[str], own: dict[str, Any], force: bool | None) -> None:
     default, made = helper.variables(step, Path("/a/result.json"), ENVIRONMENT, begun)
-    assert made == {"result_file": "/a/result.json", **own}
-    assert default.pop("edge_function_force", None) is force
-    assert default == {"incident": "deploy-v2-of--n-", "smoke": True}
+    assert made == {"scout_result_file": "/a/result.json", **own}
+    assert default.pop("scout_edge_function_force", None) is force
+    assert default == {"scout_incident": "deploy-v2-of--n-", "scout_smoke": True}
 
 
 @pytest.mark.parametrize(
     ("text", "off"),
     [
-        ("gate: false\n", True),
-        ("# the fix\ngate: 'No'\nsmoke: true\n", True),
-        ('{"gate": 0}', True),
-        ("password: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\ngate: off\n", True),
-        ("gate: true\n", False),
-        ("thresholds:\n  gate: false\n", False),
+        ("scout_gate: false\n", True),
+        ("# the fix\nscout_gate: 'No'\nscout_smoke: true\n", True),
+        ('{"scout_gate": 0}', True),
+        ("password: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\nscout_gate: off\n", True),
+        ("scout_gate: true\n", False),
+        ("scout_thresholds:\n  scout_gate: false\n", False),
         ("", False),
-        ("- gate: false\n", False),
-        ("gate: [\n", False),
+        ("- scout_gate: false\n", False),
+        ("scout_gate: [\n", False),
     ],
 )
 def test_a_file_of_variables_that_turns_the_gate_off(text: str, off: bool, tmp_path: Path) -> None:
@@ -350,6 +355,6 @@ def test_a_file_of_variables_that_turns_the_gate_off(text: str, off: bool, tmp_p
 def test_although_failing_reaches_the_gate_of_the_rollback(step: str, tmp_path: Path) -> None:
     told = {"DEPLOY_FROM": "v1", "DEPLOY_APPLICATION": ""}
     _, own = helper.variables(step, tmp_path / "r.json", told | {"DEPLOY_ALTHOUGH_FAILING": "yes"}, [])
-    assert own["gate"] is False
+    assert own["scout_gate"] is False
     _, own = helper.variables(step, tmp_path / "r.json", told | {"DEPLOY_ALTHOUGH_FAILING": ""}, [])
-    assert "gate" not in own
+    assert "scout_gate" not in own

@@ -144,5 +144,5 @@ def test_the_schema_knows_every_outcome_and_a_run_without_any_result() -> None:
     assert known == render.GOOD | OUTCOMES_OF_FAILURES
     assert SCHEMA["properties"]["format"]["const"] == render.FORMAT
     story = render.Story("emergency_reset", "local", "adhoc", False, True, {})
-    made = {"format": render.FORMAT, "run_key": "x", "results": [render.document(story)]}
+    made = {"format": render.FORMAT, "results": [render.document(story)]}
     jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(made)))

@@ -10,12 +10,9 @@ import re
 import subprocess
 import sys
 
-from ansible_collections.scout.recovery.plugins.plugin_utils import extra_vars, right_database, task_options
 from tests import CHECKOUT
 from tests.programs import script
 
-#: A variable that a playbook or a role reads; what begins with _ is Ansible's.
-PUBLIC = re.compile(r"lookup\('scout.recovery.setting', '(?!_)(\w+)'|\{\{ (scout_contract) \|")
 ROW = re.compile(r"^\| (`\w+`(?:, `\w+`)*) \|[^|]+\|[^|]+\|$", re.MULTILINE)
 
 
@@ -27,19 +24,26 @@ def test_what_scripts_docs_writes_is_current() -> None:
 
 
 def test_the_page_of_variables_lists_what_is_read_and_nothing_else() -> None:
-    folders = (CHECKOUT, CHECKOUT / "drills")
-    files = [
-        path
-        for root in folders
-        for each in ("playbooks/*.yml", "roles/*/defaults/main.yml")
-        for path in root.glob(each)
-    ]
-    read = {name for path in files for names in PUBLIC.findall(path.read_text("utf-8")) for name in names if name}
-    read |= task_options.names() | {"target", right_database.ALLOW, *extra_vars.OF_A_PLAY}
+    docs = script("docs")
+    playbooks = [path for folder in docs.FOLDERS for path in folder.glob("playbooks/*.yml")]
+    read = {name for path in playbooks for name in docs.read_by(path)}
+    assert {"scout_dsn", "scout_window_start", "scout_drill_dir", "scout_application_dir"} <= read
     page = (CHECKOUT / "docs" / "variables.md").read_text(encoding="utf-8")
     listed = {name for row in ROW.findall(page) for name in re.findall(r"\w+", row)}
     assert sorted(listed - read) == []
     assert sorted(read - listed) == []
+
+
+def test_a_default_on_the_page_of_variables_is_the_one_of_a_role() -> None:
+    docs = script("docs")
+    files = [path for folder in docs.FOLDERS for path in folder.glob("roles/*/defaults/main.yml")]
+    found = [each for path in files for each in docs.PUBLIC.findall(path.read_text(encoding="utf-8"))]
+    given = {name: value.strip("'") for name, value in found if value.strip("'")}
+    page = (CHECKOUT / "docs" / "variables.md").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^\| `(scout_\w+)` \| `([^`]+)` \|", page, re.MULTILINE))
+    shared = said.keys() & given.keys()
+    assert len(shared) > 40
+    assert {name: said[name] for name in shared} == {name: given[name] for name in shared}
 
 
 def test_the_page_of_support_shows_what_was_tried() -> None:

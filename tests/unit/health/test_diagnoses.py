@@ -20,7 +20,7 @@ from tests.unit.scout.test_sessions import KEY, activity
 
 CODE = [
     path
-    for folder in ("module_utils", "library", "plugins/action", "plugins/callback")
+    for folder in ("module_utils", "library", "plugins/action", "plugins/filter", "plugins/plugin_utils")
     for path in (CHECKOUT / folder).rglob("*.py")
 ]
 FAILED = [ran("failed", 0.1, 'ERROR:  invalid input\n syntax "abc"')]
@@ -68,7 +68,7 @@ def test_a_job_name_cannot_break_out_of_the_command() -> None:
     odd = 'it\'s; rm -rf "$HOME"'
     [made] = causes(jobs=[off(ETL_JOB).__class__(**{**off(ETL_JOB).as_dict(), "jobname": odd}), GOLD_JOB])
     command = made.next_command.partition(": ")[2]
-    assert shlex.split(command)[:3] == ["ansible-playbook", "playbooks/resume_ingestion.yml", "-e"]
+    assert shlex.split(command)[:3] == ["ansible-playbook", "scout.recovery.resume_ingestion", "-e"]
     assert len(shlex.split(command)) == 4
 
 
@@ -78,7 +78,7 @@ def test_what_keeps_ingestion_paused_comes_before_what_does_not() -> None:
     seen.wider.without_a_key = ["scout.gold_daily_metrics"]
     made = diagnoses.diagnose(seen, {}, ["critical_alerts"])
     assert ["NEGATIVE_TOTAL" in made[0].cause, "unique index" in made[1].cause] == [True, True]
-    assert made[0].next_command.startswith("ansible-playbook playbooks/quality_cleanup.yml --check")
+    assert made[0].next_command.startswith("ansible-playbook scout.recovery.quality_cleanup --check")
     assert "the same without --check" in made[0].next_command
     assert "the unique index of scout.gold_daily_metrics again" in made[1].next_command
     assert [d.rank for d in made] == [1, 2, 3]

@@ -23,7 +23,7 @@ ALERTS = ROOT / "monitoring" / "alerts.yml"
 CASES = ROOT / "monitoring" / "alerts_test.yml"
 ROUTES = ROOT / "monitoring" / "alertmanager.yml"
 BOARD = ROOT / "monitoring" / "grafana-dashboard.json"
-PLAYBOOK = re.compile(r"playbooks/(\w+)\.yml")
+PLAYBOOK = re.compile(r"scout\.recovery\.(\w+)")
 JOBS = yaml.safe_load((ROOT / "monitoring" / "sql-exporter.yml").read_text())["jobs"]
 METRICS = {f"sql_{query['name']}" for job in JOBS for query in job["queries"]}
 #: Of the exporter itself: whether the last run of a query failed.
@@ -97,9 +97,9 @@ def test_every_alert_tells_what_and_what_to_do() -> None:
         assert wanted in {"critical", "high", "medium"}
         assert rule["labels"]["severity"] == ("critical" if wanted == "critical" else "warning"), rule["alert"]
         assert set(rule["annotations"]) == {"summary", "description", "command", "runbook_url"}
-        playbook = re.match(r"ansible-playbook (playbooks/\w+\.yml)\b", rule["annotations"]["command"])
+        playbook = re.match(r"ansible-playbook scout\.recovery\.(\w+)\b", rule["annotations"]["command"])
         assert playbook, rule["alert"]
-        assert (ROOT / playbook[1]).is_file()
+        assert (ROOT / "playbooks" / f"{playbook[1]}.yml").is_file()
         if rule["alert"] != "ScoutMetricsMissing":
             assert "{{ $labels.pipeline }}" in rule["annotations"]["summary"]
 

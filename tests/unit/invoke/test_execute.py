@@ -22,13 +22,7 @@ from tests import CHECKOUT
 MODULES = "ansible_collections.scout.recovery.plugins.modules"
 NAMES = sorted(path.stem for path in (CHECKOUT / "library").glob("scout_*.py"))
 #: Modules without a database.
-BARE = {
-    *(
-        "scout_notify",
-        "scout_options",
-        "scout_summary",
-    ),
-}
+BARE = {"scout_notify"}
 
 
 class Constructed(Exception):
@@ -68,12 +62,5 @@ def executed(name: str, options: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 def test_executed_it_knows_its_name() -> None:
-    found = {"operation": "assess", "incident": "adhoc", "steps": [], "first": True}
-    code, told = executed("scout_summary", found)
-    assert (code, told["operation"], told["changed"]) == (0, "summary", False)
-
-
-def test_what_belongs_to_the_controller_says_so() -> None:
-    code, refused = executed("scout_options", {"roles": ["ingestion"]})
-    assert code == 1
-    assert "runs on the controller" in refused["msg"]
+    code, told = executed("scout_notify", {"title": "a title", "body": "a body"})
+    assert (code, told["operation"], told["sent"]) == (0, "notify", [])

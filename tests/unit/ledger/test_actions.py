@@ -34,7 +34,7 @@ def test_every_kind_of_action_is_made_of_runs(name: str) -> None:
 
 
 def test_a_report_ticks_by_runs_there_are() -> None:
-    template = (CHECKOUT / "roles" / "report" / "templates" / "report.md.j2").read_text(encoding="utf-8")
+    template = (CHECKOUT / "roles" / "incident_report" / "templates" / "report.md.j2").read_text(encoding="utf-8")
     named = {name for found in re.findall(r"box\(\[(.*?)\]\)", template) for name in re.findall(r"'(\w+)'", found)}
     assert named
     assert named <= set(actions.RUNS)
@@ -44,7 +44,7 @@ def test_modules_that_judge_or_write_by_rows_need_sight_of_them() -> None:
     by = {module: actions.of_module(module) for module in MODULES}
     assert set(actions.OF_MODULES) <= MODULES
     assert {module for module, action in by.items() if action in actions.NEEDS_ROWS} == {
-        *("begin", "cleanup", "drain", "gate", "health", "quarantine", "redrive", "refresh_gold", "undo"),
+        *("cleanup", "drain", "gate", "health", "quarantine", "redrive", "refresh_gold", "undo"),
         "window_recovery",
     }
     assert {module for module, action in by.items() if action in actions.WRITES_ROWS} == {

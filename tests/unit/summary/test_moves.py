@@ -33,7 +33,7 @@ WHOLE = START | {"plan": PLAN, "pause": PAUSED, "quarantine": DONE, "drain": did
                  "refresh_gold": did("refreshed 2 gold views"), "resume": RESUMED}  # fmt: skip
 ROWS = ("rows bronze_events 1,234, silver_transactions 1,200, silver_line_items 3,611, etl_processed 1,200; "
         "12 kept events requeued; gold of 2026-11-21, 2026-11-22, 2026-11-23 and 2 more")  # fmt: skip
-WAY_BACK = f"undo ansible-playbook playbooks/undo.yml -e run_id={RUN}"
+WAY_BACK = f"undo ansible-playbook scout.recovery.undo -e scout_run_id={RUN}"
 OWN = {"changed": False, "state": "paused", "paused_by": "anna@bastion", "summary": "ingestion already paused"}
 THEIRS = {
     "changed": False,
@@ -52,7 +52,7 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
     "done": ("quarantine", WHOLE, {}, "done", [
         "chose ingested_at from 2026-11-25 01:00:00 to 2026-11-25 02:00:00 UTC", "did paused 3 jobs in 0.4 s; moved 1,234 events",
         ROWS, "now ingestion is running", WAY_BACK,
-        "next once the cause is fixed, ansible-playbook playbooks/redrive.yml -e of_incident=INC-7"]),
+        "next once the cause is fixed, ansible-playbook scout.recovery.redrive -e scout_of_incident=INC-7"]),
     "planned": ("quarantine", START | {"plan": PLAN, "pause": did("would pause 3 jobs", state="running")},
                 {"check": True}, "planned", [
         "would pause 3 jobs; move 1,234 events", ROWS, "now nothing was written",
@@ -64,7 +64,7 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
         "plan": NOTHING, "unfinished": did("would resume 3 jobs", state="paused"), "drain": did("loaded 12 events in 0.2 s"),
         "resume": RESUMED}, {}, "done", ["did loaded 12 events in 0.2 s; resumed 3 jobs", "now ingestion is running"]),
     "paused before by another": ("quarantine", WHOLE | {"pause": THEIRS, "resume": THEIRS}, {}, "done", [
-        "now ingestion is paused (by ben@laptop)", f"then ask ben@laptop, or {render.RESUME} -e takeover=true"]),
+        "now ingestion is paused (by ben@laptop)", f"then ask ben@laptop, or {render.RESUME} -e scout_takeover=true"]),
     "paused before by oneself": ("quarantine", WHOLE | {"pause": OWN, "resume": OWN}, {}, "done", [
         "now ingestion is paused (by anna@bastion)", f" {render.RESUME} when ready"]),
     "left paused as told": ("quarantine", WHOLE | {"resume": {}}, {"resume_wanted": False}, "done", [
@@ -98,7 +98,7 @@ ENDS: dict[str, tuple[str, Result, Result, str, list[str]]] = {
     "undo of what is no run": ("undo", START | {"plan": failed(errors.BadInput("run x is unknown", next_step="check it"))}, {},
                                "failed", [f"next check it; then run the same command again; then {moves.RUNS} lists the runs"]),
     "for no incident": ("cleanup", START | {"plan": PLAN, "cleanup": DONE}, {"incident": "adhoc"}, "done", [
-        "next once the cause is fixed, ansible-playbook playbooks/redrive.yml -e run_id=" + RUN]),
+        "next once the cause is fixed, ansible-playbook scout.recovery.redrive -e scout_run_id=" + RUN]),
 }  # fmt: skip
 
 
@@ -109,7 +109,6 @@ def story(move: str, steps: Result, **fields: Any) -> render.Story:
         "incident": "INC-7",
         "check": False,
         "resume_wanted": True,
-        "seconds": 12.3,
     }
     ordered = {name: steps.get(name, {}) for name in (step.format(move=move) for step in STEPS)}
     return render.Story(**(given | fields), steps=ordered)
@@ -126,10 +125,10 @@ def test_every_end_of_a_move_is_told(name: str) -> None:
         if not warnings:
             assert [part for part in words if part not in on_screen(lines)] == []
         # Commands can be copied whole.
-        assert [line for line in lines if "ansible-playbook" in line and "playbooks/" not in line] == []
+        assert [line for line in lines if "ansible-playbook" in line and "scout.recovery." not in line] == []
         if WAY_BACK in words:
-            at = lines.index("  undo   ansible-playbook playbooks/undo.yml \\")
-            assert lines[at + 1] == f"             -e run_id={RUN}"
+            at = lines.index("  undo   ansible-playbook scout.recovery.undo \\")
+            assert lines[at + 1] == f"             -e scout_run_id={RUN}"
         document = render.document(told)
         VALID.validate(document)
         assert (document["outcome"], document["ok"]) == (outcome, outcome in render.GOOD)
@@ -169,7 +168,7 @@ def test_runs_are_a_table_for_a_terminal() -> None:
 
 
 POISONED = {"run_id": "R2", "poison": [{"event_id": "e1"}], "changed": True}
-FIRST = ["ansible-playbook playbooks/undo.yml -e run_id=R2 -e drain=false -e resume=false"]
+FIRST = ["ansible-playbook scout.recovery.undo -e scout_run_id=R2 -e scout_drain=false -e scout_resume=false"]
 
 
 @pytest.mark.parametrize(
@@ -185,4 +184,4 @@ FIRST = ["ansible-playbook playbooks/undo.yml -e run_id=R2 -e drain=false -e res
 )
 def test_the_drain_of_a_move_that_requeues_is_undone_first(name: str, drained: Result | None, first: list[str]) -> None:
     told = moves.how_to_undo(name, {"changed": True, "run_id": "R1"}, {"drain": drained} if drained else {})
-    assert told == [*first, "ansible-playbook playbooks/undo.yml -e run_id=R1"]
+    assert told == [*first, "ansible-playbook scout.recovery.undo -e scout_run_id=R1"]

@@ -44,9 +44,9 @@ def test_a_failed_proof_is_a_failed_operation_that_is_paused_again() -> None:
     assert "proof" not in text
     made = render.document(found)
     assert (made["outcome"], made["ok"], made["ingestion"]) == ("failed", False, "paused")
-    assert made["next"] == ["GRANT it; then ansible-playbook playbooks/emergency_reset.yml"]
+    assert made["next"] == ["GRANT it; then ansible-playbook scout.recovery.emergency_reset"]
     unpaused = resumed(failed, pause_again={"failed": True, "changed": False, "msg": "no"})
-    assert render.document(unpaused)["next"][0] == "ansible-playbook playbooks/pause_ingestion.yml"
+    assert render.document(unpaused)["next"][0] == "ansible-playbook scout.recovery.pause_ingestion"
 
 
 @pytest.mark.parametrize(

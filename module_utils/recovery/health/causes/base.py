@@ -14,15 +14,15 @@ from ...core import advice
 if t.TYPE_CHECKING:
     from ..facts import Facts
 
-ASSESS: t.Final = "ansible-playbook playbooks/assess.yml"
-RESET: t.Final = "ansible-playbook playbooks/emergency_reset.yml"
-CLEANUP: t.Final = "ansible-playbook playbooks/quality_cleanup.yml"
-DEAD_LETTERS: t.Final = "ansible-playbook playbooks/dead_letters.yml"
-RESUME: t.Final = "ansible-playbook playbooks/resume_ingestion.yml"
-TERMINATE: t.Final = "ansible-playbook playbooks/terminate_sessions.yml"
-REFRESH: t.Final = "ansible-playbook playbooks/refresh_gold.yml"
-ROLLBACK: t.Final = "ansible-playbook playbooks/rollback.yml"
-UNDO: t.Final = "ansible-playbook playbooks/undo.yml"
+ASSESS: t.Final = "ansible-playbook scout.recovery.assess"
+RESET: t.Final = "ansible-playbook scout.recovery.emergency_reset"
+CLEANUP: t.Final = "ansible-playbook scout.recovery.quality_cleanup"
+DEAD_LETTERS: t.Final = "ansible-playbook scout.recovery.dead_letters"
+RESUME: t.Final = "ansible-playbook scout.recovery.resume_ingestion"
+TERMINATE: t.Final = "ansible-playbook scout.recovery.terminate_sessions"
+REFRESH: t.Final = "ansible-playbook scout.recovery.refresh_gold"
+ROLLBACK: t.Final = "ansible-playbook scout.recovery.rollback"
+UNDO: t.Final = "ansible-playbook scout.recovery.undo"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,4 +58,4 @@ def rolled_back(found: Facts, otherwise: str, *names: str) -> str:
     drift = found.drift
     if drift is None or (names and not any(name in text for name in names for text in drift.changes.named())):
         return otherwise
-    return f"{ROLLBACK} -e release={shlex.quote(drift.release)} --check"
+    return f"{ROLLBACK} -e scout_release={shlex.quote(drift.release)} --check"

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
     from ..facts import Facts
 
-RECOVER: t.Final = "ansible-playbook playbooks/window_recovery.yml"
+RECOVER: t.Final = "ansible-playbook scout.recovery.window_recovery"
 #: Fewer than this are no stream of sales.
 SOME_EVENTS: t.Final = 3
 MOST_TRIGGERS: t.Final = 5
@@ -142,10 +142,13 @@ def lost(found: Facts, status: Mapping[str, str]) -> Iterator[Diagnosis]:
         evidence = f"for example {', '.join(row['lost_ids'] or [])}"
         hours = count(found.alert_hours, "hour")
         yield cause(
-            what, f"{evidence}; of the last {hours}", f"{RECOVER} -e last={found.alert_hours}h --check", blocks=False
+            what,
+            f"{evidence}; of the last {hours}",
+            f"{RECOVER} -e scout_last={found.alert_hours}h --check",
+            blocks=False,
         )
     if future := found.wider.future:
         evidence = f"the latest by {in_words(future['seconds'] or 0)}, for example {future['sample']}"
         what = f"{count(future['sales'], 'sale lies', 'sales lie')} in the future"
-        look = "look at the clock of their source; playbooks/quarantine.yml takes them out by -e transactions"
+        look = "look at the clock of their source; quarantine.yml takes them out by -e scout_transactions"
         yield cause(what, evidence, look, blocks=False)

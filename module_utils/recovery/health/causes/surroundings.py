@@ -56,7 +56,7 @@ def interrupted(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]
             if any(moved.values())
             else ""
         )
-        yield cause(what, f"{evidence}; to undo it: {UNDO} -e run_id={run['run_id']}", again(run))
+        yield cause(what, f"{evidence}; to undo it: {UNDO} -e scout_run_id={run['run_id']}", again(run))
 
 
 def again(run: Row) -> str:
@@ -65,11 +65,13 @@ def again(run: Row) -> str:
     if not set(asked) <= set(OPTIONS[run["action"]]):
         return (
             f"no command of this version goes on with it: it has options that {run['action'].replace('_', ' ')} does not have; "
-            f"{UNDO} -e run_id={run['run_id']} undoes it"
+            f"{UNDO} -e scout_run_id={run['run_id']} undoes it"
         )
-    given = {VARIABLES.get(name, name): value for name, value in asked.items() if value not in (None, "", [], {})}
+    given = {
+        f"scout_{VARIABLES.get(name, name)}": value for name, value in asked.items() if value not in (None, "", [], {})
+    }
     variables = shlex.quote(json.dumps(given, default=str))
-    return f"ansible-playbook playbooks/{PLAYBOOK[run['action']]}.yml -e {variables}"
+    return f"ansible-playbook scout.recovery.{PLAYBOOK[run['action']]} -e {variables}"
 
 
 def prepared(found: Facts, _status: Mapping[str, str]) -> Iterator[Diagnosis]:

@@ -1,8 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which sessions of the database are ours: those of runs under way, and the one that keeps the lease, by process, start and role.
-A name anybody can give himself."""
+"""Which sessions of the database are ours: those of runs under way, by process, start and role. A name anybody can give himself."""
 
 from __future__ import annotations
 
@@ -20,9 +19,6 @@ SELECT (k.run ->> 'backend_pid')::int AS pid, (k.run ->> 'backend_start')::times
        k.run ->> 'backend_role' AS role
 FROM scout_ops.runs AS r CROSS JOIN LATERAL (SELECT to_jsonb(r) - ARRAY['parameters', 'effects', 'asked', 'error'] AS run) AS k
 WHERE r.finished_at IS NULL AND k.run ->> 'backend_pid' IS NOT NULL
-UNION ALL
-SELECT (k.lease ->> 'session_pid')::int, (k.lease ->> 'session_start')::timestamptz, k.lease ->> 'session_role'
-FROM scout_ops.leases AS l CROSS JOIN LATERAL (SELECT to_jsonb(l) AS lease) AS k WHERE k.lease ->> 'session_pid' IS NOT NULL
 """
 
 

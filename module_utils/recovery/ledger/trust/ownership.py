@@ -156,7 +156,7 @@ def foreign(session: Session) -> ForeignLedger | None:
         on=session.where,
         said="; ".join(one.describe() for one in found[:5])
         + (f"; and {len(found) - 5} more" if len(found) > 5 else ""),
-        next_step=f"{steps}. Until then -e ledger=off works without it",
+        next_step=f"{steps}. Until then -e scout_ledger=off works without it",
         result={"foreign": [dataclasses.asdict(one) for one in found[:20]]},
     )
 

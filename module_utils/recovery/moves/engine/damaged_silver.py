@@ -68,7 +68,7 @@ CORRECTED_SHARE: t.Final = 0.015
 #: How many of the events that were loaded last are looked at.
 RECENT_ROWS: t.Final = 5000
 
-WINDOW: t.Final = "ansible-playbook playbooks/window_recovery.yml"
+WINDOW: t.Final = "ansible-playbook scout.recovery.window_recovery"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Damaged:
     @property
     def command(self) -> str:
         """What rebuilds them."""
-        return f"{WINDOW} -e window_start={_text(self.start)} -e window_end={_text(self.end)}"
+        return f"{WINDOW} -e scout_window_start={_text(self.start)} -e scout_window_end={_text(self.end)}"
 
     def sample(self, most: int = 3) -> str:
         """`4-0001 (total_amount), 4-0002 (lines.missing) and 5 more`."""

@@ -306,7 +306,7 @@ def refuse_too_many(rows: int, params: Mapping[str, t.Any], *, where: str, noun:
         raise BadInput(
             f"refused to move {count(rows, noun)}: max_rows is {params['max_rows']:,}",
             on=where,
-            next_step=f"look at it with --check; if all of them are meant, -e max_rows={rows}",
+            next_step=f"look at it with --check; if all of them are meant, -e scout_max_rows={rows}",
         )
 
 

@@ -233,5 +233,5 @@ def _path(session: Session, path: str | None) -> str | None:
             f"payload_path {path[:200]!r} is not a JSON path",
             said=str(e.diag.message_primary),
             sqlstate=e.sqlstate,
-            next_step='for example -e \'{"payload_path": "$.total_amount < 0"}\'',
+            next_step='for example -e \'{"scout_payload_path": "$.total_amount < 0"}\'',
         ) from e

@@ -82,7 +82,7 @@ class Standbys:
             self.progress.wait(min(0.5, self.most - waited))
 
     def _given_up(self, name: str, seconds: float) -> NotConverged:
-        ignored = json.dumps({"ignore_replicas": sorted({*self.ignored, name})})
+        ignored = json.dumps({"scout_ignore_replicas": sorted({*self.ignored, name})})
         return NotConverged(
             "stopped between two batches",
             on=self.session.where,

@@ -270,6 +270,6 @@ def _warnings(not_found: dict[str, t.Any], extent: preview.Extent, max_replays: 
     if not_found["count"]:
         made.append(f"{count(not_found['count'], 'given id')} not of an unresolved dead letter")
     if extent.parked:
-        anyway = f"to retry anyway: -e max_replays={(extent.most_retries or 0) + 1}"
+        anyway = f"to retry anyway: -e scout_max_replays={(extent.most_retries or 0) + 1}"
         made.append(f"{count(extent.parked, 'dead letter')} parked after {max_replays} attempts; {anyway}")
     return made

@@ -56,7 +56,7 @@ WHEN jsonb_typeof(d.error_details) <> 'object' OR d.error_details ->> 'format' I
      OR d.error_details ->> 'format' !~ '^scout-recovery/' THEN 'made by something else: its error_details are of an unknown shape'
 WHEN d.error_details ->> 'format' <> 'scout-recovery/1' THEN 'made by another version: format ' || (d.error_details ->> 'format')
 WHEN NOT d.error_details ? 'event' AND jsonb_typeof(d.error_details -> 'transaction') = 'object'
-     THEN 'it is a silver transaction without its event: undo.yml -e run_id='
+     THEN 'it is a silver transaction without its event: undo.yml -e scout_run_id='
           || coalesce(d.error_details ->> 'run_id', '…') || ' brings it back'
 WHEN jsonb_typeof(d.error_details -> 'event') IS DISTINCT FROM 'object'
      OR NOT d.error_details -> 'event' ?& '{{event_id,event_type,event_ts,ingested_at,event_hash}}'

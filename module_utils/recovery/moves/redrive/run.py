@@ -244,7 +244,7 @@ class Redrive:
             said=f"event {first['event_id']}: {first['error']}" if first else "",
             next_step=(
                 "fix the cause (or the payloads: repair), then run the same command again; "
-                f"undo.yml -e run_id={self.run.run_id} undoes what was loaded"
+                f"undo.yml -e scout_run_id={self.run.run_id} undoes what was loaded"
             ),
             result={**self.outcome()},
         )

@@ -192,8 +192,8 @@ class Undo:
             on=self.session.where,
             said=named + (" …" if number > 5 else ""),
             next_step=(
-                "undo.yml --check lists them; then -e on_conflict=keep_current leaves them as they are now, "
-                "-e on_conflict=restore restores what they were, but for dead letters that are not what the run stored: "
+                "undo.yml --check lists them; then -e scout_on_conflict=keep_current leaves them as they are now, "
+                "-e scout_on_conflict=restore restores what they were, but for dead letters that are not what the run stored: "
                 "look who wrote them"
             ),
             result={"conflicts": [c.as_dict() for c in conflicts], "conflicting": number},

@@ -199,9 +199,9 @@ class Reconciliation:
         what = "; ".join(_named(event) for event in self.unexplained_events[:5])
         what += " …" if len(self.unexplained_events) > 5 else ""
         window, chosen = selection.window, selection.source_files
-        files = f" -e source_files={advice.value(','.join(chosen))}" if chosen else ""
-        start = f" -e window_start={window.start.isoformat()}" if window.start else ""
-        end = f" -e window_end={window.end.isoformat()}" if window.end else ""
+        files = f" -e scout_source_files={advice.value(','.join(chosen))}" if chosen else ""
+        start = f" -e scout_window_start={window.start.isoformat()}" if window.start else ""
+        end = f" -e scout_window_end={window.end.isoformat()}" if window.end else ""
         gone = f"{count(self.vanished, 'event')} disappeared from bronze during the run" if self.vanished else ""
         raise NotConverged(
             f"the window was not fully recovered: {self.sentence()}",
@@ -209,7 +209,7 @@ class Reconciliation:
             said="; ".join(part for part in (what, gone) if part),
             next_step=(
                 "look at these events (reconciliation.unexplained_events of the result has more); fix the cause, then run it "
-                f"again for the same window: window_recovery.yml -e window_clock={advice.value(window.clock)}{start}{end}{files}"
+                f"again for the same window: window_recovery.yml -e scout_window_clock={advice.value(window.clock)}{start}{end}{files}"
             ),
             result=result,
         )

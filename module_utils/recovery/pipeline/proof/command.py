@@ -46,7 +46,7 @@ LOOK: t.Final = "assess.yml shows whether its next run works"
 
 
 class ProofResult(ModuleResult):
-    """What scout_proof returns."""
+    """What scout_proof_info returns."""
 
     proven: bool
     status: str
@@ -68,7 +68,7 @@ class _State(t.TypedDict):
 def prove(call: Call, params: Params) -> ProofResult:
     """Whether the jobs that load silver and refresh gold work by themselves: the proof of each, and what they came to.
 
-    Waits for their next runs for at most `timeout_seconds`; with `look`, and in check mode, says only what it would wait for.
+    Waits for their next runs for at most `timeout_seconds`; in check mode says only what it would wait for.
     What is not proved is a result with an `error`, so that the caller can pause again. Raises Stopped while it waits, with
     ingestion left as it is; MissingPrivilege where no job can be seen; WrongDatabase without pg_cron.
     """
@@ -83,7 +83,7 @@ def prove(call: Call, params: Params) -> ProofResult:
     # An event that waits shows only by a later run that runs still come.
     waits = params["waits"] or (found.scheduler.installed and bool(reading.waiting(call.session)))
     todo = judgement.plan(found.jobs, found.scheduler, wait, waits=waits, unseen=found.why_unseen)
-    if call.check or params["look"]:
+    if call.check:
         return _planned(found, todo)
     proof = _Proof(call, found, todo, params["timeout_seconds"], params["changes"])
     try:

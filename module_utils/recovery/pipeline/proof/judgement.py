@@ -229,7 +229,10 @@ def missing(
     if running is not None:
         usually = f"its runs usually take {in_words(usual)}" if usual else "how long its runs take is not known"
         said = f"is still running after {in_words(seconds)}, since {clock(running.started)}; {usually}"
-        step = "assess.yml shows whether it is running; then give it more time with -e proof_timeout_seconds=…, or terminate_sessions.yml"
+        step = (
+            "assess.yml shows whether it is running; then give it more time with -e scout_proof_timeout_seconds=…, "
+            "or terminate_sessions.yml"
+        )
         return _verdict(todo, UNKNOWN, said, next_step=step, started=running.started)
     if unknown is not None and not why:
         said = f"cannot be seen to start within {in_words(seconds)}: {unknown.said}"
@@ -277,9 +280,9 @@ def _by_whom(removers: Sequence[Job]) -> str:
     return f"; jobs that take events out of {contract.names().bronze}: {'; '.join(told)}" if told else ""
 
 
-PAUSE: t.Final = "ansible-playbook playbooks/pause_ingestion.yml"
-CAPTURE: t.Final = "ansible-playbook playbooks/capture_release.yml"
-WINDOW: t.Final = "ansible-playbook playbooks/window_recovery.yml"
+PAUSE: t.Final = "ansible-playbook scout.recovery.pause_ingestion"
+CAPTURE: t.Final = "ansible-playbook scout.recovery.capture_release"
+WINDOW: t.Final = "ansible-playbook scout.recovery.window_recovery"
 
 
 def changed(what: str, now: datetime.datetime) -> str:
@@ -287,7 +290,7 @@ def changed(what: str, now: datetime.datetime) -> str:
     name = f"accepted-{now.astimezone(datetime.UTC):%Y-%m-%dT%H%M%SZ}"
     return (
         f"compare {what} with the release's; to stop ingestion: {PAUSE}; "
-        f"to accept the change, capture it under any name: {CAPTURE} -e release={name}"
+        f"to accept the change, capture it under any name: {CAPTURE} -e scout_release={name}"
     )
 
 
@@ -300,7 +303,7 @@ def reload(loaded: dict[str, t.Any], release: str) -> str:
     return (
         f"{count(loaded['sales'], 'sale')} loaded between {first} and {last}, before the rollback to {release}, "
         "include some that the pipeline writes differently now; "
-        f"to load them again: {WINDOW} -e mode=all {lost_sales.window(loaded)}"
+        f"to load them again: {WINDOW} -e scout_mode=all {lost_sales.window(loaded)}"
     )
 
 

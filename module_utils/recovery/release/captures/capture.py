@@ -90,7 +90,7 @@ def wanted(params: Mapping[str, t.Any]) -> CaptureRequest:
     """The options, checked. Raises BadInput for what cannot be rolled back to."""
     name = str(params["release"])
     if not name:
-        raise BadInput("no release is named", next_step="name it: -e release=v5.2.1")
+        raise BadInput("no release is named", next_step="name it: -e scout_release=v5.2.1")
     if not NAME.fullmatch(name):
         raise BadInput(
             f"release {name[:100]!r} is not usable",
@@ -100,7 +100,7 @@ def wanted(params: Mapping[str, t.Any]) -> CaptureRequest:
     if wrong := [schema for schema in schemas if NEVER.fullmatch(schema)]:
         raise BadInput(
             f"schema {', '.join(wrong)} belongs to no release",
-            next_step=f'name the schemas of the pipeline: -e \'{{"release_schemas": ["{contract.names().schema}"]}}\'',
+            next_step=f'name the schemas of the pipeline: -e \'{{"scout_release_schemas": ["{contract.names().schema}"]}}\'',
         )
     if not schemas:
         raise BadInput("no schema is named", next_step="name at least one, or leave the option out")
@@ -214,7 +214,7 @@ def plan(seen: CaptureState, want: CaptureRequest, where: str) -> Plan:
             said="; ".join(why),
             next_step=(
                 "capture it under another name; or, if the new state is what this release is to be, "
-                "-e recapture=true: the old capture is kept as superseded"
+                "-e scout_recapture=true: the old capture is kept as superseded"
             ),
             result={**described(seen, want, seen.made)},
         )

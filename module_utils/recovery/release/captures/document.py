@@ -255,7 +255,7 @@ def _not_a_capture(name: str, said: str) -> BadInput:
         next_step=(
             "take the capture from scout_ops.releases, or from a copy of the file"
             if name.startswith("release_file")
-            else "give a copy of its file: -e release_file=…; or roll back to another capture"
+            else "give a copy of its file: -e scout_release_file=…; or roll back to another capture"
         ),
     )
 

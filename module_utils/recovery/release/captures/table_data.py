@@ -200,7 +200,7 @@ def refuse_too_many(
                 f"refused to save more than {count(max_rows, 'row')}",
                 on=session.where,
                 said=f"{each.relation} has more",
-                next_step=f"{advice} with -e max_rows=…",
+                next_step=f"{advice} with -e scout_max_rows=…",
             )
     return found
 

@@ -169,7 +169,7 @@ def migrations(session: Session, table: str) -> list[Row]:
             f"migrations_table {table} is not usable",
             on=session.where,
             said="it has neither a column version nor a primary key",
-            next_step="name the table that holds the migration history, or none: -e migrations_table=''",
+            next_step="name the table that holds the migration history, or none: -e scout_migrations_table=''",
         )
     return [
         {

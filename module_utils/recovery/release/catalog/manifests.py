@@ -127,7 +127,7 @@ def scope(session: Session, schemas: tuple[str, ...], wanted: Asked) -> tuple[Sc
 
 def _advice(table: str) -> str:
     columns = f'{{"table": "{table}", "key": "…", "state": ["…"]}}'
-    return f'name its columns: -e \'{{"{OPTION}": ["{contract.HISTORY}", {columns}]}}\''
+    return f'name its columns: -e \'{{"scout_{OPTION}": ["{contract.HISTORY}", {columns}]}}\''
 
 
 def _with_columns(manifest: Manifest, found: _Columns) -> Manifest:

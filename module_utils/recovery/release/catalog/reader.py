@@ -52,7 +52,7 @@ def read(session: Session, scope: Scope, paused: Sequence[Row] = ()) -> Catalog:
         raise BadInput(
             f"there is no schema {', '.join(map(repr, missing))}",
             on=session.where,
-            next_step="name schemas that exist: -e '{\"release_schemas\": [...]}'",
+            next_step="name schemas that exist: -e '{\"scout_release_schemas\": [...]}'",
         )
     graph = dependencies.read(session)
     inside, outside = graph.members(scope.schemas)

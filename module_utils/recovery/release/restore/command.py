@@ -77,7 +77,7 @@ def undo(call: Call, params: dict[str, t.Any], undone: Row, about: Undone) -> Un
             f"cannot undo run {undone['run_id']}",
             on=call.session.where,
             said="the capture it took first is no longer in scout_ops.releases",
-            next_step="rollback.yml rolls back to a release that is: -e release=…",
+            next_step="rollback.yml rolls back to a release that is: -e scout_release=…",
         )
     asked, owned_by = {"run_id": undone["run_id"]}, tuple(params["allow_owners"])
     asked |= restore_request.unusual(params)

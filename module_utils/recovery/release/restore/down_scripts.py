@@ -46,7 +46,7 @@ class Script:
             raise BadInput(
                 f"could not read down script {path}",
                 said=getattr(e, "strerror", None) or str(e),
-                next_step="give files of SQL that this user may read: -e '{\"down_scripts\": [...]}'",
+                next_step="give files of SQL that this user may read: -e '{\"scout_down_scripts\": [...]}'",
             ) from e
         if not text.strip() or "\0" in text:
             raise BadInput(

@@ -113,7 +113,7 @@ def _signature(session: Session, text: str) -> tuple[str, list[str] | None]:
             f"drop_function {text[:200]!r} is not usable",
             said="a parenthesis is not closed",
             next_step=contract.words(
-                """give schema.function(types): -e "drop_function='{schema}.f(integer, text)'\""""
+                """give schema.function(types): -e "scout_drop_function='{schema}.f(integer, text)'\""""
             ),
         )
     words = [word.strip() for word in _separated(rest[:-1])]
@@ -126,7 +126,7 @@ def _signature(session: Session, text: str) -> tuple[str, list[str] | None]:
             f"drop_function {text[:200]!r} is not usable",
             said=e.diag.message_primary or str(e),
             next_step=contract.words(
-                """give types as SQL writes them: -e "drop_function='{schema}.f(integer, text)'\""""
+                """give types as SQL writes them: -e "scout_drop_function='{schema}.f(integer, text)'\""""
             ),
         ) from e
     return path, [row["type"] or row["word"] for row in rows]
@@ -149,5 +149,5 @@ def _unknown(noun: str, text: str, document: Document, others: list[str]) -> Bad
     return BadInput(
         f"there is no {noun} {text[:200]}",
         said=said,
-        next_step=f"name one of them in full: -e drop_{noun}='{others[0]}'" if others else "check the name",
+        next_step=f"name one of them in full: -e scout_drop_{noun}='{others[0]}'" if others else "check the name",
     )

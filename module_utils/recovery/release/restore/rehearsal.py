@@ -36,7 +36,7 @@ FOLDER: t.Final = "scout-rehearsal"
 NOT_COPIED: t.Final = ("cron_job:", "migration:", "manifest:", "extension:pg_cron", "schema:cron")
 #: Where the data is kept that is put back on the way.
 LEDGER: t.Final = "schema:scout_ops"
-WITHOUT: t.Final = "go without a rehearsal: -e rehearse=false"
+WITHOUT: t.Final = "go without a rehearsal: -e scout_rehearse=false"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -68,18 +68,16 @@ class Order:
     @property
     def way_out(self) -> str:
         """What shows a person more where data would be lost: an undo cannot lose any, a rollback to its capture can."""
-        shown = (
-            f"`rollback.yml --check -e capture_id={advice.value(str(self.document['capture_id']))}` goes the same way; "
-        )
+        shown = f"`rollback.yml --check -e scout_capture_id={advice.value(str(self.document['capture_id']))}` goes the same way; "
         return shown if self.undone else ""
 
     @property
     def allow_strange(self) -> str:
         """How a person allows owners that nobody expects."""
-        which = f"rollback.yml -e release={advice.value(str(self.document['release']))}"
+        which = f"rollback.yml -e scout_release={advice.value(str(self.document['release']))}"
         if self.undone:
-            which = f"undo.yml -e run_id={self.undone['run_id']}"
-        return f"if that is right: `{which} -e allow_owners={OWNERS}`; else look who wrote that capture"
+            which = f"undo.yml -e scout_run_id={self.undone['run_id']}"
+        return f"if that is right: `{which} -e scout_allow_owners={OWNERS}`; else look who wrote that capture"
 
     @property
     def goal(self) -> str:
@@ -138,7 +136,7 @@ def _refuse_other(call: Call, document: Document, pinned: str | None) -> None:
             said=f"its digest is {document['digest']}, not {pinned.lower()}",
             next_step=(
                 "look who replaced it (scout_ops.releases); to roll back to the one that was pinned give its capture_id, or its "
-                "file: -e release_file=…"
+                "file: -e scout_release_file=…"
             ),
         )
 
@@ -171,9 +169,9 @@ def _document(call: Call, params: Mapping[str, t.Any], word: str | None) -> Docu
         on=call.session.where,
         said=f"captured are: {', '.join(known)}" if known else "nothing is captured in this database",
         next_step=(
-            "name one of these: -e release=…"
+            "name one of these: -e scout_release=…"
             if known
-            else "capture_release.yml before the next deployment; or give the file of a capture: -e release_file=…"
+            else "capture_release.yml before the next deployment; or give the file of a capture: -e scout_release_file=…"
         ),
     )
 

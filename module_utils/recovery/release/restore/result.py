@@ -218,7 +218,7 @@ def _about_staying(order: restore_request.Order, seen: Look) -> list[str]:
         "detached by retention since, and left as they are": (since.detached, "saves their rows, and drops them"),
     }
     return [
-        f"made since {order.goal} was captured, and {how}: {saved_data.readable(keys)}; -e new_partitions=drop {drop}"
+        f"made since {order.goal} was captured, and {how}: {saved_data.readable(keys)}; -e scout_new_partitions=drop {drop}"
         for how, (keys, drop) in ways.items()
         if keys
     ]
@@ -228,13 +228,13 @@ def _about_retired(order: restore_request.Order, seen: Look) -> list[str]:
     since = seen.way.goal.since
     retired = [key for key in since.retired if key not in since.elsewhere]
     text = f"dropped or detached by retention since {order.goal} was captured, and not recreated"
-    return [f"{text}: {saved_data.readable(retired)}; -e new_partitions=drop recreates them"] if retired else []
+    return [f"{text}: {saved_data.readable(retired)}; -e scout_new_partitions=drop recreates them"] if retired else []
 
 
 def _about_strict(order: restore_request.Order, seen: Look) -> list[str]:
     strict = seen.way.goal.strict
     text = f"granted by default to the API when {order.goal} was captured, and not any more, which stays so"
-    more = "-e default_grants=restore grants it again, on whatever is made from then on"
+    more = "-e scout_default_grants=restore grants it again, on whatever is made from then on"
     return [f"{text}: {saved_data.readable(strict)}; {more}"] if strict else []
 
 

@@ -76,7 +76,7 @@ def refuse_history(session: Session, schema: str, table: str, *, writing: bool =
             + ", who is no owner of the pipeline and no superuser",
             next_step="if it is that of your deployments: "
             + "; ".join(f"`ALTER {row['kind']} {row['name']} OWNER TO {row['ours']}`" for row in found)
-            + ". Else name another with -e migrations_table=…, or none: -e migrations_table=''",
+            + ". Else name another with -e scout_migrations_table=…, or none: -e scout_migrations_table=''",
         )
     name = f"{schema}.{table}"
     if writing:

@@ -246,7 +246,7 @@ def owner_himself(session: Session, he: str) -> MissingPrivilege:
         said="what others wrote and this calls would run with all that he may",
         next_step=(
             f"{owner_of_its_own(session)}, then {operator_of_its_own(session)}, and connect as scout_operator; "
-            "or add -e allow_owner=true to do it all the same"
+            "or add -e scout_allow_owner=true to do it all the same"
         ),
     )
 

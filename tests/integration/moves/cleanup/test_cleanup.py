@@ -289,8 +289,8 @@ def test_a_sound_sale_that_silver_has_wrong_is_refused_by_name_and_its_window_re
         assert f"{name} {differing}" in result["msg"]
         assert [*result["damaged"]] == [name]
         assert fingerprint(scout_db) == before
-    _, _, command = result["error"]["next_step"].partition("window_recovery.yml ")
-    window = dict(word.split("=", 1) for word in command.split() if word != "-e")
+    _, _, command = result["error"]["next_step"].partition("window_recovery ")
+    window = dict(word.removeprefix("scout_").split("=", 1) for word in command.split() if word != "-e")
     assert ran("scout_window_recovery", scout_db, **window)["changed"]
     assert silver_is_what_bronze_makes(scout_db) == {}
     assert ran(CLEANUP, scout_db)["moved"]["transactions"] == 1

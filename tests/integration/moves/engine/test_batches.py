@@ -316,7 +316,7 @@ def test_a_standby_that_stands_still_ends_the_move_by_name_and_can_be_left_out(
     assert stopped["error"]["kind"] == "not_reached"
     assert "standby slow is" in stopped["msg"]
     assert "after a wait of 0.5 s" in stopped["msg"]
-    assert """-e '{"ignore_replicas": ["another", "slow"]}'""" in stopped["error"]["next_step"]
+    assert """-e '{"scout_ignore_replicas": ["another", "slow"]}'""" in stopped["error"]["next_step"]
     assert moved(dsn) < 200
     for left_out in (["slow"], ["*"]):
         went_on = quarantine(dsn, **limits, ignore_replicas=left_out)

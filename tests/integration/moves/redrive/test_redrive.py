@@ -607,7 +607,7 @@ def test_entries_that_cannot_be_rebuilt_say_what_brings_them_back(scout_db: str)
     assert cleaned["changed"]
     result = ran("scout_redrive", scout_db, run_id=cleaned["run_id"])
     assert not result["changed"]
-    assert f"undo.yml -e run_id={cleaned['run_id']}" in result["not_rebuildable"][0]["why"]
+    assert f"undo.yml -e scout_run_id={cleaned['run_id']}" in result["not_rebuildable"][0]["why"]
 
 
 # --- which

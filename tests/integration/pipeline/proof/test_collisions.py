@@ -29,7 +29,7 @@ LONGER_SECONDS = 1.5
 
 
 def proof(dsn: str) -> dict[str, Any]:
-    return call("scout_proof", dsn)
+    return call("scout_proof_info", dsn)
 
 
 def test_a_run_of_the_pipeline_is_never_the_one_that_a_deadlock_ends(scout_db: str) -> None:

@@ -59,7 +59,7 @@ def sell(dsn: str) -> None:
 
 
 def prove(dsn: str, **options: Any) -> Result:
-    return call("scout_proof", dsn, **{"timeout_seconds": 20, **options})
+    return call("scout_proof_info", dsn, **{"timeout_seconds": 20, **options})
 
 
 def of(result: Result, jobname: str = ETL) -> Result:

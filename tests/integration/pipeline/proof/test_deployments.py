@@ -21,7 +21,7 @@ def test_a_column_that_each_sender_fills_is_filled_as_the_latest_event_has_it(va
         'ALTER TABLE scout.bronze_events ALTER tenant DROP DEFAULT, ALTER "Batch No" DROP DEFAULT',
     )
     before = fingerprint(variant_db)
-    result = call("scout_proof", variant_db)
+    result = call("scout_proof_info", variant_db)
     assert result["status"] == "proved", result
     assert fingerprint(variant_db) == before
 
@@ -33,7 +33,7 @@ def test_bronze_that_takes_no_more_events_is_found(variant_db: str) -> None:
         "DO $$ BEGIN EXECUTE format('ALTER TABLE scout.bronze_events ADD CONSTRAINT until_now CHECK (ingested_at < %L)', now()); END $$",
     )
     before = fingerprint(variant_db)
-    result = call("scout_proof", variant_db)
+    result = call("scout_proof_info", variant_db)
     assert result["status"] == "unknown", result
     assert "until_now" in result["error"]["said"]
     assert fingerprint(variant_db) == before
@@ -56,14 +56,14 @@ def test_a_role_that_the_jobs_of_another_become_is_theirs(scout_db: str) -> None
         ),
     )
     try:
-        assert call("scout_proof", scout_db)["status"] == "proved"
+        assert call("scout_proof_info", scout_db)["status"] == "proved"
         run(scout_db, "ALTER ROLE {worker} IN DATABASE {database} SET role = '{reader}'".format(**names))
-        result = call("scout_proof", scout_db)
+        result = call("scout_proof_info", scout_db)
         [linking] = [each for each in result["jobs"] if each["jobname"] == LINKING]
         assert linking["status"] == "failed", result
         assert f"permission denied for table silver_line_items, as {reader}, to which role is set" in linking["said"]
         run(scout_db, linking["next_step"])
-        assert call("scout_proof", scout_db)["status"] == "proved"
+        assert call("scout_proof_info", scout_db)["status"] == "proved"
     finally:
         run(
             scout_db,
@@ -84,7 +84,7 @@ def test_jobs_of_one_name_are_proved_each(scout_db: str) -> None:
         CROSS JOIN (VALUES ('postgres', true), ('loader', false), ('loader', false)) AS other (owner, named)
         WHERE jobname = 'bronze-to-silver-etl'""",
     )
-    result = call("scout_proof", scout_db)
+    result = call("scout_proof_info", scout_db)
     assert (result["status"], len(result["jobs"])) == ("proved", 6), result
 
 
@@ -108,7 +108,7 @@ def test_an_etl_that_does_not_do_with_every_sale_what_it_should_is_found(
     )
     assert found in definition
     run(variant_db, definition.replace(found, instead))
-    result = call("scout_proof", variant_db)
+    result = call("scout_proof_info", variant_db)
     assert result["status"] == status, result
     assert ETL in result["error"]["said"]
 
@@ -120,7 +120,7 @@ def test_a_job_that_takes_away_what_another_has_loaded_is_found(variant_db: str)
         BEGIN DELETE FROM scout.silver_line_items WHERE updated_at >= now() - interval '1 hour'; RETURN 1; END $$""",
     )
     before = fingerprint(variant_db)
-    result = call("scout_proof", variant_db)
+    result = call("scout_proof_info", variant_db)
     [linking] = [each for each in result["jobs"] if each["jobname"] == LINKING]
     assert linking["status"] == "failed", result
     assert "are gone from scout.silver_line_items" in linking["said"]
@@ -150,7 +150,7 @@ def test_a_gold_view_that_leaves_new_sales_out_is_found(variant_db: str, view: s
     assert not call("scout_capture", variant_db, release="v1").get("failed")
     redefined(variant_db, view, "GROUP BY", "WHERE t.ts < '2020-01-01' GROUP BY")
     before = fingerprint(variant_db)
-    result = call("scout_proof", variant_db)
+    result = call("scout_proof_info", variant_db)
     assert result["status"] == "changed", result
     assert f"scout.{view} of 20" in result["error"]["said"]
     assert fingerprint(variant_db) == before
@@ -159,4 +159,4 @@ def test_a_gold_view_that_leaves_new_sales_out_is_found(variant_db: str, view: s
 @pytest.mark.parametrize("condition", ["t.date_key < CURRENT_DATE", "t.ts > now() - interval '90 days'"])
 def test_a_gold_view_of_another_span_of_time_is_as_it_is_to_be(scout_db: str, condition: str) -> None:
     redefined(scout_db, "gold_region_choropleth", "GROUP BY", f"WHERE {condition} GROUP BY")
-    assert call("scout_proof", scout_db)["status"] == "proved"
+    assert call("scout_proof_info", scout_db)["status"] == "proved"

@@ -59,7 +59,7 @@ def mutate(dsn: str, old: str, new: str) -> None:
 def outcome(dsn: str, job: str = ETL, **options: object) -> tuple[str, str]:
     """The status that the proof gives a job, and what it says of it; nothing of the proof remains."""
     before = fingerprint(dsn)
-    result = call("scout_proof", dsn, **options)
+    result = call("scout_proof_info", dsn, **options)
     assert fingerprint(dsn) == before
     [found] = [each for each in result["jobs"] if each["jobname"] == job]
     return found["status"], found["said"]
@@ -67,7 +67,7 @@ def outcome(dsn: str, job: str = ETL, **options: object) -> tuple[str, str]:
 
 def statuses(dsn: str) -> dict[str, str]:
     """What the proof says of each job."""
-    return {each["jobname"]: each["status"] for each in call("scout_proof", dsn)["jobs"]}
+    return {each["jobname"]: each["status"] for each in call("scout_proof_info", dsn)["jobs"]}
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -175,6 +175,16 @@ def test_a_source_that_is_passed_over_is_named(scout_db: str) -> None:
     assert (status, "of source till-9" in said) == ("changed", True), said
 
 
+def test_a_source_that_a_policy_hides_from_the_job_is_named(scout_db: str) -> None:
+    with connect(scout_db) as session:
+        session.execute("ALTER TABLE scout.bronze_events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+        session.execute(
+            "CREATE POLICY part ON scout.bronze_events USING (source_system <> 'pos-sync') WITH CHECK (true)"
+        )
+    status, said = outcome(scout_db)
+    assert (status, "of source pos-sync" in said) == ("changed", True), said
+
+
 def test_sales_that_can_no_longer_be_loaded_fail(scout_db: str) -> None:
     with connect(scout_db) as session:
         session.execute("ALTER TABLE scout.silver_transactions ADD CHECK (payment_method <> 'gcash') NOT VALID")
@@ -187,14 +197,14 @@ def test_small_batches_are_no_fault(scout_db: str) -> None:
         session.execute(
             "UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze(5)' WHERE jobname = %s", [ETL]
         )
-    proof = call("scout_proof", scout_db)
+    proof = call("scout_proof_info", scout_db)
     assert proof["proven"], proof["error"]
 
 
 def test_a_key_of_the_teams_own_that_a_copy_violates_is_no_fault(scout_db: str) -> None:
     with connect(scout_db) as session:
         session.execute("CREATE UNIQUE INDEX ON scout.silver_transactions (store_id, ts, total_amount, customer_id)")
-    proof = call("scout_proof", scout_db)
+    proof = call("scout_proof_info", scout_db)
     assert proof["proven"], proof["error"]
 
 
@@ -233,7 +243,7 @@ def redefine(dsn: str, old: str, new: str) -> None:
 
 
 def gold_said(dsn: str) -> tuple[str, str]:
-    [found] = [each for each in call("scout_proof", dsn)["jobs"] if each["jobname"] == "smart-gold-refresh"]
+    [found] = [each for each in call("scout_proof_info", dsn)["jobs"] if each["jobname"] == "smart-gold-refresh"]
     return found["status"], found["said"]
 
 
@@ -274,7 +284,7 @@ def test_gold_of_other_figures_than_by_its_definition_in_the_release_fails_with_
     assert "other figures than by its definition in release v5.2.0: scout.gold_region_choropleth of 20" in told
     assert f": {column} " in told
     assert " instead of " in told
-    meant = call("scout_proof", scout_db, changes=[f"gold_region_choropleth.{column}"])
+    meant = call("scout_proof_info", scout_db, changes=[f"gold_region_choropleth.{column}"])
     assert meant["proven"], meant["error"]
 
 
@@ -341,7 +351,7 @@ def test_a_schedule_is_judged_by_how_long_events_waited_on_most_days(of: str, pr
     with connect(scout_db) as session:
         session.execute("UPDATE cron.job SET schedule = '*/30 * * * *' WHERE jobname = %s", [ETL])
         session.execute(f"{WAITED} WHERE b.event_id = p.event_id AND {of or 'true'}".encode())
-    proof = call("scout_proof", scout_db)
+    proof = call("scout_proof_info", scout_db)
     assert proof["proven"] == proven, proof
     assert proven or "at most on most days" in proof["error"]["said"]
 
@@ -354,7 +364,7 @@ def test_another_job_that_loads_often_enough_makes_up_for_it(scout_db: str) -> N
             "FROM cron.job WHERE jobname = %s",
             [ETL],
         )
-    proof = call("scout_proof", scout_db)
+    proof = call("scout_proof_info", scout_db)
     assert proof["proven"], proof["error"]
 
 
@@ -366,7 +376,7 @@ def test_events_that_came_at_no_time_are_copied_too(moment: str, scout_db: str) 
             "(SELECT event_id FROM scout.etl_processed ORDER BY processed_at DESC LIMIT 50)",
             [moment],
         )
-    proof = call("scout_proof", scout_db)
+    proof = call("scout_proof_info", scout_db)
     assert proof["proven"], proof["error"]
 
 
@@ -408,13 +418,13 @@ def test_what_looks_back_for_less_than_the_time_between_two_runs_is_told(what: s
         session.execute(text.replace(found, "'10 seconds'").encode())
         # The reference may have been made a moment ago.
         session.execute("UPDATE scout.silver_transactions SET processed_at = processed_at - interval '10 minutes'")
-    [verdict] = [each for each in call("scout_proof", scout_db)["jobs"] if each["jobname"] == job]
+    [verdict] = [each for each in call("scout_proof_info", scout_db)["jobs"] if each["jobname"] == job]
     assert (verdict["status"], told in verdict["said"]) == ("failed", True), verdict
 
 
 def test_a_job_of_others_that_changes_events_is_told(scout_db: str) -> None:
     with planted(scout_db, FAULTS["a job of others gives events another type"]):
-        proof = call("scout_proof", scout_db)
+        proof = call("scout_proof_info", scout_db)
     assert (proof["status"], "changes events of scout.bronze_events" in proof["error"]["said"]) == ("failed", True), (
         proof
     )
@@ -429,6 +439,6 @@ def test_a_job_that_rewrites_sales_is_told_only_if_it_never_did_before(
         with connect(scout_db) as session:
             session.execute(rewrites)
     with planted(scout_db, another(rewrites)):
-        proof = call("scout_proof", scout_db)
+        proof = call("scout_proof_info", scout_db)
     assert proof["status"] == status, proof
     assert always or "payment_method" in proof["error"]["said"]

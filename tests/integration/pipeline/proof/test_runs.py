@@ -39,7 +39,7 @@ def _settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def prove(dsn: str, **options: Any) -> Result:
-    return call("scout_proof", dsn, **{"timeout_seconds": 10, **options})
+    return call("scout_proof_info", dsn, **{"timeout_seconds": 10, **options})
 
 
 def of(result: Result, jobname: str = ETL) -> Result:
@@ -157,7 +157,7 @@ def test_a_refresh_in_flight_is_waited_for_where_a_trial_would_find_the_lock_tak
     run(cron, f"UPDATE cron.job SET schedule = '1 second', command = '{REFRESH}' WHERE jobname = '{GOLD}'")
     with ticking(cron):
         assert until(lambda: bool(one(cron, "SELECT count(*) FROM cron.job_run_details WHERE status = 'running'")))
-        result = call("scout_proof", cron, waits=False)
+        result = call("scout_proof_info", cron, waits=False)
     assert of(result, GOLD)["status"] == "proved", result["jobs"]
     assert re.fullmatch(r"ran at \d\d:\d\d:\d\d as loader and refreshed gold", of(result, GOLD)["said"])
 
@@ -172,7 +172,7 @@ def prove_once_waited_for(dsn: str, every_seconds: float = 0.3) -> Result:
             elif line.startswith("trying "):
                 ticks.close()
 
-        return call("scout_proof", dsn, progress=Progress(hear))
+        return call("scout_proof_info", dsn, progress=Progress(hear))
 
 
 def test_a_schedule_that_never_comes_is_tried(cron: str) -> None:

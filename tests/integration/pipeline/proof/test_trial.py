@@ -45,7 +45,7 @@ WHERE l.locktype = 'advisory' AND d.datname = current_database()
 
 
 def prove(dsn: str, **options: Any) -> Result:
-    return call("scout_proof", dsn, **options)
+    return call("scout_proof_info", dsn, **options)
 
 
 @pytest.fixture(params=["scout_db", "repaired_db"])
@@ -102,7 +102,7 @@ def sequences(dsn: str) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("front", [call, executed])
 def test_a_healthy_pipeline_is_proved_and_nothing_remains(either_db: str, front: Any) -> None:
     before, numbers = fingerprint(either_db), sequences(either_db)
-    result = front("scout_proof", either_db)
+    result = front("scout_proof_info", either_db)
     assert result["proven"], result
     assert result["status"] == "proved"
     assert result["state"] == "running"
@@ -261,14 +261,14 @@ def test_a_command_that_is_a_transaction_of_its_own_is_tried(
         scout_db,
         f"UPDATE cron.job SET command = '{before}' || rtrim(command, ';') || ';{after}' WHERE jobname = '{ETL}'",
     )
-    [found] = [each for each in call("scout_proof", scout_db)["jobs"] if each["jobname"] == ETL]
+    [found] = [each for each in call("scout_proof_info", scout_db)["jobs"] if each["jobname"] == ETL]
     assert found["status"] == status, found
 
 
 @pytest.mark.parametrize("refresh", ["SELECT scout.maybe_refresh_gold()", "SELECT scout.refresh_gold_platinum()"])
 def test_a_job_that_loads_may_refresh_gold_as_well(scout_db: str, refresh: str) -> None:
     run(scout_db, f"UPDATE cron.job SET command = rtrim(command, ';') || '; {refresh}' WHERE jobname = '{ETL}'")
-    found = {each["jobname"]: (each["status"], each["said"]) for each in call("scout_proof", scout_db)["jobs"]}
+    found = {each["jobname"]: (each["status"], each["said"]) for each in call("scout_proof_info", scout_db)["jobs"]}
     assert (found[ETL][0], found[GOLD][0]) == ("proved", "proved"), found
 
 
@@ -276,7 +276,7 @@ def test_a_job_that_loads_may_refresh_gold_as_well(scout_db: str, refresh: str) 
 def test_two_jobs_that_refresh_gold_are_each_judged_alone(scout_db: str, jobid: int) -> None:
     add_job(scout_db, "nightly", "30 2 * * *", "SELECT scout.refresh_gold_platinum()")
     run(scout_db, f"UPDATE cron.job SET jobid = {jobid} WHERE jobname = 'nightly'")
-    found = {each["jobname"]: (each["status"], each["said"]) for each in call("scout_proof", scout_db)["jobs"]}
+    found = {each["jobname"]: (each["status"], each["said"]) for each in call("scout_proof_info", scout_db)["jobs"]}
     assert (found[GOLD][0], found["nightly"][0]) == ("proved", "proved"), found
 
 

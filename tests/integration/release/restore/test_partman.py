@@ -121,7 +121,7 @@ def test_a_rollback_after_a_night(partman_db: str, name: str) -> None:
 
 
 def test_what_was_detached_is_called_by_what_it_is(partman_db: str) -> None:
-    """Not a partition that was made since, and not one that -e new_partitions=drop would drop with its rows."""
+    """Not a partition that was made since, and not one that -e scout_new_partitions=drop would drop with its rows."""
     ran("scout_capture", partman_db, release="v1")
     as_loader(partman_db, COLUMN)
     partman.maintain(partman_db, premake=8, **KEEPS)
@@ -186,7 +186,7 @@ def test_a_hole_in_the_middle_is_damage(partman_db: str) -> None:
 
 
 def test_rows_that_were_moved_into_the_default_partition_are_moved_out_by_partman(partman_db: str) -> None:
-    """As the page says of -e new_partitions=drop: until then its maintenance fails."""
+    """As the page says of -e scout_new_partitions=drop: until then its maintenance fails."""
     ran("scout_capture", partman_db, release="v1")
     as_loader(partman_db, COLUMN)
     partman.maintain(partman_db, premake=8)

@@ -450,7 +450,7 @@ def test_pg_dump_has_to_be_of_the_server_or_later(
     assert found.result.reason.startswith(
         f"pg_dump for PostgreSQL {needed} or later is needed: {old} is of 13; install"
     )
-    assert "-e pg_dump=PATH" in found.result.reason
+    assert "-e scout_pg_dump=PATH" in found.result.reason
     with pytest.raises(errors.BadInput, match="is of 13"):
         rehearsed(dsn, document, pg_dump=old, required=True)
     for bad in (str(tmp_path / "nowhere"), str(tmp_path), fake(tmp_path / "other", "#!/bin/sh\necho 17\n")):

@@ -192,10 +192,10 @@ def test_patience_ends(captured: tuple[str, captures_document.Document]) -> None
 
 
 def test_who_keeps_a_lock_from_the_plan_is_named(scout_db: str) -> None:
-    """A migration in flight keeps one on a table that no ETL writes; a keeper of the lease has only the lease's."""
+    """A migration in flight keeps one on a table that no ETL writes; one that renews the lease has only the lease's."""
     call("scout_lease", scout_db)
-    with psycopg.connect(scout_db) as keeper, psycopg.connect(scout_db, application_name="a migration") as other:
-        keeper.execute("UPDATE scout_ops.leases SET kept_at = now()")
+    with psycopg.connect(scout_db) as renewing, psycopg.connect(scout_db, application_name="a migration") as other:
+        renewing.execute("UPDATE scout_ops.leases SET expires_at = now()")
         other.execute("ALTER TABLE scout.alerts ADD COLUMN team text")
         with (
             open_session(dataclasses.replace(Settings(scout_db), lock_timeout_seconds=0.1)) as session,
@@ -204,7 +204,7 @@ def test_who_keeps_a_lock_from_the_plan_is_named(scout_db: str) -> None:
         ):
             session.rows("SELECT FROM scout.alerts")
         assert f"locks are held by pid {other.info.backend_pid} (postgres, a migration, idle in" in raised.value.said
-        assert str(keeper.info.backend_pid) not in raised.value.said
+        assert str(renewing.info.backend_pid) not in raised.value.said
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -64,8 +64,9 @@ def test_what_is_not_accounted_for_is_named_with_the_way_on() -> None:
     assert error.said == f"event 4711: {WHY}"
     assert error.next_step is not None
     assert (
-        "window_recovery.yml -e window_clock=ingested_at -e window_start=2026-11-25T01:00:00+00:00" in error.next_step
+        "window_recovery.yml -e scout_window_clock=ingested_at -e scout_window_start=2026-11-25T01:00:00+00:00"
+        in error.next_step
     )
     assert error.result == {"changed": True}
-    assert error.next_step.endswith(" -e source_files='a.zip,b c.zip'")
+    assert error.next_step.endswith(" -e scout_source_files='a.zip,b c.zip'")
     account().refuse("scout on db1:5432", Selection(WINDOW), {})

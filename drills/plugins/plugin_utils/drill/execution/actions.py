@@ -47,7 +47,7 @@ MIGRATED: t.Final = "SELECT to_regclass('supabase_migrations.schema_migrations')
 def release_captured(scene: Scene, release: str = RELEASE, application: bool = False) -> dict[str, t.Any]:
     """The release is captured, as before every deployment; on demand with the application of a team."""
     if not application:
-        scene.play("capture_release", DEPLOYER, release=release)
+        scene.play("capture_release", DEPLOYER, scout_release=release)
         return {"release": release}
     folder = scene.ends.enter_context(tempfile.TemporaryDirectory(prefix="scout-drill-team-"))
     team = Team(Path(folder) / "team")
@@ -55,7 +55,13 @@ def release_captured(scene: Scene, release: str = RELEASE, application: bool = F
         if connection.execute(MIGRATED).fetchone() != (True,):
             connection.execute(HISTORY)
         scene.captured = Captured(team, Picture.of(connection, scene.sandbox.dsn))
-    scene.play("capture_release", DEPLOYER, release=release, application_dir=str(team.checkout.path), protect=PROTECT)
+    scene.play(
+        "capture_release",
+        DEPLOYER,
+        scout_release=release,
+        scout_application_dir=str(team.checkout.path),
+        scout_protect=PROTECT,
+    )
     return {
         "release": release,
         "application_dir": str(team.checkout.path),

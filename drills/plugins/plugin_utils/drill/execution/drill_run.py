@@ -92,11 +92,11 @@ def choose(request: Request) -> tuple[list[Scenario], list[str]]:
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise BadInput(
             f"there is no scenario {unknown[0]!r}{hint}" if unknown else "no scenario is named",
-            next_step=f"-e scenario=… takes all, or one or more of {', '.join(there) or 'none'}, separated by commas",
+            next_step=f"-e scout_scenario=… takes all, or one or more of {', '.join(there) or 'none'}, separated by commas",
         )
     if wrong := [f"{name}: {seconds}" for name, seconds in request.budgets.items() if not _is_budget(seconds)]:
         raise BadInput(
-            f"drill_budgets has {wrong[0]}", next_step="give each scenario a number of seconds greater than 0"
+            f"scout_drill_budgets has {wrong[0]}", next_step="give each scenario a number of seconds greater than 0"
         )
     made = [scenario.read(there[name], playbooks=PLAYBOOKS, faults=BREAKING, actions=ACTIONS) for name in names]
     made = [
@@ -225,13 +225,11 @@ def _new_folder(output: Path, name: str) -> Path:
                 return folder
     except OSError as e:
         raise BadInput(
-            f"cannot write to drill_output_dir {output}",
+            f"cannot write to scout_drill_dir {output}",
             said=str(e),
             next_step="give a folder that only you can write to",
         ) from e
-    raise BadInput(
-        f"drill_output_dir {output} has a hundred drills of the same second", next_step="give another folder"
-    )
+    raise BadInput(f"scout_drill_dir {output} has a hundred drills of the same second", next_step="give another folder")
 
 
 def version() -> str:

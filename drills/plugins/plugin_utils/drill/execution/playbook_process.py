@@ -120,8 +120,9 @@ class PlaybookRunner:
             # The owner of a sandbox may be one.
             "SCOUT_ALLOW_SUPERUSER": "1",
             "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(self.collections),
-            "ANSIBLE_CALLBACKS_ENABLED": "scout.recovery.summary",
             "ANSIBLE_NOCOLOR": "1",
+            # Whatever the operator prefers: what a scenario looks for on the screen stands there as it was said.
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
             "COLUMNS": "80",
         }
         if self.config_file:
@@ -152,7 +153,7 @@ class PlaybookRunner:
                 }
             }
         }
-        variables = {**order.variables, "result_file": str(order.folder / "result.json")}
+        variables = {**order.variables, "scout_result_file": str(order.folder / "result.json")}
         for name, content in {
             "inventory/hosts.yml": inventory,
             "env/envvars": dict(environment),

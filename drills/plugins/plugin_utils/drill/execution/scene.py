@@ -155,7 +155,11 @@ class Scene:
     def undo_of(self, run_id: str) -> Play:
         """The playbook that undoes a run; where the pipeline at work has changed rows since, what was moved counts. What was
         broken before is broken again, so its jobs need not work."""
-        return Play("undo", PLAYBOOKS / "undo.yml", {"run_id": run_id, "on_conflict": "restore", "proof": False})
+        return Play(
+            "undo",
+            PLAYBOOKS / "undo.yml",
+            {"scout_run_id": run_id, "scout_on_conflict": "restore", "scout_proof": False},
+        )
 
     def undoable(self) -> list[Run]:
         """The runs of this scenario that can be undone, newest first."""

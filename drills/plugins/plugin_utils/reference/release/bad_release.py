@@ -122,12 +122,12 @@ class Team:
         self.variables.write_text(
             yaml.safe_dump(
                 {
-                    "application_dir": str(self.checkout.path),
-                    "application_push": True,
-                    "edge_function_project": PROJECT,
-                    "edge_function_cli": str(self.cli.path),
-                    "max_rows": 1_000_000,
-                    "pg_dump": program("pg_dump"),
+                    "scout_application_dir": str(self.checkout.path),
+                    "scout_application_push": True,
+                    "scout_edge_function_project": PROJECT,
+                    "scout_edge_function_cli": str(self.cli.path),
+                    "scout_max_rows": 1_000_000,
+                    "scout_pg_dump": program("pg_dump"),
                 }
             )
         )

@@ -1,1 +1,0 @@
-scout.py
