@@ -60,6 +60,25 @@ LEASE_OF_THEIRS = """---
         state: paused
 """
 
+TWICE = """---
+- name: The same role twice
+  hosts: scout
+  gather_facts: false
+  connection: local
+  tasks:
+    - name: Reset
+      ansible.builtin.import_role:
+        name: scout.recovery.emergency_reset
+    - name: Pause for another incident
+      scout.recovery.scout_ingestion:
+        dsn: "{{ scout_dsn }}"
+        incident: INC-9
+        state: paused
+    - name: Reset again
+      ansible.builtin.import_role:
+        name: scout.recovery.emergency_reset
+"""
+
 
 class Project:
     """A folder with an inventory of one host, in which the collections are installed."""
@@ -112,6 +131,17 @@ def test_a_lease_of_another_kind_is_not_ours(project: Project, healthy: Pipeline
     done = project.run("theirs.yml", content=LEASE_OF_THEIRS)
     assert done.returncode == 0, done.stdout
     assert not healthy.active_jobs() & {"bronze-to-silver-etl"}
+
+
+def test_a_role_works_twice_in_one_play(project: Project, healthy: Pipeline) -> None:
+    """The second run has a lease of its own, and does not tell of what the first one did."""
+    library.backlog(healthy.dsn, count=20, age_seconds=36_000)
+    done = project.run("theirs.yml", content=TWICE)
+    assert done.returncode == 0, done.stdout
+    first, second = (part for part in done.stdout.split("Show the summary")[1:])
+    assert "loaded 20 events" in first
+    assert "loaded 20 events" not in second
+    assert healthy.lease_owner() is None
 
 
 def test_a_check_writes_no_file(project: Project) -> None:
