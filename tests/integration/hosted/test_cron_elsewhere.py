@@ -23,7 +23,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline i
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import Session
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.release.restore import transaction
 from tests.integration.hosted.test_owner_and_operator import EVERYTHING, broken, done, recovers, run
-from tests.integration.modules import JOB_RUN, call, connect, fingerprint, jobs, off, one, rows
+from tests.integration.modules import JOB_RUN, call, connect, expire_lease, fingerprint, jobs, off, one, rows
 from tests.scout.hosted import Hosted
 
 pytestmark = pytest.mark.parametrize("hosted", ["rds"], indirect=True)
@@ -100,6 +100,7 @@ def kill_at_cron(dsn: str, state: str, *, altered: bool) -> None:
             call("scout_ingestion", dsn, state=state, ledger="required", **THERE)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    expire_lease(dsn)
 
 
 def test_whoever_is_killed_between_the_databases_runs_it_again(

@@ -26,7 +26,7 @@ from ansible_collections.scout.drills.plugins.plugin_utils.reference.server.loca
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
 from tests.e2e.play import Stage as Playbooks
 from tests.e2e.play import eventually
-from tests.integration.modules import Result, call, connect, one, rows
+from tests.integration.modules import Result, call, connect, expire_lease, one, rows
 from tests.integration.moves.conftest import Stage
 from tests.integration.moves.movers import MOVERS, OURS, Mover, broken_off, hang, unhang
 from tests.integration.outcomes import ran, scout_tables
@@ -147,6 +147,7 @@ def test_stopped_and_broken_off_between_batches_it_goes_on_every_time(
             failed = result.get("failed", False)
             if failed:
                 lost_its_session(dsn, result, stage)
+                expire_lease(dsn)
             assert result["run_id"] == run_id
         assert attempts > 2
     ended_well(dsn, stage, subtests, run_id)

@@ -200,7 +200,7 @@ def test_what_broke_since_the_latest_run_is_found(cron: str) -> None:
 
 def test_with_an_event_pending_a_run_from_before_is_no_proof(cron: str) -> None:
     def how() -> str:
-        return str(of(prove(cron, waits=False, look=True, timeout_seconds=90))["how"])
+        return str(of(prove(cron, waits=False, check=True, timeout_seconds=90))["how"])
 
     assert how() == "latest"
     sell(cron)
