@@ -60,6 +60,7 @@ def lost_its_session(dsn: str, broken: Result, stage: Stage) -> None:
 
 def gone_on(dsn: str, stage: Stage, run_id: str, **options: Any) -> Result:
     """The same command once more, which goes on with what was broken off."""
+    expire_lease(dsn)
     result = ran(stage.mover.module, dsn, **stage.options, **options)
     assert (result["changed"], result["run_id"], result["resumed"]) == (True, run_id, True)
     assert rows(dsn, STATUS, run_id) == [("succeeded", None)]
