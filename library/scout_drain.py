@@ -72,7 +72,6 @@ options:
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
-  - scout.recovery.shared.jobs
   - scout.recovery.attributes
 author:
   - Scout Recovery contributors (@scout-recovery)
@@ -155,7 +154,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "batch_timeout_seconds": {"type": "float", "default": 120.0},
     "hidden_wait_seconds": {"type": "float", "default": 10.0},
     "require_pause": {"type": "bool", "default": False},
-    "jobs": {"type": "list", "elements": "str"},
 }
 
 

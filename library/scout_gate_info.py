@@ -96,7 +96,6 @@ options:
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
-  - scout.recovery.shared.jobs
   - scout.recovery.shared.stuck
 attributes:
   check_mode:
@@ -219,7 +218,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "smoke_timeout_seconds": {"type": "float"},
     "budget_seconds": {"type": "float"},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
-    "jobs": {"type": "list", "elements": "str"},
 }
 
 

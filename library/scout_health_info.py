@@ -27,7 +27,6 @@ options:
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
-  - scout.recovery.shared.jobs
   - scout.recovery.shared.stuck
   - scout.recovery.shared.assessment
   - scout.recovery.attributes.info
@@ -149,7 +148,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "retry_budget_seconds": {"type": "float"},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},
     "alert_hours": {"type": "int", "default": 1},
-    "jobs": {"type": "list", "elements": "str"},
 }
 
 

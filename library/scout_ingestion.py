@@ -27,15 +27,6 @@ options:
     type: str
     choices: [paused, running]
     required: true
-  jobs:
-    description:
-      - Names of the jobs that count as ingestion.
-      - By default these are the jobs of the database whose command writes C(scout.silver_*) or C(scout.gold_*), itself or
-        through functions it calls, and those named C(bronze-to-silver-etl), C(product-linking) and C(smart-gold-refresh).
-      - With O(state=running) and no pause in the ledger, the named jobs are activated; a pause in the ledger is ended
-        as a whole.
-    type: list
-    elements: str
   also:
     description:
       - With O(state=running), names of jobs that are activated although they were off before the pause, or although no pause is in the
@@ -182,7 +173,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
     **LEDGER_SPEC,
     "state": {"type": "str", "choices": ["paused", "running"], "required": True},
-    "jobs": {"type": "list", "elements": "str"},
     "also": {"type": "list", "elements": "str", "default": []},
     "drain_timeout_seconds": {"type": "float"},
     "cancel_running": {"type": "bool", "default": False},

@@ -24,9 +24,6 @@ options:
     description: Look as well whether the pipeline's own jobs can do their work with their role and their functions' owners.
     type: bool
     default: false
-  stuck_after_seconds:
-    description: Age from which a session will count as stuck, in seconds; like the options below only checked, before anything is done.
-    type: float
   smoke_url:
     description: Where a smoke test will send a sale over HTTP too, which it has to remove again.
     type: str
@@ -100,7 +97,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **preflight.FORESEEN_SPEC,
     "required": {"type": "bool", "default": True},
     "job_rights": {"type": "bool", "default": False},
-    "stuck_after_seconds": {"type": "float"},
     "smoke_url": {"type": "str"},
 }
 

@@ -56,10 +56,6 @@ options:
     elements: str
     default: []
     version_added: 2.0.0
-  jobs:
-    description: Names of the jobs that count as ingestion; by default those that M(scout.recovery.scout_ingestion) finds.
-    type: list
-    elements: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -143,7 +139,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "waits": {"type": "bool", "default": True},
     "if_running": {"type": "bool", "default": False},
     "refreshes": {"type": "bool", "default": False},
-    "jobs": {"type": "list", "elements": "str"},
 }
 
 

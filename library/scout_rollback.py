@@ -85,7 +85,6 @@ options:
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
-  - scout.recovery.shared.jobs
   - scout.recovery.going
   - scout.recovery.attributes
 author:
@@ -298,7 +297,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "max_rows": {"type": "int", "default": 100_000},
     "look": {"type": "bool", "default": False},
     "require_pause": {"type": "bool", "default": False},
-    "jobs": {"type": "list", "elements": "str"},
 }
 
 RULES: dict[str, t.Any] = {"mutually_exclusive": [["drop_function", "drop_column"]]}

@@ -49,7 +49,6 @@ options:
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
-  - scout.recovery.shared.jobs
   - scout.recovery.attributes
 attributes:
   check_mode:
@@ -116,7 +115,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "terminate_wait_seconds": {"type": "float", "default": 10.0},
     "max_sessions": {"type": "int", "default": 20},
     "protected_roles": {"type": "list", "elements": "str", "default": []},
-    "jobs": {"type": "list", "elements": "str"},
 }
 
 

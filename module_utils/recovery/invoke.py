@@ -42,12 +42,17 @@ Result = dict[str, t.Any]
 CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "dsn": {"type": "str", "no_log": True},
     "cron_dsn": {"type": "str", "no_log": True},
-    "password": {"type": "str", "no_log": True},
+    "login_host": {"type": "str"},
+    "login_port": {"type": "int"},
+    "login_user": {"type": "str"},
+    "login_db": {"type": "str", "aliases": ["db"]},
+    "password": {"type": "str", "no_log": True, "aliases": ["login_password"]},
     "connect_timeout_seconds": {"type": "int", "default": 10},
     "statement_timeout_seconds": {"type": "float", "default": 60.0},
     "lock_timeout_seconds": {"type": "float", "default": 5.0},
     "incident": {"type": "str", "default": ADHOC},
     "contract": {"type": "dict", "default": {}},
+    "jobs": {"type": "list", "elements": "str"},
     "allow_superuser": {"type": "bool", "default": False},
     "allow_owner": {"type": "bool", "default": False},
     "require_tls": {"type": "bool", "default": False},
@@ -251,7 +256,7 @@ def _told(result: Result) -> Result:
 def settings_of(action: str, params: Params) -> tuple[Settings, str]:
     """How to reach the database that these options name, without the one beside it, and which of them, or which variable of the
     environment, names it. Raises BadInput where that is no connection string, or would lead to an unverified server."""
-    dsn, source = choose_dsn(params["dsn"], os.environ)
+    dsn, source = dsns.with_login(params, os.environ)
     verified = params["require_tls"] or _is_on(os.environ, dsns.REQUIRE_TLS)
     if verified:
         dsns.require_verified(parse_dsn(dsn, source), source, os.environ)

@@ -24,9 +24,29 @@ options:
         is refused.
       - Without it E(SCOUT_CRON_DSN) is used.
     type: str
+  login_host:
+    description:
+      - Host of the database, or the folder of its socket. This and the other login options take precedence over what O(dsn) says; where
+        one is given, the environment names no database.
+    type: str
+    version_added: 2.0.0
+  login_port:
+    description: Port of the database.
+    type: int
+    version_added: 2.0.0
+  login_user:
+    description: Database role to work as.
+    type: str
+    version_added: 2.0.0
+  login_db:
+    description: Name of the database.
+    type: str
+    aliases: [db]
+    version_added: 2.0.0
   password:
     description: Password of the database role, for example from a vault; overrides one in O(dsn).
     type: str
+    aliases: [login_password]
   connect_timeout_seconds:
     description: How long to wait for each host of O(dsn), in seconds; one in O(dsn) itself takes precedence.
     type: int
@@ -50,6 +70,13 @@ options:
         named without their schema.
     type: dict
     default: {}
+  jobs:
+    description:
+      - Names of the jobs that count as ingestion. By default these are the jobs of the database whose command writes C(scout.silver_*)
+        or C(scout.gold_*), itself or through functions it calls, and those named C(bronze-to-silver-etl), C(product-linking) and
+        C(smart-gold-refresh).
+    type: list
+    elements: str
   allow_superuser:
     description:
       - Work as a superuser all the same. What others wrote in the database would run with a superuser's rights, so one is refused,

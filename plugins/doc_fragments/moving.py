@@ -49,8 +49,4 @@ options:
     description: Refuse to start unless ingestion is paused and nothing else loads silver.
     type: bool
     default: false
-  jobs:
-    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
-    type: list
-    elements: str
 """

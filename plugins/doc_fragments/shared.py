@@ -7,15 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Each as `scout.recovery.shared.jobs`."""
-
-    JOBS = r"""
-options:
-  jobs:
-    description: Names of the jobs that count as ingestion; see M(scout.recovery.scout_ingestion).
-    type: list
-    elements: str
-"""
+    """Each as `scout.recovery.shared.stuck`."""
 
     STUCK = r"""
 options:
@@ -64,26 +56,9 @@ options:
       - smoke
       - rollback
     default: [assess, pause, terminate_sessions, drain, refresh_gold]
-  jobs:
-    description: Names of the jobs that will count as ingestion; fails when there is no such job.
-    type: list
-    elements: str
-  drain_timeout_seconds:
-    description: How long work in flight will be waited for, in seconds.
-    type: float
-  cancel_running:
-    description: Whether work in flight will be cancelled.
-    type: bool
-  poison:
-    description: What will be done with events that cannot be loaded.
-    type: str
-    choices: [quarantine, stop]
   max_poison:
     description: How many events may be moved.
     type: int
-  resume:
-    description: Whether ingestion will be resumed.
-    type: bool
 """
 
     WINDOW = r"""

@@ -56,7 +56,8 @@ class InWorker(ActionBase):
         environment = {name: value for each in given for name, value in each.items()}
         hosts: list[str] = variables.get("ansible_play_hosts_all") or []
         host = variables.get("inventory_hostname", "localhost")
-        if len(hosts) > 1 and not task.args.get("dsn") and not environment.keys() & NAMES_A_DATABASE:
+        named = any(task.args.get(option) for option in ("dsn", "login_host", "login_db"))
+        if len(hosts) > 1 and not named and not environment.keys() & NAMES_A_DATABASE:
             return invoke.failure(no_dsn(host, len(hosts)))
         os.environ.update(environment)
         _, options = self.validate_argument_spec(self.module.SPEC, **getattr(self.module, "RULES", {}))

@@ -40,8 +40,6 @@ OUTSIDE = {
     "drills/README.md": "project/drills.md",
     "benchmarks/README.md": "project/benchmarks.md",
 }
-#: What is a page in the repository and another on the site.
-INSTEAD = {"docs/roles.md": "reference/roles/index.md"}
 LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<target>[^)\s#]+)(?P<place>(?:#[^)\s]*)?)\)")
 #: antsibull-changelog escapes all punctuation, as a repository's page may have it. Python-Markdown knows these alone.
 ESCAPED = re.compile(r"\\([^\w\s\\`*_{}\[\]()>#+\-.!])")
@@ -96,7 +94,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _address(here: str, target: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Where a link to a file of the repository leads on the site; empty where that has no address."""
-    inside = OUTSIDE.get(target) or INSTEAD.get(target) or target.removeprefix("docs/")
+    inside = OUTSIDE.get(target) or target.removeprefix("docs/")
     if (target in OUTSIDE or target.startswith("docs/")) and files.get_file_from_path(inside):
         return posixpath.relpath(inside, posixpath.dirname(page.file.src_uri))
     if not (ROOT / target).exists():

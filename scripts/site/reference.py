@@ -142,7 +142,7 @@ def _told(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def _defaults(root: Path) -> Any:
-    """A default as a person reads it; that of a role's variable as scripts/docs writes it in docs/roles.md."""
+    """A default as a person reads it; that of a role's variable with the public variable that it takes."""
     docs = runpy.run_path(str(root / "scripts" / "docs"))
 
     def default(entry: Entry, name: str, option: Mapping[str, Any]) -> str:

@@ -110,8 +110,8 @@ CHANGES: dict[str, Callable[[Case], Options]] = {
     "undo": Case.moved,
     "window_recovery": Case.lost,
 }
-#: They write files on the controller.
-ELSEWHERE = {"evidence", "incident_report"}
+#: It writes files on the controller.
+ELSEWHERE = {"incident_report"}
 
 
 def test_every_playbook_is_here() -> None:

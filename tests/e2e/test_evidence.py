@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Evidence of an incident through the playbooks: what a reset and evidence.yml keep."""
+"""Evidence of an incident through the playbooks: what an assessment keeps if asked, and a reset always."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.e2e.play import Stage
 
 def test_evidence_is_kept_and_verified(broken: Pipeline, stage: Stage) -> None:
     before = broken.fingerprint()
-    played = stage.play("evidence", broken.dsn, incident="INC-1")
+    played = stage.play("assess", broken.dsn, save_evidence=True, incident="INC-1")
     assert played.rc == 0, played.text
     assert played.recap()["changed"] == 0
     assert broken.fingerprint() == before
@@ -36,6 +36,6 @@ def test_evidence_is_kept_and_verified(broken: Pipeline, stage: Stage) -> None:
 
 
 def test_check_mode_keeps_nothing(healthy: Pipeline, stage: Stage) -> None:
-    played = stage.play("evidence", healthy.dsn, "--check")
+    played = stage.play("assess", healthy.dsn, "--check", save_evidence=True)
     assert played.rc == 0, played.text
     assert not stage.evidence.exists()

@@ -128,7 +128,7 @@ def works(hosted: Hosted, dsn: str, as_owner: bool, stage: Stage) -> None:
     done("quality_cleanup")
     done("window_recovery", window_start=start, window_end=end, max_rows=100000)
     done("runs")
-    done("evidence")
+    done("assess", save_evidence=True)
 
     # On a slow machine the newest sale is too old by now.
     with connect(hosted.superuser) as shop:

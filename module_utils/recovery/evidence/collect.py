@@ -136,7 +136,7 @@ def collect(session: Session, wanted: Wanted) -> Collected:
     pending = found.sections.get("pending_events")
     if pending is not None and recent:
         found.problems["pending_events"] = (
-            "it has only those that came lately; evidence.yml assesses first, and finds all pending events"
+            "it has only those that came lately; assess.yml with scout_save_evidence finds all pending events"
         )
     elif pending is not None and len(pending) < wanted.sample_rows:
         found.pending = len(pending)

@@ -41,12 +41,7 @@ ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *ROLLBACK)
 #: Options that say what is going to be done, and how.
 FORESEEN_SPEC: dict[str, dict[str, t.Any]] = {
     "actions": {"type": "list", "elements": "str", "choices": list(ACTIONS), "default": list(RESET)},
-    "jobs": {"type": "list", "elements": "str"},
-    "drain_timeout_seconds": {"type": "float"},
-    "cancel_running": {"type": "bool"},
-    "poison": {"type": "str", "choices": ["quarantine", "stop"]},
     "max_poison": {"type": "int"},
-    "resume": {"type": "bool"},
 }
 
 #: More missing privileges than these are counted instead of named in one line.

@@ -45,6 +45,19 @@ def choose_dsn(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, st
     return "", LIBPQ if any(environment.get(name) for name in NAMES_A_SERVER) else UNSET
 
 
+#: Options that name a part of the connection, in words that other collections for PostgreSQL have too.
+LOGIN: t.Final = {"login_host": "host", "login_port": "port", "login_user": "user", "login_db": "dbname"}
+
+
+def with_login(params: Mapping[str, t.Any], environment: Mapping[str, str]) -> tuple[str, str]:
+    """The connection string of a module's options, and where it came from. Raises BadInput where `dsn` is none."""
+    login = {part: params[option] for option, part in LOGIN.items() if params.get(option) is not None}
+    if not login:
+        return choose_dsn(params.get("dsn"), environment)
+    given = parse_dsn(params.get("dsn") or "", "scout_dsn")
+    return conninfo.make_conninfo("", **{**given, **login}), "scout_login_host"
+
+
 def choose_cron(dsn: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
     """The connection string of the database that has pg_cron, and where it came from; empty where it is not named."""
     if dsn:

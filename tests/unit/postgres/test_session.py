@@ -19,6 +19,7 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.d
     connection_advice,
     describe,
     parse_dsn,
+    with_login,
 )
 
 PASSWORD = "s3cr3t-w0rd"
@@ -64,6 +65,14 @@ def test_what_to_do_where_no_session_can_be_opened(error: psycopg.Error, says: s
 )
 def test_choose_dsn(dsn: str | None, environment: dict[str, str], expected: tuple[str, str]) -> None:
     assert choose_dsn(dsn, environment) == expected
+
+
+def test_login_options_take_precedence_over_the_connection_string_and_the_environment() -> None:
+    options = {"dsn": "postgresql://me:hers@a:6/scout?sslmode=require", "login_host": "b", "login_port": 7}
+    dsn, source = with_login(options, {"SCOUT_DSN": "host=c user=you"})
+    expected = {"host": "b", "port": "7", "dbname": "scout", "user": "me", "password": "hers", "sslmode": "require"}
+    assert (conninfo.conninfo_to_dict(dsn), source) == (expected, "scout_login_host")
+    assert with_login({"login_db": "scout"}, {"SCOUT_DSN": "host=c"})[0] == "dbname=scout"
 
 
 MAIN = "host=a port=6 dbname=scout user=me password=hers sslmode=require"

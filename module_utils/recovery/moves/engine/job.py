@@ -41,7 +41,6 @@ MOVING_SPEC: dict[str, dict[str, t.Any]] = {
     "ignore_replicas": {"type": "list", "elements": "str", "default": []},
     "yield_to_waiters": {"type": "bool", "default": True},
     "require_pause": {"type": "bool", "default": False},
-    "jobs": {"type": "list", "elements": "str"},
 }
 
 SCAN_SECONDS: t.Final = 1800.0
