@@ -59,6 +59,12 @@ options:
   max_poison:
     description: How many events may be moved.
     type: int
+  stuck_after_seconds:
+    description: Age from which a session will count as stuck, in seconds; checked before anything is done.
+    type: float
+  drain_timeout_seconds:
+    description: How long work in flight will be waited for, in seconds; checked before anything is done.
+    type: float
 """
 
     WINDOW = r"""

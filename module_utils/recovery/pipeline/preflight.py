@@ -42,6 +42,8 @@ ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *ROLLBACK)
 FORESEEN_SPEC: dict[str, dict[str, t.Any]] = {
     "actions": {"type": "list", "elements": "str", "choices": list(ACTIONS), "default": list(RESET)},
     "max_poison": {"type": "int"},
+    "stuck_after_seconds": {"type": "float"},
+    "drain_timeout_seconds": {"type": "float"},
 }
 
 #: More missing privileges than these are counted instead of named in one line.
