@@ -219,6 +219,17 @@ def test_the_functions_of_a_wrapper_and_its_schema_are_those_of_the_job(scout_db
     assert "function step() does not exist" in said(prove(scout_db), "load")
 
 
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_a_job_that_takes_few_events_a_run_loads(scout_db: str, limit: int) -> None:
+    run(
+        scout_db,
+        f"UPDATE cron.job SET command = 'SELECT scout.load_silver_from_bronze({limit})' WHERE jobname = '{ETL}'",
+        "UPDATE scout.bronze_events SET ingested_at = ingested_at - interval '2 hours'",
+    )
+    result = prove(scout_db)
+    assert result["proven"], (result["error"], result["jobs"])
+
+
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
