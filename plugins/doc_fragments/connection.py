@@ -26,8 +26,8 @@ options:
     type: str
   login_host:
     description:
-      - Host of the database, or the folder of its socket. This and the other login options take precedence over what O(dsn) says; where
-        one is given, the environment names no database.
+      - Host of the database, or the folder of its socket.
+      - The login options take precedence over O(dsn). With any of them, E(SCOUT_DSN) and E(PGURI) are not read.
     type: str
     version_added: 2.0.0
   login_port:

@@ -29,25 +29,25 @@ AFTER_OURS = """---
       ansible.builtin.debug:
         msg: "greeting: {{ greeting }}, result: {{ deploy_result }}"
 """
-COPIED_ROLE = """---
-- name: Reset with a role that was copied
+PLAY = """---
+- name: A play of theirs
   hosts: scout
   gather_facts: false
   connection: local
   tasks:
-    - name: Reset
+"""
+COPIED_ROLE = (
+    PLAY
+    + """    - name: Reset
       ansible.builtin.import_role:
         name: our_reset
       vars:
         emergency_reset_poison: stop
 """
-LEASE_OF_THEIRS = """---
-- name: A play with a lease of another kind
-  hosts: scout
-  gather_facts: false
-  connection: local
-  tasks:
-    - name: Take a lease of DHCP
+)
+LEASE_OF_THEIRS = (
+    PLAY
+    + """    - name: Take a lease of DHCP
       ansible.builtin.command: echo token
       register: lease_result
       changed_when: false
@@ -59,14 +59,11 @@ LEASE_OF_THEIRS = """---
         dsn: "{{ scout_dsn }}"
         state: paused
 """
+)
 
-TWICE = """---
-- name: The same role twice
-  hosts: scout
-  gather_facts: false
-  connection: local
-  tasks:
-    - name: Reset
+TWICE = (
+    PLAY
+    + """    - name: Reset
       ansible.builtin.import_role:
         name: scout.recovery.emergency_reset
     - name: Pause for another incident
@@ -78,6 +75,7 @@ TWICE = """---
       ansible.builtin.import_role:
         name: scout.recovery.emergency_reset
 """
+)
 
 
 class Project:

@@ -54,7 +54,7 @@ SELECT count(*) AS events FROM jsonb_to_recordset(%(copies)s) AS k (event_id uui
 JOIN {bronze} AS b ON b.event_id = k.event_id JOIN {bronze} AS o ON o.event_id = k."like"
 WHERE b.event_data = o.event_data || jsonb_build_object('transaction_id', k.sale) AND b.event_type = o.event_type
 """
-#: In the order of the ids, the last of them now: an ETL that takes few events a call takes whole sales.
+#: The events arrive in the order of the ids, the last one now, so that an ETL that takes few of them completes sales.
 RETIMED: t.Final = """
 UPDATE {bronze} AS b SET ingested_at = now() - (cardinality(%(ids)s::uuid[]) - i.n) * interval '1 microsecond'
 FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS i (event_id, n) WHERE b.event_id = i.event_id
@@ -155,7 +155,7 @@ class Replay:
         load(len(first))
         left = self._not_taken(first)
         if left:
-            self.session.execute(contract.compose(RETIMED), ids=self._soonest_whole(left))
+            self.session.execute(contract.compose(RETIMED), ids=self._ordered_by_sale(left))
             self.retimed = True
         if second:
             self._send(second, roles)
@@ -176,8 +176,8 @@ class Replay:
                     self.passed_over.append(pair)
                 self.left.add(pair.sale.transaction_id)
 
-    def _soonest_whole(self, left: Sequence[str]) -> list[str]:
-        """The events in the order in which the fewest of them complete a sale."""
+    def _ordered_by_sale(self, left: Sequence[str]) -> list[str]:
+        """Return the events sale by sale, the sales that lack the fewest first."""
         ids = set(left)
         pairs = [[event_id for event_id in pair.ids if event_id in ids] for pair in self.pairs]
         return [event_id for pair in sorted(pairs, key=len) for event_id in pair]
