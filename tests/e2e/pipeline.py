@@ -26,7 +26,8 @@ CONTENTS = {
         SELECT to_jsonb(t) - '{id,processed_at,created_at,updated_at}'::text[] FROM scout.silver_transactions AS t""",
     "lines": "SELECT to_jsonb(l) - '{line_id,processed_at,updated_at}'::text[] FROM scout.silver_line_items AS l",
     "dead_letters": """
-        SELECT original_payload, error_code, error_message, error_details -> 'event', error_details ->> 'sqlstate'
+        SELECT original_payload, error_code, regexp_replace(error_message, '[0-9a-f-]{36}', 'ID'), error_details -> 'event',
+               error_details ->> 'sqlstate'
         FROM scout.bronze_events_dlq""",
     "daily": "SELECT to_jsonb(g) - '{created_at,updated_at}'::text[] FROM scout.gold_daily_metrics AS g",
     "regions": "SELECT to_jsonb(g) - '{created_at}'::text[] FROM scout.gold_region_choropleth AS g",

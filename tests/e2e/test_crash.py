@@ -226,7 +226,6 @@ def test_our_session_ended_by_someone_else(broken: Pipeline, stage: Stage, expec
     assert (played.result["ingestion"], "now ingestion is paused" in played.summary) == ("paused", True)
     assert "undo ansible-playbook scout.recovery.resume_ingestion" in played.summary
     assert "next run the same command again: it continues from the last commit" in played.summary
-    assert played.result["commands"][-1].startswith("ansible-playbook scout.recovery.emergency_reset -e '{")
     assert "Traceback" not in played.text
     assert broken.lease_owner() is None
     broken.execute(UNHANG)
