@@ -54,7 +54,7 @@ def test_a_reset_among_them_goes_on(scout_db: str, tmp_path: Path) -> None:
 
 def test_a_reset_goes_on_where_no_evidence_can_be_kept(scout_db: str, tmp_path: Path) -> None:
     poison(scout_db, "x", size=10)
-    played = Stage(tmp_path).play("emergency_reset", scout_db, evidence_folder="/proc/nowhere")
+    played = Stage(tmp_path).play("emergency_reset", scout_db, evidence_dir="/proc/nowhere")
     assert played.rc == 0, played.text
     assert played.result["evidence"] is None
     assert "no evidence was kept: could not write evidence to /proc/nowhere" in " ".join(played.text.split())

@@ -157,7 +157,7 @@ def test_what_cannot_be_judged_leads_to_the_names(scout_db: str, operator: str) 
     assert refused["failed"]
     assert "could not tell which jobs are ingestion" in refused["msg"]
     assert "function scout.deep: its strings are nested more than" in refused["msg"]
-    assert '{"ingestion_jobs": [' in refused["error"]["next_step"]
+    assert '{"scout_ingestion_jobs": [' in refused["error"]["next_step"]
     assert jobs(scout_db) == before
     assert not call("scout_health_info", operator).get("failed")
     paused = call("scout_ingestion", operator, state="paused", jobs=sorted(ETL))

@@ -107,16 +107,6 @@ def inventory(folder: Path, dsn: str, password: str) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("own", ["host=db1.example.org dbname=scout", "host={{ server }} dbname=scout"])
-def test_the_password_of_an_inventory_goes_to_no_other_server(evil: Evil, own: str, tmp_path: Path) -> None:
-    """Neither by the modules, nor by the summary, which looks at a database that was lost."""
-    typed = json.dumps({"scout_dsn": f"{evil.dsn} require_auth=password,md5"})
-    played = Stage(tmp_path).play("emergency_reset", None, "-i", inventory(tmp_path, own, SECRET), "-e", typed)
-    assert played.rc != 0
-    assert evil.told == b""
-    assert "scout_password was not used" in " ".join(played.text.split())
-
-
 def test_it_goes_to_its_own_server_and_to_where_it_was_typed_for(evil: Evil, tmp_path: Path) -> None:
     dsn = f"{evil.dsn} require_auth=password,md5"
     for own, typed in (

@@ -122,7 +122,11 @@ def test_what_a_run_writes_nobody_else_reads(scout_db: str, tmp_path: Path) -> N
     before = os.umask(0o000)
     try:
         played = Stage(tmp_path).play(
-            "evidence", scout_db, result_file=str(tmp_path / "new" / "r.json"), evidence_dir=str(tmp_path / "kept")
+            "assess",
+            scout_db,
+            save_evidence=True,
+            result_file=str(tmp_path / "new" / "r.json"),
+            evidence_dir=str(tmp_path / "kept"),
         )
         assert played.rc == 0, played.text
     finally:

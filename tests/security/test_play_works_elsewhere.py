@@ -68,7 +68,7 @@ def test_so_does_one_with_a_run_that_the_ledger_of_the_sandbox_does_not_know(dri
         "forging",
         [
             {"hosts": "all", "gather_facts": False, "tasks": [
-                {"ansible.builtin.copy": {"content": json.dumps(forged), "dest": "{{ result_file }}", "mode": "0600"}}
+                {"ansible.builtin.copy": {"content": json.dumps(forged), "dest": "{{ scout_result_file }}", "mode": "0600"}}
             ]},
         ],
     )  # fmt: skip

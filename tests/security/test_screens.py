@@ -102,7 +102,7 @@ def test_nothing_of_it_reaches_the_screen(scout_db: str, tmp_path: Path) -> None
             ("quarantine", {"older_than": "1 minute"}, ("-v",)),
             ("emergency_reset", {"stuck_after_seconds": 0.5, "drain_timeout_seconds": 5}, ()),
             ("runs", {}, ("-v",)),
-            ("evidence", {}, ("-v",)),
+            ("assess", {"save_evidence": True}, ("-v",)),
         ):
             env = environment(tmp_path)
             with (tmp_path / "screen").open("w+b") as shown:

@@ -56,7 +56,7 @@ def test_the_pasted_command_makes_the_role_that_works(scout_db: str, tmp_path: P
     refused = play(scout_db)
     assert refused.returncode == 2
     assert "refused to work as superuser postgres" in " ".join(refused.stdout.split())
-    assert "refused to work" not in " ".join(play(scout_db, allow_superuser=True).stdout.split())
+    assert "refused to work" not in " ".join(play(scout_db, scout_allow_superuser=True).stdout.split())
     try:
         from ansible_collections.scout.drills.plugins.plugin_utils.reference import builder
 

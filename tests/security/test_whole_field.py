@@ -212,7 +212,7 @@ def looks(works: Operator) -> None:
     gate = works.play("acceptance_gate", rc=2, smoke=True)
     assert "1 warns" in gate.text, gate.text
     assert "warns  dead_letter_growth" in gate.text, gate.text
-    works.play("evidence", evidence_dir=str(works.home / "kept"))
+    works.play("assess", save_evidence=True, evidence_dir=str(works.home / "kept"))
     works.play("pause_ingestion", running=False)
     works.play("refresh_gold", running=False)
     works.play("resume_ingestion")
