@@ -87,10 +87,6 @@ seconds:
   description: How long reading took.
   returned: success
   type: float
-pending:
-  description: How many events are pending, where all of them are in it; null where there may be more.
-  returned: success
-  type: int
 summary:
   description: One line for a person.
   returned: success

@@ -75,18 +75,9 @@ options:
     elements: str
     default: []
     version_added: 2.0.0
-  smoke_url:
-    description:
-      - With O(smoke), also send a synthetic sale over HTTP as a till does, to an edge function, or to PostgREST where the path ends in the
-        name of the table of events. It has to reach bronze, and is removed from bronze, the ETL's ledger, silver and its lines by its
-        transaction_id, whatever the test comes to; what could not be removed is named with the statements for it.
-      - C(https), or C(http) on this machine; redirects are not followed. The token is that of E(SCOUT_SMOKE_TOKEN), and goes only to the
-        server that E(SCOUT_SMOKE_URL) names. In check mode nothing is sent.
-      - Needs DELETE on the four tables; without it nothing is sent.
-    type: str
   smoke_timeout_seconds:
     description:
-      - How long the smoke test may take, in seconds, and again so long that over HTTP; by default 10, and longer where the ETL is
+      - How long the smoke test may take, in seconds; by default 10, and longer where the ETL is
         expected to take long, because it reads all of a large table.
     type: float
   budget_seconds:
@@ -101,7 +92,7 @@ attributes:
   check_mode:
     support: partial
     description: Only reads, in READ ONLY transactions.
-    details: The smoke test, which has to write what it rolls back, is not run, and nothing is sent over HTTP.
+    details: The smoke test, which has to write what it rolls back, is not run.
   diff_mode:
     support: N/A
     description: Changes nothing.
@@ -214,7 +205,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "interval_seconds": {"type": "float", "default": 30.0},
     "changes": {"type": "list", "elements": "str", "default": []},
     "smoke": {"type": "bool", "default": False},
-    "smoke_url": {"type": "str"},
     "smoke_timeout_seconds": {"type": "float"},
     "budget_seconds": {"type": "float"},
     "stuck_after_seconds": {"type": "float", "default": STUCK_AFTER_SECONDS},

@@ -63,17 +63,6 @@ options:
       - Name of the operation this is a step of. A pause remembers it, and O(state=running) then leaves a pause in force
         that was not made as a step of the same operation, so that an operation ends with ingestion as it found it.
     type: str
-  expects:
-    description:
-      - With O(state=paused), what is to be done before ingestion is resumed, so that it can be told how long it stays paused. C(moves) is a
-        number of events, C(gold) whether gold is refreshed, and C(drains) whether what is pending is loaded; C(pending) is how many
-        events that are, and is counted unless given. What they take is measured and, of what reads whole tables, what PostgreSQL
-        expects.
-    type: dict
-  max_pause:
-    description: Refuse to pause for longer than this, such as C(15m) or C(1h30m), by what O(expects) says.
-    type: str
-    default: 15m
   reason:
     description: With O(state=paused), why. Whoever assesses the pipeline meanwhile is told, and the ledger keeps it.
     type: str
@@ -150,10 +139,6 @@ seconds:
   description: How long it took until the state was reached.
   returned: success
   type: float
-expected_pause_seconds:
-  description: For how long ingestion is expected to stay paused, by O(expects).
-  returned: when it was paused, and O(expects) is given
-  type: float
 summary:
   description: One line for a person.
   returned: success
@@ -179,8 +164,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "leave_stuck_after_seconds": {"type": "float"},
     "only_own": {"type": "bool", "default": False},
     "operation": {"type": "str"},
-    "expects": {"type": "dict"},
-    "max_pause": {"type": "str", "default": "15m"},
     "reason": {"type": "str"},
 }
 

@@ -24,9 +24,6 @@ options:
     description: Look as well whether the pipeline's own jobs can do their work with their role and their functions' owners.
     type: bool
     default: false
-  smoke_url:
-    description: Where a smoke test will send a sale over HTTP too, which it has to remove again.
-    type: str
 extends_documentation_fragment:
   - scout.recovery.connection
   - scout.recovery.ledger
@@ -97,7 +94,6 @@ SPEC: dict[str, dict[str, t.Any]] = {
     **preflight.FORESEEN_SPEC,
     "required": {"type": "bool", "default": True},
     "job_rights": {"type": "bool", "default": False},
-    "smoke_url": {"type": "str"},
 }
 
 

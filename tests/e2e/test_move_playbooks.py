@@ -101,40 +101,6 @@ def test_what_was_paused_before_stays_paused(healthy: Pipeline, stage: Stage) ->
 
 
 #: A run of the ETL that took 100 seconds.
-SLOW_ETL = """
-DELETE FROM cron.job_run_details;
-INSERT INTO cron.job_run_details (jobid, job_pid, database, username, command, status, return_message, start_time, end_time)
-SELECT jobid, 1, database, username, command, 'succeeded', '1 row', now() - interval '200 s', now() - interval '100 s'
-FROM cron.job WHERE jobname = 'bronze-to-silver-etl'
-"""
-
-
-@pytest.mark.parametrize("check", [True, False])
-def test_what_is_pending_counts_in_how_long_it_is_paused(broken: Pipeline, stage: Stage, *, check: bool) -> None:
-    """Also what a redrive puts back; nothing is stopped where that is too long."""
-    options, mode = some_loaded(broken), ["--check"] if check else []
-    broken.execute(SLOW_ETL)
-    pending = broken.pending()
-    assert pending > 100
-    active = broken.active_jobs()
-    played = stage.play("quarantine", broken.dsn, *mode, max_pause="5m", **options)
-    assert played.rc == 2, played.text
-    assert f"loading {pending:,} events" in played.text
-    assert "moving 40 events 3 min" in played.text
-    assert broken.active_jobs() == active
-    without = stage.play("quarantine", broken.dsn, *mode, drain=False, max_pause="1m", **options)
-    assert without.rc == 2, without.text
-    assert "loading" not in without.text
-    if not check:
-        ran(stage.play("quarantine", broken.dsn, max_pause="60m", incident="INC-1", **options), "done")
-        again = stage.play("redrive", broken.dsn, of_incident="INC-1", max_pause="1m")
-        # And the three that the drain refused.
-        assert "moving 43 events 3 min" in again.text
-        moved = "SELECT run_id::text FROM scout_ops.runs WHERE action = 'quarantine'"
-        undone = stage.play("undo", broken.dsn, run_id=broken.one(moved), max_pause="1m")
-        assert "moving 40 events 3 min" in undone.text
-
-
 def test_without_a_pause_nothing_is_paused_or_resumed(healthy: Pipeline, stage: Stage) -> None:
     made = ran(stage.play("quarantine", healthy.dsn, pause=False, **some_loaded(healthy)), "done")
     assert not {"pause", "resume"} & {step["name"] for step in made["steps"]}

@@ -117,8 +117,6 @@ class Collected:
     sections: dict[str, list[t.Any]] = dataclasses.field(default_factory=dict[str, list[t.Any]])
     problems: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     seconds: float = 0.0
-    #: How many events are pending, if the sample has all of them.
-    pending: int | None = None
 
 
 def collect(session: Session, wanted: Wanted) -> Collected:
@@ -133,13 +131,10 @@ def collect(session: Session, wanted: Wanted) -> Collected:
             if rows is not None:
                 found.sections[name] = rows
         found.problems |= {name: problem.said for name, problem in budget.problems.items()}
-    pending = found.sections.get("pending_events")
-    if pending is not None and recent:
+    if "pending_events" in found.sections and recent:
         found.problems["pending_events"] = (
             "it has only those that came lately; assess.yml with scout_save_evidence finds all pending events"
         )
-    elif pending is not None and len(pending) < wanted.sample_rows:
-        found.pending = len(pending)
     if wanted.health:
         found.sections["health"] = [wanted.health]
     found.seconds = round(time.monotonic() - began, 3)

@@ -36,7 +36,6 @@ class EvidenceResult(ModuleResult):
     folder: str | None
     files: list[folder.File]
     seconds: float
-    pending: int | None
     warnings: list[str]
 
 
@@ -66,7 +65,6 @@ def snapshot(call: Call, params: Params) -> EvidenceResult:
         "folder": None,
         "files": [],
         "seconds": 0.0,
-        "pending": None,
         "summary": "kept no evidence",
         "warnings": [f"no evidence was kept: {failed}"],
     }
@@ -83,7 +81,6 @@ def _keep(call: Call, params: Params, wanted: collect.Wanted, base: Path) -> Evi
         "folder": None,
         "files": [],
         "seconds": found.seconds,
-        "pending": found.pending,
         "summary": f"would keep {', '.join(found.sections)}",
         "warnings": warnings,
     }

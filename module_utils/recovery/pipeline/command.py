@@ -18,7 +18,7 @@ from ..ledger import history, pauses
 from ..ledger.runs import operation
 from ..postgres.failures import attempting
 from ..scout import contract, cron_jobs, gold_views, sessions
-from . import blockers, pause_length, pause_resume, refresh_gold, terminate_sessions
+from . import blockers, pause_resume, refresh_gold, terminate_sessions
 from . import drain as pipeline_drain
 from . import expected as estimates
 
@@ -31,8 +31,6 @@ if t.TYPE_CHECKING:
 #: How much of the backlog check mode looks through for events that cannot be loaded, and how many of them it names.
 CHECK_ROWS: t.Final = 20_000
 CHECK_SUSPECTS: t.Final = 100
-#: A pause that is expected to last longer is told with its length.
-LONG_PAUSE_SECONDS: t.Final = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +58,6 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
     steps_in = pausing and params["operation"] is not None
     whose = _ask_first(call, params, "change") if steps_in else pause_resume.require_own(ledger, before, todo, params)
     pause_resume.require_privileges(call.session, before, todo, pausing=pausing)
-    expected = _expected(call, params) if pausing and todo.changes and params["expects"] else None
     if call.check or not (todo.changes or todo.wait_for):
         done = _Switched(before, [a.as_dict() for a in todo.wait_for], todo.stuck, {**_nothing_recorded()})
     else:
@@ -77,10 +74,6 @@ def set_ingestion(call: Call, params: Params) -> SwitchResult:
         "summary": _ingestion_summary(call, params["state"], before, todo, seconds),
         "diff": _planned_diff(before, todo, pausing) if call.check else pause_resume.diff(before, done.after.jobs),
     }
-    if expected is not None:
-        result["expected_pause_seconds"] = expected
-        if expected >= LONG_PAUSE_SECONDS:
-            result["summary"] += f", for about {in_words(expected)}"
     if unfinished:
         return {**result, "error": unfinished.as_dict()}
     if not pausing and (
@@ -102,11 +95,6 @@ def _activation(off: list[cron_jobs.Job]) -> str:
     statements = "; ".join(f"SELECT cron.alter_job({job.jobid}, active => true)" for job in off)
     owners = " and ".join(sorted({job.owner for job in off}))
     return f"if it is not on purpose: resume_ingestion.yml -e {names}; or, as {owners}: {statements}"
-
-
-def _expected(call: Call, params: Params) -> float:
-    """For how long ingestion is going to be paused, in seconds."""
-    return round(pause_length.require_short(call.session, params["expects"], params["max_pause"], call.progress), 1)
 
 
 def _nothing_recorded() -> Recorded:

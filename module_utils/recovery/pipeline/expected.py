@@ -16,7 +16,6 @@ from ..postgres.driver import psycopg, sql
 from ..scout import contract, cron_jobs, cron_runs, event_queue, gold_contents, gold_views
 from ..scout.judging import statements
 from ..scout.sessions import STUCK_AFTER_SECONDS
-from . import statement_times
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,15 +44,8 @@ PENDING: t.Final = "SELECT b.event_id FROM {bronze} AS b WHERE {pending} ORDER B
 
 def gold_seconds(session: Session) -> float:
     """What it takes to compute all gold views once, by what PostgreSQL expects and by what it took lately; inside a transaction."""
-    ours, counted = history.refresh_seconds(session), statement_times.read(session)
-    views = sum(
-        max(
-            view_seconds(session, view),
-            ours.get(view.full_name, 0.0),
-            statement_times.of_refresh(counted, view.name),
-        )
-        for view in gold_views.views(session)
-    )
+    ours = history.refresh_seconds(session)
+    views = sum(max(view_seconds(session, view), ours.get(view.full_name, 0.0)) for view in gold_views.views(session))
     # A run that finds nothing to refresh takes no time.
     return max(views, _usual(session, contract.names().gold_functions, least=1.0))
 
@@ -99,14 +91,11 @@ def call_seconds(session: Session) -> float:
 
 def _usual(session: Session, functions: Sequence[str], least: float = 0.0) -> float:
     """How long the latest runs, of those above `least` seconds, usually took of the job that calls one of these functions, as pg_cron
-    recorded it; where none can be seen, a call by the pipeline's owners; 0 where that cannot be either. Of several jobs it is the
-    quickest: anybody's may call such a function and take long."""
+    recorded it; 0 where none can be seen. Of several jobs it is the quickest: anybody's may call such a function and take long."""
     jobs: list[cron_jobs.Job] = []
     with contextlib.suppress(RecoveryError, psycopg.Error), session.savepoint():
         jobs = [job for job in cron_jobs.jobs(session) if statements.calls(job.command, functions)]
-    if lasted := cron_runs.usual_seconds(session, jobs, least):
-        return min(lasted.values())
-    return statement_times.of_calls(statement_times.read(session), functions)
+    return min(cron_runs.usual_seconds(session, jobs, least).values(), default=0.0)
 
 
 def longest_seconds(session: Session) -> float:

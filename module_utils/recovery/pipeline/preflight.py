@@ -35,8 +35,6 @@ if t.TYPE_CHECKING:
 
 #: What judges, and the synthetic sale that may go with it.
 GATE: t.Final = ("gate", "smoke")
-#: A smoke test that sends its sale over HTTP too, which others commit, and removes it again.
-SMOKE_URL: t.Final = "smoke_url"
 ACTIONS: t.Final = (*RESET, *MOVES, *GATE, *ROLLBACK)
 #: Options that say what is going to be done, and how.
 FORESEEN_SPEC: dict[str, dict[str, t.Any]] = {
@@ -62,17 +60,17 @@ HISTORY: t.Final = contract.HISTORY
 #: Whatever undo puts back, an undo of that undo removes again.
 NEEDS: t.Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("bronze", "UPDATE", ("drain", "redrive", "window_recovery")),
-    ("bronze", "DELETE", (*WRITES_ROWS, SMOKE_URL)),
+    ("bronze", "DELETE", WRITES_ROWS),
     ("bronze", "INSERT", ("redrive", "undo", "smoke")),
     ("dead_letters", "INSERT", WRITES_ROWS),
     ("dead_letters", "UPDATE", ("redrive", "undo")),
     ("dead_letters", "DELETE", ("redrive", "undo")),
     ("etl_ledger", "INSERT", ("drain", "redrive", "undo", "window_recovery", "smoke")),
-    ("etl_ledger", "DELETE", (*WRITES_ROWS, "smoke", SMOKE_URL)),
+    ("etl_ledger", "DELETE", (*WRITES_ROWS, "smoke")),
     ("transactions", "INSERT", ("undo",)),
-    ("transactions", "DELETE", (*MOVES, SMOKE_URL)),
+    ("transactions", "DELETE", MOVES),
     ("line_items", "INSERT", ("undo",)),
-    ("line_items", "DELETE", (*MOVES, SMOKE_URL)),
+    ("line_items", "DELETE", MOVES),
     ("alerts", "SELECT", ("gate",)),
 )
 
@@ -140,10 +138,9 @@ def check(call: Call, params: Params) -> PreflightResult:
     """
     if params["max_poison"] is not None and params["max_poison"] < 0:
         raise BadInput(f"max_poison {params['max_poison']} is not usable", next_step="give max_poison as 0 or more")
-    over_http = [SMOKE_URL] if params.get("smoke_url") and "smoke" in params["actions"] else []
     found = read(
         call.session,
-        actions=[*params["actions"], *over_http],
+        actions=params["actions"],
         ledger_mode=params["ledger"],
         allow_owner=call.allow_owner,
     )

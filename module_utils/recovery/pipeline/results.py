@@ -41,7 +41,6 @@ class SwitchResult(ModuleResult, Switched, IngestionState):
 
     error: t.NotRequired[dict[str, t.Any]]
     seconds: float
-    expected_pause_seconds: t.NotRequired[float]
     effects: dict[str, t.Any]
     diff: dict[str, t.Any]
 

@@ -270,12 +270,6 @@ class Trial:
             return e
         return None
 
-    def payload(self, transaction_id: str) -> dict[str, t.Any]:
-        """The sale as the edge function would be sent it, under this name; inside the caller's transaction."""
-        self._prepare(first=False)
-        ts = self.session.row(NOW)["ts"]
-        return dataclasses.replace(self.sale, transaction_id=transaction_id, ts=ts).payload()
-
     def sent(self) -> str:
         """Sends the sale, to come first where anything is pending; inside the caller's transaction, for its event_id. Raises where
         bronze would not take it now."""

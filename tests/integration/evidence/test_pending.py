@@ -73,9 +73,7 @@ def test_where_there_is_no_time_for_all_of_it_what_came_lately_is_kept(
     monkeypatch.setattr(expected, "SECONDS_PER_COST", 1.0)
     poison_event(large, kind="bad_ts", age_seconds=86400)
     [lately] = poison_event(large, kind="bad_ts", age_seconds=7200)
-    before = read(large)
     result = keep(large, tmp_path)
-    assert read(large) - before < one(large, "SELECT count(*) FROM scout.bronze_events") / 2
     assert ids(result)[0] == str(lately)
     [said] = [text for text in result["warnings"] if "pending_events" in text]
     assert "those that came lately" in said
@@ -100,17 +98,3 @@ def test_an_event_of_no_time_comes_first(large: str, tmp_path: Path) -> None:
     health = call("scout_health_info", large, budget_seconds=60.0)
     assert health["pending"]["since"] == "-infinity"
     assert ids(keep(large, tmp_path, health=health))[0] == str(event)
-
-
-def test_how_many_are_pending_is_known_where_all_of_them_are_kept(
-    scout_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert keep(scout_db, tmp_path)["pending"] == 0
-    poison_event(scout_db, kind="bad_ts")
-    assert keep(scout_db, tmp_path)["pending"] == 1
-    assert keep(scout_db, tmp_path, check=True)["pending"] == 1
-    # There may be more.
-    assert keep(scout_db, tmp_path, sample_rows=1)["pending"] is None
-    assert keep(scout_db, tmp_path, sample_rows=0)["pending"] is None
-    monkeypatch.setattr(expected, "SECONDS_PER_COST", 1.0)
-    assert keep(scout_db, tmp_path)["pending"] is None

@@ -614,7 +614,7 @@ def test_a_lock_on_silver_is_reported_with_its_holder(scout_db: str) -> None:
         result = failing(scout_db)
         assert result["error"]["sqlstate"] == "55P03"
         assert f"pid {other.info.backend_pid} (postgres, forgotten, idle in transaction for " in result["msg"]
-        assert "terminate_sessions.yml" in result["error"]["next_step"]
+        assert "scout.recovery.terminate_sessions" in result["error"]["next_step"]
         assert (result["loaded"], result["changed"], dead(scout_db)) == (20, True, set())
     assert drain(scout_db)["loaded"] == 41
 

@@ -24,7 +24,6 @@ from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline i
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.summary import layout, render
 from tests import CHECKOUT
 from tests.integration.modules import Result, call, connect, one
-from tests.integration.modules import operator as plain_operator
 from tests.integration.scheduler import installed
 
 PREFLIGHT = "scout_preflight_info"
@@ -399,21 +398,3 @@ def test_who_does_not_see_every_row_judges_nothing_by_them(scout_db: str, operat
     assert bool(call(module, operator, check=True).get("failed")) is writes
     assert grants(operator, actions=["assess", "gate"]) == []
     assert grants(operator, actions=["cleanup"]) == [f'ALTER ROLE "{ROLE}" BYPASSRLS']
-
-
-def test_a_smoke_test_over_http_needs_to_remove_what_it_sent(scout_db: str) -> None:
-    """It refuses to send a sale that it could not remove, which is known before."""
-    tables = ("bronze_events", "silver_transactions", "silver_line_items")
-    with plain_operator(scout_db, without="member") as dsn:
-        wanted: dict[str, Any] = {"actions": ["gate", "smoke"], "required": False}
-        plain, over_http = (
-            {entry["what"]: entry for entry in call(PREFLIGHT, dsn, **wanted, smoke_url=url)["missing"]}
-            for url in (None, "https://api.example.org/rest/v1/bronze_events")
-        )
-    needed = {f"DELETE ON scout.{table}" for table in tables}
-    assert not needed & plain.keys()
-    assert needed <= over_http.keys()
-    assert over_http["DELETE ON scout.silver_line_items"]["action"] == "smoke_url"
-    assert over_http["DELETE ON scout.silver_line_items"]["grant"].startswith(
-        "GRANT DELETE ON scout.silver_line_items TO "
-    )

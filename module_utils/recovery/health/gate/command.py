@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import time
 import typing as t
 
 from ...core.errors import BadInput
 from ...core.results import ModuleResult
-from ...pipeline import expected, http_sale, kept
+from ...pipeline import expected, kept
 from ...scout import contract
 from ...scout.sessions import STUCK_AFTER_SECONDS
 from .. import assessment, thresholds
@@ -69,8 +68,7 @@ def gate(call: Call, params: Params) -> GateResult:
         paused_passes=params["paused_passes"],
     )
     _refuse_unusable(params)
-    endpoint = http_sale.endpoint(params["smoke_url"], os.environ) if params["smoke"] and params["smoke_url"] else None
-    gated = _gated(call, params, options, endpoint)
+    gated = _gated(call, params, options)
     settled = gated.settled
     report = assessment.assess(gated.found, thresholds.chosen({}), trouble=not settled.ok)
     return {
@@ -103,12 +101,7 @@ def _refuse_unusable(params: Params) -> None:
         )
 
 
-def _gated(
-    call: Call,
-    params: Params,
-    options: verdict.Options,
-    endpoint: http_sale.Endpoint | None,
-) -> _Gated:
+def _gated(call: Call, params: Params, options: verdict.Options) -> _Gated:
     """Judges the pipeline, as often as it takes; the smoke test once."""
     tested: tuple[verdict.CheckResult, dict[str, t.Any]] | None = None
     verdicts: list[verdict.Verdict] = []
@@ -117,7 +110,7 @@ def _gated(
     while True:
         found = _sample(call, params)
         if params["smoke"] and tested is None:
-            tested = _smoke(call, params, found, endpoint)
+            tested = _smoke(call, params, found)
         found.wider.gone = kept.missing_since(call.session, before)
         verdicts.append(verdict.judge(found, options, tested[0] if tested else None))
         samples.append({"at": found.now.isoformat() if found.now else None, "verdict": verdicts[-1].verdict})
@@ -144,19 +137,13 @@ def _sample(call: Call, params: Params) -> health_facts.Facts:
     )
 
 
-def _smoke(
-    call: Call, params: Params, found: health_facts.Facts, endpoint: http_sale.Endpoint | None
-) -> tuple[verdict.CheckResult, dict[str, t.Any]]:
+def _smoke(call: Call, params: Params, found: health_facts.Facts) -> tuple[verdict.CheckResult, dict[str, t.Any]]:
     if call.check:
         return smoke_test.skipped(smoke_test.NOT_IN_CHECK)
     call.progress.say("smoke test: copies of earlier sales go through the ETL and are rolled back")
     owner = found.etl_jobs[0].owner if found.etl_jobs else call.session.facts.role
     seconds = _smoke_seconds(call, params["smoke_timeout_seconds"])
-    tested = smoke_test.test(call.session, seconds=seconds, owner=owner, meant=params["changes"])
-    if endpoint is None or tested[0].status != "pass":
-        return tested
-    call.progress.say("smoke test: a synthetic sale is sent over HTTP, and removed")
-    return smoke_test.over_http(tested, call.session, endpoint, seconds, call.progress)
+    return smoke_test.test(call.session, seconds=seconds, owner=owner, meant=params["changes"])
 
 
 def _smoke_seconds(call: Call, given: float | None) -> float:

@@ -6,13 +6,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import time
 import typing as t
 
 from ...core.errors import NotConverged
 from ...core.text import in_words
-from ...pipeline import http_sale
 from ...pipeline.replay.changes import Change
 from ...pipeline.trial_sale import OTHERS, PREPARING, SLOW, TooLate, Trial, Unlike, source
 from ...postgres import lock_holders
@@ -26,7 +23,6 @@ from .verdict import CheckResult
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...core.progress import Progress
     from ...postgres.session import Session
 
 #: How many changes are named.
@@ -67,27 +63,6 @@ def test(session: Session, *, seconds: float, owner: str, meant: Sequence[str]) 
         "store_id": trial.sale.store_id,
         "steps": trial.steps,
     }
-
-
-def over_http(
-    tested: tuple[CheckResult, dict[str, t.Any]],
-    session: Session,
-    to: http_sale.Endpoint,
-    seconds: float,
-    progress: Progress,
-) -> tuple[CheckResult, dict[str, t.Any]]:
-    """The same with a sale that is sent over HTTP after it: the test passes where both do."""
-    judged, told = tested
-    began = time.monotonic()
-    outcome = http_sale.run(session, to, seconds, progress)
-    took = float(judged.value or 0.0) + time.monotonic() - began
-    reason = f"{judged.reason}; {outcome.reason}" if outcome.status == "pass" else outcome.reason
-    judged = dataclasses.replace(judged, value=took, status=outcome.status, reason=reason)
-    step = {
-        "step": "send a sale over HTTP, and remove it",
-        "result": "done" if outcome.status == "pass" else outcome.reason,
-    }
-    return judged, {**told, **_told(judged), "steps": [*told["steps"], step], "http": outcome.as_dict()}
 
 
 def skipped(why: str) -> tuple[CheckResult, dict[str, t.Any]]:
