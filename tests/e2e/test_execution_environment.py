@@ -76,6 +76,7 @@ def test_what_the_collection_needs_is_found_in_it_and_fits_beside_others(install
     found = yaml.safe_load(builder(tmp_path, "introspect", str(installed / "collections")))
     python = " ".join(map(str, found["python"]))
     assert "psycopg[binary]>=3.2,<4" in python
+    assert "cronsim>=2.6,<3" in python
     assert "tzdata" in python
     assert "==" not in python
     assert "--hash" not in python

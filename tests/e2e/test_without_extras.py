@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""With ansible-core, psycopg and tzdata alone a pipeline is recovered; what else is missing is said where it is asked for."""
+"""With ansible-core, cronsim, psycopg and tzdata alone a pipeline is recovered; what else is missing is said where it is asked for."""
 
 from __future__ import annotations
 

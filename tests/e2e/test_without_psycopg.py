@@ -17,7 +17,7 @@ from tests import CHECKOUT
 from tests.e2e.play import PLUGINS, Stage
 
 ABSENT = 'raise ModuleNotFoundError("No module named \'psycopg\'", name="psycopg")\n'
-INSTALL = f"{sys.executable} -m pip install 'psycopg[binary]>=3.2'"
+INSTALL = f"{sys.executable} -m pip install 'psycopg[binary]>=3.2' cronsim"
 
 #: Prints what each module says, one on a line.
 EVERY_MODULE = """

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Scout Recovery contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""psycopg, imported in one place, so that a host without it gets a sentence instead of a traceback."""
+"""psycopg and cronsim, imported in one place, so that a host without them gets a sentence instead of a traceback."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..core.errors import BadInput
 
 try:
     import psycopg
+    from cronsim import CronSim, CronSimError
     from psycopg import adapt, conninfo, errors, rows, sql
     from psycopg.types.json import Jsonb
 except ImportError:
@@ -47,14 +48,26 @@ except ImportError:
 else:
     import_error = None
 
-__all__ = ["Jsonb", "adapt", "conninfo", "errors", "import_error", "psycopg", "require", "rows", "sql"]
+__all__ = [
+    "CronSim",
+    "CronSimError",
+    "Jsonb",
+    "adapt",
+    "conninfo",
+    "errors",
+    "import_error",
+    "psycopg",
+    "require",
+    "rows",
+    "sql",
+]
 
 
 def require() -> None:
-    """Raises BadInput, with what to run on this very host, where psycopg or the libpq that it needs is missing."""
+    """Raises BadInput, with what to run on this very host, where cronsim, psycopg or the libpq that it needs is missing."""
     if import_error:
         raise BadInput(
-            "this Python has no psycopg 3 that can be used",
+            "this Python has no psycopg 3 and cronsim that can be used",
             said=import_error.strip().splitlines()[-1],
-            next_step=f"{shlex.quote(sys.executable)} -m pip install 'psycopg[binary]>=3.2'",
+            next_step=f"{shlex.quote(sys.executable)} -m pip install 'psycopg[binary]>=3.2' cronsim",
         )

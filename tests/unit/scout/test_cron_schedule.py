@@ -10,7 +10,7 @@ import zoneinfo
 
 import pytest
 
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_schedule import next_run, parse
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.scout.cron_schedule import longest_gap, next_run
 
 UTC = datetime.UTC
 #: A Wednesday.
@@ -61,6 +61,8 @@ def test_next(schedule: str, expected: str) -> None:
         *("0 0 30 2 *", "@reboot", "@yearly", "@annually", "", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *"),
         *("* * 0 * *", "* * * 13 *", "* * * * 8", "5/20 * * * *", "*/0 * * * *", "9-3 * * * *", "x * * * *"),
         *("60 seconds", "0 seconds", "* * $,1 * *", "1,,2 * * * *", "-1 * * * *"),
+        # What only other schedulers know.
+        *("0 0 L * *", "0 0 LW * *", "0 0 * * 5L", "0 0 * * MON#2", "0 0 1,L * *", "0 0 * jul#1 *"),
     ],
 )
 def test_what_never_comes(schedule: str) -> None:
@@ -81,9 +83,18 @@ def test_a_time_that_the_clocks_skip_comes_a_day_later() -> None:
     assert next_run("30 2 * * *", at("2027-03-27 12:00"), berlin) == at("2027-03-29 00:30")
 
 
-def test_a_star_is_every_value_of_its_field() -> None:
-    fields = parse("* * * * *")
-    assert fields is not None
-    assert (len(fields.minutes), len(fields.hours), len(fields.days), len(fields.months), len(fields.weekdays)) == (
-        60, 24, 31, 12, 7,
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("schedule", "hours"),
+    [
+        ("0 */6 * * *", 6),
+        ("30 seconds", 30 / 3600),
+        ("0 6-23 * * *", 7),
+        ("0 0 1 1 *", 866),
+        ("0 0 30 2 *", 24),
+        ("@reboot", None),
+    ],
+)
+def test_how_long_it_does_not_come(schedule: str, hours: float | None) -> None:
+    """A schedule that never comes leaves a day at least; of one that is not by the clock nothing is known."""
+    gap = longest_gap(schedule, NOW, UTC)
+    assert (gap and (gap[1] - gap[0]).total_seconds() / 3600) == (hours and pytest.approx(hours, abs=0.1))
