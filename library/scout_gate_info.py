@@ -159,8 +159,7 @@ samples:
   type: list
   elements: dict
 smoke:
-  description: The smoke test with status, reason, seconds, the synthetic transaction_id and its steps; null where not asked for. Over HTTP
-    also http with status, reason, http_status, transaction_id and remains, which says what could not be removed.
+  description: The smoke test with status, reason and seconds; null where not asked for.
   returned: success
   type: dict
 ingestion:

@@ -48,8 +48,13 @@ def login(owner: Owner) -> Failed | None:
 
 def too_late(seconds: float) -> Failed:
     """That the time for all trials is over."""
-    said = f"it takes longer than the {in_words(seconds)} there are for a proof"
-    return Failed(UNKNOWN, said, None, "give it more time with -e scout_proof_timeout_seconds=…")
+    said = f"it takes longer than the {in_words(seconds)} there are for it"
+    return Failed(
+        UNKNOWN,
+        said,
+        None,
+        "give it more time with scout_proof_timeout_seconds; a smoke test, with scout_smoke_timeout_seconds",
+    )
 
 
 def of_surroundings(e: psycopg.Error, owner: Owner, seconds: float, lock_seconds: float) -> Failed | None:

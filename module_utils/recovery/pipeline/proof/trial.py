@@ -102,7 +102,8 @@ NAMED_CHANGES: t.Final = 5
 
 
 class Trials:
-    """The trials of some jobs, in one transaction of which nothing remains. `meant` are columns that a deployment means to change."""
+    """The trials of some jobs, in one transaction of which nothing remains. `meant` are columns that a deployment means to change. Without
+    the `backlog` a job that loads is not tried on what is pending."""
 
     def __init__(
         self,
@@ -113,8 +114,10 @@ class Trials:
         extends: bool = False,
         scheduled: bool = False,
         meant: Sequence[str] = (),
+        backlog: bool = True,
     ) -> None:
         self.session = session
+        self.backlog = backlog
         #: The job that brings a sale into silver, without which no refresh of gold can be seen.
         self.loader = loader
         self.seconds = seconds
@@ -389,8 +392,9 @@ class Trials:
                 return None, f"a copy of an earlier sale is refused by a key ({e.sqlstate})"
             if e.status != FAILED:
                 raise
-            # What is pending is answered for first: if that fails by itself, no copy is to blame.
-            self._execute(todo)
+            if self.backlog:
+                # What is pending is answered for first: if that fails by itself, no copy is to blame.
+                self._execute(todo)
             raise Failed(
                 FAILED, f"it no longer loads sales that it loaded before: {e.said}", e.sqlstate, e.next_step
             ) from e
@@ -399,7 +403,7 @@ class Trials:
 
     def _require_loaded(self, todo: Todo, replay: engine.Replay) -> None:
         """Raises Failed where the job loaded none of the copies, cannot load what is pending, or loads too few events a run."""
-        if event_queue.any_pending(self.session):
+        if self.backlog and event_queue.any_pending(self.session):
             # What is pending is what its next run meets.
             self._execute(todo)
         if not replay.taken:
@@ -423,7 +427,7 @@ class Trials:
 
     def _load_made_up(self, todo: Todo) -> str:
         """Has a job load a made-up sale, of which nothing but its arrival in silver is asked; its event."""
-        sale = trial_sale.Trial(self.session, max(0.001, self.runs.left), todo.job.owner)
+        sale = trial_sale.TrialSale(self.session, max(0.001, self.runs.left), todo.job.owner)
         event, why = self._send(sale)
         self._execute(todo)
         if event is None:
@@ -467,7 +471,7 @@ class Trials:
             next_step="raise the limit that it gives, or run it more often",
         )
 
-    def _send(self, sale: trial_sale.Trial) -> tuple[str | None, str]:
+    def _send(self, sale: trial_sale.TrialSale) -> tuple[str | None, str]:
         """Sends a sale as ourselves, else as the role of the job; why neither may."""
         why = ""
         for role in dict.fromkeys((self.session.facts.role, sale.owner)):
