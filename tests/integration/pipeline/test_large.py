@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.ledger import history
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline import expected
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import trial
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import gold_trial
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.postgres.session import (
     Settings,
     open_session,
@@ -135,7 +135,7 @@ def proof_of_gold(dsn: str) -> tuple[Result, str]:
 def test_gold_that_a_repair_has_just_computed_is_only_seen_to_begin(
     scout_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
+    monkeypatch.setattr(gold_trial, "BEGINS_SECONDS", 0.3)
     slow_gold(scout_db)
     result, said = proof_of_gold(scout_db)
     assert (result["status"], "refreshes 2 views" in said) == ("proved", True), result
@@ -155,7 +155,7 @@ def test_gold_that_a_repair_has_computed_and_a_job_no_longer_does_is_found(
     scout_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job was altered before the repair, so that nothing has changed since."""
-    monkeypatch.setattr(trial, "BEGINS_SECONDS", 0.3)
+    monkeypatch.setattr(gold_trial, "BEGINS_SECONDS", 0.3)
     slow_gold(scout_db)
     with connect(scout_db) as connection:
         connection.execute(

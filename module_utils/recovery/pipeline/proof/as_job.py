@@ -29,6 +29,7 @@ if t.TYPE_CHECKING:
 CALL = "SELECT pg_temp.{name}(%(command)s) AS said"
 SET = "SELECT set_config(%(name)s, %(value)s, true)"
 BEFORE = "SELECT name, current_setting(name, true) AS value FROM unnest(%(names)s::text[]) AS name"
+BEGAN = "SELECT transaction_timestamp() AS at"
 LOCK_TIMEOUT = "SELECT setting::bigint AS ms FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
 LOCK_SECONDS: t.Final = 5.0
 #: What there is at least for the next command and what is looked at after it, however short this one was.

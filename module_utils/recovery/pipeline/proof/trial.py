@@ -13,22 +13,23 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
-import json
 import typing as t
 
 from ...core.errors import NotConverged
 from ...core.redaction import clean
-from ...core.text import count, cut, first_line, in_words, printable
+from ...core.text import count, cut, first_line, printable
 from ...postgres import acting
-from ...postgres.driver import errors, psycopg, sql
+from ...postgres.driver import errors, psycopg
 from ...postgres.failures import words_of
-from ...scout import contract, event_queue, gold_views, remedies, row_hazards
+from ...scout import contract, event_queue, row_hazards
 from ...scout.cron_schedule import every_seconds, missed
-from ...scout.judging import event_triggers, foreign_code, statements
-from .. import apart, bronze_writers, drain, refresh_gold, trial_sale
+from ...scout.judging import event_triggers, foreign_code
+from .. import apart, bronze_writers, trial_sale
 from ..replay import engine, sample
-from . import as_job, captured_gold, failure, judgement, reading
+from . import as_job, failure, judgement
+from .commands import Commands
 from .failure import Failed
+from .gold_trial import GoldTrial
 from .judgement import BESIDE, CHANGED, FAILED, GOLD, LOAD, PROVED, UNKNOWN, Todo, Verdict, tried
 
 if t.TYPE_CHECKING:
@@ -39,7 +40,6 @@ if t.TYPE_CHECKING:
 
 #: A cancelled refresh of the pipeline leaves its session's lock behind.
 UNLOCK = "SELECT pg_catalog.pg_advisory_unlock_all()"
-BEGAN = "SELECT transaction_timestamp() AS at"
 PACE = """
 SELECT clock_timestamp() AS now, count(*) AS events FROM {bronze}
 WHERE event_type = {transaction_event} AND ingested_at >= now() - interval '1 hour' AND ingested_at <= clock_timestamp()
@@ -58,15 +58,7 @@ WITH sales AS (
 )
 UPDATE {line_items} SET updated_at = updated_at - %(seconds)s * interval '1 second' WHERE transaction_id = ANY(%(names)s)
 """
-REFRESH = "SELECT pg_catalog.to_jsonb(r)::pg_catalog.text FROM {refresh_function}() AS r"
-
-#: How the pipeline's refresh begins to say that it did not.
-REFUSALS: t.Final = ("ERROR", "SKIPPED")
-
 ATTEMPTS: t.Final = 3
-#: How long a refresh is let run to see that it begins, and what PostgreSQL then says it was at.
-BEGINS_SECONDS: t.Final = 3.0
-REFRESHING: t.Final = "REFRESH MATERIALIZED VIEW"
 #: How long a job that is none of the pipeline's is let run.
 BESIDE_SECONDS: t.Final = 10.0
 #: Where such a job does not come to its end here, which says nothing of how it ends by itself.
@@ -79,12 +71,8 @@ MINUTE: t.Final = 60.0
 MOST_AGED_SECONDS: t.Final = 240.0
 #: How much of what stands on the tables is named.
 MOST_NAMED: t.Final = 3
-LOCK_SECONDS: t.Final = as_job.LOCK_SECONDS
-SUSPECTS_ROWS: t.Final = 2000
 #: Somebody else was at work at the same time.
 COLLISIONS: t.Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
-#: One statement that upserts a row twice.
-REPEATS: t.Final = "21000"
 #: What a copy may meet that its original did not: a key of the team's that has room for one.
 KEYS: t.Final = (
     errors.UniqueViolation.sqlstate,
@@ -122,14 +110,14 @@ class Trials:
         self.loader = loader
         self.seconds = seconds
         self.runs = as_job.Runs(session, seconds, extends=extends, scheduled=scheduled)
+        self.commands = Commands(session, self.runs, seconds)
+        self.gold: GoldTrial | None = None
         self.meant = meant
         self.age = 0
         self.reference = sample.Reference()
         self.replay: engine.Replay | None = None
         #: The sales that have come into silver and are to stay there.
         self.names: list[str] = []
-        #: When each view of gold was refreshed before any job was tried.
-        self.refreshed: dict[str, datetime.datetime] = {}
         #: How to load again what a rolled-back release loaded differently; empty where it loaded nothing differently.
         self.reload = ""
         #: The jobs of others that write what is the pipeline's.
@@ -147,7 +135,7 @@ class Trials:
                 self.reference = sample.read_reference(self.session, self.age)
             self.replay, self.names, self.reload = None, [], ""
             try:
-                with self.session.write(lock_timeout_seconds=LOCK_SECONDS):
+                with self.session.write(lock_timeout_seconds=as_job.LOCK_SECONDS):
                     found = self._all(ordered)
                     self.session.execute(UNLOCK)
                     raise psycopg.Rollback
@@ -163,15 +151,13 @@ class Trials:
     def _all(self, ordered: Sequence[Todo]) -> list[Verdict]:
         if frozen := event_triggers.refusal(self.session):
             return [tried(each, UNKNOWN, f"was not tried: {frozen}", next_step=frozen.fix) for each in ordered]
-        apart.await_writers(self.session, trial_sale.loaded_into(), seconds=LOCK_SECONDS)
+        apart.await_writers(self.session, trial_sale.loaded_into(), seconds=as_job.LOCK_SECONDS)
         if drawn := apart.shadow(self.session, trial_sale.written()):
             said = f"was not tried: {drawn[0]} takes numbers from a sequence that we may not shadow, and no rollback undoes that"
             step = "look at its next run in cron.job_run_details, or run it again with proof=false"
             return [tried(each, UNKNOWN, said, next_step=step) for each in ordered]
         if any(each.purpose == GOLD for each in ordered):
-            views = [view for view in gold_views.views(self.session) if view.populated]
-            times = {view.full_name: gold_views.refreshed_at(self.session, view) for view in views}
-            self.refreshed = {name: at for name, at in times.items() if at is not None}
+            self.gold = GoldTrial(self.session, self.commands, self.meant, self.beside)
         verdicts: list[Verdict] = []
         loads = ""
         for each in ordered:
@@ -243,7 +229,7 @@ class Trials:
             pending = event_queue.read(self.session).events
             self.runs.execute(todo.job, BESIDE_SECONDS)
         except (psycopg.Error, as_job.TooLate, NotConverged) as e:
-            self._require_open(e)
+            self.commands.require_open(e)
             if isinstance(e, UNTRIED):
                 raise
             return
@@ -277,10 +263,10 @@ class Trials:
             raise failed
         if todo.purpose == LOAD:
             return self._loaded(todo)
-        if todo.purpose == GOLD:
-            return self._refreshed(todo, loads)
+        if todo.purpose == GOLD and self.gold:
+            return self.gold.prove(todo, self.names, loads)
         before = self.replay.rows() if self.replay else None
-        self._execute(todo)
+        self.commands.execute(todo)
         self._require_there()
         if self.replay and before:
             self._require_lines(before[contract.names().line_items])
@@ -326,7 +312,7 @@ class Trials:
             )
 
     def _accept(self, what: str) -> str:
-        return judgement.changed(what, self.session.row(BEGAN)["at"])
+        return judgement.changed(what, self.session.row(as_job.BEGAN)["at"])
 
     def _roles(self, todo: Todo) -> list[str]:
         return list(dict.fromkeys((self.session.facts.role, todo.job.owner)))
@@ -338,9 +324,9 @@ class Trials:
             with self.session.savepoint():
                 foreign_code.shut_out(self.session, [contract.names().bronze])
         except (NotConverged, psycopg.Error) as e:
-            self._require_open(e)
+            self.commands.require_open(e)
             why = e.said if isinstance(e, NotConverged) else words_of(e)
-            self._execute(todo)
+            self.commands.execute(todo)
             raise Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}") from e
         replay, why = self._replayed(todo)
         if replay is None:
@@ -379,12 +365,12 @@ class Trials:
                 replay.send_pending(1, self._roles(todo))
                 raise psycopg.Rollback
         except (NotConverged, psycopg.Error) as e:
-            self._require_open(e)
+            self.commands.require_open(e)
             why = words_of(e) if isinstance(e, psycopg.Error) else str(e)
             raise Failed(UNKNOWN, f"it runs, but no event could be sent to see it load: {why}") from e
         try:
             with self.session.savepoint():
-                replay.run(lambda _: self._execute(todo), self._roles(todo))
+                replay.run(lambda _: self.commands.execute(todo), self._roles(todo))
         except NotConverged as e:
             raise Failed(FAILED, str(e)) from e
         except Failed as e:
@@ -394,7 +380,7 @@ class Trials:
                 raise
             if self.backlog:
                 # What is pending is answered for first: if that fails by itself, no copy is to blame.
-                self._execute(todo)
+                self.commands.execute(todo)
             raise Failed(
                 FAILED, f"it no longer loads sales that it loaded before: {e.said}", e.sqlstate, e.next_step
             ) from e
@@ -405,7 +391,7 @@ class Trials:
         """Raises Failed where the job loaded none of the copies, cannot load what is pending, or loads too few events a run."""
         if self.backlog and event_queue.any_pending(self.session):
             # What is pending is what its next run meets.
-            self._execute(todo)
+            self.commands.execute(todo)
         if not replay.taken:
             command = cut(printable(clean(todo.job.command)), 100)
             said = (
@@ -429,7 +415,7 @@ class Trials:
         """Has a job load a made-up sale, of which nothing but its arrival in silver is asked; its event."""
         sale = trial_sale.TrialSale(self.session, max(0.001, self.runs.left), todo.job.owner)
         event, why = self._send(sale)
-        self._execute(todo)
+        self.commands.execute(todo)
         if event is None:
             raise Failed(UNKNOWN, f"it runs, but no sale could be sent to see it load: {why}")
         if event_queue.not_taken(self.session, [event]):
@@ -453,7 +439,7 @@ class Trials:
                         self.session.execute(contract.compose(AGED), names=self.names, seconds=seconds)
                 return
             except (psycopg.Error, NotConverged) as e:
-                self._require_open(e)
+                self.commands.require_open(e)
 
     def _require_pace(self, todo: Todo, batch: int, ours: list[str]) -> None:
         """Raises Failed where more events arrive, besides ours, or wait, than a job loads in time that takes so few a run."""
@@ -479,139 +465,9 @@ class Trials:
                 with self.session.savepoint(), acting.as_role(self.session, role):
                     return sale.sent(), ""
             except (psycopg.Error, trial_sale.Unlike) as e:
-                self._require_open(e)
+                self.commands.require_open(e)
                 why = why or (words_of(e) if isinstance(e, psycopg.Error) else str(e))
         return None, why
-
-    def _refreshed(self, todo: Todo, loads: str) -> str:
-        """Has a job refresh gold; in words which views are newer now."""
-        session = self.session
-        if loads:
-            raise Failed(UNKNOWN, f"no change of silver to show, because {loads}")
-        try:
-            # Scout's refresh does nothing while another one is under way, which is no fault of the job.
-            refresh_gold.take_lock(session)
-        except NotConverged as e:
-            raise Failed(UNKNOWN, f"it waited {in_words(LOCK_SECONDS)} for a lock: {e.said}", None, e.next_step) from e
-        if todo.shown and self._begins(todo):
-            return self._beside(f"it begins to refresh gold, {todo.shown}", refreshed=False)
-        self._execute(todo)
-        began = session.row(BEGAN)["at"]
-        views = gold_views.views(session)
-        if not views:
-            said = f"schema {contract.names().schema} has no materialized view"
-            raise Failed(FAILED, said, next_step="rollback.yml restores the views, where a release has been captured")
-        times = {view.full_name: gold_views.refreshed_at(session, view) for view in views if view.populated}
-        refreshed = [name for name, at in times.items() if at is not None and at >= began]
-        old = [view.full_name for view in self._usual(views) if not self._is_refreshed(view, times, began)]
-        if old:
-            command = cut(printable(clean(todo.job.command)), 100)
-            why = self._why_not_refreshed(todo) or f"its command is {command}"
-            raise Failed(FAILED, f"it ran and did not refresh {', '.join(old)}, although silver is newer: {why}")
-        return self._beside(f"it refreshes {count(len(refreshed), 'view')}" if refreshed else "it runs")
-
-    def _is_refreshed(
-        self, view: gold_views.View, times: dict[str, datetime.datetime | None], began: datetime.datetime
-    ) -> bool:
-        """Whether a view shows what its query gives now; by the time of its refresh where it carries one."""
-        at = times.get(view.full_name)
-        return view.populated and (
-            at >= began if at is not None else gold_views.is_current(self.session, view, self._days())
-        )
-
-    def _usual(self, views: Sequence[gold_views.View]) -> list[gold_views.View]:
-        """The views that the pipeline's refresh keeps up to date: those that its functions name, or named in the release that was captured
-        last; all of them where none is named. Not those that a job beside it refreshes, nor those that were refreshed long before the
-        others."""
-        code = [*gold_views.refreshing_code(self.session), *captured_gold.refreshing_code(self.session)]
-        named = {name for each in code for _, name in statements.refreshed(each)}
-        beside = {name for job in self.beside for _, name in statements.refreshed(job.command)}
-        newest = max(self.refreshed.values(), default=None)
-        return [
-            view
-            for view in views
-            if view.name not in beside
-            and (view.name in named or not named)
-            and (newest is None or newest - self.refreshed.get(view.full_name, newest) <= HOUR)
-        ]
-
-    def _beside(self, effect: str, *, refreshed: bool = True) -> str:
-        """An effect, and which views were changed since the release and show the same; raises Failed where one shows other figures."""
-        beside = captured_gold.beside(self.session, self._days(), self.meant, refreshed=refreshed)
-        if beside.otherwise:
-            said = f"gold has other figures than by its definition in release {beside.release}: {'; '.join(beside.otherwise[:MOST_NAMED])}"
-            raise Failed(CHANGED, f"{effect}, and {said}", next_step=self._accept("its definition"))
-        same = ", ".join(beside.equal[:MOST_NAMED])
-        return (
-            f"{effect}; defined otherwise than in release {beside.release}, with the same figures: {same}"
-            if same
-            else effect
-        )
-
-    def _begins(self, todo: Todo) -> bool:
-        """Whether the command of a job refreshes a view within a moment, which is as far as it gets."""
-        try:
-            self.runs.execute(todo.job, BEGINS_SECONDS)
-        except errors.QueryCanceled as e:
-            # What comes now has its own time again: a view that is slow to compute is asked for some of its days.
-            self.session.limit_statements(max(0.001, self.runs.left))
-            return REFRESHING in (e.diag.context or "")
-        except (psycopg.Error, as_job.TooLate) as e:
-            self._require_open(e)
-        # Within so short a time it may as well be done once more.
-        return False
-
-    def _days(self) -> list[str]:
-        return gold_views.days_of(self.session, self.names)
-
-    def _why_not_refreshed(self, todo: Todo) -> str:
-        """What the pipeline's own refresh says of it, to the role of the job."""
-        command, said = contract.compose(REFRESH).as_string(), ""
-        with contextlib.suppress(psycopg.Error), self.session.savepoint():
-            try:
-                runner = self.runs.runner(todo.job.owner, acting.ANSWER)
-                answers = self.session.rows(sql.SQL(as_job.CALL).format(name=runner), command=command)
-                words = [str(value) for row in answers for value in json.loads(row["said"]).values()]
-                said = next((word for word in words if word.startswith(REFUSALS)), "")
-            except psycopg.Error as e:
-                said = words_of(e)
-            raise psycopg.Rollback
-        return f"{contract.names().refresh_function} says {printable(said)}" if said else ""
-
-    def _execute(self, todo: Todo) -> None:
-        """Runs the command of a job as its role, with its settings; raises Failed where it goes wrong."""
-        try:
-            self.runs.execute(todo.job)
-        except as_job.TooLate:
-            raise failure.too_late(self.seconds) from None
-        except psycopg.Error as e:
-            self._require_open(e)
-            self.session.limit_statements(max(0.001, self.runs.left))
-            raise self._explained(todo, e) from e
-
-    def _explained(self, todo: Todo, e: psycopg.Error) -> Failed:
-        """What an error of a job's command means, by its owner, the events that wait, and the objects it names."""
-        owner = self.runs.owner(todo.job.owner)
-        if known := failure.of_surroundings(e, owner, self.seconds, LOCK_SECONDS):
-            return known
-        event = self._event(e) if todo.purpose == LOAD and not failure.is_forbidden(e) else ""
-        with self.session.savepoint():
-            remedy = remedies.of(self.session, e.diag.message_primary or "", owner.name)
-        return failure.of_command(e, owner, _functions(todo), event, remedy)
-
-    def _event(self, e: psycopg.Error) -> str:
-        """Which of the events that wait the ETL fails on, in words; empty where that cannot be told."""
-        with contextlib.suppress(psycopg.Error), self.session.savepoint():
-            if e.sqlstate == REPEATS and (row := reading.repeated(self.session)):
-                return f"{row['events']} pending events have transaction_id {cut(printable(row['transaction_id']), 60)}"
-            for found in drain.suspects(self.session, limit=SUSPECTS_ROWS, most=1):
-                return f"event {found.event_id}, {found.reason}"
-        return ""
-
-    def _require_open(self, e: Exception) -> None:
-        """Raises the error where the session is lost with it."""
-        if self.session.connection.closed:
-            raise e
 
 
 COLLIDED: t.Final = tuple(error.sqlstate for error in COLLISIONS)
@@ -621,9 +477,3 @@ def _period(todo: Todo) -> datetime.timedelta:
     """How often a job comes; a day where its schedule does not say so plainly."""
     seconds = every_seconds(todo.job.schedule)
     return datetime.timedelta(seconds=seconds) if seconds else DAY
-
-
-def _functions(todo: Todo) -> Sequence[str]:
-    """What the command of a job calls, directly or through another."""
-    names = contract.names()
-    return names.gold_functions if todo.purpose == GOLD else (contract.bare(names.load_function),)

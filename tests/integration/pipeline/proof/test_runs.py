@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.events import generator
 from ansible_collections.scout.drills.plugins.plugin_utils.reference.faults import library
 from ansible_collections.scout.recovery.plugins.module_utils.recovery.core.progress import Progress
-from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import command, trial
+from ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof import as_job, command
 from tests.integration.modules import Result, call, connect, fingerprint, one, operator, run
 from tests.integration.scheduler import installed, ticking
 from tests.integration.slow import slow_gold
@@ -151,7 +151,7 @@ def test_a_refresh_in_flight_is_waited_for_where_a_trial_would_find_the_lock_tak
     cron: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where one takes longer than until the next is due, so that there is always one."""
-    monkeypatch.setattr(trial, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(as_job, "LOCK_SECONDS", 0.2)
     slow_gold(cron, seconds=1.0)
     run(cron, "DELETE FROM cron.job_run_details", f"UPDATE cron.job SET schedule = '@yearly' WHERE jobname = '{ETL}'")
     run(cron, f"UPDATE cron.job SET schedule = '1 second', command = '{REFRESH}' WHERE jobname = '{GOLD}'")

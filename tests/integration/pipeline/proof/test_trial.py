@@ -384,7 +384,7 @@ def test_a_trial_takes_no_number_from_a_sequence(scout_db: str) -> None:
 
 def test_a_lock_of_somebody_else_is_no_verdict(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.trial.LOCK_SECONDS", 0.2
+        "ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.as_job.LOCK_SECONDS", 0.2
     )
     with psycopg.connect(scout_db) as other:
         other.execute("LOCK TABLE scout.silver_transactions IN SHARE MODE")
@@ -405,7 +405,7 @@ def test_a_refresh_of_somebody_else_is_waited_for(scout_db: str) -> None:
 
 def test_a_refresh_that_does_not_end_is_no_verdict(scout_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.trial.LOCK_SECONDS", 0.2
+        "ansible_collections.scout.recovery.plugins.module_utils.recovery.pipeline.proof.as_job.LOCK_SECONDS", 0.2
     )
     with psycopg.connect(scout_db, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [library.REFRESH_LOCK])
