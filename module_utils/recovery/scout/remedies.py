@@ -25,7 +25,7 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, s.seqtypid::regtype::
 FROM pg_catalog.pg_sequence AS s
 JOIN pg_catalog.pg_class AS c ON c.oid = s.seqrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relname = %(name)s AND s.seqincrement > 0 AND NOT s.seqcycle
-  AND coalesce(pg_catalog.pg_sequence_last_value(c.oid) + s.seqincrement > s.seqmax, true)
+  AND coalesce(pg_catalog.pg_sequence_last_value(c.oid) > s.seqmax - s.seqincrement, true)
 """
 #: Tables of the pipeline of that name whose policies bind even their owner, or somebody else.
 BOUND = """

@@ -48,6 +48,8 @@ def test(
         status, reason, sqlstate = "inconclusive", str(e), e.sqlstate
     if job is None and sqlstate == errors.InsufficientPrivilege.sqlstate:
         status = "inconclusive"
+    if status == "inconclusive" and sqlstate == errors.InsufficientPrivilege.sqlstate:
+        reason += "; preflight.yml names each missing GRANT"
     if sqlstate == errors.LockNotAvailable.sqlstate:
         with contextlib.suppress(psycopg.Error), session.read():
             if who := lock_holders.describe(lock_holders.in_the_way(session, contract.names().required_tables)):

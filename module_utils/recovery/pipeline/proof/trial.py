@@ -366,8 +366,8 @@ class Trials:
                 raise psycopg.Rollback
         except (NotConverged, psycopg.Error) as e:
             self.commands.require_open(e)
-            why = words_of(e) if isinstance(e, psycopg.Error) else str(e)
-            raise Failed(UNKNOWN, f"it runs, but no event could be sent to see it load: {why}") from e
+            why, sqlstate = (words_of(e), e.sqlstate) if isinstance(e, psycopg.Error) else (str(e), None)
+            raise Failed(UNKNOWN, f"it runs, but no event could be sent to see it load: {why}", sqlstate) from e
         try:
             with self.session.savepoint():
                 replay.run(lambda _: self.commands.execute(todo), self._roles(todo))

@@ -38,8 +38,8 @@ BECOMES = Setting("role", "batch", "role loader", 'ROLE "loader"')
     ("e", "of", "status", "said"),
     [
         (LIMITED, owner(("statement_timeout", "20s")), FAILED, "it takes longer than the 20s that role loader allows"),
-        (LIMITED, owner(("statement_timeout", "2min")), UNKNOWN, "it takes longer than the 1 min 30 s there are for a proof"),
-        (LIMITED, owner(), UNKNOWN, "it takes longer than the 1 min 30 s there are for a proof"),
+        (LIMITED, owner(("statement_timeout", "2min")), UNKNOWN, "it takes longer than the 1 min 30 s there are for it"),
+        (LIMITED, owner(), UNKNOWN, "it takes longer than the 1 min 30 s there are for it"),
         (error(errors.LockNotAvailable, "canceling"), owner(), UNKNOWN, "it waited 5.0 s for a lock"),
         (error(errors.InvalidTransactionTermination, "invalid"), owner(), UNKNOWN,
          "it cannot be tried within a transaction: invalid"),
